@@ -1,0 +1,1 @@
+"""What every service of Quintet stands on; knows no service."""

@@ -1,0 +1,1 @@
+"""Append-only streams of events, and consumers with offsets."""
