@@ -1,0 +1,63 @@
+# Thin on purpose: each target calls a program under deploy/, which says what it does while it does it.
+
+# How to run: containers where a Docker engine answers, else programs on this machine. `make up STACK=local` decides.
+ifndef STACK
+STACK = $(eval STACK := $$(shell test -f docker-compose.yml && timeout 3 docker info > /dev/null 2>&1 && echo compose || echo local))$(STACK)
+endif
+
+PYTHON = .venv/bin/python
+RUN = $(PYTHON) deploy/$(STACK)
+
+.DEFAULT_GOAL = help
+.PHONY: up down clean url status logs user user-remove dead-letters retry help lint test bench setup env
+
+up: setup ## Start everything, or what is missing of it (RELOAD=1: take in changed code; STACK=compose|local)
+	@$(RUN) up $(if $(RELOAD),--reload)
+
+down: setup ## Stop everything; the data stays
+	@$(RUN) down
+
+clean: setup ## Stop everything and remove its data, its settings and its secrets (.env)
+	@$(RUN) clean
+
+url: setup ## Print the address with user and password (make -s url)
+	@$(RUN) url
+
+status: setup ## Show the programs, and what /health says
+	@$(RUN) status
+
+logs: setup ## Follow the logs: all, or S=sequence-web; F=0 prints the end of them and returns
+	@$(RUN) logs $(S) $(if $(filter 0,$(F)),--no-follow)
+
+user: setup ## Let somebody in: NAME=ann [ROLE=admin|writer|reader]
+	@$(RUN) user "$(or $(NAME),$(error say whom: make user NAME=ann))" $(ROLE)
+
+user-remove: setup ## Let somebody in no longer: NAME=ann
+	@$(RUN) user-remove "$(or $(NAME),$(error say whom: make user-remove NAME=ann))"
+
+dead-letters: setup ## List the messages that no worker could handle
+	@$(RUN) dead-letters
+
+retry: setup ## Put the dead letters of a queue back: QUEUE=orders.import
+	@$(RUN) retry "$(or $(QUEUE),$(error say which queue: make retry QUEUE=orders.import))"
+
+lint: setup ## Check style, types and who may import whom
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports
+
+test: setup ## Run all tests; they start what they need on ports and data of their own (ARGS=...)
+	@$(PYTHON) -m pytest $(ARGS)
+
+bench: setup ## Measure throughput and latency through the gateway
+	@$(PYTHON) bench/run.py $(ARGS)
+
+setup: ## Make .venv, or bring it up to date
+	@sh deploy/setup.sh
+
+env: setup ## Only make .env with new secrets, if there is none
+	@$(PYTHON) deploy/local env
+
+help: ## Show this
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | while IFS='	' read -r name says; do printf '  make %-14s %s\n' "$$name" "$$says"; done

@@ -1,0 +1,6 @@
+"""`python deploy/local up`: the stack on this machine without containers."""
+
+from quintet_local.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

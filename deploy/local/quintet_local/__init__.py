@@ -1,0 +1,1 @@
+"""Runs Quintet on one machine without containers and without root."""

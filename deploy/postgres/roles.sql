@@ -1,0 +1,28 @@
+-- A role and a schema of the same name for one service. May be run again at any time, as the admin role.
+--   SERVICE=sequence SERVICE_PASSWORD=… psql -d postgres -f roles.sql
+-- The password comes from the environment: an argument would show in the list of processes.
+\set ON_ERROR_STOP on
+\set QUIET on
+\getenv service SERVICE
+\getenv password SERVICE_PASSWORD
+
+SELECT 'CREATE DATABASE quintet' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'quintet') \gexec
+\connect quintet
+
+SELECT format('CREATE ROLE %I', :'service')
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'service') \gexec
+
+ALTER ROLE :"service" WITH
+    LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'password';
+
+REVOKE ALL ON DATABASE quintet FROM PUBLIC;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT CONNECT, TEMPORARY ON DATABASE quintet TO :"service";
+
+SELECT format('CREATE SCHEMA %1$I AUTHORIZATION %1$I', :'service')
+WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = :'service') \gexec
+
+ALTER ROLE :"service" SET search_path = :"service";
+ALTER ROLE :"service" SET statement_timeout = '30s';
+ALTER ROLE :"service" SET lock_timeout = '5s';
+ALTER ROLE :"service" SET idle_in_transaction_session_timeout = '30s';
