@@ -1,0 +1,117 @@
+"""`python -m <service> web | worker | migrate | dead-letters | retry`, the same for every service."""
+
+import argparse
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from chassis import logs
+from chassis.config import METRICS_FOLDER, ConfigError, ServiceSettings, environment
+from chassis.consumer import Consumption
+from chassis.errors import Unavailable
+from chassis.worker import Timer
+
+log = logs.logger(__name__)
+
+# Requests come before background work where both want the processor.
+_WORKER_NICENESS = 5
+_POSTGRES_PATIENCE_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Service:
+    """`word` names folder, schema and queues; `server` is how its web process shares itself between requests."""
+
+    word: str
+    settings: type[ServiceSettings]
+    server: Literal["gevent", "gthread"] = "gevent"
+    consumptions: Mapping[str, Consumption] = field(default_factory=dict)
+    timers: Mapping[str, Timer] = field(default_factory=dict)
+
+    @property
+    def package(self) -> str:
+        return f"{self.word}_service"
+
+
+def main(service: Service, argv: list[str] | None = None) -> None:
+    commands: dict[str, Callable[[Service, ServiceSettings], None]] = {
+        "web": _web,
+        "worker": _worker,
+        "migrate": _migrate,
+        "dead-letters": _dead_letters,
+        "retry": _retry,
+    }
+    parser = argparse.ArgumentParser(prog=f"python -m {service.package}")
+    parser.add_argument("process", choices=commands)
+    process = parser.parse_args(argv).process
+    try:
+        settings = service.settings.load()
+    except ConfigError as error:
+        sys.exit(f"{service.word}-service cannot start; set these variables right:\n{error}")
+    logs.configure(service.word, settings.log_level)
+    commands[process](service, settings)
+
+
+def _web(service: Service, settings: ServiceSettings) -> None:
+    name = hashlib.sha256(f"{service.word} {settings.bind} {os.getuid()}".encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"quintet-metrics-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for left_behind in folder.glob("*.db"):
+        left_behind.unlink(missing_ok=True)
+    options: dict[str, object] = {
+        "config": "python:chassis.server",
+        "name": service.word,
+        "bind": settings.bind,
+        "worker-class": service.server,
+        "workers": settings.web_concurrency,
+        "threads": settings.web_threads,
+        "log-level": settings.log_level,
+    }
+    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "gunicorn", *arguments, f"{service.package}.app:create_app()"]
+    os.execve(sys.executable, command, environment(**{METRICS_FOLDER: str(folder)}))
+
+
+def _worker(service: Service, settings: ServiceSettings) -> None:
+    from chassis import worker
+
+    os.nice(_WORKER_NICENESS)
+    worker.run(service.word, settings, service.consumptions, service.timers)
+
+
+def _dead_letters(service: Service, settings: ServiceSettings) -> None:
+    from chassis import deadletters
+
+    deadletters.show(settings.amqp_url, sorted(service.consumptions))
+
+
+def _retry(service: Service, settings: ServiceSettings) -> None:
+    from chassis import deadletters
+
+    for queue in sorted(service.consumptions):
+        deadletters.put_back(settings.amqp_url, queue)
+
+
+def _migrate(service: Service, settings: ServiceSettings) -> None:
+    from chassis.migrate import MigrationError, migrate, migrations_of
+
+    deadline = time.monotonic() + _POSTGRES_PATIENCE_SECONDS
+    while True:
+        try:
+            count = migrate(settings.database_url, service.word, migrations_of("chassis", service.package))
+        except Unavailable as problem:
+            if time.monotonic() > deadline:
+                sys.exit(f"{service.word}-service cannot migrate: {problem.detail} for {_POSTGRES_PATIENCE_SECONDS} s")
+            log.info("migrate.waits", reason=problem.detail)
+            time.sleep(0.5)
+        except MigrationError as error:
+            sys.exit(f"{service.word}-service cannot migrate: {error}")
+        else:
+            log.info("migrate.done", applied=count)
+            return

@@ -1,0 +1,85 @@
+"""Settings from environment variables, every wrong one named at once."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class ConfigError(Exception):
+    """One line for each variable that is missing or wrong."""
+
+
+class Settings(BaseModel):
+    """A field `pool_size` is the variable `POOL_SIZE`, or the content of the file named in `POOL_SIZE_FILE`."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Raises ConfigError naming every wrong variable. An empty variable counts as not set."""
+        environ = os.environ if environ is None else environ
+        wrong: list[str] = []
+        given: dict[str, str] = {}
+        for name in cls.model_fields:
+            try:
+                value = _value_of(name.upper(), environ)
+            except (ConfigError, OSError) as error:
+                wrong.append(f"{name.upper()}: {error}")
+            else:
+                if value:
+                    given[name] = value
+        try:
+            settings = cls.model_validate(given)
+        except ValidationError as error:
+            for problem in error.errors():
+                name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
+                if not any(line.startswith(name + ":") for line in wrong):
+                    wrong.append(f"{name}: {problem['msg']}")
+        if wrong:
+            raise ConfigError("\n".join(sorted(wrong)))
+        return settings
+
+
+class ServiceSettings(Settings):
+    """What every service is told."""
+
+    database_url: str = Field(repr=False, description="Postgres: `postgresql://user:password@host:port/database`")
+    amqp_url: str = Field(
+        "amqp://guest:guest@127.0.0.1:5672/%2F", repr=False, description="RabbitMQ; only the worker connects"
+    )
+    bind: str = Field("0.0.0.0:8000", description="Where web listens: `host:port` or `unix:/path`")
+    web_concurrency: int = Field(2, ge=1, le=64, description="Web processes")
+    web_threads: int = Field(
+        8, ge=1, le=256, description="Threads of a web process, where the service's server model is threads"
+    )
+    pool_size: int = Field(8, ge=1, le=100, description="Postgres connections of each process at the most")
+    pool_wait_seconds: float = Field(
+        3, gt=0, le=60, description="How long a request waits for a connection before it is told 503"
+    )
+    worker_threads: int = Field(4, ge=1, le=64, description="Messages that a worker handles at the same time")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged")
+
+
+def _value_of(variable: str, environ: Mapping[str, str]) -> str | None:
+    file = environ.get(f"{variable}_FILE")
+    if not file:
+        return environ.get(variable)
+    if environ.get(variable):
+        raise ConfigError(f"set it or {variable}_FILE, not both")
+    return Path(file).read_text(encoding="utf-8").strip()
+
+
+# Read by prometheus-client itself, when it is imported.
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def metrics_folder() -> str | None:
+    return os.environ.get(METRICS_FOLDER)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's variables and some more, for a program that takes its place."""
+    return {**os.environ, **more}

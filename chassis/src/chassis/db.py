@@ -1,0 +1,179 @@
+"""Postgres: a bounded pool of connections and a transaction that commits when its block ends well."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import psycopg2.errors
+import psycopg2.extensions as pgext
+from psycopg2.extras import execute_values
+
+from chassis.errors import Conflict, Unavailable
+from chassis.pool import Pool
+
+UniqueViolation = psycopg2.errors.UniqueViolation
+CheckViolation = psycopg2.errors.CheckViolation
+DataError = psycopg2.DataError
+# What a connection outside a transaction block raises when Postgres goes away.
+Broken = (psycopg2.OperationalError, psycopg2.InterfaceError)
+
+_DSN_DEFAULTS = {
+    "connect_timeout": 3,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10000,
+}
+
+_CONNECT_SECONDS = 3
+# Above the role's statement_timeout: Postgres speaks first unless it is frozen or unreachable.
+_ANSWER_SECONDS = 31
+
+
+def connect(dsn: str, *, name: str, autocommit: bool = False) -> Any:
+    """A connection of its own, outside any pool. Raises Unavailable."""
+    try:
+        connection = psycopg2.connect(dsn, application_name=name, **_DSN_DEFAULTS)
+    except psycopg2.OperationalError as error:
+        raise Unavailable("Postgres does not answer") from error
+    connection.autocommit = autocommit
+    return connection
+
+
+class Transaction:
+    """Statements with named parameters; rows are dicts. Whoever opened it commits."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+
+    def find(self, sql: str, **params: Any) -> dict[str, Any] | None:
+        """The first row, or None."""
+        self._cursor.execute(sql, params)
+        row = self._cursor.fetchone()
+        return None if row is None else dict(zip(self._columns(), row, strict=True))
+
+    def one(self, sql: str, **params: Any) -> dict[str, Any]:
+        """The row of a statement that always has one."""
+        row = self.find(sql, **params)
+        if row is None:
+            raise LookupError("a statement that always has a row had none")
+        return row
+
+    def all(self, sql: str, **params: Any) -> list[dict[str, Any]]:
+        self._cursor.execute(sql, params)
+        columns = self._columns()
+        return [dict(zip(columns, row, strict=True)) for row in self._cursor.fetchall()]
+
+    def rows(self, sql: str, **params: Any) -> list[tuple[Any, ...]]:
+        """All rows as tuples: for paths where a dict each would be felt."""
+        self._cursor.execute(sql, params)
+        return self._cursor.fetchall()
+
+    def value(self, sql: str, **params: Any) -> Any:
+        """The first column of the first row, or None."""
+        self._cursor.execute(sql, params)
+        row = self._cursor.fetchone()
+        return None if row is None else row[0]
+
+    def run(self, sql: str, **params: Any) -> int:
+        """How many rows were touched."""
+        self._cursor.execute(sql, params)
+        return self._cursor.rowcount
+
+    def insert_many(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        """`INSERT … VALUES %s` with all rows in one statement for each thousand."""
+        execute_values(self._cursor, sql, rows, page_size=1000)
+
+    def copy_in(self, sql: str, source: Any) -> None:
+        """`COPY … FROM STDIN`, reading a binary file."""
+        self._cursor.copy_expert(sql, source)
+
+    def _columns(self) -> list[str]:
+        return [column.name for column in self._cursor.description]
+
+
+class Database:
+    """Transactions on a pool of its own."""
+
+    def __init__(self, dsn: str, *, name: str, size: int, wait_seconds: float) -> None:
+        self.name = name
+        self._pool = Pool(
+            lambda: connect(dsn, name=name),
+            size=size,
+            wait_seconds=wait_seconds,
+            is_alive=_is_alive,
+            close=lambda connection: connection.close(),
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Leaving the block commits, raising rolls back.
+
+        Raises Unavailable when no connection comes free in time, when Postgres is away or restarts, and when a
+        statement or a lock took longer than the role allows. A connection that broke takes its idle sisters with it,
+        so a restart of Postgres costs one request at the most for each connection in use.
+        """
+        with _told_as_problems(), self._pool.lease() as lease:
+            connection = lease.item
+            try:
+                yield Transaction(connection)
+                connection.commit()
+            except BaseException:
+                lease.broken = not _rolled_back(connection)
+                raise
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+@contextmanager
+def _told_as_problems() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable) as error:
+        raise Unavailable("the database took too long") from error
+    except psycopg2.errors.TransactionRollbackError as error:
+        raise Conflict("somebody else changed the same thing at this moment; try again") from error
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        raise Unavailable("the database does not answer") from error
+
+
+def _rolled_back(connection: Any) -> bool:
+    """Whether the connection is fit for the next one."""
+    try:
+        connection.rollback()
+    except psycopg2.Error:
+        return False
+    return not connection.closed
+
+
+def _is_alive(connection: Any) -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.rollback()
+    except psycopg2.Error:
+        return False
+    return True
+
+
+def make_cooperative() -> None:
+    """While one greenlet waits for Postgres, others run: for a process whose server model is gevent."""
+    from gevent import socket
+
+    def wait(connection: Any) -> None:
+        while True:
+            state = connection.poll()
+            if state == pgext.POLL_OK:
+                return
+            connecting = connection.status == pgext.STATUS_SETUP
+            ready = socket.wait_read if state == pgext.POLL_READ else socket.wait_write
+            try:
+                ready(connection.fileno(), timeout=_CONNECT_SECONDS if connecting else _ANSWER_SECONDS)
+            except TimeoutError:
+                raise psycopg2.OperationalError("no answer in time") from None
+
+    pgext.set_wait_callback(wait)

@@ -1,0 +1,161 @@
+"""Whether a service can do its work: what it needs, what waits, what is stuck, what must hold."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from flask import Blueprint, Response
+
+from chassis import logs, openapi, outbox, strictjson
+from chassis.db import Transaction
+from chassis.errors import Problem
+from chassis.metrics import CONTENT_TYPE
+from chassis.web import Running, json_text, running, transaction
+
+log = logs.logger(__name__)
+
+CHECK_SECONDS = 1.0
+# A worker reports every five seconds.
+_WORKER_SILENT_SECONDS = 20
+
+Invariant = Callable[[Transaction], str | None]
+Check = Callable[[Running], dict[str, Any]]
+
+
+def blueprint(
+    document: Callable[[], dict[str, Any]],
+    invariants: dict[str, Invariant],
+    checks: dict[str, Check] | None = None,
+) -> Blueprint:
+    """`invariants` give None or say what is broken; `checks` are the service's own dependencies."""
+    bp = Blueprint("health", __name__)
+    asked: dict[str, Check] = {"postgres": _postgres, "rabbitmq": _messaging, **(checks or {})}
+    # More than are asked at once: one that hangs must not make the next probe wait.
+    pool = ThreadPoolExecutor(max_workers=4 * len(asked), thread_name_prefix="health")
+    described: list[str] = []
+
+    @bp.get("/livez")
+    def livez() -> Any:
+        """The process answers. Nothing else is checked, on purpose."""
+        return {"status": "OK"}
+
+    @bp.get("/healthcheck")
+    def healthcheck() -> Any:
+        app = running()
+        return _report(app, _ask(app, pool, asked))
+
+    @bp.get("/metrics")
+    def metrics() -> Any:
+        with transaction() as tx:
+            waiting, workers = outbox.backlog(tx), _workers(tx)
+        gauges = {
+            "outbox_backlog": float(waiting["backlog"]),
+            "outbox_oldest_seconds": waiting["oldest_seconds"],
+            "workers_alive": float(len(workers)),
+            "dead_letters": float(sum(_dead_letters(workers).values())),
+        }
+        return Response(running().metrics.exposition(gauges), content_type=CONTENT_TYPE)
+
+    @bp.get("/invariants")
+    def check_invariants() -> Any:
+        with transaction() as tx:
+            # Every check looks at the same moment.
+            tx.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            found = {name: invariant(tx) for name, invariant in invariants.items()}
+        return {
+            "status": "BROKEN" if any(found.values()) else "OK",
+            "checks": [
+                {"name": name, "status": "BROKEN" if detail else "OK", "detail": detail or ""}
+                for name, detail in found.items()
+            ],
+        }
+
+    @bp.get("/openapi.yaml")
+    def openapi_yaml() -> Any:
+        if not described:
+            described.append(openapi.as_yaml(document()))
+        return Response(described[0], content_type="application/yaml; charset=utf-8")
+
+    return bp
+
+
+def _ask(app: Running, pool: ThreadPoolExecutor, asked: dict[str, Check]) -> dict[str, dict[str, Any]]:
+    futures = {name: pool.submit(_timed, check, app) for name, check in asked.items()}
+    deadline = time.monotonic() + CHECK_SECONDS
+    return {name: _outcome(name, future, deadline) for name, future in futures.items()}
+
+
+def _timed(check: Check, app: Running) -> dict[str, Any]:
+    began = time.perf_counter()
+    result = check(app)
+    return {"status": "OK", "latency_ms": round((time.perf_counter() - began) * 1000, 1), **result}
+
+
+def _outcome(name: str, future: Future[dict[str, Any]], deadline: float) -> dict[str, Any]:
+    try:
+        return future.result(timeout=max(0.0, deadline - time.monotonic()))
+    except TimeoutError:
+        future.cancel()
+        return {"status": "DOWN", "detail": f"no answer within {CHECK_SECONDS:g} s"}
+    except Problem as problem:
+        return {"status": "DOWN", "detail": problem.detail}
+    except Exception:
+        log.exception("health.check_failed", dependency=name)
+        return {"status": "DOWN", "detail": "the check failed; the log says why"}
+
+
+def _report(app: Running, dependencies: dict[str, dict[str, Any]]) -> Response:
+    status = "OK"
+    if any(found["status"] != "OK" for found in dependencies.values()):
+        status = "DOWN" if any(dependencies[name]["status"] == "DOWN" for name in app.vital) else "DEGRADED"
+    body = {
+        "status": status,
+        "service": f"{app.service}-service",
+        "version": app.version,
+        "uptime_seconds": round(time.time() - app.started_at),
+        "dependencies": dependencies,
+    }
+    response = json_text(strictjson.dumps(body), 503 if status == "DOWN" else 200)
+    if status == "DOWN":
+        response.headers["Retry-After"] = "1"
+    return response
+
+
+def _postgres(app: Running) -> dict[str, Any]:
+    with app.database.transaction() as tx:
+        tx.value("SELECT 1")
+    return {}
+
+
+def _messaging(app: Running) -> dict[str, Any]:
+    """As the workers last reported into Postgres: a web process never talks to RabbitMQ."""
+    with app.database.transaction() as tx:
+        workers, waiting = _workers(tx), outbox.backlog(tx)
+    connected = sum(worker["broker_connected"] for worker in workers)
+    found = {
+        "workers_alive": len(workers),
+        "workers_connected": connected,
+        "outbox_backlog": waiting["backlog"],
+        "outbox_oldest_seconds": round(waiting["oldest_seconds"], 1),
+        "dead_letters": _dead_letters(workers),
+    }
+    if not connected:
+        reason = "no worker is connected to RabbitMQ" if workers else "no worker is alive"
+        return {"status": "DOWN", "detail": reason, **found}
+    return found
+
+
+def _workers(tx: Transaction) -> list[dict[str, Any]]:
+    return tx.all(
+        """
+        SELECT worker, broker_connected, dead_letters FROM workers
+        WHERE seen_at > now() - make_interval(secs => %(silent)s) ORDER BY seen_at DESC
+        """,
+        silent=_WORKER_SILENT_SECONDS,
+    )
+
+
+def _dead_letters(workers: list[dict[str, Any]]) -> dict[str, int]:
+    """Every worker sees the same queues: the newest report counts."""
+    return strictjson.loads(workers[0]["dead_letters"].encode()) if workers else {}

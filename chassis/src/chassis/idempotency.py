@@ -1,0 +1,79 @@
+"""One effect for each Idempotency-Key, and the first answer again for every repetition."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from chassis import strictjson
+from chassis.db import Transaction
+from chassis.errors import Conflict, Invalid
+
+_VISIBLE = re.compile(r"[!-~]{1,255}\Z")
+HOURS_KEPT = 24
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def checked(key: str) -> str:
+    if not _VISIBLE.match(key):
+        raise Invalid.field("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+    return key
+
+
+def fingerprint(method: str, path: str, body: bytes) -> str:
+    """What must be equal for a repetition to be one."""
+    digest = hashlib.sha256()
+    for part in (method.encode(), path.encode(), body):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def claim(tx: Transaction, username: str, key: str, print_: str) -> Answer | None:
+    """None: this transaction is the first, and holds the key until it ends. An Answer: give it again.
+
+    Raises Conflict: 409 while the first still runs, 422 when the key was used for something else.
+    """
+    held = tx.value(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || %(name)s, 0))",
+        name=f"\x01{username}\x01{key}",
+    )
+    if not held:
+        raise Conflict("a request with this Idempotency-Key is still under way; try again when it is done")
+    known = tx.find(
+        """
+        SELECT fingerprint, status, headers, body FROM idempotency_keys
+        WHERE username = %(username)s AND key = %(key)s AND created_at > now() - make_interval(hours => %(hours)s)
+        """,
+        username=username,
+        key=key,
+        hours=HOURS_KEPT,
+    )
+    if known is None:
+        return None
+    if known["fingerprint"] != print_:
+        raise Conflict("this Idempotency-Key was used for another method, path or body", status=422)
+    return Answer(known["status"], strictjson.loads(known["headers"].encode()), bytes(known["body"]))
+
+
+def keep(tx: Transaction, username: str, key: str, print_: str, answer: Answer) -> None:
+    """Together with the effect, or not at all."""
+    tx.run(
+        """
+        INSERT INTO idempotency_keys (username, key, fingerprint, status, headers, body)
+        VALUES (%(username)s, %(key)s, %(print)s, %(status)s, %(headers)s, %(body)s)
+        ON CONFLICT ON CONSTRAINT idempotency_keys_pkey
+        DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status,
+                      headers = excluded.headers, body = excluded.body, created_at = now()
+        """,
+        username=username,
+        key=key,
+        print=print_,
+        status=answer.status,
+        headers=strictjson.dumps(answer.headers),
+        body=answer.body,
+    )

@@ -1,0 +1,63 @@
+"""gunicorn's settings for every service; what differs between services comes as arguments (chassis.cli)."""
+
+import os
+import resource
+from typing import Any
+
+from gunicorn.glogging import Logger
+
+from chassis import logs
+
+timeout = 30
+graceful_timeout = 20
+# Longer than nginx keeps an idle connection, so that it never picks one that is being closed.
+keepalive = 75
+worker_connections = 2000
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+control_socket_disable = True
+# nginx bounds request lines, with an answer of ours.
+limit_request_line = 0
+forwarded_allow_ips = ""
+forwarder_headers = ""
+header_map = "drop"
+max_requests = 1_000_000
+max_requests_jitter = 100_000
+
+
+class JsonLogger(Logger):  # type: ignore[misc]
+    """gunicorn's own lines in our shape. Requests are logged once, by the gateway."""
+
+    def setup(self, cfg: Any) -> None:
+        logs.configure(cfg.proc_name, cfg.loglevel)
+
+    def access(self, *_: Any, **__: Any) -> None:
+        pass
+
+
+logger_class = JsonLogger
+
+
+def on_starting(_server: Any) -> None:
+    """A thousand waiting readers are a thousand open files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 16384 if hard == resource.RLIM_INFINITY else min(16384, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    if worker.cfg.worker_class_str == "gevent":
+        from chassis.db import make_cooperative
+
+        make_cooperative()
+
+
+def post_worker_init(worker: Any) -> None:
+    """What waits on purpose can see that the process wants to end."""
+    worker.wsgi.extensions["is_stopping"] = lambda: not worker.alive
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    from chassis.metrics import forget_process
+
+    forget_process(worker.pid)

@@ -1,0 +1,96 @@
+"""JSON as RFC 8259 has it, without what Python's own parser lets through (NaN, twins of a key, endless nesting)."""
+
+import json
+import math
+from typing import Any
+
+from chassis.errors import Invalid
+
+DEEPEST = 64
+
+
+def loads(raw: bytes, *, deepest: int = DEEPEST) -> Any:
+    """Raises Invalid, naming the place, for anything that could not come back as it was sent."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Invalid(f"body: no UTF-8 at byte {error.start}") from None
+    try:
+        value = _decoder.decode(text)
+    except json.JSONDecodeError as error:
+        raise Invalid(f"body: no JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise Invalid(f"body: nested deeper than {deepest}") from None
+    except ValueError as error:
+        raise Invalid(f"body: {_reason(error)}") from None
+    # Brackets in the text bound the depth: most bodies are spared the walk.
+    if text.count("[") + text.count("{") > deepest and _depth_exceeds(value, deepest):
+        raise Invalid(f"body: nested deeper than {deepest}")
+    if "\\u" in text:
+        _refuse_unstorable(value)
+    elif "\0" in text:
+        raise Invalid("body: the character U+0000 is not allowed")
+    return value
+
+
+def _reason(error: ValueError) -> str:
+    return "a number has too many digits" if "digit" in str(error) else str(error)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return number
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        twin = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {json.dumps(twin[:64])} stands twice in one object")
+    return result
+
+
+_decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_unique)
+
+
+def _depth_exceeds(value: Any, deepest: int) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(deepest):
+        level = [
+            child
+            for container in level
+            for child in (container.values() if isinstance(container, dict) else container)
+            if isinstance(child, dict | list)
+        ]
+    return bool(level)
+
+
+def _refuse_unstorable(value: Any) -> None:
+    """Escapes can spell what UTF-8 and Postgres cannot hold."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise Invalid("body: a lone surrogate is no text") from None
+    if "\\u0000" in text and _has_nul(value):
+        raise Invalid("body: the character U+0000 is not allowed")
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any("\0" in key or _has_nul(item) for key, item in value.items())
+    return isinstance(value, list) and any(_has_nul(item) for item in value)
+
+
+def dumps(value: Any) -> str:
+    """Compact, Unicode as it is."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

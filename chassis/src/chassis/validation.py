@@ -1,0 +1,148 @@
+"""What a route takes and answers, as types: checked before the route runs, described in its OpenAPI document."""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from flask import request
+from pydantic import AfterValidator, BaseModel, BeforeValidator, TypeAdapter, ValidationError, WithJsonSchema
+from werkzeug.datastructures import MultiDict
+
+from chassis import strictjson
+from chassis.errors import Invalid
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+
+def _plain_digits(value: Any) -> Any:
+    if isinstance(value, str):
+        if not (value.isascii() and value.isdigit()) or len(value) > 20:
+            raise ValueError("must be a whole number in plain digits")
+        return int(value)
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """JSON knows one kind of number: 2.0 is the integer 2."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _plain_text(value: str) -> str:
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in value):
+        raise ValueError("must not contain control characters")
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
+Digits = Annotated[int, BeforeValidator(_plain_digits), WithJsonSchema({"type": "integer"})]
+Whole = Annotated[int, BeforeValidator(_whole)]
+PlainText = Annotated[str, AfterValidator(_plain_text)]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer in the document: `type` is anything pydantic knows, None for no body."""
+
+    description: str
+    type: Any = None
+    content_type: str = JSON
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    summary: str
+    answers: Mapping[int, Answer]
+    path: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    headers: type[BaseModel] | None = None
+    form: type[BaseModel] | None = None
+    body: Any = None
+    idempotent: bool = False
+    largest_body_bytes: int | None = None
+    _adapter: Any = field(default=None, compare=False)
+
+
+def endpoint(summary: str, answers: Mapping[int, Answer], **parts: Any) -> Callable[[Any], Any]:
+    """The route gets `query`, `headers`, `form` and `body` as the types named here; all errors are told at once.
+
+    `path` only checks: Flask passes the parts of the path itself.
+    """
+    described = Endpoint(summary, answers, **parts)
+    adapter = TypeAdapter(described.body) if described.body is not None else None
+
+    def decorate(view: Any) -> Any:
+        @functools.wraps(view)
+        def checked(**path: Any) -> Any:
+            return view(**path, **_take(described, adapter, path))
+
+        checked.endpoint = described  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def _take(described: Endpoint, adapter: Any, path: dict[str, Any]) -> dict[str, Any]:
+    taken: dict[str, Any] = {}
+    wrong: list[tuple[str, str]] = []
+    if described.path:
+        _into(wrong, lambda: described.path.model_validate(path))  # type: ignore[union-attr]
+    if described.query:
+        taken["query"] = _into(wrong, lambda: _from_pairs(described.query, request.args))
+    elif request.args:
+        wrong.extend((name, "is no parameter of this request") for name in request.args)
+    if described.headers:
+        taken["headers"] = _into(wrong, lambda: _from_headers(described.headers))
+    if described.form:
+        _expect(FORM)
+        taken["form"] = _into(wrong, lambda: _from_pairs(described.form, request.form))
+    if adapter is not None and not wrong:
+        _expect(JSON)
+        raw = request.get_data()
+        if described.largest_body_bytes and len(raw) > described.largest_body_bytes:
+            raise Invalid(f"the body is larger than {described.largest_body_bytes} bytes", status=413)
+        value = strictjson.loads(raw)
+        taken["body"] = _into(wrong, lambda: adapter.validate_python(value, strict=True))
+    if wrong:
+        raise Invalid("; ".join(f"{name}: {message}" for name, message in wrong[:20]), errors=wrong)
+    return taken
+
+
+def _into(wrong: list[tuple[str, str]], parse: Callable[[], Any]) -> Any:
+    try:
+        return parse()
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            name = ".".join(str(part) for part in problem["loc"]) or "body"
+            wrong.append((name, problem["msg"].removeprefix("Value error, ")))
+    return None
+
+
+def _expect(content_type: str) -> None:
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype != content_type or charset not in ("utf-8", "utf8"):
+        raise Invalid(f"Content-Type must be {content_type}, in UTF-8", status=415)
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Invalid("Content-Encoding is not supported: send the body as it is", status=415)
+
+
+def _from_pairs(model: Any, pairs: MultiDict[str, str]) -> Any:
+    doubled = [name for name, values in pairs.lists() if len(values) > 1]
+    if doubled:
+        raise Invalid.field(doubled[0], "is given twice")
+    return model.model_validate(pairs.to_dict())
+
+
+def _from_headers(model: Any) -> Any:
+    given = {}
+    for name, info in model.model_fields.items():
+        header = info.alias or name
+        if (value := request.headers.get(header)) is not None:
+            try:
+                # WSGI hands bytes over as Latin-1.
+                given[header] = value.encode("latin-1").decode("utf-8")
+            except UnicodeDecodeError:
+                raise Invalid.field(header, "is no UTF-8") from None
+    return model.model_validate(given)

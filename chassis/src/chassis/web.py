@@ -1,0 +1,206 @@
+"""The HTTP side of a service: request id, errors, health and metrics around its own routes."""
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from flask import Blueprint, Flask, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
+
+from chassis import idempotency, logs, strictjson
+from chassis.config import ServiceSettings, metrics_folder
+from chassis.db import Database, Transaction
+from chassis.errors import Invalid, Problem
+from chassis.metrics import Metrics
+
+log = logs.logger(__name__)
+
+JSON_TYPE = "application/json; charset=utf-8"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
+_LARGEST_BODY_BYTES = 1024 * 1024
+
+Render = Callable[[Problem], Response]
+
+
+@dataclass(frozen=True)
+class Running:
+    """What belongs to one app while it runs."""
+
+    service: str
+    version: str
+    settings: ServiceSettings
+    database: Database
+    metrics: Metrics
+    render: Render
+    started_at: float
+    # Without these it cannot answer at all: down, not degraded.
+    vital: tuple[str, ...] = ("postgres",)
+
+
+class _Rule(Rule):
+    """`head=False`: asking without wanting must change nothing, so HEAD is not answered like GET."""
+
+    def __init__(self, *args: Any, head: bool = True, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not head and self.methods:
+            self.methods.discard("HEAD")
+
+
+class _App(Flask):
+    url_rule_class = _Rule
+
+
+def create_app(
+    service: str,
+    version: str,
+    settings: ServiceSettings,
+    blueprints: Sequence[Blueprint],
+    *,
+    render: Render | None = None,
+) -> Flask:
+    """`render` makes the body of every error; RFC 9457 unless a service's contract has another shape."""
+    app = _App(service, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = _LARGEST_BODY_BYTES
+    app.url_map.merge_slashes = False
+    app.json.mimetype = JSON_TYPE  # type: ignore[attr-defined]
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json.compact = True  # type: ignore[attr-defined]
+    database = Database(
+        settings.database_url, name=service, size=settings.pool_size, wait_seconds=settings.pool_wait_seconds
+    )
+    app.extensions["chassis"] = Running(
+        service, version, settings, database, Metrics(metrics_folder()), render or problem_json, time.time()
+    )
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.register_error_handler(Problem, _answer_problem)
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(Exception, _answer_unexpected)
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+    return app
+
+
+def running() -> Running:
+    return current_app.extensions["chassis"]  # type: ignore[no-any-return]
+
+
+def transaction() -> AbstractContextManager[Transaction]:
+    """Of the app that answers this request."""
+    return running().database.transaction()
+
+
+def username() -> str:
+    return request.headers.get("X-Authenticated-User", "")
+
+
+def json_text(text: str | bytes, status: int = 200) -> Response:
+    """An answer that is JSON already."""
+    return Response(text, status, content_type=JSON_TYPE)
+
+
+def once(make: Callable[[Transaction], Any]) -> Response:
+    """The answer of `make`, in one transaction with it, and once for each Idempotency-Key that came with it."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        with transaction() as tx:
+            return current_app.make_response(make(tx))
+    user, key = username(), idempotency.checked(key)
+    print_ = idempotency.fingerprint(request.method, request.full_path, request.get_data())
+    with transaction() as tx:
+        known = idempotency.claim(tx, user, key, print_)
+        if known:
+            return Response(known.body, known.status, {**known.headers, "Idempotent-Replayed": "true"})
+        response = current_app.make_response(make(tx))
+        headers = {name: response.headers[name] for name in ("Content-Type", "Location") if name in response.headers}
+        idempotency.keep(
+            tx, user, key, print_, idempotency.Answer(response.status_code, headers, response.get_data())
+        )
+    return response
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    logs.clear()
+    logs.bind(request_id=g.request_id)
+    raw = request.environ.get("RAW_URI", "")
+    if "%" in raw:
+        _check_encoding(raw)
+    if "," in username():
+        raise Invalid.field("X-Authenticated-User", "is given twice")
+
+
+def _check_encoding(raw: str) -> None:
+    """Bytes that are no UTF-8 would all become one replacement character, and two names one."""
+    path, _, query = raw.partition("?")
+    if "%2f" in path.lower():
+        raise Invalid("path: a name must not contain a slash")
+    for what, part in (("path", path), ("query", query)):
+        try:
+            text = unquote_to_bytes(part).decode("utf-8")
+        except UnicodeDecodeError:
+            raise Invalid(f"{what}: no UTF-8") from None
+        if "\0" in text:
+            raise Invalid(f"{what}: the character U+0000 is not allowed")
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    rule = request.url_rule
+    running().metrics.observe(
+        request.method if rule else "-", rule.rule if rule else "-", response.status_code, time.perf_counter() - g.started
+    )
+    return response
+
+
+def problem_json(problem: Problem) -> Response:
+    """RFC 9457, with the request id as the instance."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": g.request_id,
+    }
+    if problem.errors:
+        body["errors"] = [{"field": field, "message": message} for field, message in problem.errors]
+    return Response(strictjson.dumps(body), problem.status, content_type="application/problem+json")
+
+
+def _answer_problem(problem: Problem) -> Response:
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request.unavailable", detail=problem.detail, cause=repr(problem.__cause__))
+    response = running().render(problem)
+    if retry_after := getattr(problem, "retry_after_seconds", None):
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+def _answer_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    response = running().render(Problem(_WORDS.get(status, error.description or error.name), status=status))
+    response.headers.update({name: value for name, value in error.get_headers() if name == "Allow"})
+    return response
+
+
+_WORDS = {
+    404: "there is nothing at this path",
+    405: "this path does not take this method",
+    413: f"the body is larger than {_LARGEST_BODY_BYTES} bytes",
+}
+
+
+def _answer_unexpected(_error: Exception) -> Response:
+    running().metrics.problems.inc()
+    log.exception("request.failed", method=request.method, path=request.path)
+    return running().render(Problem("an unexpected error; the log has it under this request's id", status=500))
