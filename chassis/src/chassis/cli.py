@@ -1,4 +1,4 @@
-"""`python -m <service> web | worker | migrate | dead-letters | retry`, the same for every service."""
+"""`python -m <service> web | worker | migrate | dead-letters | retry | openapi`, the same for every service."""
 
 import argparse
 import hashlib
@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +47,7 @@ def main(service: Service, argv: list[str] | None = None) -> None:
         "migrate": _migrate,
         "dead-letters": _dead_letters,
         "retry": _retry,
+        "openapi": _openapi,
     }
     parser = argparse.ArgumentParser(prog=f"python -m {service.package}")
     parser.add_argument("process", choices=commands)
@@ -96,6 +98,11 @@ def _retry(service: Service, settings: ServiceSettings) -> None:
 
     for queue in sorted(service.consumptions):
         deadletters.put_back(settings.amqp_url, queue)
+
+
+def _openapi(service: Service, settings: ServiceSettings) -> None:
+    app = import_module(f"{service.package}.app").create_app(settings)
+    print(app.test_client().get("/openapi.yaml").text, end="")
 
 
 def _migrate(service: Service, settings: ServiceSettings) -> None:

@@ -82,7 +82,7 @@ def _operation(operation_id: str, described: Endpoint, schemas: dict[str, Any]) 
     body, content_type = (described.form, FORM) if described.form else (described.body, JSON)
     if body is not None:
         operation["requestBody"] = {
-            "required": True,
+            "required": not described.body_optional,
             "content": {content_type: {"schema": _schema(body, schemas)}},
         }
     operation["responses"] = {

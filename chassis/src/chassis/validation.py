@@ -2,11 +2,11 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from flask import request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, TypeAdapter, ValidationError
 from werkzeug.datastructures import MultiDict
 
 from chassis import strictjson
@@ -37,7 +37,11 @@ def _plain_text(value: str) -> str:
     return value
 
 
-Digits = Annotated[int, BeforeValidator(_plain_digits), WithJsonSchema({"type": "integer"})]
+# Beside a Field with bounds: `Annotated[int, Field(ge=0, le=9), DIGITS]`, for a parameter and for JSON.
+DIGITS = BeforeValidator(_plain_digits)
+WHOLE = BeforeValidator(_whole)
+
+Digits = Annotated[int, BeforeValidator(_plain_digits)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 
@@ -60,9 +64,10 @@ class Endpoint:
     headers: type[BaseModel] | None = None
     form: type[BaseModel] | None = None
     body: Any = None
+    # Left out altogether, a body is an empty object.
+    body_optional: bool = False
     idempotent: bool = False
     largest_body_bytes: int | None = None
-    _adapter: Any = field(default=None, compare=False)
 
 
 def endpoint(summary: str, answers: Mapping[int, Answer], **parts: Any) -> Callable[[Any], Any]:
@@ -92,15 +97,18 @@ def _take(described: Endpoint, adapter: Any, path: dict[str, Any]) -> dict[str, 
     if described.query:
         taken["query"] = _into(wrong, lambda: _from_pairs(described.query, request.args))
     elif request.args:
-        wrong.extend((name, "is no parameter of this request") for name in request.args)
+        wrong.extend((name, _WORDS["extra_forbidden"]) for name in request.args)
     if described.headers:
         taken["headers"] = _into(wrong, lambda: _from_headers(described.headers))
     if described.form:
         _expect(FORM)
         taken["form"] = _into(wrong, lambda: _from_pairs(described.form, request.form))
     if adapter is not None and not wrong:
-        _expect(JSON)
         raw = request.get_data()
+        if described.body_optional and not raw and not request.content_type:
+            raw = b"{}"
+        else:
+            _expect(JSON)
         if described.largest_body_bytes and len(raw) > described.largest_body_bytes:
             raise Invalid(f"the body is larger than {described.largest_body_bytes} bytes", status=413)
         value = strictjson.loads(raw)
@@ -110,13 +118,16 @@ def _take(described: Endpoint, adapter: Any, path: dict[str, Any]) -> dict[str, 
     return taken
 
 
+_WORDS = {"extra_forbidden": "is not known here", "missing": "is missing"}
+
+
 def _into(wrong: list[tuple[str, str]], parse: Callable[[], Any]) -> Any:
     try:
         return parse()
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             name = ".".join(str(part) for part in problem["loc"]) or "body"
-            wrong.append((name, problem["msg"].removeprefix("Value error, ")))
+            wrong.append((name, _WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")))
     return None
 
 

@@ -1,0 +1,137 @@
+"""What the service can be asked to do."""
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from chassis import outbox
+from chassis.db import Transaction
+from chassis.errors import Conflict, Invalid, NotFound, Problem
+from sequence_service import store
+from sequence_service.domain import BUILT_IN, Sequence
+
+
+@dataclass(frozen=True)
+class Draw:
+    name: str
+    count: int
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    sequence: Sequence
+    first: int
+    count: int
+
+    @property
+    def numbers(self) -> list[int]:
+        return self.sequence.numbers_at(self.first, self.count)
+
+
+def draw_all(tx: Transaction, draws: list[Draw], now: datetime) -> list[Drawn | Problem]:
+    """The tickets of each draw, or why it gets none; nobody else gets them.
+
+    1. The draws of one sequence are taken together, sequences in the order of their names: no two callers wait for
+       each other.
+    2. Where that cannot be (no such sequence, not enough left, a draw larger than the range), each is taken alone.
+    3. Facts that the numbers make true leave with them.
+    """
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for index, draw in enumerate(draws):
+        by_name[draw.name].append(index)
+    outcomes: dict[int, Drawn | Problem] = {}
+    for name, indices in sorted(by_name.items()):
+        counts = [draws[index].count for index in indices]
+        sequence = store.take_tickets(tx, name, sum(counts), max(counts))
+        if sequence is None:
+            outcomes.update((index, _draw_alone(tx, draws[index])) for index in indices)
+            continue
+        first = sequence.issued - sum(counts)
+        for index, count in zip(indices, counts, strict=True):
+            outcomes[index] = Drawn(sequence, first, count)
+            first += count
+    for index, outcome in outcomes.items():
+        if isinstance(outcome, Drawn):
+            _tell(tx, outcome, draws[index].request_id, now)
+    return [outcomes[index] for index in range(len(draws))]
+
+
+def draw(tx: Transaction, wanted: Draw, now: datetime) -> Drawn:
+    outcome = draw_all(tx, [wanted], now)[0]
+    if isinstance(outcome, Problem):
+        raise outcome
+    return outcome
+
+
+def _draw_alone(tx: Transaction, wanted: Draw) -> Drawn | Problem:
+    sequence = store.take_tickets(tx, wanted.name, wanted.count, wanted.count)
+    if sequence is not None:
+        return Drawn(sequence, sequence.issued - wanted.count, wanted.count)
+    known = store.find_sequence(tx, wanted.name)
+    if known is None:
+        return _unknown(wanted.name)
+    if wanted.count > known.size:
+        return Invalid.field("n", f"must be at most {known.size}, the size of the range")
+    return Conflict(f"the sequence {wanted.name} is exhausted: {known.remaining} left, {wanted.count} wanted")
+
+
+def _tell(tx: Transaction, drawn: Drawn, request_id: str, now: datetime) -> None:
+    sequence = drawn.sequence
+    if sequence.wraps_in(drawn.first, drawn.count):
+        cycles = (drawn.first + drawn.count) // sequence.size
+        payload = {"name": sequence.name, "cycles": cycles}
+        outbox.add(tx, outbox.service_event("sequence", "SequenceWrapped", payload, now=now, request_id=request_id))
+    if sequence.nears_its_end_in(drawn.first, drawn.count):
+        left = sequence.size - drawn.first - drawn.count
+        payload = {"name": sequence.name, "remaining": left}
+        outbox.add(
+            tx, outbox.service_event("sequence", "SequenceNearlyExhausted", payload, now=now, request_id=request_id)
+        )
+
+
+def create_sequence(tx: Transaction, wanted: Sequence) -> tuple[Sequence, bool]:
+    """The sequence as it stands, and whether this made it. Raises Conflict where a different one stands."""
+    if store.insert_sequence(tx, wanted):
+        return wanted, True
+    # Locked, so that one which is being deleted is either still there for good or gone.
+    known = store.lock_sequence(tx, wanted.name)
+    if known is None:
+        raise Conflict(f"the sequence {wanted.name} is being deleted; try again")
+    if replace(known, issued=0) != wanted:
+        raise Conflict(f"another sequence {wanted.name} stands, with other bounds, cycle or format")
+    return known, False
+
+
+def delete_sequence(tx: Transaction, name: str) -> None:
+    if name in BUILT_IN:
+        raise Conflict(f"the sequence {name} cannot be deleted")
+    if not store.delete_sequence(tx, name):
+        raise _unknown(name)
+
+
+def get_sequence(tx: Transaction, name: str) -> Sequence:
+    sequence = store.find_sequence(tx, name)
+    if sequence is None:
+        raise _unknown(name)
+    return sequence
+
+
+def overdrawn(tx: Transaction) -> str | None:
+    names = store.find_overdrawn(tx)
+    return f"more issued than the range holds, or a broken range: {', '.join(names)}" if names else None
+
+
+def built_in_changed(tx: Transaction) -> str | None:
+    expected = {
+        ("sequence", 1000, 9999, True),
+        ("batch-sequence", 30000, 39999, True),
+        ("image-sequence", 1, 999_999_999, True),
+        ("json-sequence", 1, 999_999_999, True),
+    }
+    different = expected ^ set(store.find_built_in(tx))
+    return f"not as they were made: {sorted(row[0] for row in different)}" if different else None
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(f"there is no sequence {name}")

@@ -1,0 +1,213 @@
+"""HTTP in: parse, draw, answer."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import orjson
+from flask import Blueprint, Response, current_app, g
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from chassis.batching import Batcher
+from chassis.db import Database, Transaction
+from chassis.errors import Problem
+from chassis.openapi import problem
+from chassis.validation import DIGITS, WHOLE, Answer, endpoint
+from chassis.web import JSON_TYPE, once, transaction
+from sequence_service import domain, operations, store
+from sequence_service.domain import LARGEST, MOST_AT_ONCE, SMALLEST, Sequence
+from sequence_service.operations import Draw, Drawn
+
+bp = Blueprint("sequence", __name__)
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+
+
+class Count(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    n: Annotated[int, Field(ge=0, le=MOST_AT_ONCE, description="How many; at most the size of the range"), DIGITS] = 1
+
+
+class Page(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
+    offset: Annotated[int, Field(ge=0, le=2**31 - 1), DIGITS] = 0
+
+
+class SequencePath(BaseModel):
+    name: Name
+
+
+class Wanted(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    n: Annotated[int, Field(ge=1, le=MOST_AT_ONCE), WHOLE] = 1
+
+
+class Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    minimum: Annotated[int, Field(ge=SMALLEST, le=LARGEST), WHOLE]
+    maximum: Annotated[int, Field(ge=SMALLEST, le=LARGEST), WHOLE]
+    cycle: bool = False
+    format: Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")] = "{}"
+
+    @model_validator(mode="after")
+    def _range(self) -> "Spec":
+        if self.minimum > self.maximum:
+            raise ValueError("minimum must be at most maximum")
+        return self
+
+
+class Numbers(BaseModel):
+    sequence_no: int | None = Field(None, description="Only where one was wanted")
+    sequence_list: list[int]
+
+
+class FormattedNumbers(BaseModel):
+    sequence_list: list[int]
+    formatted: list[str]
+
+
+class SequenceState(BaseModel):
+    name: str
+    minimum: int
+    maximum: int
+    cycle: bool
+    format: str
+    last: int | None
+    next: int | None
+    remaining: int
+    cycles: int
+
+
+class Sequences(BaseModel):
+    sequences: list[SequenceState]
+    total: int
+
+
+_INVALID = problem("The request breaks a rule; `errors` names the fields")
+_AWAY = problem("A dependency is away; try again after `Retry-After` seconds")
+_UNKNOWN = problem("There is no such sequence")
+
+
+def batcher(database: Database) -> Batcher[Draw, Drawn]:
+    def run(draws: list[Draw]) -> list[Drawn | Problem]:
+        with database.transaction() as tx:
+            return operations.draw_all(tx, draws, datetime.now(UTC))
+
+    return Batcher(run)
+
+
+def _draws(name: str) -> Any:
+    @endpoint(
+        f"The next numbers of the sequence {name}",
+        {200: Answer("Numbers that nobody else gets", Numbers), 400: _INVALID, 503: _AWAY},
+        query=Count,
+    )
+    def draw(query: Count) -> Response:
+        if query.n == 0:
+            return _numbers({"sequence_list": []})
+        numbers = _drawn(Draw(name, query.n, g.request_id)).numbers
+        return _numbers({"sequence_no": numbers[0], "sequence_list": numbers} if query.n == 1 else {"sequence_list": numbers})
+
+    return draw
+
+
+for _name in domain.BUILT_IN:
+    bp.get(f"/{_name}", endpoint=_name.replace("-", "_"), head=False)(_draws(_name))
+
+
+def _drawn(wanted: Draw) -> Drawn:
+    draws: Batcher[Draw, Drawn] = current_app.extensions["draws"]
+    return draws.submit(wanted)
+
+
+def _numbers(body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(body), content_type=JSON_TYPE, headers={"Cache-Control": "no-store"})
+
+
+@bp.get("/sequences")
+@endpoint("All sequences, by name", {200: Answer("A page of them", Sequences), 400: _INVALID, 503: _AWAY}, query=Page)
+def list_sequences(query: Page) -> Any:
+    with transaction() as tx:
+        found = store.list_sequences(tx, query.limit, query.offset)
+        return {"sequences": [_state(sequence) for sequence in found], "total": store.count_sequences(tx)}
+
+
+@bp.get("/sequences/<name>")
+@endpoint(
+    "One sequence",
+    {200: Answer("The sequence", SequenceState), 400: _INVALID, 404: _UNKNOWN, 503: _AWAY},
+    path=SequencePath,
+)
+def get_sequence(name: str) -> Any:
+    with transaction() as tx:
+        return _state(operations.get_sequence(tx, name))
+
+
+@bp.put("/sequences/<name>")
+@endpoint(
+    "Makes a sequence",
+    {
+        200: Answer("It stood already, the same", SequenceState),
+        201: Answer("Made", SequenceState),
+        400: _INVALID,
+        409: problem("A different one stands"),
+        415: problem("The body is no JSON"),
+        422: problem("The Idempotency-Key was used for something else"),
+        503: _AWAY,
+    },
+    path=SequencePath,
+    body=Spec,
+    idempotent=True,
+)
+def put_sequence(name: str, body: Spec) -> Any:
+    domain.check_format(body.format)
+    wanted = Sequence(name, body.minimum, body.maximum, body.cycle, body.format, issued=0)
+
+    def make(tx: Transaction) -> Any:
+        sequence, is_new = operations.create_sequence(tx, wanted)
+        return _state(sequence), 201 if is_new else 200
+
+    return once(make)
+
+
+@bp.delete("/sequences/<name>")
+@endpoint(
+    "Removes a sequence",
+    {204: Answer("Gone"), 400: _INVALID, 404: _UNKNOWN, 409: problem("It cannot be deleted"), 503: _AWAY},
+    path=SequencePath,
+)
+def delete_sequence(name: str) -> Any:
+    with transaction() as tx:
+        operations.delete_sequence(tx, name)
+    return "", 204
+
+
+@bp.post("/sequences/<name>/next")
+@endpoint(
+    "The next numbers of a sequence",
+    {
+        200: Answer("Numbers that nobody else gets", FormattedNumbers),
+        400: _INVALID,
+        404: _UNKNOWN,
+        409: problem("It is exhausted; nothing was taken"),
+        415: problem("The body is no JSON"),
+        422: problem("The Idempotency-Key was used for something else"),
+        503: _AWAY,
+    },
+    path=SequencePath,
+    body=Wanted,
+    body_optional=True,
+    idempotent=True,
+)
+def take_numbers(name: str, body: Wanted) -> Any:
+    wanted = Draw(name, body.n, g.request_id)
+    return once(lambda tx: _formatted(operations.draw(tx, wanted, datetime.now(UTC))))
+
+
+def _formatted(drawn: Drawn) -> Response:
+    numbers = drawn.numbers
+    return _numbers({"sequence_list": numbers, "formatted": [drawn.sequence.formatted(number) for number in numbers]})
+
+
+def _state(sequence: Sequence) -> dict[str, Any]:
+    return {field: getattr(sequence, field) for field in SequenceState.model_fields}
