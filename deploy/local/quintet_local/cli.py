@@ -2,13 +2,16 @@
 
 import argparse
 import os
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from quintet_local import envfile, ports, startup
 from quintet_local.gateway import NAME as NGINX
 from quintet_local.layout import default_layout
 from quintet_local.progress import StackError, say
+from quintet_local.services import Service
 from quintet_local.stack import Stack
 
 
@@ -25,35 +28,30 @@ def main() -> int:
         return 130
 
 
-def up(stack: Stack, arguments: argparse.Namespace) -> int | None:
+def up(stack: Stack, arguments: argparse.Namespace) -> None:
     startup.up(stack, reload=arguments.reload)
     user, password = stack.settings["ADMIN_USER"], stack.settings["ADMIN_PASSWORD"]
     print(
         f"\n  URL       {stack.gateway.address}\n  user      {user}\n  password  {password}\n\n"
         "  next: README.md for a first round with curl; make status; make logs S=<program>; make help"
     )
-    return None
 
 
-def down(stack: Stack, arguments: argparse.Namespace) -> int | None:
+def down(stack: Stack, arguments: argparse.Namespace) -> None:
     stack.down()
-    return None
 
 
-def clean(stack: Stack, arguments: argparse.Namespace) -> int | None:
+def clean(stack: Stack, arguments: argparse.Namespace) -> None:
     stack.clean()
-    return None
 
 
-def env(stack: Stack, arguments: argparse.Namespace) -> int | None:
+def env(stack: Stack, arguments: argparse.Namespace) -> None:
     """Only the .env file, for whoever runs the containers."""
     envfile.ensure(stack.layout.env_file, stack.words, ports.first_free_from)
-    return None
 
 
-def url(stack: Stack, arguments: argparse.Namespace) -> int | None:
+def url(stack: Stack, arguments: argparse.Namespace) -> None:
     print(stack.gateway.url())
-    return None
 
 
 def status(stack: Stack, arguments: argparse.Namespace) -> int:
@@ -70,11 +68,11 @@ def status(stack: Stack, arguments: argparse.Namespace) -> int:
     print(f"\nhealth at {stack.gateway.address}/health: {health['status']}")
     for service, said in health.get("services", {}).items():
         print(f"  {service:<18}{said.get('status')}")
-    all_run = all(state["statename"] == "RUNNING" for state in states.values())
+    all_run = all(state["pid"] for state in states.values())
     return 0 if all_run and health["status"] == "OK" else 3
 
 
-def logs(stack: Stack, arguments: argparse.Namespace) -> int | None:
+def logs(stack: Stack, arguments: argparse.Namespace) -> None:
     """Follows one program's log or all of them; with F=0 only prints what is there."""
     there = sorted(file.stem for file in stack.layout.logs.glob("*.log"))
     chosen = [arguments.program] if arguments.program else there
@@ -86,30 +84,37 @@ def logs(stack: Stack, arguments: argparse.Namespace) -> int | None:
     os.execvp("tail", ["tail", "-n", "100" if arguments.program else "20", *follow, *files])
 
 
-def user(stack: Stack, arguments: argparse.Namespace) -> int | None:
+def user(stack: Stack, arguments: argparse.Namespace) -> None:
     if arguments.name == stack.settings["ADMIN_USER"]:
         raise StackError(f"change ADMIN_PASSWORD in {stack.layout.env_file} instead, then `make up`")
     role = ["--role", arguments.role] if arguments.role else []
     stack.gateway.change_users("add", arguments.name, *role)
-    return _let_nginx_read_users(stack)
+    _let_nginx_read_users(stack)
 
 
-def user_remove(stack: Stack, arguments: argparse.Namespace) -> int | None:
+def user_remove(stack: Stack, arguments: argparse.Namespace) -> None:
     stack.gateway.change_users("remove", arguments.name)
-    return _let_nginx_read_users(stack)
+    _let_nginx_read_users(stack)
 
 
-def dead_letters(stack: Stack, arguments: argparse.Namespace) -> int | None:
-    return _ask_broker(stack, "dead-letters")
+def dead_letters(stack: Stack, arguments: argparse.Namespace) -> None:
+    for service in stack.services:
+        _ask(service, "dead-letters")
 
 
-def retry(stack: Stack, arguments: argparse.Namespace) -> int | None:
-    return _ask_broker(stack, "retry", arguments.queue)
+def retry(stack: Stack, arguments: argparse.Namespace) -> None:
+    word = arguments.queue.partition(".")[0]
+    service = next((service for service in stack.services if service.word == word), None)
+    if service is None:
+        raise StackError(f"no service has a queue {arguments.queue!r}: `make dead-letters` lists them")
+    _ask(service, "retry", arguments.queue)
 
 
-def _ask_broker(stack: Stack, *words: str) -> int | None:
-    environment = {**os.environ, "AMQP_URL": stack.broker.url()}
-    os.execve(sys.executable, [sys.executable, "-m", "chassis", *words], environment)
+def _ask(service: Service, *words: str) -> None:
+    worker = service.worker
+    command = [*worker.command[:-1], *words]
+    if subprocess.run(command, env={**os.environ, **worker.environment}).returncode:
+        raise StackError("see above")
 
 
 def _let_nginx_read_users(stack: Stack) -> None:
@@ -117,7 +122,7 @@ def _let_nginx_read_users(stack: Stack) -> None:
         stack.supervisor.signal(NGINX, "HUP")
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[[Stack, argparse.Namespace], int | None]] = {
     "up": up,
     "down": down,
     "clean": clean,

@@ -27,7 +27,7 @@ class Gateway:
         self.port = int(settings["GATEWAY_PORT"])
         self.sources = layout.checkout / "gateway"
         self.configuration = layout.home / "nginx.conf"
-        self.run = layout.run / "gateway"
+        self.run = layout.run / NAME
 
     @property
     def address(self) -> str:
@@ -45,7 +45,7 @@ class Gateway:
         self.run.mkdir(mode=0o700, exist_ok=True)
         administrator = ["add", self.settings["ADMIN_USER"], "--role", "admin"]
         self._tool("users.py", *administrator, PASSWORD=self.settings["ADMIN_PASSWORD"])
-        wanted = self._tool("render.py", **self._values())
+        wanted = self._tool("render.py", **self.template_values())
         if self.configuration.exists() and self.configuration.read_text() == wanted:
             return False
         new = self.configuration.with_suffix(".new")
@@ -57,7 +57,7 @@ class Gateway:
         new.replace(self.configuration)
         return True
 
-    def _values(self) -> dict[str, str]:
+    def template_values(self) -> dict[str, str]:
         """What the template needs; anything else it knows can be set in the .env."""
         return {
             **self.settings,
@@ -77,14 +77,7 @@ class Gateway:
             raise StackError("nothing was changed")
 
     def health(self) -> Mapping[str, Any]:
-        """What /health says; {} while the gateway itself does not answer."""
-        who = self.settings["ADMIN_USER"], self.settings["ADMIN_PASSWORD"]
-        try:
-            answer = requests.get(f"{self.address}/health", auth=who, timeout=ASK_SECONDS)
-            body = answer.json()
-        except (requests.RequestException, ValueError) as error:
-            return {"status": "no answer", "detail": repr(error)}
-        return body if isinstance(body, dict) else {"status": f"HTTP {answer.status_code}", "detail": body}
+        return ask_health(self.address, self.settings)
 
     def _command(self, configuration: Path) -> list[str]:
         return [str(binaries.nginx()), "-p", f"{self.layout.home}/", "-c", str(configuration), "-e", "stderr"]
@@ -101,3 +94,14 @@ class Gateway:
         if done.returncode:
             raise StackError(f"gateway/{tool} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
+
+
+def ask_health(address: str, settings: Mapping[str, str]) -> Mapping[str, Any]:
+    """What /health says; its status is "no answer" while the gateway itself gives none."""
+    who = settings["ADMIN_USER"], settings["ADMIN_PASSWORD"]
+    try:
+        answer = requests.get(f"{address}/health", auth=who, timeout=ASK_SECONDS)
+        body = answer.json()
+    except (requests.RequestException, ValueError) as error:
+        return {"status": "no answer", "detail": repr(error)}
+    return body if isinstance(body, dict) else {"status": f"HTTP {answer.status_code}", "detail": body}

@@ -1,0 +1,77 @@
+"""One burst of requests with wrk, and what it says of them."""
+
+import json
+import re
+import subprocess
+import tempfile
+from base64 import b64encode
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CONNECTIONS = 32
+_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
+
+
+@dataclass(frozen=True)
+class Request:
+    """`paths` are asked in turn."""
+
+    paths: list[str]
+    method: str = "GET"
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
+
+
+@dataclass(frozen=True)
+class Burst:
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+def burst(address: str, user: str, password: str, request: Request, seconds: int) -> Burst:
+    """Raises RuntimeError when any answer was no 2xx: a figure of errors is none."""
+    credential = b64encode(f"{user}:{password}".encode()).decode()
+    headers = {**request.headers, "Authorization": f"Basic {credential}"}
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "request.lua"
+        script.write_text(_lua(request, headers))
+        command = ["wrk", "-t2", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), address]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise RuntimeError(f"{request.method} {request.paths[0]}: not every answer was a 2xx\n{said}")
+    return Burst(float(_find(r"Requests/sec:\s+([\d.]+)", said)), _latency("50%", said), _latency("99%", said))
+
+
+def _lua(request: Request, headers: dict[str, str]) -> str:
+    quoted = ", ".join(json.dumps(path) for path in request.paths)
+    fields = ", ".join(f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items())
+    body = f"[==[{request.body}]==]" if request.body else "nil"
+    return f"""
+local paths = {{ {quoted} }}
+local made = {{}}
+local turn = 0
+function init(args)
+  math.randomseed(os.time())
+  turn = math.random(#paths)
+  for i, path in ipairs(paths) do
+    made[i] = wrk.format({json.dumps(request.method)}, path, {{ {fields} }}, {body})
+  end
+end
+function request()
+  turn = turn % #made + 1
+  return made[turn]
+end
+"""
+
+
+def _find(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    if not found:
+        raise RuntimeError(f"wrk said something else than expected:\n{text}")
+    return found[1]
+
+
+def _latency(percentile: str, text: str) -> float:
+    number, unit = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s|m)", text).groups()  # type: ignore[union-attr]
+    return float(number) * _UNITS[unit]
