@@ -23,7 +23,7 @@ if [ -f $STAMP ] && [ "$(cat $STAMP)" = "$wanted" ]; then exit 0; fi
 
 # Two at once (two stacks, tests beside a developer) would write over each other.
 if [ -z "${QUINTET_SETUP_LOCKED:-}" ] && command -v flock > /dev/null; then
-    QUINTET_SETUP_LOCKED=1 exec flock .venv.lock "$0"
+    QUINTET_SETUP_LOCKED=1 exec flock deploy/setup.sh sh deploy/setup.sh
 fi
 
 # A copied or moved virtual environment points to where it was made.

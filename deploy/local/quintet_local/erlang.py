@@ -14,10 +14,11 @@ SYSTEM_SERVERS = [Path("/usr/lib/rabbitmq/bin/rabbitmq-server")]
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 # What apt's dependency tree holds beyond these is in every Debian that has Python.
 WANTED_PACKAGES = re.compile(r"^(erlang-[a-z0-9-]+|rabbitmq-server|libsctp1)$", re.MULTILINE)
-ONLY_DEPENDS = [f"--no-{kind}" for kind in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")]
+OTHER_RELATIONS = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
+ONLY_DEPENDS = [f"--no-{relation}" for relation in OTHER_RELATIONS]
 ADVICE = (
     "RabbitMQ is neither installed nor could it be fetched. Either install it (Debian, Ubuntu: the package "
-    "rabbitmq-server; macOS: `brew install rabbitmq`), or set RABBITMQ_BIN to the folder of its rabbitmq-server."
+    "rabbitmq-server; macOS: `brew install rabbitmq`), or set RABBITMQ_BIN to the folder of rabbitmq-server."
 )
 
 
@@ -39,8 +40,8 @@ def find(venv: Path) -> Installed:
     for server in SYSTEM_SERVERS:
         if server.exists() and shutil.which("erl", path=SYSTEM_PATH):
             return Installed(server)
-    if server := _brewed():
-        return Installed(server, f"{server.parent}:{os.environ['PATH']}")
+    if brewed := _brewed():
+        return Installed(brewed, f"{brewed.parent}:{os.environ['PATH']}")
     return _unpacked(venv / "rabbitmq")
 
 

@@ -164,4 +164,4 @@ def _disguise() -> list[str]:
         return UNSHARE
     if subprocess.run([*SETPRIV, "true"], capture_output=True).returncode == 0:
         return SETPRIV
-    raise StackError("Postgres refuses to run as root, and neither unshare nor setpriv works: use a plain user")
+    raise StackError("Postgres refuses to be root, and neither unshare nor setpriv works: use a plain user")

@@ -6,12 +6,14 @@ later is not mistaken for ours. Every program leads a process group, which tells
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 STOP_SECONDS = 15
+POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -44,24 +46,24 @@ def remaining(record: Record, homes: list[Path]) -> list[psutil.Process]:
     leader = next((member for member in members if member.pid == record.pid), None)
     if leader is not None:
         return members if _started(leader.pid) == record.started else []
-    if psutil.pid_exists(record.pid):
+    if runs(record.pid):
         return []
     return [member for member in members if _works_inside(member, homes)]
 
 
 def stop(processes: list[psutil.Process], stop_signal: int = signal.SIGTERM) -> None:
     """Asks, waits, and kills what does not listen. A leader is asked alone: it ends its children itself."""
-    leaders = [process for process in processes if os.getpgid(process.pid) == process.pid]
+    leaders = [process for process in processes if _group(process) == process.pid]
     for process in leaders or processes:
         _send(process, stop_signal)
-    psutil.wait_procs(leaders or processes, timeout=STOP_SECONDS)
-    kill([process for process in processes if process.is_running()])
+    _wait_for_end(leaders or processes)
+    kill(processes)
 
 
 def kill(processes: list[psutil.Process]) -> None:
     for process in processes:
         _send(process, signal.SIGKILL)
-    psutil.wait_procs(processes, timeout=STOP_SECONDS)
+    _wait_for_end(processes)
 
 
 def started_with(name: str, variable: str, value: str) -> list[psutil.Process]:
@@ -96,11 +98,18 @@ def _members(group: int) -> list[psutil.Process]:
     members = []
     for process in psutil.process_iter():
         try:
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+            if _group(process) == group and process.status() != psutil.STATUS_ZOMBIE:
                 members.append(process)
-        except (OSError, psutil.Error):
+        except psutil.Error:
             continue
     return members
+
+
+def _group(process: psutil.Process) -> int | None:
+    try:
+        return os.getpgid(process.pid)
+    except ProcessLookupError:
+        return None
 
 
 def _works_inside(process: psutil.Process, homes: list[Path]) -> bool:
@@ -118,3 +127,19 @@ def _send(process: psutil.Process, number: int) -> None:
         pass
 
 
+def is_alive(record: Record) -> bool:
+    return runs(record.pid) and _started(record.pid) == record.started
+
+
+def runs(pid: int) -> bool:
+    """Not so for one that has ended and only waits for its parent to take notice."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _wait_for_end(stopped: list[psutil.Process]) -> None:
+    ends = time.monotonic() + STOP_SECONDS
+    while any(process.is_running() and runs(process.pid) for process in stopped) and time.monotonic() < ends:
+        time.sleep(POLL_SECONDS)

@@ -1,14 +1,14 @@
 """RabbitMQ and the Erlang port mapper it needs: private node, private cookie, loopback only."""
 
+import logging
 import shutil
 from collections.abc import Mapping
 from functools import cached_property
 
-
 import pika
 import pika.exceptions
 
-from quintet_local import erlang, processes
+from quintet_local import erlang, ports, processes
 from quintet_local.layout import Layout
 from quintet_local.progress import say
 from quintet_local.supervise import Program
@@ -20,6 +20,8 @@ USER = VHOST = "quintet"
 VM_ARGUMENTS = (
     "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
 )
+# A refused connection is an answer here, not an error to log.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
 CONFIGURATION = """\
 listeners.tcp.default = 127.0.0.1:{port}
 default_vhost = {vhost}
@@ -36,10 +38,10 @@ log.console.level = info
 class RabbitMQ:
     """The broker of one stack."""
 
-    def __init__(self, layout: Layout, settings: Mapping[str, str], ports: Mapping[str, int]) -> None:
+    def __init__(self, layout: Layout, settings: Mapping[str, str], numbers: Mapping[str, int]) -> None:
         self.layout = layout
         self.password = settings["RABBITMQ_PASSWORD"]
-        self.ports = ports
+        self.ports = numbers
         self.home = layout.home / NAME
 
     @cached_property
@@ -75,6 +77,8 @@ class RabbitMQ:
 
     def last_answer(self) -> str:
         """Why no connection can be opened, with what to do if it is the password; empty if one can."""
+        if ports.is_free(self.ports["amqp"]):
+            return "nothing listens on its port"
         try:
             pika.BlockingConnection(pika.URLParameters(self.url())).close()
         except pika.exceptions.ProbableAuthenticationError:

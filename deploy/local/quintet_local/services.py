@@ -27,7 +27,13 @@ class Service:
     """One service of one stack: its processes and what they are told."""
 
     def __init__(
-        self, word: str, layout: Layout, settings: Mapping[str, str], postgres: Postgres, broker: RabbitMQ, cache: Valkey
+        self,
+        word: str,
+        layout: Layout,
+        settings: Mapping[str, str],
+        postgres: Postgres,
+        broker: RabbitMQ,
+        cache: Valkey,
     ) -> None:
         self.word = word
         self.layout = layout
@@ -63,7 +69,8 @@ class Service:
         """Runs to its end; its output goes to a log of its own and, if it fails, to the person too."""
         log = self.layout.log_of(f"{self.word}-migrate")
         with open(log, "a") as out:
-            done = subprocess.run(self._command("migrate"), env=self.common | {"LANG": "C.UTF-8"}, stdout=out, stderr=out)
+            environment = self.common | {"LANG": "C.UTF-8"}
+            done = subprocess.run(self._command("migrate"), env=environment, stdout=out, stderr=out)
         if done.returncode:
             raise StackError(f"{self.word}: its migration failed; the end of {log}:\n{tail(log)}")
         say(f"{self.word}: migrated")

@@ -58,8 +58,7 @@ def _make_supervisor(stack: Stack) -> bool:
 
 
 def _all_run(stack: Stack) -> bool:
-    states = stack.supervisor.states()
-    return all(states[program.name]["statename"] == "RUNNING" for program in stack.programs())
+    return all(_runs(stack, program.name) for program in stack.programs())
 
 
 def _start_servers(stack: Stack) -> None:
@@ -121,11 +120,13 @@ def _wait_for_health(stack: Stack) -> None:
         lambda: stack.gateway.health().get("status") == "OK",
         READY_WITHIN_SECONDS,
         give_up=lambda: _failed_start(stack, [program.name for program in stack.programs()], began),
-        advice=lambda: f"/health says: {stack.gateway.health()}\nlook into {stack.layout.logs}, or `make status`",
+        advice=lambda: f"/health says: {stack.gateway.health()}\nthe logs are in {stack.layout.logs}",
     )
 
 
-def _wait_for(stack: Stack, name: str, answers: Callable[[], bool], why: Callable[[], str] = lambda: "") -> None:
+def _wait_for(
+    stack: Stack, name: str, answers: Callable[[], bool], why: Callable[[], str] = lambda: ""
+) -> None:
     began = time.monotonic()
     log = stack.layout.log_of(name)
     wait_until(

@@ -43,14 +43,17 @@ class Supervisor:
         self.socket = layout.socket(ITSELF)
         self.configuration = layout.home / "supervisord.conf"
 
-    @property
-    def rpc(self) -> Any:
+    def ask(self, question: str, *arguments: object) -> Any:
         transport = supervisor_xmlrpc.SupervisorTransport(None, None, f"unix://{self.socket}")
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as server:
+            return getattr(server.supervisor, question)(*arguments)
+
+    def pid(self) -> int:
+        return int(self.ask("getPID"))
 
     def is_up(self) -> bool:
         try:
-            return self.rpc.getState()["statename"] == "RUNNING"
+            return self.ask("getState")["statename"] == "RUNNING"
         except (OSError, xmlrpc.client.Error):
             return False
 
@@ -69,29 +72,29 @@ class Supervisor:
             check=True,
         )
         wait_until("supervisor", self.is_up, within_seconds=10)
-        processes.write_record(self.layout.pids, ITSELF, self.rpc.getPID())
+        processes.write_record(self.layout.pids, ITSELF, self.pid())
 
     def take_in_changes(self) -> list[str]:
         """Makes the running supervisor follow its file; the names of changed programs, now stopped."""
-        added, changed, removed = self.rpc.reloadConfig()[0]
+        added, changed, removed = self.ask("reloadConfig")[0]
         for name in [*changed, *removed]:
             self.stop([name])
-            self.rpc.removeProcessGroup(name)
+            self.ask("removeProcessGroup", name)
         for name in [*added, *changed]:
-            self.rpc.addProcessGroup(name)
+            self.ask("addProcessGroup", name)
         return [*added, *changed]
 
     def states(self) -> dict[str, dict[str, Any]]:
         """What the supervisor says of each program; empty if it is not running."""
         try:
-            return {info["name"]: info for info in self.rpc.getAllProcessInfo()}
+            return {info["name"]: info for info in self.ask("getAllProcessInfo")}
         except (OSError, xmlrpc.client.Error):
             return {}
 
     def start_program(self, name: str) -> None:
         """Asks for it; also when it runs already. Waiting for it to be ready is the caller's."""
         try:
-            self.rpc.startProcess(name, False)
+            self.ask("startProcess", name, False)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != supervisor_xmlrpc.Faults.ALREADY_STARTED:
                 raise
@@ -100,18 +103,19 @@ class Supervisor:
         """Stops them side by side and waits until all have ended."""
         for name in names:
             try:
-                self.rpc.stopProcess(name, False)
+                self.ask("stopProcess", name, False)
             except xmlrpc.client.Fault as fault:
                 if fault.faultCode != supervisor_xmlrpc.Faults.NOT_RUNNING:
                     raise
         wait_until(f"end of {', '.join(names)}", lambda: not self._alive(names), within_seconds=60)
 
     def signal(self, name: str, signal: str) -> None:
-        self.rpc.signalProcess(name, signal)
+        self.ask("signalProcess", name, signal)
 
     def shut_down(self) -> None:
-        self.rpc.shutdown()
-        wait_until("end of the supervisor", lambda: not self.socket.exists(), within_seconds=60)
+        pid = self.pid()
+        self.ask("shutdown")
+        wait_until("end of the supervisor", lambda: not processes.runs(pid), within_seconds=60)
 
     def _alive(self, names: list[str]) -> bool:
         states = self.states()
@@ -122,7 +126,7 @@ def render(layout: Layout, programs: list[Program]) -> str:
     """supervisord.conf; `%` is doubled, as it begins an expansion there."""
     hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files = WANTED_FILES if hard_limit == resource.RLIM_INFINITY else min(WANTED_FILES, hard_limit)
-    head = {
+    head: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": layout.socket(ITSELF), "chmod": "0700"},
         "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
@@ -146,7 +150,8 @@ def render(layout: Layout, programs: list[Program]) -> str:
 
 
 def _section(layout: Layout, program: Program) -> dict[str, object]:
-    launch = [sys.executable, "-m", "quintet_local.launch", str(layout.pids), program.name, str(layout.home)]
+    places = [str(layout.pids), str(layout.run), str(layout.home)]
+    launch = [sys.executable, "-m", "quintet_local.launch", *places, program.name]
     return {
         "command": " ".join(_quoted(word) for word in [*launch, *program.command]),
         "environment": ",".join(f"{name}={_quoted(value)}" for name, value in program.environment.items()),

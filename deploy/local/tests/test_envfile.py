@@ -1,0 +1,48 @@
+"""The .env file."""
+
+import stat
+
+from quintet_local import envfile
+
+
+def mode_of(file):
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+def test_secrets_are_made_once_and_only_for_their_owner(tmp_path):
+    file = tmp_path / ".env"
+    first = envfile.ensure(file, ["sequence"], lambda port: port)
+    assert mode_of(file) == 0o600
+    assert first["GATEWAY_PORT"] == "8080"
+    assert len(first["SEQUENCE_DB_PASSWORD"]) >= 32
+    assert envfile.ensure(file, ["sequence"], lambda port: port + 1) == first
+    assert envfile.load(file) == first
+
+
+def test_no_two_secrets_are_alike(tmp_path):
+    made = envfile.ensure(tmp_path / ".env", ["sequence", "event"], lambda port: port)
+    secrets = [value for name, value in made.items() if name.endswith(("PASSWORD", "SECRET"))]
+    assert len(secrets) == len(set(secrets)) == 6
+
+
+def test_a_service_that_joins_gets_its_password_and_nothing_else_changes(tmp_path):
+    file = tmp_path / ".env"
+    file.write_text("# mine\nLOG_LEVEL=debug\nGATEWAY_PORT=9000")
+    before = envfile.ensure(file, ["sequence"], lambda port: port)
+    after = envfile.ensure(file, ["sequence", "orders"], lambda port: port)
+    assert file.read_text().startswith("# mine\nLOG_LEVEL=debug\nGATEWAY_PORT=9000\n")
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {"ORDERS_DB_PASSWORD"}
+
+
+def test_a_file_that_others_could_read_is_closed(tmp_path):
+    file = tmp_path / ".env"
+    file.touch(mode=0o644)
+    file.chmod(0o644)
+    envfile.ensure(file, [], lambda port: port)
+    assert mode_of(file) == 0o600
+
+
+def test_the_gateways_port_is_the_next_free_one(tmp_path):
+    made = envfile.ensure(tmp_path / ".env", [], lambda port: port + 3)
+    assert made["GATEWAY_PORT"] == "8083"
