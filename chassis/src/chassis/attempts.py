@@ -8,13 +8,14 @@ from typing import Any
 
 from chassis import inbox, logs, strictjson
 from chassis.db import Database, Transaction
-from chassis.errors import Invalid, Unavailable
+from chassis.errors import Invalid, Problem, Unavailable
 
 log = logs.logger(__name__)
 
 MOST_FAILURES = 5
 _FAILURE_PAUSES = (0.2, 1.0, 3.0, 8.0)
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
+_LONGEST_REASON = 2000
 
 
 @dataclass(frozen=True)
@@ -61,34 +62,35 @@ class Attempts:
     (Unavailable) counts as no failure: the message waits for it.
     """
 
-    def __init__(self, queue: str, handler: Handler, database: Database, stopping: threading.Event) -> None:
-        self._queue, self._handler, self._database, self._stopping = queue, handler, database, stopping
+    def __init__(self, queue: str, handler: Handler, database: Database) -> None:
+        self._queue, self._handler, self._database = queue, handler, database
 
-    def run(self, properties: Any, body: bytes) -> str | None:
-        """None: its effect is committed. Text: why it is given up. Raises Interrupted."""
+    def run(self, properties: Any, body: bytes, ending: threading.Event) -> str | None:
+        """None: its effect is committed. Text: why it is given up. Raises Interrupted once `ending` is set."""
         try:
             delivery = parsed(self._queue, properties, body)
         except Invalid as problem:
             log.error("message.not_understood", queue=self._queue, reason=problem.detail)
             return problem.detail
         pause = _SHORTEST_PAUSE
-        while not self._stopping.is_set():
+        while not ending.is_set():
             try:
                 self._attempt(delivery)
                 return None
             except Invalid as problem:
                 log.error("message.refused", queue=self._queue, reason=problem.detail)
-                return problem.detail
+                return _storable(problem.detail)
             except Unavailable as problem:
                 log.warning("message.waits", queue=self._queue, reason=problem.detail, pause_seconds=pause)
-                self._stopping.wait(pause)
+                ending.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             except Exception as error:
-                failures = self._count_failure(delivery, repr(error))
+                reason = _storable(repr(error))
+                failures = self._count_failure(delivery, reason)
                 log.exception("message.failed", queue=self._queue, failures=failures)
                 if failures >= MOST_FAILURES:
-                    return repr(error)
-                self._stopping.wait(_FAILURE_PAUSES[max(failures, 1) - 1])
+                    return reason
+                ending.wait(_FAILURE_PAUSES[max(failures, 1) - 1])
         raise Interrupted
 
     def _attempt(self, delivery: Delivery) -> None:
@@ -103,9 +105,13 @@ class Attempts:
         """
         try:
             with self._database.transaction() as tx:
-                failures = inbox.count_failure(tx, delivery.message_id, self._queue, reason[:2000])
+                failures = inbox.count_failure(tx, delivery.message_id, self._queue, reason)
                 if failures >= MOST_FAILURES:
                     inbox.forget_failures(tx, delivery.message_id, self._queue)
                 return failures
-        except Unavailable:
+        except Problem:
             return 0
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")[:_LONGEST_REASON]

@@ -51,6 +51,8 @@ class Batcher(Generic[Item, Result]):
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         try:
             results = self._run([call.item for call in batch])
+            if len(results) != len(batch):
+                raise ValueError("as many results as items are needed")
         except BaseException as error:
             results = [error] * len(batch)
         for call, result in zip(batch, results, strict=True):

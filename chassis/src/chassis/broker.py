@@ -14,13 +14,15 @@ Properties = pika.BasicProperties
 
 # A worker killed under a message is none of the message's failures, unless it happens this often.
 MOST_DELIVERIES = 30
+_ENDLESS = 2**31 - 1
 _PERSISTENT = 2
 
 
 def parameters(url: str, name: str) -> pika.URLParameters:
     """Raises ValueError for an address that is none."""
     given = pika.URLParameters(url)
-    given.heartbeat = 30
+    if given.heartbeat is None:
+        given.heartbeat = 30
     given.blocked_connection_timeout = 30
     given.socket_timeout = 5
     given.stack_timeout = 10
@@ -44,7 +46,9 @@ def declare_queue(
     """The queue, its dead letters, and the keys of the exchange `events` that it takes. Safe to repeat."""
     dead = dead_letter_queue(queue)
     channel.exchange_declare(EVENTS, "topic", durable=True)
-    channel.queue_declare(dead, durable=True, arguments={"x-queue-type": "quorum"})
+    # RabbitMQ 4 would drop a dead letter that was looked at twenty times.
+    endless = {"x-queue-type": "quorum", "x-delivery-limit": _ENDLESS}
+    channel.queue_declare(dead, durable=True, arguments=endless)
     channel.queue_declare(
         queue,
         durable=True,
@@ -82,7 +86,7 @@ class WindowPublisher:
 
     Runs its own loop in the calling thread. Each round it asks `next_window` for (exchange, key, properties, body,
     mandatory) tuples, publishes them, and hands the indices that the broker took to `confirmed`. Where the window was
-    empty or not wholly taken it pauses first. `next_window` returning None ends the loop.
+    empty it pauses first. `next_window` returning None ends the loop.
     """
 
     def __init__(
@@ -93,10 +97,9 @@ class WindowPublisher:
         confirmed: Callable[[list[int]], None],
         *,
         pause_seconds: float = 0.1,
-        pause_after_refusal_seconds: float = 1.0,
     ) -> None:
         self._next_window, self._confirmed = next_window, confirmed
-        self._pause, self._pause_after_refusal = pause_seconds, pause_after_refusal_seconds
+        self._pause_seconds = pause_seconds
         self._failure: BaseException | None = None
         self._channel: Any = None
         self._published = 0
@@ -113,7 +116,10 @@ class WindowPublisher:
 
     def run(self) -> None:
         """Until `next_window` says it is over. Raises what broke the connection or what a callback raised."""
-        self._connection.ioloop.start()
+        try:
+            self._connection.ioloop.start()
+        finally:
+            self._connection.ioloop.close()
         if self._failure:
             raise self._failure
 
@@ -121,6 +127,7 @@ class WindowPublisher:
         self._channel = channel
         channel.add_on_close_callback(lambda _channel, error: self._abandon(error))
         channel.add_on_return_callback(lambda _c, _method, given, _body: self._returned.add(given.message_id))
+        channel.exchange_declare(EVENTS, "topic", durable=True)
         channel.confirm_delivery(self._on_confirm, callback=lambda _frame: self._guarded(self._round))
 
     def _guarded(self, step: Callable[[], None]) -> None:
@@ -134,7 +141,7 @@ class WindowPublisher:
         if window is None:
             self._abandon(None)
         elif not window:
-            self._later(self._pause)
+            self._connection.ioloop.call_later(self._pause_seconds, lambda: self._guarded(self._round))
         else:
             self._window, self._taken = window, []
             for index, (exchange, key, given, body, mandatory) in enumerate(window):
@@ -154,16 +161,9 @@ class WindowPublisher:
             self._guarded(self._finish_window)
 
     def _finish_window(self) -> None:
-        refused = len(self._window) - len(self._taken)
         self._returned.clear()
         self._confirmed(sorted(self._taken))
-        if refused:
-            self._later(self._pause_after_refusal)
-        else:
-            self._round()
-
-    def _later(self, seconds: float) -> None:
-        self._connection.ioloop.call_later(seconds, lambda: self._guarded(self._round))
+        self._round()
 
     def _abandon(self, error: BaseException | None) -> None:
         self._failure = self._failure or error

@@ -15,7 +15,7 @@ from typing import Literal
 from chassis import logs
 from chassis.config import METRICS_FOLDER, ConfigError, ServiceSettings, environment
 from chassis.consumer import Consumption
-from chassis.errors import Unavailable
+from chassis.errors import Problem
 from chassis.worker import Timer
 
 log = logs.logger(__name__)
@@ -41,23 +41,26 @@ class Service:
 
 
 def main(service: Service, argv: list[str] | None = None) -> None:
-    commands: dict[str, Callable[[Service, ServiceSettings], None]] = {
+    processes: dict[str, Callable[[Service, ServiceSettings], None]] = {
         "web": _web,
         "worker": _worker,
         "migrate": _migrate,
         "dead-letters": _dead_letters,
-        "retry": _retry,
         "openapi": _openapi,
     }
     parser = argparse.ArgumentParser(prog=f"python -m {service.package}")
-    parser.add_argument("process", choices=commands)
-    process = parser.parse_args(argv).process
+    parser.add_argument("process", choices=[*processes, "retry"])
+    parser.add_argument("queue", nargs="?", help="whose dead letters `retry` puts back")
+    given = parser.parse_args(argv)
     try:
         settings = service.settings.load()
     except ConfigError as error:
         sys.exit(f"{service.word}-service cannot start; set these variables right:\n{error}")
     logs.configure(service.word, settings.log_level)
-    commands[process](service, settings)
+    if given.process == "retry":
+        _retry(service, settings, given.queue)
+    else:
+        processes[given.process](service, settings)
 
 
 def _web(service: Service, settings: ServiceSettings) -> None:
@@ -93,11 +96,12 @@ def _dead_letters(service: Service, settings: ServiceSettings) -> None:
     deadletters.show(settings.amqp_url, sorted(service.consumptions))
 
 
-def _retry(service: Service, settings: ServiceSettings) -> None:
+def _retry(service: Service, settings: ServiceSettings, queue: str | None) -> None:
     from chassis import deadletters
 
-    for queue in sorted(service.consumptions):
-        deadletters.put_back(settings.amqp_url, queue)
+    if queue not in service.consumptions:
+        sys.exit(f"{service.word}-service has no queue {queue}; it has: {', '.join(service.consumptions) or 'none'}")
+    deadletters.put_back(settings.amqp_url, queue)
 
 
 def _openapi(service: Service, settings: ServiceSettings) -> None:
@@ -112,10 +116,10 @@ def _migrate(service: Service, settings: ServiceSettings) -> None:
     while True:
         try:
             count = migrate(settings.database_url, service.word, migrations_of("chassis", service.package))
-        except Unavailable as problem:
+        except Problem as problem:
             if time.monotonic() > deadline:
                 sys.exit(f"{service.word}-service cannot migrate: {problem.detail} for {_POSTGRES_PATIENCE_SECONDS} s")
-            log.info("migrate.waits", reason=problem.detail)
+            log.info("migrate.waits", reason=problem.detail, cause=str(problem.__cause__))
             time.sleep(0.5)
         except MigrationError as error:
             sys.exit(f"{service.word}-service cannot migrate: {error}")

@@ -26,7 +26,7 @@ class Settings(BaseModel):
         for name in cls.model_fields:
             try:
                 value = _value_of(name.upper(), environ)
-            except (ConfigError, OSError) as error:
+            except ConfigError as error:
                 wrong.append(f"{name.upper()}: {error}")
             else:
                 if value:
@@ -46,9 +46,16 @@ class Settings(BaseModel):
 class ServiceSettings(Settings):
     """What every service is told."""
 
-    database_url: str = Field(repr=False, description="Postgres: `postgresql://user:password@host:port/database`")
+    database_url: str = Field(
+        repr=False,
+        pattern="^postgres(ql)?://",
+        description="Postgres: `postgresql://user:password@host:port/database`",
+    )
     amqp_url: str = Field(
-        "amqp://guest:guest@127.0.0.1:5672/%2F", repr=False, description="RabbitMQ; only the worker connects"
+        "amqp://guest:guest@127.0.0.1:5672/%2F",
+        repr=False,
+        pattern="^amqps?://",
+        description="RabbitMQ; only the worker connects",
     )
     bind: str = Field("0.0.0.0:8000", description="Where web listens: `host:port` or `unix:/path`")
     web_concurrency: int = Field(2, ge=1, le=64, description="Web processes")
@@ -69,7 +76,12 @@ def _value_of(variable: str, environ: Mapping[str, str]) -> str | None:
         return environ.get(variable)
     if environ.get(variable):
         raise ConfigError(f"set it or {variable}_FILE, not both")
-    return Path(file).read_text(encoding="utf-8").strip()
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{variable}_FILE names {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{variable}_FILE names {file}: it is no UTF-8") from None
 
 
 # Read by prometheus-client itself, when it is imported.

@@ -46,8 +46,10 @@ class Consumer:
         self._name, self._queue, self._consumption = f"{service}-worker {queue}", queue, consumption
         self._amqp_url, self._stopping = amqp_url, stopping
         self._threads = 1 if consumption.in_order else threads
-        self._attempts = Attempts(queue, consumption.handler, database, stopping)
+        self._attempts = Attempts(queue, consumption.handler, database)
         self._connection: Any = None
+        self._pool = ThreadPoolExecutor()
+        self._ending = threading.Event()
         self._unsettled = 0
         self.connected = False
         self.dead_letters = 0
@@ -68,8 +70,10 @@ class Consumer:
 
     def _consume(self) -> None:
         self._connection = broker.connect(self._amqp_url, self._name)
+        # What was received on this connection ends with it: another one will be given the message.
+        self._ending = threading.Event()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._queue)
         self._unsettled = 0
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._queue)
         try:
             channel = self._connection.channel()
             channel.confirm_delivery()
@@ -77,14 +81,15 @@ class Consumer:
                 channel, self._queue, self._consumption.bindings, single_active=self._consumption.in_order
             )
             channel.basic_qos(prefetch_count=max(2 * self._threads, 20))
-            tag = channel.basic_consume(self._queue, functools.partial(self._received, pool, self._connection))
+            channel.basic_consume(self._queue, self._received)
             self.connected = True
             log.info("consumer.connected", queue=self._queue)
             self._process_until_stopped(channel)
-            channel.basic_cancel(tag)
+            self._ending.set()
             self._drain()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            self._ending.set()
+            self._pool.shutdown(wait=False, cancel_futures=True)
             if self._connection.is_open:
                 self._connection.close()
 
@@ -98,42 +103,48 @@ class Consumer:
                 self.dead_letters = dead.method.message_count
 
     def _drain(self) -> None:
-        """What has begun ends and is acknowledged; what has not goes back to the queue with the connection."""
+        """What has begun ends and is acknowledged; what has not goes back to the queue with the connection.
+
+        All at once and in order: a cancelled consumer would let its successor have what comes behind it first.
+        """
         deadline = time.monotonic() + _DRAIN_SECONDS
         while self._unsettled and time.monotonic() < deadline:
             self._connection.process_data_events(0.1)
 
-    def _received(
-        self, pool: ThreadPoolExecutor, connection: Any, channel: Any, method: Any, properties: Any, body: bytes
-    ) -> None:
+    def _received(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self._unsettled += 1
         settle = functools.partial(self._settle, channel, method.delivery_tag, properties, body)
-        pool.submit(self._handle, connection, settle, properties, body)
+        self._pool.submit(self._handle, self._connection, self._ending, settle, properties, body)
 
-    def _handle(self, connection: Any, settle: Any, properties: Any, body: bytes) -> None:
+    def _handle(
+        self, connection: Any, ending: threading.Event, settle: Any, properties: Any, body: bytes
+    ) -> None:
         """In a thread of the pool, which must not touch the connection but by its queue of callbacks."""
-        done = False
-        reason = None
         with logs.bound(request_id=properties.correlation_id or "", message_id=properties.message_id or ""):
             try:
-                reason = self._attempts.run(properties, body)
-                done = True
+                settle = functools.partial(settle, self._attempts.run(properties, body, ending))
             except Interrupted:
-                pass
+                settle = self._leave
+            except BaseException:
+                log.exception("message.not_handled", queue=self._queue)
+                settle = self._give_up_connection
             try:
-                connection.add_callback_threadsafe(functools.partial(settle, done, reason))
+                connection.add_callback_threadsafe(settle)
             except broker.Error as error:
                 log.warning("message.not_settled", queue=self._queue, reason=repr(error))
 
-    def _settle(
-        self, channel: Any, tag: int, properties: Any, body: bytes, done: bool, reason: str | None
-    ) -> None:
-        """In the connection's thread. A channel that is gone took its deliveries back to the queue."""
+    def _settle(self, channel: Any, tag: int, properties: Any, body: bytes, reason: str | None) -> None:
+        """In the connection's thread, as the two below. A channel that is gone took its deliveries back."""
         self._unsettled -= 1
-        if not channel.is_open or not done:
+        if not channel.is_open:
             return
-        if reason:
-            headers = {**(properties.headers or {}), "x-reason": reason[:2000], "x-queue": self._queue}
-            properties.headers = headers
+        if reason is not None:
+            properties.headers = {**(properties.headers or {}), "x-reason": reason, "x-queue": self._queue}
             channel.basic_publish("", broker.dead_letter_queue(self._queue), body, properties, mandatory=True)
         channel.basic_ack(tag)
+
+    def _leave(self) -> None:
+        self._unsettled -= 1
+
+    def _give_up_connection(self) -> None:
+        raise RuntimeError("a message could be neither handled nor given up")

@@ -116,7 +116,7 @@ class Database:
         statement or a lock took longer than the role allows. A connection that broke takes its idle sisters with it,
         so a restart of Postgres costs one request at the most for each connection in use.
         """
-        with _told_as_problems(), self._pool.lease() as lease:
+        with told_as_problems(), self._pool.lease() as lease:
             connection = lease.item
             try:
                 yield Transaction(connection)
@@ -130,7 +130,7 @@ class Database:
 
 
 @contextmanager
-def _told_as_problems() -> Iterator[None]:
+def told_as_problems() -> Iterator[None]:
     try:
         yield
     except (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable) as error:

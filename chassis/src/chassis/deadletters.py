@@ -68,4 +68,3 @@ def _put_back(connection: Any, queue: str) -> int:
         channel.basic_ack(method.delivery_tag)
         count += 1
     return count
-

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from chassis import logs, openapi, outbox, strictjson
 from chassis.db import Transaction
-from chassis.errors import Problem
+from chassis.errors import Problem, Unavailable
 from chassis.metrics import CONTENT_TYPE
 from chassis.web import Running, json_text, running, transaction
 
@@ -47,14 +47,11 @@ def blueprint(
 
     @bp.get("/metrics")
     def metrics() -> Any:
-        with transaction() as tx:
-            waiting, workers = outbox.backlog(tx), _workers(tx)
-        gauges = {
-            "outbox_backlog": float(waiting["backlog"]),
-            "outbox_oldest_seconds": waiting["oldest_seconds"],
-            "workers_alive": float(len(workers)),
-            "dead_letters": float(sum(_dead_letters(workers).values())),
-        }
+        try:
+            gauges = _gauges()
+        except Unavailable:
+            # The other figures are wanted most when something is down.
+            gauges = {}
         return Response(running().metrics.exposition(gauges), content_type=CONTENT_TYPE)
 
     @bp.get("/invariants")
@@ -78,6 +75,17 @@ def blueprint(
         return Response(described[0], content_type="application/yaml; charset=utf-8")
 
     return bp
+
+
+def _gauges() -> dict[str, float]:
+    with transaction() as tx:
+        waiting, workers = outbox.backlog(tx), _workers(tx)
+    return {
+        "outbox_backlog": float(waiting["backlog"]),
+        "outbox_oldest_seconds": waiting["oldest_seconds"],
+        "workers_alive": float(len(workers)),
+        "dead_letters": float(sum(_dead_letters(workers).values())),
+    }
 
 
 def _ask(app: Running, pool: ThreadPoolExecutor, asked: dict[str, Check]) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """JSON lines on stdout: one constant event word, fields beside it, request and message id in each."""
 
+import io
 import logging
-import logging.config
 import sys
 from typing import Any
 
@@ -34,6 +34,9 @@ def configure(service: str, level: str = "info") -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False, default=repr),
         ],
     )
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A line is written whatever it says and whatever the locale is.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
     root = logging.getLogger()

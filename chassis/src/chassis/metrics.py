@@ -1,6 +1,5 @@
 """Prometheus metrics that are right with several web processes."""
 
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
@@ -57,14 +56,3 @@ class _Given:
             family = GaugeMetricFamily(name, name.replace("_", " "))
             family.add_metric([], value)
             yield family
-
-
-def start_folder(folder: Path) -> None:
-    """Empty at start: the files of an earlier life would be counted again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.glob("*.db"):
-        file.unlink(missing_ok=True)
-
-
-def forget_process(pid: int) -> None:
-    multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -2,6 +2,7 @@
 
 import hashlib
 import zlib
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -52,10 +53,9 @@ def migrations_of(*packages: str) -> list[Migration]:
 def migrate(dsn: str, service: str, migrations: list[Migration]) -> int:
     """How many were applied. Two at once: one works, the other waits; a killed one leaves no lock and no half file.
 
-    Raises MigrationError when a file that was applied has changed since, or is gone.
+    Raises MigrationError when a file that was applied has changed since, or is gone; Unavailable as a transaction does.
     """
-    connection = db.connect(dsn, name=f"{service}-migrate", autocommit=True)
-    try:
+    with db.told_as_problems(), closing(db.connect(dsn, name=f"{service}-migrate", autocommit=True)) as connection:
         with connection.cursor() as cursor:
             # The wait for another's migration is no lock that should time out.
             cursor.execute("SET lock_timeout = 0; SET statement_timeout = 0")
@@ -69,8 +69,6 @@ def migrate(dsn: str, service: str, migrations: list[Migration]) -> int:
         for migration in waiting:
             _apply(connection, migration)
         return len(waiting)
-    finally:
-        connection.close()
 
 
 def _key(service: str) -> int:

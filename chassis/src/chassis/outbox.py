@@ -1,11 +1,11 @@
 """Messages leave with the transaction that caused them: rows that the relay publishes once they are committed."""
 
+import string
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 from chassis import strictjson
 from chassis.db import Transaction
@@ -13,7 +13,7 @@ from chassis.db import Transaction
 EVENTS = "events"
 
 _LONGEST_KEY_PART = 127
-_KEY_SAFE = "".join(map(chr, [*range(48, 58), *range(65, 91), *range(97, 123)])) + "_-"
+_KEY_SAFE = frozenset((string.ascii_letters + string.digits + "_-").encode())
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,7 @@ class Message:
 
 def key_part(text: str) -> str:
     """All but `A-Za-z0-9_-` percent-encoded, cut to 127 bytes, so that a dot parts stream and event for sure."""
-    encoded = "".join(
-        char if char in _KEY_SAFE else quote(char, safe="").replace("~", "%7E").replace(".", "%2E")
-        for char in text
-    )
+    encoded = "".join(chr(byte) if byte in _KEY_SAFE else f"%{byte:02X}" for byte in text.encode())
     return encoded[:_LONGEST_KEY_PART]
 
 

@@ -1,6 +1,7 @@
 """From the outbox to RabbitMQ: in order, confirmed in windows, one relay at a time for each service."""
 
 import threading
+import time
 import zlib
 from typing import Any
 
@@ -12,11 +13,14 @@ log = logs.logger(__name__)
 _NAMESPACE = 0x51725265
 _WINDOW = 500
 _SHORTEST_PAUSE, _LONGEST_PAUSE, _STANDBY_PAUSE = 0.2, 5.0, 1.0
+_REFUSED_SECONDS = 1.0
 
 _TAKE = """
     SELECT id, message_id::text, exchange, routing_key, type, correlation_id, headers, body, mandatory,
            extract(epoch FROM created_at)::bigint
-    FROM outbox ORDER BY id LIMIT %s
+    FROM outbox
+    WHERE CASE exchange WHEN '' THEN routing_key ELSE exchange END <> ALL (%s)
+    ORDER BY id LIMIT %s
 """
 
 
@@ -25,13 +29,17 @@ class Relay:
 
     It may die between publish and delete, which sends a message twice, never between delete and publish. The advisory
     lock lives on the connection that reads and deletes: who lost the lock cannot delete either.
+    Messages keep their order within a lane, which is a work queue or the exchange of events. Where nobody takes a
+    lane's messages, the other lanes go on.
     """
 
     def __init__(self, service: str, database_url: str, amqp_url: str, stopping: threading.Event) -> None:
         self._service, self._database_url, self._amqp_url = service, database_url, amqp_url
         self._stopping = stopping
         self._connection: Any = None
-        self._ids: list[int] = []
+        self._window: list[Any] = []
+        self._proved: set[str] = set()
+        self._refused_until: dict[str, float] = {}
         # Or on stand-by, while another process's relay is.
         self.connected = False
 
@@ -40,14 +48,11 @@ class Relay:
         while not self._stopping.is_set():
             try:
                 pause = _SHORTEST_PAUSE if self._lead() else _STANDBY_PAUSE
-            except (broker.Error, OSError, Unavailable, *db.Broken) as error:
+            except Exception as error:
+                expected = isinstance(error, (broker.Error, OSError, Unavailable, *db.Broken))
+                log.warning("relay.interrupted", reason=repr(error), exc_info=not expected)
+                pause = _SHORTEST_PAUSE if self.connected else min(pause * 2, _LONGEST_PAUSE)
                 self.connected = False
-                log.warning("relay.interrupted", reason=repr(error), pause_seconds=pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            except Exception:
-                self.connected = False
-                log.exception("relay.failed", pause_seconds=pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
             self._stopping.wait(pause)
 
     def _lead(self) -> bool:
@@ -61,6 +66,7 @@ class Relay:
                     self.connected = True
                     return False
             log.info("relay.leads")
+            self._proved.clear()
             name = f"{self._service}-relay"
             broker.WindowPublisher(self._amqp_url, name, self._next_window, self._delete).run()
             return True
@@ -71,11 +77,24 @@ class Relay:
         self.connected = True
         if self._stopping.is_set():
             return None
+        now = time.monotonic()
+        refused = [lane for lane, until in self._refused_until.items() if until > now]
         with self._connection.cursor() as cursor:
-            cursor.execute(_TAKE, (_WINDOW,))
-            rows = cursor.fetchall()
-        self._ids = [row[0] for row in rows]
-        return [self._publishable(row) for row in rows]
+            cursor.execute(_TAKE, (refused, _WINDOW))
+            self._window = self._in_order(cursor.fetchall())
+        return [self._publishable(row) for row in self._window]
+
+    def _in_order(self, rows: list[Any]) -> list[Any]:
+        """One row of each lane of which it is not known that somebody takes them, all of the others.
+
+        A queue that appears in the middle of a window would get its second half first.
+        """
+        safe, tried = [], set()
+        for row in rows:
+            if _lane(row) in self._proved or _lane(row) not in tried:
+                safe.append(row)
+            tried.add(_lane(row))
+        return safe
 
     def _publishable(self, row: Any) -> tuple[str, str, Any, bytes, bool]:
         _, message_id, exchange, key, type_, correlation_id, headers, body, mandatory, created = row
@@ -90,8 +109,19 @@ class Relay:
         return exchange, key, given, body.encode(), mandatory
 
     def _delete(self, taken: list[int]) -> None:
-        if len(taken) < len(self._ids):
-            log.warning("relay.refused", refused=len(self._ids) - len(taken))
+        sent = [self._window[index] for index in taken]
+        self._proved.update(map(_lane, sent))
+        ids = {row[0] for row in sent}
+        refused = [row for row in self._window if row[0] not in ids]
+        for lane in set(map(_lane, refused)):
+            self._proved.discard(lane)
+            self._refused_until[lane] = time.monotonic() + _REFUSED_SECONDS
+        if refused:
+            log.warning("relay.refused", lanes=sorted(set(map(_lane, refused))), refused=len(refused))
         with self._connection.cursor() as cursor:
-            sent = [self._ids[index] for index in taken]
-            cursor.execute("DELETE FROM outbox WHERE id = ANY(%s)", (sent,))
+            cursor.execute("DELETE FROM outbox WHERE id = ANY(%s)", (list(ids),))
+
+
+def _lane(row: Any) -> str:
+    exchange, routing_key = row[2], row[3]
+    return exchange or routing_key

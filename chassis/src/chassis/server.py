@@ -13,7 +13,7 @@ graceful_timeout = 20
 # Longer than nginx keeps an idle connection, so that it never picks one that is being closed.
 keepalive = 75
 worker_connections = 2000
-worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 control_socket_disable = True
 # nginx bounds request lines, with an answer of ours.
 limit_request_line = 0
@@ -24,7 +24,7 @@ max_requests = 1_000_000
 max_requests_jitter = 100_000
 
 
-class JsonLogger(Logger):  # type: ignore[misc]
+class JsonLogger(Logger):
     """gunicorn's own lines in our shape. Requests are logged once, by the gateway."""
 
     def setup(self, cfg: Any) -> None:
@@ -55,9 +55,3 @@ def post_fork(_server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """What waits on purpose can see that the process wants to end."""
     worker.wsgi.extensions["is_stopping"] = lambda: not worker.alive
-
-
-def child_exit(_server: Any, worker: Any) -> None:
-    from chassis.metrics import forget_process
-
-    forget_process(worker.pid)

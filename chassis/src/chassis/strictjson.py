@@ -2,34 +2,36 @@
 
 import json
 import math
+import re
 from typing import Any
 
 from chassis.errors import Invalid
 
 DEEPEST = 64
+# After an even number of backslashes: else the backslash is text itself.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def loads(raw: bytes, *, deepest: int = DEEPEST) -> Any:
-    """Raises Invalid, naming the place, for anything that could not come back as it was sent."""
+    """Raises Invalid, naming the place, for what others would read differently or could not read at all."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Invalid(f"body: no UTF-8 at byte {error.start}") from None
+        raise Invalid.field("body", f"no UTF-8 at byte {error.start}") from None
     try:
         value = _decoder.decode(text)
     except json.JSONDecodeError as error:
-        raise Invalid(f"body: no JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        place = f"line {error.lineno}, column {error.colno}"
+        raise Invalid.field("body", f"no JSON: {error.msg} at {place}") from None
     except RecursionError:
-        raise Invalid(f"body: nested deeper than {deepest}") from None
+        raise Invalid.field("body", f"nested deeper than {deepest}") from None
     except ValueError as error:
-        raise Invalid(f"body: {_reason(error)}") from None
+        raise Invalid.field("body", _reason(error)) from None
     # Brackets in the text bound the depth: most bodies are spared the walk.
     if text.count("[") + text.count("{") > deepest and _depth_exceeds(value, deepest):
-        raise Invalid(f"body: nested deeper than {deepest}")
+        raise Invalid.field("body", f"nested deeper than {deepest}")
     if "\\u" in text:
-        _refuse_unstorable(value)
-    elif "\0" in text:
-        raise Invalid("body: the character U+0000 is not allowed")
+        _refuse_unstorable(text, value)
     return value
 
 
@@ -72,23 +74,14 @@ def _depth_exceeds(value: Any, deepest: int) -> bool:
     return bool(level)
 
 
-def _refuse_unstorable(value: Any) -> None:
+def _refuse_unstorable(text: str, value: Any) -> None:
     """Escapes can spell what UTF-8 and Postgres cannot hold."""
-    text = json.dumps(value, ensure_ascii=False)
+    if _NUL.search(text):
+        raise Invalid.field("body", "the character U+0000 is not allowed")
     try:
-        text.encode("utf-8")
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        raise Invalid("body: a lone surrogate is no text") from None
-    if "\\u0000" in text and _has_nul(value):
-        raise Invalid("body: the character U+0000 is not allowed")
-
-
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any("\0" in key or _has_nul(item) for key, item in value.items())
-    return isinstance(value, list) and any(_has_nul(item) for item in value)
+        raise Invalid.field("body", "a lone surrogate is no text") from None
 
 
 def dumps(value: Any) -> str:

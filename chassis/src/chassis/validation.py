@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 from chassis import strictjson
 from chassis.errors import Invalid
 
+_MOST_ERRORS = 1000
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
@@ -103,19 +104,22 @@ def _take(described: Endpoint, adapter: Any, path: dict[str, Any]) -> dict[str, 
     if described.form:
         _expect(FORM)
         taken["form"] = _into(wrong, lambda: _from_pairs(described.form, request.form))
-    if adapter is not None and not wrong:
-        raw = request.get_data()
-        if described.body_optional and not raw and not request.content_type:
-            raw = b"{}"
-        else:
-            _expect(JSON)
-        if described.largest_body_bytes and len(raw) > described.largest_body_bytes:
-            raise Invalid(f"the body is larger than {described.largest_body_bytes} bytes", status=413)
-        value = strictjson.loads(raw)
-        taken["body"] = _into(wrong, lambda: adapter.validate_python(value, strict=True))
+    if adapter is not None:
+        taken["body"] = _into(wrong, lambda: adapter.validate_python(_json(described), strict=True))
     if wrong:
+        wrong = wrong[:_MOST_ERRORS]
         raise Invalid("; ".join(f"{name}: {message}" for name, message in wrong[:20]), errors=wrong)
     return taken
+
+
+def _json(described: Endpoint) -> Any:
+    if described.largest_body_bytes:
+        request.max_content_length = described.largest_body_bytes
+    raw = request.get_data()
+    if described.body_optional and not raw and not request.content_type:
+        return {}
+    _expect(JSON)
+    return strictjson.loads(raw)
 
 
 _WORDS = {"extra_forbidden": "is not known here", "missing": "is missing"}
@@ -124,6 +128,10 @@ _WORDS = {"extra_forbidden": "is not known here", "missing": "is missing"}
 def _into(wrong: list[tuple[str, str]], parse: Callable[[], Any]) -> Any:
     try:
         return parse()
+    except Invalid as invalid:
+        if not invalid.errors:
+            raise
+        wrong.extend(invalid.errors)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             name = ".".join(str(part) for part in problem["loc"]) or "body"
@@ -140,10 +148,13 @@ def _expect(content_type: str) -> None:
 
 
 def _from_pairs(model: Any, pairs: MultiDict[str, str]) -> Any:
-    doubled = [name for name, values in pairs.lists() if len(values) > 1]
-    if doubled:
-        raise Invalid.field(doubled[0], "is given twice")
-    return model.model_validate(pairs.to_dict())
+    known = {info.alias or name for name, info in model.model_fields.items()}
+    wrong = [(name, _WORDS["extra_forbidden"]) for name in pairs if name not in known]
+    wrong += [(name, "is given twice") for name, values in pairs.lists() if len(values) > 1]
+    given = _into(wrong, lambda: model.model_validate({name: pairs[name] for name in pairs if name in known}))
+    if wrong:
+        raise Invalid("the parameters are wrong", errors=wrong)
+    return given
 
 
 def _from_headers(model: Any) -> Any:

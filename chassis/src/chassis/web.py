@@ -1,5 +1,6 @@
 """The HTTP side of a service: request id, errors, health and metrics around its own routes."""
 
+import hashlib
 import re
 import time
 import uuid
@@ -114,17 +115,30 @@ def once(make: Callable[[Transaction], Any]) -> Response:
         with transaction() as tx:
             return current_app.make_response(make(tx))
     user, key = username(), idempotency.checked(key)
-    print_ = idempotency.fingerprint(request.method, request.full_path, request.get_data())
+    print_ = idempotency.fingerprint(request.method, request.full_path, _what_was_sent())
     with transaction() as tx:
         known = idempotency.claim(tx, user, key, print_)
         if known:
             return Response(known.body, known.status, {**known.headers, "Idempotent-Replayed": "true"})
         response = current_app.make_response(make(tx))
+        if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
+            return response
         headers = {name: response.headers[name] for name in ("Content-Type", "Location") if name in response.headers}
         idempotency.keep(
             tx, user, key, print_, idempotency.Answer(response.status_code, headers, response.get_data())
         )
     return response
+
+
+def _what_was_sent() -> bytes:
+    """Of a form its fields and files, not its boundary."""
+    if not request.form and not request.files:
+        return request.get_data()
+    sent: list[Any] = [*request.form.items(multi=True)]
+    for name, file in request.files.items(multi=True):
+        sent.append((name, file.filename, hashlib.file_digest(file.stream, "sha256").hexdigest()))  # type: ignore[arg-type]
+        file.stream.seek(0)
+    return strictjson.dumps(sent).encode()
 
 
 def _begin() -> None:
@@ -133,17 +147,18 @@ def _begin() -> None:
     g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
     logs.clear()
     logs.bind(request_id=g.request_id)
-    raw = request.environ.get("RAW_URI", "")
-    if "%" in raw:
+    # WSGI hands bytes over as Latin-1.
+    raw = request.environ.get("RAW_URI", "").encode("latin-1", "replace")
+    if b"%" in raw or not raw.isascii():
         _check_encoding(raw)
     if "," in username():
         raise Invalid.field("X-Authenticated-User", "is given twice")
 
 
-def _check_encoding(raw: str) -> None:
+def _check_encoding(raw: bytes) -> None:
     """Bytes that are no UTF-8 would all become one replacement character, and two names one."""
-    path, _, query = raw.partition("?")
-    if "%2f" in path.lower():
+    path, _, query = raw.partition(b"?")
+    if b"%2f" in path.lower():
         raise Invalid("path: a name must not contain a slash")
     for what, part in (("path", path), ("query", query)):
         try:
@@ -188,7 +203,8 @@ def _answer_problem(problem: Problem) -> Response:
 
 def _answer_http(error: HTTPException) -> Response:
     status = error.code or 500
-    response = running().render(Problem(_WORDS.get(status, error.description or error.name), status=status))
+    words = _WORDS.get(status, error.description or error.name).replace("{largest}", str(request.max_content_length))
+    response = running().render(Problem(words, status=status))
     response.headers.update({name: value for name, value in error.get_headers() if name == "Allow"})
     return response
 
@@ -196,7 +212,7 @@ def _answer_http(error: HTTPException) -> Response:
 _WORDS = {
     404: "there is nothing at this path",
     405: "this path does not take this method",
-    413: f"the body is larger than {_LARGEST_BODY_BYTES} bytes",
+    413: "the body is larger than {largest} bytes",
 }
 
 

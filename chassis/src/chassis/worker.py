@@ -3,6 +3,7 @@
 import signal
 import socket
 import threading
+import time
 import uuid
 import zlib
 from collections.abc import Callable, Mapping
@@ -41,7 +42,8 @@ def run(
     """Until SIGTERM; then what has begun ends, and what has not goes back."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        # In a thread: the signal may come while this one holds the event's own lock.
+        signal.signal(number, lambda *_: threading.Thread(target=stopping.set).start())
     size = settings.worker_threads * max(1, len(consumptions)) + 2
     database = Database(settings.database_url, name=f"{service}-worker", size=size, wait_seconds=30)
     consumers = {
@@ -58,9 +60,13 @@ def run(
     for thread in threads:
         thread.start()
     log.info("worker.started", queues=sorted(consumers))
-    _report_until_stopped(database, stopping, relay, consumers)
+    try:
+        _report_until_stopped(database, stopping, relay, consumers)
+    finally:
+        stopping.set()
+    deadline = time.monotonic() + _STOP_SECONDS
     for thread in threads:
-        thread.join(_STOP_SECONDS)
+        thread.join(max(0.0, deadline - time.monotonic()))
     log.info("worker.stopped")
 
 

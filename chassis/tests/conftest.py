@@ -1,0 +1,67 @@
+"""The chassis under test: a small service, a Postgres and a RabbitMQ of its own."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chassis import testing
+from chassis.config import ServiceSettings
+from chassis.throwaway import ThrowawayPostgres
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+
+def _eventually(check: Callable[[], Any], within_seconds: float = 15) -> Any:
+    deadline = time.monotonic() + within_seconds
+    while not (found := check()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_seconds} s: {check()!r}")
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., Any]:
+    """Waits until the check is true, and gives what it gave."""
+    return _eventually
+
+
+@pytest.fixture(scope="session")
+def settings(postgres_url: str) -> ServiceSettings:
+    return testing.migrated(ServiceSettings, "probe", postgres_url)
+
+
+@pytest.fixture
+def app(settings: ServiceSettings) -> Any:
+    from probe_service.app import create_app
+
+    return create_app(settings)
+
+
+@pytest.fixture(scope="module")
+def mortal_postgres() -> Iterator[ThrowawayPostgres]:
+    """One to be killed and started again."""
+    server = ThrowawayPostgres()
+    try:
+        server.start()
+        yield server
+        server.stop()
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def environment() -> Callable[..., dict[str, str]]:
+    """Of a process of the probe service."""
+
+    def of(settings: ServiceSettings, **more: str) -> dict[str, str]:
+        given = {"DATABASE_URL": settings.database_url, "PYTHONPATH": str(HERE), **more}
+        return {**os.environ, **given, "PYTHONUNBUFFERED": "1"}
+
+    return of

@@ -1,0 +1,31 @@
+"""The smallest service: what the chassis promises is shown on it."""
+
+import os
+import time
+from datetime import datetime
+
+from chassis.attempts import Delivery
+from chassis.cli import Service, main
+from chassis.config import ServiceSettings
+from chassis.consumer import Consumption
+from chassis.db import Transaction
+from chassis.worker import Timer
+
+
+def on_work(tx: Transaction, delivery: Delivery) -> None:
+    tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=delivery.body["name"])
+    time.sleep(delivery.body.get("seconds", 0))
+
+
+def on_tick(tx: Transaction, now: datetime) -> None:
+    tx.run("INSERT INTO effects (name) VALUES ('begin')")
+    time.sleep(0.3)
+    tx.run("INSERT INTO effects (name) VALUES ('end')")
+
+
+QUEUE = os.environ.get("PROBE_QUEUE", "")
+CONSUMPTIONS = {QUEUE: Consumption(on_work, in_order="PROBE_IN_ORDER" in os.environ)} if QUEUE else {}
+TIMERS = {"tick": Timer(0.05, on_tick)} if "PROBE_TIMER" in os.environ else {}
+
+if __name__ == "__main__":
+    main(Service("probe", ServiceSettings, consumptions=CONSUMPTIONS, timers=TIMERS))

@@ -1,0 +1,115 @@
+"""Routes that show what chassis.web does around them."""
+
+import time
+from typing import Annotated, Any
+
+from flask import Blueprint, Flask, request
+from pydantic import BaseModel, ConfigDict, Field
+
+from chassis import health, openapi, web
+from chassis.config import ServiceSettings
+from chassis.errors import Conflict, NotFound, Unavailable
+from chassis.validation import Answer, Digits, PlainText, Whole, endpoint
+
+bp = Blueprint("probe", __name__)
+
+
+class Name(BaseModel):
+    name: PlainText = Field(max_length=20)
+
+
+class Page(BaseModel):
+    limit: Annotated[Digits, Field(ge=1, le=1000)] = 100
+    offset: Annotated[Digits, Field(ge=0, le=2**31)] = 0
+
+
+class Thing(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: PlainText = Field(max_length=20)
+    size: Annotated[Whole, Field(ge=0, le=9)]
+
+
+class Fields(BaseModel):
+    colour: PlainText
+
+
+@bp.get("/things/<name>")
+@endpoint("A thing", {200: Answer("The thing", Thing), 400: openapi.problem("Wrong")}, path=Name, query=Page)
+def get_thing(name: str, query: Page) -> Any:
+    return {"name": name, "size": query.limit % 10}
+
+
+@bp.put("/things/<name>")
+@endpoint(
+    "Make a thing",
+    {201: Answer("Made", Thing), 400: openapi.problem("Wrong")},
+    path=Name,
+    query=Page,
+    body=Thing,
+    idempotent=True,
+    largest_body_bytes=5000,
+)
+def put_thing(name: str, query: Page, body: Thing) -> Any:
+    def make(tx: Any) -> Any:
+        tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=body.name)
+        time.sleep(request.headers.get("X-Seconds", 0, type=float))
+        if body.name == "conflict":
+            raise Conflict("this one exists")
+        if body.name == "answered conflict":
+            return {"no": "exception"}, 409
+        number = tx.value("SELECT count(*) FROM effects")
+        return {"name": body.name, "size": body.size, "number": number}, 201, {"Location": f"/things/{name}"}
+
+    return web.once(make)
+
+
+@bp.post("/forms")
+@endpoint("Send a form", {201: Answer("Taken")}, form=Fields)
+def send_form(form: Fields) -> Any:
+    return web.once(lambda _tx: ({"colour": form.colour}, 201))
+
+
+@bp.get("/numbers", head=False)
+def draw_number() -> Any:
+    return {"number": 1}
+
+
+@bp.get("/errors/<kind>")
+def raise_error(kind: str) -> Any:
+    raise {
+        "notfound": NotFound("there is no such thing"),
+        "unavailable": Unavailable("the neighbour is away", retry_after_seconds=7),
+        "bug": RuntimeError("secret internals"),
+    }[kind]
+
+
+@bp.get("/slow")
+def slow() -> Any:
+    time.sleep(request.args.get("seconds", 1, type=float))
+    return {"slept": True}
+
+
+@bp.get("/slow-query")
+def slow_query() -> Any:
+    with web.transaction() as tx:
+        tx.value("SELECT pg_sleep(0.3)")
+    return {"slept": True}
+
+
+def create_app(settings: ServiceSettings | None = None) -> Flask:
+    settings = settings or ServiceSettings.load()
+    checks = {"neighbour": lambda _running: {"detail": "answers"}}
+    invariants = {"effects_have_names": _effects_have_names}
+    parts = [bp, health.blueprint(lambda: document(app), invariants, checks)]
+    app = web.create_app("probe", "1.2.3", settings, parts)
+    return app
+
+
+def document(app: Flask) -> dict[str, Any]:
+    return openapi.document(app, title="probe", version="1.2.3", description="For tests")
+
+
+def _effects_have_names(tx: Any) -> str | None:
+    nameless = tx.value("SELECT count(*) FROM effects WHERE name = 'nameless'")
+    return f"{nameless} effects have no name" if nameless else None

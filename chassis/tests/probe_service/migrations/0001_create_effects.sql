@@ -1,0 +1,1 @@
+CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT effects_pkey PRIMARY KEY, name text NOT NULL);

@@ -1,0 +1,125 @@
+"""What is JSON for us and what is not (FAULTS 3.1)."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.errors import Invalid
+from chassis.strictjson import dumps, loads
+
+BAD = {
+    "empty": b"",
+    "blank": b" \n",
+    "cut": b'{"a": [1, 2',
+    "trailing garbage": b"{} x",
+    "two documents": b"{} {}",
+    "BOM": b"\xef\xbb\xbf{}",
+    "UTF-16": '{"a": 1}'.encode("utf-16"),
+    "UTF-16 without BOM": '{"a": 1}'.encode("utf-16-le"),
+    "Latin-1": '{"a": "ä"}'.encode("latin-1"),
+    "overlong UTF-8": b'"\xc0\xaf"',
+    "surrogate in UTF-8": b'"\xed\xa0\x80"',
+    "twins": b'{"a": 1, "a": 1}',
+    "twins in depth": b'[{"b": {"a": 1, "c": 2, "a": 3}}]',
+    "twins by escape": b'{"a": 1, "\\u0061": 2}',
+    "NaN": b'{"a": NaN}',
+    "Infinity": b"[Infinity]",
+    "-Infinity": b"-Infinity",
+    "1e400": b"1e400",
+    "-1e400": b"[-1e400]",
+    "5000 digits": b"1" * 5000,
+    "5000 digits and a fraction": b"1" * 5000 + b".5",
+    "100,000 brackets": b"[" * 100_000,
+    "100,000 closed brackets": b"[" * 100_000 + b"]" * 100_000,
+    "100,000 objects": b'{"a":' * 100_000,
+    "depth 65": b"[" * 65 + b"]" * 65,
+    "depth 65 in objects": b'{"a":' * 64 + b"{}" + b"}" * 64,
+    "U+0000 escaped": b'"a\\u0000b"',
+    "U+0000 in a key": b'{"a\\u0000b": 1}',
+    "U+0000 after an escaped backslash": b'"\\\\\\u0000"',
+    "U+0000 raw": b'"a\0b"',
+    "U+0000 outside": b"{}\0",
+    "lone surrogate": b'"\\ud800"',
+    "lone low surrogate": b'["\\udc00"]',
+    "lone surrogate in a key": b'{"\\ud800": 1}',
+    "surrogates the wrong way round": b'"\\udc00\\ud800"',
+    "line end in text": b'"a\nb"',
+    "single quotes": b"{'a': 1}",
+    "comment": b"{} // no",
+    "trailing comma": b"[1,]",
+    "plus": b"+5",
+    "hexadecimal": b"0x10",
+    "leading zero": b"01",
+    "full-width digit": "１".encode(),
+}
+
+
+@pytest.mark.parametrize("raw", BAD.values(), ids=BAD.keys())
+def test_what_is_no_json_is_refused_at_once_and_names_the_body(raw: bytes) -> None:
+    began = time.monotonic()
+    with pytest.raises(Invalid) as caught:
+        loads(raw)
+    assert time.monotonic() - began < 1
+    assert [field for field, _ in caught.value.errors] == ["body"]
+    assert len(caught.value.detail) < 200
+
+
+GOOD: dict[str, tuple[bytes, Any]] = {
+    "scalars": (b' [null, true, 1, -1.5, "x"] ', [None, True, 1, -1.5, "x"]),
+    "emoji as a pair of escapes": (b'"\\ud83d\\ude00"', "😀"),
+    "the text backslash u0000": (b'"\\\\u0000"', "\\u0000"),
+    "backslashes before it": (b'"\\\\\\\\u0000 \\u00e9"', "\\\\u0000 é"),
+    "4,000 digits": (b"1" * 4000, int("1" * 4000)),
+    "a key twice in two objects": (b'[{"a": 1}, {"a": 2}]', [{"a": 1}, {"a": 2}]),
+    "brackets in text": (b'"' + b"[" * 1000 + b'"', "[" * 1000),
+    "wide, not deep": (b"[" + b"[]," * 999 + b"[]]", [[]] * 1000),
+    "replacement character": ("\ufffd".encode().join([b'"', b'"']), "\ufffd"),
+}
+
+
+@pytest.mark.parametrize(("raw", "value"), GOOD.values(), ids=GOOD.keys())
+def test_good_json_is_read(raw: bytes, value: Any) -> None:
+    assert loads(raw) == value
+
+
+def test_depth_64_is_allowed_whatever_is_innermost() -> None:
+    for innermost in (b"[]", b"{}", b"[1]"):
+        assert loads(b"[" * 63 + innermost + b"]" * 63)
+        with pytest.raises(Invalid, match="deeper than 64"):
+            loads(b"[" * 64 + innermost + b"]" * 64)
+
+
+def test_a_hundred_thousand_keys_are_read_in_time() -> None:
+    raw = json.dumps({f"{number:x}": 0 for number in range(100_000)}).encode()
+    began = time.monotonic()
+    assert len(loads(raw)) == 100_000
+    assert time.monotonic() - began < 1
+
+
+storable = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | storable,
+    lambda inner: st.lists(inner) | st.dictionaries(storable, inner),
+    max_leaves=30,
+)
+
+
+@given(documents)
+def test_what_is_written_is_read_back_unchanged(value: Any) -> None:
+    assert loads(dumps(value).encode()) == value
+    assert loads(json.dumps(value).encode()) == value
+
+
+@given(st.text() | st.lists(st.text()))
+def test_all_text_without_surrogates_and_nul_is_allowed_and_no_other(value: Any) -> None:
+    parts = "".join(value)
+    raw = json.dumps(value).encode()
+    if "\0" in parts or any("\ud800" <= char <= "\udfff" for char in parts):
+        with pytest.raises(Invalid):
+            loads(raw)
+    else:
+        assert loads(raw) == value
