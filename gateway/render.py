@@ -2,6 +2,7 @@
 
 Values come from the environment, else from DEFAULTS; README.md says what each means.
 """
+
 import os
 import re
 import sys
@@ -36,7 +37,7 @@ def rendered(values: Mapping[str, str]) -> str:
     known = DEFAULTS | dict(values)
     missing = sorted({name for name in re.findall(r"\$\{([A-Z_]+)\}", template) if name not in known})
     if missing:
-        raise SystemExit(f"nginx.conf.template needs a value for {', '.join(missing)}: set them in the environment")
+        raise SystemExit(f"nginx.conf.template needs {', '.join(missing)}: set them in the environment")
     return re.sub(r"\$\{([A-Z_]+)\}", lambda found: known[found[1]], template)
 
 

@@ -1,8 +1,9 @@
 """The gateway's users: `users.py add NAME [--role admin|writer|reader]`, `remove NAME`, `list`.
 
-Works on the directory GATEWAY_USERS_DIR: `htpasswd` (bcrypt hashes) and `roles` (who is not a writer). Reload nginx afterwards:
-roles are read then; passwords are read at each check anyway.
+Works on the directory GATEWAY_USERS_DIR: `htpasswd` (bcrypt hashes) and `roles` (who is not a writer).
+Reload nginx afterwards: roles are read then; passwords are read at each check anyway.
 """
+
 import argparse
 import fcntl
 import getpass
@@ -21,14 +22,14 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 ROLES = ("admin", "writer", "reader")
 ROLE_LINE = re.compile(r'"~\^(?P<name>.+)\$" (?P<role>admin|reader);')
 
-# A hash holds up one of nginx's workers: cost 8 for about 15 ms, cost 10 for 60. README.md, "What a hash costs".
+# A hash holds up one of nginx's workers: cost 8 for about 15 ms, cost 10 for 60. README.md says more.
 COST = 8
-LONGEST_PASSWORD = 72       # bytes; bcrypt looks no further
-# An entry nobody can log in with. The gateway checks unknown names against it, so that they take as long as known ones.
+LONGEST_PASSWORD = 72  # bytes; bcrypt looks no further
+# An entry nobody can log in with. Unknown names are checked against it, and take as long as known ones.
 DECOY = "!nobody"
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818
     """What was asked for cannot be done; the message says why and what to do instead."""
 
 
@@ -66,7 +67,7 @@ class Users:
         self.save()
 
     def save(self) -> None:
-        # The role first: dying in between must not leave a reader with a password and no role, who would be a writer.
+        # The role first: a reader left with a password and no role would be a writer.
         if DECOY not in self.hashes:
             self.hashes[DECOY] = hash_of(secrets.token_urlsafe(32))
         self._write("roles", [f'"~^{escaped(name)}$" {role};' for name, role in sorted(self.roles.items())])
@@ -88,7 +89,7 @@ def hash_of(password: str) -> str:
 
 
 def escaped(name: str) -> str:
-    """As a regular expression: nginx compares plain words in a map without regard to case, but names are two then."""
+    """As a regular expression, since nginx compares plain words in a map without regard to case."""
     return name.replace(".", "\\.")
 
 
@@ -121,7 +122,7 @@ def chosen_password(name: str) -> tuple[str, bool]:
 
 def add(directory: Path, mode: int, name: str, role: str | None) -> str:
     if not NAME.fullmatch(name):
-        raise Refused(f"{name!r} is no user name: 1 to 64 of A-Z a-z 0-9 . _ @ -, beginning with a letter or digit")
+        raise Refused(f"{name!r} is no user name: 1 to 64 of A-Z a-z 0-9 . _ @ -, first a letter or digit")
     if role and role not in ROLES:
         raise Refused(f"{role!r} is no role; there are {', '.join(ROLES)}")
     password, generated = chosen_password(name)
@@ -144,11 +145,13 @@ def listed(directory: Path, mode: int) -> str:
 
 
 def main(arguments: list[str]) -> str:
-    parser = argparse.ArgumentParser(prog="users.py", description="The gateway's users. Reload nginx afterwards.")
+    parser = argparse.ArgumentParser(prog="users.py", description="The gateway's users")
     commands = parser.add_subparsers(dest="command", required=True)
     adding = commands.add_parser("add", help="a user, or a new password or role for one there is")
     adding.add_argument("name")
-    adding.add_argument("--role", help="admin, writer or reader; writer if not given, or the role that the user has")
+    adding.add_argument(
+        "--role", help="admin, writer or reader; if not given, what the user has, else writer"
+    )
     commands.add_parser("remove").add_argument("name")
     commands.add_parser("list")
     asked = parser.parse_args(arguments)

@@ -1,4 +1,5 @@
-"""A real nginx with our configuration, in front of small HTTP servers that stand for the services' processes."""
+"""A real nginx with our configuration, in front of small HTTP servers in place of the services' processes."""
+
 import base64
 import http.client
 import json
@@ -44,6 +45,7 @@ class Answer:
 
 class Echo(BaseHTTPRequestHandler):
     """Says what arrived, or does what the test put into `server.behave`."""
+
     protocol_version = "HTTP/1.1"
 
     def handle_any(self) -> None:
@@ -52,10 +54,19 @@ class Echo(BaseHTTPRequestHandler):
         if self.server.behave:
             self.server.behave(self)
             return
-        self.say(200, {"service": self.server.name, "method": self.command, "path": self.path, "status": "OK",
-                       "headers": [[name.lower(), value] for name, value in self.headers.items()], "bytes": len(body)})
+        self.say(
+            200,
+            {
+                "service": self.server.name,
+                "method": self.command,
+                "path": self.path,
+                "status": "OK",
+                "headers": [[name.lower(), value] for name, value in self.headers.items()],
+                "bytes": len(body),
+            },
+        )
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any  # noqa: N815
 
     def say(self, status: int, body: object, **headers: str) -> None:
         text = json.dumps(body).encode()
@@ -90,7 +101,7 @@ class Service(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def handle_error(self, *_: object) -> None:
-        pass        # connections that a test breaks off
+        pass  # connections that a test breaks off
 
     def process_request(self, request: socket.socket, client_address: object) -> None:
         self.connections.add(request)
@@ -124,7 +135,9 @@ class Gateway:
             (self.place / folder).mkdir(exist_ok=True)
         for name, role in (("root", "admin"), ("ann", "writer"), ("rita", "reader")):
             self.users("add", name, "--role", role, PASSWORD=PASSWORDS[name])
-        self.services = {name: Service(self.place / "sockets" / f"{name}.sock") for name in ("sequence", "event")}
+        self.services = {
+            name: Service(self.place / "sockets" / f"{name}.sock") for name in ("sequence", "event")
+        }
         self.configure()
         with (self.place / "error.log").open("ab") as log:
             self.process = subprocess.Popen([*self.nginx], stderr=log)
@@ -132,21 +145,44 @@ class Gateway:
 
     @property
     def nginx(self) -> list[str]:
-        return [str(nginx_binary()), "-e", "stderr", "-p", str(self.place), "-c", str(self.place / "nginx.conf")]
+        return [
+            str(nginx_binary()),
+            "-e",
+            "stderr",
+            "-p",
+            str(self.place),
+            "-c",
+            str(self.place / "nginx.conf"),
+        ]
 
     def configure(self) -> None:
         values = {
-            "RUN_DIR": f"{self.place}/run", "USERS_DIR": f"{self.place}/users", "SOCKETS_DIR": f"{self.place}/sockets",
-            "LISTEN": f"127.0.0.1:{self.port}", "ACCESS_LOG": f"{self.place}/access.log", "SWAGGER_DIR": str(SWAGGER),
+            "RUN_DIR": f"{self.place}/run",
+            "USERS_DIR": f"{self.place}/users",
+            "SOCKETS_DIR": f"{self.place}/sockets",
+            "LISTEN": f"127.0.0.1:{self.port}",
+            "ACCESS_LOG": f"{self.place}/access.log",
+            "SWAGGER_DIR": str(SWAGGER),
             "USER_LINE": "user root root;" if os.geteuid() == 0 else "",
         } | self.settings
-        made = subprocess.run([sys.executable, str(GATEWAY / "render.py")], env=values, check=True, capture_output=True, text=True)
+        made = subprocess.run(
+            [sys.executable, str(GATEWAY / "render.py")],
+            env=values,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         (self.place / "nginx.conf").write_text(self.edit(made.stdout))
 
     def users(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         settings = {"GATEWAY_USERS_DIR": str(self.place / "users"), **environment}
-        return subprocess.run([sys.executable, str(GATEWAY / "users.py"), *arguments], env=settings,
-                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            [sys.executable, str(GATEWAY / "users.py"), *arguments],
+            env=settings,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
 
     def reload(self) -> None:
         old = self.workers()
@@ -162,9 +198,20 @@ class Gateway:
         for service in self.services.values():
             service.stop()
 
-    def call(self, method: str, path: str, user: str = "", password: str | None = None, headers: dict | list = (),
-             body: object = None, address: str = "127.0.0.1", timeout: float = 20) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout, source_address=(address, 0))
+    def call(
+        self,
+        method: str,
+        path: str,
+        user: str = "",
+        password: str | None = None,
+        headers: dict | list = (),
+        body: object = None,
+        address: str = "127.0.0.1",
+        timeout: float = 20,
+    ) -> Answer:
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=timeout, source_address=(address, 0)
+        )
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
             if user:
@@ -200,6 +247,7 @@ class Gateway:
             lines = (self.place / "access.log").read_text().splitlines()
             found[:] = [line for line in map(json.loads, lines) if line["request_id"] == request_id]
             return bool(found)
+
         self.eventually(is_there)
         return found[0]
 

@@ -1,4 +1,5 @@
 """Checking passwords: what it costs, whom it slows down, and that none is kept."""
+
 import os
 import re
 import statistics
@@ -7,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import bcrypt
 import pytest
 
 
@@ -19,16 +21,28 @@ def test_eleventh_wrong_password_of_an_address_is_not_checked(gateway):
     assert gateway.call("GET", "/sequences", "ann", address=guesser).status == 200
     assert statuses(gateway, 10, address=guesser) == [401] * 10
     answer = gateway.call("GET", "/sequences", "rita", "another", address=guesser)
-    assert (answer.status, answer.headers["Retry-After"], answer.json()["title"]) == (429, "60", "Too Many Requests")
-    assert gateway.call("GET", "/sequences", "rita", address=guesser).status == 429         # right, but not known here
-    assert gateway.call("GET", "/sequences", "ann", address=guesser).status == 200          # was let in from here before
-    assert gateway.call("GET", "/sequences", address=guesser).status == 401                 # no credentials are no guess
+    assert (answer.status, answer.headers["Retry-After"], answer.json()["title"]) == (
+        429,
+        "60",
+        "Too Many Requests",
+    )
+    assert (
+        gateway.call("GET", "/sequences", "rita", address=guesser).status == 429
+    )  # right, but not known here
+    assert (
+        gateway.call("GET", "/sequences", "ann", address=guesser).status == 200
+    )  # was let in from here before
+    assert gateway.call("GET", "/sequences", address=guesser).status == 401  # no credentials are no guess
     assert gateway.call("GET", "/sequences", "rita", address=good).status == 200
 
 
 def test_guessing_in_parallel_gets_no_further(gateway):
     with ThreadPoolExecutor(40) as pool:
-        got = list(pool.map(lambda n: statuses(gateway, 1, password=f"guess {n}", address="127.0.0.22")[0], range(40)))
+        got = list(
+            pool.map(
+                lambda n: statuses(gateway, 1, password=f"guess {n}", address="127.0.0.22")[0], range(40)
+            )
+        )
     assert sorted(got) == [401] * 10 + [429] * 30
 
 
@@ -39,7 +53,7 @@ def test_many_right_logins_at_once_are_no_guesses(gateway):
     with ThreadPoolExecutor(30) as pool:
         got = list(pool.map(lambda name: statuses(gateway, 1, name, name, "127.0.0.23")[0], names * 2))
     assert got == [200] * 30
-    assert statuses(gateway, 10, address="127.0.0.23") == [401] * 10        # none of the ten was used up
+    assert statuses(gateway, 10, address="127.0.0.23") == [401] * 10  # none of the ten was used up
 
 
 def cpu_ticks(gateway):
@@ -48,10 +62,9 @@ def cpu_ticks(gateway):
 
 
 def test_parallel_first_requests_share_one_hash(new_gateway):
-    import bcrypt
     gateway = new_gateway()
     htpasswd = gateway.place / "users" / "htpasswd"
-    dear = bcrypt.hashpw(b"dear", bcrypt.gensalt(12)).decode()      # 0.25 s or more each
+    dear = bcrypt.hashpw(b"dear", bcrypt.gensalt(12)).decode()  # 0.25 s or more each
     htpasswd.write_text(htpasswd.read_text() + f"dear:{dear}\n")
     began, before = time.perf_counter(), cpu_ticks(gateway)
     bcrypt.hashpw(b"dear", dear.encode())
@@ -63,10 +76,11 @@ def test_parallel_first_requests_share_one_hash(new_gateway):
 
 
 def test_known_credentials_cost_no_hash_when_the_verdict_is_too_old(new_gateway):
-    import bcrypt
     gateway = new_gateway(VERDICT_TIME="1s")
     htpasswd = gateway.place / "users" / "htpasswd"
-    htpasswd.write_text(htpasswd.read_text() + f"dear:{bcrypt.hashpw(b'dear', bcrypt.gensalt(12)).decode()}\n")
+    htpasswd.write_text(
+        htpasswd.read_text() + f"dear:{bcrypt.hashpw(b'dear', bcrypt.gensalt(12)).decode()}\n"
+    )
     assert statuses(gateway, 1, "dear", "dear") == [200]
     before = cpu_ticks(gateway)
     until = time.monotonic() + 2.5
@@ -131,7 +145,7 @@ def test_unknown_user_takes_as_long_as_a_wrong_password(gateway):
             known.append(seconds("ann", address))
             unknown.append(seconds(f"ghost{n}", address))
             decoy.append(seconds("!nobody", address))
-            time.sleep(0.15)        # the hashing server delays what comes faster than HASH_RATE
+            time.sleep(0.15)  # the hashing server delays what comes faster than HASH_RATE
     a, b, c = map(statistics.median, (known, unknown, decoy))
     assert min(a, b, c) > 0.004, "no hash was computed"
     assert max(a, b, c) < 1.4 * min(a, b, c), (a, b, c)
@@ -165,8 +179,17 @@ def test_flood_of_wrong_passwords_leaves_known_users_alone(gateway):
 @pytest.mark.parametrize("password", ["open sesame: 1", "bad-Password-4711"])
 def test_no_password_is_in_any_file_or_log(gateway, password):
     gateway.call("GET", "/sequence", "root", password, address="127.0.0.30")
-    gateway.call("GET", "/sequence", password.replace(":", ""), "x", address="127.0.0.30")      # typed in the wrong field
+    gateway.call(
+        "GET", "/sequence", password.replace(":", ""), "x", address="127.0.0.30"
+    )  # typed in the wrong field
     basic = gateway.basic("root", password).removeprefix("Basic ")
-    found = [file for file in gateway.place.rglob("*") if file.is_file()
-             and re.search(f"{re.escape(password)}|{re.escape(password.replace(':', ''))}|{re.escape(basic)}", file.read_text(errors="replace"))]
+    found = [
+        file
+        for file in gateway.place.rglob("*")
+        if file.is_file()
+        and re.search(
+            f"{re.escape(password)}|{re.escape(password.replace(':', ''))}|{re.escape(basic)}",
+            file.read_text(errors="replace"),
+        )
+    ]
     assert found == []

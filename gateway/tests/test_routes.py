@@ -4,9 +4,16 @@ import threading
 import pytest
 
 PATHS = [
-    ("/sequence", "sequence"), ("/batch-sequence", "sequence"), ("/image-sequence", "sequence"),
-    ("/json-sequence", "sequence"), ("/sequence?n=3", "sequence"), ("/sequences", "sequence"), ("/sequences/a/next", "sequence"),
-    ("/api/v1/streams", "event"), ("/api/v1/streams/x/events", "event"), ("/api/v1/streams/x/live", "event"),
+    ("/sequence", "sequence"),
+    ("/batch-sequence", "sequence"),
+    ("/image-sequence", "sequence"),
+    ("/json-sequence", "sequence"),
+    ("/sequence?n=3", "sequence"),
+    ("/sequences", "sequence"),
+    ("/sequences/a/next", "sequence"),
+    ("/api/v1/streams", "event"),
+    ("/api/v1/streams/x/events", "event"),
+    ("/api/v1/streams/x/live", "event"),
     ("/api/v1/streams/x/consumers/c/parked", "event"),
 ]
 
@@ -17,33 +24,76 @@ def test_path_reaches_its_service(gateway, path, service):
     assert (answer.status, answer.json()["service"], answer.json()["path"]) == (200, service, path)
 
 
-@pytest.mark.parametrize("path", [
-    "/api/v1/streams/a%2Fb/events", "/api/v1/streams/a%20b", "/api/v1/streams/%ff", "/api/v1/streams/%2e%2e/events",
-    "/api/v1/streams/./x", "/api/v1/streams//x", "/sequences/%C3%A9?x=%2F&y=%00", "/api/v1/streams/a;b/\\", "/sequences/..%2fx", "/sequences/../x",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/streams/a%2Fb/events",
+        "/api/v1/streams/a%20b",
+        "/api/v1/streams/%ff",
+        "/api/v1/streams/%2e%2e/events",
+        "/api/v1/streams/./x",
+        "/api/v1/streams//x",
+        "/sequences/%C3%A9?x=%2F&y=%00",
+        "/api/v1/streams/a;b/\\",
+        "/sequences/..%2fx",
+        "/sequences/../x",
+    ],
+)
 def test_path_arrives_as_it_was_sent(gateway, path):
-    for method in ("GET", "POST", "PUT"):       # a PUT takes another way inside nginx
+    for method in ("GET", "POST", "PUT"):  # a PUT takes another way inside nginx
         assert gateway.call(method, path, "ann").json()["path"] == path
 
 
-@pytest.mark.parametrize("path", ["/nothing", "//sequence", "/sequence/", "/Sequence", "/sequencesx", "/metrics", "/.env", "/.git/config",
-                                  "/docs/../auth.js", "/docs/swagger-ui.js", "/conf/auth.conf", "/_auth", "/_ask/event/metrics", "/_problem",
-                                  "/openapi/orders-service.yaml", "/health/nothing-service", "/health/sequence", "/api/v1/streamsx"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "//sequence",
+        "/sequence/",
+        "/Sequence",
+        "/sequencesx",
+        "/metrics",
+        "/.env",
+        "/.git/config",
+        "/docs/../auth.js",
+        "/docs/swagger-ui.js",
+        "/conf/auth.conf",
+        "/_auth",
+        "/_ask/event/metrics",
+        "/_problem",
+        "/openapi/orders-service.yaml",
+        "/health/nothing-service",
+        "/health/sequence",
+        "/api/v1/streamsx",
+    ],
+)
 def test_unknown_path_is_404(gateway, path):
     answer = gateway.call("GET", path, "root")
-    assert (answer.status, answer.json()["status"], answer.headers["Content-Type"]) == (404, 404, "application/problem+json")
+    assert (answer.status, answer.json()["status"], answer.headers["Content-Type"]) == (
+        404,
+        404,
+        "application/problem+json",
+    )
     assert not any(service.seen for service in gateway.services.values())
 
 
 def test_bodies_and_methods_pass(gateway):
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         assert gateway.call(method, "/sequences/a", "ann", body=b"x" * 1_000_000).json() | {"headers": 0} == {
-            "service": "sequence", "method": method, "path": "/sequences/a", "status": "OK", "headers": 0, "bytes": 1_000_000}
+            "service": "sequence",
+            "method": method,
+            "path": "/sequences/a",
+            "status": "OK",
+            "headers": 0,
+            "bytes": 1_000_000,
+        }
 
 
 def test_answer_and_error_of_a_service_pass_untouched(gateway):
     for status in (201, 400, 401, 403, 404, 409, 418, 423, 429, 500, 503):
-        gateway.services["event"].behave = lambda request, status=status: request.say(status, "Locked - mine", ETag='"1"')
+        gateway.services["event"].behave = lambda request, status=status: request.say(
+            status, "Locked - mine", ETag='"1"'
+        )
         answer = gateway.call("GET", "/api/v1/streams/a", "ann")
         assert (answer.status, answer.text, answer.headers["ETag"]) == (status, '"Locked - mine"', '"1"')
         assert not {"WWW-Authenticate", "Retry-After"} & set(answer.headers)
@@ -62,10 +112,18 @@ def test_health_is_that_of_all(gateway):
         assert set(answer.json()["services"]) == {"sequence-service", "event-service"}
         assert answer.json()["services"]["event-service"]["path"] == "/healthcheck"
     gateway.services["event"].behave = lambda request: request.say(200, {"status": "DEGRADED"})
-    assert (gateway.call("GET", "/health", "ann").status, gateway.call("GET", "/health", "ann").json()["status"]) == (503, "DEGRADED")
-    gateway.services["event"].behave = lambda request: request.say(503, {"status": "DOWN", "dependencies": {}})
+    assert (
+        gateway.call("GET", "/health", "ann").status,
+        gateway.call("GET", "/health", "ann").json()["status"],
+    ) == (503, "DEGRADED")
+    gateway.services["event"].behave = lambda request: request.say(
+        503, {"status": "DOWN", "dependencies": {}}
+    )
     answer = gateway.call("GET", "/health", "ann")
-    assert (answer.status, answer.json()["services"]["event-service"]) == (503, {"status": "DOWN", "dependencies": {}})
+    assert (answer.status, answer.json()["services"]["event-service"]) == (
+        503,
+        {"status": "DOWN", "dependencies": {}},
+    )
     assert "Retry-After" not in answer.headers or answer.headers["Retry-After"] == "1"
 
 
@@ -82,7 +140,11 @@ def test_livez_is_open(gateway):
 
 
 def test_invariants_are_for_admins(gateway):
-    assert [gateway.call("GET", "/invariants", user).status for user in ("ann", "rita", "root")] == [403, 403, 200]
+    assert [gateway.call("GET", "/invariants", user).status for user in ("ann", "rita", "root")] == [
+        403,
+        403,
+        200,
+    ]
     answer = gateway.call("GET", "/invariants", "root")
     assert {report["path"] for report in answer.json()["services"].values()} == {"/invariants"}
     gateway.services["event"].behave = lambda request: request.say(200, {"status": "BROKEN", "checks": []})
@@ -98,9 +160,15 @@ def test_documents_and_pages(gateway):
         page = gateway.call("GET", path, "rita")
         assert page.headers["Content-Type"] == "text/html; charset=utf-8"
         assert "sequence-service" in page.text and "event-service" in page.text
-        assert "://" not in page.text.replace("$URL", "")        # nothing from another host
+        assert "://" not in page.text.replace("$URL", "")  # nothing from another host
         assert "script-src 'self'" in page.headers["Content-Security-Policy"]
-    for path in ("/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/docs.js", "/style.css", "/docs/favicon-32x32.png"):
+    for path in (
+        "/docs/swagger-ui-bundle.js",
+        "/docs/swagger-ui.css",
+        "/docs/docs.js",
+        "/style.css",
+        "/docs/favicon-32x32.png",
+    ):
         assert gateway.call("HEAD", path, "rita").status == 200
         assert gateway.call("HEAD", path).status == 401
     assert gateway.call("GET", "/docs", "ann").headers["Location"] == "/docs/"
@@ -120,7 +188,11 @@ def test_live_stream_is_passed_on_as_it_comes(gateway):
 
     gateway.services["event"].behave = two_events
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=5)
-    connection.request("GET", "/api/v1/streams/x/live", headers={"Authorization": gateway.basic("ann"), "Accept-Encoding": "gzip"})
+    connection.request(
+        "GET",
+        "/api/v1/streams/x/live",
+        headers={"Authorization": gateway.basic("ann"), "Accept-Encoding": "gzip"},
+    )
     answer = connection.getresponse()
     assert answer.readline() == b"data: 1\n"
     seen.set()

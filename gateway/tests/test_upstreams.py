@@ -1,13 +1,22 @@
 """Services that die, hang, come back, or are several."""
+
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-CHANGES = [("GET", "/sequence"), ("GET", "/batch-sequence?n=2"), ("GET", "/image-sequence"), ("GET", "/json-sequence"),
-           ("POST", "/sequences/a/next"), ("PUT", "/sequences/a"), ("DELETE", "/sequences/a"), ("PATCH", "/sequences/a"),
-           ("PUT", "/sequences/../a")]
+CHANGES = [
+    ("GET", "/sequence"),
+    ("GET", "/batch-sequence?n=2"),
+    ("GET", "/image-sequence"),
+    ("GET", "/json-sequence"),
+    ("POST", "/sequences/a/next"),
+    ("PUT", "/sequences/a"),
+    ("DELETE", "/sequences/a"),
+    ("PATCH", "/sequences/a"),
+    ("PUT", "/sequences/../a"),
+]
 
 
 def dies(request):
@@ -17,9 +26,15 @@ def dies(request):
 
 @pytest.fixture(scope="module")
 def two_replicas(new_gateway):
-    """sequence-service twice; the second is the event-service's stand-in. nginx keeps no record of faults, as with names of DNS."""
-    gateway = new_gateway(lambda text: re.sub(r"(server (unix:\S+)/sequence.sock);", r"\1 max_fails=0; server \2/event.sock max_fails=0;", text))
-    return gateway
+    """sequence-service twice; the second is the event-service's stand-in.
+
+    No record of faults is kept, as with names of DNS.
+    """
+    return new_gateway(
+        lambda text: re.sub(
+            r"(server (unix:\S+)/sequence.sock);", r"\1 max_fails=0; server \2/event.sock max_fails=0;", text
+        )
+    )
 
 
 @pytest.fixture
@@ -36,7 +51,9 @@ def test_state_changing_request_is_never_repeated(replicas, method, path):
     for service in replicas.services.values():
         service.behave = dies
     for _ in range(3):
-        answer = replicas.call(method, path, "ann", body=b"{}" if method in ("POST", "PUT", "PATCH") else None)
+        answer = replicas.call(
+            method, path, "ann", body=b"{}" if method in ("POST", "PUT", "PATCH") else None
+        )
         assert (answer.status, answer.headers["Content-Type"]) == (502, "application/problem+json")
     assert sum(len(service.seen) for service in replicas.services.values()) <= 3
 
@@ -60,7 +77,12 @@ def test_service_that_is_away_is_said_at_once_and_found_again(gateway):
     sequence = gateway.services["sequence"]
     sequence.stop()
     try:
-        for method, path in (("GET", "/sequence"), ("POST", "/sequences/a/next"), ("PUT", "/sequences/a"), ("GET", "/openapi/sequence-service.yaml")):
+        for method, path in (
+            ("GET", "/sequence"),
+            ("POST", "/sequences/a/next"),
+            ("PUT", "/sequences/a"),
+            ("GET", "/openapi/sequence-service.yaml"),
+        ):
             began = time.monotonic()
             answer = gateway.call(method, path, "ann")
             assert (answer.status, answer.json()["status"]) == (502, 502)
@@ -68,7 +90,10 @@ def test_service_that_is_away_is_said_at_once_and_found_again(gateway):
         answer = gateway.call("GET", "/health", "ann")
         assert (answer.status, answer.json()["status"]) == (503, "DOWN")
         assert answer.json()["services"]["sequence-service"] == {
-            "status": "DOWN", "service": "sequence-service", "error": "cannot be reached"}
+            "status": "DOWN",
+            "service": "sequence-service",
+            "error": "cannot be reached",
+        }
         assert answer.json()["services"]["event-service"]["status"] == "OK"
         assert gateway.call("GET", "/health/sequence-service", "ann").status == 503
         assert gateway.call("GET", "/invariants", "root").status == 503
@@ -97,8 +122,12 @@ def test_report_that_is_none_is_down(gateway):
 
 
 def test_large_reports_pass(gateway):
-    gateway.services["event"].behave = lambda request: request.say(200, {"status": "OK", "checks": ["x" * 100] * 3000})
-    assert len(gateway.call("GET", "/invariants", "root").json()["services"]["event-service"]["checks"]) == 3000
+    gateway.services["event"].behave = lambda request: request.say(
+        200, {"status": "OK", "checks": ["x" * 100] * 3000}
+    )
+    assert (
+        len(gateway.call("GET", "/invariants", "root").json()["services"]["event-service"]["checks"]) == 3000
+    )
 
 
 def test_connections_to_a_service_are_kept(gateway):
@@ -122,7 +151,9 @@ def test_waiting_readers_leave_others_unharmed(gateway):
 
     gateway.services["event"].behave = waits
     with ThreadPoolExecutor(100) as pool:
-        waiting = [pool.submit(gateway.call, "GET", "/api/v1/streams/x/events?wait=2", "ann") for _ in range(100)]
+        waiting = [
+            pool.submit(gateway.call, "GET", "/api/v1/streams/x/events?wait=2", "ann") for _ in range(100)
+        ]
         gateway.eventually(lambda: len(gateway.services["event"].seen) == 100)
         began = time.monotonic()
         assert gateway.call("GET", "/api/v1/streams", "ann").status == 200

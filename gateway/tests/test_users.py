@@ -1,4 +1,5 @@
 """The tool that keeps the users' files."""
+
 import os
 import re
 import subprocess
@@ -16,7 +17,14 @@ TOOL = Path(__file__).resolve().parents[1] / "users.py"
 def users(tmp_path):
     def run(*arguments, **environment):
         settings = {"GATEWAY_USERS_DIR": str(tmp_path / "users"), **environment}
-        return subprocess.run([sys.executable, str(TOOL), *arguments], env=settings, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            [sys.executable, str(TOOL), *arguments],
+            env=settings,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+
     return run
 
 
@@ -42,22 +50,31 @@ def test_roles(users):
     users("add", "b.b", "--role", "reader", PASSWORD="x")
     users("add", "cyd", PASSWORD="x")
     assert users("list").stdout == "ann admin\nb.b reader\ncyd writer\n"
-    users("add", "ann", PASSWORD="y")                       # keeps the role
+    users("add", "ann", PASSWORD="y")  # keeps the role
     users("add", "b.b", "--role", "writer", PASSWORD="x")
     assert users("list").stdout == "ann admin\nb.b writer\ncyd writer\n"
     assert users("remove", "ann").stdout == "removed ann\n"
     assert users("add", "ann", PASSWORD="x").stdout == "added ann (writer)\n"
 
 
-@pytest.mark.parametrize("name", ["", "-a", ".a", "a:b", "a b", "!nobody", "ä", "a\n", "x" * 65, "../a", "a/b", '"'])
+@pytest.mark.parametrize(
+    "name", ["", "-a", ".a", "a:b", "a b", "!nobody", "ä", "a\n", "x" * 65, "../a", "a/b", '"']
+)
 def test_bad_name_is_refused(users, name, tmp_path):
     done = users("add", "--", name, PASSWORD="x")
     assert done.returncode == 1 and "is no user name" in done.stderr and not done.stdout
     assert not (tmp_path / "users").exists()
 
 
-@pytest.mark.parametrize(("password", "why"), [("", "is empty"), ("x" * 73, "longer than 72 bytes"), ("ä" * 37, "longer than 72 bytes"),
-                                               ("a\nb", "control character")])
+@pytest.mark.parametrize(
+    ("password", "why"),
+    [
+        ("", "is empty"),
+        ("x" * 73, "longer than 72 bytes"),
+        ("ä" * 37, "longer than 72 bytes"),
+        ("a\nb", "control character"),
+    ],
+)
 def test_bad_password_is_refused(users, password, why):
     done = users("add", "ann", PASSWORD=password)
     assert done.returncode == 1 and why in done.stderr
@@ -75,7 +92,7 @@ def test_other_errors_say_what_to_do(users, tmp_path):
 
 def test_many_at_once_lose_nobody(users):
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: users("add", f"user{n}", PASSWORD="x", **{}), range(16)))
+        list(pool.map(lambda n: users("add", f"user{n}", PASSWORD="x"), range(16)))
     assert len(users("list").stdout.splitlines()) == 16
 
 
