@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from quintet_local import binaries, envfile, processes
+from quintet_local import binaries, disguise, envfile, processes
 from quintet_local.layout import Layout, make_private
 from quintet_local.progress import StackError, say
 from quintet_local.supervise import Program
@@ -18,29 +18,25 @@ from quintet_local.supervise import Program
 NAME = "postgres"
 ADMIN = "admin"
 DATABASE = "quintet"
-NOBODY = 65534
 INITDB = ["-U", ADMIN, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--locale-provider=builtin",
           "--builtin-locale=C.UTF-8", "--data-checksums", "--no-instructions"]  # fmt: skip
-# Inside a user namespace of its own the process is not uid 0, while on disk the files stay root's.
-UNSHARE = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}"]
-SETPRIV = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 
 
 class Postgres:
-    """The server of one stack. It refuses to be root, so as root it runs as somebody else."""
+    """The server of one stack; who it runs as is explained in disguise.py."""
 
     def __init__(self, layout: Layout, settings: Mapping[str, str], port: int) -> None:
         self.layout = layout
         self.password = settings["POSTGRES_PASSWORD"]
         self.settings = settings
         self.port = port
-        self.disguise = _disguise()
-        self.home = layout.for_nobody if self.disguise == SETPRIV else layout.home
+        self.disguise = disguise.choose()
+        self.home = layout.for_nobody if self.disguise == disguise.SETPRIV else layout.home
         self.data = self.home / "postgres"
 
     def program(self) -> Program:
         file = self.layout.checkout / "deploy" / "postgres" / "postgresql.conf"
-        if self.disguise == SETPRIV:
+        if self.disguise == disguise.SETPRIV:
             file = self._copy_for_nobody(file)
         options = {
             "config_file": file,
@@ -68,9 +64,9 @@ class Postgres:
         with tempfile.NamedTemporaryFile("w", dir=self.home) as password_file:
             password_file.write(self.password)
             password_file.flush()
-            if self.disguise == SETPRIV:
-                os.chown(making, NOBODY, NOBODY)
-                os.chown(password_file.name, NOBODY, NOBODY)
+            if self.disguise == disguise.SETPRIV:
+                os.chown(making, disguise.NOBODY, disguise.NOBODY)
+                os.chown(password_file.name, disguise.NOBODY, disguise.NOBODY)
             arguments = [*INITDB, "--pwfile", password_file.name, "-D", str(making)]
             made = subprocess.run(
                 [*self.disguise, str(self._binary("initdb")), *arguments], capture_output=True, text=True
@@ -122,7 +118,7 @@ class Postgres:
 
     def _binary(self, name: str) -> Path:
         binary = binaries.postgres(name)
-        if self.disguise != SETPRIV:
+        if self.disguise != disguise.SETPRIV:
             return binary
         package = binary.parents[2]
         # Programs and libraries find each other by relative path.
@@ -154,14 +150,3 @@ class Postgres:
             say(f"postgres: stopping one that was left over (pid {pid})")
             processes.stop([psutil.Process(pid)], signal.SIGINT)
         lock.unlink(missing_ok=True)
-
-
-def _disguise() -> list[str]:
-    if os.getuid() != 0:
-        return []
-    forced = os.environ.get("QUINTET_POSTGRES_AS_NOBODY")
-    if not forced and subprocess.run([*UNSHARE, "true"], capture_output=True).returncode == 0:
-        return UNSHARE
-    if subprocess.run([*SETPRIV, "true"], capture_output=True).returncode == 0:
-        return SETPRIV
-    raise StackError("Postgres refuses to be root, and neither unshare nor setpriv works: use a plain user")
