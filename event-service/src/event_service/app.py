@@ -1,0 +1,57 @@
+"""Puts the service together."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+
+from chassis import health, openapi, strictjson, web
+from chassis.db import Transaction
+from event_service.routes import BLUEPRINTS
+from event_service.routes.answers import Web, render
+from event_service.routes.appender import Appender
+from event_service.routes.watch import Watch
+from event_service.settings import Settings
+from event_service.store import invariants
+
+VERSION = "0.1.0"
+
+
+def _none(find: Callable[[Transaction], dict[str, Any] | None]) -> health.Invariant:
+    def check(tx: Transaction) -> str | None:
+        row = find(tx)
+        return strictjson.dumps(row) if row else None
+
+    return check
+
+
+INVARIANTS = {
+    "the positions of a stream are 1, 2, 3 … to its last": _none(invariants.find_broken_position),
+    "the sequences of a name are 1, 2, 3 … to its last": _none(invariants.find_broken_sequence),
+    "sequences and positions of a name rise together": _none(invariants.find_order_contradiction),
+    "no offset is beyond the last sequence": _none(invariants.find_broken_offset),
+    "what is parked exists and has been passed by": _none(invariants.find_broken_parked),
+}
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Settings come from the environment where none are given."""
+    settings = settings or Settings.load()
+
+    def document() -> dict[str, Any]:
+        return openapi.document(
+            app,
+            title="event-service",
+            version=VERSION,
+            description="Append-only streams of events, each written by one producer, read at every consumer's pace.",
+        )
+
+    blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
+    app = web.create_app("event", VERSION, settings, blueprints, render=render)
+    database = app.extensions["chassis"].database
+    # Set by the server that runs the app, once it does.
+    watch = Watch(database, settings.watch_seconds, lambda: app.extensions.get("is_stopping", bool)())
+    app.extensions["event"] = Web(
+        Appender(database), watch, settings.nack_limit, settings.live_heartbeat_seconds
+    )
+    return app

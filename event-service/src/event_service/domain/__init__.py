@@ -1,0 +1,1 @@
+"""Data and rules of streams, events and offsets."""

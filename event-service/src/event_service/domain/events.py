@@ -1,0 +1,174 @@
+"""An event as it is posted and as it is stored."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, WrapValidator
+from typing_extensions import TypedDict
+
+from event_service.domain.names import Name
+
+# Theirs from the start; only the worker appends to these.
+SERVICES = frozenset({"sequence", "orders", "specstore", "factory"})
+MOST_AT_ONCE = 1000
+LARGEST_EVENT_BYTES = 256 * 1024
+LARGEST_VERSION = 2**31 - 1
+
+_TIME = r"^\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d(:?\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?$"
+_TIME_SHAPE = re.compile(_TIME.removesuffix("$") + r"\Z", re.ASCII)
+
+
+def _version(value: Any) -> Any:
+    """2.0 is the whole number 2, and stays as it was written."""
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    if not (whole and 1 <= value <= LARGEST_VERSION):
+        raise ValueError(f"must be a whole number between 1 and {LARGEST_VERSION}")
+    return value
+
+
+def _time(value: str) -> str:
+    if _TIME_SHAPE.match(value):
+        try:
+            datetime.fromisoformat(value)
+            return value
+        except ValueError:
+            pass
+    raise ValueError("must be YYYY-MM-DD HH:MM:SS or another date and time of ISO 8601")
+
+
+def _timezone_check() -> Callable[[str], str]:
+    known: set[str] = set()
+
+    def check(value: str) -> str:
+        if not known:
+            known.update(available_timezones())
+        if value not in known:
+            raise ValueError("must be a name of the IANA time zone database, such as Europe/Berlin")
+        return value
+
+    return check
+
+
+Version = Annotated[
+    Any,
+    AfterValidator(_version),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LARGEST_VERSION}),
+]
+Time = Annotated[str, Field(json_schema_extra={"pattern": _TIME}), AfterValidator(_time)]
+Timezone = Annotated[str, Field(examples=["Europe/Berlin", "UTC"]), AfterValidator(_timezone_check())]
+
+
+class EventHead(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+    name: Name
+    version: Version
+
+
+class System(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+    id: Name
+    name: Name
+    time: Time
+    timezone: Timezone
+
+
+class Trigger(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+    type: Name
+    name: Name
+
+
+class PostedEvent(TypedDict):
+    """As a producer posts it."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+    event: EventHead
+    system: System
+    trigger: Trigger
+    payload: dict[str, Any]
+
+
+_Several = Annotated[list[PostedEvent], Field(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+def _one_or_several() -> WrapValidator:
+    """Decided by the look of it: a union would complain once for each of its branches."""
+    one, several = TypeAdapter(PostedEvent), TypeAdapter(_Several)
+
+    def choose(value: Any, _handler: Any) -> Any:
+        return (several if isinstance(value, list) else one).validate_python(value, strict=True)
+
+    return WrapValidator(choose)
+
+
+Posted = Annotated[PostedEvent | _Several, _one_or_several()]
+
+_OPENING, _CLOSING = '{"event":{', "}"
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One on its way into a stream; `text` is the body without its opening and its closing."""
+
+    id: str
+    name: str
+    version: int
+    payload: dict[str, Any]
+    text: str
+
+    @property
+    def body(self) -> str:
+        return _OPENING + self.text + _CLOSING
+
+
+def event_of(posted: PostedEvent, id_: str) -> Event:
+    head = posted["event"]
+    text = _encode(posted)[len(_OPENING) : -len(_CLOSING)]
+    return Event(id_, head["name"], int(head["version"]), posted["payload"], text)
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events for one stream by one producer: all of them or none."""
+
+    stream: str
+    producer: str
+    request_id: str
+    events: list[Event] = field(repr=False)
+    expected_position: int | None = None
+    # Of the schemas that the events were checked against.
+    revision: int = 0
+
+
+def event_id(unix_milliseconds: int, random: bytes) -> str:
+    """A UUID version 7: those of a moment lie side by side in their index."""
+    tail = random.hex()
+    time = f"{unix_milliseconds:012x}"
+    return f"{time[:8]}-{time[8:]}-7{tail[:3]}-{'89ab'[random[9] & 3]}{tail[3:6]}-{tail[6:18]}"
+
+
+class StoredHead(EventHead):
+    id: str
+
+
+class StoredEvent(TypedDict):
+    """As a consumer reads it."""
+
+    event: StoredHead
+    system: System
+    trigger: Trigger
+    payload: dict[str, Any]
+    stream: str
+    sequence: int
+    position: int
+    producer: str
+    request_id: str
+    received_at: str
+
+

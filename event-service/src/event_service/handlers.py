@@ -1,0 +1,39 @@
+"""Messages in: what the other services publish is appended to their streams."""
+
+import re
+
+from pydantic import TypeAdapter, ValidationError
+
+from chassis.attempts import Delivery
+from chassis.consumer import Consumption
+from chassis.db import Transaction
+from chassis.errors import Invalid
+from event_service.domain.events import SERVICES, Append, PostedEvent, event_of
+from event_service.operations import appending
+
+_PLAIN = re.compile(r"[A-Za-z0-9._-]{0,128}\Z")
+
+
+def on_event_published(tx: Transaction, delivery: Delivery) -> None:
+    """Once for ever, whatever the inbox still remembers; what came in over HTTP is in its stream already."""
+    if delivery.app_id == "event":
+        return
+    if delivery.app_id not in SERVICES:
+        raise Invalid.field("app_id", f"must be one of {', '.join(sorted(SERVICES))}")
+    try:
+        posted = TypeAdapter(PostedEvent).validate_python(delivery.body, strict=True)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        raise Invalid.field(".".join(map(str, problem["loc"])) or "body", problem["msg"]) from None
+    request_id = delivery.request_id if _PLAIN.match(delivery.request_id) else ""
+    event = event_of(posted, delivery.message_id)
+    appending.append_published(tx, Append(delivery.app_id, delivery.app_id, request_id, [event]))
+
+
+HANDLERS = {
+    "event.append": Consumption(
+        on_event_published,
+        bindings=tuple(f"{service}.#" for service in sorted(SERVICES)),
+        in_order=True,
+    )
+}

@@ -1,0 +1,110 @@
+"""Answers in the shape of the contract: JSON strings; and the parts of a request that several routes have."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from flask import Response, current_app
+from pydantic import BaseModel, ConfigDict, Field
+
+from chassis import strictjson
+from chassis.errors import NotFound, Problem
+from chassis.validation import DIGITS, Answer
+from chassis.web import json_text
+from event_service.domain.names import Consumer, StreamName
+from event_service.routes.appender import Appender
+from event_service.routes.watch import Watch
+
+LARGEST_NUMBER = 2**53
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+_PHRASES = {
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    413: "Content Too Large",
+    422: "Unprocessable Content",
+    423: "Locked",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+@dataclass(frozen=True)
+class Web:
+    """What the routes share while the app runs."""
+
+    appender: Appender
+    watch: Watch
+    nack_limit: int
+    heartbeat_seconds: float
+
+
+def web() -> Web:
+    return current_app.extensions["event"]  # type: ignore[no-any-return]
+
+
+def render(problem: Problem) -> Response:
+    """`"<reason phrase> - <error>"`; a content type that is not taken is a bad request here."""
+    status = 400 if problem.status == 415 else problem.status
+    phrase = _PHRASES.get(status, "Error")
+    return json_text(strictjson.dumps(f"{phrase} - {problem.detail}" if problem.detail else phrase), status)
+
+
+def ok() -> Response:
+    return json_text('"OK"')
+
+
+def existing_id(text: str) -> str:
+    """No event has an id that is no UUID."""
+    if not _UUID.match(text):
+        raise NotFound("")
+    return text
+
+
+def text_answer(description: str, text: str) -> Answer:
+    return Answer(description, {"type": "string", "pattern": f"^{text}"})
+
+
+OK = Answer("Done", {"type": "string", "const": "OK"})
+INVALID = text_answer("The request breaks a rule; the text names the field", "Bad Request - ")
+UNKNOWN = text_answer("There is no such stream or event", "Not Found")
+LOCKED = text_answer("The stream belongs to another producer", "Locked - Second writers not allowed$")
+CONFLICT = text_answer("The stream is at another position, or the first request with this key still runs", "Conflict - ")
+TOO_LARGE = text_answer("More than an event or a request may have", "Content Too Large - ")
+KEY_REUSED = text_answer("The Idempotency-Key was used for something else", "Unprocessable Content - ")
+AWAY = text_answer("Postgres is away; try again after `Retry-After` seconds", "Service Unavailable - ")
+
+USUAL: dict[int, Answer] = {400: INVALID, 404: UNKNOWN, 503: AWAY}
+
+Position = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
+
+
+class StreamPath(BaseModel):
+    stream: StreamName
+
+
+class EventPath(StreamPath):
+    event: Annotated[str, Field(description="A UUID", json_schema_extra={"format": "uuid"})]
+
+
+class ConsumerPath(StreamPath):
+    consumer: Consumer
+
+
+class ParkedPath(ConsumerPath):
+    event: Annotated[str, Field(description="A UUID", json_schema_extra={"format": "uuid"})]
+
+
+class ConsumerHeader(BaseModel):
+    consumer: Consumer = Field(alias="X-Consumer-ID")
+
+
+class ListQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
+    offset: Annotated[int, Field(ge=0, le=2**31 - 1), DIGITS] = 0
+
+
+Json = dict[str, Any]

@@ -1,0 +1,119 @@
+"""Who reads a stream, how far, and what is parked."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from flask import Blueprint, Response
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from chassis.validation import WHOLE, Answer, endpoint
+from chassis.web import json_text, transaction
+from event_service.domain.events import StoredEvent
+from event_service.domain.names import Name
+from event_service.operations import consuming
+from event_service.routes.answers import (
+    LARGEST_NUMBER,
+    OK,
+    USUAL,
+    ConsumerPath,
+    ListQuery,
+    ParkedPath,
+    StreamPath,
+    existing_id,
+    ok,
+)
+from event_service.store import consumers as store
+
+bp = Blueprint("consumers", __name__, url_prefix="/api/v1/streams/<stream>/consumers")
+
+
+class Stuck(TypedDict):
+    """The event that a consumer refused and that everything behind it waits for."""
+
+    event: str
+    since: str
+    nacks: int
+    reason: str
+
+
+class ConsumerState(TypedDict):
+    consumer: str
+    eventName: str  # noqa: N815 - as the contract has it
+    offset: int
+    lag: int
+    moved_at: str
+    stuck: Stuck | None
+
+
+class ConsumersPage(TypedDict):
+    consumers: list[ConsumerState]
+    total: int
+
+
+class ParkedEvent(StoredEvent):
+    nacks: int
+    reason: str
+    parked_at: str
+
+
+class ParkedPage(TypedDict):
+    parked: list[ParkedEvent]
+    total: int
+
+
+class WantedOffset(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    event_name: Name = Field(alias="eventName")
+    offset: Annotated[int, Field(ge=0, le=LARGEST_NUMBER), WHOLE]
+
+
+@bp.get("")
+@endpoint(
+    "The consumers of a stream", {200: Answer("A page of them", ConsumersPage), **USUAL}, path=StreamPath, query=ListQuery
+)
+def list_consumers(stream: str, query: ListQuery) -> Any:
+    with transaction() as tx:
+        stream_id = store.find_stream_id(tx, stream)
+        if stream_id is None:
+            raise consuming.unknown_stream(stream)
+        found = store.list_consumers(tx, stream_id, query.limit, query.offset)
+        total = store.count_consumers(tx, stream_id)
+    return {"consumers": [_state(row) for row in found], "total": total}
+
+
+def _state(row: dict[str, Any]) -> dict[str, Any]:
+    stuck = {name: row.pop(name) for name in Stuck.__annotations__}
+    return {**row, "stuck": stuck if stuck["nacks"] else None}
+
+
+@bp.put("/<consumer>/offset")
+@endpoint("Replays or skips on purpose", {200: OK, **USUAL}, path=ConsumerPath, body=WantedOffset)
+def put_offset(stream: str, consumer: str, body: WantedOffset) -> Response:
+    with transaction() as tx:
+        consuming.put_offset(tx, stream, consumer, body.event_name, body.offset, datetime.now(UTC))
+    return ok()
+
+
+@bp.get("/<consumer>/parked")
+@endpoint(
+    "Events that the consumer refused too often",
+    {200: Answer("A page of them, oldest first", ParkedPage), **USUAL},
+    path=ConsumerPath,
+    query=ListQuery,
+)
+def list_parked(stream: str, consumer: str, query: ListQuery) -> Response:
+    with transaction() as tx:
+        text = store.list_parked(tx, stream, consumer, query.limit, query.offset)
+    if text is None:
+        raise consuming.unknown_stream(stream)
+    return json_text(text)
+
+
+@bp.post("/<consumer>/parked/<event>/replay")
+@endpoint("A parked event comes first in the consumer's next reads", {200: OK, **USUAL}, path=ParkedPath)
+def replay_parked(stream: str, consumer: str, event: str) -> Response:
+    id_ = existing_id(event)
+    with transaction() as tx:
+        consuming.replay_parked(tx, stream, id_, consumer, datetime.now(UTC))
+    return ok()

@@ -1,0 +1,176 @@
+"""Statements that append: any number of events to any number of streams at once."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from chassis import outbox, strictjson
+from chassis.db import Transaction
+from event_service.domain.events import Append
+
+# No name and no JSON text has a line break in it: a column of an array travels as lines, many times faster.
+_LINE = "\n"
+
+# 1. The rows of the streams, in the order of their names against deadlocks; a row that may not be written is left out.
+# 2. The series, whose rows nobody touches who does not hold the stream's.
+# 3. Events and messages, for the streams that were moved on.
+_APPEND = """
+    WITH wanted AS (
+        SELECT name, producer, revision, count
+        FROM unnest(
+            string_to_array(%(streams)s, E'\\n'), string_to_array(%(producers)s, E'\\n'),
+            string_to_array(%(revisions)s, E'\\n')::int[], string_to_array(%(counts)s, E'\\n')::bigint[]
+        ) AS wanted (name, producer, revision, count)
+    ), moved AS (
+        INSERT INTO streams AS stream (name, producer, revision, position, first_at, last_at)
+        SELECT name, producer, revision, count, clock_timestamp(), clock_timestamp()
+        FROM wanted
+        WHERE %(expected)s IS NULL OR %(expected)s = 0
+           OR EXISTS (SELECT FROM streams WHERE streams.name = wanted.name)
+        ORDER BY name
+        ON CONFLICT ON CONSTRAINT streams_name DO UPDATE
+        SET producer = excluded.producer,
+            position = stream.position + excluded.position,
+            first_at = coalesce(stream.first_at, clock_timestamp()),
+            last_at = greatest(stream.last_at, clock_timestamp())
+        WHERE coalesce(stream.producer, excluded.producer) = excluded.producer
+          AND stream.revision = excluded.revision
+          AND (%(expected)s IS NULL OR stream.position = %(expected)s)
+        RETURNING id, name, position, last_at
+    ), kinds AS (
+        SELECT kind.number, moved.id AS stream_id, kind.name, kind.count, kind.routing_key, kind.type, kind.headers
+        FROM unnest(
+            string_to_array(%(kind_streams)s, E'\\n'), string_to_array(%(kind_names)s, E'\\n'),
+            string_to_array(%(kind_counts)s, E'\\n')::bigint[], string_to_array(%(kind_keys)s, E'\\n'),
+            string_to_array(%(kind_types)s, E'\\n'), string_to_array(%(kind_headers)s, E'\\n')
+        ) WITH ORDINALITY AS kind (stream, name, count, routing_key, type, headers, number)
+        JOIN moved ON moved.name = kind.stream
+    ), counted AS (
+        INSERT INTO series AS counter (stream_id, name, last)
+        SELECT stream_id, name, count FROM kinds ORDER BY stream_id, name
+        ON CONFLICT ON CONSTRAINT series_name DO UPDATE SET last = counter.last + excluded.last
+        RETURNING id, stream_id, name, last
+    ), given AS (
+        SELECT moved.id AS stream_id, moved.position - behind_in_stream AS position,
+               counted.id AS series_id, counted.last - behind_in_series AS sequence,
+               event.id, moved.last_at, coalesce(request_id, '') AS request_id, text,
+               kinds.routing_key, kinds.type, kinds.headers, event.number
+        FROM unnest(
+            string_to_array(%(kinds)s, E'\\n')::int[], string_to_array(%(ids)s, E'\\n')::uuid[],
+            string_to_array(%(behind_in_stream)s, E'\\n')::int[], string_to_array(%(behind_in_series)s, E'\\n')::int[],
+            string_to_array(%(request_ids)s, E'\\n'), string_to_array(%(texts)s, E'\\n')
+        ) WITH ORDINALITY AS event (kind, id, behind_in_stream, behind_in_series, request_id, text, number)
+        JOIN kinds ON kinds.number = event.kind
+        JOIN moved ON moved.id = kinds.stream_id
+        JOIN counted ON counted.stream_id = kinds.stream_id AND counted.name = kinds.name
+    ), published AS (
+        INSERT INTO outbox (message_id, exchange, routing_key, type, correlation_id, headers, body, mandatory)
+        SELECT id, %(exchange)s, routing_key, type, request_id, headers, '{"event":{' || text || '}', false
+        FROM given WHERE %(publish)s ORDER BY number
+    ), appended AS (
+        INSERT INTO events (stream_id, position, series_id, sequence, id, received_at, request_id, body)
+        SELECT stream_id, position, series_id, sequence, id, last_at, request_id, text FROM given
+    )
+    SELECT name FROM moved
+"""
+
+
+def append_events(tx: Transaction, appends: Sequence[Append], *, publish: bool) -> set[str]:
+    """The streams that took their events. The others have another producer, other schemas or another position.
+
+    Each stream may have one producer, one revision and one expected position among the appends.
+    """
+    rows = tx.rows(_APPEND, **_columns(appends), publish=publish, exchange=outbox.EVENTS)
+    return {name for (name,) in rows}
+
+
+def _columns(appends: Sequence[Append]) -> dict[str, Any]:
+    streams: dict[str, tuple[str, int]] = {}
+    in_stream: dict[str, int] = {}
+    kinds: dict[tuple[str, str], int] = {}
+    in_series: list[int] = []
+    events = []
+    # Backwards: what comes after an event is known when it is met.
+    for append in reversed(appends):
+        stream = append.stream
+        streams[stream] = (append.producer, append.revision)
+        behind = in_stream.get(stream, 0)
+        for event in reversed(append.events):
+            kind = kinds.setdefault((stream, event.name), len(kinds))
+            if kind == len(in_series):
+                in_series.append(0)
+            events.append((kind + 1, event.id, behind, in_series[kind], append.request_id, event.text))
+            behind += 1
+            in_series[kind] += 1
+        in_stream[stream] = behind
+    events.reverse()
+    kind_column, ids, behind_in_stream, behind_in_series, request_ids, texts = zip(*events, strict=True)
+    return {
+        "streams": _lines(streams),
+        "producers": _lines(producer for producer, _ in streams.values()),
+        "revisions": _numbers(revision for _, revision in streams.values()),
+        "counts": _numbers(in_stream.values()),
+        "expected": appends[0].expected_position,
+        "kinds": _numbers(kind_column),
+        "ids": _lines(ids),
+        "behind_in_stream": _numbers(behind_in_stream),
+        "behind_in_series": _numbers(behind_in_series),
+        "request_ids": _lines(request_ids),
+        "texts": _lines(texts),
+        "kind_counts": _numbers(in_series),
+        **_kind_columns(kinds),
+    }
+
+
+def _kind_columns(kinds: Iterable[tuple[str, str]]) -> dict[str, str]:
+    keys = [outbox.key_part(name) for _, name in kinds]
+    return {
+        "kind_streams": _lines(stream for stream, _ in kinds),
+        "kind_names": _lines(name for _, name in kinds),
+        "kind_keys": _lines(f"{outbox.key_part(stream)}.{key}" for (stream, _), key in zip(kinds, keys, strict=True)),
+        "kind_types": _lines(keys),
+        "kind_headers": _lines(strictjson.dumps({"stream": stream, "event": name}) for stream, name in kinds),
+    }
+
+
+def _lines(texts: Iterable[str]) -> str:
+    return _LINE.join(texts)
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return _LINE.join(map(str, numbers))
+
+
+def lock_stream(tx: Transaction, name: str) -> dict[str, Any] | None:
+    """Nobody else appends to it until this transaction ends. None while it was never written to."""
+    return tx.find(
+        "SELECT id, producer, position, revision FROM streams WHERE name = %(name)s FOR NO KEY UPDATE", name=name
+    )
+
+
+def event_exists(tx: Transaction, event_id: str) -> bool:
+    return bool(tx.value("SELECT 1 FROM events WHERE id = %(id)s", id=event_id))
+
+
+def list_schemas(tx: Transaction, stream_id: int) -> dict[tuple[str, int], str]:
+    rows = tx.rows("SELECT name, version, document FROM schemas WHERE stream_id = %(id)s", id=stream_id)
+    return {(name, version): document for name, version, document in rows}
+
+
+def put_schema(tx: Transaction, stream: str, name: str, version: int, document: str) -> None:
+    """From the commit on, appends to the stream that were checked against other schemas are not taken."""
+    tx.run(
+        """
+        WITH stream AS (
+            INSERT INTO streams AS known (name, revision) VALUES (%(stream)s, 1)
+            ON CONFLICT ON CONSTRAINT streams_name DO UPDATE SET revision = known.revision + 1
+            RETURNING id
+        )
+        INSERT INTO schemas (stream_id, name, version, document)
+        SELECT id, %(name)s, %(version)s, %(document)s FROM stream
+        ON CONFLICT ON CONSTRAINT schemas_pkey DO UPDATE SET document = excluded.document
+        """,
+        stream=stream,
+        name=name,
+        version=version,
+        document=document,
+    )

@@ -1,0 +1,222 @@
+"""Statements about what consumers have done: offsets and parked events."""
+
+from datetime import datetime
+from typing import Any
+
+from chassis.db import Transaction
+from event_service.store.reading import OPEN_ITEM, STREAM
+
+_TIME = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
+
+
+def find_place(tx: Transaction, stream: str, event_id: str) -> tuple[int, int] | None:
+    """(series, sequence) of an event in that stream."""
+    rows = tx.rows(
+        """
+        SELECT series_id, sequence FROM events JOIN streams ON streams.id = stream_id
+        WHERE events.id = %(id)s AND streams.name = %(stream)s
+        """,
+        id=event_id,
+        stream=stream,
+    )
+    return rows[0] if rows else None
+
+
+def lock_offset(tx: Transaction, series: int, consumer: str, now: datetime) -> dict[str, Any]:
+    """Nobody else moves it until this transaction ends. It starts at 0."""
+    key = {"series": series, "consumer": consumer}
+    known = tx.find(_LOCK_OFFSET, **key)
+    if known is None:
+        tx.run(
+            """
+            INSERT INTO offsets (series_id, consumer, moved_at) VALUES (%(series)s, %(consumer)s, %(now)s)
+            ON CONFLICT ON CONSTRAINT offsets_pkey DO NOTHING
+            """,
+            now=now,
+            **key,
+        )
+        known = tx.one(_LOCK_OFFSET, **key)
+    return known
+
+
+_LOCK_OFFSET = """
+    SELECT acknowledged, nacks FROM offsets WHERE series_id = %(series)s AND consumer = %(consumer)s FOR UPDATE
+"""
+
+
+def move_offset(tx: Transaction, series: int, consumer: str, acknowledged: int, now: datetime) -> None:
+    """Refusals were those of the event that is passed by now."""
+    tx.run(
+        """
+        UPDATE offsets
+        SET acknowledged = %(acknowledged)s, moved_at = %(now)s, nacks = 0, nacked_at = NULL, reason = ''
+        WHERE series_id = %(series)s AND consumer = %(consumer)s
+        """,
+        series=series,
+        consumer=consumer,
+        acknowledged=acknowledged,
+        now=now,
+    )
+
+
+def count_nack(tx: Transaction, series: int, consumer: str, reason: str, now: datetime) -> None:
+    tx.run(
+        """
+        UPDATE offsets SET nacks = nacks + 1, nacked_at = coalesce(nacked_at, %(now)s), reason = %(reason)s
+        WHERE series_id = %(series)s AND consumer = %(consumer)s
+        """,
+        series=series,
+        consumer=consumer,
+        reason=reason,
+        now=now,
+    )
+
+
+def find_series(tx: Transaction, stream_id: int, name: str) -> dict[str, Any] | None:
+    return tx.find("SELECT id, last FROM series WHERE stream_id = %(stream)s AND name = %(name)s", stream=stream_id, name=name)
+
+
+def park(tx: Transaction, series: int, sequence: int, consumer: str, nacks: int, reason: str, now: datetime) -> None:
+    tx.run(
+        """
+        INSERT INTO parked (series_id, sequence, consumer, nacks, reason, parked_at)
+        VALUES (%(series)s, %(sequence)s, %(consumer)s, %(nacks)s, %(reason)s, %(now)s)
+        ON CONFLICT ON CONSTRAINT parked_pkey DO UPDATE
+        SET nacks = excluded.nacks, reason = excluded.reason, parked_at = excluded.parked_at, replayed_at = NULL
+        """,
+        series=series,
+        sequence=sequence,
+        consumer=consumer,
+        nacks=nacks,
+        reason=reason,
+        now=now,
+    )
+
+
+def find_replayed_nacks(tx: Transaction, series: int, sequence: int, consumer: str) -> int | None:
+    """Since it was given out again; None where it was not."""
+    nacks: int | None = tx.value(
+        """
+        SELECT nacks FROM parked
+        WHERE series_id = %(series)s AND sequence = %(sequence)s AND consumer = %(consumer)s
+          AND replayed_at IS NOT NULL
+        """,
+        series=series,
+        sequence=sequence,
+        consumer=consumer,
+    )
+    return nacks
+
+
+def count_replayed_nack(tx: Transaction, series: int, sequence: int, consumer: str, reason: str) -> None:
+    tx.run(
+        """
+        UPDATE parked SET nacks = nacks + 1, reason = %(reason)s
+        WHERE series_id = %(series)s AND sequence = %(sequence)s AND consumer = %(consumer)s
+        """,
+        series=series,
+        sequence=sequence,
+        consumer=consumer,
+        reason=reason,
+    )
+
+
+def delete_replayed(tx: Transaction, series: int, consumer: str, *, first: int, last: int) -> None:
+    tx.run(
+        """
+        DELETE FROM parked WHERE series_id = %(series)s AND consumer = %(consumer)s
+          AND sequence BETWEEN %(first)s AND %(last)s AND replayed_at IS NOT NULL
+        """,
+        series=series,
+        consumer=consumer,
+        first=first,
+        last=last,
+    )
+
+
+def delete_parked_above(tx: Transaction, series: int, consumer: str, sequence: int) -> None:
+    tx.run(
+        "DELETE FROM parked WHERE series_id = %(series)s AND consumer = %(consumer)s AND sequence > %(sequence)s",
+        series=series,
+        consumer=consumer,
+        sequence=sequence,
+    )
+
+
+def replay(tx: Transaction, stream: str, event_id: str, consumer: str, now: datetime) -> bool:
+    """Whether it was parked. Asking again while it is given out changes nothing."""
+    return (
+        tx.run(
+            """
+            UPDATE parked
+            SET nacks = CASE WHEN replayed_at IS NULL THEN 0 ELSE nacks END, replayed_at = coalesce(replayed_at, %(now)s)
+            WHERE consumer = %(consumer)s AND (series_id, sequence) = (
+                SELECT series_id, sequence FROM events JOIN streams ON streams.id = stream_id
+                WHERE events.id = %(id)s AND streams.name = %(stream)s
+            )
+            """,
+            stream=stream,
+            id=event_id,
+            consumer=consumer,
+            now=now,
+        )
+        == 1
+    )
+
+
+def list_parked(tx: Transaction, stream: str, consumer: str, limit: int, offset: int) -> str | None:
+    """As JSON, with their number. None for an unknown stream."""
+    is_known, total, text = tx.rows(
+        f"""
+        WITH {STREAM}, wanted AS (
+            SELECT parked.series_id, sequence, nacks, reason, parked_at
+            FROM parked JOIN series ON series.id = series_id
+            WHERE series.stream_id = (SELECT id FROM stream) AND consumer = %(consumer)s AND replayed_at IS NULL
+        ), page AS (
+            SELECT concat({OPEN_ITEM}, ',"nacks":', nacks, ',"reason":', to_json(reason), ',"parked_at":"',
+                          to_char(parked_at AT TIME ZONE 'UTC', {_TIME}), '"}}') AS item, event.position
+            FROM stream, wanted JOIN events AS event USING (series_id, sequence)
+            ORDER BY event.position LIMIT %(limit)s OFFSET %(offset)s
+        )
+        SELECT EXISTS (SELECT FROM stream), (SELECT count(*) FROM wanted),
+               (SELECT string_agg(item, ',' ORDER BY position) FROM page)
+        """,
+        stream=stream,
+        consumer=consumer,
+        limit=limit,
+        offset=offset,
+    )[0]
+    return f'{{"parked":[{text or ""}],"total":{total}}}' if is_known else None
+
+
+def list_consumers(tx: Transaction, stream_id: int, limit: int, offset: int) -> list[dict[str, Any]]:
+    return tx.all(
+        f"""
+        SELECT offsets.consumer, series.name AS "eventName", acknowledged AS offset, last - acknowledged AS lag,
+               to_char(moved_at AT TIME ZONE 'UTC', {_TIME}) AS moved_at,
+               offsets.nacks, offsets.reason, events.id::text AS event,
+               to_char(nacked_at AT TIME ZONE 'UTC', {_TIME}) AS since
+        FROM offsets JOIN series ON series.id = series_id
+        LEFT JOIN events ON offsets.nacks > 0 AND events.series_id = series.id
+                        AND events.sequence = acknowledged + 1
+        WHERE series.stream_id = %(stream)s
+        ORDER BY offsets.consumer, series.name LIMIT %(limit)s OFFSET %(offset)s
+        """,
+        stream=stream_id,
+        limit=limit,
+        offset=offset,
+    )
+
+
+def count_consumers(tx: Transaction, stream_id: int) -> int:
+    return int(
+        tx.value(
+            "SELECT count(*) FROM offsets JOIN series ON series.id = series_id WHERE stream_id = %(stream)s",
+            stream=stream_id,
+        )
+    )
+
+
+def find_stream_id(tx: Transaction, name: str) -> int | None:
+    found: int | None = tx.value("SELECT id FROM streams WHERE name = %(name)s AND producer IS NOT NULL", name=name)
+    return found

@@ -1,0 +1,197 @@
+"""Statements that read streams and events; pages of events come as finished JSON."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chassis.db import Transaction
+
+STREAM = """
+    stream AS MATERIALIZED (
+        SELECT id, position, to_json(name)::text AS name, to_json(producer)::text AS producer
+        FROM streams WHERE name = %(stream)s AND producer IS NOT NULL
+    )
+"""
+
+# An event without its closing brace.
+OPEN_ITEM = """
+    '{"event":{"id":"', event.id, '",', event.body, ',"stream":', stream.name, ',"sequence":', event.sequence,
+    ',"position":', event.position, ',"producer":', stream.producer, ',"request_id":', to_json(event.request_id),
+    ',"received_at":"', to_char(event.received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '"'
+"""
+ITEM = f"concat({OPEN_ITEM}, '}}')"
+
+# No event is called that.
+_ALL_NAMES = "\t"
+
+_COLUMNS = "id, stream_id, position, sequence, received_at, request_id, body"
+
+
+@dataclass(frozen=True)
+class Page:
+    """`last` is the newest sequence (or position) at that moment, whether in the page or not."""
+
+    text: str
+    last: int
+
+    @property
+    def is_empty(self) -> bool:
+        return self.text == "[]"
+
+
+def find_page_for(tx: Transaction, stream: str, name: str, consumer: str, limit: int) -> Page | None:
+    """What the consumer has not acknowledged, replayed events first. None for an unknown stream."""
+    row = tx.rows(
+        f"""
+        WITH {STREAM}, series AS MATERIALIZED (
+            SELECT id, last FROM series WHERE stream_id = (SELECT id FROM stream) AND name = %(name)s
+        ), page AS (
+            (
+                SELECT 0 AS turn, {_COLUMNS} FROM events
+                WHERE (series_id, sequence) IN (
+                    SELECT series_id, sequence FROM parked
+                    WHERE series_id = (SELECT id FROM series) AND consumer = %(consumer)s
+                      AND replayed_at IS NOT NULL
+                    ORDER BY sequence LIMIT %(limit)s
+                )
+            )
+            UNION ALL
+            (
+                SELECT 1, {_COLUMNS} FROM events
+                WHERE series_id = (SELECT id FROM series) AND sequence > coalesce(
+                    (SELECT acknowledged FROM offsets
+                     WHERE series_id = (SELECT id FROM series) AND consumer = %(consumer)s), 0)
+                ORDER BY sequence LIMIT %(limit)s
+            )
+            ORDER BY turn, sequence LIMIT %(limit)s
+        )
+        SELECT EXISTS (SELECT FROM stream), coalesce((SELECT last FROM series), 0),
+               (SELECT string_agg({ITEM}, ',' ORDER BY turn, sequence) FROM page AS event, stream)
+        """,
+        stream=stream,
+        name=name,
+        consumer=consumer,
+        limit=limit,
+    )
+    is_known, last, text = row[0]
+    return Page(f"[{text or ''}]", last) if is_known else None
+
+
+def find_page_from(tx: Transaction, stream: str, position: int, limit: int) -> str | None:
+    """The stream as it is, from that position on. None for an unknown one."""
+    is_known, text = tx.rows(
+        f"""
+        WITH {STREAM}, page AS (
+            SELECT {_COLUMNS} FROM events
+            WHERE stream_id = (SELECT id FROM stream) AND position >= %(position)s
+            ORDER BY position LIMIT %(limit)s
+        )
+        SELECT EXISTS (SELECT FROM stream),
+               (SELECT string_agg({ITEM}, ',' ORDER BY event.position) FROM page AS event, stream)
+        """,
+        stream=stream,
+        position=position,
+        limit=limit,
+    )[0]
+    return f"[{text or ''}]" if is_known else None
+
+
+def find_event(tx: Transaction, stream: str, event_id: str) -> str | None:
+    text: str | None = tx.value(
+        f"""
+        WITH {STREAM} SELECT {ITEM} FROM events AS event, stream
+        WHERE event.id = %(id)s AND event.stream_id = stream.id
+        """,
+        stream=stream,
+        id=event_id,
+    )
+    return text
+
+
+def find_position(tx: Transaction, stream: str) -> int | None:
+    """Of the stream's last event; None for an unknown stream."""
+    position: int | None = tx.value(
+        "SELECT position FROM streams WHERE name = %(stream)s AND producer IS NOT NULL", stream=stream
+    )
+    return position
+
+
+def last_sequence_at(tx: Transaction, stream: str, name: str, position: int) -> int:
+    """Of that name, not beyond that position; 0 where there is none."""
+    return (
+        tx.value(
+            """
+            SELECT sequence FROM events
+            WHERE stream_id = (SELECT id FROM streams WHERE name = %(stream)s) AND position <= %(position)s
+              AND series_id = (SELECT series.id FROM series JOIN streams ON streams.id = stream_id
+                               WHERE streams.name = %(stream)s AND series.name = %(name)s)
+            ORDER BY position DESC LIMIT 1
+            """,
+            stream=stream,
+            name=name,
+            position=position,
+        )
+        or 0
+    )
+
+
+def list_after(tx: Transaction, stream: str, name: str | None, after: int, limit: int) -> list[tuple[int, int, str]]:
+    """(number, position, JSON) of events whose number is greater: the sequence of one name, or the position of all."""
+    column, of = ("event.position", "stream_id = stream.id") if name is None else (
+        "event.sequence",
+        "series_id = (SELECT id FROM series WHERE stream_id = stream.id AND name = %(name)s)",
+    )  # fmt: skip
+    return tx.rows(  # type: ignore[return-value]
+        f"""
+        WITH {STREAM} SELECT {column}, event.position, {ITEM} FROM stream, events AS event
+        WHERE event.{of} AND {column} > %(after)s ORDER BY {column} LIMIT %(limit)s
+        """,
+        stream=stream,
+        name=name,
+        after=after,
+        limit=limit,
+    )
+
+
+def list_last(tx: Transaction, wanted: list[tuple[str, str | None]]) -> dict[tuple[str, str | None], int]:
+    """The newest sequence of a stream's events of that name; of all (None) the newest position."""
+    rows = tx.rows(
+        """
+        SELECT wanted.number, CASE WHEN wanted.name = %(all_names)s THEN streams.position ELSE series.last END
+        FROM unnest(string_to_array(%(streams)s, E'\\n'), string_to_array(%(names)s, E'\\n'))
+             WITH ORDINALITY AS wanted (stream, name, number)
+        JOIN streams ON streams.name = wanted.stream
+        LEFT JOIN series ON series.stream_id = streams.id AND series.name = wanted.name
+        """,
+        streams="\n".join(stream for stream, _ in wanted),
+        names="\n".join(_ALL_NAMES if name is None else name for _, name in wanted),
+        all_names=_ALL_NAMES,
+    )
+    return {wanted[number - 1]: last or 0 for number, last in rows}
+
+
+_SUMMARY = """
+    streams.name AS stream, producer, position,
+    coalesce((SELECT json_object_agg(series.name, series.last ORDER BY series.name)::text
+              FROM series WHERE stream_id = streams.id), '{}') AS events,
+    to_char(first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS first_at,
+    to_char(last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_at
+"""
+
+
+def list_streams(tx: Transaction, limit: int, offset: int) -> list[dict[str, Any]]:
+    return tx.all(
+        f"""
+        SELECT {_SUMMARY} FROM streams WHERE producer IS NOT NULL
+        ORDER BY streams.name LIMIT %(limit)s OFFSET %(offset)s
+        """,
+        limit=limit,
+        offset=offset,
+    )
+
+
+def count_streams(tx: Transaction) -> int:
+    return int(tx.value("SELECT count(*) FROM streams WHERE producer IS NOT NULL"))
+
+
+def find_stream(tx: Transaction, name: str) -> dict[str, Any] | None:
+    return tx.find(f"SELECT {_SUMMARY} FROM streams WHERE streams.name = %(name)s AND producer IS NOT NULL", name=name)
