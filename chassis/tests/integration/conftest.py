@@ -1,0 +1,132 @@
+"""A RabbitMQ of its own for the tests of this folder: started once, killed and started again by some."""
+
+import os
+import secrets
+import signal
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chassis import broker
+from chassis.throwaway import free_port
+
+Published = Callable[..., str]
+
+
+class Node:
+    """RabbitMQ at `url`; can be killed and started again where it is our own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_ours = False
+
+    def connect(self) -> Any:
+        return broker.connect(self.url, "tests")
+
+    def answers(self) -> bool:
+        try:
+            self.connect().close()
+        except (broker.Error, OSError):
+            return False
+        return True
+
+
+class OwnNode(Node):
+    """Run as deploy/local runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        from quintet_local.layout import Layout
+        from quintet_local.rabbitmq import RabbitMQ
+
+        layout = Layout(home=folder, env_file=folder / ".env")
+        layout.make()
+        ports = {name: free_port() for name in ("amqp", "erlang", "epmd")}
+        rabbitmq = RabbitMQ(layout, {"RABBITMQ_PASSWORD": secrets.token_hex(8)}, ports)
+        rabbitmq.prepare()
+        self._mapper, self._server = rabbitmq.programs()
+        self._log = (folder / "rabbitmq.log").open("ab")
+        self._processes: list[subprocess.Popen[bytes]] = []
+        super().__init__(rabbitmq.url())
+        self.is_ours = True
+
+    def start(self) -> None:
+        if not self._processes:
+            self._processes.append(self._run(self._mapper))
+        self._processes.append(self._run(self._server))
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        server = self._processes.pop()
+        os.killpg(server.pid, number)
+        server.wait(30)
+
+    def remove(self) -> None:
+        for process in reversed(self._processes):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+        self._log.close()
+
+    def _run(self, program: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            program.command, env=program.environment, stdout=self._log, stderr=self._log, start_new_session=True
+        )
+
+
+@pytest.fixture(scope="session")
+def node(eventually: Callable[..., Any]) -> Iterator[Node]:
+    """TEST_AMQP_URL, or a private one."""
+    if given := os.environ.get("TEST_AMQP_URL"):
+        yield Node(given)
+        return
+    from quintet_local.progress import StackError
+
+    with tempfile.TemporaryDirectory(prefix="quintet-test-rabbitmq-", ignore_cleanup_errors=True) as folder:
+        try:
+            own = OwnNode(Path(folder))
+        except StackError as error:
+            pytest.skip(f"no RabbitMQ: {error}")
+        try:
+            own.start()
+            eventually(own.answers, within_seconds=60)
+            yield own
+        finally:
+            own.remove()
+
+
+@pytest.fixture
+def own_node(node: Node) -> Node:
+    if not node.is_ours:
+        pytest.skip("the RabbitMQ at TEST_AMQP_URL is not ours to be stopped")
+    return node
+
+
+@pytest.fixture
+def channel(node: Node) -> Iterator[Any]:
+    connection = node.connect()
+    channel = connection.channel()
+    channel.confirm_delivery()
+    yield channel
+    if connection.is_open:
+        connection.close()
+
+
+@pytest.fixture
+def queue() -> str:
+    """A name that nobody else uses."""
+    return f"probe.{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def publish(channel: Any) -> Published:
+    """Gives the message's id."""
+
+    def to(queue: str, body: bytes, **given: Any) -> str:
+        properties = {"message_id": str(uuid.uuid4()), "delivery_mode": 2, **given}
+        channel.basic_publish("", queue, body, broker.Properties(**properties), mandatory=True)
+        return str(properties["message_id"])
+
+    return to
