@@ -15,6 +15,8 @@ from chassis.pool import Pool
 UniqueViolation = psycopg2.errors.UniqueViolation
 CheckViolation = psycopg2.errors.CheckViolation
 DataError = psycopg2.DataError
+# What is wrong with a statement itself.
+StatementError = (psycopg2.ProgrammingError, psycopg2.DataError, psycopg2.IntegrityError, psycopg2.NotSupportedError)
 # What a connection outside a transaction block raises when Postgres goes away.
 Broken = (psycopg2.OperationalError, psycopg2.InterfaceError)
 

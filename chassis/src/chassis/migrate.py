@@ -91,7 +91,10 @@ def _refuse_drift(applied: dict[tuple[str, str], str], migrations: list[Migratio
 
 def _apply(connection: Any, migration: Migration) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(migration.sql)
+        try:
+            cursor.execute(migration.sql)
+        except db.StatementError as error:
+            raise MigrationError(f"{migration.source}/migrations/{migration.name}: {error}") from error
         cursor.execute(
             "INSERT INTO schema_migrations (source, name, sha256) VALUES (%s, %s, %s)",
             (migration.source, migration.name, migration.sha256),
