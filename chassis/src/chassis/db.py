@@ -16,7 +16,12 @@ UniqueViolation = psycopg2.errors.UniqueViolation
 CheckViolation = psycopg2.errors.CheckViolation
 DataError = psycopg2.DataError
 # What is wrong with a statement itself.
-StatementError = (psycopg2.ProgrammingError, psycopg2.DataError, psycopg2.IntegrityError, psycopg2.NotSupportedError)
+StatementError = (
+    psycopg2.ProgrammingError,
+    psycopg2.DataError,
+    psycopg2.IntegrityError,
+    psycopg2.NotSupportedError,
+)
 # What a connection outside a transaction block raises when Postgres goes away.
 Broken = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
@@ -125,6 +130,19 @@ class Database:
                 connection.commit()
             except BaseException:
                 lease.broken = not _rolled_back(connection)
+                raise
+
+    @contextmanager
+    def statements(self) -> Iterator[Transaction]:
+        """Each statement is a transaction of its own: one round trip instead of three."""
+        with told_as_problems(), self._pool.lease() as lease:
+            connection = lease.item
+            try:
+                connection.autocommit = True
+                yield Transaction(connection)
+                connection.autocommit = False
+            except BaseException:
+                lease.broken = True
                 raise
 
     def close(self) -> None:

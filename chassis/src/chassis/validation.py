@@ -70,6 +70,12 @@ class Endpoint:
     idempotent: bool = False
     largest_body_bytes: int | None = None
 
+    @functools.cached_property
+    def query_of_none(self) -> BaseModel | None:
+        """What a request without a query asks for, where everything in it may be left out."""
+        fields = self.query.model_fields.values() if self.query else []
+        return self.query() if self.query and not any(field.is_required() for field in fields) else None
+
 
 def endpoint(summary: str, answers: Mapping[int, Answer], **parts: Any) -> Callable[[Any], Any]:
     """The route gets `query`, `headers`, `form` and `body` as the types named here; all errors are told at once.
@@ -96,7 +102,9 @@ def _take(described: Endpoint, adapter: Any, path: dict[str, Any]) -> dict[str, 
     if described.path:
         _into(wrong, lambda: described.path.model_validate(path))  # type: ignore[union-attr]
     if described.query:
-        taken["query"] = _into(wrong, lambda: _from_pairs(described.query, request.args))
+        taken["query"] = (described.query_of_none if not request.query_string else None) or _into(
+            wrong, lambda: _from_pairs(described.query, request.args)
+        )
     elif request.args:
         wrong.extend((name, _WORDS["extra_forbidden"]) for name in request.args)
     if described.headers:

@@ -6,7 +6,12 @@ from string import Formatter
 
 from chassis.errors import Invalid
 
-BUILT_IN = ("sequence", "batch-sequence", "image-sequence", "json-sequence")
+BUILT_IN = {
+    "sequence": (1000, 9999),
+    "batch-sequence": (30000, 39999),
+    "image-sequence": (1, 999_999_999),
+    "json-sequence": (1, 999_999_999),
+}
 MOST_AT_ONCE = 10_000
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 WIDEST = 32
@@ -64,7 +69,7 @@ class Sequence:
         return self.cycle and (first + count) // self.size > first // self.size
 
     def nears_its_end_in(self, first: int, count: int) -> bool:
-        """Whether 90 % of a range that does not begin again are gone with these tickets, and were not before."""
+        """Whether 90 % of a range without a cycle are gone with these tickets, and were not before."""
         return not self.cycle and first * 10 < self.size * 9 <= (first + count) * 10
 
 
@@ -79,4 +84,6 @@ def check_format(text: str) -> None:
     _, name, spec, conversion = fields[0]
     match = _FIELD_SPEC.match(spec or "")
     if name or conversion or not match or int(match[1] or 0) > WIDEST:
-        raise Invalid.field("format", f"the field must be {{}}, {{:d}} or {{:05d}}, its width at most {WIDEST}")
+        raise Invalid.field(
+            "format", f"the field must be {{}}, {{:d}} or {{:05d}}, its width at most {WIDEST}"
+        )

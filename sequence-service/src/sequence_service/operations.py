@@ -1,12 +1,13 @@
 """What the service can be asked to do."""
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 
-from chassis import outbox
 from chassis.db import Transaction
 from chassis.errors import Conflict, Invalid, NotFound, Problem
+
+from chassis import outbox
 from sequence_service import store
 from sequence_service.domain import BUILT_IN, Sequence
 
@@ -29,32 +30,35 @@ class Drawn:
         return self.sequence.numbers_at(self.first, self.count)
 
 
-def draw_all(tx: Transaction, draws: list[Draw], now: datetime) -> list[Drawn | Problem]:
-    """The tickets of each draw, or why it gets none; nobody else gets them.
+def draw_quietly(tx: Transaction, draws: list[Draw]) -> list[Drawn] | None:
+    """The tickets of each draw of one sequence, in one statement; nobody else gets them.
 
-    1. The draws of one sequence are taken together, sequences in the order of their names: no two callers wait for
-       each other.
-    2. Where that cannot be (no such sequence, not enough left, a draw larger than the range), each is taken alone.
-    3. Facts that the numbers make true leave with them.
+    None where there is more to do than to take them: a fact to tell, or a draw that cannot be.
     """
-    by_name: dict[str, list[int]] = defaultdict(list)
-    for index, draw in enumerate(draws):
-        by_name[draw.name].append(index)
-    outcomes: dict[int, Drawn | Problem] = {}
-    for name, indices in sorted(by_name.items()):
-        counts = [draws[index].count for index in indices]
-        sequence = store.take_tickets(tx, name, sum(counts), max(counts))
-        if sequence is None:
-            outcomes.update((index, _draw_alone(tx, draws[index])) for index in indices)
-            continue
-        first = sequence.issued - sum(counts)
-        for index, count in zip(indices, counts, strict=True):
-            outcomes[index] = Drawn(sequence, first, count)
-            first += count
-    for index, outcome in outcomes.items():
+    counts = [draw.count for draw in draws]
+    sequence = store.take_tickets(tx, draws[0].name, sum(counts), max(counts), quietly=True)
+    return _shared_out(sequence, counts) if sequence else None
+
+
+def draw_all(tx: Transaction, draws: list[Draw], now: datetime) -> list[Drawn | Problem]:
+    """The tickets of each draw of one sequence, or why it gets none.
+
+    Facts that the numbers make true leave with them.
+    """
+    counts = [draw.count for draw in draws]
+    sequence = store.take_tickets(tx, draws[0].name, sum(counts), max(counts))
+    outcomes: list[Drawn | Problem] = (
+        [*_shared_out(sequence, counts)] if sequence else [_draw_alone(tx, draw) for draw in draws]
+    )
+    for draw, outcome in zip(draws, outcomes, strict=True):
         if isinstance(outcome, Drawn):
-            _tell(tx, outcome, draws[index].request_id, now)
-    return [outcomes[index] for index in range(len(draws))]
+            _tell(tx, outcome, draw.request_id, now)
+    return outcomes
+
+
+def _shared_out(sequence: Sequence, counts: list[int]) -> list[Drawn]:
+    ends = [sequence.issued - sum(counts) + end for end in accumulate(counts)]
+    return [Drawn(sequence, end - count, count) for end, count in zip(ends, counts, strict=True)]
 
 
 def draw(tx: Transaction, wanted: Draw, now: datetime) -> Drawn:
@@ -81,12 +85,17 @@ def _tell(tx: Transaction, drawn: Drawn, request_id: str, now: datetime) -> None
     if sequence.wraps_in(drawn.first, drawn.count):
         cycles = (drawn.first + drawn.count) // sequence.size
         payload = {"name": sequence.name, "cycles": cycles}
-        outbox.add(tx, outbox.service_event("sequence", "SequenceWrapped", payload, now=now, request_id=request_id))
+        outbox.add(
+            tx, outbox.service_event("sequence", "SequenceWrapped", payload, now=now, request_id=request_id)
+        )
     if sequence.nears_its_end_in(drawn.first, drawn.count):
         left = sequence.size - drawn.first - drawn.count
         payload = {"name": sequence.name, "remaining": left}
         outbox.add(
-            tx, outbox.service_event("sequence", "SequenceNearlyExhausted", payload, now=now, request_id=request_id)
+            tx,
+            outbox.service_event(
+                "sequence", "SequenceNearlyExhausted", payload, now=now, request_id=request_id
+            ),
         )
 
 
@@ -123,12 +132,7 @@ def overdrawn(tx: Transaction) -> str | None:
 
 
 def built_in_changed(tx: Transaction) -> str | None:
-    expected = {
-        ("sequence", 1000, 9999, True),
-        ("batch-sequence", 30000, 39999, True),
-        ("image-sequence", 1, 999_999_999, True),
-        ("json-sequence", 1, 999_999_999, True),
-    }
+    expected = {(name, minimum, maximum, True) for name, (minimum, maximum) in BUILT_IN.items()}
     different = expected ^ set(store.find_built_in(tx))
     return f"not as they were made: {sorted(row[0] for row in different)}" if different else None
 

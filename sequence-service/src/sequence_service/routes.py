@@ -1,18 +1,20 @@
 """HTTP in: parse, draw, answer."""
 
+from collections import defaultdict
+from collections.abc import Sequence as Listing
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
-from flask import Blueprint, Response, current_app, g
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-
 from chassis.batching import Batcher
 from chassis.db import Database, Transaction
 from chassis.errors import Problem
 from chassis.openapi import problem
 from chassis.validation import DIGITS, WHOLE, Answer, endpoint
 from chassis.web import JSON_TYPE, once, transaction
+from flask import Blueprint, Response, current_app, g
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
+
 from sequence_service import domain, operations, store
 from sequence_service.domain import LARGEST, MOST_AT_ONCE, SMALLEST, Sequence
 from sequence_service.operations import Draw, Drawn
@@ -20,11 +22,6 @@ from sequence_service.operations import Draw, Drawn
 bp = Blueprint("sequence", __name__)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-
-
-class Count(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    n: Annotated[int, Field(ge=0, le=MOST_AT_ONCE, description="How many; at most the size of the range"), DIGITS] = 1
 
 
 class Page(BaseModel):
@@ -89,30 +86,57 @@ _UNKNOWN = problem("There is no such sequence")
 
 
 def batcher(database: Database) -> Batcher[Draw, Drawn]:
+    def of_one_sequence(draws: list[Draw]) -> Listing[Drawn | Problem]:
+        try:
+            with database.statements() as tx:
+                drawn = operations.draw_quietly(tx, draws)
+            if drawn:
+                return drawn
+            with database.transaction() as tx:
+                return operations.draw_all(tx, draws, datetime.now(UTC))
+        except Problem as problem:
+            # What was drawn from other sequences of the batch stays drawn.
+            return [problem] * len(draws)
+
     def run(draws: list[Draw]) -> list[Drawn | Problem]:
-        with database.transaction() as tx:
-            return operations.draw_all(tx, draws, datetime.now(UTC))
+        indices: dict[str, list[int]] = defaultdict(list)
+        for index, draw in enumerate(draws):
+            indices[draw.name].append(index)
+        outcomes: dict[int, Drawn | Problem] = {}
+        for those in indices.values():
+            outcomes.update(zip(those, of_one_sequence([draws[index] for index in those]), strict=True))
+        return [outcomes[index] for index in range(len(draws))]
 
     return Batcher(run)
 
 
-def _draws(name: str) -> Any:
+def _draws(name: str, minimum: int, maximum: int) -> Any:
+    most = min(MOST_AT_ONCE, maximum - minimum + 1)
+    how_many = Field(ge=0, le=most, description="How many")
+    count: type[BaseModel] = create_model(
+        "Count", __config__=ConfigDict(extra="forbid"), n=(Annotated[int, how_many, DIGITS], 1)
+    )
+
     @endpoint(
         f"The next numbers of the sequence {name}",
         {200: Answer("Numbers that nobody else gets", Numbers), 400: _INVALID, 503: _AWAY},
-        query=Count,
+        query=count,
     )
-    def draw(query: Count) -> Response:
+    def draw(query: Any) -> Response:
         if query.n == 0:
             return _numbers({"sequence_list": []})
         numbers = _drawn(Draw(name, query.n, g.request_id)).numbers
-        return _numbers({"sequence_no": numbers[0], "sequence_list": numbers} if query.n == 1 else {"sequence_list": numbers})
+        return _numbers(
+            {"sequence_no": numbers[0], "sequence_list": numbers}
+            if query.n == 1
+            else {"sequence_list": numbers}
+        )
 
     return draw
 
 
-for _name in domain.BUILT_IN:
-    bp.get(f"/{_name}", endpoint=_name.replace("-", "_"), head=False)(_draws(_name))
+for _name, (_minimum, _maximum) in domain.BUILT_IN.items():
+    bp.get(f"/{_name}", endpoint=_name.replace("-", "_"), head=False)(_draws(_name, _minimum, _maximum))
 
 
 def _drawn(wanted: Draw) -> Drawn:
@@ -125,7 +149,11 @@ def _numbers(body: dict[str, Any]) -> Response:
 
 
 @bp.get("/sequences")
-@endpoint("All sequences, by name", {200: Answer("A page of them", Sequences), 400: _INVALID, 503: _AWAY}, query=Page)
+@endpoint(
+    "All sequences, by name",
+    {200: Answer("A page of them", Sequences), 400: _INVALID, 503: _AWAY},
+    query=Page,
+)
 def list_sequences(query: Page) -> Any:
     with transaction() as tx:
         found = store.list_sequences(tx, query.limit, query.offset)
@@ -206,7 +234,9 @@ def take_numbers(name: str, body: Wanted) -> Any:
 
 def _formatted(drawn: Drawn) -> Response:
     numbers = drawn.numbers
-    return _numbers({"sequence_list": numbers, "formatted": [drawn.sequence.formatted(number) for number in numbers]})
+    return _numbers(
+        {"sequence_list": numbers, "formatted": [drawn.sequence.formatted(number) for number in numbers]}
+    )
 
 
 def _state(sequence: Sequence) -> dict[str, Any]:

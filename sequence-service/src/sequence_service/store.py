@@ -3,6 +3,7 @@
 from typing import Any
 
 from chassis.db import Transaction
+
 from sequence_service.domain import Sequence
 
 _COLUMNS = "name, minimum, maximum, cycle, format, issued"
@@ -52,28 +53,34 @@ def delete_sequence(tx: Transaction, name: str) -> bool:
     return tx.run("DELETE FROM sequences WHERE name = %(name)s", name=name) == 1
 
 
-def take_tickets(tx: Transaction, name: str, count: int, largest: int) -> Sequence | None:
+def take_tickets(
+    tx: Transaction, name: str, count: int, largest: int, *, quietly: bool = False
+) -> Sequence | None:
     """The sequence after `count` more tickets, given to nobody else: they are the last it has issued.
 
-    None, and none taken, where there is no such sequence, where it has fewer left, or where `largest`, the greatest
-    single draw among them, exceeds the range. Concurrent callers queue on the row: who rolls back leaves no gap.
+    None, and none taken, where there is no such sequence, where it has fewer left, or where `largest`, the
+    greatest single draw among them, exceeds the range; `quietly` also where they end a cycle or bring the range
+    near its end.
+    Concurrent callers queue on the row: who rolls back leaves no gap.
     """
-    rows = tx.rows(
-        f"""
-        UPDATE sequences SET issued = issued + %(count)s
-        WHERE name = %(name)s
-          AND %(largest)s <= maximum::numeric - minimum + 1
-          AND (cycle OR issued + %(count)s <= maximum::numeric - minimum + 1)
-        RETURNING {_COLUMNS}
-        """,
-        name=name,
-        count=count,
-        largest=largest,
-    )
+    rows = tx.rows(_TAKE_QUIETLY if quietly else _TAKE, name=name, count=count, largest=largest)
     if not rows:
         return None
     *spec, issued = rows[0]
     return Sequence(*spec, issued=int(issued))
+
+
+_SIZE = "(maximum::numeric - minimum + 1)"
+_UPDATE = f"""
+    UPDATE sequences SET issued = issued + %(count)s
+    WHERE name = %(name)s AND %(largest)s <= {_SIZE} AND (cycle OR issued + %(count)s <= {_SIZE})
+"""
+_NOTHING_TO_TELL = f"""
+    AND CASE WHEN cycle THEN div(issued + %(count)s, {_SIZE}) = div(issued, {_SIZE})
+             ELSE issued * 10 >= {_SIZE} * 9 OR (issued + %(count)s) * 10 < {_SIZE} * 9 END
+"""
+_TAKE = f"{_UPDATE} RETURNING {_COLUMNS}"
+_TAKE_QUIETLY = f"{_UPDATE} {_NOTHING_TO_TELL} RETURNING {_COLUMNS}"
 
 
 def find_overdrawn(tx: Transaction) -> list[str]:

@@ -1,8 +1,7 @@
 import pytest
+from chassis.errors import Invalid
 from hypothesis import given
 from hypothesis import strategies as st
-
-from chassis.errors import Invalid
 from sequence_service.domain import Sequence, check_format
 
 
@@ -55,8 +54,8 @@ def test_a_wrap_is_told_once_for_each_time_the_maximum_is_handed_out(size, count
 def test_near_exhaustion_is_told_once_when_nine_tenths_are_gone(size, counts):
     sequence = a_sequence(1, size, cycle=False)
     first, told = 0, []
-    for count in counts:
-        count = min(count, size - first)
+    for wanted in counts:
+        count = min(wanted, size - first)
         if count:
             if sequence.nears_its_end_in(first, count):
                 told.append(first + count)
@@ -73,7 +72,23 @@ def test_a_format_with_one_number_field_is_taken(format):
 
 @pytest.mark.parametrize(
     "format",
-    ["", "x", "{", "}", "{}{}", "{0}", "{name}", "{!r}", "{:x}", "{:033d}", "{:99d}", "{:>5}", "{:{}}", "{.real}", "{:05f}"],
+    [
+        "",
+        "x",
+        "{",
+        "}",
+        "{}{}",
+        "{0}",
+        "{name}",
+        "{!r}",
+        "{:x}",
+        "{:033d}",
+        "{:99d}",
+        "{:>5}",
+        "{:{}}",
+        "{.real}",
+        "{:05f}",
+    ],
 )
 def test_any_other_format_is_refused(format):
     with pytest.raises(Invalid, match="format"):
