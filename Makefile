@@ -1,12 +1,15 @@
 # Thin on purpose: each target calls a program under deploy/, which says what it does while it does it.
 
-# How to run: containers where a Docker engine answers, else programs on this machine. `make up STACK=local` decides.
+# Where it runs: what runs already without containers is meant; else containers where a Docker engine answers, else
+# programs on this machine. `make up STACK=local` decides it.
 ifndef STACK
-STACK = $(eval STACK := $$(shell test -f docker-compose.yml && timeout 3 docker info > /dev/null 2>&1 && echo compose || echo local))$(STACK)
+STACK = $(eval STACK := $$(shell \
+    if test ! -e "$(or $(STACK_DIR),.local)/supervisord.pid" && test -f docker-compose.yml && timeout 3 docker info > /dev/null 2>&1; \
+    then echo compose; else echo local; fi))$(STACK)
 endif
 
-PYTHON = .venv/bin/python
-RUN = $(PYTHON) deploy/$(STACK)
+PY = .venv/bin/python
+RUN = $(PY) deploy/$(STACK)
 
 .DEFAULT_GOAL = help
 .PHONY: up down clean url status logs user user-remove dead-letters retry help lint test bench setup env
@@ -42,22 +45,22 @@ retry: setup ## Put the dead letters of a queue back: QUEUE=orders.import
 	@$(RUN) retry "$(or $(QUEUE),$(error say which queue: make retry QUEUE=orders.import))"
 
 lint: setup ## Check style, types and who may import whom
-	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 
 test: setup ## Run all tests; they start what they need on ports and data of their own (ARGS=...)
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PY) -m pytest $(ARGS)
 
 bench: setup ## Measure throughput and latency through the gateway
-	@$(PYTHON) bench/run.py $(ARGS)
+	@$(PY) bench/run.py $(ARGS)
 
 setup: ## Make .venv, or bring it up to date
 	@sh deploy/setup.sh
 
 env: setup ## Only make .env with new secrets, if there is none
-	@$(PYTHON) deploy/local env
+	@$(PY) deploy/local env
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | while IFS='	' read -r name says; do printf '  make %-14s %s\n' "$$name" "$$says"; done

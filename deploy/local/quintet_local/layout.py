@@ -61,6 +61,11 @@ class Layout:
     def socket(self, name: str) -> Path:
         return self.run / f"{name}.sock"
 
+    @property
+    def temporary(self) -> Path:
+        """TMPDIR of every program."""
+        return self.home / "tmp"
+
     def log_of(self, program: str) -> Path:
         return self.logs / f"{program}.log"
 
@@ -71,7 +76,7 @@ class Layout:
         """Makes the folders; refuses a folder that holds something else, since `make clean` removes it."""
         if self.home.exists() and not self.is_made() and any(self.home.iterdir()):
             raise StackError(f"{self.home} holds other things: set STACK_DIR to an empty or new folder")
-        for folder in (self.home, self.pids, self.logs, self.users):
+        for folder in (self.home, self.pids, self.logs, self.users, self.temporary):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.home / MARKER).touch()
         make_private(self.run)

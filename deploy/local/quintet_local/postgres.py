@@ -76,17 +76,14 @@ class Postgres:
         making.rename(self.data)
 
     def answers(self) -> bool:
-        return self._psql("-d", "postgres", "-c", "SELECT 1").returncode == 0
-
-    def last_answer(self) -> str:
-        """What a failed connection said, with what to do if it is the password."""
-        error = self._psql("-d", "postgres", "-c", "SELECT 1").stderr.strip()
-        if "password authentication failed" in error:
-            error += (
-                f"\nPOSTGRES_PASSWORD in {self.layout.env_file} does not fit the data in {self.data}: "
+        """A StackError if it does, but refuses the password: waiting would not help."""
+        asked = self._psql("-d", "postgres", "-c", "SELECT 1")
+        if "password authentication failed" in asked.stderr:
+            raise StackError(
+                f"POSTGRES_PASSWORD in {self.layout.env_file} does not fit the data in {self.data}: "
                 "put the old .env back, or `make clean` to begin anew"
             )
-        return error
+        return asked.returncode == 0
 
     def make_roles(self, services: list[str]) -> None:
         script = self.layout.checkout / "deploy" / "postgres" / "roles.sql"

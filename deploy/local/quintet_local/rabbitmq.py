@@ -10,7 +10,7 @@ import pika.exceptions
 
 from quintet_local import erlang, ports, processes
 from quintet_local.layout import Layout
-from quintet_local.progress import say
+from quintet_local.progress import StackError, say
 from quintet_local.supervise import Program
 
 NAME = "rabbitmq"
@@ -73,22 +73,19 @@ class RabbitMQ:
         return f"amqp://{USER}:{self.password}@127.0.0.1:{self.ports['amqp']}/{VHOST}"
 
     def answers(self) -> bool:
-        return not self.last_answer()
-
-    def last_answer(self) -> str:
-        """Why no connection can be opened, with what to do if it is the password; empty if one can."""
+        """It opens a connection; a StackError if it refuses the password: waiting would not help."""
         if ports.is_free(self.ports["amqp"]):
-            return "nothing listens on its port"
+            return False
         try:
             pika.BlockingConnection(pika.URLParameters(self.url())).close()
-        except pika.exceptions.ProbableAuthenticationError:
-            return (
+        except pika.exceptions.ProbableAuthenticationError as error:
+            raise StackError(
                 f"RABBITMQ_PASSWORD in {self.layout.env_file} does not fit the data in {self.home}: "
                 "put the old .env back, or `make clean` to begin anew"
-            )
-        except (pika.exceptions.AMQPError, OSError) as error:
-            return repr(error)
-        return ""
+            ) from error
+        except (pika.exceptions.AMQPError, OSError):
+            return False
+        return True
 
     def _environment(self) -> dict[str, str]:
         home = self.home

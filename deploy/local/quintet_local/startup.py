@@ -20,6 +20,7 @@ def up(stack: Stack, reload: bool = False) -> None:
     with stack.alone():
         _make_settings(stack)
         was_up = _make_supervisor(stack)
+        _check_gateways_port(stack)
         if was_up and not reload and _all_run(stack):
             stack.postgres.make_roles(stack.words)
             _start_gateway(stack)
@@ -57,6 +58,14 @@ def _make_supervisor(stack: Stack) -> bool:
     return False
 
 
+def _check_gateways_port(stack: Stack) -> None:
+    if not _runs(stack, gateway.NAME) and not ports.is_free(stack.gateway.port):
+        raise StackError(
+            f"port {stack.gateway.port} is in use by another program: stop that one, "
+            f"or change GATEWAY_PORT in {stack.layout.env_file}, then `make up` again"
+        )
+
+
 def _all_run(stack: Stack) -> bool:
     return all(_runs(stack, program.name) for program in stack.programs())
 
@@ -71,7 +80,7 @@ def _start_servers(stack: Stack) -> None:
     if not _runs(stack, postgres.NAME):
         stack.postgres.prepare()
         stack.supervisor.start_program(postgres.NAME)
-    _wait_for(stack, postgres.NAME, stack.postgres.answers, stack.postgres.last_answer)
+    _wait_for(stack, postgres.NAME, stack.postgres.answers)
     stack.postgres.make_roles(stack.words)
     say("postgres: ready, roles made")
     _wait_for(stack, valkey.NAME, stack.cache.answers)
@@ -81,13 +90,12 @@ def _start_services(stack: Stack, reload: bool) -> None:
     with ThreadPoolExecutor() as pool:
         list(pool.map(Service.migrate, stack.services))
     for service in stack.services:
-        if reload and _runs(stack, service.web.name):
-            say(f"{service.word}: restarting")
-            stack.supervisor.stop([service.web.name])
+        if reload:
+            _stop_web(stack, service)
         stack.supervisor.start_program(service.web.name)
         if reload:
             _wait_for(stack, service.web.name, service.answers)
-    _wait_for(stack, rabbitmq.NAME, stack.broker.answers, stack.broker.last_answer)
+    _wait_for(stack, rabbitmq.NAME, stack.broker.answers)
     say("rabbitmq: ready")
     for service in stack.services:
         if reload:
@@ -98,13 +106,17 @@ def _start_services(stack: Stack, reload: bool) -> None:
     say("services: started")
 
 
+def _stop_web(stack: Stack, service: Service) -> None:
+    """It waits for its clients, so nginx has to drop the connections that it keeps open."""
+    say(f"{service.word}: restarting")
+    stack.supervisor.begin_to_stop([service.web.name])
+    if _runs(stack, gateway.NAME):
+        stack.supervisor.signal(gateway.NAME, "HUP")
+    stack.supervisor.wait_for_end([service.web.name])
+
+
 def _start_gateway(stack: Stack) -> None:
     runs = _runs(stack, gateway.NAME)
-    if not runs and not ports.is_free(stack.gateway.port):
-        raise StackError(
-            f"port {stack.gateway.port} is in use by another program: stop that one, "
-            f"or change GATEWAY_PORT in {stack.layout.env_file}, then `make up` again"
-        )
     if stack.gateway.prepare() and runs:
         say("gateway: taking in its new configuration")
         stack.supervisor.signal(gateway.NAME, "HUP")
@@ -124,9 +136,7 @@ def _wait_for_health(stack: Stack) -> None:
     )
 
 
-def _wait_for(
-    stack: Stack, name: str, answers: Callable[[], bool], why: Callable[[], str] = lambda: ""
-) -> None:
+def _wait_for(stack: Stack, name: str, answers: Callable[[], bool]) -> None:
     began = time.monotonic()
     log = stack.layout.log_of(name)
     wait_until(
@@ -134,7 +144,7 @@ def _wait_for(
         answers,
         READY_WITHIN_SECONDS,
         give_up=lambda: _failed_start(stack, [name], began),
-        advice=lambda: f"{why()}\nthe end of {log}:\n{tail(log)}".strip(),
+        advice=lambda: f"the end of {log}:\n{tail(log)}",
     )
 
 

@@ -68,7 +68,9 @@ class Supervisor:
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration)],
-            env=environment | {"LANG": "C.UTF-8", "PYTHONPATH": str(Path(__file__).parents[1])},
+            env=environment
+            | {"LANG": "C.UTF-8", "PYTHONPATH": str(Path(__file__).parents[1])}
+            | {"TMPDIR": str(self.layout.temporary)},
             check=True,
         )
         wait_until("supervisor", self.is_up, within_seconds=10)
@@ -101,12 +103,18 @@ class Supervisor:
 
     def stop(self, names: list[str]) -> None:
         """Stops them side by side and waits until all have ended."""
+        self.begin_to_stop(names)
+        self.wait_for_end(names)
+
+    def begin_to_stop(self, names: list[str]) -> None:
         for name in names:
             try:
                 self.ask("stopProcess", name, False)
             except xmlrpc.client.Fault as fault:
                 if fault.faultCode != supervisor_xmlrpc.Faults.NOT_RUNNING:
                     raise
+
+    def wait_for_end(self, names: list[str]) -> None:
         wait_until(f"end of {', '.join(names)}", lambda: not self._alive(names), within_seconds=60)
 
     def signal(self, name: str, signal: str) -> None:
