@@ -42,7 +42,6 @@ def _wanted(services: Iterable[str], free_port_from: Callable[[int], int]) -> di
         "GATEWAY_PORT": lambda: str(free_port_from(first_port)),
         "ADMIN_USER": lambda: "admin",
         "ADMIN_PASSWORD": _secret,
-        "GATEWAY_SECRET": _secret,
         "POSTGRES_PASSWORD": _secret,
         "RABBITMQ_PASSWORD": _secret,
         **{password_name(service): _secret for service in services},

@@ -119,7 +119,7 @@ def eventually(check: Callable[[], object], within_seconds: float = 10) -> None:
         try:
             if check():
                 return
-        except Exception as error:  # noqa: BLE001 - whatever a check raises may pass
+        except Exception as error:
             problem = error
         if time.monotonic() > ends:
             raise AssertionError(f"not within {within_seconds:.0f} s") from problem

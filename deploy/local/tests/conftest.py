@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from quintet_local.testing import TestStack, running_stack
 
 

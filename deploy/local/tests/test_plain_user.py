@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from quintet_local import ports, processes
 from quintet_local.layout import CHECKOUT
 

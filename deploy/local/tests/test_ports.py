@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+
 from quintet_local import ports
 
 

@@ -6,6 +6,7 @@ import sys
 
 import psutil
 import pytest
+
 from quintet_local import processes
 from quintet_local.processes import Record
 from quintet_local.testing import eventually

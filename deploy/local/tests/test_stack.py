@@ -11,6 +11,7 @@ import psutil
 import psycopg2
 import psycopg2.errors
 import pytest
+
 from quintet_local import processes, startup
 from quintet_local.testing import TestStack, eventually, prepared_stack
 
