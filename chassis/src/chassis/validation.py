@@ -105,7 +105,7 @@ def _take(described: Endpoint, adapter: Any, path: dict[str, Any]) -> dict[str, 
         taken["query"] = (described.query_of_none if not request.query_string else None) or _into(
             wrong, lambda: _from_pairs(described.query, request.args)
         )
-    elif request.args:
+    elif request.query_string:
         wrong.extend((name, _WORDS["extra_forbidden"]) for name in request.args)
     if described.headers:
         taken["headers"] = _into(wrong, lambda: _from_headers(described.headers))
@@ -148,6 +148,8 @@ def _into(wrong: list[tuple[str, str]], parse: Callable[[], Any]) -> Any:
 
 
 def _expect(content_type: str) -> None:
+    if request.environ.get("CONTENT_TYPE") == content_type and "HTTP_CONTENT_ENCODING" not in request.environ:
+        return
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != content_type or charset not in ("utf-8", "utf8"):
         raise Invalid(f"Content-Type must be {content_type}, in UTF-8", status=415)
@@ -167,12 +169,18 @@ def _from_pairs(model: Any, pairs: MultiDict[str, str]) -> Any:
 
 def _from_headers(model: Any) -> Any:
     given = {}
-    for name, info in model.model_fields.items():
-        header = info.alias or name
-        if (value := request.headers.get(header)) is not None:
+    environ = request.environ
+    for header, key in _environ_keys(model):
+        if (value := environ.get(key)) is not None:
             try:
                 # WSGI hands bytes over as Latin-1.
-                given[header] = value.encode("latin-1").decode("utf-8")
+                given[header] = value if value.isascii() else value.encode("latin-1").decode("utf-8")
             except UnicodeDecodeError:
                 raise Invalid.field(header, "is no UTF-8") from None
     return model.model_validate(given)
+
+
+@functools.cache
+def _environ_keys(model: Any) -> list[tuple[str, str]]:
+    headers = [info.alias or name for name, info in model.model_fields.items()]
+    return [(header, "HTTP_" + header.upper().replace("-", "_")) for header in headers]
