@@ -12,7 +12,7 @@ PY = .venv/bin/python
 RUN = $(PY) deploy/$(STACK)
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove dead-letters retry help lint test bench setup env
+.PHONY: up down clean url status logs user user-remove dead-letters retry help lint test bench setup pins openapi env
 
 up: setup ## Start everything, or what is missing of it (RELOAD=1: take in changed code; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload)
@@ -58,6 +58,13 @@ bench: setup ## Measure throughput and latency through the gateway
 
 setup: ## Make .venv, or bring it up to date
 	@sh deploy/setup.sh
+
+pins: setup ## Write the file of pins anew from the ranges (ARGS=--upgrade: with the newest versions)
+	@sh deploy/pins.sh $(ARGS)
+
+openapi: setup ## Write each service's openapi.yaml anew from its code
+	@for folder in *-service; do word=$${folder%-service}; \
+	    DATABASE_URL=postgresql://unused $(PYTHON) -m $${word}_service openapi > $$folder/openapi.yaml || exit 1; done
 
 env: setup ## Only make .env with new secrets, if there is none
 	@$(PY) deploy/local env

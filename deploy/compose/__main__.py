@@ -44,7 +44,16 @@ class Compose:
 
     def command(self, *arguments: str) -> list[str]:
         where = ["--project-directory", str(CHECKOUT), "--project-name", self.project]
-        return ["docker", "compose", *where, "--env-file", str(self.env_file), "--progress", "plain", *arguments]
+        return [
+            "docker",
+            "compose",
+            *where,
+            "--env-file",
+            str(self.env_file),
+            "--progress",
+            "plain",
+            *arguments,
+        ]
 
     def run(self, *arguments: str) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -74,7 +83,7 @@ def up(stack: Compose, given: argparse.Namespace) -> None:
     stack.run("build", "--quiet")
     say("starting the containers")
     stack.run("up", "--detach", "--remove-orphans")
-    stack.run("exec", "-T", "gateway", "nginx", "-s", "reload", "-c", "/run/gateway/nginx.conf")
+    stack.run("kill", "--signal", "HUP", "gateway")
     wait_until(
         "the gateway finds every service healthy",
         stack.is_healthy,
@@ -104,7 +113,9 @@ def clean(stack: Compose, given: argparse.Namespace) -> None:
 
 def url(stack: Compose, given: argparse.Namespace) -> None:
     settings = stack.settings
-    print(f"http://{settings['ADMIN_USER']}:{settings['ADMIN_PASSWORD']}@127.0.0.1:{settings['GATEWAY_PORT']}")
+    print(
+        f"http://{settings['ADMIN_USER']}:{settings['ADMIN_PASSWORD']}@127.0.0.1:{settings['GATEWAY_PORT']}"
+    )
 
 
 def status(stack: Compose, given: argparse.Namespace) -> int:
@@ -126,12 +137,12 @@ def user(stack: Compose, given: argparse.Namespace) -> None:
     if given.name == stack.settings["ADMIN_USER"]:
         raise StackError(f"change ADMIN_PASSWORD in {stack.env_file} instead, then `make up`")
     stack.change_users("add", given.name, *(["--role", given.role] if given.role else []))
-    stack.run("exec", "-T", "gateway", "nginx", "-s", "reload", "-c", "/run/gateway/nginx.conf")
+    stack.run("kill", "--signal", "HUP", "gateway")
 
 
 def user_remove(stack: Compose, given: argparse.Namespace) -> None:
     stack.change_users("remove", given.name)
-    stack.run("exec", "-T", "gateway", "nginx", "-s", "reload", "-c", "/run/gateway/nginx.conf")
+    stack.run("kill", "--signal", "HUP", "gateway")
 
 
 def dead_letters(stack: Compose, given: argparse.Namespace) -> None:
