@@ -123,7 +123,7 @@ def once(make: Callable[[Transaction], Any]) -> Response:
         response = current_app.make_response(make(tx))
         if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
             return response
-        headers = {name: response.headers[name] for name in ("Content-Type", "Location") if name in response.headers}
+        headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
         idempotency.keep(
             tx, user, key, print_, idempotency.Answer(response.status_code, headers, response.get_data())
         )
