@@ -37,7 +37,7 @@ http {{
 def noop_behind_gateways(stack: TestStack, folder: Path, port: int, open_port: int) -> Iterator[tuple[str, str]]:
     """(address behind the same gateway with the same users, address behind an nginx without passwords)."""
     web = [sys.executable, "-m", "gunicorn", "--config", "python:chassis.server", "--name", "noop"]
-    web += ["--worker-class", "gevent", "--workers", "2", "--bind", f"unix:{folder}/sequence.sock"]
+    web += ["--worker-class", "chassis.geventworker.Worker", "--workers", "2", "--bind", f"unix:{folder}/sequence.sock"]
     nginx = [str(binaries.nginx()), "-p", f"{folder}/", "-e", "stderr", "-c"]
     (folder / "event.sock").symlink_to(folder / "sequence.sock")
     (folder / "gateway").mkdir()

@@ -73,7 +73,7 @@ def _web(service: Service, settings: ServiceSettings) -> None:
         "config": "python:chassis.server",
         "name": service.word,
         "bind": settings.bind,
-        "worker-class": service.server,
+        "worker-class": "chassis.geventworker.Worker" if service.server == "gevent" else service.server,
         "workers": settings.web_concurrency,
         "threads": settings.web_threads,
         "log-level": settings.log_level,

@@ -46,7 +46,7 @@ def on_starting(_server: Any) -> None:
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    if worker.cfg.worker_class_str == "gevent":
+    if "gevent" in worker.cfg.worker_class_str:
         from chassis.db import make_cooperative
 
         make_cooperative()
