@@ -1,14 +1,56 @@
 """The running whole, for the journeys and the faults."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from quintet_e2e.clients import Client
+from quintet_e2e.compose import compose_stack
+from quintet_e2e.stacks import Running, local_stack
 
-from quintet_local.testing import TestStack, running_stack
+STACKS = {"local": local_stack, "compose": compose_stack}
+# A stack starts within the first test that wants one; with images to build that takes minutes.
+TIMEOUT_SECONDS = 900
+LINES_OF_A_LOG = 10
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[TestStack]:
-    """One local stack for all tests: own folder, own ports, gone afterwards. Leave it healthy."""
-    with running_stack(RATE_LIMITS="off") as running:
+@pytest.fixture(scope="session", params=list(STACKS))
+def stack(request: pytest.FixtureRequest) -> Iterator[Running]:
+    """One stack of each kind for all tests: own folder, own ports, gone afterwards. Leave it healthy."""
+    with STACKS[request.param]() as running:
         yield running
+
+
+@pytest.fixture
+def client(stack: Running) -> Client:
+    """The administrator, whose request ids are this test's own."""
+    return Client(stack)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The README's first round goes first: it shows a stack that is new."""
+    places = [place for place, item in enumerate(items) if "journeys" in item.path.parts]
+    journeys = sorted((items[place] for place in places), key=lambda item: item.path.stem != "test_readme")
+    for place, item in zip(places, journeys, strict=True):
+        item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+        items[place] = item
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """A failed journey shows what the programs wrote about its requests."""
+    report = (yield).get_result()
+    client = getattr(item, "funcargs", {}).get("client")
+    if report.when == "call" and report.failed and isinstance(client, Client):
+        for program in client.stack.programs:
+            if lines := _lines_about(client, program):
+                report.sections.append((f"log of {program}", "\n".join(lines)))
+
+
+def _lines_about(client: Client, program: str) -> list[str]:
+    try:
+        lines = client.stack.log(program).splitlines()
+    except OSError:
+        return []
+    wanted = [line for line in lines if client.label in line or '"level": "error"' in line]
+    return wanted[-LINES_OF_A_LOG:]

@@ -1,0 +1,169 @@
+"""The stack in containers: own folder, own project, own port, nothing left behind."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import psutil
+import pytest
+from quintet_e2e.stacks import CHECKOUT, Running
+from quintet_local import envfile, ports, processes
+from quintet_local.testing import eventually
+
+PREFIX = "quintet-compose-tests-"
+OWNER = "owner"
+UP_SECONDS = 900
+# Docker waits before it starts a container again, longer each time the container lived for less than ten seconds.
+STARTED_AGAIN_SECONDS = 60
+
+
+class Compose(Running):
+    kind = "compose"
+
+    def __init__(self, home: Path, engine: Any) -> None:
+        self.home = home
+        self._engine = engine
+
+    @cached_property
+    def settings(self) -> Mapping[str, str]:
+        return envfile.load(self.home / ".env")
+
+    @property
+    def amqp_url(self) -> str:
+        return f"amqp://quintet:{self.settings['RABBITMQ_PASSWORD']}@{self._address('rabbitmq')}:5672/quintet"
+
+    @property
+    def database_url(self) -> str:
+        password = self.settings["POSTGRES_PASSWORD"]
+        return f"postgresql://admin:{password}@{self._address('postgres')}:5432/quintet"
+
+    @property
+    def programs(self) -> list[str]:
+        return sorted(self._containers())
+
+    def gunicorn(self, program: str) -> psutil.Process:
+        # The container's own first process is a small init.
+        return psutil.Process(self._pid(program)).children()[0]
+
+    def kill(self, program: str) -> None:
+        """By the number on the host: `docker kill` counts as stopped by hand, and is not started again."""
+        killed = self._pid(program)
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: self._pid(program) not in (0, killed), STARTED_AGAIN_SECONDS)
+
+    def stop(self, program: str) -> None:
+        self._containers()[program].stop(timeout=60)
+
+    def start(self, program: str) -> None:
+        self._containers()[program].start()
+
+    def log(self, program: str) -> str:
+        return self._containers()[program].logs().decode(errors="replace")
+
+    def _containers(self) -> dict[str, Any]:
+        label = f"com.docker.compose.project={self._project}"
+        found = self._engine.containers.list(all=True, filters={"label": label})
+        return {container.labels["com.docker.compose.service"]: container for container in found}
+
+    @cached_property
+    def _project(self) -> str:
+        """Of the container that publishes our port."""
+        door = self._engine.containers.list(filters={"publish": self.settings["GATEWAY_PORT"]})[0]
+        return door.labels["com.docker.compose.project"]
+
+    def _pid(self, program: str) -> int:
+        return int(self._containers()[program].attrs["State"]["Pid"])
+
+    def _address(self, program: str) -> str:
+        networks = self._containers()[program].attrs["NetworkSettings"]["Networks"]
+        return next(iter(networks.values()))["IPAddress"]
+
+
+@contextmanager
+def compose_stack() -> Iterator[Running]:
+    """From `make up` to `make clean` of a stack in a temporary folder; skips where that cannot be."""
+    engine = _engine()
+    try:
+        _need_root()
+        _need_base_images(engine)
+        _clean_abandoned()
+        home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+        processes.write_record(home, OWNER, os.getpid())
+        port = ports.some_free(set())
+        (home / ".env").write_text(f"GATEWAY_PORT={port}\nRATE_LIMITS=off\n")
+        try:
+            _deploy(home, "up")
+            yield Compose(home, engine)
+        finally:
+            _clean(home)
+    finally:
+        engine.close()
+
+
+def _engine() -> Any:
+    try:
+        engine = docker.from_env()
+        engine.ping()
+    except (docker.errors.DockerException, OSError) as problem:
+        pytest.skip(f"no Docker engine answers: {problem}")
+    return engine
+
+
+def _need_root() -> None:
+    if os.getuid() != 0:
+        pytest.skip("processes inside containers can be killed by root only")
+
+
+def _need_base_images(engine: Any) -> None:
+    for name in sorted(base_images()):
+        try:
+            engine.images.get(name)
+        except docker.errors.ImageNotFound:
+            try:
+                engine.images.pull(name)
+            except docker.errors.DockerException as problem:
+                pytest.skip(f"the image {name} is neither here nor to be had: {problem}")
+
+
+def base_images() -> set[str]:
+    """As the Dockerfiles and docker-compose.yml name them."""
+    files = [*CHECKOUT.glob("*/Dockerfile"), CHECKOUT / "docker-compose.yml"]
+    text = "\n".join(file.read_text() for file in files)
+    plain = re.findall(r"^FROM ([a-z][\w./-]*:[\w.-]+)", text, re.MULTILINE)
+    return {*plain, *re.findall(r"_IMAGE(?:=|:-)([\w./-]+:[\w.-]+)", text)}
+
+
+def _clean_abandoned() -> None:
+    """Removes the stacks of test runs that were killed."""
+    for home in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        pid, _, started = (home / OWNER).read_text().partition(" ")
+        if not processes.is_alive(processes.Record(OWNER, int(pid), float(started))):
+            _clean(home.resolve())
+
+
+def _clean(home: Path) -> None:
+    _deploy(home, "clean")
+    shutil.rmtree(home)
+
+
+def _deploy(home: Path, command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(CHECKOUT / "deploy" / "compose"), command],
+        env=os.environ | {"STACK_DIR": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=UP_SECONDS,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")

@@ -1,0 +1,162 @@
+"""A running stack, whichever way it runs: what a journey asks of it and does to it."""
+
+import os
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import pika
+import pika.exceptions
+import psutil
+import psycopg2
+from quintet_local.gateway import ask_health
+from quintet_local.testing import TestStack, eventually, running_stack
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+COMMAND_SECONDS = 120
+
+
+class Running(ABC):
+    """A program is `sequence-web`, `event-worker`, `postgres`, `rabbitmq` or `gateway` in both ways to run."""
+
+    kind: str
+    home: Path
+
+    @property
+    @abstractmethod
+    def settings(self) -> Mapping[str, str]: ...
+
+    @property
+    @abstractmethod
+    def amqp_url(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def database_url(self) -> str:
+        """The administrator's."""
+
+    @property
+    @abstractmethod
+    def programs(self) -> list[str]: ...
+
+    @abstractmethod
+    def gunicorn(self, program: str) -> psutil.Process:
+        """The master of a web program."""
+
+    @abstractmethod
+    def kill(self, program: str) -> None:
+        """kill -9; returns once another one has been started in its place."""
+
+    @abstractmethod
+    def stop(self, program: str) -> None:
+        """Until `start`; it has ended when this returns."""
+
+    @abstractmethod
+    def start(self, program: str) -> None: ...
+
+    @abstractmethod
+    def log(self, program: str) -> str: ...
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.settings['GATEWAY_PORT']}"
+
+    @property
+    def user(self) -> str:
+        return self.settings["ADMIN_USER"]
+
+    @property
+    def password(self) -> str:
+        return self.settings["ADMIN_PASSWORD"]
+
+    def kill_a_gunicorn_worker(self, program: str, random: Random) -> None:
+        """One of several: the others go on."""
+        random.choice(self.gunicorn(program).children()).kill()
+
+    def command(self, *words: str, **environment: str) -> str:
+        """As the Makefile calls it."""
+        done = subprocess.run(
+            [sys.executable, str(CHECKOUT / "deploy" / self.kind), *words],
+            env=os.environ | {"STACK_DIR": str(self.home)} | environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(words)}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def is_healthy(self) -> bool:
+        return ask_health(self.url, self.settings).get("status") == "OK"
+
+    def wait_until_healthy(self, within_seconds: float = 60) -> None:
+        eventually(self.is_healthy, within_seconds)
+
+    def database_answers(self) -> bool:
+        try:
+            psycopg2.connect(self.database_url, connect_timeout=2).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def broker_answers(self) -> bool:
+        try:
+            pika.BlockingConnection(pika.URLParameters(self.amqp_url)).close()
+        except (pika.exceptions.AMQPError, OSError):
+            return False
+        return True
+
+
+class Local(Running):
+    """Programs on this machine, kept running by supervisor."""
+
+    kind = "local"
+
+    def __init__(self, stack: TestStack) -> None:
+        self._stack = stack
+        self.home = stack.layout.home
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return self._stack.settings
+
+    @property
+    def amqp_url(self) -> str:
+        return self._stack.amqp_url
+
+    @property
+    def database_url(self) -> str:
+        return self._stack.admin_database_url
+
+    @property
+    def programs(self) -> list[str]:
+        return [program.name.replace("nginx", "gateway") for program in self._stack.programs()]
+
+    def gunicorn(self, program: str) -> psutil.Process:
+        return psutil.Process(self._stack.pid(program))
+
+    def kill(self, program: str) -> None:
+        self._stack.kill(_local(program))
+
+    def stop(self, program: str) -> None:
+        self._stack.stop(_local(program))
+
+    def start(self, program: str) -> None:
+        self._stack.start(_local(program))
+
+    def log(self, program: str) -> str:
+        return self._stack.log(_local(program))
+
+
+def _local(program: str) -> str:
+    return "nginx" if program == "gateway" else program
+
+
+@contextmanager
+def local_stack() -> Iterator[Running]:
+    with running_stack(RATE_LIMITS="off") as stack:
+        yield Local(stack)
