@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chassis import testing
+from chassis import logs, testing
 from chassis.config import ServiceSettings
 from chassis.throwaway import ThrowawayPostgres
 
@@ -24,6 +24,11 @@ def _eventually(check: Callable[[], Any], within_seconds: float = 15) -> Any:
             raise AssertionError(f"not within {within_seconds} s: {check()!r}")
         time.sleep(0.02)
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _json_logs() -> None:
+    logs.configure("probe", "info")
 
 
 @pytest.fixture(scope="session")

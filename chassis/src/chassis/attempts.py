@@ -79,7 +79,7 @@ class Attempts:
                 return None
             except Invalid as problem:
                 log.error("message.refused", queue=self._queue, reason=problem.detail)
-                return _storable(problem.detail)
+                return _storable(problem.detail) or "refused"
             except Unavailable as problem:
                 log.warning("message.waits", queue=self._queue, reason=problem.detail, pause_seconds=pause)
                 ending.wait(pause)

@@ -16,6 +16,8 @@ Properties = pika.BasicProperties
 MOST_DELIVERIES = 30
 _ENDLESS = 2**31 - 1
 _PERSISTENT = 2
+# A queue without a leader holds up the channel for a minute, its orderly end too.
+_CONFIRM_SECONDS = 10
 
 
 def parameters(url: str, name: str) -> pika.URLParameters:
@@ -81,6 +83,15 @@ def properties(
     )
 
 
+def publish(url: str, name: str, queue: str, given: pika.BasicProperties, body: bytes) -> None:
+    """The queue has it when this returns. On a connection of its own; raises Error or OSError."""
+    windows = iter([[("", queue, given, body, True)]])
+    taken: list[int] = []
+    WindowPublisher(url, name, lambda: next(windows, None), taken.extend).run()
+    if not taken:
+        raise Error(f"{queue} did not take a message")
+
+
 class WindowPublisher:
     """Publishes many messages before it waits for their confirms: one by one would be fourteen times slower.
 
@@ -102,6 +113,7 @@ class WindowPublisher:
         self._pause_seconds = pause_seconds
         self._failure: BaseException | None = None
         self._channel: Any = None
+        self._patience: Any = None
         self._published = 0
         self._waiting: dict[int, int] = {}
         self._taken: list[int] = []
@@ -125,10 +137,14 @@ class WindowPublisher:
 
     def _opened(self, channel: Any) -> None:
         self._channel = channel
-        channel.add_on_close_callback(lambda _channel, error: self._abandon(error))
+        channel.add_on_close_callback(self._channel_closed)
         channel.add_on_return_callback(lambda _c, _method, given, _body: self._returned.add(given.message_id))
         channel.exchange_declare(EVENTS, "topic", durable=True)
         channel.confirm_delivery(self._on_confirm, callback=lambda _frame: self._guarded(self._round))
+
+    def _channel_closed(self, _channel: Any, error: BaseException) -> None:
+        if not isinstance(error, pika.exceptions.ChannelClosedByClient):
+            self._abandon(error)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
@@ -144,6 +160,9 @@ class WindowPublisher:
             self._connection.ioloop.call_later(self._pause_seconds, lambda: self._guarded(self._round))
         else:
             self._window, self._taken = window, []
+            self._patience = self._connection.ioloop.call_later(
+                _CONFIRM_SECONDS, lambda: self._end(Error(f"no confirm within {_CONFIRM_SECONDS} s"))
+            )
             for index, (exchange, key, given, body, mandatory) in enumerate(window):
                 self._published += 1
                 self._waiting[self._published] = index
@@ -161,6 +180,7 @@ class WindowPublisher:
             self._guarded(self._finish_window)
 
     def _finish_window(self) -> None:
+        self._connection.ioloop.remove_timeout(self._patience)
         self._returned.clear()
         self._confirmed(sorted(self._taken))
         self._round()
@@ -171,6 +191,6 @@ class WindowPublisher:
             self._connection.close()
 
     def _end(self, error: BaseException) -> None:
-        if self._failure is None and not isinstance(error, pika.exceptions.ConnectionClosedByClient):
-            self._failure = error if isinstance(error, Exception) else Error(str(error))
+        if not isinstance(error, pika.exceptions.ConnectionClosedByClient):
+            self._failure = self._failure or error
         self._connection.ioloop.stop()

@@ -99,7 +99,7 @@ def _dead_letters(service: Service, settings: ServiceSettings) -> None:
 def _retry(service: Service, settings: ServiceSettings, queue: str | None) -> None:
     from chassis import deadletters
 
-    if queue not in service.consumptions:
+    if queue is None or queue not in service.consumptions:
         sys.exit(f"{service.word}-service has no queue {queue}; it has: {', '.join(service.consumptions) or 'none'}")
     deadletters.put_back(settings.amqp_url, queue)
 

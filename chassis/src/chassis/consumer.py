@@ -76,7 +76,6 @@ class Consumer:
         self._unsettled = 0
         try:
             channel = self._connection.channel()
-            channel.confirm_delivery()
             broker.declare_queue(
                 channel, self._queue, self._consumption.bindings, single_active=self._consumption.in_order
             )
@@ -113,7 +112,7 @@ class Consumer:
 
     def _received(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self._unsettled += 1
-        settle = functools.partial(self._settle, channel, method.delivery_tag, properties, body)
+        settle = functools.partial(self._settle, channel, method.delivery_tag)
         self._pool.submit(self._handle, self._connection, self._ending, settle, properties, body)
 
     def _handle(
@@ -122,7 +121,8 @@ class Consumer:
         """In a thread of the pool, which must not touch the connection but by its queue of callbacks."""
         with logs.bound(request_id=properties.correlation_id or "", message_id=properties.message_id or ""):
             try:
-                settle = functools.partial(settle, self._attempts.run(properties, body, ending))
+                if reason := self._attempts.run(properties, body, ending):
+                    self._bury(properties, body, reason)
             except Interrupted:
                 settle = self._leave
             except BaseException:
@@ -133,15 +133,17 @@ class Consumer:
             except broker.Error as error:
                 log.warning("message.not_settled", queue=self._queue, reason=repr(error))
 
-    def _settle(self, channel: Any, tag: int, properties: Any, body: bytes, reason: str | None) -> None:
+    def _bury(self, properties: Any, body: bytes, reason: str) -> None:
+        # pika cannot write all that it reads: a float is one.
+        given = {name: value if isinstance(value, str | int) else repr(value) for name, value in (properties.headers or {}).items()}
+        properties.headers = {**given, "x-reason": reason, "x-queue": self._queue}
+        broker.publish(self._amqp_url, self._name, broker.dead_letter_queue(self._queue), properties, body)
+
+    def _settle(self, channel: Any, tag: int) -> None:
         """In the connection's thread, as the two below. A channel that is gone took its deliveries back."""
         self._unsettled -= 1
-        if not channel.is_open:
-            return
-        if reason is not None:
-            properties.headers = {**(properties.headers or {}), "x-reason": reason, "x-queue": self._queue}
-            channel.basic_publish("", broker.dead_letter_queue(self._queue), body, properties, mandatory=True)
-        channel.basic_ack(tag)
+        if channel.is_open:
+            channel.basic_ack(tag)
 
     def _leave(self) -> None:
         self._unsettled -= 1

@@ -1,7 +1,7 @@
 """Whether a service can do its work: what it needs, what waits, what is stuck, what must hold."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -25,7 +25,7 @@ Check = Callable[[Running], dict[str, Any]]
 
 def blueprint(
     document: Callable[[], dict[str, Any]],
-    invariants: dict[str, Invariant],
+    invariants: Mapping[str, Invariant],
     checks: dict[str, Check] | None = None,
 ) -> Blueprint:
     """`invariants` give None or say what is broken; `checks` are the service's own dependencies."""

@@ -41,7 +41,7 @@ class Metrics:
         registry = self._registry
         if self._folder:
             registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry, path=self._folder)  # type: ignore[no-untyped-call]
+            multiprocess.MultiProcessCollector(registry, path=self._folder)
         return generate_latest(registry) + generate_latest(_Given(gauges))  # type: ignore[arg-type]
 
 

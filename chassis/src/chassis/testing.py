@@ -144,5 +144,5 @@ def fuzz(app: Any, *, stricter_than_schema: tuple[str, ...] = (), most_examples:
 
     for found in document.get_all_operations():
         for mode in schemathesis.GenerationMode:
-            requests = found.ok().as_strategy(generation_mode=mode)
+            requests = found.ok().as_strategy(generation_mode=mode)  # type: ignore[union-attr]
             quiet(hypothesis.given(case=requests)(check))()
