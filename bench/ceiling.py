@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import requests
+
 from quintet_local import binaries
 from quintet_local.progress import wait_until
 from quintet_local.testing import TestStack

@@ -17,17 +17,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "deploy" / "local"))
 
-from ceiling import noop_behind_gateways  # noqa: E402
-from load import Burst, Request, burst  # noqa: E402
-from quintet_local import binaries, ports  # noqa: E402
-from quintet_local.testing import TestStack, running_stack  # noqa: E402
+from ceiling import noop_behind_gateways
+from load import Burst, Request, burst
+
+from quintet_local import binaries, ports
+from quintet_local.testing import TestStack, running_stack
 
 STREAMS = [f"/api/v1/streams/bench-{number}/events" for number in range(100)]
 EVENT = {
     "event": {"name": "BenchEvent", "version": 1},
     "system": {"id": "alv123", "name": "codello alvine", "time": "2017-09-06 13:58:12", "timezone": "Europe/Berlin"},
     "trigger": {"type": "system", "name": "/path/to/script.php"},
-    "payload": {"order": 4711, "lines": [{"sku": f"A-{n}", "quantity": n, "price": 9.95} for n in range(4)], "note": "ä"},
+    "payload": {
+        "order": 4711,
+        "lines": [{"sku": f"A-{n}", "quantity": n, "price": 9.95} for n in range(4)],
+        "note": "für Ärger",
+    },
 }
 PRODUCER = {"Content-Type": "application/json", "X-Producer-ID": "bench"}
 CONSUMER = {"X-Consumer-ID": "bench"}

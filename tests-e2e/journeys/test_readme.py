@@ -35,7 +35,9 @@ def test_the_first_round_answers_as_the_readme_shows(stack, tmp_path):
     address = stack.url.replace("://", f"://{stack.user}:{stack.password}@")
     steps = list(rounds())
     script = "\n".join(f"{command}\nprintf '\\n%s\\n' ----" for command, _ in steps)
-    script = script.replace("U=$(make -s url)", f"U={address}").replace("/tmp/events.json", str(tmp_path / "events.json"))
+    script = script.replace("U=$(make -s url)", f"U={address}").replace(
+        "/tmp/events.json", str(tmp_path / "events.json")
+    )
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
     answers = [answer.strip() for answer in done.stdout.split("----\n")][:-1]
     assert [steady(answer) for answer in answers] == [steady(output) for _, output in steps], done.stderr

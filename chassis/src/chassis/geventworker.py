@@ -12,9 +12,9 @@ LINGER_SECONDS = 2
 
 
 class Worker(GeventWorker):
-    """A worker that is told to stop would wait until the proxy gives up its idle connections, up to the graceful timeout.
+    """When told to stop, what is under way ends, and connections that only wait are closed after two seconds.
 
-    Here what is under way ends, and connections that only wait for a next request are closed after two seconds.
+    gunicorn's own would wait until the proxy gives up its idle connections, or for the whole graceful timeout.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

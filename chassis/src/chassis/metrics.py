@@ -42,7 +42,7 @@ class Metrics:
         if self._folder:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry, path=self._folder)
-        return generate_latest(registry) + generate_latest(_Given(gauges))  # type: ignore[arg-type]
+        return generate_latest(registry) + generate_latest(_Given(gauges))
 
 
 class _Given:

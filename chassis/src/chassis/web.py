@@ -91,7 +91,7 @@ def create_app(
 
 
 def running() -> Running:
-    return current_app.extensions["chassis"]  # type: ignore[no-any-return]
+    return current_app.extensions["chassis"]
 
 
 def transaction() -> AbstractContextManager[Transaction]:

@@ -84,6 +84,4 @@ def check_format(text: str) -> None:
     _, name, spec, conversion = fields[0]
     match = _FIELD_SPEC.match(spec or "")
     if name or conversion or not match or int(match[1] or 0) > WIDEST:
-        raise Invalid.field(
-            "format", f"the field must be {{}}, {{:d}} or {{:05d}}, its width at most {WIDEST}"
-        )
+        raise Invalid.field("format", f"the field must be {{}}, {{:d}} or {{:05d}}, its width at most {WIDEST}")

@@ -85,17 +85,13 @@ def _tell(tx: Transaction, drawn: Drawn, request_id: str, now: datetime) -> None
     if sequence.wraps_in(drawn.first, drawn.count):
         cycles = (drawn.first + drawn.count) // sequence.size
         payload = {"name": sequence.name, "cycles": cycles}
-        outbox.add(
-            tx, outbox.service_event("sequence", "SequenceWrapped", payload, now=now, request_id=request_id)
-        )
+        outbox.add(tx, outbox.service_event("sequence", "SequenceWrapped", payload, now=now, request_id=request_id))
     if sequence.nears_its_end_in(drawn.first, drawn.count):
         left = sequence.size - drawn.first - drawn.count
         payload = {"name": sequence.name, "remaining": left}
         outbox.add(
             tx,
-            outbox.service_event(
-                "sequence", "SequenceNearlyExhausted", payload, now=now, request_id=request_id
-            ),
+            outbox.service_event("sequence", "SequenceNearlyExhausted", payload, now=now, request_id=request_id),
         )
 
 

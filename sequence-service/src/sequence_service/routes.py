@@ -127,9 +127,7 @@ def _draws(name: str, minimum: int, maximum: int) -> Any:
             return _numbers({"sequence_list": []})
         numbers = _drawn(Draw(name, query.n, g.request_id)).numbers
         return _numbers(
-            {"sequence_no": numbers[0], "sequence_list": numbers}
-            if query.n == 1
-            else {"sequence_list": numbers}
+            {"sequence_no": numbers[0], "sequence_list": numbers} if query.n == 1 else {"sequence_list": numbers}
         )
 
     return draw
@@ -234,9 +232,7 @@ def take_numbers(name: str, body: Wanted) -> Any:
 
 def _formatted(drawn: Drawn) -> Response:
     numbers = drawn.numbers
-    return _numbers(
-        {"sequence_list": numbers, "formatted": [drawn.sequence.formatted(number) for number in numbers]}
-    )
+    return _numbers({"sequence_list": numbers, "formatted": [drawn.sequence.formatted(number) for number in numbers]})
 
 
 def _state(sequence: Sequence) -> dict[str, Any]:

@@ -13,9 +13,7 @@ _SEED_PREFIX = "sdx_sequence_postgres_"
 class Settings(ServiceSettings):
     """Where DATABASE_URL is not set and one of the names of sdx-sequence is, they make it up."""
 
-    sdx_sequence_postgres_host: str | None = Field(
-        None, description="In place of DATABASE_URL: 127.0.0.1 if left out"
-    )
+    sdx_sequence_postgres_host: str | None = Field(None, description="In place of DATABASE_URL: 127.0.0.1 if left out")
     sdx_sequence_postgres_port: int | None = Field(None, ge=1, le=65535, description="5432 if left out")
     sdx_sequence_postgres_name: str | None = Field(None, description="Database; `sdx` if left out")
     sdx_sequence_postgres_user: str | None = Field(None, description="`sdx` if left out")

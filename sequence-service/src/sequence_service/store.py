@@ -53,9 +53,7 @@ def delete_sequence(tx: Transaction, name: str) -> bool:
     return tx.run("DELETE FROM sequences WHERE name = %(name)s", name=name) == 1
 
 
-def take_tickets(
-    tx: Transaction, name: str, count: int, largest: int, *, quietly: bool = False
-) -> Sequence | None:
+def take_tickets(tx: Transaction, name: str, count: int, largest: int, *, quietly: bool = False) -> Sequence | None:
     """The sequence after `count` more tickets, given to nobody else: they are the last it has issued.
 
     None, and none taken, where there is no such sequence, where it has fewer left, or where `largest`, the
@@ -66,8 +64,8 @@ def take_tickets(
     rows = tx.rows(_TAKE_QUIETLY if quietly else _TAKE, name=name, count=count, largest=largest)
     if not rows:
         return None
-    *spec, issued = rows[0]
-    return Sequence(*spec, issued=int(issued))
+    name_, minimum, maximum, cycle, format_, issued = rows[0]
+    return Sequence(name_, minimum, maximum, cycle, format_, int(issued))
 
 
 _SIZE = "(maximum::numeric - minimum + 1)"

@@ -13,9 +13,7 @@ RANGES = {
 
 def issue(db, name, count):
     with db.transaction() as tx:
-        tx.run(
-            "UPDATE sequences SET issued = issued + %(count)s WHERE name = %(name)s", count=count, name=name
-        )
+        tx.run("UPDATE sequences SET issued = issued + %(count)s WHERE name = %(name)s", count=count, name=name)
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -61,9 +59,7 @@ def test_a_wrong_count_is_told_and_uses_up_no_number(client, query):
     assert client.get("/sequence").json["sequence_no"] == 1000
 
 
-@pytest.mark.parametrize(
-    ("path", "limit"), [("/sequence?n=9001", "9000"), ("/batch-sequence?n=10001", "10000")]
-)
+@pytest.mark.parametrize(("path", "limit"), [("/sequence?n=9001", "9000"), ("/batch-sequence?n=10001", "10000")])
 def test_a_count_that_is_too_large_names_the_limit(client, path, limit):
     assert limit in client.get(path).json["detail"]
 
@@ -88,11 +84,7 @@ def test_many_at_once_over_two_replicas_get_different_numbers_and_waste_none(db,
 
     def take(app):
         client = app.test_client()
-        mine = [
-            number
-            for n in (1, 3, 1, 7, 1)
-            for number in client.get(f"/json-sequence?n={n}").json["sequence_list"]
-        ]
+        mine = [number for n in (1, 3, 1, 7, 1) for number in client.get(f"/json-sequence?n={n}").json["sequence_list"]]
         with lock:
             drawn.extend(mine)
 
@@ -111,9 +103,7 @@ def test_takers_at_a_wrap_share_the_range_without_a_number_twice(db, settings):
     issue(db, "sequence", 8990)
     drawn: list[list[int]] = []
     threads = [
-        threading.Thread(
-            target=lambda: drawn.append(app.test_client().get("/sequence?n=4").json["sequence_list"])
-        )
+        threading.Thread(target=lambda: drawn.append(app.test_client().get("/sequence?n=4").json["sequence_list"]))
         for _ in range(50)
     ]
     for thread in threads:

@@ -31,9 +31,7 @@ def test_cycle_and_format_may_be_left_out(client):
 
 def test_twenty_who_make_the_same_at_once_make_one(app, client):
     answers: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(put(app.test_client()).status_code)) for _ in range(20)
-    ]
+    threads = [threading.Thread(target=lambda: answers.append(put(app.test_client()).status_code)) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -171,9 +169,7 @@ def test_fifty_with_the_same_key_at_once_draw_once(app, client):
     for thread in threads:
         thread.join()
     assert {answer.status_code for answer in answers} <= {200, 409, 503}
-    assert {tuple(answer.json["sequence_list"]) for answer in answers if answer.status_code == 200} == {
-        (1, 2)
-    }
+    assert {tuple(answer.json["sequence_list"]) for answer in answers if answer.status_code == 200} == {(1, 2)}
     assert client.get("/sequences/inv").json["last"] == 2
 
 

@@ -4,9 +4,7 @@ from sequence_service.settings import Settings
 
 
 def test_the_names_of_the_seed_make_up_the_database_url():
-    settings = Settings.load(
-        {"SDX_SEQUENCE_POSTGRES_HOST": "db", "SDX_SEQUENCE_POSTGRES_PASSWORD": "p@ss/word"}
-    )
+    settings = Settings.load({"SDX_SEQUENCE_POSTGRES_HOST": "db", "SDX_SEQUENCE_POSTGRES_PASSWORD": "p@ss/word"})
     assert settings.database_url == "postgresql://sdx:p%40ss%2Fword@db:5432/sdx"
 
 
