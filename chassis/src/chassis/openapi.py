@@ -119,7 +119,16 @@ def _parameters(model: type[BaseModel] | None, where: str, schemas: dict[str, An
             "in": where,
             "required": where == "path" or name in required,
             **({"description": schema.pop("description")} if "description" in schema else {}),
-            "schema": {key: value for key, value in schema.items() if key != "title"},
+            "schema": _never_null(schema),
         }
         for name, schema in described.get("properties", {}).items()
     ]
+
+
+def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that may be left out is None to the code; no client can send that."""
+    kept = {key: value for key, value in schema.items() if key not in ("title", "anyOf") and value is not None}
+    others = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
+    if len(others) > 1:
+        return {**kept, "anyOf": others}
+    return {**kept, **(others[0] if others else {})}
