@@ -1,3 +1,5 @@
+import uuid
+
 import pytest
 
 from chassis import testing
@@ -13,3 +15,98 @@ def settings(postgres_url):
 @pytest.fixture(scope="session")
 def app(settings):
     return create_app(settings)
+
+
+@pytest.fixture
+def client(client):
+    """After each test the service's own checks are asked."""
+    yield client
+    found = client.get("/invariants").json
+    assert found["status"] == "OK", found
+
+
+def _an_event(name="OrderPlaced", version=1, payload=None, **more):
+    return {
+        "event": {"name": name, "version": version},
+        "system": {
+            "id": "alv123",
+            "name": "codello alvine",
+            "time": "2017-09-06 13:58:12",
+            "timezone": "Europe/Berlin",
+        },
+        "trigger": {"type": "system", "name": "/path/to/script.php"},
+        "payload": payload or {},
+        **more,
+    }
+
+
+@pytest.fixture(scope="session")
+def an_event():
+    """Builds a body for an append, with sensible defaults."""
+    return _an_event
+
+
+@pytest.fixture
+def stream():
+    """A name that no other test has: what processes remember of streams does not matter then."""
+    return f"stream {uuid.uuid4().hex[:8]}"
+
+
+class Api:
+    """The requests of event.md, for one stream, one producer and one consumer unless said otherwise."""
+
+    def __init__(self, client, stream):
+        self.client, self.path = client, f"/api/v1/streams/{stream}"
+
+    def append(self, body=None, producer="producer", **headers):
+        headers = {
+            "X-Producer-ID": producer,
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        return self.client.post(f"{self.path}/events", json=_an_event() if body is None else body, headers=headers)
+
+    def appended(self, count=1, name="OrderPlaced"):
+        """The ids of that many new events."""
+        response = self.append([_an_event(name) for _ in range(count)])
+        assert response.status_code == 200
+        return response.json
+
+    def read(self, name="OrderPlaced", limit=1000, consumer="consumer", **query):
+        return self.client.get(
+            f"{self.path}/events",
+            query_string={"eventName": name, "limit": limit, **query},
+            headers={"X-Consumer-ID": consumer},
+        )
+
+    def sequences(self, **query):
+        return [event["sequence"] for event in self.read(**query).json]
+
+    def settle(self, event_id, action="ACK", consumer="consumer", **form):
+        return self.client.post(
+            f"{self.path}/events/{event_id}",
+            data={"action": action, **form},
+            headers={"X-Consumer-ID": consumer},
+        )
+
+    def consumers(self):
+        return self.client.get(f"{self.path}/consumers").json["consumers"]
+
+    def parked(self, consumer="consumer"):
+        return self.client.get(f"{self.path}/consumers/{consumer}/parked").json
+
+    def replay(self, event_id, consumer="consumer"):
+        return self.client.post(f"{self.path}/consumers/{consumer}/parked/{event_id}/replay")
+
+    def set_offset(self, offset, name="OrderPlaced", consumer="consumer"):
+        return self.client.put(f"{self.path}/consumers/{consumer}/offset", json={"eventName": name, "offset": offset})
+
+
+@pytest.fixture
+def api(client, stream):
+    return Api(client, stream)
+
+
+@pytest.fixture
+def api_of(db):
+    """An Api on another app: `api_of(app, stream)`."""
+    return lambda app, stream: Api(app.test_client(), stream)

@@ -51,7 +51,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     database = app.extensions["chassis"].database
     # Set by the server that runs the app, once it does.
     watch = Watch(database, settings.watch_seconds, lambda: app.extensions.get("is_stopping", bool)())
-    app.extensions["event"] = Web(
-        Appender(database), watch, settings.nack_limit, settings.live_heartbeat_seconds
-    )
+    app.extensions["event"] = Web(Appender(database), watch, settings.nack_limit, settings.live_heartbeat_seconds)
     return app

@@ -8,7 +8,10 @@ from chassis.config import ServiceSettings
 class Settings(ServiceSettings):
     nack_limit: int = Field(5, ge=1, le=1000, description="At this NACK an event is parked for its consumer")
     watch_seconds: float = Field(
-        0.05, gt=0, le=1, description="How often a web process asks Postgres on behalf of those who wait in it"
+        0.05,
+        gt=0,
+        le=1,
+        description="How often a web process asks Postgres on behalf of those who wait in it",
     )
     live_heartbeat_seconds: float = Field(
         15, gt=0, le=60, description="A comment goes out on a live stream that was silent for so long"

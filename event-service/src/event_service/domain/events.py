@@ -1,16 +1,17 @@
 """An event as it is posted and as it is stored."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from zoneinfo import available_timezones
 
+import orjson
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, WrapValidator
 from typing_extensions import TypedDict
 
+from chassis import strictjson
 from event_service.domain.names import Name
 
 # Theirs from the start; only the worker appends to these.
@@ -109,11 +110,17 @@ def _one_or_several() -> WrapValidator:
 Posted = Annotated[PostedEvent | _Several, _one_or_several()]
 
 _OPENING, _CLOSING = '{"event":{', "}"
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+def _encode(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        # A whole number of more than 64 bits.
+        return strictjson.dumps(value)
+
+
+class Event(NamedTuple):
     """One on its way into a stream; `text` is the body without its opening and its closing."""
 
     id: str
@@ -121,10 +128,6 @@ class Event:
     version: int
     payload: dict[str, Any]
     text: str
-
-    @property
-    def body(self) -> str:
-        return _OPENING + self.text + _CLOSING
 
 
 def event_of(posted: PostedEvent, id_: str) -> Event:
@@ -170,5 +173,3 @@ class StoredEvent(TypedDict):
     producer: str
     request_id: str
     received_at: str
-
-

@@ -6,23 +6,26 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_CONTROL = "\x00-\x1f\x7f-\x9f"
 
 
 def _checked(without: str = "") -> Callable[[str], str]:
+    is_good = re.compile(rf"(?!\s*\Z)(?!\.\.?\Z)[^{_CONTROL}{without}]*\Z").match
+
     def check(value: str) -> str:
-        if _CONTROL.search(value):
-            raise ValueError("must not contain control characters")
-        if not value.strip():
-            raise ValueError("must not be blank")
-        if value in (".", ".."):
-            raise ValueError("must not be . or ..")
-        for char in without:
-            if char in value:
-                raise ValueError(f"must not contain {char}")
-        return value
+        if is_good(value):
+            return value
+        raise ValueError(_what_is_wrong(value, without))
 
     return check
+
+
+def _what_is_wrong(value: str, without: str) -> str:
+    if re.search(f"[{_CONTROL}]", value):
+        return "must not contain control characters"
+    if not value.strip():
+        return "must not be blank"
+    return "must not be . or .." if value in (".", "..") else f"must not contain {' or '.join(without)}"
 
 
 def _name(without: str = "") -> object:

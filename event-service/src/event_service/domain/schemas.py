@@ -77,8 +77,8 @@ def _behind(document: Document, reference: str) -> Any:
     if not reference.startswith("#/"):
         return None
     for part in reference[2:].split("/"):
-        part = part.replace("~1", "/").replace("~0", "~")
-        node = node.get(part) if isinstance(node, dict) else None
+        key = part.replace("~1", "/").replace("~0", "~")
+        node = node.get(key) if isinstance(node, dict) else None
     return node
 
 

@@ -46,5 +46,3 @@ def append_published(tx: Transaction, append: Append) -> bool:
         return False
     appending.append_events(tx, [append], publish=False)
     return True
-
-

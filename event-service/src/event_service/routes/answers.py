@@ -71,7 +71,9 @@ OK = Answer("Done", {"type": "string", "const": "OK"})
 INVALID = text_answer("The request breaks a rule; the text names the field", "Bad Request - ")
 UNKNOWN = text_answer("There is no such stream or event", "Not Found")
 LOCKED = text_answer("The stream belongs to another producer", "Locked - Second writers not allowed$")
-CONFLICT = text_answer("The stream is at another position, or the first request with this key still runs", "Conflict - ")
+CONFLICT = text_answer(
+    "The stream is at another position, or the first request with this key still runs", "Conflict - "
+)
 TOO_LARGE = text_answer("More than an event or a request may have", "Content Too Large - ")
 KEY_REUSED = text_answer("The Idempotency-Key was used for something else", "Unprocessable Content - ")
 AWAY = text_answer("Postgres is away; try again after `Retry-After` seconds", "Service Unavailable - ")

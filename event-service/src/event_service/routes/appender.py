@@ -51,7 +51,12 @@ class Appender:
         except Invalid:
             return append
         return Append(
-            append.stream, append.producer, append.request_id, append.events, append.expected_position, revision
+            append.stream,
+            append.producer,
+            append.request_id,
+            append.events,
+            append.expected_position,
+            revision,
         )
 
     def _remember(self, stream: str, newer: tuple[int, Schemas]) -> None:
@@ -71,7 +76,7 @@ class Appender:
             first.setdefault(append.stream, append)
         together = [append for append in appends if _agree(append, first[append.stream])]
         try:
-            with self._database.transaction() as tx:
+            with self._database.statements() as tx:
                 taken = append_events(tx, together, publish=True)
         except Problem:
             raise
@@ -85,5 +90,3 @@ class Appender:
 
 def _agree(one: Append, other: Append) -> bool:
     return one.producer == other.producer and one.revision == other.revision
-
-

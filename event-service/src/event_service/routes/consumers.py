@@ -39,7 +39,7 @@ class Stuck(TypedDict):
 
 class ConsumerState(TypedDict):
     consumer: str
-    eventName: str  # noqa: N815 - as the contract has it
+    eventName: str
     offset: int
     lag: int
     moved_at: str
@@ -70,7 +70,10 @@ class WantedOffset(BaseModel):
 
 @bp.get("")
 @endpoint(
-    "The consumers of a stream", {200: Answer("A page of them", ConsumersPage), **USUAL}, path=StreamPath, query=ListQuery
+    "The consumers of a stream",
+    {200: Answer("A page of them", ConsumersPage), **USUAL},
+    path=StreamPath,
+    query=ListQuery,
 )
 def list_consumers(stream: str, query: ListQuery) -> Any:
     with transaction() as tx:

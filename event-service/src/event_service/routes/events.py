@@ -12,9 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from chassis import strictjson
 from chassis.errors import Invalid, NotFound
 from chassis.validation import DIGITS, Answer, PlainText, endpoint
-from chassis.web import json_text, once, transaction
+from chassis.web import json_text, once, running
 from event_service.domain.events import LARGEST_EVENT_BYTES, Append, Posted, StoredEvent, event_id, event_of
-from event_service.domain.names import Name, Producer
+from event_service.domain.names import Consumer, Name, Producer
 from event_service.operations import consuming
 from event_service.routes.answers import (
     AWAY,
@@ -63,14 +63,14 @@ class ReadQuery(BaseModel):
     event_name: Name | None = Field(None, alias="eventName", description="Required without `from`")
     wait: Annotated[float, Field(ge=0, le=30), BeforeValidator(_plain_seconds)] = 0
     from_: Annotated[int, Field(ge=1, le=LARGEST_NUMBER), DIGITS] | None = Field(
-        None, alias="from", description="A position: the stream as it is, all names, without consumer and `eventName`"
+        None,
+        alias="from",
+        description="A position: the stream as it is, all names, without consumer and `eventName`",
     )
 
 
 class ReadHeaders(BaseModel):
-    consumer: ConsumerHeader.__annotations__["consumer"] | None = Field(  # type: ignore[valid-type]
-        None, alias="X-Consumer-ID", description="Required without `from`"
-    )
+    consumer: Consumer | None = Field(None, alias="X-Consumer-ID", description="Required without `from`")
 
 
 class Acknowledgement(BaseModel):
@@ -154,7 +154,7 @@ def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response
 def _read_from(stream: str, position: int, query: ReadQuery) -> Response:
     if query.event_name is not None or query.wait:
         raise Invalid("from: stands without eventName and wait")
-    with transaction() as tx:
+    with running().database.statements() as tx:
         text = reading.find_page_from(tx, stream, position, query.limit)
     if text is None:
         raise consuming.unknown_stream(stream)
@@ -162,7 +162,7 @@ def _read_from(stream: str, position: int, query: ReadQuery) -> Response:
 
 
 def _page(stream: str, name: str, consumer: str, limit: int) -> reading.Page:
-    with transaction() as tx:
+    with running().database.statements() as tx:
         page = reading.find_page_for(tx, stream, name, consumer, limit)
     if page is None:
         raise consuming.unknown_stream(stream)
@@ -173,7 +173,7 @@ def _page(stream: str, name: str, consumer: str, limit: int) -> reading.Page:
 @endpoint("One event", {200: Answer("The event", StoredEvent), **USUAL}, path=EventPath)
 def get_event(stream: str, event: str) -> Response:
     id_ = existing_id(event)
-    with transaction() as tx:
+    with running().database.statements() as tx:
         text = reading.find_event(tx, stream, id_)
     if text is None:
         raise NotFound("")

@@ -54,7 +54,9 @@ def follow_stream(stream: str, query: LiveQuery, headers: LiveHeaders) -> Respon
         after = start if name is None else reading.last_sequence_at(tx, stream, name, start)
     lines = _lines(running().database, web(), stream, name, start, after)
     return Response(
-        lines, content_type="text/event-stream; charset=utf-8", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        lines,
+        content_type="text/event-stream; charset=utf-8",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
@@ -64,7 +66,7 @@ def _lines(database: Database, web: Web, stream: str, name: str | None, start: i
     yield f"retry: 1000\nid: {start}\n\n"
     try:
         while not web.watch.is_stopping():
-            with database.transaction() as tx:
+            with database.statements() as tx:
                 found = reading.list_after(tx, stream, name, after, _AT_ONCE)
             for number, position, text in found:
                 after = number

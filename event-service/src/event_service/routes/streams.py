@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any
 
 from flask import Blueprint, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis import strictjson
@@ -15,7 +15,17 @@ from event_service.domain.names import Name
 from event_service.domain.schemas import Document, Schema
 from event_service.operations.appending import SECOND_WRITER
 from event_service.operations.consuming import unknown_stream
-from event_service.routes.answers import AWAY, INVALID, LOCKED, OK, TOO_LARGE, USUAL, ListQuery, StreamPath, ok
+from event_service.routes.answers import (
+    AWAY,
+    INVALID,
+    LOCKED,
+    OK,
+    TOO_LARGE,
+    USUAL,
+    ListQuery,
+    StreamPath,
+    ok,
+)
 from event_service.store import appending, reading
 
 bp = Blueprint("streams", __name__, url_prefix="/api/v1/streams")
@@ -41,7 +51,11 @@ class SchemaPath(StreamPath):
 
 
 @bp.get("")
-@endpoint("All streams, by name", {200: Answer("A page of them", StreamsPage), 400: INVALID, 503: AWAY}, query=ListQuery)
+@endpoint(
+    "All streams, by name",
+    {200: Answer("A page of them", StreamsPage), 400: INVALID, 503: AWAY},
+    query=ListQuery,
+)
 def list_streams(query: ListQuery) -> Any:
     with transaction() as tx:
         found = reading.list_streams(tx, query.limit, query.offset)

@@ -66,7 +66,7 @@ class Watch:
                 self._wake(dict.fromkeys(wanted, 1 << 63))
                 continue
             try:
-                with self._database.transaction() as tx:
+                with self._database.statements() as tx:
                     found = reading.list_last(tx, wanted)
                 pause_seconds = self._every_seconds
             except Unavailable as problem:

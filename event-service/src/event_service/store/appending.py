@@ -10,67 +10,13 @@ from event_service.domain.events import Append
 # No name and no JSON text has a line break in it: a column of an array travels as lines, many times faster.
 _LINE = "\n"
 
-# 1. The rows of the streams, in the order of their names against deadlocks; a row that may not be written is left out.
-# 2. The series, whose rows nobody touches who does not hold the stream's.
-# 3. Events and messages, for the streams that were moved on.
 _APPEND = """
-    WITH wanted AS (
-        SELECT name, producer, revision, count
-        FROM unnest(
-            string_to_array(%(streams)s, E'\\n'), string_to_array(%(producers)s, E'\\n'),
-            string_to_array(%(revisions)s, E'\\n')::int[], string_to_array(%(counts)s, E'\\n')::bigint[]
-        ) AS wanted (name, producer, revision, count)
-    ), moved AS (
-        INSERT INTO streams AS stream (name, producer, revision, position, first_at, last_at)
-        SELECT name, producer, revision, count, clock_timestamp(), clock_timestamp()
-        FROM wanted
-        WHERE %(expected)s IS NULL OR %(expected)s = 0
-           OR EXISTS (SELECT FROM streams WHERE streams.name = wanted.name)
-        ORDER BY name
-        ON CONFLICT ON CONSTRAINT streams_name DO UPDATE
-        SET producer = excluded.producer,
-            position = stream.position + excluded.position,
-            first_at = coalesce(stream.first_at, clock_timestamp()),
-            last_at = greatest(stream.last_at, clock_timestamp())
-        WHERE coalesce(stream.producer, excluded.producer) = excluded.producer
-          AND stream.revision = excluded.revision
-          AND (%(expected)s IS NULL OR stream.position = %(expected)s)
-        RETURNING id, name, position, last_at
-    ), kinds AS (
-        SELECT kind.number, moved.id AS stream_id, kind.name, kind.count, kind.routing_key, kind.type, kind.headers
-        FROM unnest(
-            string_to_array(%(kind_streams)s, E'\\n'), string_to_array(%(kind_names)s, E'\\n'),
-            string_to_array(%(kind_counts)s, E'\\n')::bigint[], string_to_array(%(kind_keys)s, E'\\n'),
-            string_to_array(%(kind_types)s, E'\\n'), string_to_array(%(kind_headers)s, E'\\n')
-        ) WITH ORDINALITY AS kind (stream, name, count, routing_key, type, headers, number)
-        JOIN moved ON moved.name = kind.stream
-    ), counted AS (
-        INSERT INTO series AS counter (stream_id, name, last)
-        SELECT stream_id, name, count FROM kinds ORDER BY stream_id, name
-        ON CONFLICT ON CONSTRAINT series_name DO UPDATE SET last = counter.last + excluded.last
-        RETURNING id, stream_id, name, last
-    ), given AS (
-        SELECT moved.id AS stream_id, moved.position - behind_in_stream AS position,
-               counted.id AS series_id, counted.last - behind_in_series AS sequence,
-               event.id, moved.last_at, coalesce(request_id, '') AS request_id, text,
-               kinds.routing_key, kinds.type, kinds.headers, event.number
-        FROM unnest(
-            string_to_array(%(kinds)s, E'\\n')::int[], string_to_array(%(ids)s, E'\\n')::uuid[],
-            string_to_array(%(behind_in_stream)s, E'\\n')::int[], string_to_array(%(behind_in_series)s, E'\\n')::int[],
-            string_to_array(%(request_ids)s, E'\\n'), string_to_array(%(texts)s, E'\\n')
-        ) WITH ORDINALITY AS event (kind, id, behind_in_stream, behind_in_series, request_id, text, number)
-        JOIN kinds ON kinds.number = event.kind
-        JOIN moved ON moved.id = kinds.stream_id
-        JOIN counted ON counted.stream_id = kinds.stream_id AND counted.name = kinds.name
-    ), published AS (
-        INSERT INTO outbox (message_id, exchange, routing_key, type, correlation_id, headers, body, mandatory)
-        SELECT id, %(exchange)s, routing_key, type, request_id, headers, '{"event":{' || text || '}', false
-        FROM given WHERE %(publish)s ORDER BY number
-    ), appended AS (
-        INSERT INTO events (stream_id, position, series_id, sequence, id, received_at, request_id, body)
-        SELECT stream_id, position, series_id, sequence, id, last_at, request_id, text FROM given
+    SELECT append_events(
+        %(streams)s, %(producers)s, %(revisions)s, %(counts)s,
+        %(kind_streams)s, %(kind_names)s, %(kind_counts)s, %(kind_keys)s, %(kind_types)s, %(kind_headers)s,
+        %(kinds)s, %(behind_in_stream)s, %(behind_in_series)s, %(ids)s, %(request_ids)s, %(texts)s,
+        %(expected)s, %(publish)s
     )
-    SELECT name FROM moved
 """
 
 
@@ -79,7 +25,7 @@ def append_events(tx: Transaction, appends: Sequence[Append], *, publish: bool) 
 
     Each stream may have one producer, one revision and one expected position among the appends.
     """
-    rows = tx.rows(_APPEND, **_columns(appends), publish=publish, exchange=outbox.EVENTS)
+    rows = tx.rows(_APPEND, **_columns(appends), publish=publish)
     return {name for (name,) in rows}
 
 
@@ -143,7 +89,8 @@ def _numbers(numbers: Iterable[int]) -> str:
 def lock_stream(tx: Transaction, name: str) -> dict[str, Any] | None:
     """Nobody else appends to it until this transaction ends. None while it was never written to."""
     return tx.find(
-        "SELECT id, producer, position, revision FROM streams WHERE name = %(name)s FOR NO KEY UPDATE", name=name
+        "SELECT id, producer, position, revision FROM streams WHERE name = %(name)s FOR NO KEY UPDATE",
+        name=name,
     )
 
 

@@ -73,7 +73,11 @@ def count_nack(tx: Transaction, series: int, consumer: str, reason: str, now: da
 
 
 def find_series(tx: Transaction, stream_id: int, name: str) -> dict[str, Any] | None:
-    return tx.find("SELECT id, last FROM series WHERE stream_id = %(stream)s AND name = %(name)s", stream=stream_id, name=name)
+    return tx.find(
+        "SELECT id, last FROM series WHERE stream_id = %(stream)s AND name = %(name)s",
+        stream=stream_id,
+        name=name,
+    )
 
 
 def park(tx: Transaction, series: int, sequence: int, consumer: str, nacks: int, reason: str, now: datetime) -> None:
@@ -149,7 +153,8 @@ def replay(tx: Transaction, stream: str, event_id: str, consumer: str, now: date
         tx.run(
             """
             UPDATE parked
-            SET nacks = CASE WHEN replayed_at IS NULL THEN 0 ELSE nacks END, replayed_at = coalesce(replayed_at, %(now)s)
+            SET nacks = CASE WHEN replayed_at IS NULL THEN 0 ELSE nacks END,
+                replayed_at = coalesce(replayed_at, %(now)s)
             WHERE consumer = %(consumer)s AND (series_id, sequence) = (
                 SELECT series_id, sequence FROM events JOIN streams ON streams.id = stream_id
                 WHERE events.id = %(id)s AND streams.name = %(stream)s

@@ -1,4 +1,4 @@
-"""Statements that recompute what must hold: each gives one row that breaks it, or none. One pass over the events each."""
+"""Statements that recompute what must hold, in one pass over the events each: a row that breaks it, or none."""
 
 from typing import Any
 

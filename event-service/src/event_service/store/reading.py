@@ -140,7 +140,7 @@ def list_after(tx: Transaction, stream: str, name: str | None, after: int, limit
         "event.sequence",
         "series_id = (SELECT id FROM series WHERE stream_id = stream.id AND name = %(name)s)",
     )  # fmt: skip
-    return tx.rows(  # type: ignore[return-value]
+    return tx.rows(
         f"""
         WITH {STREAM} SELECT {column}, event.position, {ITEM} FROM stream, events AS event
         WHERE event.{of} AND {column} > %(after)s ORDER BY {column} LIMIT %(limit)s
