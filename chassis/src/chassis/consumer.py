@@ -88,9 +88,15 @@ class Consumer:
             self._drain()
         finally:
             self._ending.set()
-            self._pool.shutdown(wait=False, cancel_futures=True)
             if self._connection.is_open:
-                self._connection.close()
+                self._leave_connection()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _leave_connection(self) -> None:
+        if self._consumption.in_order:
+            broker.leave_in_order(self._connection)
+        else:
+            self._connection.close()
 
     def _process_until_stopped(self, channel: Any) -> None:
         looked_at = 0.0
@@ -102,10 +108,7 @@ class Consumer:
                 self.dead_letters = dead.method.message_count
 
     def _drain(self) -> None:
-        """What has begun ends and is acknowledged; what has not goes back to the queue with the connection.
-
-        All at once and in order: a cancelled consumer would let its successor have what comes behind it first.
-        """
+        """What has begun ends and is acknowledged; what has not goes back to the queue with the connection."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         while self._unsettled and time.monotonic() < deadline:
             self._connection.process_data_events(0.1)

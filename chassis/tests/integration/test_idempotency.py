@@ -78,8 +78,12 @@ def test_fifty_at_once_have_one_effect(app: Any, client: Any, db: Database) -> N
 @pytest.mark.parametrize("name", ["conflict", "answered conflict"])
 def test_after_an_error_the_key_is_free(client: Any, db: Database, name: str) -> None:
     assert put(client, body={"name": name, "size": 1}).status_code == 409
-    assert count(db) == 0
     assert put(client).status_code == 201
+
+
+def test_an_error_leaves_nothing_behind(client: Any, db: Database) -> None:
+    assert put(client, body={"name": "conflict", "size": 1}).status_code == 409
+    assert count(db) == 0
 
 
 def test_an_effect_whose_answer_was_lost_is_not_repeated(app: Any, client: Any, db: Database) -> None:

@@ -87,7 +87,7 @@ def test_a_wrong_parameter_is_refused(client: Any, query: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"1", b'{"name": "a", "size": true}', b'{"name": 1, "size": 1}',
                                   b'{"name": "a", "size": 1, "size": 2}', b'{"name": "\\u0000", "size": 1}',
-                                  b'{"name": "a", "size": 1e400}', b"[" * 100_000, b'{"name": "\x1b", "size": 1}',
+                                  b'{"name": "a", "size": 1e400}', b"[" * 2000, b'{"name": "\x1b", "size": 1}',
                                   b'{"name": "", "size": 1}', b'{"name": "a", "size": 1.5}'])  # fmt: skip
 def test_a_wrong_body_is_a_400_with_errors(client: Any, body: bytes) -> None:
     answer = put(client, body)
