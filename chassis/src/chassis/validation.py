@@ -41,9 +41,6 @@ def _plain_text(value: str) -> str:
 # Beside a Field with bounds: `Annotated[int, Field(ge=0, le=9), DIGITS]`, for a parameter and for JSON.
 DIGITS = BeforeValidator(_plain_digits)
 WHOLE = BeforeValidator(_whole)
-
-Digits = Annotated[int, BeforeValidator(_plain_digits)]
-Whole = Annotated[int, BeforeValidator(_whole)]
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 
 

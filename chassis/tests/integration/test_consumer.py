@@ -259,3 +259,25 @@ def test_the_broker_gives_up_a_message_that_came_back_thirty_times(
     channel.cancel()
     assert deliveries == broker.MOST_DELIVERIES + 1
     assert dead()[0].headers["x-first-death-reason"] == "delivery_limit"
+
+
+def test_in_order_means_that_what_waits_makes_those_behind_wait_and_what_is_dead_does_not(
+    consume: Consume, publish: Any, queue: str, effects: Any, dead: Any, eventually: Any, short_pauses: None
+) -> None:
+    calls: dict[str, int] = {}
+
+    def sometimes(tx: Any, delivery: Any) -> None:
+        name = delivery.body["name"]
+        calls[name] = calls.get(name, 0) + 1
+        if name == "05" and calls[name] < 4:
+            raise RuntimeError("later")
+        if name == "10":
+            raise RuntimeError("never")
+        note(tx, delivery)
+
+    consume(sometimes, in_order=True)
+    for number in range(30):
+        publish(queue, b'{"name": "%02d"}' % number)
+    eventually(lambda: len(effects()) == 29)
+    assert effects() == [f"{number:02}" for number in range(30) if number != 10]
+    assert dead()[1] == b'{"name": "10"}'

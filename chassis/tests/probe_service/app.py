@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chassis import health, openapi, web
 from chassis.config import ServiceSettings
 from chassis.errors import Conflict, NotFound, Unavailable
-from chassis.validation import Answer, Digits, PlainText, Whole, endpoint
+from chassis.validation import DIGITS, WHOLE, Answer, PlainText, endpoint
 
 bp = Blueprint("probe", __name__)
 
@@ -19,15 +19,15 @@ class Name(BaseModel):
 
 
 class Page(BaseModel):
-    limit: Annotated[Digits, Field(ge=1, le=1000)] = 100
-    offset: Annotated[Digits, Field(ge=0, le=2**31)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
+    offset: Annotated[int, Field(ge=0, le=2**31), DIGITS] = 0
 
 
 class Thing(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: PlainText = Field(max_length=20)
-    size: Annotated[Whole, Field(ge=0, le=9)]
+    size: Annotated[int, Field(ge=0, le=9), WHOLE]
 
 
 class Fields(BaseModel):

@@ -1,0 +1,50 @@
+"""The document that the code gives of itself."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from chassis.config import ServiceSettings
+from chassis.openapi import as_yaml
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    from probe_service.app import create_app, document
+
+    return document(create_app(ServiceSettings(database_url="postgresql://u@127.0.0.1:1/x")))
+
+
+def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
+    """By the schema that schemathesis carries, and it can make requests of each operation."""
+    import schemathesis
+    from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
+    OPENAPI_31_VALIDATOR.validate(document)
+    operations = list(schemathesis.openapi.from_dict(document).get_all_operations())
+    assert sorted(operation.ok().label for operation in operations) == [
+        "GET /things/{name}",
+        "POST /forms",
+        "PUT /things/{name}",
+    ]
+
+
+def test_types_of_the_routes_are_in_it(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/things/{name}"]["put"]
+    parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
+    assert set(parameters) == {"name", "limit", "offset", "Idempotency-Key"}
+    assert parameters["name"]["required"] is True
+    assert parameters["limit"]["required"] is False
+    limit = parameters["limit"]["schema"]
+    assert (limit["type"], limit["minimum"], limit["maximum"], limit["default"]) == ("integer", 1, 1000, 100)
+    body = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/Thing"}
+    assert document["components"]["schemas"]["Thing"]["additionalProperties"] is False
+    assert "application/problem+json" in operation["responses"]["400"]["content"]
+    form = document["paths"]["/forms"]["post"]["requestBody"]["content"]
+    assert set(form) == {"application/x-www-form-urlencoded"}
+
+
+def test_it_is_the_same_after_yaml(document: dict[str, Any]) -> None:
+    assert yaml.safe_load(as_yaml(document)) == document
