@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from quintet_e2e.clients import Client
 from quintet_e2e.compose import compose_stack
 from quintet_e2e.stacks import Running, local_stack
@@ -22,9 +23,11 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 
 @pytest.fixture
-def client(stack: Running) -> Client:
+def client(stack: Running) -> Iterator[Client]:
     """The administrator, whose request ids are this test's own."""
-    return Client(stack)
+    administrator = Client(stack)
+    yield administrator
+    administrator.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

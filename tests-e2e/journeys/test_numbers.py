@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 import pytest
+
 from quintet_e2e.clients import Client, all_at_once, attempt, crowd, done
 from quintet_e2e.faults import POSTGRES_BACK_WITHIN, SERVICE_BACK_WITHIN, Watched, assert_healed, chosen_random
 from quintet_local.testing import eventually
@@ -53,9 +54,7 @@ def draw(client, random, watched, drawn, keyless, keyed):
     name, count = random.choice([*keyless, *keyed]), random.choice(HOW_MANY)
     if name in keyed:
         path, wanted = f"/sequences/{name}/next", {"n": count}
-        drawn.lists[name].append(
-            done(client.until_known("POST", path, headers={}, json=wanted))["sequence_list"]
-        )
+        drawn.lists[name].append(done(client.until_known("POST", path, headers={}, json=wanted))["sequence_list"])
         return
     tried = attempt(lambda: client.get(f"/{name}?n={count}"))
     watched.note(tried)
@@ -77,7 +76,7 @@ def kill_in_turn(stack, random, watched):
         if victim == "a worker":
             stack.kill_a_gunicorn_worker("sequence-web", random)
         elif victim == "the master":
-            stack.gunicorn("sequence-web").kill()
+            stack.kill_gunicorn("sequence-web")
         else:
             stack.kill("postgres")
             eventually(stack.database_answers, 60)

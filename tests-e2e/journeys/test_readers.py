@@ -72,11 +72,12 @@ def write_while_killing(stack, client, stream):
     ):
         for number in range(KILLS):
             time.sleep(random.uniform(0.2, 0.8))
+            killed = time.monotonic()
             if number % 3:
                 stack.kill_a_gunicorn_worker("event-web", random)
             else:
-                stack.gunicorn("event-web").kill()
-            watched.wait_until_unharmed(time.monotonic(), SERVICE_BACK_WITHIN)
+                stack.kill_gunicorn("event-web")
+            watched.wait_until_unharmed(killed, SERVICE_BACK_WITHIN)
     eventually(lambda: reader.read_a_page(wait=0) or len(reader.seen) >= len(appended), 30)
     eventually(lambda: pager.read_a_page() or len(pager.seen) >= len(appended), 30)
     return appended, reader, pager

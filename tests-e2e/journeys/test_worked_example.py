@@ -142,9 +142,7 @@ def test_the_fifth_refusal_parks_an_event_until_it_is_replayed(stream, three):
 
 def test_a_consumer_goes_back_or_ahead_on_purpose(stream, three):
     def move(offset):
-        answer = stream.client.put(
-            f"{stream.consumers()}/offset", json={"eventName": "OrderPlaced", "offset": offset}
-        )
+        answer = stream.client.put(f"{stream.consumers()}/offset", json={"eventName": "OrderPlaced", "offset": offset})
         return answer.status_code, answer.text
 
     stream.acknowledge(three[0])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+
 from quintet_e2e.stacks import Running
 
 # What a request may be told while something is down.
@@ -29,6 +30,7 @@ class Client:
         self.label = f"e2e-{secrets.token_hex(4)}"
         self._numbers = itertools.count(1)
         self._own = threading.local()
+        self._sessions: list[requests.Session] = []
 
     def send(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> requests.Response:
         given = {"X-Request-ID": self.request_id(), **(headers or {})}
@@ -58,11 +60,16 @@ class Client:
             assert time.monotonic() < ends, f"no outcome within {TIMEOUT_SECONDS} s: {tried.told}"
             time.sleep(0.05)
 
+    def close(self) -> None:
+        for session in self._sessions:
+            session.close()
+
     def _session(self) -> requests.Session:
         if not hasattr(self._own, "session"):
             self._own.session = requests.Session()
             self._own.session.trust_env = False
             self._own.session.auth = self.credentials
+            self._sessions.append(self._own.session)
         return self._own.session
 
 

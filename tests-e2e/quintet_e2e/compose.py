@@ -17,15 +17,14 @@ import docker
 import docker.errors
 import psutil
 import pytest
-from quintet_e2e.stacks import CHECKOUT, Running
+
+from quintet_e2e.stacks import CHECKOUT, STARTED_AGAIN_SECONDS, Running
 from quintet_local import envfile, ports, processes
 from quintet_local.testing import eventually
 
 PREFIX = "quintet-compose-tests-"
 OWNER = "owner"
 UP_SECONDS = 900
-# Docker waits before it starts a container again, longer each time the container lived for less than ten seconds.
-STARTED_AGAIN_SECONDS = 60
 
 
 class Compose(Running):

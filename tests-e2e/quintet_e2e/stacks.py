@@ -13,11 +13,14 @@ import pika
 import pika.exceptions
 import psutil
 import psycopg2
+
 from quintet_local.gateway import ask_health
 from quintet_local.testing import TestStack, eventually, running_stack
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 120
+# Docker waits before it starts a container again, longer each time the container lived for less than ten seconds.
+STARTED_AGAIN_SECONDS = 60
 
 
 class Running(ABC):
@@ -77,6 +80,12 @@ class Running(ABC):
         """One of several: the others go on."""
         random.choice(self.gunicorn(program).children()).kill()
 
+    def kill_gunicorn(self, program: str) -> None:
+        """The master; returns once there is another one. Until then its workers may go on for a moment."""
+        killed = self.gunicorn(program)
+        killed.kill()
+        eventually(lambda: self.gunicorn(program).pid != killed.pid, STARTED_AGAIN_SECONDS)
+
     def command(self, *words: str, **environment: str) -> str:
         """As the Makefile calls it."""
         done = subprocess.run(
@@ -89,6 +98,13 @@ class Running(ABC):
         if done.returncode:
             raise RuntimeError(f"{' '.join(words)}:\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    def add_user(self, name: str, role: str) -> str:
+        """As `make user` does; the generated password."""
+        return self.command("user", name, role).rsplit("password: ", 1)[1].split()[0]
+
+    def remove_user(self, name: str) -> None:
+        self.command("user-remove", name)
 
     def is_healthy(self) -> bool:
         return ask_health(self.url, self.settings).get("status") == "OK"

@@ -41,8 +41,3 @@ def position_of(client: Client, stream: str) -> int:
     """Of its last event; 0 while there is none."""
     answer = client.get(path_of(stream))
     return 0 if answer.status_code == 404 else done(answer)["position"]
-
-
-def facts_about(client: Client, sequence: str, first: int = 1) -> list[dict[str, Any]]:
-    """What the stream `sequence` says of one sequence, from that position on."""
-    return [event for event in events_of(client, "sequence", first) if event["payload"]["name"] == sequence]
