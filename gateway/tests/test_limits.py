@@ -173,3 +173,9 @@ def test_every_request_is_one_line_of_json_in_the_log(gateway):
         and line["upstream"].endswith("sequence.sock")
         and line["seconds"] >= 0
     )
+
+
+def test_the_log_names_the_method_that_was_sent_also_beside_an_error_of_the_gateway(gateway):
+    answer = gateway.call("PATCH", "/nothing", "ann")
+    line = gateway.log(answer.headers["X-Request-ID"])
+    assert (answer.status, line["status"], line["method"]) == (404, 404, "PATCH")
