@@ -81,6 +81,9 @@ class Api:
     def sequences(self, **query):
         return [event["sequence"] for event in self.read(**query).json]
 
+    def follow(self, name="*"):
+        return self.client.get(f"{self.path}/live", query_string={"eventName": name})
+
     def settle(self, event_id, action="ACK", consumer="consumer", **form):
         return self.client.post(
             f"{self.path}/events/{event_id}",

@@ -136,14 +136,16 @@ def last_sequence_at(tx: Transaction, stream: str, name: str, position: int) -> 
 
 def list_after(tx: Transaction, stream: str, name: str | None, after: int, limit: int) -> list[tuple[int, int, str]]:
     """(number, position, JSON) of events whose number is greater: the sequence of one name, or the position of all."""
-    column, of = ("event.position", "stream_id = stream.id") if name is None else (
-        "event.sequence",
-        "series_id = (SELECT id FROM series WHERE stream_id = stream.id AND name = %(name)s)",
-    )  # fmt: skip
+    number, which = "position", "stream_id = (SELECT id FROM stream)"
+    if name is not None:
+        series = "SELECT id FROM series WHERE stream_id = (SELECT id FROM stream) AND name = %(name)s"
+        number, which = "sequence", f"series_id = ({series})"
     return tx.rows(
         f"""
-        WITH {STREAM} SELECT {column}, event.position, {ITEM} FROM stream, events AS event
-        WHERE event.{of} AND {column} > %(after)s ORDER BY {column} LIMIT %(limit)s
+        WITH {STREAM}, page AS (
+            SELECT {_COLUMNS} FROM events WHERE {which} AND {number} > %(after)s ORDER BY {number} LIMIT %(limit)s
+        )
+        SELECT event.{number}, event.position, {ITEM} FROM page AS event, stream ORDER BY event.position
         """,
         stream=stream,
         name=name,
