@@ -136,11 +136,12 @@ def _need_base_images(engine: Any) -> None:
 
 
 def base_images() -> set[str]:
-    """As the Dockerfiles and docker-compose.yml name them."""
+    """As the Dockerfiles, docker-compose.yml and the environment name them."""
     files = [*CHECKOUT.glob("*/Dockerfile"), CHECKOUT / "docker-compose.yml"]
     text = "\n".join(file.read_text() for file in files)
     plain = re.findall(r"^FROM ([a-z][\w./-]*:[\w.-]+)", text, re.MULTILINE)
-    return {*plain, *re.findall(r"_IMAGE(?:=|:-)([\w./-]+:[\w.-]+)", text)}
+    settable = re.findall(r"\b([A-Z]+_IMAGE)(?:=|:-)([\w./-]+:[\w.-]+)", text)
+    return {*plain, *(os.environ.get(name) or usual for name, usual in settable)}
 
 
 def _clean_abandoned() -> None:

@@ -1,0 +1,68 @@
+"""What one service says to another is written down on both sides, and the two agree."""
+
+import importlib
+
+import jsonschema_rs
+import pytest
+
+from quintet_e2e.checkout import all_services
+
+# Its consumer takes whatever any service publishes.
+ANY_EVENT = "AnyEvent"
+
+
+def validator(schema):
+    return jsonschema_rs.validator_for(schema)
+
+
+def contracts(side):
+    """By service and name."""
+    return {
+        (service.word, name): schema for service in all_services() for name, schema in service.contracts(side).items()
+    }
+
+
+PUBLISHED, CONSUMED = contracts("publishes"), contracts("consumes")
+
+
+def takes(consumer, publisher):
+    return consumer.partition(".")[0] in (ANY_EVENT, publisher.partition(".")[0])
+
+
+@pytest.mark.parametrize(("publisher", "name"), list(PUBLISHED))
+def test_a_published_contract_has_examples_that_keep_it(publisher, name):
+    schema = PUBLISHED[publisher, name]
+    assert schema["examples"]
+    for example in schema["examples"]:
+        validator(schema).validate(example)
+    assert name.partition(".")[0] == schema["title"]
+
+
+@pytest.mark.parametrize(("consumer", "name"), list(CONSUMED))
+def test_what_is_consumed_has_a_publisher_and_its_examples_are_accepted(consumer, name):
+    published = [schema for (_, other), schema in PUBLISHED.items() if takes(name, other)]
+    assert published, f"nobody publishes {name}"
+    for example in (example for schema in published for example in schema["examples"]):
+        validator(CONSUMED[consumer, name]).validate(example)
+
+
+def test_who_consumes_says_what(service):
+    queues = handlers_of(service)
+    assert bool(queues) == bool(service.contracts("consumes"))
+    for queue in queues:
+        assert queue.startswith(f"{service.word}.")
+
+
+def test_every_other_service_has_its_stream(words):
+    """From the start, and the worker that fills it is bound to what they publish."""
+    from event_service.domain.events import SERVICES
+
+    assert set(words) - {"event"} <= SERVICES
+    (consumption,) = importlib.import_module("event_service.handlers").HANDLERS.values()
+    assert {key.partition(".")[0] for key in consumption.bindings} == SERVICES
+
+
+def handlers_of(service):
+    if not list(service.source.glob("handlers*")):
+        return {}
+    return importlib.import_module(f"{service.package}.handlers").HANDLERS

@@ -1,0 +1,126 @@
+"""A service that is added is named wherever services are named one by one."""
+
+import re
+import tomllib
+from itertools import chain
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from quintet_e2e.checkout import CHECKOUT
+
+DOOR = "gateway"
+
+
+@pytest.fixture(scope="session")
+def compose():
+    return yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())
+
+
+@pytest.fixture(scope="session")
+def tools():
+    return tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]
+
+
+def test_compose_runs_each_service_as_three_programs(compose, service):
+    word = service.word
+    for kind in ("migrate", "web", "worker"):
+        program = compose["services"][f"{word}-{kind}"]
+        assert program["command"] == kind
+        assert program["image"].startswith(f"quintet-{word}:")
+        assert (program["build"]["context"], program["build"]["dockerfile"]) == (".", f"{word}-service/Dockerfile")
+        assert program["environment"]["DATABASE_URL"].startswith(f"postgresql://{word}:${{{word.upper()}_DB_PASSWORD")
+    waits = {"condition": "service_completed_successfully"}
+    assert compose["services"][f"{word}-web"]["depends_on"][f"{word}-migrate"] == waits
+    assert compose["services"][f"{word}-worker"]["depends_on"][f"{word}-migrate"] == waits
+    assert compose["services"]["roles"]["environment"][f"{word.upper()}_DB_PASSWORD"]
+
+
+def test_only_a_worker_knows_the_broker(compose, service):
+    knows = {
+        kind for kind in ("migrate", "web", "worker") if "AMQP_URL" in environment(compose, f"{service.word}-{kind}")
+    }
+    assert knows == {"worker"}
+
+
+def environment(compose, program):
+    return compose["services"][program]["environment"]
+
+
+def test_compose_knows_no_service_that_is_not_here(compose, words):
+    named = {name.rsplit("-", 1)[0] for name in compose["services"] if name.endswith(("-migrate", "-web", "-worker"))}
+    assert named == set(words)
+
+
+def test_nothing_but_the_gateway_publishes_a_port(compose):
+    assert [name for name, program in compose["services"].items() if "ports" in program] == [DOOR]
+    assert [port.split(":")[0] for port in compose["services"][DOOR]["ports"]] == ["${GATEWAY_ADDRESS"]
+
+
+def test_every_container_is_confined(compose):
+    for name, program in compose["services"].items():
+        assert program["read_only"] is True, name
+        assert program["cap_drop"] == ["ALL"], name
+        assert program["security_opt"] == ["no-new-privileges:true"], name
+        assert program["mem_limit"] and program["pids_limit"], name
+        assert "privileged" not in program and "network_mode" not in program, name
+
+
+def test_the_brokers_name_is_pinned(compose):
+    assert compose["services"]["rabbitmq"]["hostname"] == "rabbitmq"
+
+
+def test_what_a_package_asks_for_is_pinned():
+    pins = (CHECKOUT / "deploy" / "requirements.txt").read_text()
+    pinned = dict(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)", pins, re.MULTILINE))
+    assert pins.count("--hash=sha256:") >= len(pinned)
+    for file in [*CHECKOUT.glob("*/pyproject.toml"), CHECKOUT / "deploy" / "local" / "pyproject.toml"]:
+        project = tomllib.loads(file.read_text())["project"]
+        extras = project.get("optional-dependencies", {}).values()
+        for wanted in map(Requirement, [*project["dependencies"], *chain.from_iterable(extras)]):
+            name = canonicalize_name(wanted.name)
+            if not name.startswith("quintet-"):
+                assert name in pinned, f"{file}: {name} (`make pins`)"
+                assert wanted.specifier.contains(pinned[name], prereleases=True), f"{file}: {name} (`make pins`)"
+
+
+def test_the_gateway_asks_and_shows_each_service(service):
+    word, upper = service.word, service.word.upper()
+    template = (CHECKOUT / "gateway" / "nginx.conf.template").read_text()
+    assert f"server unix:${{SOCKETS_DIR}}/{word}.sock;" in template
+    assert word in re.search(r'geo \$services \{ default "([^"]+)"; \}', template)[1].split()
+    assert re.search(rf"~\^/_ask/{word}/ +\${{{upper}_BACKEND}};", template)
+    assert f"location = /openapi/{word}-service.yaml {{" in template
+    assert template.count(f"set $backend ${{{upper}_BACKEND}};") >= 2
+    for file in ("render.py", "Dockerfile", "README.md"):
+        assert f"{upper}_BACKEND" in (CHECKOUT / "gateway" / file).read_text(), file
+    for page in ("index.html", "docs.html"):
+        assert f"{word}-service" in (CHECKOUT / "gateway" / "pages" / page).read_text(), page
+
+
+def test_the_tools_look_at_each_service(tools, service):
+    folder, package = f"{service.word}-service", service.package
+    assert f"{folder}/tests" in tools["pytest"]["ini_options"]["testpaths"]
+    assert f"{folder}/src" in tools["mypy"]["files"]
+    rules = tools["importlinter"]
+    assert package in rules["root_packages"]
+    named = {rule["name"]: rule for rule in rules["contracts"]}
+    assert package in named["A service never imports another"]["modules"]
+    assert package in named["The chassis knows no service"]["forbidden_modules"]
+    assert f"{package}.domain" in named["Only errors reach the domain"]["source_modules"]
+    assert f"{package}.operations" in named["Operations know neither HTTP nor broker nor cache"]["source_modules"]
+    assert package in named["Nothing in production uses the test plugin"]["source_modules"]
+
+
+def test_the_makefile_hides_nothing_from_help():
+    makefile = (CHECKOUT / "Makefile").read_text()
+    targets = re.findall(r"^([a-z-]+):(?!=)(.*)", makefile, re.MULTILINE)
+    assert [name for name, rest in targets if " ## " not in rest] == []
+
+
+def test_the_packages_name_themselves_after_the_service(service):
+    project = tomllib.loads((service.folder / "pyproject.toml").read_text())["project"]
+    assert project["name"] == f"quintet-{service.word}-service"
+    assert "quintet-chassis" in project["dependencies"]
