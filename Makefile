@@ -64,7 +64,7 @@ pins: setup ## Write the file of pins anew from the ranges (ARGS=--upgrade: with
 
 openapi: setup ## Write each service's openapi.yaml anew from its code
 	@for folder in *-service; do word=$${folder%-service}; \
-	    DATABASE_URL=postgresql://unused $(PYTHON) -m $${word}_service openapi > $$folder/openapi.yaml || exit 1; done
+	    DATABASE_URL=postgresql://unused $(PY) -m $${word}_service openapi > $$folder/openapi.yaml || exit 1; done
 
 env: setup ## Only make .env with new secrets, if there is none
 	@$(PY) deploy/local env
