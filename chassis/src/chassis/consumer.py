@@ -118,9 +118,7 @@ class Consumer:
         settle = functools.partial(self._settle, channel, method.delivery_tag)
         self._pool.submit(self._handle, self._connection, self._ending, settle, properties, body)
 
-    def _handle(
-        self, connection: Any, ending: threading.Event, settle: Any, properties: Any, body: bytes
-    ) -> None:
+    def _handle(self, connection: Any, ending: threading.Event, settle: Any, properties: Any, body: bytes) -> None:
         """In a thread of the pool, which must not touch the connection but by its queue of callbacks."""
         with logs.bound(request_id=properties.correlation_id or "", message_id=properties.message_id or ""):
             try:
@@ -138,8 +136,9 @@ class Consumer:
 
     def _bury(self, properties: Any, body: bytes, reason: str) -> None:
         # pika cannot write all that it reads: a float is one.
-        given = {name: value if isinstance(value, str | int) else repr(value) for name, value in (properties.headers or {}).items()}
-        properties.headers = {**given, "x-reason": reason, "x-queue": self._queue}
+        given = (properties.headers or {}).items()
+        kept = {name: value if isinstance(value, str | int) else repr(value) for name, value in given}
+        properties.headers = {**kept, "x-reason": reason, "x-queue": self._queue}
         broker.publish(self._amqp_url, self._name, broker.dead_letter_queue(self._queue), properties, body)
 
     def _settle(self, channel: Any, tag: int) -> None:

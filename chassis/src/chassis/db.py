@@ -25,7 +25,7 @@ StatementError = (
 # What a connection outside a transaction block raises when Postgres goes away.
 Broken = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
-_DSN_DEFAULTS = {
+_DSN_DEFAULTS: dict[str, Any] = {
     "connect_timeout": 3,
     "keepalives": 1,
     "keepalives_idle": 30,

@@ -44,17 +44,14 @@ def _dead_letters(connection: Any, queue: str) -> Any:
 
 
 def _show(connection: Any, queue: str) -> None:
-    """They stay where they are: what was got and not acknowledged goes back when the channel closes."""
+    """They stay where they are: what was got and not acknowledged goes back when the connection ends."""
     count = 0
-    channel = None
-    for channel, _method, properties, body in _dead_letters(connection, queue):
+    for _channel, _method, properties, body in _dead_letters(connection, queue):
         count += 1
         headers = properties.headers or {}
         reason = headers.get("x-reason") or headers.get("x-last-death-reason") or headers.get("x-first-death-reason")
         print(f"{queue}  {properties.message_id}  request {properties.correlation_id}  {reason}")
         print("    " + body[:_LONGEST_BODY_SHOWN].decode("utf-8", "replace"))
-    if channel:
-        channel.close()
     print(f"{queue}: {count} dead letters")
 
 

@@ -15,9 +15,7 @@ class Problem(Exception):
 
     status = 500
 
-    def __init__(
-        self, detail: str, *, errors: Sequence[tuple[str, str]] = (), status: int | None = None
-    ) -> None:
+    def __init__(self, detail: str, *, errors: Sequence[tuple[str, str]] = (), status: int | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = list(errors)

@@ -73,9 +73,7 @@ def service_event(
         "trigger": {"type": "timer" if timer else "request", "name": timer or request_id or "unknown"},
         "payload": payload,
     }
-    return event_message(
-        service, name, strictjson.dumps(body), request_id=request_id, message_id=str(uuid.uuid4())
-    )
+    return event_message(service, name, strictjson.dumps(body), request_id=request_id, message_id=str(uuid.uuid4()))
 
 
 def job(queue: str, body: dict[str, Any], *, request_id: str) -> Message:

@@ -79,7 +79,7 @@ class Pool:
         for item in items:
             try:
                 self._close(item)
-            except Exception:  # noqa: BLE001 - what is thrown away may fail to say goodbye
+            except Exception:  # what is thrown away may fail to say goodbye
                 pass
 
     def close(self) -> None:

@@ -124,9 +124,7 @@ def once(make: Callable[[Transaction], Any]) -> Response:
         if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
             return response
         headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
-        idempotency.keep(
-            tx, user, key, print_, idempotency.Answer(response.status_code, headers, response.get_data())
-        )
+        idempotency.keep(tx, user, key, print_, idempotency.Answer(response.status_code, headers, response.get_data()))
     return response
 
 
@@ -136,7 +134,8 @@ def _what_was_sent() -> bytes:
         return request.get_data()
     sent: list[Any] = [*request.form.items(multi=True)]
     for name, file in request.files.items(multi=True):
-        sent.append((name, file.filename, hashlib.file_digest(file.stream, "sha256").hexdigest()))  # type: ignore[arg-type]
+        content = hashlib.file_digest(file.stream, "sha256")  # type: ignore[arg-type]
+        sent.append((name, file.filename, content.hexdigest()))
         file.stream.seek(0)
     return strictjson.dumps(sent).encode()
 
@@ -173,7 +172,10 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     rule = request.url_rule
     running().metrics.observe(
-        request.method if rule else "-", rule.rule if rule else "-", response.status_code, time.perf_counter() - g.started
+        request.method if rule else "-",
+        rule.rule if rule else "-",
+        response.status_code,
+        time.perf_counter() - g.started,
     )
     return response
 

@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from chassis import broker
+from chassis import attempts, broker, consumer
+from chassis.consumer import Consumer, Consumption
+from chassis.db import Database
 from chassis.throwaway import free_port
 
 Published = Callable[..., str]
@@ -131,3 +134,60 @@ def publish(channel: Any) -> Published:
         return str(properties["message_id"])
 
     return to
+
+
+@pytest.fixture
+def consume(
+    settings: Any, db: Database, node: Any, queue: str, eventually: Any
+) -> Iterator[Callable[..., threading.Event]]:
+    """Starts a worker's consumer of the queue and gives the event that stops it."""
+    started = []
+
+    def start(handler: Any, *, threads: int = 4, url: str = node.url, **how: Any) -> threading.Event:
+        stopping = threading.Event()
+        running = Consumer("probe", queue, Consumption(handler, **how), db, url, stopping, threads)
+        thread = threading.Thread(target=running.run)
+        thread.start()
+        started.append((stopping, thread))
+        eventually(lambda: running.connected)
+        return stopping
+
+    yield start
+    for stopping, _ in started:
+        stopping.set()
+    for _, thread in started:
+        thread.join(25)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "_FAILURE_PAUSES", (0.02, 0.1, 0.3, 0.6))
+    monkeypatch.setattr(attempts, "_SHORTEST_PAUSE", 0.01)
+    monkeypatch.setattr(consumer, "_SHORTEST_PAUSE", 0.01)
+    monkeypatch.setattr(consumer, "_LONGEST_PAUSE", 0.05)
+
+
+@pytest.fixture
+def effects(db: Database) -> Callable[[], list[str]]:
+    def names() -> list[str]:
+        with db.transaction() as tx:
+            return [row[0] for row in tx.rows("SELECT name FROM effects ORDER BY id")]
+
+    return names
+
+
+@pytest.fixture
+def dead(channel: Any, queue: str, eventually: Any) -> Callable[[], Any]:
+    """The next dead letter's (properties, body)."""
+
+    def take() -> Any:
+        found = eventually(lambda: _taken(channel, broker.dead_letter_queue(queue)))
+        return found[1], found[2]
+
+    return take
+
+
+def _taken(channel: Any, queue: str) -> Any:
+    found = channel.basic_get(queue, auto_ack=True)
+    return found if found[0] else None

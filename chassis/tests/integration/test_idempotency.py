@@ -32,7 +32,10 @@ def test_the_first_answer_comes_again(client: Any, db: Database) -> None:
     assert count(db) == 1
 
 
-@pytest.mark.parametrize("other", [{"body": {"name": "b", "size": 1}}, {"path": "/things/b"}, {"path": "/things/a?limit=2"}])
+OTHERS = [{"body": {"name": "b", "size": 1}}, {"path": "/things/b"}, {"path": "/things/a?limit=2"}]
+
+
+@pytest.mark.parametrize("other", OTHERS)
 def test_the_key_with_another_request_is_a_422(client: Any, db: Database, other: Any) -> None:
     put(client)
     assert put(client, **other).status_code == 422
@@ -64,9 +67,7 @@ def test_while_the_first_runs_the_second_is_a_409(app: Any, client: Any, db: Dat
 
 def test_fifty_at_once_have_one_effect(app: Any, client: Any, db: Database) -> None:
     answers: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(put(app.test_client()).status_code)) for _ in range(50)
-    ]
+    threads = [threading.Thread(target=lambda: answers.append(put(app.test_client()).status_code)) for _ in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -116,6 +117,8 @@ def test_a_broker_killed_and_started_again_loses_no_message(
     start: Start, send: Any, names: Any, db: Database, own_node: Any, eventually: Any
 ) -> None:
     sent = send(60, seconds=0.2)
+    # RabbitMQ 3.10 never revives a quorum queue that was declared in the second before its kill -9.
+    time.sleep(2)
     start()
     eventually(lambda: len(names()) > 4)
     own_node.stop(signal.SIGKILL)
@@ -153,7 +156,8 @@ def test_a_worker_waits_for_what_is_not_there_yet(
 
 
 def _events(log: Any) -> set[str]:
-    return {strictjson.loads(line)["event"] for line in log.read_bytes().splitlines(keepends=True) if line[-1:] == b"\n"}
+    whole = log.read_bytes().rpartition(b"\n")[0]
+    return {strictjson.loads(line)["event"] for line in whole.splitlines()}
 
 
 def test_a_wrong_setting_is_said_in_one_line_each(environment: Any, settings: Any) -> None:

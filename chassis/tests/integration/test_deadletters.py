@@ -1,0 +1,105 @@
+"""What is given up, why, and how it comes back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chassis import broker, deadletters
+from chassis.errors import Invalid
+
+Consume = Callable[..., Any]
+
+
+def note(tx: Any, delivery: Any) -> None:
+    tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=delivery.body["name"])
+
+
+def test_a_dead_letter_put_back_has_five_tries_again(
+    consume: Consume, publish: Any, queue: str, dead: Any, node: Any, eventually: Any, short_pauses: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    calls = []
+
+    def fail(_tx: Any, delivery: Any) -> None:
+        calls.append(delivery)
+        raise RuntimeError("no luck")
+
+    consume(fail)
+    message_id = publish(queue, b'{"name": "bad"}', correlation_id="r-8")
+
+    def shown() -> str:
+        deadletters.show(node.url, [queue])
+        return capsys.readouterr().out
+
+    eventually(lambda: f"{queue}: 1 dead letters" in shown())
+    assert f"{message_id}  request r-8  RuntimeError('no luck')" in shown()
+    assert '{"name": "bad"}' in shown()
+    deadletters.put_back(node.url, queue)
+    eventually(lambda: len(calls) == 10)
+    properties, _ = dead()
+    assert len(calls) == 10
+    assert properties.message_id == message_id
+    assert not any(name.startswith("x-reason") for name in calls[-1].headers)
+
+
+def test_looking_at_dead_letters_never_loses_them(publish: Any, queue: str, channel: Any, node: Any) -> None:
+    broker.declare_queue(channel, queue)
+    publish(broker.dead_letter_queue(queue), b"{}")
+    for _ in range(40):
+        deadletters.show(node.url, [queue])
+    assert channel.basic_get(broker.dead_letter_queue(queue))[0]
+
+
+def test_a_message_that_breaks_a_rule_is_dead_at_once(consume: Consume, publish: Any, queue: str, dead: Any) -> None:
+    calls = []
+
+    def refuse(_tx: Any, delivery: Any) -> None:
+        calls.append(delivery)
+        raise Invalid("name: must be shorter")
+
+    consume(refuse)
+    publish(queue, b'{"name": "bad"}')
+    assert dead()[0].headers["x-reason"] == "name: must be shorter"
+    assert len(calls) == 1
+
+
+NOT_UNDERSTOOD: list[tuple[bytes, dict[str, Any]]] = [
+    (b"not JSON", {}),
+    (b"\xff\x00", {}),
+    (b"[" * 100_000, {}),
+    (b"x" * 10_000_000, {}),
+    (b'{"name": "x"}', {"message_id": None}),
+    (b'{"name": "x"}', {"message_id": "no uuid"}),
+    (b"no", {"headers": {"a": [1, None, {"b": True}], "c": -(2**40), "d": b"\xff", "e": {}}}),
+]
+
+
+@pytest.mark.parametrize(("body", "given"), NOT_UNDERSTOOD)
+def test_a_message_that_nobody_can_understand_is_dead_at_once_with_the_reason(
+    body: bytes, given: dict[str, Any], consume: Consume, publish: Any, queue: str, dead: Any, effects: Any
+) -> None:
+    consume(note)
+    publish(queue, body, **given)
+    publish(queue, b'{"name": "behind"}')
+    properties, found = dead()
+    assert found == body
+    assert properties.headers["x-reason"]
+    assert set(given.get("headers", {})) <= set(properties.headers)
+    assert "x" not in effects()
+
+
+def test_the_broker_gives_up_a_message_that_came_back_thirty_times(
+    publish: Any, queue: str, channel: Any, dead: Any
+) -> None:
+    broker.declare_queue(channel, queue)
+    publish(queue, b"{}")
+    deliveries = 0
+    for method, _, _ in channel.consume(queue, inactivity_timeout=1):
+        if method is None:
+            break
+        deliveries += 1
+        channel.basic_nack(method.delivery_tag, requeue=True)
+    channel.cancel()
+    assert deliveries == broker.MOST_DELIVERIES + 1
+    assert dead()[0].headers["x-first-death-reason"] == "delivery_limit"
