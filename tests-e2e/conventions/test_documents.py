@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from quintet_e2e.checkout import CHECKOUT
 
 DOCUMENTS = [

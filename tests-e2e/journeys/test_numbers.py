@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from quintet_e2e.clients import Client, all_at_once, attempt, crowd, done
+from quintet_e2e.clients import all_at_once, attempt, crowd, done
 from quintet_e2e.faults import POSTGRES_BACK_WITHIN, SERVICE_BACK_WITHIN, Watched, assert_healed, chosen_random
 from quintet_local.testing import eventually
 
@@ -150,4 +150,4 @@ def test_a_retry_with_the_same_key_gets_the_same_numbers(client):
     assert again.headers["Idempotent-Replayed"] == "true"
     assert "Idempotent-Replayed" not in first.headers
     assert client.post(f"/sequences/{name}/next", json={"n": 4}, headers=key).status_code == 422
-    assert issued(state_of(Client(client.stack), name)) == 3
+    assert issued(state_of(client, name)) == 3

@@ -4,6 +4,7 @@ import os
 import random
 import threading
 import time
+from contextlib import closing
 
 from quintet_e2e.clients import Attempt, Client, done
 from quintet_e2e.stacks import Running
@@ -27,9 +28,9 @@ def chosen_random() -> random.Random:
 def assert_healed(stack: Running) -> None:
     """Healthy without anybody's help, nothing waits any longer, and what must hold holds."""
     stack.wait_until_healthy()
-    client = Client(stack)
-    eventually(lambda: backlog(client) == 0, BROKER_BACK_WITHIN)
-    report = done(client.get("/invariants"))
+    with closing(Client(stack)) as client:
+        eventually(lambda: backlog(client) == 0, BROKER_BACK_WITHIN)
+        report = done(client.get("/invariants"))
     assert report["status"] == "OK", report
 
 

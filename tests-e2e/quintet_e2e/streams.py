@@ -35,9 +35,3 @@ def events_of(client: Client, stream: str, first: int = 1) -> list[dict[str, Any
         events += page
         if len(page) < PAGE:
             return events
-
-
-def position_of(client: Client, stream: str) -> int:
-    """Of its last event; 0 while there is none."""
-    answer = client.get(path_of(stream))
-    return 0 if answer.status_code == 404 else done(answer)["position"]
