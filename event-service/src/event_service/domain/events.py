@@ -1,5 +1,6 @@
 """An event as it is posted and as it is stored."""
 
+import functools
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,6 +34,7 @@ def _version(value: Any) -> Any:
     return value
 
 
+@functools.lru_cache(4096)
 def _time(value: str) -> str:
     if _TIME_SHAPE.match(value):
         try:

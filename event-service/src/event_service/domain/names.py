@@ -1,5 +1,6 @@
 """What may be a name: of a stream, an event, a producer, a consumer, a system, a trigger."""
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Annotated
@@ -12,6 +13,8 @@ _CONTROL = "\x00-\x1f\x7f-\x9f"
 def _checked(without: str = "") -> Callable[[str], str]:
     is_good = re.compile(rf"(?!\s*\Z)(?!\.\.?\Z)[^{_CONTROL}{without}]*\Z").match
 
+    # The same names come again and again.
+    @functools.lru_cache(4096)
     def check(value: str) -> str:
         if is_good(value):
             return value

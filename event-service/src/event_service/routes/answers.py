@@ -42,7 +42,7 @@ class Web:
 
 
 def web() -> Web:
-    return current_app.extensions["event"]  # type: ignore[no-any-return]
+    return current_app.extensions["event"]
 
 
 def render(problem: Problem) -> Response:

@@ -29,9 +29,10 @@ class Appender:
     def append(self, append: Append) -> None:
         """Durable when it returns. Raises Invalid, Conflict, or what says that the stream is another's."""
         checked = self.checked(append)
-        is_shared = len(append.events) <= _LARGEST_SHARED and append.stream not in SERVICES
-        if is_shared and self._batcher.submit(checked):
-            return
+        if append.stream not in SERVICES:
+            is_small = len(append.events) <= _LARGEST_SHARED
+            if self._batcher.submit(checked) if is_small else self._try_together([checked])[0]:
+                return
         with self._database.transaction() as tx:
             self.append_alone(tx, checked)
 

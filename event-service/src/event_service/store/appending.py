@@ -30,40 +30,43 @@ def append_events(tx: Transaction, appends: Sequence[Append], *, publish: bool) 
 
 
 def _columns(appends: Sequence[Append]) -> dict[str, Any]:
-    streams: dict[str, tuple[str, int]] = {}
-    in_stream: dict[str, int] = {}
+    # A stream has one producer and one revision among the appends.
+    streams = {append.stream: (append.producer, append.revision) for append in appends}
+    in_stream = dict.fromkeys(streams, 0)
     kinds: dict[tuple[str, str], int] = {}
     in_series: list[int] = []
     events = []
     # Backwards: what comes after an event is known when it is met.
     for append in reversed(appends):
         stream = append.stream
-        streams[stream] = (append.producer, append.revision)
-        behind = in_stream.get(stream, 0)
         for event in reversed(append.events):
             kind = kinds.setdefault((stream, event.name), len(kinds))
             if kind == len(in_series):
                 in_series.append(0)
-            events.append((kind + 1, event.id, behind, in_series[kind], append.request_id, event.text))
-            behind += 1
+            events.append((kind + 1, in_stream[stream], in_series[kind], event.id, append.request_id, event.text))
+            in_stream[stream] += 1
             in_series[kind] += 1
-        in_stream[stream] = behind
-    events.reverse()
-    kind_column, ids, behind_in_stream, behind_in_series, request_ids, texts = zip(*events, strict=True)
     return {
         "streams": _lines(streams),
         "producers": _lines(producer for producer, _ in streams.values()),
         "revisions": _numbers(revision for _, revision in streams.values()),
         "counts": _numbers(in_stream.values()),
         "expected": appends[0].expected_position,
-        "kinds": _numbers(kind_column),
-        "ids": _lines(ids),
-        "behind_in_stream": _numbers(behind_in_stream),
-        "behind_in_series": _numbers(behind_in_series),
-        "request_ids": _lines(request_ids),
-        "texts": _lines(texts),
         "kind_counts": _numbers(in_series),
         **_kind_columns(kinds),
+        **_event_columns(events[::-1]),
+    }
+
+
+def _event_columns(events: list[tuple[int, int, int, str, str, str]]) -> dict[str, str]:
+    kinds, behind_in_stream, behind_in_series, ids, request_ids, texts = zip(*events, strict=True)
+    return {
+        "kinds": _numbers(kinds),
+        "behind_in_stream": _numbers(behind_in_stream),
+        "behind_in_series": _numbers(behind_in_series),
+        "ids": _lines(ids),
+        "request_ids": _lines(request_ids),
+        "texts": _lines(texts),
     }
 
 

@@ -38,35 +38,38 @@ class Page:
         return self.text == "[]"
 
 
+_PAGE_FOR = f"""
+    WITH {STREAM}, series AS MATERIALIZED (
+        SELECT id, last FROM series WHERE stream_id = (SELECT id FROM stream) AND name = %(name)s
+    ), page AS (
+        (
+            SELECT 0 AS turn, {_COLUMNS} FROM events
+            WHERE (series_id, sequence) IN (
+                SELECT series_id, sequence FROM parked
+                WHERE series_id = (SELECT id FROM series) AND consumer = %(consumer)s
+                  AND replayed_at IS NOT NULL
+                ORDER BY sequence LIMIT %(limit)s
+            )
+        )
+        UNION ALL
+        (
+            SELECT 1, {_COLUMNS} FROM events
+            WHERE series_id = (SELECT id FROM series) AND sequence > coalesce(
+                (SELECT acknowledged FROM offsets
+                 WHERE series_id = (SELECT id FROM series) AND consumer = %(consumer)s), 0)
+            ORDER BY sequence LIMIT %(limit)s
+        )
+        ORDER BY turn, sequence LIMIT %(limit)s
+    )
+    SELECT EXISTS (SELECT FROM stream), coalesce((SELECT last FROM series), 0),
+           (SELECT string_agg({ITEM}, ',' ORDER BY turn, sequence) FROM page AS event, stream)
+"""
+
+
 def find_page_for(tx: Transaction, stream: str, name: str, consumer: str, limit: int) -> Page | None:
     """What the consumer has not acknowledged, replayed events first. None for an unknown stream."""
     row = tx.rows(
-        f"""
-        WITH {STREAM}, series AS MATERIALIZED (
-            SELECT id, last FROM series WHERE stream_id = (SELECT id FROM stream) AND name = %(name)s
-        ), page AS (
-            (
-                SELECT 0 AS turn, {_COLUMNS} FROM events
-                WHERE (series_id, sequence) IN (
-                    SELECT series_id, sequence FROM parked
-                    WHERE series_id = (SELECT id FROM series) AND consumer = %(consumer)s
-                      AND replayed_at IS NOT NULL
-                    ORDER BY sequence LIMIT %(limit)s
-                )
-            )
-            UNION ALL
-            (
-                SELECT 1, {_COLUMNS} FROM events
-                WHERE series_id = (SELECT id FROM series) AND sequence > coalesce(
-                    (SELECT acknowledged FROM offsets
-                     WHERE series_id = (SELECT id FROM series) AND consumer = %(consumer)s), 0)
-                ORDER BY sequence LIMIT %(limit)s
-            )
-            ORDER BY turn, sequence LIMIT %(limit)s
-        )
-        SELECT EXISTS (SELECT FROM stream), coalesce((SELECT last FROM series), 0),
-               (SELECT string_agg({ITEM}, ',' ORDER BY turn, sequence) FROM page AS event, stream)
-        """,
+        _PAGE_FOR,
         stream=stream,
         name=name,
         consumer=consumer,
