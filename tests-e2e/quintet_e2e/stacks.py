@@ -81,10 +81,12 @@ class Running(ABC):
         random.choice(self.gunicorn(program).children()).kill()
 
     def kill_gunicorn(self, program: str) -> None:
-        """The master; returns once there is another one. Until then its workers may go on for a moment."""
+        """The master; returns once there is another one, and the workers of the old one answer no more."""
         killed = self.gunicorn(program)
+        workers = killed.children()
         killed.kill()
         eventually(lambda: self.gunicorn(program).pid != killed.pid, STARTED_AGAIN_SECONDS)
+        eventually(lambda: not any(worker.is_running() for worker in workers))
 
     def command(self, *words: str, **environment: str) -> str:
         """As the Makefile calls it."""
