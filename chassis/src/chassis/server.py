@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -45,13 +46,15 @@ def on_starting(_server: Any) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def post_fork(_server: Any, worker: Any) -> None:
-    if "gevent" in worker.cfg.worker_class_str:
-        from chassis.db import make_cooperative
-
-        make_cooperative()
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Told to end before it has handlers of its own, it ends: the master's, which it inherits, would swallow that."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def post_worker_init(worker: Any) -> None:
     """What waits on purpose can see that the process wants to end."""
+    if "gevent" in worker.cfg.worker_class_str:
+        from chassis.db import make_cooperative
+
+        make_cooperative()
     worker.wsgi.extensions["is_stopping"] = lambda: not worker.alive

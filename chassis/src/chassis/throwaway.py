@@ -51,17 +51,21 @@ class ThrowawayPostgres:
         self._run("initdb", *_INITDB).wait()
 
     def start(self) -> None:
-        flags = [part for name, value in _OPTIONS.items() for part in ("-c", f"{name}={value}")]
-        self.process = self._run("postgres", "-c", f"port={self._port}", *flags)
+        options = {**_OPTIONS, "port": self._port}
+        command = ["postgres", *(part for name, value in options.items() for part in ("-c", f"{name}={value}"))]
+        self.process = self._run(*command)
         deadline = time.monotonic() + 30
         while True:
             try:
                 db.connect(self.url, name="tests").close()
                 return
             except Unavailable:
-                if self.process.poll() is not None or time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     raise RuntimeError(f"Postgres did not start:\n{self._log.read_text()[-2000:]}") from None
                 time.sleep(0.02)
+                # It ends where backends of one that was killed have not ended yet.
+                if self.process.poll() is not None:
+                    self.process = self._run(*command)
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """SIGINT: a connection that a test left open would make SIGTERM wait for it."""

@@ -4,6 +4,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -39,7 +40,7 @@ class Web:
 
 
 @pytest.fixture(params=["gevent", "gthread"])
-def web(request: Any, settings: ServiceSettings, environment: Any, eventually: Any, db: Any) -> Iterator[Web]:
+def starting(request: Any, settings: ServiceSettings, environment: Any, db: Any) -> Iterator[Web]:
     port = free_port()
     program = f"""
 from chassis.cli import Service, main
@@ -48,15 +49,19 @@ main(Service("probe", ServiceSettings, server="{request.param}"), ["web"])
 """
     variables = environment(settings, BIND=f"127.0.0.1:{port}", WEB_CONCURRENCY="2")
     process = subprocess.Popen([sys.executable, "-c", program], env=variables)
-    started = Web(process, port)
-    eventually(started.is_up, within_seconds=30)
-    yield started
+    yield Web(process, port)
     process.terminate()
     try:
         assert process.wait(15) == 0
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def web(starting: Web, eventually: Any) -> Web:
+    eventually(starting.is_up, within_seconds=30)
+    return starting
 
 
 def test_requests_are_counted_exactly_over_two_processes_also_of_one_that_was_killed(
@@ -115,3 +120,13 @@ def test_a_user_header_in_another_spelling_is_dropped_and_a_doubled_one_refused(
 
     assert status(b"X-Authenticated-User: good", b"X-Authenticated-User: evil") == b"400"
     assert status(b"X_Authenticated_User: a,b") == b"200"
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05, 0.2, 0.4])
+def test_sigterm_while_workers_are_starting_ends_them(
+    starting: Web, seconds: float, eventually: Callable[..., Any]
+) -> None:
+    eventually(lambda: len(starting.workers()) == 2)
+    time.sleep(seconds)
+    starting.process.terminate()
+    assert starting.process.wait(10) == 0
