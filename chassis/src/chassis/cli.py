@@ -21,7 +21,7 @@ from chassis.worker import Timer
 log = logs.logger(__name__)
 
 # Requests come before background work where both want the processor.
-_WORKER_NICENESS = 5
+_WORKER_NICENESS = 10
 _POSTGRES_PATIENCE_SECONDS = 120
 
 

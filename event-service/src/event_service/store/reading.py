@@ -14,16 +14,13 @@ STREAM = """
 
 # An event without its closing brace.
 OPEN_ITEM = """
-    '{"event":{"id":"', event.id, '",', event.body, ',"stream":', stream.name, ',"sequence":', event.sequence,
-    ',"position":', event.position, ',"producer":', stream.producer, ',"request_id":', to_json(event.request_id),
-    ',"received_at":"', to_char(event.received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '"'
+    open_item(event.id, event.body, stream.name, event.sequence, event.position, stream.producer,
+              event.request_id, event.received_at)
 """
-ITEM = f"concat({OPEN_ITEM}, '}}')"
+ITEM = f"{OPEN_ITEM} || '}}'"
 
 # No event is called that.
 _ALL_NAMES = "\t"
-
-_COLUMNS = "id, stream_id, position, sequence, received_at, request_id, body"
 
 
 @dataclass(frozen=True)
@@ -38,64 +35,27 @@ class Page:
         return self.text == "[]"
 
 
-_PAGE_FOR = f"""
-    WITH {STREAM}, series AS MATERIALIZED (
-        SELECT id, last FROM series WHERE stream_id = (SELECT id FROM stream) AND name = %(name)s
-    ), page AS (
-        (
-            SELECT 0 AS turn, {_COLUMNS} FROM events
-            WHERE (series_id, sequence) IN (
-                SELECT series_id, sequence FROM parked
-                WHERE series_id = (SELECT id FROM series) AND consumer = %(consumer)s
-                  AND replayed_at IS NOT NULL
-                ORDER BY sequence LIMIT %(limit)s
-            )
-        )
-        UNION ALL
-        (
-            SELECT 1, {_COLUMNS} FROM events
-            WHERE series_id = (SELECT id FROM series) AND sequence > coalesce(
-                (SELECT acknowledged FROM offsets
-                 WHERE series_id = (SELECT id FROM series) AND consumer = %(consumer)s), 0)
-            ORDER BY sequence LIMIT %(limit)s
-        )
-        ORDER BY turn, sequence LIMIT %(limit)s
-    )
-    SELECT EXISTS (SELECT FROM stream), coalesce((SELECT last FROM series), 0),
-           (SELECT string_agg({ITEM}, ',' ORDER BY turn, sequence) FROM page AS event, stream)
-"""
-
-
 def find_page_for(tx: Transaction, stream: str, name: str, consumer: str, limit: int) -> Page | None:
     """What the consumer has not acknowledged, replayed events first. None for an unknown stream."""
-    row = tx.rows(
-        _PAGE_FOR,
+    rows = tx.rows(
+        "SELECT newest, page FROM page_for(%(stream)s, %(name)s, %(consumer)s, %(limit)s)",
         stream=stream,
         name=name,
         consumer=consumer,
         limit=limit,
     )
-    is_known, last, text = row[0]
-    return Page(f"[{text or ''}]", last) if is_known else None
+    return Page(f"[{rows[0][1] or ''}]", rows[0][0]) if rows else None
 
 
 def find_page_from(tx: Transaction, stream: str, position: int, limit: int) -> str | None:
     """The stream as it is, from that position on. None for an unknown one."""
-    is_known, text = tx.rows(
-        f"""
-        WITH {STREAM}, page AS (
-            SELECT {_COLUMNS} FROM events
-            WHERE stream_id = (SELECT id FROM stream) AND position >= %(position)s
-            ORDER BY position LIMIT %(limit)s
-        )
-        SELECT EXISTS (SELECT FROM stream),
-               (SELECT string_agg({ITEM}, ',' ORDER BY event.position) FROM page AS event, stream)
-        """,
+    rows = tx.rows(
+        "SELECT page FROM page_from(%(stream)s, %(position)s, %(limit)s)",
         stream=stream,
         position=position,
         limit=limit,
-    )[0]
-    return f"[{text or ''}]" if is_known else None
+    )
+    return f"[{rows[0][0] or ''}]" if rows else None
 
 
 def find_event(tx: Transaction, stream: str, event_id: str) -> str | None:
@@ -146,7 +106,7 @@ def list_after(tx: Transaction, stream: str, name: str | None, after: int, limit
     return tx.rows(
         f"""
         WITH {STREAM}, page AS (
-            SELECT {_COLUMNS} FROM events WHERE {which} AND {number} > %(after)s ORDER BY {number} LIMIT %(limit)s
+            SELECT * FROM events WHERE {which} AND {number} > %(after)s ORDER BY {number} LIMIT %(limit)s
         )
         SELECT event.{number}, event.position, {ITEM} FROM page AS event, stream ORDER BY event.position
         """,
