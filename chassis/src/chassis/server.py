@@ -1,10 +1,12 @@
 """gunicorn's settings for every service; what differs between services comes as arguments (chassis.cli)."""
 
+import json
 import os
 import resource
 import signal
 from typing import Any
 
+from gunicorn import util
 from gunicorn.glogging import Logger
 
 from chassis import logs
@@ -36,6 +38,19 @@ class JsonLogger(Logger):
 
 
 logger_class = JsonLogger
+
+
+def _write_problem(client: Any, status: int, reason: str, _message: str) -> None:
+    """What cannot be read as a request is told in the shape that every other error has."""
+    body = json.dumps(
+        {"type": "about:blank", "title": reason, "status": status, "detail": "this cannot be read as a request"}
+    )
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+    util.write_nonblock(client, f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode("latin-1"))
+
+
+# gunicorn has no setting for it.
+util.write_error = _write_problem
 
 
 def on_starting(_server: Any) -> None:

@@ -143,9 +143,9 @@ def _what_was_sent() -> bytes:
 def _begin() -> None:
     g.started = time.perf_counter()
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    g.request_id = request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
     logs.clear()
-    logs.bind(request_id=g.request_id)
+    logs.bind(request_id=request_id)
     # WSGI hands bytes over as Latin-1.
     raw = request.environ.get("RAW_URI", "").encode("latin-1", "replace")
     if b"%" in raw or not raw.isascii():

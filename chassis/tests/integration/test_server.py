@@ -1,5 +1,6 @@
 """The web process as it is run: gunicorn, two workers, gevent."""
 
+import json
 import re
 import socket
 import subprocess
@@ -109,6 +110,15 @@ def test_bytes_in_the_path_that_are_no_utf8_make_no_two_names_one(web: Web) -> N
         with socket.create_connection(("127.0.0.1", web.port)) as raw:
             raw.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert b" 400 " in raw.makefile("rb").readline()
+
+
+def test_what_cannot_be_read_as_a_request_is_told_as_a_problem(web: Web) -> None:
+    with socket.create_connection(("127.0.0.1", web.port)) as raw:
+        raw.sendall(b"GET /things/\xff HTTP/1.1\r\nHost : x\r\n\r\n")
+        head, _, body = raw.makefile("rb").read().partition(b"\r\n\r\n")
+    assert b" 400 " in head
+    assert b"application/problem+json" in head
+    assert json.loads(body)["status"] == 400
 
 
 def test_a_user_header_in_another_spelling_is_dropped_and_a_doubled_one_refused(web: Web) -> None:
