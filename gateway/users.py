@@ -29,7 +29,7 @@ LONGEST_PASSWORD = 72  # bytes; bcrypt looks no further
 DECOY = "!nobody"
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """What was asked for cannot be done; the message says why and what to do instead."""
 
 
@@ -149,9 +149,7 @@ def main(arguments: list[str]) -> str:
     commands = parser.add_subparsers(dest="command", required=True)
     adding = commands.add_parser("add", help="a user, or a new password or role for one there is")
     adding.add_argument("name")
-    adding.add_argument(
-        "--role", help="admin, writer or reader; if not given, what the user has, else writer"
-    )
+    adding.add_argument("--role", help="admin, writer or reader; if not given, what the user has, else writer")
     commands.add_parser("remove").add_argument("name")
     commands.add_parser("list")
     asked = parser.parse_args(arguments)

@@ -113,9 +113,7 @@ def clean(stack: Compose, given: argparse.Namespace) -> None:
 
 def url(stack: Compose, given: argparse.Namespace) -> None:
     settings = stack.settings
-    print(
-        f"http://{settings['ADMIN_USER']}:{settings['ADMIN_PASSWORD']}@127.0.0.1:{settings['GATEWAY_PORT']}"
-    )
+    print(f"http://{settings['ADMIN_USER']}:{settings['ADMIN_PASSWORD']}@127.0.0.1:{settings['GATEWAY_PORT']}")
 
 
 def status(stack: Compose, given: argparse.Namespace) -> int:

@@ -135,9 +135,7 @@ class Gateway:
             (self.place / folder).mkdir(exist_ok=True)
         for name, role in (("root", "admin"), ("ann", "writer"), ("rita", "reader")):
             self.users("add", name, "--role", role, PASSWORD=PASSWORDS[name])
-        self.services = {
-            name: Service(self.place / "sockets" / f"{name}.sock") for name in ("sequence", "event")
-        }
+        self.services = {name: Service(self.place / "sockets" / f"{name}.sock") for name in ("sequence", "event")}
         self.configure()
         with (self.place / "error.log").open("ab") as log:
             self.process = subprocess.Popen([*self.nginx], stderr=log)
@@ -209,9 +207,7 @@ class Gateway:
         address: str = "127.0.0.1",
         timeout: float = 20,
     ) -> Answer:
-        connection = http.client.HTTPConnection(
-            "127.0.0.1", self.port, timeout=timeout, source_address=(address, 0)
-        )
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout, source_address=(address, 0))
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
             if user:

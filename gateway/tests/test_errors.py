@@ -36,9 +36,7 @@ MALFORMED = [
     (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
     (b"GET / HTTP/1.1\r\nHost: x\r\nX-Big: " + b"x" * 9000 + b"\r\n\r\n", 431),
     (
-        b"GET / HTTP/1.1\r\nHost: x\r\n"
-        + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 8000) for n in range(5))
-        + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 8000) for n in range(5)) + b"\r\n",
         431,
     ),
     (b"TRACE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405),
@@ -97,9 +95,7 @@ def test_credentials_that_are_none_are_401_and_no_guess(gateway, value):
 
 
 def test_body_of_more_than_a_mebibyte_is_413(gateway):
-    answer = gateway.call(
-        "POST", "/sequences/a/next", "ann", headers={"Content-Length": str(1024 * 1024 + 1)}
-    )
+    answer = gateway.call("POST", "/sequences/a/next", "ann", headers={"Content-Length": str(1024 * 1024 + 1)})
     assert (answer.status, answer.json()["title"]) == (413, "Content Too Large")
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
     head = HEAD.format(gateway.basic("ann"))

@@ -137,12 +137,8 @@ def test_two_request_ids_are_none(gateway):
 
 
 def test_health_checks_carry_the_request_id(gateway):
-    report = gateway.call("GET", "/health", "ann", headers={"X-Request-ID": "mine"}).json()["services"][
-        "event-service"
-    ]
-    assert ["x-request-id", "mine"] in report["headers"] and ["x-authenticated-user", "ann"] in report[
-        "headers"
-    ]
+    report = gateway.call("GET", "/health", "ann", headers={"X-Request-ID": "mine"}).json()["services"]["event-service"]
+    assert ["x-request-id", "mine"] in report["headers"] and ["x-authenticated-user", "ann"] in report["headers"]
 
 
 def test_headers_of_the_gateway_come_once(gateway):

@@ -26,23 +26,15 @@ def test_eleventh_wrong_password_of_an_address_is_not_checked(gateway):
         "60",
         "Too Many Requests",
     )
-    assert (
-        gateway.call("GET", "/sequences", "rita", address=guesser).status == 429
-    )  # right, but not known here
-    assert (
-        gateway.call("GET", "/sequences", "ann", address=guesser).status == 200
-    )  # was let in from here before
+    assert gateway.call("GET", "/sequences", "rita", address=guesser).status == 429  # right, but not known here
+    assert gateway.call("GET", "/sequences", "ann", address=guesser).status == 200  # was let in from here before
     assert gateway.call("GET", "/sequences", address=guesser).status == 401  # no credentials are no guess
     assert gateway.call("GET", "/sequences", "rita", address=good).status == 200
 
 
 def test_guessing_in_parallel_gets_no_further(gateway):
     with ThreadPoolExecutor(40) as pool:
-        got = list(
-            pool.map(
-                lambda n: statuses(gateway, 1, password=f"guess {n}", address="127.0.0.22")[0], range(40)
-            )
-        )
+        got = list(pool.map(lambda n: statuses(gateway, 1, password=f"guess {n}", address="127.0.0.22")[0], range(40)))
     assert sorted(got) == [401] * 10 + [429] * 30
 
 
@@ -78,9 +70,7 @@ def test_parallel_first_requests_share_one_hash(new_gateway):
 def test_known_credentials_cost_no_hash_when_the_verdict_is_too_old(new_gateway):
     gateway = new_gateway(VERDICT_TIME="1s")
     htpasswd = gateway.place / "users" / "htpasswd"
-    htpasswd.write_text(
-        htpasswd.read_text() + f"dear:{bcrypt.hashpw(b'dear', bcrypt.gensalt(12)).decode()}\n"
-    )
+    htpasswd.write_text(htpasswd.read_text() + f"dear:{bcrypt.hashpw(b'dear', bcrypt.gensalt(12)).decode()}\n")
     assert statuses(gateway, 1, "dear", "dear") == [200]
     before = cpu_ticks(gateway)
     until = time.monotonic() + 2.5
@@ -179,9 +169,7 @@ def test_flood_of_wrong_passwords_leaves_known_users_alone(gateway):
 @pytest.mark.parametrize("password", ["open sesame: 1", "bad-Password-4711"])
 def test_no_password_is_in_any_file_or_log(gateway, password):
     gateway.call("GET", "/sequence", "root", password, address="127.0.0.30")
-    gateway.call(
-        "GET", "/sequence", password.replace(":", ""), "x", address="127.0.0.30"
-    )  # typed in the wrong field
+    gateway.call("GET", "/sequence", password.replace(":", ""), "x", address="127.0.0.30")  # typed in the wrong field
     basic = gateway.basic("root", password).removeprefix("Basic ")
     found = [
         file

@@ -116,9 +116,7 @@ def test_health_is_that_of_all(gateway):
         gateway.call("GET", "/health", "ann").status,
         gateway.call("GET", "/health", "ann").json()["status"],
     ) == (503, "DEGRADED")
-    gateway.services["event"].behave = lambda request: request.say(
-        503, {"status": "DOWN", "dependencies": {}}
-    )
+    gateway.services["event"].behave = lambda request: request.say(503, {"status": "DOWN", "dependencies": {}})
     answer = gateway.call("GET", "/health", "ann")
     assert (answer.status, answer.json()["services"]["event-service"]) == (
         503,

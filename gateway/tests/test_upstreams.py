@@ -51,9 +51,7 @@ def test_state_changing_request_is_never_repeated(replicas, method, path):
     for service in replicas.services.values():
         service.behave = dies
     for _ in range(3):
-        answer = replicas.call(
-            method, path, "ann", body=b"{}" if method in ("POST", "PUT", "PATCH") else None
-        )
+        answer = replicas.call(method, path, "ann", body=b"{}" if method in ("POST", "PUT", "PATCH") else None)
         assert (answer.status, answer.headers["Content-Type"]) == (502, "application/problem+json")
     assert sum(len(service.seen) for service in replicas.services.values()) <= 3
 
@@ -122,12 +120,8 @@ def test_report_that_is_none_is_down(gateway):
 
 
 def test_large_reports_pass(gateway):
-    gateway.services["event"].behave = lambda request: request.say(
-        200, {"status": "OK", "checks": ["x" * 100] * 3000}
-    )
-    assert (
-        len(gateway.call("GET", "/invariants", "root").json()["services"]["event-service"]["checks"]) == 3000
-    )
+    gateway.services["event"].behave = lambda request: request.say(200, {"status": "OK", "checks": ["x" * 100] * 3000})
+    assert len(gateway.call("GET", "/invariants", "root").json()["services"]["event-service"]["checks"]) == 3000
 
 
 def test_connections_to_a_service_are_kept(gateway):
@@ -151,9 +145,7 @@ def test_waiting_readers_leave_others_unharmed(gateway):
 
     gateway.services["event"].behave = waits
     with ThreadPoolExecutor(100) as pool:
-        waiting = [
-            pool.submit(gateway.call, "GET", "/api/v1/streams/x/events?wait=2", "ann") for _ in range(100)
-        ]
+        waiting = [pool.submit(gateway.call, "GET", "/api/v1/streams/x/events?wait=2", "ann") for _ in range(100)]
         gateway.eventually(lambda: len(gateway.services["event"].seen) == 100)
         began = time.monotonic()
         assert gateway.call("GET", "/api/v1/streams", "ann").status == 200

@@ -1,8 +1,8 @@
 import pytest
-from sequence_service.app import create_app
-from sequence_service.settings import Settings
 
 from chassis import testing
+from sequence_service.app import create_app
+from sequence_service.settings import Settings
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,7 @@ NAME = "rabbitmq"
 EPMD = "epmd"
 USER = VHOST = "quintet"
 # The VM starts no port mapper of its own, as that one would outlive the stack, and does not busy-wait.
-VM_ARGUMENTS = (
-    "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
-)
+VM_ARGUMENTS = "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
 # A refused connection is an answer here, not an error to log.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 CONFIGURATION = """\

@@ -153,9 +153,7 @@ def _failed_start(stack: Stack, names: list[str], began: float) -> str | None:
     states = stack.supervisor.states()
     for name in names:
         state = states.get(name, {}).get("statename")
-        if state == "FATAL" or (
-            state == "BACKOFF" and time.monotonic() - began > MOST_SECONDS_OF_FAILED_STARTS
-        ):
+        if state == "FATAL" or (state == "BACKOFF" and time.monotonic() - began > MOST_SECONDS_OF_FAILED_STARTS):
             return f"{name} ends again and again (`make logs S={name}`)"
     return None
 

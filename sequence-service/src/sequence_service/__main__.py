@@ -1,7 +1,6 @@
 """python -m sequence_service web | worker | migrate"""
 
 from chassis.cli import Service, main
-
 from sequence_service.settings import Settings
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from typing import Any
 
 from chassis.db import Transaction
-
 from sequence_service.domain import Sequence
 
 _COLUMNS = "name, minimum, maximum, cycle, format, issued"

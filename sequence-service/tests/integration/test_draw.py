@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+
 from sequence_service.app import create_app
 
 RANGES = {

@@ -1,7 +1,8 @@
 import pytest
-from chassis.errors import Invalid
 from hypothesis import given
 from hypothesis import strategies as st
+
+from chassis.errors import Invalid
 from sequence_service.domain import Sequence, check_format
 
 

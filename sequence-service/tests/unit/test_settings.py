@@ -1,4 +1,5 @@
 import pytest
+
 from chassis.config import ConfigError
 from sequence_service.settings import Settings
 
