@@ -25,6 +25,7 @@ from quintet_local.testing import eventually
 PREFIX = "quintet-compose-tests-"
 OWNER = "owner"
 UP_SECONDS = 900
+ENGINE_ANSWERS_WITHIN = 20
 
 
 class Compose(Running):
@@ -111,12 +112,21 @@ def compose_stack() -> Iterator[Running]:
 
 
 def _engine() -> Any:
+    """The one that `docker` itself would use."""
     try:
-        engine = docker.from_env()
-        engine.ping()
-    except (docker.errors.DockerException, OSError) as problem:
-        pytest.skip(f"no Docker engine answers: {problem}")
-    return engine
+        _docker("info")
+        _docker("compose", "version")
+        return docker.DockerClient(base_url=_docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}"))
+    except FileNotFoundError:
+        pytest.skip("there is no Docker here: `docker` is not installed")
+    except subprocess.SubprocessError as problem:
+        said = getattr(problem, "stderr", None) or b""
+        pytest.skip(f"no Docker engine answers: {problem} {said.decode(errors='replace').strip()}")
+
+
+def _docker(*words: str) -> str:
+    done = subprocess.run(["docker", *words], capture_output=True, check=True, timeout=ENGINE_ANSWERS_WITHIN)
+    return done.stdout.decode().strip()
 
 
 def _need_root() -> None:
