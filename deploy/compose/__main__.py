@@ -10,7 +10,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "deploy" / "local"))
 
-from quintet_local import envfile, ports, services  # noqa: E402
+from quintet_local import commands, envfile, ports, services  # noqa: E402
 from quintet_local.gateway import ask_health  # noqa: E402
 from quintet_local.progress import StackError, say, wait_until  # noqa: E402
 
@@ -90,10 +90,7 @@ def up(stack: Compose, given: argparse.Namespace) -> None:
         HEALTHY_WITHIN_SECONDS,
         advice=lambda: "look at `make status` and `make logs S=<container>`",
     )
-    print(
-        f"\n  URL       {stack.address}\n  user      {user}\n  password  {password}\n\n"
-        "  next: README.md for a first round with curl; make status; make logs S=<program>; make help"
-    )
+    commands.say_where(stack.address, settings)
 
 
 def down(stack: Compose, given: argparse.Namespace) -> None:
@@ -119,9 +116,7 @@ def url(stack: Compose, given: argparse.Namespace) -> None:
 def status(stack: Compose, given: argparse.Namespace) -> int:
     stack.run("ps", "--all")
     health = ask_health(stack.address, stack.settings)
-    print(f"\nhealth at {stack.address}/health: {health['status']}")
-    for service, said in health.get("services", {}).items():
-        print(f"  {service:<18}{said.get('status')}")
+    commands.show_health(stack.address, health)
     return 0 if health["status"] == "OK" else 3
 
 
@@ -155,7 +150,7 @@ def retry(stack: Compose, given: argparse.Namespace) -> None:
     stack.run("exec", "-T", f"{word}-worker", "python", "-m", f"{word}_service", "retry", given.queue)
 
 
-COMMANDS = {
+COMMANDS: dict[str, commands.Command] = {
     "up": up,
     "down": down,
     "clean": clean,
@@ -169,26 +164,5 @@ COMMANDS = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="deploy/compose", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
-    parsers = {name: commands.add_parser(name) for name in COMMANDS}
-    parsers["up"].add_argument("--reload", action="store_true", help="up always takes in changed code")
-    parsers["logs"].add_argument("program", nargs="?", default="")
-    parsers["logs"].add_argument("--no-follow", dest="follow", action="store_false")
-    parsers["user"].add_argument("name")
-    parsers["user"].add_argument("role", nargs="?", default="")
-    parsers["user-remove"].add_argument("name")
-    parsers["retry"].add_argument("queue")
-    given = parser.parse_args()
-    try:
-        return COMMANDS[given.command](Compose(), given) or 0
-    except StackError as problem:
-        print(f"\n{given.command}: {problem}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(commands.run("deploy/compose", __doc__, COMMANDS, Compose))

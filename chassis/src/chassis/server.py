@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 from typing import Any
 
@@ -10,6 +11,7 @@ from gunicorn import util
 from gunicorn.glogging import Logger
 
 from chassis import logs
+from chassis.config import metrics_folder
 
 timeout = 30
 graceful_timeout = 20
@@ -73,3 +75,8 @@ def post_worker_init(worker: Any) -> None:
 
         make_cooperative()
     worker.wsgi.extensions["is_stopping"] = lambda: not worker.alive
+
+
+def on_exit(_server: Any) -> None:
+    if folder := metrics_folder():
+        shutil.rmtree(folder, ignore_errors=True)

@@ -5,36 +5,22 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
-from quintet_local import envfile, ports, startup
+from quintet_local import commands, envfile, ports, startup
 from quintet_local.gateway import NAME as NGINX
 from quintet_local.layout import default_layout
-from quintet_local.progress import StackError, say
+from quintet_local.progress import StackError
 from quintet_local.services import Service
 from quintet_local.stack import Stack
 
 
 def main() -> int:
-    arguments = _parser().parse_args()
-    stack = Stack(default_layout())
-    try:
-        return COMMANDS[arguments.command](stack, arguments) or 0
-    except StackError as problem:
-        print(f"\n{arguments.command}: {problem}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        say("interrupted; `make up` goes on from here, `make down` stops what runs")
-        return 130
+    return commands.run("deploy/local", __doc__, COMMANDS, lambda: Stack(default_layout()))
 
 
 def up(stack: Stack, arguments: argparse.Namespace) -> None:
     startup.up(stack, reload=arguments.reload)
-    user, password = stack.settings["ADMIN_USER"], stack.settings["ADMIN_PASSWORD"]
-    print(
-        f"\n  URL       {stack.gateway.address}\n  user      {user}\n  password  {password}\n\n"
-        "  next: README.md for a first round with curl; make status; make logs S=<program>; make help"
-    )
+    commands.say_where(stack.gateway.address, stack.settings)
 
 
 def down(stack: Stack, arguments: argparse.Namespace) -> None:
@@ -65,9 +51,7 @@ def status(stack: Stack, arguments: argparse.Namespace) -> int:
         up_for = f"{time.time() - state['start']:.0f} s" if state["pid"] else state["description"]
         print(f"{name:<18}{state['statename']:<10}{state['pid'] or '-':>8}  {up_for}")
     health = stack.gateway.health()
-    print(f"\nhealth at {stack.gateway.address}/health: {health['status']}")
-    for service, said in health.get("services", {}).items():
-        print(f"  {service:<18}{said.get('status')}")
+    commands.show_health(stack.gateway.address, health)
     all_run = all(state["pid"] for state in states.values())
     return 0 if all_run and health["status"] == "OK" else 3
 
@@ -122,7 +106,7 @@ def _let_nginx_read_users(stack: Stack) -> None:
         stack.supervisor.signal(NGINX, "HUP")
 
 
-COMMANDS: dict[str, Callable[[Stack, argparse.Namespace], int | None]] = {
+COMMANDS: dict[str, commands.Command] = {
     "up": up,
     "down": down,
     "clean": clean,
@@ -135,17 +119,3 @@ COMMANDS: dict[str, Callable[[Stack, argparse.Namespace], int | None]] = {
     "dead-letters": dead_letters,
     "retry": retry,
 }
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="deploy/local", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
-    parsers = {name: commands.add_parser(name) for name in COMMANDS}
-    parsers["up"].add_argument("--reload", action="store_true", help="take in changes of the code")
-    parsers["logs"].add_argument("program", nargs="?", default="")
-    parsers["logs"].add_argument("--no-follow", dest="follow", action="store_false")
-    parsers["user"].add_argument("name")
-    parsers["user"].add_argument("role", nargs="?", default="")
-    parsers["user-remove"].add_argument("name")
-    parsers["retry"].add_argument("queue")
-    return parser

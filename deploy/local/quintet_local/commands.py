@@ -1,0 +1,50 @@
+"""What both ways to run have in common: their commands, how a failure is told, what is shown at the end."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from quintet_local.progress import StackError, say
+
+Command = Callable[[Any, argparse.Namespace], int | None]
+
+
+def run(prog: str, description: str | None, commands: Mapping[str, Command], make_stack: Callable[[], Any]) -> int:
+    """The exit code of the command that was asked for."""
+    given = _parser(prog, description, commands).parse_args()
+    try:
+        return commands[given.command](make_stack(), given) or 0
+    except StackError as problem:
+        print(f"\n{given.command}: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; `make up` goes on from here, `make down` stops what runs")
+        return 130
+
+
+def say_where(address: str, settings: Mapping[str, str]) -> None:
+    print(
+        f"\n  URL       {address}\n  user      {settings['ADMIN_USER']}\n  password  {settings['ADMIN_PASSWORD']}\n\n"
+        "  next: README.md for a first round with curl; make status; make logs S=<program>; make help"
+    )
+
+
+def show_health(address: str, health: Mapping[str, Any]) -> None:
+    print(f"\nhealth at {address}/health: {health['status']}")
+    for service, said in health.get("services", {}).items():
+        print(f"  {service:<18}{said.get('status')}")
+
+
+def _parser(prog: str, description: str | None, commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    choices = parser.add_subparsers(dest="command", required=True, metavar="|".join(commands))
+    parsers = {name: choices.add_parser(name) for name in commands}
+    parsers["up"].add_argument("--reload", action="store_true", help="take in changes of the code")
+    parsers["logs"].add_argument("program", nargs="?", default="")
+    parsers["logs"].add_argument("--no-follow", dest="follow", action="store_false")
+    parsers["user"].add_argument("name")
+    parsers["user"].add_argument("role", nargs="?", default="")
+    parsers["user-remove"].add_argument("name")
+    parsers["retry"].add_argument("queue")
+    return parser
