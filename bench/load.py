@@ -8,7 +8,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 
-CONNECTIONS = 32
+CONNECTIONS = 64
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
 
 

@@ -141,16 +141,17 @@ def _what_was_sent() -> bytes:
 
 
 def _begin() -> None:
-    g.started = time.perf_counter()
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
-    logs.clear()
+    environ = request.environ
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    own = g._get_current_object()
+    own.started, own.request_id = time.perf_counter(), request_id
     logs.bind(request_id=request_id)
     # WSGI hands bytes over as Latin-1.
-    raw = request.environ.get("RAW_URI", "").encode("latin-1", "replace")
+    raw = environ.get("RAW_URI", "").encode("latin-1", "replace")
     if b"%" in raw or not raw.isascii():
         _check_encoding(raw)
-    if "," in username():
+    if "," in environ.get("HTTP_X_AUTHENTICATED_USER", ""):
         raise Invalid.field("X-Authenticated-User", "is given twice")
 
 
@@ -169,13 +170,15 @@ def _check_encoding(raw: bytes) -> None:
 
 
 def _end(response: Response) -> Response:
-    response.headers["X-Request-ID"] = g.request_id
-    rule = request.url_rule
+    own = g._get_current_object()
+    asked = request._get_current_object()  # type: ignore[attr-defined]
+    response.headers["X-Request-ID"] = own.request_id
+    rule = asked.url_rule
     running().metrics.observe(
-        request.method if rule else "-",
+        asked.method if rule else "-",
         rule.rule if rule else "-",
         response.status_code,
-        time.perf_counter() - g.started,
+        time.perf_counter() - own.started,
     )
     return response
 
