@@ -1,7 +1,6 @@
-"""What stands beside our figures: the no-op behind a gateway of its own, and one behind an nginx without passwords."""
+"""What stands beside our figures: the no-op behind a gateway of its own, and behind one without authentication."""
 
 import contextlib
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,36 +14,24 @@ from quintet_local.testing import TestStack
 
 HERE = Path(__file__).resolve().parent
 
-_OPEN_NGINX = """
-{user}
-worker_processes 2;
-daemon off;
-pid {folder}/open.pid;
-events {{ worker_connections 4096; }}
-http {{
-    client_body_temp_path {folder}/open-body; proxy_temp_path {folder}/open-proxy;
-    fastcgi_temp_path {folder}/unused; uwsgi_temp_path {folder}/unused; scgi_temp_path {folder}/unused;
-    access_log off;
-    upstream noop {{ server unix:{folder}/sequence.sock; keepalive 32; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{ proxy_pass http://noop; proxy_http_version 1.1; proxy_set_header Connection ""; }}
-    }}
-}}
-"""
+# The same gateway, but that nobody is asked who he is.
+_WITHOUT_AUTHENTICATION = {
+    "auth_request /_auth;": "",
+    "auth_request_set $user $let_in_user;": "set $user bench;",
+    "auth_request_set $refusal $refused_because;": "set $refusal '';",
+}
 
 
 @contextlib.contextmanager
 def noop_behind_gateways(stack: TestStack, folder: Path, port: int, open_port: int) -> Iterator[tuple[str, str]]:
-    """(address behind the same gateway with the same users, address behind an nginx without passwords)."""
+    """(address behind the same gateway with the same users, address behind it without authentication)."""
     web = [sys.executable, "-m", "gunicorn", "--config", "python:chassis.server", "--name", "noop"]
     web += ["--worker-class", "chassis.geventworker.Worker", "--workers", "2", "--bind", f"unix:{folder}/sequence.sock"]
     nginx = [str(binaries.nginx()), "-p", f"{folder}/", "-e", "stderr", "-c"]
     (folder / "event.sock").symlink_to(folder / "sequence.sock")
-    (folder / "gateway").mkdir()
-    (folder / "gateway.conf").write_text(_gateway_conf(stack, folder, port))
-    user = "user root root;" if os.getuid() == 0 else ""
-    (folder / "open.conf").write_text(_OPEN_NGINX.format(folder=folder, port=open_port, user=user))
+    for name, its_port in (("gateway", port), ("open", open_port)):
+        (folder / name).mkdir()
+        (folder / f"{name}.conf").write_text(_gateway_conf(stack, folder, name, its_port))
     with contextlib.ExitStack() as running:
         _start(running, [*web, "--chdir", str(HERE), "noop:app"], folder / "noop.log")
         _start(running, [*nginx, str(folder / "gateway.conf")], folder / "gateway.log")
@@ -56,14 +43,19 @@ def noop_behind_gateways(stack: TestStack, folder: Path, port: int, open_port: i
         yield gateway, without
 
 
-def _gateway_conf(stack: TestStack, folder: Path, port: int) -> str:
+def _gateway_conf(stack: TestStack, folder: Path, name: str, port: int) -> str:
     values = stack.gateway.template_values() | {
-        "RUN_DIR": str(folder / "gateway"),
+        "RUN_DIR": str(folder / name),
         "SOCKETS_DIR": str(folder),
         "LISTEN": f"127.0.0.1:{port}",
     }
     tool = Path(stack.layout.checkout) / "gateway" / "render.py"
-    return subprocess.run([sys.executable, tool], env=values, capture_output=True, text=True, check=True).stdout
+    rendered = subprocess.run([sys.executable, tool], env=values, capture_output=True, text=True, check=True).stdout
+    for line, other in _WITHOUT_AUTHENTICATION.items() if name == "open" else ():
+        if line not in rendered:
+            raise RuntimeError(f"the gateway's template has no line {line!r} any more")
+        rendered = rendered.replace(line, other)
+    return rendered
 
 
 def _start(running: contextlib.ExitStack, command: list[str], log: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "deploy" / "local"))
 
 from ceiling import noop_behind_gateways
-from load import Burst, Request, burst
+from load import CONNECTIONS, Burst, Request, burst
 
 from quintet_local import binaries, ports
 from quintet_local.testing import TestStack, running_stack
@@ -73,8 +73,8 @@ def _header(given: argparse.Namespace) -> list[str]:
         "# Results of `make bench`",
         "",
         f"{when} UTC, {cpus} processors ({platform.machine()}), Python {platform.python_version()}; the load generator "
-        f"runs on them too. Median of {given.rounds} rounds of {given.seconds} s, 32 connections, ours and the ceiling "
-        "in turn.",
+        f"runs on them too. Median of {given.rounds} rounds of {given.seconds} s, {CONNECTIONS} connections, "
+        "ours and the ceiling in turn.",
         "",
         "| request | ours/s | p50 ms | p99 ms | ceiling/s | ratio (min–max) | wanted |",
         "|---|---|---|---|---|---|---|",
@@ -91,7 +91,7 @@ def _measure(stack: TestStack, noop: str, without: str, rounds: int, seconds: in
         print(lines[-1], flush=True)
     plain = Request(["/sequence"])
     ours, ceiling = _in_turn(ask(noop, plain), ask(without, plain), rounds)
-    lines.append(_row("the no-op, behind the gateway with passwords / behind a bare nginx", ours, ceiling, 0.95))
+    lines.append(_row("the no-op, with authentication / without", ours, ceiling, 0.95))
     inserts = statistics.median(_bare_inserts(stack, seconds) for _ in range(rounds))
     lines += ["", f"A bare `INSERT` of the same row, 16 clients of pgbench: {inserts:,.0f} rows/s."]
     return lines
