@@ -8,10 +8,10 @@ from typing import Any
 from flask import Blueprint, Response
 
 from chassis import logs, openapi, outbox, strictjson
+from chassis.current import Running, json_text, running, transaction
 from chassis.db import Transaction
 from chassis.errors import Problem, Unavailable
 from chassis.metrics import CONTENT_TYPE
-from chassis.web import Running, json_text, running, transaction
 
 log = logs.logger(__name__)
 

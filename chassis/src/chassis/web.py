@@ -1,48 +1,28 @@
 """The HTTP side of a service: request id, errors, health and metrics around its own routes."""
 
-import hashlib
 import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
-from chassis import idempotency, logs, strictjson
+from chassis import logs, strictjson
 from chassis.config import ServiceSettings, metrics_folder
-from chassis.db import Database, Transaction
+from chassis.current import JSON_TYPE, Render, Running, running
+from chassis.db import Database
 from chassis.errors import Invalid, Problem
 from chassis.metrics import Metrics
 
 log = logs.logger(__name__)
 
-JSON_TYPE = "application/json; charset=utf-8"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 _LARGEST_BODY_BYTES = 1024 * 1024
-
-Render = Callable[[Problem], Response]
-
-
-@dataclass(frozen=True)
-class Running:
-    """What belongs to one app while it runs."""
-
-    service: str
-    version: str
-    settings: ServiceSettings
-    database: Database
-    metrics: Metrics
-    render: Render
-    started_at: float
-    # Without these it cannot answer at all: down, not degraded.
-    vital: tuple[str, ...] = ("postgres",)
 
 
 class _Rule(Rule):
@@ -88,56 +68,6 @@ def create_app(
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     return app
-
-
-def running() -> Running:
-    return current_app.extensions["chassis"]
-
-
-def transaction() -> AbstractContextManager[Transaction]:
-    """Of the app that answers this request."""
-    return running().database.transaction()
-
-
-def username() -> str:
-    return request.headers.get("X-Authenticated-User", "")
-
-
-def json_text(text: str | bytes, status: int = 200) -> Response:
-    """An answer that is JSON already."""
-    return Response(text, status, content_type=JSON_TYPE)
-
-
-def once(make: Callable[[Transaction], Any]) -> Response:
-    """The answer of `make`, in one transaction with it, and once for each Idempotency-Key that came with it."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        with transaction() as tx:
-            return current_app.make_response(make(tx))
-    user, key = username(), idempotency.checked(key)
-    print_ = idempotency.fingerprint(request.method, request.full_path, _what_was_sent())
-    with transaction() as tx:
-        known = idempotency.claim(tx, user, key, print_)
-        if known:
-            return Response(known.body, known.status, {**known.headers, "Idempotent-Replayed": "true"})
-        response = current_app.make_response(make(tx))
-        if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
-            return response
-        headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
-        idempotency.keep(tx, user, key, print_, idempotency.Answer(response.status_code, headers, response.get_data()))
-    return response
-
-
-def _what_was_sent() -> bytes:
-    """Of a form its fields and files, not its boundary."""
-    if not request.form and not request.files:
-        return request.get_data()
-    sent: list[Any] = [*request.form.items(multi=True)]
-    for name, file in request.files.items(multi=True):
-        content = hashlib.file_digest(file.stream, "sha256")  # type: ignore[arg-type]
-        sent.append((name, file.filename, content.hexdigest()))
-        file.stream.seek(0)
-    return strictjson.dumps(sent).encode()
 
 
 def _begin() -> None:

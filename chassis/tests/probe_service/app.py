@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from flask import Blueprint, Flask, request
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis import health, openapi, web
+from chassis import current, health, openapi, web
 from chassis.config import ServiceSettings
 from chassis.errors import Conflict, NotFound, Unavailable
 from chassis.validation import DIGITS, WHOLE, Answer, PlainText, endpoint
@@ -61,13 +61,13 @@ def put_thing(name: str, query: Page, body: Thing) -> Any:
         number = tx.value("SELECT count(*) FROM effects")
         return {"name": body.name, "size": body.size, "number": number}, 201, {"Location": f"/things/{name}"}
 
-    return web.once(make)
+    return current.once(make)
 
 
 @bp.post("/forms")
 @endpoint("Send a form", {201: Answer("Taken")}, form=Fields)
 def send_form(form: Fields) -> Any:
-    return web.once(lambda _tx: ({"colour": form.colour}, 201))
+    return current.once(lambda _tx: ({"colour": form.colour}, 201))
 
 
 @bp.get("/numbers", head=False)
@@ -92,7 +92,7 @@ def slow() -> Any:
 
 @bp.get("/slow-query")
 def slow_query() -> Any:
-    with web.transaction() as tx:
+    with current.transaction() as tx:
         tx.value("SELECT pg_sleep(0.3)")
     return {"slept": True}
 

@@ -10,11 +10,11 @@ from flask import Blueprint, Response, current_app, g
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 
 from chassis.batching import Batcher
+from chassis.current import JSON_TYPE, once, transaction
 from chassis.db import Database, Transaction
 from chassis.errors import Problem
 from chassis.openapi import problem
 from chassis.validation import DIGITS, WHOLE, Answer, endpoint
-from chassis.web import JSON_TYPE, once, transaction
 from sequence_service import domain, operations, store
 from sequence_service.domain import LARGEST, MOST_AT_ONCE, SMALLEST, Sequence
 from sequence_service.operations import Draw, Drawn

@@ -8,9 +8,9 @@ from flask import Response, current_app
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import strictjson
+from chassis.current import json_text
 from chassis.errors import NotFound, Problem
 from chassis.validation import DIGITS, Answer
-from chassis.web import json_text
 from event_service.domain.names import Consumer, StreamName
 from event_service.routes.appender import Appender
 from event_service.routes.watch import Watch

@@ -7,10 +7,10 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import logs
+from chassis.current import running, transaction
 from chassis.db import Database
 from chassis.errors import Invalid, Unavailable
 from chassis.validation import DIGITS, Answer, endpoint
-from chassis.web import running, transaction
 from event_service.domain.names import Name
 from event_service.operations.consuming import unknown_stream
 from event_service.routes.answers import LARGEST_NUMBER, USUAL, StreamPath, Web, web

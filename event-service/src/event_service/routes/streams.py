@@ -8,8 +8,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis import strictjson
+from chassis.current import transaction
 from chassis.validation import DIGITS, Answer, endpoint
-from chassis.web import transaction
 from event_service.domain.events import LARGEST_EVENT_BYTES, LARGEST_VERSION, SERVICES
 from event_service.domain.names import Name
 from event_service.domain.schemas import Document, Schema

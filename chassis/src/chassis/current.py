@@ -1,0 +1,85 @@
+"""What a route can ask of the app that it belongs to: a transaction, who asks, one effect for each key."""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, current_app, request
+
+from chassis import idempotency, strictjson
+from chassis.config import ServiceSettings
+from chassis.db import Database, Transaction
+from chassis.errors import Problem
+from chassis.metrics import Metrics
+
+JSON_TYPE = "application/json; charset=utf-8"
+
+Render = Callable[[Problem], Response]
+
+
+@dataclass(frozen=True)
+class Running:
+    """What belongs to one app while it runs."""
+
+    service: str
+    version: str
+    settings: ServiceSettings
+    database: Database
+    metrics: Metrics
+    render: Render
+    started_at: float
+    # Without these it cannot answer at all: down, not degraded.
+    vital: tuple[str, ...] = ("postgres",)
+
+
+def running() -> Running:
+    return current_app.extensions["chassis"]
+
+
+def transaction() -> AbstractContextManager[Transaction]:
+    """Of the app that answers this request."""
+    return running().database.transaction()
+
+
+def username() -> str:
+    return request.headers.get("X-Authenticated-User", "")
+
+
+def json_text(text: str | bytes, status: int = 200) -> Response:
+    """An answer that is JSON already."""
+    return Response(text, status, content_type=JSON_TYPE)
+
+
+def once(make: Callable[[Transaction], Any]) -> Response:
+    """The answer of `make`, in one transaction with it, and once for each Idempotency-Key that came with it."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        with transaction() as tx:
+            return current_app.make_response(make(tx))
+    user, key = username(), idempotency.checked(key)
+    print_ = idempotency.fingerprint(request.method, request.full_path, _what_was_sent())
+    with transaction() as tx:
+        known = idempotency.claim(tx, user, key, print_)
+        if known:
+            return Response(known.body, known.status, {**known.headers, "Idempotent-Replayed": "true"})
+        response = current_app.make_response(make(tx))
+        if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
+            return response
+        headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
+        idempotency.keep(tx, user, key, print_, idempotency.Answer(response.status_code, headers, response.get_data()))
+    return response
+
+
+def _what_was_sent() -> bytes:
+    """Of a form its fields and files, not its boundary."""
+    if not request.form and not request.files:
+        return request.get_data()
+    sent: list[Any] = [*request.form.items(multi=True)]
+    for name, file in request.files.items(multi=True):
+        content = hashlib.file_digest(file.stream, "sha256")  # type: ignore[arg-type]
+        sent.append((name, file.filename, content.hexdigest()))
+        file.stream.seek(0)
+    return strictjson.dumps(sent).encode()
