@@ -13,8 +13,6 @@ from chassis.errors import Conflict, Unavailable
 from chassis.pool import Pool
 
 UniqueViolation = psycopg2.errors.UniqueViolation
-CheckViolation = psycopg2.errors.CheckViolation
-DataError = psycopg2.DataError
 # What is wrong with a statement itself.
 StatementError = (
     psycopg2.ProgrammingError,
@@ -93,10 +91,6 @@ class Transaction:
     def insert_many(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
         """`INSERT … VALUES %s` with all rows in one statement for each thousand."""
         execute_values(self._cursor, sql, rows, page_size=1000)
-
-    def copy_in(self, sql: str, source: Any) -> None:
-        """`COPY … FROM STDIN`, reading a binary file."""
-        self._cursor.copy_expert(sql, source)
 
     def _columns(self) -> list[str]:
         return [column.name for column in self._cursor.description]

@@ -62,9 +62,3 @@ def logger(name: str) -> Any:
 
 bound = structlog.contextvars.bound_contextvars
 bind = structlog.contextvars.bind_contextvars
-clear = structlog.contextvars.clear_contextvars
-
-
-def current(key: str, default: str = "") -> str:
-    """A field of this request's or message's log context, such as `request_id`."""
-    return str(structlog.contextvars.get_contextvars().get(key, default))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from flask import request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from werkzeug.datastructures import MultiDict
 
 from chassis import strictjson
@@ -42,6 +42,14 @@ def _plain_text(value: str) -> str:
 DIGITS = BeforeValidator(_plain_digits)
 WHOLE = BeforeValidator(_whole)
 PlainText = Annotated[str, AfterValidator(_plain_text)]
+
+
+class ListQuery(BaseModel):
+    """The page of a list that a request asks for."""
+
+    model_config = ConfigDict(extra="forbid")
+    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
+    offset: Annotated[int, Field(ge=0, le=2**31 - 1), DIGITS] = 0
 
 
 @dataclass(frozen=True)

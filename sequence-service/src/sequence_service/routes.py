@@ -14,7 +14,7 @@ from chassis.current import JSON_TYPE, once, transaction
 from chassis.db import Database, Transaction
 from chassis.errors import Problem
 from chassis.openapi import problem
-from chassis.validation import DIGITS, WHOLE, Answer, endpoint
+from chassis.validation import DIGITS, WHOLE, Answer, ListQuery, endpoint
 from sequence_service import domain, operations, store
 from sequence_service.domain import LARGEST, MOST_AT_ONCE, SMALLEST, Sequence
 from sequence_service.operations import Draw, Drawn
@@ -22,12 +22,6 @@ from sequence_service.operations import Draw, Drawn
 bp = Blueprint("sequence", __name__)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-
-
-class Page(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
-    offset: Annotated[int, Field(ge=0, le=2**31 - 1), DIGITS] = 0
 
 
 class SequencePath(BaseModel):
@@ -150,9 +144,9 @@ def _numbers(body: dict[str, Any]) -> Response:
 @endpoint(
     "All sequences, by name",
     {200: Answer("A page of them", Sequences), 400: _INVALID, 503: _AWAY},
-    query=Page,
+    query=ListQuery,
 )
-def list_sequences(query: Page) -> Any:
+def list_sequences(query: ListQuery) -> Any:
     with transaction() as tx:
         found = store.list_sequences(tx, query.limit, query.offset)
         return {"sequences": [_state(sequence) for sequence in found], "total": store.count_sequences(tx)}

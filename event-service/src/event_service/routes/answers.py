@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from flask import Response, current_app
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from chassis import strictjson
 from chassis.current import json_text
 from chassis.errors import NotFound, Problem
-from chassis.validation import DIGITS, Answer
+from chassis.validation import Answer
 from event_service.domain.names import Consumer, StreamName
 from event_service.routes.appender import Appender
 from event_service.routes.watch import Watch
@@ -101,12 +101,6 @@ class ParkedPath(ConsumerPath):
 
 class ConsumerHeader(BaseModel):
     consumer: Consumer = Field(alias="X-Consumer-ID")
-
-
-class ListQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
-    offset: Annotated[int, Field(ge=0, le=2**31 - 1), DIGITS] = 0
 
 
 Json = dict[str, Any]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from chassis.current import json_text, transaction
-from chassis.validation import WHOLE, Answer, endpoint
+from chassis.validation import WHOLE, Answer, ListQuery, endpoint
 from event_service.domain.events import StoredEvent
 from event_service.domain.names import Name
 from event_service.operations import consuming
@@ -17,7 +17,6 @@ from event_service.routes.answers import (
     OK,
     USUAL,
     ConsumerPath,
-    ListQuery,
     ParkedPath,
     StreamPath,
     existing_id,

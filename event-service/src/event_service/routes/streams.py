@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from chassis import strictjson
 from chassis.current import transaction
-from chassis.validation import DIGITS, Answer, endpoint
+from chassis.validation import DIGITS, Answer, ListQuery, endpoint
 from event_service.domain.events import LARGEST_EVENT_BYTES, LARGEST_VERSION, SERVICES
 from event_service.domain.names import Name
 from event_service.domain.schemas import Document, Schema
@@ -22,7 +22,6 @@ from event_service.routes.answers import (
     OK,
     TOO_LARGE,
     USUAL,
-    ListQuery,
     StreamPath,
     ok,
 )
