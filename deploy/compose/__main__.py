@@ -70,19 +70,29 @@ class Compose:
         if subprocess.run(tool, env={**os.environ, **where, **environment}).returncode:
             raise StackError("nothing was changed")
 
+    def volumes(self) -> list[str]:
+        label = f"label=com.docker.compose.project={self.project}"
+        listed = subprocess.run(["docker", "volume", "ls", "-q", "--filter", label], capture_output=True, text=True)
+        return listed.stdout.split()
+
     def is_healthy(self) -> bool:
         return ask_health(self.address, self.settings).get("status") == "OK"
 
 
 def up(stack: Compose, given: argparse.Namespace) -> None:
     stack.home.mkdir(parents=True, exist_ok=True)
+    if "POSTGRES_PASSWORD" not in envfile.load(stack.env_file) and (volumes := stack.volumes()):
+        raise StackError(
+            f"the data of an earlier stack is here (volumes {' '.join(volumes)}), and the passwords to it are not:"
+            f" put its .env back as {stack.env_file}, or remove that data with `make clean`"
+        )
     settings = envfile.ensure(stack.env_file, stack.words, ports.first_free_from)
     user, password = settings["ADMIN_USER"], settings["ADMIN_PASSWORD"]
     stack.change_users("add", user, "--role", "admin", PASSWORD=password)
     say("building the images that have changed")
     stack.run("build", "--quiet")
     say("starting the containers")
-    stack.run("up", "--detach", "--remove-orphans")
+    start(stack)
     stack.run("kill", "--signal", "HUP", "gateway")
     wait_until(
         "the gateway finds every service healthy",
@@ -93,14 +103,28 @@ def up(stack: Compose, given: argparse.Namespace) -> None:
     commands.say_where(stack.address, settings)
 
 
+def start(stack: Compose) -> None:
+    try:
+        stack.run("up", "--detach", "--remove-orphans")
+    except StackError as problem:
+        prepares = ["roles", *(f"{word}-migrate" for word in stack.words)]
+        stack.run("logs", "--tail", "3", *prepares)
+        raise StackError(
+            f"{problem}\nIf a container that comes first has failed, its last lines are here. `password authentication"
+            f" failed` means that the data was made with another .env than {stack.env_file}: put that one back, or"
+            " remove the data with `make clean`"
+        ) from None
+
+
 def down(stack: Compose, given: argparse.Namespace) -> None:
     stack.run("down", "--remove-orphans")
     say("stopped; the data stays (`make clean` removes it)")
 
 
 def clean(stack: Compose, given: argparse.Namespace) -> None:
-    if stack.env_file.exists():
-        stack.run("down", "--remove-orphans", "--volumes")
+    stack.home.mkdir(parents=True, exist_ok=True)
+    envfile.ensure(stack.env_file, stack.words, ports.first_free_from)  # without one the file of the stack is not read
+    stack.run("down", "--remove-orphans", "--volumes")
     for left in [stack.env_file, *stack.users.glob("*"), *stack.users.glob(".*")]:
         left.unlink(missing_ok=True)
     if stack.users.is_dir():

@@ -42,18 +42,23 @@ class Stream:
         return answer
 
 
+def alone(client, path):
+    """On a connection of its own: one that is kept may be closed by a reload of the gateway while it is used again."""
+    return client.get(path, headers={"Connection": "close"})
+
+
 def test_two_hundred_waiting_readers_harm_nobody_and_are_all_told_at_once(client):
     stream = Stream(client)
     stream.append("Other")
     paths = ["/sequence", f"{stream.path}/events?from=1&limit=10", "/sequences", stream.path]
     with stream.waiting([f"consumer-{number}" for number in range(WAITERS)]) as waiters:
-        tried = [attempt(lambda path=path: client.get(path)) for path in paths * (REQUESTS // len(paths))]
+        tried = [attempt(lambda path=path: alone(client, path)) for path in paths * (REQUESTS // len(paths))]
         collect(waiters, 0.1)
         assert not any(each.answered for each in waiters), "they still wait"
         (event_id,) = stream.append("OrderPlaced")
         appended = time.monotonic()
         collect(waiters, 10)
-    assert all(each.is_ok for each in tried)
+    assert not [each.told for each in tried if not each.is_ok]
     seconds = sorted(each.seconds for each in tried)
     print(f"others: median {seconds[REQUESTS // 2]:.3f} s, 99 % within {seconds[-2]:.3f} s")
     assert seconds[REQUESTS * 99 // 100 - 1] < OTHERS_WITHIN

@@ -14,7 +14,7 @@ from chassis.errors import Unavailable
 db.make_cooperative()
 url = sys.argv[1]
 database = db.Database(url, name="greenlets", size=4, wait_seconds=5)
-def ask(sql="SELECT pg_sleep(0.3)"):
+def ask(sql="SELECT pg_sleep(1)"):
     with database.transaction() as tx:
         return tx.value(sql)
 """
@@ -29,7 +29,7 @@ def test_two_greenlets_wait_at_the_same_time(settings: ServiceSettings) -> None:
         """
 began = time.monotonic()
 gevent.joinall([gevent.spawn(ask) for _ in range(4)], raise_error=True)
-assert time.monotonic() - began < 0.9, time.monotonic() - began
+assert time.monotonic() - began < 3, time.monotonic() - began
 """,
         settings.database_url,
     )
@@ -92,7 +92,7 @@ began = time.monotonic()
 try:
     ask("SELECT 1")
 except Unavailable:
-    assert 0.9 < time.monotonic() - began < 3
+    assert 0.9 < time.monotonic() - began < 10
 else:
     raise AssertionError("a frozen backend answered")
 assert ask("SELECT 1") == 1

@@ -38,7 +38,7 @@ def test_a_full_pool_waits_and_then_says_unavailable() -> None:
     began = time.monotonic()
     with pool.lease(), pytest.raises(Unavailable), pool.lease():
         pass
-    assert 0.1 <= time.monotonic() - began < 1
+    assert 0.1 <= time.monotonic() - began < 5
     with pool.lease():
         pass
 
