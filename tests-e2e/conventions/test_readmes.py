@@ -67,4 +67,4 @@ def test_the_document_has_the_same_requests(service):
 
 def test_every_event_that_is_sent_is_in_the_table(service):
     described = {name for row in table(service.readme, "event it sends", "when") for name in code_in(row[0])}
-    assert described == {contract.partition(".")[0] for contract in service.contracts("publishes")}
+    assert described == {contract.rpartition(".v")[0] for contract in service.contracts("publishes")}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chassis import inbox, logs, strictjson
-from chassis.db import Database, Transaction
+from chassis.db import Database
 from chassis.errors import Invalid, Problem, Unavailable
 
 log = logs.logger(__name__)
@@ -31,7 +31,20 @@ class Delivery:
     body: Any
 
 
-Handler = Callable[[Transaction, Delivery], None]
+@dataclass(frozen=True)
+class Surroundings:
+    """In place of a transaction, where the work is too long for one.
+
+    The handler opens its own, makes a repetition harmless itself, and raises Interrupted once `ending` is set.
+    """
+
+    database: Database
+    settings: Any
+    ending: threading.Event
+
+
+# Its first argument is the Transaction, or the Surroundings of long work.
+Handler = Callable[[Any, Delivery], None]
 
 
 class Interrupted(Exception):
@@ -62,8 +75,9 @@ class Attempts:
     (Unavailable) counts as no failure: the message waits for it.
     """
 
-    def __init__(self, queue: str, handler: Handler, database: Database) -> None:
-        self._queue, self._handler, self._database = queue, handler, database
+    def __init__(self, queue: str, handler: Handler, database: Database, long_with: Any = None) -> None:
+        """`long_with`: the settings of a service whose handler does long work."""
+        self._queue, self._handler, self._database, self._long_with = queue, handler, database, long_with
 
     def run(self, properties: Any, body: bytes, ending: threading.Event) -> str | None:
         """None: its effect is committed. Text: why it is given up. Raises Interrupted once `ending` is set."""
@@ -75,8 +89,10 @@ class Attempts:
         pause = _SHORTEST_PAUSE
         while not ending.is_set():
             try:
-                self._attempt(delivery)
+                self._attempt(delivery, ending)
                 return None
+            except Interrupted:
+                raise
             except Invalid as problem:
                 log.error("message.refused", queue=self._queue, reason=problem.detail)
                 return _storable(problem.detail) or "refused"
@@ -93,7 +109,10 @@ class Attempts:
                 ending.wait(_FAILURE_PAUSES[max(failures, 1) - 1])
         raise Interrupted
 
-    def _attempt(self, delivery: Delivery) -> None:
+    def _attempt(self, delivery: Delivery, ending: threading.Event) -> None:
+        if self._long_with is not None:
+            self._handler(Surroundings(self._database, self._long_with, ending), delivery)
+            return
         with self._database.transaction() as tx:
             if inbox.is_first(tx, delivery.message_id, self._queue):
                 self._handler(tx, delivery)

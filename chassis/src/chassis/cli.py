@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from chassis import logs
 from chassis.config import METRICS_FOLDER, ConfigError, ServiceSettings, environment
@@ -33,7 +33,7 @@ class Service:
     settings: type[ServiceSettings]
     server: Literal["gevent", "gthread"] = "gevent"
     consumptions: Mapping[str, Consumption] = field(default_factory=dict)
-    timers: Mapping[str, Timer] = field(default_factory=dict)
+    timers: Callable[[Any], Mapping[str, Timer]] = lambda _settings: {}
 
     @property
     def package(self) -> str:
@@ -87,7 +87,7 @@ def _worker(service: Service, settings: ServiceSettings) -> None:
     from chassis import worker
 
     os.nice(_WORKER_NICENESS)
-    worker.run(service.word, settings, service.consumptions, service.timers)
+    worker.run(service.word, settings, service.consumptions, service.timers(settings))
 
 
 def _dead_letters(service: Service, settings: ServiceSettings) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from chassis import broker, logs
 from chassis.attempts import Attempts, Handler, Interrupted
+from chassis.config import ServiceSettings
 from chassis.db import Database
 
 log = logs.logger(__name__)
@@ -23,11 +24,13 @@ class Consumption:
     """A queue's handler, the keys of the exchange `events` it is bound to, and whether order matters.
 
     In order means one message at a time over all workers, and that one which waits makes those behind it wait.
+    Long work gets Surroundings in place of a transaction.
     """
 
     handler: Handler
     bindings: tuple[str, ...] = ()
     in_order: bool = False
+    is_long: bool = False
 
 
 class Consumer:
@@ -42,11 +45,12 @@ class Consumer:
         amqp_url: str,
         stopping: threading.Event,
         threads: int,
+        settings: ServiceSettings | None = None,
     ) -> None:
         self._name, self._queue, self._consumption = f"{service}-worker {queue}", queue, consumption
         self._amqp_url, self._stopping = amqp_url, stopping
         self._threads = 1 if consumption.in_order else threads
-        self._attempts = Attempts(queue, consumption.handler, database)
+        self._attempts = Attempts(queue, consumption.handler, database, settings if consumption.is_long else None)
         self._connection: Any = None
         self._pool = ThreadPoolExecutor()
         self._ending = threading.Event()

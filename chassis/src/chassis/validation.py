@@ -138,6 +138,15 @@ def _json(described: Endpoint) -> Any:
 _WORDS = {"extra_forbidden": "is not known here", "missing": "is missing"}
 
 
+def checked(parse: Callable[[], Any]) -> Any:
+    """What pydantic makes of it; raises Invalid with every wrong field."""
+    wrong: list[tuple[str, str]] = []
+    value = _into(wrong, parse)
+    if wrong:
+        raise Invalid("; ".join(f"{name}: {message}" for name, message in wrong[:20]), errors=wrong[:_MOST_ERRORS])
+    return value
+
+
 def _into(wrong: list[tuple[str, str]], parse: Callable[[], Any]) -> Any:
     try:
         return parse()

@@ -47,7 +47,9 @@ def run(
     size = settings.worker_threads * max(1, len(consumptions)) + 2
     database = Database(settings.database_url, name=f"{service}-worker", size=size, wait_seconds=30)
     consumers = {
-        queue: Consumer(service, queue, consumption, database, settings.amqp_url, stopping, settings.worker_threads)
+        queue: Consumer(
+            service, queue, consumption, database, settings.amqp_url, stopping, settings.worker_threads, settings
+        )
         for queue, consumption in consumptions.items()
     }
     relay = Relay(service, settings.database_url, settings.amqp_url, stopping)

@@ -145,7 +145,7 @@ def consume(
 
     def start(handler: Any, *, threads: int = 4, url: str = node.url, **how: Any) -> threading.Event:
         stopping = threading.Event()
-        running = Consumer("probe", queue, Consumption(handler, **how), db, url, stopping, threads)
+        running = Consumer("probe", queue, Consumption(handler, **how), db, url, stopping, threads, settings)
         thread = threading.Thread(target=running.run)
         thread.start()
         started.append((stopping, thread))

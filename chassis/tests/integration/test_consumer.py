@@ -5,6 +5,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+from chassis.attempts import Interrupted
 from chassis.errors import Unavailable
 
 Consume = Callable[..., Any]
@@ -129,3 +130,23 @@ def test_in_order_means_that_what_waits_makes_those_behind_wait_and_what_is_dead
     eventually(lambda: len(effects()) == 29)
     assert effects() == [f"{number:02}" for number in range(30) if number != 10]
     assert dead()[1] == b'{"name": "10"}'
+
+
+def test_long_work_opens_its_own_transactions_and_is_told_to_end(
+    consume: Consume, publish: Any, queue: str, effects: Any, channel: Any, settings: Any, eventually: Any
+) -> None:
+    def work(around: Any, delivery: Any) -> None:
+        with around.database.transaction() as tx:
+            note(tx, delivery)
+        assert around.settings is settings
+        if delivery.body["name"] == "long":
+            assert around.ending.wait(20)
+            raise Interrupted
+
+    stopping = consume(work, is_long=True)
+    publish(queue, b'{"name": "short"}')
+    eventually(lambda: effects() == ["short"])
+    publish(queue, b'{"name": "long"}')
+    eventually(lambda: len(effects()) == 2)
+    stopping.set()
+    eventually(lambda: channel.queue_declare(queue, passive=True).method.message_count == 1)
