@@ -5,7 +5,7 @@ import math
 import re
 from typing import Any
 
-from pydantic_core import from_json, to_json
+import orjson
 
 from chassis.errors import Invalid
 
@@ -43,38 +43,44 @@ def _carefully(text: str, deepest: int) -> Any:
 
 
 def _quickly(raw: bytes, deepest: int) -> Any:
-    """What nearly every body is: parsed and checked without a step of Python for each value, four times as fast.
+    """What nearly every body is: parsed and checked without a step of Python for each value, twice as fast as `json`.
 
     _UNSURE where anything might be wrong with it: then the careful way says what.
     """
-    if _SPELLED.search(raw):
+    if b"\\" in raw and _SPELLED.search(raw):
+        return _UNSURE
+    # It would round a whole number of more than 64 bits.
+    if _TWENTY_DIGITS in raw.translate(_DIGITS_ALIKE):
         return _UNSURE
     try:
-        value = from_json(raw, allow_inf_nan=False)
-    except ValueError:
+        value = orjson.loads(raw)
+        # Of two equal keys one is dropped, and its colon with it; nothing adds a colon.
+        is_whole = raw.count(b":") == orjson.dumps(value).count(b":")
+    except (ValueError, TypeError):
         return _UNSURE
-    sent, taken = _without_strings(raw), _without_strings(to_json(value, inf_nan_mode="constants"))
-    brackets = sent.translate(None, _ALL_BUT_BRACKETS)
-    for _ in range(deepest):
-        if not brackets:
-            break
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-    # Outside of strings a colon stands for a key; one that stood twice is missing among those that were taken.
-    # A number too large for a float has become Infinity.
-    is_sure = not brackets and sent.count(b":") == taken.count(b":") and b"I" not in taken
-    return value if is_sure else _UNSURE
+    return value if is_whole and _is_shallow(raw, deepest) else _UNSURE
 
 
-def _without_strings(raw: bytes) -> bytes:
+def _is_shallow(raw: bytes, deepest: int) -> bool:
     if b"\\" in raw:
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return b"".join(raw.split(b'"')[::2])
+    brackets = raw.translate(None, _ALL_BUT_STRUCTURE).replace(b'""', b"")
+    if b'"' in brackets:
+        # A bracket in a string keeps its quotes apart.
+        brackets = b"".join(raw.split(b'"')[::2]).translate(None, _ALL_BUT_STRUCTURE)
+    for _ in range(deepest):
+        if not brackets:
+            return True
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return not brackets
 
 
 _UNSURE = object()
-# U+0000 and halves of surrogate pairs can only be spelled.
-_SPELLED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-_ALL_BUT_BRACKETS = bytes(code for code in range(256) if chr(code) not in "[]{}")
+# U+0000 and halves of surrogate pairs can only be spelled; a colon that is spelled would be counted wrongly.
+_SPELLED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F]|003[aA])")
+_ALL_BUT_STRUCTURE = bytes(code for code in range(256) if chr(code) not in '[]{}"')
+_DIGITS_ALIKE = bytes(ord("0") if chr(code) in "123456789" else code for code in range(256))
+_TWENTY_DIGITS = b"0" * 20
 
 
 def _reason(error: ValueError) -> str:

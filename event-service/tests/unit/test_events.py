@@ -4,7 +4,7 @@ import uuid
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from event_service.domain.events import Posted, event_id, event_of
+from event_service.domain.events import Posted, event_ids, event_of
 
 ADAPTER = TypeAdapter(Posted)
 
@@ -92,7 +92,8 @@ def test_the_stored_text_is_the_body_without_its_ends(an_event):
 
 
 def test_ids_are_uuids_in_the_order_of_time():
-    ids = [event_id(milliseconds, bytes(range(10))) for milliseconds in (1, 2, 1 << 40)]
+    ids = [id_ for milliseconds in (1, 2, 1 << 40) for id_ in event_ids(milliseconds, 1000, bytes(range(8)))]
+    assert len(set(ids)) == 3000
     assert ids == sorted(ids)
     assert {uuid.UUID(id_).version for id_ in ids} == {7}
     assert all(uuid.UUID(id_).variant == uuid.RFC_4122 and str(uuid.UUID(id_)) == id_ for id_ in ids)

@@ -108,12 +108,12 @@ Posted = Annotated[PostedEvent | _Several, _one_or_several()]
 _OPENING, _CLOSING = '{"event":{', "}"
 
 
-def _encode(value: Any) -> str:
+def _encode(value: Any) -> bytes:
     try:
-        return orjson.dumps(value).decode()
+        return orjson.dumps(value)
     except TypeError:
         # A whole number of more than 64 bits.
-        return strictjson.dumps(value)
+        return strictjson.dumps(value).encode()
 
 
 class Event(NamedTuple):
@@ -128,7 +128,7 @@ class Event(NamedTuple):
 
 def event_of(posted: PostedEvent, id_: str) -> Event:
     head = posted["event"]
-    text = _encode(posted)[len(_OPENING) : -len(_CLOSING)]
+    text = _encode(posted)[len(_OPENING) : -len(_CLOSING)].decode()
     return Event(id_, head["name"], int(head["version"]), posted["payload"], text)
 
 
@@ -145,11 +145,17 @@ class Append:
     revision: int = 0
 
 
-def event_id(unix_milliseconds: int, random: bytes) -> str:
-    """A UUID version 7: those of a moment lie side by side in their index."""
-    tail = random.hex()
-    time = f"{unix_milliseconds:012x}"
-    return f"{time[:8]}-{time[8:]}-7{tail[:3]}-{'89ab'[random[9] & 3]}{tail[3:6]}-{tail[6:18]}"
+def event_ids(unix_milliseconds: int, count: int, random: bytes) -> list[str]:
+    """UUIDs of version 7 in ascending order: a counter of 12 bits, then 62 bits of the 8 random bytes (RFC 9562, 6.2).
+
+    Those of a moment lie side by side in their index.
+    """
+    if count > MOST_AT_ONCE:
+        raise ValueError(f"{count} ids of one moment")
+    time, tail = f"{unix_milliseconds:012x}", random.hex()
+    head = f"{time[:8]}-{time[8:]}-7"
+    end = f"-{'89ab'[random[0] & 3]}{tail[1:4]}-{tail[4:16]}"
+    return [f"{head}{number:03x}{end}" for number in range(count)]
 
 
 class StoredHead(EventHead):

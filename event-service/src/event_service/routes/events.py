@@ -13,7 +13,7 @@ from chassis import strictjson
 from chassis.current import json_text, once, running
 from chassis.errors import Invalid, NotFound
 from chassis.validation import DIGITS, Answer, PlainText, endpoint
-from event_service.domain.events import LARGEST_EVENT_BYTES, Append, Posted, StoredEvent, event_id, event_of
+from event_service.domain.events import LARGEST_EVENT_BYTES, Append, Posted, StoredEvent, event_ids, event_of
 from event_service.domain.names import Consumer, Name, Producer
 from event_service.operations import consuming
 from event_service.routes.answers import (
@@ -99,11 +99,10 @@ class Acknowledgement(BaseModel):
 )
 def append_events(stream: str, headers: AppendHeaders, body: Any) -> Response:
     events = body if isinstance(body, list) else [body]
-    milliseconds = time.time_ns() // 1_000_000
-    made = [event_of(posted, event_id(milliseconds, os.urandom(10))) for posted in events]
+    ids = event_ids(time.time_ns() // 1_000_000, len(events), os.urandom(8))
+    made = [event_of(posted, id_) for posted, id_ in zip(events, ids, strict=True)]
     _check_sizes(body, [event.text for event in made])
     append = Append(stream, headers.producer, g.request_id, made, headers.expected_position)
-    ids: Any = [event.id for event in made]
     answer = strictjson.dumps(ids) if isinstance(body, list) else f'"{ids[0]}"'
     appender = web().appender
     if append.expected_position is None and "Idempotency-Key" not in request.headers:
