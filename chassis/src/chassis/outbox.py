@@ -114,7 +114,7 @@ def backlog(tx: Transaction) -> dict[str, Any]:
     """How many wait, and for how long the oldest does."""
     return tx.one(
         """
-        SELECT count(*) AS backlog,
+        SELECT coalesce(sum(messages), 0)::int AS backlog,
                coalesce(extract(epoch FROM now() - min(created_at)), 0)::float AS oldest_seconds
         FROM outbox
         """

@@ -15,12 +15,20 @@ _WINDOW = 500
 _SHORTEST_PAUSE, _LONGEST_PAUSE, _STANDBY_PAUSE = 0.2, 5.0, 1.0
 _REFUSED_SECONDS = 1.0
 
+# Whole rows: a window is exceeded by the last one's messages at the most.
+_NEXT = """
+    SELECT coalesce(array_agg(id), '{}') FROM (
+        SELECT id, sum(messages) OVER (ORDER BY id) - messages AS before FROM (
+            SELECT id, messages FROM outbox
+            WHERE CASE exchange WHEN '' THEN routing_key ELSE exchange END <> ALL (%(refused)s)
+            ORDER BY id LIMIT %(window)s
+        ) AS first
+    ) AS counted WHERE before < %(window)s
+"""
 _TAKE = """
     SELECT id, message_id::text, exchange, routing_key, type, correlation_id, headers, body, mandatory,
            extract(epoch FROM created_at)::bigint
-    FROM outbox
-    WHERE CASE exchange WHEN '' THEN routing_key ELSE exchange END <> ALL (%s)
-    ORDER BY id LIMIT %s
+    FROM outgoing WHERE id = ANY(%s) ORDER BY id, place
 """
 
 
@@ -38,6 +46,7 @@ class Relay:
         self._stopping = stopping
         self._connection: Any = None
         self._window: list[Any] = []
+        self._left_out: list[Any] = []
         self._proved: set[str] = set()
         self._refused_until: dict[str, float] = {}
         # Or on stand-by, while another process's relay is.
@@ -80,21 +89,26 @@ class Relay:
         now = time.monotonic()
         refused = [lane for lane, until in self._refused_until.items() if until > now]
         with self._connection.cursor() as cursor:
-            cursor.execute(_TAKE, (refused, _WINDOW))
-            self._window = self._in_order(cursor.fetchall())
+            cursor.execute(_NEXT, {"refused": refused, "window": _WINDOW})
+            (ids,) = cursor.fetchone()
+            if ids:
+                cursor.execute(_TAKE, (ids,))
+            self._window, self._left_out = self._in_order(cursor.fetchall() if ids else [])
         return [self._publishable(row) for row in self._window]
 
-    def _in_order(self, rows: list[Any]) -> list[Any]:
-        """One row of each lane of which it is not known that somebody takes them, all of the others.
+    def _in_order(self, rows: list[Any]) -> tuple[list[Any], list[Any]]:
+        """One of each lane of which it is not known that somebody takes what has to be taken, all else; the rest.
 
         A queue that appears in the middle of a window would get its second half first.
         """
-        safe, tried = [], set()
+        safe: list[Any] = []
+        left_out: list[Any] = []
+        tried = set()
         for row in rows:
-            if _lane(row) in self._proved or _lane(row) not in tried:
-                safe.append(row)
+            is_safe = not _mandatory(row) or _lane(row) in self._proved or _lane(row) not in tried
+            (safe if is_safe else left_out).append(row)
             tried.add(_lane(row))
-        return safe
+        return safe, left_out
 
     def _publishable(self, row: Any) -> tuple[str, str, Any, bytes, bool]:
         _, message_id, exchange, key, type_, correlation_id, headers, body, mandatory, created = row
@@ -111,8 +125,9 @@ class Relay:
     def _delete(self, taken: list[int]) -> None:
         sent = [self._window[index] for index in taken]
         self._proved.update(map(_lane, sent))
-        ids = {row[0] for row in sent}
-        refused = [row for row in self._window if row[0] not in ids]
+        accepted = set(taken)
+        refused = [row for index, row in enumerate(self._window) if index not in accepted]
+        ids = {row[0] for row in sent} - {row[0] for row in refused} - {row[0] for row in self._left_out}
         for lane in set(map(_lane, refused)):
             self._proved.discard(lane)
             self._refused_until[lane] = time.monotonic() + _REFUSED_SECONDS
@@ -120,6 +135,10 @@ class Relay:
             log.warning("relay.refused", lanes=sorted(set(map(_lane, refused))), refused=len(refused))
         with self._connection.cursor() as cursor:
             cursor.execute("DELETE FROM outbox WHERE id = ANY(%s)", (list(ids),))
+
+
+def _mandatory(row: Any) -> bool:
+    return row[8]
 
 
 def _lane(row: Any) -> str:

@@ -49,8 +49,9 @@ def _quickly(raw: bytes, deepest: int) -> Any:
     """
     if b"\\" in raw and _SPELLED.search(raw):
         return _UNSURE
-    # It would round a whole number of more than 64 bits.
-    if _TWENTY_DIGITS in raw.translate(_DIGITS_ALIKE):
+    # orjson would round a whole number of more than 64 bits.
+    digits = raw.translate(_DIGITS_ALIKE)
+    if _TOO_MANY in digits or _TOO_MANY_BELOW_ZERO in digits:
         return _UNSURE
     try:
         value = orjson.loads(raw)
@@ -80,7 +81,7 @@ _UNSURE = object()
 _SPELLED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F]|003[aA])")
 _ALL_BUT_STRUCTURE = bytes(code for code in range(256) if chr(code) not in '[]{}"')
 _DIGITS_ALIKE = bytes(ord("0") if chr(code) in "123456789" else code for code in range(256))
-_TWENTY_DIGITS = b"0" * 20
+_TOO_MANY, _TOO_MANY_BELOW_ZERO = b"0" * 20, b"-" + b"0" * 19
 
 
 def _reason(error: ValueError) -> str:

@@ -1,17 +1,24 @@
 -- What waits to be published, in the order in which it was written; a row that was sent is gone.
 CREATE TABLE outbox (
     id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT outbox_pkey PRIMARY KEY,
-    message_id uuid NOT NULL,
+    message_id uuid NOT NULL DEFAULT gen_random_uuid(),
     exchange text NOT NULL,
-    routing_key text NOT NULL,
-    type text NOT NULL,
-    correlation_id text NOT NULL,
+    routing_key text NOT NULL DEFAULT '',
+    type text NOT NULL DEFAULT '',
+    correlation_id text NOT NULL DEFAULT '',
     headers text NOT NULL DEFAULT '{}',
     body text NOT NULL,
     -- Whether it waits until somebody is there to take it.
     mandatory boolean NOT NULL DEFAULT true,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    messages integer NOT NULL DEFAULT 1
 );
+
+-- What the relay publishes: the messages of each row, in the order of `place`. A service that keeps the content of its
+-- messages anyway replaces this view by one of its own, in which one row of the outbox stands for many of them.
+CREATE VIEW outgoing AS
+SELECT id, 1::bigint AS place, message_id, exchange, routing_key, type, correlation_id, headers, body, mandatory, created_at
+FROM outbox;
 
 -- Messages whose effect is committed.
 CREATE TABLE inbox (

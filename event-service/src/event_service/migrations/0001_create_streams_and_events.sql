@@ -20,6 +20,10 @@ CREATE TABLE series (
     stream_id bigint NOT NULL CONSTRAINT series_stream REFERENCES streams (id),
     name text NOT NULL,
     last bigint NOT NULL,
+    -- How its events are published.
+    routing_key text NOT NULL,
+    type text NOT NULL,
+    headers text NOT NULL,
     CONSTRAINT series_name UNIQUE (stream_id, name)
 ) WITH (fillfactor = 50);
 

@@ -4,7 +4,8 @@
 -- 1. The rows of the streams are locked and moved on, in the order of their names against deadlocks. A stream is left
 --    out that has another producer, other schemas, or another position than expected.
 -- 2. The series are counted on; nobody touches them who does not hold the stream.
--- 3. Events and messages are written for the streams that were moved on.
+-- 3. Events are written for the streams that were moved on, and for each such stream a row of the outbox that stands for
+--    its events: their content is not written twice.
 --
 -- No name and no JSON text has a line break in it: each column travels as one text of lines.
 CREATE FUNCTION append_events(
@@ -50,32 +51,39 @@ BEGIN
         ) WITH ORDINALITY AS kind (stream, name, count, routing_key, type, headers, number)
         JOIN moved ON moved.name = kind.stream
     ), counted AS (
-        INSERT INTO series AS counter (stream_id, name, last)
-        SELECT stream_id, name, count FROM kinds ORDER BY stream_id, name
+        INSERT INTO series AS counter (stream_id, name, last, routing_key, type, headers)
+        SELECT stream_id, name, count, routing_key, type, headers FROM kinds ORDER BY stream_id, name
         ON CONFLICT ON CONSTRAINT series_name DO UPDATE SET last = counter.last + excluded.last
         RETURNING counter.id, counter.stream_id, counter.name, counter.last
     ), places AS MATERIALIZED (
-        SELECT kinds.*, counted.id AS series_id, counted.last
+        SELECT kinds.number, kinds.stream_id, kinds.position, kinds.last_at, counted.id AS series_id, counted.last
         FROM kinds JOIN counted ON counted.stream_id = kinds.stream_id AND counted.name = kinds.name
-    ), given AS (
+    ), published AS (
+        INSERT INTO outbox (exchange, body, mandatory, messages)
+        SELECT 'events', concat_ws(' ', moved.id, moved.position - count + 1, moved.position), false, count
+        FROM moved JOIN wanted USING (name) WHERE publish_
+    ), appended AS (
+        INSERT INTO events (stream_id, position, series_id, sequence, id, received_at, request_id, body)
         SELECT place.stream_id, place.position - behind_in_stream AS position,
                place.series_id, place.last - behind_in_series AS sequence,
-               event.id, place.last_at, coalesce(request_id, '') AS request_id, text,
-               place.routing_key, place.type, place.headers, event.number
+               event.id, place.last_at, coalesce(request_id, ''), text
         FROM unnest(
             string_to_array(kinds_, E'\n')::bigint[], string_to_array(behind_in_stream_, E'\n')::bigint[],
             string_to_array(behind_in_series_, E'\n')::bigint[], string_to_array(ids_, E'\n')::uuid[],
             string_to_array(request_ids_, E'\n'), string_to_array(texts_, E'\n')
-        ) WITH ORDINALITY AS event (kind, behind_in_stream, behind_in_series, id, request_id, text, number)
+        ) AS event (kind, behind_in_stream, behind_in_series, id, request_id, text)
         JOIN places AS place ON place.number = event.kind
-    ), published AS (
-        INSERT INTO outbox (message_id, exchange, routing_key, type, correlation_id, headers, body, mandatory)
-        SELECT id, 'events', routing_key, type, request_id, headers, '{"event":{' || text || '}', false
-        FROM given WHERE publish_ ORDER BY number
-    ), appended AS (
-        INSERT INTO events (stream_id, position, series_id, sequence, id, received_at, request_id, body)
-        SELECT stream_id, position, series_id, sequence, id, last_at, request_id, text FROM given
     )
     SELECT moved.name FROM moved;
 END
 $$;
+
+CREATE OR REPLACE VIEW outgoing AS
+SELECT outbox.id, event.position AS place, event.id AS message_id, outbox.exchange, series.routing_key, series.type,
+       event.request_id AS correlation_id, series.headers, '{"event":{' || event.body || '}' AS body, outbox.mandatory,
+       outbox.created_at
+FROM outbox
+JOIN events AS event
+  ON event.stream_id = split_part(outbox.body, ' ', 1)::bigint
+ AND event.position BETWEEN split_part(outbox.body, ' ', 2)::bigint AND split_part(outbox.body, ' ', 3)::bigint
+JOIN series ON series.id = event.series_id;
