@@ -1,10 +1,13 @@
 """Answers in the shape of the contract: JSON strings; and the parts of a request that several routes have."""
 
 import re
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
 from typing import Annotated, Any
 
-from flask import Response, current_app
+from flask import Response, current_app, request
 from pydantic import BaseModel, Field
 
 from chassis import strictjson
@@ -16,6 +19,9 @@ from event_service.routes.appender import Appender
 from event_service.routes.watch import Watch
 
 LARGEST_NUMBER = 2**53
+
+_LARGE_BYTES = 16 * 1024
+_LARGE_AT_ONCE = 4
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _PHRASES = {
@@ -39,10 +45,25 @@ class Web:
     watch: Watch
     nack_limit: int
     heartbeat_seconds: float
+    large: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_LARGE_AT_ONCE))
 
 
 def web() -> Web:
     return current_app.extensions["event"]
+
+
+def few_large_at_once(view: Callable[..., Response]) -> Callable[..., Response]:
+    """Large bodies wait, as the bytes that they are, until few others are worked on: what is made of each is ten times
+    as large, and a processor that has to keep that of all at hand is a quarter slower."""
+
+    @wraps(view)
+    def admitted(**path: Any) -> Response:
+        if len(request.get_data()) < _LARGE_BYTES:
+            return view(**path)
+        with web().large:
+            return view(**path)
+
+    return admitted
 
 
 def render(problem: Problem) -> Response:

@@ -31,6 +31,7 @@ from event_service.routes.answers import (
     EventPath,
     StreamPath,
     existing_id,
+    few_large_at_once,
     ok,
     web,
 )
@@ -81,6 +82,7 @@ class Acknowledgement(BaseModel):
 
 
 @bp.post("")
+@few_large_at_once
 @endpoint(
     "Appends one event, or up to 1000 of them: all or none",
     {
