@@ -63,6 +63,8 @@ def _quickly(raw: bytes, deepest: int) -> Any:
 
 
 def _is_shallow(raw: bytes, deepest: int) -> bool:
+    if raw.count(b"[") + raw.count(b"{") <= deepest:
+        return True
     if b"\\" in raw:
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     brackets = raw.translate(None, _ALL_BUT_STRUCTURE).replace(b'""', b"")
