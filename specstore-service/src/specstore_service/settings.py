@@ -9,7 +9,7 @@ class Settings(ServiceSettings):
     auth_server: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9.\[\]:_-]+$",
-        description="Who issues tokens: `host` or `host:port` of `http://…/auth/public-key`; the service itself if left out",
+        description="Who issues tokens: `host:port` of `http://…/auth/public-key`; the service itself if left out",
     )
     dpp_url: str | None = Field(
         None, pattern="^https?://", description="An external runner of pipelines; the built-in one if left out"

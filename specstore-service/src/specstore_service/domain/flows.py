@@ -65,7 +65,7 @@ def state_of(pipelines: Iterable[Pipeline]) -> str:
 
 
 def dependency_errors(pipelines: Sequence[Pipeline], pipeline: Pipeline) -> list[str]:
-    """Why it could not run: those it needs that failed by themselves; where there are none, those that failed at all."""
+    """Why it could not run: those it needs that failed by themselves, or else those that failed at all."""
     failed = [pipelines[place] for place in pipeline.needs if pipelines[place].state == FAILED]
     causes = [it for it in failed if it.succeeded is False] or failed
     return [

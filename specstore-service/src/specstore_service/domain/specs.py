@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from chassis.validation import WHOLE, PlainText, checked
 from specstore_service.domain import schedules
 from specstore_service.domain.names import DatasetName, Location, Name, OwnerId
 
@@ -13,7 +12,9 @@ MOST_FIELDS = 2000
 MOST_STEPS = 500
 MOST_OUTPUTS = 100
 
-Positive = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
+_TEXT = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+
+Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 FieldType = Literal[
     "string", "number", "integer", "boolean", "object", "array", "list", "date", "time", "datetime", "year",
     "yearmonth", "duration", "geopoint", "geojson", "any",
@@ -27,10 +28,10 @@ class _Part(BaseModel):
 
 
 class Meta(_Part):
-    owner: Annotated[PlainText, Field(max_length=255)]
+    owner: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_TEXT)]
     ownerid: OwnerId
     dataset: DatasetName
-    version: Annotated[int, Field(ge=1, le=1), WHOLE] = 1
+    version: Annotated[int, Field(ge=1, le=1)] = 1
     findability: Literal["published", "unlisted", "private"] = "published"
 
 
@@ -111,10 +112,3 @@ class Spec(_Part):
     @property
     def dataset_id(self) -> str:
         return f"{self.meta.ownerid}/{self.meta.dataset}"
-
-
-def parsed(contents: Any) -> Spec:
-    """Raises Invalid that names each wrong field."""
-    spec: Spec = checked(lambda: Spec.model_validate(contents, strict=True))
-    schedules.parse(spec.schedule)
-    return spec

@@ -24,7 +24,7 @@ REFETCH_SECONDS = 1.0
 
 
 class Keyring:
-    """The public key, fetched when it is first wanted and when a signature fails; the old one stays while that fails."""
+    """The public key, fetched when first wanted and when a signature fails; the old one stays while that fails."""
 
     def __init__(self, fetch: Callable[[], str], clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch, self._clock = fetch, clock

@@ -7,8 +7,8 @@ in which updates arrive, or on how often (domain.flows).
 
 The built-in runner, for each job of the queue `specstore.pipeline`:
 
-1. `take(tx, pipeline, …)` in a transaction of its own. None: there is nothing to do (any more), acknowledge. Unavailable:
-   another worker has it; the message waits. A number: this attempt.
+1. `take(tx, pipeline, …)` in a transaction of its own. None: there is nothing to do (any more), acknowledge.
+   Unavailable: another worker has it; the message waits. A number: this attempt.
 2. The work, outside any transaction. At least every LEASE_SECONDS / 3, and before anything is made visible:
    `apply(tx, Update(pipeline, "progress", attempt=…), …)`; where the outcome `is_over` (cancelled, timed out, or taken
    over by another worker) it stops and does nothing more.
@@ -24,7 +24,7 @@ from chassis import outbox
 from chassis.db import Transaction
 from chassis.errors import NotFound, Unavailable
 from specstore_service.domain import flows as rules
-from specstore_service.domain.flows import FAILED, INPROGRESS, QUEUED, SUCCEEDED, TIMED_OUT, Pipeline, Report
+from specstore_service.domain.flows import FAILED, QUEUED, SUCCEEDED, TIMED_OUT, Pipeline, Report
 from specstore_service.operations import telling
 from specstore_service.store import flows, pipelines
 

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from chassis import outbox
 from chassis.db import Transaction
 from chassis.errors import Problem
+from chassis.validation import checked
+from specstore_service.domain import schedules
 from specstore_service.domain.plans import plan
 from specstore_service.domain.specs import Spec
 from specstore_service.operations import telling
@@ -21,6 +24,13 @@ class Revision:
     request_id: str
     # Whether pipelines are run elsewhere (DPP_URL).
     is_external: bool
+
+
+def spec_of(contents: Any) -> Spec:
+    """Raises Invalid that names each wrong field."""
+    spec: Spec = checked(lambda: Spec.model_validate(contents, strict=True))
+    schedules.parse(spec.schedule)
+    return spec
 
 
 def upload(tx: Transaction, wanted: Revision, most_datasets: int, now: datetime) -> str:

@@ -49,7 +49,7 @@ def render(wrong: Problem) -> Response:
     """An upload and an update have shapes of their own for what went wrong."""
     endpoint = (request.endpoint or "").rpartition(".")[2]
     if endpoint in ("upload", "retry"):
-        body = {"success": False, "dataset_id": None, "flow_id": None, "errors": _in_words(wrong)}
+        body: dict[str, Any] = {"success": False, "dataset_id": None, "flow_id": None, "errors": _in_words(wrong)}
     elif endpoint == "update":
         body = {"success": "fail", "status": "failed", "id": None, "errors": [wrong.detail]}
     else:
@@ -119,9 +119,7 @@ def unknown() -> NotFound:
 
 
 _FAILED = "What went wrong, in words"
-UPLOAD_FAILED: dict[int, Answer] = {
-    status: Answer(_FAILED, Uploaded) for status in (400, 401, 403, 409, 413, 422, 503)
-}
+UPLOAD_FAILED: dict[int, Answer] = {status: Answer(_FAILED, Uploaded) for status in (400, 401, 403, 409, 413, 422, 503)}
 INVALID = problem("The request breaks a rule; `errors` names the fields")
 NO_TOKEN = problem("No token, or one that is not the owner's")
 UNKNOWN = problem("There is nothing of this name, or nothing that may be seen")

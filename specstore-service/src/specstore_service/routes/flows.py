@@ -11,7 +11,6 @@ from chassis.current import json_text, once, transaction
 from chassis.db import Transaction
 from chassis.validation import Answer, endpoint
 from specstore_service.domain import flows as rules
-from specstore_service.domain import specs
 from specstore_service.domain.flows import Pipeline
 from specstore_service.operations import updates, uploads
 from specstore_service.operations.updates import Cause
@@ -147,7 +146,7 @@ def retry(owner: str, dataset: str, revision: str, query: TokenQuery, headers: A
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=True)
         if flow is None:
             raise unknown()
-        spec = specs.parsed(strictjson.loads(flow["spec"].encode()))
+        spec = uploads.spec_of(strictjson.loads(flow["spec"].encode()))
         wanted = Revision(spec, flow["spec"], g.request_id, web().settings.dpp_url is not None)
         return uploaded(uploads.run_again(tx, wanted, datetime.now(UTC)))
 

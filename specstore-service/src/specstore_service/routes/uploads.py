@@ -13,7 +13,6 @@ from chassis.db import Transaction
 from chassis.errors import Invalid
 from chassis.openapi import problem
 from chassis.validation import JSON, Answer, endpoint
-from specstore_service.domain import specs
 from specstore_service.domain.plans import plan
 from specstore_service.domain.specs import Spec
 from specstore_service.domain.tokens import refused
@@ -78,7 +77,7 @@ def upload(query: TokenQuery, headers: Authorised, body: Any) -> Any:
     who = bearer(headers, query)
     if who.userid != ownerid:
         raise refused(403)
-    spec = specs.parsed(body)
+    spec = uploads.spec_of(body)
     wanted = Revision(spec, strictjson.dumps(body), g.request_id, web().settings.dpp_url is not None)
 
     def make(tx: Transaction) -> Any:
@@ -116,7 +115,7 @@ def uploaded(flow_id: str) -> Uploaded:
     body=Contents,
 )
 def show_plan(query: TokenQuery, headers: Authorised, body: Any) -> Any:
-    spec = specs.parsed(body)
+    spec = uploads.spec_of(body)
     flow_id = f"{spec.dataset_id}/{_next_revision(spec, headers, query)}"
     planned = plan(spec, flow_id)
     ids = [pipeline.id for pipeline in planned]

@@ -15,7 +15,7 @@ def insert_pipelines(tx: Transaction, flow: int, planned: list[Planned]) -> None
     tx.insert_many(
         "INSERT INTO pipelines (flow, position, name, title, kind, target, needs, is_ready) VALUES %s",
         [
-            (flow, place, it.id, it.title, it.kind, it.target, "{%s}" % ",".join(map(str, it.needs)), not it.needs)
+            (flow, place, it.id, it.title, it.kind, it.target, list(it.needs), not it.needs)
             for place, it in enumerate(planned)
         ],
     )
@@ -139,7 +139,11 @@ _SILENT = """
 def list_flows_with_silent(tx: Transaction, seconds: float, limit: int) -> list[int]:
     """Those of a pipeline that should have been heard of: it has begun, or could have."""
     rows = tx.rows(
-        f"SELECT DISTINCT flow FROM (SELECT flow FROM pipelines WHERE {_SILENT} ORDER BY heard_at LIMIT %(limit)s) AS it",
+        f"""
+        SELECT DISTINCT flow FROM (
+            SELECT flow FROM pipelines WHERE {_SILENT} ORDER BY heard_at LIMIT %(limit)s
+        ) AS silent
+        """,
         seconds=seconds,
         limit=limit,
     )
