@@ -36,28 +36,31 @@ def spec_of(contents: Any) -> Spec:
 def upload(tx: Transaction, wanted: Revision, most_datasets: int, now: datetime) -> str:
     """The id of the flow. Its schedule holds from now on."""
     meta = wanted.spec.meta
-    dataset = datasets.add_revision(tx, meta.ownerid, meta.dataset, now)
+    dataset = datasets.lock_dataset(tx, meta.ownerid, meta.dataset)
     if dataset is None:
         count = datasets.lock_owner(tx, meta.ownerid)
         # Somebody else may have made it before the owner was locked.
-        dataset = datasets.add_revision(tx, meta.ownerid, meta.dataset, now)
+        dataset = datasets.lock_dataset(tx, meta.ownerid, meta.dataset)
         if dataset is None:
             if count >= most_datasets:
                 raise Problem(f"Max datasets for user exceeded plan limit ({most_datasets})", status=403)
-            dataset = datasets.insert_dataset(tx, meta.ownerid, meta.dataset, meta.findability, now)
+            dataset = datasets.insert_dataset(tx, meta.ownerid, meta.dataset, now)
+    revision = dataset["revisions"] + 1
     every = wanted.spec.every_seconds
     schedule = datasets.Schedule(every, now + timedelta(seconds=every)) if every else None
-    datasets.set_upload(tx, dataset["id"], dataset["revision"], meta.findability, schedule)
-    return _begin(tx, wanted, dataset["id"], dataset["revision"], now)
+    datasets.set_upload(tx, dataset["id"], revision, meta.findability, schedule, now)
+    return _begin(tx, wanted, dataset["id"], revision, now)
 
 
 def run_again(tx: Transaction, wanted: Revision, now: datetime, *, due_at: datetime | None = None) -> str:
     """The id of a new flow of a spec that was uploaded before; the dataset's schedule stays as it is."""
     meta = wanted.spec.meta
-    dataset = datasets.add_revision(tx, meta.ownerid, meta.dataset, now)
+    dataset = datasets.lock_dataset(tx, meta.ownerid, meta.dataset)
     if dataset is None:
         raise LookupError("a dataset that has a revision is gone")
-    return _begin(tx, wanted, dataset["id"], dataset["revision"], now, due_at)
+    revision = dataset["revisions"] + 1
+    datasets.set_revision(tx, dataset["id"], revision, now)
+    return _begin(tx, wanted, dataset["id"], revision, now, due_at)
 
 
 def _begin(

@@ -13,66 +13,62 @@ class Schedule:
     due_at: datetime
 
 
-def add_revision(tx: Transaction, owner: str, name: str, now: datetime) -> dict[str, Any] | None:
-    """The dataset with its next revision, given to nobody else; None where there is no such dataset.
-
-    Concurrent callers queue on the row, so revisions have no gap.
-    """
+def lock_dataset(tx: Transaction, owner: str, name: str) -> dict[str, Any] | None:
+    """Nobody else gives out its next revision before this transaction ends."""
     return tx.find(
-        """
-        UPDATE datasets SET revisions = revisions + 1, modified_at = %(now)s
-        WHERE owner = %(owner)s AND name = %(name)s
-        RETURNING id, revisions AS revision
-        """,
+        "SELECT id, revisions FROM datasets WHERE owner = %(owner)s AND name = %(name)s FOR UPDATE",
         owner=owner,
         name=name,
-        now=now,
     )
 
 
 def lock_owner(tx: Transaction, owner: str) -> int:
     """How many datasets there are of that owner; nobody else adds one before this transaction ends."""
-    return int(
-        tx.value(
-            """
-            INSERT INTO owners (id) VALUES (%(owner)s)
-            ON CONFLICT ON CONSTRAINT owners_pkey DO UPDATE SET id = excluded.id
-            RETURNING datasets
-            """,
-            owner=owner,
-        )
-    )
+    tx.run("INSERT INTO owners (id) VALUES (%(owner)s) ON CONFLICT DO NOTHING", owner=owner)
+    return int(tx.value("SELECT datasets FROM owners WHERE id = %(owner)s FOR UPDATE", owner=owner))
 
 
-def insert_dataset(tx: Transaction, owner: str, name: str, findability: str, now: datetime) -> dict[str, Any]:
-    """With its first revision; the owner is locked."""
+def insert_dataset(tx: Transaction, owner: str, name: str, now: datetime) -> dict[str, Any]:
+    """Without a revision yet; the owner is locked."""
     tx.run("UPDATE owners SET datasets = datasets + 1 WHERE id = %(owner)s", owner=owner)
     return tx.one(
         """
         INSERT INTO datasets (owner, name, revisions, findability, modified_at)
-        VALUES (%(owner)s, %(name)s, 1, %(findability)s, %(now)s)
-        RETURNING id, revisions AS revision
+        VALUES (%(owner)s, %(name)s, 0, 'private', %(now)s)
+        RETURNING id, revisions
         """,
         owner=owner,
         name=name,
-        findability=findability,
         now=now,
     )
 
 
-def set_upload(tx: Transaction, dataset: int, revision: int, findability: str, schedule: Schedule | None) -> None:
-    """What the newest upload says of the dataset as a whole; the row is locked."""
+def set_upload(
+    tx: Transaction, dataset: int, revision: int, findability: str, schedule: Schedule | None, now: datetime
+) -> None:
+    """The newest upload says what holds for the dataset as a whole; the row is locked."""
     tx.run(
         """
-        UPDATE datasets SET findability = %(findability)s, every_seconds = %(every)s, due_at = %(due_at)s,
-                            scheduled_revision = %(revision)s
+        UPDATE datasets SET revisions = %(revision)s, findability = %(findability)s, modified_at = %(now)s,
+                            every_seconds = %(every)s, due_at = %(due_at)s, scheduled_revision = %(scheduled)s
         WHERE id = %(dataset)s
         """,
         dataset=dataset,
+        revision=revision,
         findability=findability,
+        now=now,
         every=schedule and schedule.every_seconds,
         due_at=schedule and schedule.due_at,
-        revision=revision if schedule else None,
+        scheduled=revision if schedule else None,
+    )
+
+
+def set_revision(tx: Transaction, dataset: int, revision: int, now: datetime) -> None:
+    tx.run(
+        "UPDATE datasets SET revisions = %(revision)s, modified_at = %(now)s WHERE id = %(dataset)s",
+        dataset=dataset,
+        revision=revision,
+        now=now,
     )
 
 
