@@ -47,8 +47,9 @@ def test_what_is_not_there_is_404(api, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["ann/wines/0", "ann/wines/-1", "ann/wines/01", "ann/wines/99999999999999999999", "ann/wines/1.0", "ann/wines/Latest",
-     "ann/wines/１", "ann/wines/%20", "ann/../1", "ann/%2e%2e/1", "%00/wines/1", "ann/wines/1'--", "a%ff/wines/1"],
+    ["ann/wines/0", "ann/wines/-1", "ann/wines/01", "ann/wines/99999999999999999999", "ann/wines/1.0",
+     "ann/wines/Latest", "ann/wines/１", "ann/wines/%20", "ann/../1",
+     "ann/%2e%2e/1", "%00/wines/1", "ann/wines/1'--", "a%ff/wines/1"],
 )  # fmt: skip
 def test_what_can_be_no_revision_is_a_wrong_request(client, api, path):
     api.uploaded()

@@ -202,7 +202,13 @@ def test_seven_that_finish_at_once_lose_nothing_and_end_the_flow_once(app, api, 
             client = app.test_client()
             barrier.wait()
             success = failing is None or pipeline != f"{flow}/{failing}".rstrip("/")
-            body = {"pipeline": pipeline, "event": "finish", "success": success, "errors": ["it"], "stats": {"bytes": 1}}
+            body = {
+                "pipeline": pipeline,
+                "event": "finish",
+                "success": success,
+                "errors": ["it"],
+                "stats": {"bytes": 1},
+            }
             assert client.post("/source/update", json=body).status_code == 200
 
         threads = [threading.Thread(target=finish, args=(pipeline,)) for pipeline in pipelines_of(flow)]

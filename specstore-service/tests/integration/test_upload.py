@@ -43,8 +43,8 @@ EMPTY = "Received empty contents (make sure your content-type is correct)"
 
 @pytest.mark.parametrize(
     ("body", "content_type"),
-    [(b"", "application/json"), (b"{}", "application/json"), (b"{}", "text/plain"), (b"x", None), (b"[]", "application/json"),
-     (b"null", "application/json"), (b"meta: 1", "application/yaml")],
+    [(b"", "application/json"), (b"{}", "application/json"), (b"{}", "text/plain"), (b"x", None),
+     (b"[]", "application/json"), (b"null", "application/json"), (b"meta: 1", "application/yaml")],
 )  # fmt: skip
 def test_nothing_is_told_to_be_nothing(client, api, body, content_type):
     failed(client.post("/source/upload", data=body, content_type=content_type, headers=api.headers), 400, EMPTY)

@@ -19,7 +19,7 @@ def test_a_name_is_letters_digits_and_a_few_signs(name):
 @pytest.mark.parametrize(
     "name",
     ["", " ", ".", "..", ".a", "-a", "_a", "@a", "a" * 129, "a b", "a/b", "a\\b", "ä", "a\n", "a\0", "a%2Fb", "á", "１",
-     "a'; DROP", "$(x)", "{{7*7}}", "<b>", "‮a", 1, None, True, ["a"]],
+     "a'; DROP", "$(x)", "{{7*7}}", "<b>", "\u202ea", 1, None, True, ["a"]],
 )  # fmt: skip
 def test_anything_else_is_none(name):
     assert not takes(Name, name)

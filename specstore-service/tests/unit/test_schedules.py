@@ -45,7 +45,8 @@ def test_a_unit_is_one_of_five(schedule):
 
 
 @pytest.mark.parametrize(
-    "schedule", ["every d", "every 1.5d", "every oned", "every 1e3s", "every １d", "every 0x10m", "every " + "9" * 30 + "d"]
+    "schedule",
+    ["every d", "every 1.5d", "every oned", "every 1e3s", "every １d", "every 0x10m", "every " + "9" * 30 + "d"],
 )
 def test_a_time_is_a_whole_number(schedule):
     with pytest.raises(Invalid, match=r"^Failed to parse time number$"):
