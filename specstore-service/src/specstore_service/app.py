@@ -7,7 +7,7 @@ from flask import Flask
 
 from chassis import health, openapi, strictjson, web
 from chassis.db import Database, Transaction
-from specstore_service import clients
+from specstore_service.clients import neighbours
 from specstore_service.operations import tokens
 from specstore_service.operations.tokens import Keyring
 from specstore_service.routes import BLUEPRINTS
@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _key_source(settings: Settings, database: Database) -> Callable[[], str]:
     if auth_server := settings.auth_server:
-        return lambda: clients.fetch_public_key(auth_server)
+        return lambda: neighbours.fetch_public_key(auth_server)
 
     def of_our_own() -> str:
         with database.transaction() as tx:

@@ -1,4 +1,4 @@
-"""What this service asks others over HTTP: the public key of who issues tokens, an external runner to look again."""
+"""Neighbours: who issues tokens, for its public key; an external runner, to look again."""
 
 import requests
 
