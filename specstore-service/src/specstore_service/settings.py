@@ -23,7 +23,7 @@ class Settings(ServiceSettings):
     )
     schedule_look_seconds: float = Field(1, gt=0, le=60, description="How often the worker looks for what is due")
     pipeline_lease_seconds: float = Field(
-        20, ge=1, le=600, description="A worker that is silent for so long has lost its pipeline to another one"
+        6, ge=1, le=600, description="A worker that is silent for so long has lost its pipeline to another one"
     )
     source_networks: str | None = Field(
         None,
