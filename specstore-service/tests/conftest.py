@@ -1,5 +1,7 @@
 import copy
+import http.server
 import json
+import shutil
 import threading
 import uuid
 from datetime import UTC, datetime
@@ -159,4 +161,63 @@ class Workers:
 
 @pytest.fixture
 def workers(db, settings):
+    """With a store of files that is as empty as the database."""
+    shutil.rmtree(f"{settings.data_dir}/objects", ignore_errors=True)
     return Workers(db, settings)
+
+
+class Server:
+    """Answers each path as it was told to; notes what was asked."""
+
+    def __init__(self):
+        self.answers, self.asked = {}, []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.asked.append((self.path, dict(self.headers)))
+                outer.answers[self.path](self)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def says(self, path, body=b"", status=200, **headers):
+        def answer(handler):
+            handler.send_response(status)
+            given = {name.replace("_", "-"): value for name, value in headers.items()}
+            for name, value in {"Content-Length": str(len(body)), **given}.items():
+                handler.send_header(name, value)
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        self.answers[path] = answer
+        return f"{self.url}{path}"
+
+    def streams(self, path, pieces):
+        """Without a length, and without an end where `pieces` has none."""
+
+        def answer(handler):
+            handler.send_response(200)
+            handler.end_headers()
+            try:
+                for piece in pieces():
+                    handler.wfile.write(piece)
+            except OSError:
+                pass
+
+        self.answers[path] = answer
+        return f"{self.url}{path}"
+
+
+@pytest.fixture(scope="session")
+def server():
+    server = Server()
+    yield server
+    server.server.shutdown()
+    server.server.server_close()

@@ -4,8 +4,10 @@ import ssl
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
@@ -93,7 +95,7 @@ def fetch(url: str, target: Path, limits: Limits, cable: Cable) -> None:
         _fetch(url, target, limits, cable)
     except Forbidden as error:
         raise Unfetchable(str(error)) from None
-    except (HTTPError, OSError, ValueError) as error:
+    except (HTTPError, HTTPException, OSError, ValueError) as error:
         if overdue.is_set():
             raise Unfetchable(f"took longer than {limits.seconds:g} s") from None
         raise Unfetchable(f"cannot be fetched: {_reason(error)}", may_pass=True) from error
@@ -128,9 +130,7 @@ _CLUES = {
 
 def _fetch(url: str, target: Path, limits: Limits, cable: Cable) -> None:
     for _ in range(_MOST_REDIRECTS + 1):
-        connection = _connection(url, limits, cable)
-        try:
-            answer = _ask(connection, url)
+        with closing(_connection(url, limits, cable)) as connection, closing(_ask(connection, url)) as answer:
             if answer.status in (301, 302, 303, 307, 308):
                 url = urljoin(url, answer.headers.get("Location", ""))
                 continue
@@ -139,8 +139,6 @@ def _fetch(url: str, target: Path, limits: Limits, cable: Cable) -> None:
                 raise Unfetchable(words, may_pass=answer.status in _MEANT_FOR_LATER)
             _save(answer, target, limits.bytes)
             return
-        finally:
-            connection.close()
     raise Unfetchable(f"is redirected more than {_MOST_REDIRECTS} times")
 
 

@@ -24,6 +24,8 @@ _NAMES: dict[str, Callable[[str, str], str]] = {
     ORIGINAL: lambda target, format_: f"{target}.{format_}" if format_ else target,
     PACKAGE: lambda _target, _format: DESCRIPTOR,
 }
+# frictionless looks into these, and cannot tell the size of one that it has from a URL.
+_ARCHIVES = ("zip", "gz", "bz2", "xz")
 _ENDINGS = {CSV: "_csv", JSON: "_json", ZIP: "_zip", PREVIEW: "_csv_preview", TABULAR: "", ORIGINAL: ""}
 
 
@@ -57,8 +59,9 @@ def content_type(path: str) -> str:
 
 def package(dataset: str, sources: Iterable[Source], files: Sequence[Packed]) -> dict[str, Any]:
     """The descriptor of a data package of these files, which lie beside it."""
-    schemas = {source.name: source.schema for source in sources}
-    names = _slugs(f"{it.target.removesuffix('.zip')}{_ENDINGS[it.kind]}" if it.target else "" for it in files)
+    names = slugs(f"{it.target.removesuffix('.zip')}{_ENDINGS[it.kind]}" if it.target else "" for it in files)
+    tables = {it.target: name for name, it in zip(names, files, strict=True) if it.kind == CSV}
+    schemas = {source.name: refer(source.schema, tables) for source in sources if source.schema}
     return {
         "name": _slug(dataset),
         "resources": [_resource(name, it, schemas.get(it.target)) for name, it in zip(names, files, strict=True)],
@@ -68,15 +71,35 @@ def package(dataset: str, sources: Iterable[Source], files: Sequence[Packed]) ->
 
 
 def _resource(name: str, file: Packed, schema: dict[str, Any] | None) -> dict[str, Any]:
-    common = {"name": name, "path": file.path, "bytes": file.bytes, "hash": file.hash}
+    common: dict[str, Any] = {"name": name, "path": file.path, "bytes": file.bytes, "hash": file.hash}
     format_ = file.path.rpartition(".")[2].lower() if "." in file.path else ""
     if file.kind in (CSV, PREVIEW):
         dialect = {"csv": {"delimiter": ",", "lineTerminator": "\n", "quoteChar": '"', "doubleQuote": True}}
         kind = {"type": "table", "format": "csv", "mediatype": "text/csv", "encoding": "utf-8", "dialect": dialect}
+        if schema and file.kind == PREVIEW:
+            # The rows that others refer to need not be among the first.
+            schema = {key: value for key, value in schema.items() if key != "foreignKeys"}
         return {**common, **kind, "rows": file.rows, **({"schema": schema} if schema else {})}
     if file.kind == JSON:
         return {**common, "type": "json", "format": "json", "mediatype": JSON_TYPE, "encoding": "utf-8"}
+    if format_ in _ARCHIVES:
+        del common["bytes"]
     return {**common, "type": "file", **({"format": format_} if format_ else {})}
+
+
+def refer(schema: dict[str, Any], tables: dict[str, str]) -> dict[str, Any]:
+    """With its foreign keys leading to tables of these names."""
+    keys = schema.get("foreignKeys")
+    if not isinstance(keys, list):
+        return schema
+    return {**schema, "foreignKeys": [_leading(key, tables) for key in keys]}
+
+
+def _leading(key: Any, tables: dict[str, str]) -> Any:
+    reference = key.get("reference") if isinstance(key, dict) else None
+    if not isinstance(reference, dict) or reference.get("resource") not in tables:
+        return key
+    return {**key, "reference": {**reference, "resource": tables[reference["resource"]]}}
 
 
 def _slug(name: str) -> str:
@@ -84,7 +107,7 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9._-]", "-", name.lower())
 
 
-def _slugs(names: Iterable[str]) -> list[str]:
+def slugs(names: Iterable[str]) -> list[str]:
     taken: list[str] = []
     for place, name in enumerate(names):
         slug = _slug(name) or "validation_report"

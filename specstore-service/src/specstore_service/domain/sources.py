@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 from chassis.errors import Invalid
 from specstore_service.domain.names import is_url
-from specstore_service.domain.specs import Input, Resource, Spec, Tabulator
+from specstore_service.domain.specs import Input, Resource, Spec, TableSchema, Tabulator
 
 TABULAR_FORMATS = frozenset({"csv", "tsv", "xlsx"})
 
@@ -56,7 +56,7 @@ def _source(given: Input, resource: Resource) -> Source:
     mapping = given.parameters.mapping
     location = mapping.get(resource.name) or mapping.get(resource.path or "") or resource.path
     format_ = (resource.format or posixpath.splitext(resource.path or location or "")[1].removeprefix(".")).lower()
-    schema = resource.table.model_dump(mode="json", exclude_unset=True) if resource.table else None
+    schema = _schema(resource.table) if resource.table else None
     rows = None if location else resource.data
     url = file = None
     if location and is_url(location):
@@ -67,3 +67,9 @@ def _source(given: Input, resource: Resource) -> Source:
         file = posixpath.join(posixpath.dirname(given.url), location)
     is_tabular = schema is not None or rows is not None or format_ in TABULAR_FORMATS
     return Source(resource.name, resource.path, url, file, rows, format_, schema, Tabulator(), is_tabular)
+
+
+def _schema(table: TableSchema) -> dict[str, Any]:
+    """As it was given; a field of no type may hold anything."""
+    schema = table.model_dump(mode="json", exclude_unset=True)
+    return {**schema, "fields": [{"type": "any", **field} for field in schema["fields"]]}

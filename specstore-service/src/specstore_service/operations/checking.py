@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from specstore_service.domain.files import refer, slugs
 from specstore_service.domain.sources import Source, sources_of
 from specstore_service.domain.specs import Spec
 from specstore_service.operations import reading
@@ -32,13 +33,16 @@ def check(
     """A report on each table: {name, rows, errors: [{row, field, type, reason}]}."""
     from frictionless import FrictionlessException, Package
 
-    opened = {}
-    for source in sources_of(spec):
-        if source.is_tabular:
-            opened[source.name] = _rows(source, paths.get(source.name), unpacked_bytes, progress)
-    tables = [source for source in sources_of(spec) if source.name in opened]
+    tables = [source for source in sources_of(spec) if source.is_tabular]
+    given_names = [table.name for table in tables]
+    names = dict(zip(given_names, slugs(given_names), strict=True))
     try:
-        package = Package(resources=[_resource(table, opened[table.name]) for table in tables])
+        package = Package(
+            resources=[
+                _resource(table, names, _rows(table, paths.get(table.name), unpacked_bytes, progress))
+                for table in tables
+            ]
+        )
     except FrictionlessException as problem:
         raise Failed(*(f"schema: {error.note}" for error in problem.reasons or [problem.error])) from None
     left, found = MOST_ERRORS, []
@@ -49,23 +53,27 @@ def check(
     return found
 
 
-def _resource(source: Source, rows: Callable[[], Iterator[list[Any]]]) -> Any:
+def _resource(source: Source, names: dict[str, str], rows: Callable[[], Iterator[list[Any]]]) -> Any:
     from frictionless import Schema
     from frictionless.resources import TableResource
 
     # The reader has them all as text where no schema says otherwise: nothing is guessed from the first rows.
-    names = [] if source.schema else [{"name": str(name), "type": "any"} for name in next(rows(), [])]
-    return TableResource(name=source.name, data=rows, schema=Schema.from_descriptor(source.schema or {"fields": names}))
+    schema = source.schema or {"fields": [{"name": str(name), "type": "any"} for name in next(rows(), [])]}
+    return TableResource(name=names[source.name], data=rows, schema=Schema.from_descriptor(refer(schema, names)))
 
 
 def _rows(
     source: Source, path: Path | None, unpacked_bytes: int, progress: Callable[[], None]
 ) -> Callable[[], Iterator[list[Any]]]:
+    missing = (source.schema or {}).get("missingValues", [""])
+    # To frictionless, a row that ends with None is too short.
+    blank = "" if "" in missing or not missing else missing[0]
+
     def rows() -> Iterator[list[Any]]:
         with reading.batches_of(source, path, unpacked_bytes) as batches:
             for batch in batches:
                 progress()
-                yield from batch
+                yield from ([blank if cell is None else cell for cell in row] for row in batch)
 
     return rows
 

@@ -66,19 +66,22 @@ def _fetched(place: Place, source: Source) -> str:
     location = hashlib.sha256(f"{source.url or ''}\n{source.file or ''}".encode()).hexdigest()
     while True:
         with place.database.transaction() as tx:
-            known = jobs.claim_source(tx, place.attempt, location)
-        if known["object"]:
-            return known["object"]
-        if known["error"]:
-            raise Unfetchable(known["error"])
-        if known["is_ours"]:
+            claim = jobs.claim_source(tx, place.attempt, location)
+        if claim.object:
+            return claim.object
+        if claim.error:
+            raise Unfetchable(claim.error)
+        if claim.is_ours:
+            if claim.replaced:
+                # It may have died when all was fetched and nobody knew of it.
+                place.objects.delete([_key(place, location, claim.replaced)])
             _fetch(place, source, location)
         else:
             place.lease.pause(_LOOK_SECONDS)
 
 
 def _fetch(place: Place, source: Source, location: str) -> None:
-    key = f"flows/{place.flow_id}/source-{location[:16]}.{place.attempt.position}-{place.attempt.number}"
+    key = _key(place, location, place.attempt)
     error = None
     try:
         with scratch_file(place.objects) as path:
@@ -91,6 +94,10 @@ def _fetch(place: Place, source: Source, location: str) -> None:
         is_taken = jobs.settle_source(tx, place.attempt, location, object=None if error else key, error=error)
     if not is_taken:
         place.objects.delete([key])
+
+
+def _key(place: Place, location: str, attempt: Attempt) -> str:
+    return f"flows/{place.flow_id}/source-{location[:16]}.{attempt.position}-{attempt.number}"
 
 
 def _get(place: Place, source: Source, path: Path) -> None:

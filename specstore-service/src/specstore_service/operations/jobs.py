@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import chain, repeat
 
 from chassis import logs, strictjson
-from chassis.attempts import Surroundings
+from chassis.attempts import Interrupted, Surroundings
 from chassis.errors import Conflict, Invalid, NotFound, Problem, Unavailable
 from specstore_service.domain import files, plans
 from specstore_service.domain.sources import sources_of
@@ -72,7 +72,7 @@ def _work(work: Work, cause: Cause) -> None:
     attempt, lease = work.place.attempt, work.place.lease
     lease.check()
     try:
-        made = _MAKERS[work.kind](work)
+        made = _made(work)
     except Failed as problem:
         update = Update(work.pipeline, "finish", success=False, errors=problem.errors, attempt=attempt.number)
         _end(work, update, None, cause)
@@ -92,6 +92,17 @@ def _work(work: Work, cause: Cause) -> None:
         work.place.objects.delete(older)
     else:
         work.place.objects.delete([result.object])
+
+
+def _made(work: Work) -> Made:
+    """Raises Failed, Lost, Interrupted, Unavailable and OSError; anything else is a mistake of ours or of a library."""
+    try:
+        return _MAKERS[work.kind](work)
+    except (Failed, Lost, Interrupted, Unavailable, Conflict, OSError):
+        raise
+    except Exception as error:
+        log.exception("pipeline.failed", pipeline=work.pipeline)
+        raise Failed(f"an unexpected error ({type(error).__name__}); the worker's log has it") from error
 
 
 def _paths(work: Work) -> list[str]:

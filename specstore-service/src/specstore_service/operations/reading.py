@@ -20,6 +20,8 @@ _LONGEST_CELL = 16 * 1024 * 1024
 _MOST_COLUMNS = 16384
 _MOST_PARTS = 10_000
 _SPREADSHEETS, _DOCUMENTS = ("xlsx", "xlsm"), ("json",)
+# What openpyxl raises for a part that is missing or of another shape; SyntaxError is XML's.
+_NO_SPREADSHEET = (KeyError, ValueError, TypeError, AttributeError, IndexError, SyntaxError)
 _OF_LINES = ("csv", "tsv", "tab", "txt", "dat", "")
 
 Rows = Iterator[list[Any]]
@@ -36,6 +38,9 @@ def batches_of(source: Source, path: Path | None, unpacked_bytes: int) -> Iterat
         first = next(below, None)
         if first is None:
             raise Failed(f"{source.name}: there is no row {source.tabulator.headers} with headers")
+        if path is not None and source.format in _SPREADSHEETS:
+            # Empty cells at the end of a row are not kept by a spreadsheet.
+            below = (row + [None] * (len(first) - len(row)) if row else row for row in below)
         yield _within(source.name, _batches(chain([first], below)))
 
 
@@ -160,14 +165,12 @@ def _sheet(source: Source, path: Path, unpacked_bytes: int) -> Iterator[Rows]:
     _refuse_bomb(path, unpacked_bytes)
     import openpyxl
 
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (KeyError, ValueError, TypeError, AttributeError, SyntaxError) as error:
-        raise _Unreadable("cannot be read as a spreadsheet") from error
-    try:
+    with path.open("rb") as file:
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        except _NO_SPREADSHEET as error:
+            raise _Unreadable("cannot be read as a spreadsheet") from error
         yield _cells(_chosen(book, source.tabulator.sheet))
-    finally:
-        book.close()
 
 
 def _refuse_bomb(path: Path, unpacked_bytes: int) -> None:
@@ -188,16 +191,13 @@ def _chosen(book: Any, sheet: int | str) -> Any:
 
 
 def _cells(sheet: Any) -> Rows:
-    """Of the width of the first row, or of what is in them where that is more."""
     # What the sheet says of its own size may be anything.
     sheet.reset_dimensions()
-    width = 0
     try:
         for cells in sheet.iter_rows(values_only=True):
             row = list(cells[:_MOST_COLUMNS])
             while row and row[-1] is None:
                 row.pop()
-            width = width or len(row)
-            yield row + [None] * (width - len(row)) if row else []
-    except (KeyError, ValueError, TypeError, AttributeError, SyntaxError) as error:
+            yield row
+    except _NO_SPREADSHEET as error:
         raise _Unreadable("cannot be read as a spreadsheet") from error

@@ -101,25 +101,30 @@ def _with(first: list[list[Any]], rest: Batches) -> Iterator[list[list[Any]]]:
 
 def _cells(source: Source, width: int) -> list[Cell]:
     """How to write the cell of each column."""
-    fields: list[Any] = []
-    if source.schema:
-        from frictionless import Schema
+    if source.schema is None:
+        return [_untyped] * width
+    from frictionless import FrictionlessException, Schema
 
-        fields = Schema.from_descriptor(source.schema).fields
-    return [_typed(field) for field in fields[:width]] + [_untyped] * (width - len(fields))
+    try:
+        schema = Schema.from_descriptor(source.schema)
+    except FrictionlessException as problem:
+        raise Failed(*(f"{source.name}: {error.note}" for error in problem.reasons or [problem.error])) from None
+    typed = [_typed(field, schema.missing_values) for field in schema.fields[:width]]
+    return typed + [_untyped] * (width - len(typed))
 
 
 _NATIVE = ("integer", "number", "boolean", "year", "object", "array", "list", "geojson")
 
 
-def _typed(field: Any) -> Cell:
+def _typed(field: Any, missing_values: list[str]) -> Cell:
     """What does not conform is for the report to tell; here it stays as it is."""
-    read, missing = field.create_value_reader(), set(field.missing_values)
+    missing = set(field.missing_values if field.has_defined("missing_values") else missing_values)
     if field.type not in _NATIVE:
-        return lambda cell: "null" if cell is None or cell in missing else _untyped(cell)
+        return lambda cell: "null" if cell is None or (type(cell) is str and cell in missing) else _untyped(cell)
+    read = field.create_value_reader()
 
     def write(cell: Any) -> str:
-        if cell is None or (isinstance(cell, str) and cell in missing):
+        if cell is None or (type(cell) is str and cell in missing):
             return "null"
         value = read(cell)
         return _untyped(cell) if value is None else _value(value, cell)

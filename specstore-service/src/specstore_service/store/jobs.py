@@ -73,36 +73,49 @@ def release(tx: Transaction, attempt: Attempt) -> None:
     )
 
 
-def claim_source(tx: Transaction, attempt: Attempt, location: str) -> dict[str, Any]:
-    """`object` or `error` where it was fetched before; else whether it is up to this attempt (`is_ours`).
+@dataclass(frozen=True)
+class Claim:
+    """`object` or `error` where it was fetched before; else whether it is up to this attempt, and in whose place."""
 
-    Concurrent callers queue on the row; who fetches is replaced once his attempt's lease has ended.
-    """
+    object: str | None = None
+    error: str | None = None
+    is_ours: bool = False
+    replaced: Attempt | None = None
+
+
+def claim_source(tx: Transaction, attempt: Attempt, location: str) -> Claim:
+    """Concurrent callers queue on the row. Who fetches is replaced once his attempt's lease has ended."""
+    mine = {"flow": attempt.flow, "location": location, "position": attempt.position, "attempt": attempt.number}
+    if tx.run(
+        """
+        INSERT INTO sources (flow, location, position, attempt)
+        VALUES (%(flow)s, %(location)s, %(position)s, %(attempt)s)
+        ON CONFLICT ON CONSTRAINT sources_pkey DO NOTHING
+        """,
+        **mine,
+    ):
+        return Claim(is_ours=True)
+    known = tx.one(
+        """
+        SELECT object, error, position, attempt, EXISTS (
+            SELECT FROM pipelines WHERE flow = sources.flow AND position = sources.position
+                AND attempt = sources.attempt AND leased_until > now() AND state = 'INPROGRESS' AND succeeded IS NULL
+        ) AS is_under_way
+        FROM sources WHERE flow = %(flow)s AND location = %(location)s FOR UPDATE
+        """,
+        **mine,
+    )
+    before = Attempt(attempt.flow, known["position"], known["attempt"])
+    if known["object"] or known["error"] or before == attempt or known["is_under_way"]:
+        return Claim(known["object"], known["error"], before == attempt)
     tx.run(
         """
-        INSERT INTO sources AS known (flow, location, position, attempt)
-        VALUES (%(flow)s, %(location)s, %(position)s, %(attempt)s)
-        ON CONFLICT ON CONSTRAINT sources_pkey DO UPDATE SET position = excluded.position, attempt = excluded.attempt
-        WHERE known.object IS NULL AND known.error IS NULL AND NOT EXISTS (
-            SELECT FROM pipelines WHERE flow = known.flow AND position = known.position AND attempt = known.attempt
-                AND leased_until > now() AND state = 'INPROGRESS' AND succeeded IS NULL
-        )
+        UPDATE sources SET position = %(position)s, attempt = %(attempt)s
+        WHERE flow = %(flow)s AND location = %(location)s
         """,
-        flow=attempt.flow,
-        location=location,
-        position=attempt.position,
-        attempt=attempt.number,
+        **mine,
     )
-    return tx.one(
-        """
-        SELECT object, error, position = %(position)s AND attempt = %(attempt)s AS is_ours
-        FROM sources WHERE flow = %(flow)s AND location = %(location)s
-        """,
-        flow=attempt.flow,
-        location=location,
-        position=attempt.position,
-        attempt=attempt.number,
-    )
+    return Claim(is_ours=True, replaced=before)
 
 
 def settle_source(

@@ -93,6 +93,7 @@ class Pieces:
     def __next__(self) -> bytes:
         piece = self._source.read(min(PIECE_BYTES, self._left)) if self._left else b""
         if not piece:
+            self.close()
             raise StopIteration
         self._left -= len(piece)
         return piece

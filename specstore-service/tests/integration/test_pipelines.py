@@ -1,0 +1,275 @@
+"""The built-in runner: what comes out of each kind of pipeline."""
+
+import csv
+import io
+import json
+import threading
+import zipfile
+
+import openpyxl
+import pytest
+from frictionless import Package
+from werkzeug.serving import make_server
+
+SCHEMA = {
+    "fields": [
+        {"name": "id", "type": "integer", "constraints": {"required": True, "unique": True}},
+        {"name": "name", "type": "string"},
+        {"name": "price", "type": "number"},
+        {"name": "day", "type": "date", "format": "%d/%m/%Y"},
+        {"name": "ok", "type": "boolean", "trueValues": ["yes"], "falseValues": ["no"]},
+        {"name": "more", "type": "object"},
+    ],
+    "missingValues": ["", "n/a"],
+}
+WINES = """id,name,price,day,ok,more
+1,Malbec,12.50,31/12/2020,yes,"{""a"": 1}"
+2,"a, b ""c""
+d",n/a,01/02/2021,no,
+3,Σύρα,1e3,,,
+"""
+
+
+@pytest.fixture
+def run(api, workers):
+    """Uploads a spec of these resources and runs it; gives its status."""
+
+    def run(*resources, **more):
+        flow = api.uploaded(resources=list(resources), **more)
+        workers.run_all()
+        return api.status(flow).json
+
+    return run
+
+
+@pytest.fixture
+def get(client, a_token):
+    def get(status, file):
+        answer = client.get(f"/source/{status['id']}/data/{file}", headers={"Auth-Token": a_token()})
+        assert answer.status_code == 200, (file, answer.json)
+        return answer.data
+
+    return get
+
+
+@pytest.fixture
+def put(client, a_token):
+    def put(path, content):
+        answer = client.put(f"/source/ann/files/{path}", data=content, headers={"Auth-Token": a_token()})
+        assert answer.status_code == 200, answer.json
+        return answer.json
+
+    return put
+
+
+@pytest.fixture
+def address(app):
+    """Of the app, served over HTTP."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def errors_of(status, pipeline):
+    return status["pipelines"][f"{status['id']}/{pipeline}"]["error_log"]
+
+
+def states_of(status):
+    begin = len(status["id"]) + 1
+    return {id_[begin:]: it["status"] for id_, it in status["pipelines"].items()}
+
+
+def test_each_pipeline_makes_its_file(run, put, get):
+    put("reds.csv", WINES.encode())
+    status = run({"name": "reds", "path": "reds.csv", "schema": SCHEMA})
+    assert status["state"] == "SUCCEEDED", status["error_log"]
+    assert get(status, "reds.csv").decode() == WINES
+    assert json.loads(get(status, "reds.json")) == [
+        {"id": 1, "name": "Malbec", "price": 12.5, "day": "31/12/2020", "ok": True, "more": {"a": 1}},
+        {"id": 2, "name": 'a, b "c"\nd', "price": None, "day": "01/02/2021", "ok": False, "more": None},
+        {"id": 3, "name": "Σύρα", "price": 1000, "day": None, "ok": None, "more": None},
+    ]
+    assert get(status, "reds_source.csv").decode() == get(status, "reds_preview.csv").decode() == WINES
+    report = json.loads(get(status, "validation_report.json"))
+    assert report == {"valid": True, "tables": [{"name": "reds", "rows": 3, "errors": []}]}
+    with zipfile.ZipFile(io.BytesIO(get(status, "wines.zip"))) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["reds.csv", "reds.json", "datapackage.json"]
+        assert archive.read("reds.csv").decode() == WINES
+
+
+def test_figures_are_told_of_each_pipeline_and_of_the_whole(run, put, get):
+    put("reds.csv", WINES.encode())
+    status = run({"name": "reds", "path": "reds.csv", "schema": SCHEMA})
+    told = status["pipelines"][f"{status['id']}/reds_csv"]["stats"]
+    assert (told["bytes"], told["count_of_rows"]) == (len(WINES.encode()), 3)
+    descriptor = json.loads(get(status, "datapackage.json"))
+    stats = status["stats"]
+    assert (stats["count_of_rows"], stats["dataset_name"]) == (3, "wines")
+    made = [it["stats"]["bytes"] for id_, it in status["pipelines"].items() if id_ != status["id"]]
+    assert stats["bytes"] == descriptor["bytes"] == sum(made)
+    assert stats["hash"].startswith("sha256:")
+
+
+# frictionless leaves files open.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_package_is_accepted_by_frictionless_from_its_address(run, put, get, address, tmp_path):
+    put("Wine@List.xlsx", a_workbook([["id", "name"], [1, "Malbec"], [2, "Syrah"]]))
+    put("reds.csv", WINES.encode())
+    status = run(
+        {"name": "reds", "path": "reds.csv", "schema": SCHEMA},
+        {"name": "Wine@List", "path": "Wine@List.xlsx", "schema": {"fields": [{"name": "id"}, {"name": "name"}]}},
+        {"name": "inline", "data": [["a", "b"], [1, None], ["x", 2.5]]},
+        {"name": "notes.md", "path": "notes.md"} if put("notes.md", b"# notes") else {},
+        dataset="Wines",
+    )
+    assert status["state"] == "SUCCEEDED", status["error_log"]
+    package = Package(f"{address}/source/{status['id']}/data/datapackage.json")
+    report = package.validate()
+    assert report.valid, report.flatten(["type", "note"])
+    assert package.get_resource("reds_csv").read_rows()[0]["name"] == "Malbec"
+    names = [resource.name for resource in package.resources]
+    assert "wine-list_csv" in names and "notes.md" in names and "wines_zip" in names
+    (tmp_path / "all.zip").write_bytes(get(status, "Wines.zip"))
+    assert Package(str(tmp_path / "all.zip")).validate().valid
+    for resource in package.resources:
+        (tmp_path / resource.path).write_bytes(get(status, resource.path))
+    (tmp_path / "datapackage.json").write_bytes(get(status, "datapackage.json"))
+    assert Package(str(tmp_path / "datapackage.json")).validate().valid
+
+
+def a_workbook(*sheets):
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for rows in sheets:
+        sheet = book.create_sheet()
+        for row in rows:
+            sheet.append(row)
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def test_processing_names_sheet_and_row_of_headers(run, put, get):
+    junk = [["A list of wines"], [], ["id", "name"], [1, "Malbec"], [2, None], [None, None]]
+    put("list.xlsx", a_workbook([["not", "this"]], junk))
+    status = run(
+        {"name": "list", "path": "list.xlsx"},
+        processing=[{"input": "list", "output": "wines-2", "tabulator": {"headers": 3, "sheet": 2}}],
+    )
+    assert status["state"] == "SUCCEEDED", status["error_log"]
+    assert get(status, "wines-2.csv") == b"id,name\n1,Malbec\n2,\n"
+    assert json.loads(get(status, "wines-2.json")) == [{"id": 1, "name": "Malbec"}, {"id": 2, "name": None}]
+    assert set(states_of(status)) >= {"list", "wines-2"} and "list_csv" not in states_of(status)
+
+
+def test_every_bad_row_is_named(run, put):
+    rows = "id,name\n1,a\nx,b\n3\n4,d,e\n1,again\n,f\n"
+    put("reds.csv", f"some title\n{rows}".encode())
+    schema = {"fields": SCHEMA["fields"][:2]}
+    status = run(
+        {"name": "reds", "path": "reds.csv", "schema": schema},
+        processing=[{"input": "reds", "output": "reds", "tabulator": {"headers": 2}}],
+    )
+    assert status["state"] == "FAILED"
+    errors = errors_of(status, "validation_report")
+    for place in ("row 4, field id", "row 5, field name", "row 6,", "row 7, field id", "row 8, field id"):
+        assert any(line.startswith(f"reds: {place}") for line in errors), (place, errors)
+    assert any('type is "integer/default"' in line and "'x'" in line for line in errors)
+    states = states_of(status)
+    assert (states["reds_csv"], states["reds_json"], states["reds"]) == ("SUCCEEDED",) * 3
+    dependency = f'Cannot run until dependency "{status["id"]}/validation_report" is successfully executed'
+    assert dependency in errors_of(status, "wines_zip")[0]
+
+
+def test_bad_rows_without_end_are_told_in_bounds(run, put, get):
+    put("reds.csv", b"id,name\n" + b"x,y\n" * 5000)
+    status = run({"name": "reds", "path": "reds.csv", "schema": {"fields": SCHEMA["fields"][:2]}})
+    errors = errors_of(status, "validation_report")
+    assert 100 < len(errors) < 300 and "there are more errors" in errors[-1]
+
+
+def test_the_preview_has_two_thousand_rows(run, put, get):
+    put("reds.csv", "".join(["n\n", *(f"{n}\n" for n in range(3000))]).encode())
+    status = run({"name": "reds", "path": "reds.csv"})
+    rows = list(csv.reader(io.StringIO(get(status, "reds_preview.csv").decode())))
+    assert len(rows) == 2001 and rows[-1] == ["1999"]
+    assert status["pipelines"][f"{status['id']}/reds_csv_preview"]["stats"]["count_of_rows"] == 2000
+
+
+def test_the_same_spec_gives_the_same_files(api, workers, put):
+    put("reds.csv", WINES.encode())
+    hashes = []
+    for _ in range(2):
+        flow = api.uploaded(resources=[{"name": "reds", "path": "reds.csv", "schema": SCHEMA}])
+        workers.run_all()
+        told = api.status(flow).json
+        hashes.append([it["stats"]["hash"] for it in told["pipelines"].values()])
+    assert hashes[0] == hashes[1]
+
+
+def test_files_that_would_have_one_name_get_two(run, get):
+    rows = [{"a": 1}]
+    status = run({"name": "x", "data": rows}, {"name": "x_preview", "data": rows}, {"name": "X", "data": rows})
+    assert status["state"] == "SUCCEEDED", status["error_log"]
+    paths = [resource["path"] for resource in json.loads(get(status, "datapackage.json"))["resources"]]
+    assert len(paths) == len({path.casefold() for path in paths}) == 14
+    for path in paths:
+        get(status, path)
+
+
+def test_what_is_missing_fails_in_words(run):
+    status = run({"name": "reds", "path": "nowhere.csv", "schema": SCHEMA}, {"name": "whites", "data": [{"a": 1}]})
+    assert "reds: nowhere.csv was not uploaded" in status["error_log"]
+    states = states_of(status)
+    assert states["reds_csv"] == states["validation_report"] == "FAILED" and states["whites_csv"] == "SUCCEEDED"
+
+
+def test_another_owners_file_is_no_source(run, client, a_token):
+    sent = client.put("/source/bob/files/secret.csv", data=b"a\n1\n", headers={"Auth-Token": a_token("bob")})
+    assert sent.status_code == 200
+    status = run({"name": "reds", "path": "secret.csv"})
+    assert status["state"] == "FAILED"
+
+
+def test_a_broken_schema_fails_the_report_in_words(run):
+    schema = {"fields": [{"name": "a", "type": "integer"}], "primaryKey": ["b"]}
+    status = run({"name": "reds", "data": [{"a": 1}], "schema": schema})
+    assert status["state"] == "FAILED"
+    assert any("primary" in line.lower() for line in errors_of(status, "validation_report")), status["error_log"]
+
+
+def test_keys_of_other_tables_are_checked(run):
+    reference = {"fields": ["wine"], "reference": {"resource": "wines", "fields": ["id"]}}
+    status = run(
+        {"name": "wines", "data": [{"id": 1}], "schema": {"fields": [{"name": "id", "type": "integer"}]}},
+        {
+            "name": "sales",
+            "data": [{"wine": 1}, {"wine": 2}],
+            "schema": {"fields": [{"name": "wine", "type": "integer"}], "foreignKeys": [reference]},
+        },
+    )
+    (error,) = errors_of(status, "validation_report")
+    assert error.startswith("sales: row 3,") and "not found in the lookup table" in error
+
+
+def test_a_pattern_without_end_ends_the_report_only(run, monkeypatch):
+    from specstore_service.operations import reports
+
+    monkeypatch.setattr(reports, "_SILENT_SECONDS", 3)
+    schema = {"fields": [{"name": "a", "type": "string", "constraints": {"pattern": "(a+)+b"}}]}
+    status = run({"name": "reds", "data": [{"a": "a" * 64}], "schema": schema})
+    assert "takes too long" in errors_of(status, "validation_report")[0]
+    assert states_of(status)["reds_csv"] == "SUCCEEDED"
+
+
+def test_a_large_table_is_checked_by_a_process_of_its_own(run, put, get):
+    good = "id,name\n" + "".join(f"{n},{'x' * 100}\n" for n in range(12_000))
+    put("reds.csv", f"{good}bad,y\n".encode())
+    status = run({"name": "reds", "path": "reds.csv", "schema": {"fields": SCHEMA["fields"][:2]}})
+    (error,) = errors_of(status, "validation_report")
+    assert error.startswith("reds: row 12002, field id")
