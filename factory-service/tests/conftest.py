@@ -13,6 +13,7 @@ from chassis import testing
 from chassis.attempts import Delivery, Surroundings
 from factory_service import handlers
 from factory_service.app import create_app
+from factory_service.cache import trust
 from factory_service.settings import Settings
 from quintet_local import binaries
 
@@ -95,6 +96,8 @@ def settings(postgres_url, redis):
 
 @pytest.fixture(scope="session")
 def app(settings):
+    # Tests do not wait for it so long.
+    trust._ASK_EVERY_SECONDS = 0.02
     return create_app(settings)
 
 
@@ -104,11 +107,19 @@ def plain_app(settings):
     return create_app(settings.model_copy(update={"redis_url": None}))
 
 
+_database = testing.db
+
+
 @pytest.fixture
-def db(db, redis):
-    """As the migrations left it, and nothing in Redis of what was before."""
+def db(app, request, redis):
+    """As the migrations left it, nothing in Redis of what was before, and the app has seen so."""
+    own = app.extensions["factory"].answers._trust
+    before = own.state
+    database = request.getfixturevalue("_database")
     redis.client().flushall()
-    return db
+    if before is not None:
+        until(lambda: (state := own.current()) is not None and state.generation != before.generation)
+    return database
 
 
 @pytest.fixture
@@ -124,8 +135,8 @@ def believed(client):
     """Until the answers come from Redis."""
 
     def wait(own=None):
-        trust = (own or client.application).extensions["factory"].answers._trust
-        until(lambda: (state := trust.current()) is not None and state.run_id is not None)
+        asked = (own or client.application).extensions["factory"].answers._trust
+        until(lambda: (state := asked.current()) is not None and state.run_id is not None)
 
     wait()
     return wait

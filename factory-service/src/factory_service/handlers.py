@@ -13,6 +13,7 @@ from chassis.consumer import Consumption
 from chassis.db import Database, Transaction
 from chassis.validation import checked
 from chassis.worker import Timer
+from factory_service.cache import warming
 from factory_service.cache.answers import Answers
 from factory_service.cache.connection import Redis
 from factory_service.cache.trust import Trust
@@ -52,7 +53,9 @@ def on_production(around: Surroundings, delivery: Delivery) -> None:
             tx, accepted.factory, points, accepted.sent, datetime.now(UTC), delivery.request_id
         )
         if total is not None:
-            answers_of(around.settings, around.database).changing(tx, f"factory:{accepted.factory}", "factories")
+            answers = answers_of(around.settings, around.database)
+            change = answers.changing(tx, f"factory:{accepted.factory}", "factories")
+            warming.factory(tx, change, accepted.factory, total)
 
 
 def on_load(around: Surroundings, delivery: Delivery) -> None:

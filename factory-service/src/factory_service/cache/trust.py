@@ -5,7 +5,6 @@ import time
 
 from chassis import logs
 from chassis.db import Database
-from chassis.errors import Problem
 from factory_service.cache.connection import Away, Redis
 from factory_service.store import trust as store
 from factory_service.store.trust import State
@@ -107,9 +106,10 @@ class Trust:
         try:
             with self._database.statements() as tx:
                 state = store.find_state(tx)
-        except Problem as problem:
+        except Exception as error:
+            # Whatever it was: this thread has to live, or Redis would never be believed again.
             if not self.postgres_is_silent:
-                log.warning("trust.not_asked", reason=problem.detail)
+                log.warning("trust.not_asked", reason=repr(error))
             self.postgres_is_silent = True
             self._answered.set()
             return
@@ -117,10 +117,8 @@ class Trust:
         self._answered.set()
         try:
             self._follow_up(state)
-        except Problem as problem:
-            log.info("trust.not_changed", reason=problem.detail)
-        except Away:
-            pass
+        except Exception as error:
+            log.info("trust.not_changed", reason=repr(error))
 
     def _follow_up(self, state: State) -> None:
         if state.run_id:

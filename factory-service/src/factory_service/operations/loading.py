@@ -12,7 +12,7 @@ from chassis.db import Transaction
 from chassis.errors import Invalid
 from factory_service.domain.files import Reader
 from factory_service.operations import factories, sprockets
-from factory_service.store import collections
+from factory_service.store import collections, load_entries
 from factory_service.store import factories as store_of_factories
 from factory_service.store import loads as store
 
@@ -35,7 +35,7 @@ def step(tx: Transaction, id_: str, changing: Changing, now: datetime) -> bool:
     except Invalid as problem:
         _finish(tx, id_, load["request_id"], problem.detail, now)
         return False
-    entry = store.find_entry(tx, id_, load["next_entry"])
+    entry = load_entries.find_entry(tx, id_, load["next_entry"])
     if entry is None:
         _finish(tx, id_, load["request_id"], None, now)
         return False
@@ -52,7 +52,7 @@ def _read_on(tx: Transaction, id_: str, load: dict[str, Any]) -> bool:
         content = store.find_chunk(tx, id_, number)
         if content is None:
             break
-        store.keep_read(tx, id_, reader.feed(content))
+        load_entries.keep_read(tx, id_, reader.feed(content))
         number += 1
     if number > first:
         store.keep_reader(tx, id_, reader.as_json(), number)
@@ -71,14 +71,14 @@ def _take_in_factory(
         if factory_id is None:
             store.keep_progress(tx, id_, number + 1, 0, skipped=1)
             return
-        store.begin_factory(tx, id_, number, factory_id)
+        load_entries.begin_factory(tx, id_, number, factory_id)
     until = min(part + _PARTS_AT_ONCE, entry["parts"])
     for each in range(part, until):
-        store.insert_part(tx, id_, number, each, factory_id)
+        load_entries.insert_part(tx, id_, number, each, factory_id)
     if until < entry["parts"]:
         store.keep_progress(tx, id_, number, until)
         return
-    points = store.count_points(tx, factory_id)
+    points = load_entries.count_points(tx, factory_id)
     store_of_factories.insert_factory(tx, factory_id, f"Factory {factory_id}", points)
     factories.tell_created(tx, factory_id, now, load["request_id"])
     store.keep_progress(tx, id_, number + 1, 0, factories=1, points=points)
@@ -89,10 +89,11 @@ def _take_in_sprockets(
     tx: Transaction, id_: str, load: dict[str, Any], _entry: dict[str, Any], changing: Changing, now: datetime
 ) -> None:
     first = load["next_entry"]
-    count = store.count_entries(tx, id_, first, _SPROCKETS_AT_ONCE)
+    count = load_entries.count_entries(tx, id_, first, _SPROCKETS_AT_ONCE)
     collections.lock(tx, "sprockets")
-    made = store.insert_sprockets(tx, id_, first, count)
-    sprockets.tell_created(tx, made, now, load["request_id"])
+    made = load_entries.insert_sprockets(tx, id_, first, count)
+    if made:
+        sprockets.tell_created(tx, made, now, load["request_id"])
     store.keep_progress(tx, id_, first + count, 0, sprockets=len(made), skipped=count - len(made))
     if made:
         changing(tx, "sprockets")
@@ -101,10 +102,10 @@ def _take_in_sprockets(
 def _claim_factory(tx: Transaction, entry: dict[str, Any]) -> int | None:
     """Its new id; None where it was loaded before. Others wait for the lock, so two cannot both be first."""
     collections.lock(tx, "factories")
-    if store.is_loaded(tx, entry["digest"], entry["ordinal"]):
+    if load_entries.is_loaded(tx, entry["digest"], entry["ordinal"]):
         return None
     id_ = collections.take_id(tx, "factories")
-    store.insert_loaded(tx, entry["digest"], entry["ordinal"], "factories", id_)
+    load_entries.insert_loaded(tx, entry["digest"], entry["ordinal"], "factories", id_)
     return id_
 
 

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from flask import Response, current_app, g, request
 from pydantic import BaseModel, Field
 
-from chassis.current import JSON_TYPE
+from chassis import current
+from chassis.current import JSON_TYPE, transaction
 from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound
 from chassis.openapi import problem
 from chassis.validation import DIGITS, Answer
-from factory_service.cache.answers import Answers, Entry
+from factory_service.cache.answers import Answers
+from factory_service.cache.entries import Entry
 from factory_service.domain import tags
 from factory_service.domain.charts import MOST_POINTS
 from factory_service.store.reading import Sources
@@ -104,8 +106,13 @@ def one(tx: Transaction, sql: str, **params: Any) -> Loaded:
     return loaded(rows[0]) if rows else None
 
 
-def if_match() -> str | None:
-    return request.headers.get("If-Match")
+def once(make: Callable[[Transaction], Any], **more: Any) -> Response:
+    """One effect for each key. Who gave the first answer may not have lived to wait until all see the effect."""
+    response = current.once(make, **more)
+    if "Idempotent-Replayed" in response.headers:
+        with transaction() as tx:
+            web().answers.settle(tx)
+    return response
 
 
 def now() -> datetime:

@@ -5,11 +5,9 @@ from typing import Annotated, Any
 from flask import Blueprint, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from chassis.db import Transaction
 from chassis.errors import Invalid
 from chassis.openapi import problem
 from chassis.validation import DIGITS, Answer, endpoint
-from factory_service.cache.answers import Change
 from factory_service.domain.charts import FEWEST_THINNED, LATEST_TIME, MOST_BUCKETS, ChartData, bucket_seconds
 from factory_service.operations.factories import unknown_factory
 from factory_service.routes import answers
@@ -17,9 +15,6 @@ from factory_service.routes.answers import IdPath, IfNoneMatch, Loaded, web
 from factory_service.store import charts
 
 bp = Blueprint("charts", __name__, url_prefix="/api/factory/<id>")
-EVERYTHING = {"first": 0, "last": LATEST_TIME, "cut": False}
-# Larger ones are put together when somebody asks.
-MOST_POINTS_WARMED = 2000
 
 Seconds = Annotated[int, Field(ge=0, le=LATEST_TIME), DIGITS]
 
@@ -143,14 +138,6 @@ def find_chart(own: answers.Web, id_: int, part: str, query: ChartQuery) -> Any:
         return own.read(f"factory:{id_}", way, charts.WHOLE[part], params)
     params["points"] = query.points
     return own.read(f"factory:{id_}", f"{way}&{query.points}", charts.THINNED[part], params)
-
-
-def warm(tx: Transaction, change: Change, id_: int) -> Loaded:
-    """The factory as it is now; every part of it goes into Redis once that is true for all."""
-    found = {part: answers.one(tx, charts.WHOLE[part], id=id_, **EVERYTHING) for part in charts.PARTS}
-    for part, answer in found.items():
-        change.put(f"factory:{id_}", part or "/", answer)
-    return found[""]
 
 
 @bp.get("/attainment", strict_slashes=False)

@@ -5,20 +5,26 @@ from typing import Annotated, Any
 from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis.current import json_text, once, transaction
+from chassis.current import json_text, transaction
 from chassis.db import Transaction
 from chassis.openapi import problem
 from chassis.validation import Answer, ListQuery, PlainText, endpoint
-from factory_service.domain.charts import ChartData, Points, Production, points_of_chart, points_of_production
+from factory_service.cache import warming
+from factory_service.domain.charts import (
+    MOST_POINTS,
+    ChartData,
+    Points,
+    Production,
+    points_of_chart,
+    points_of_production,
+)
 from factory_service.operations import factories as operations
 from factory_service.routes import answers
 from factory_service.routes.answers import IdPath, IfMatch, IfNoneMatch, web
-from factory_service.routes.charts import Factory, warm
+from factory_service.routes.charts import Factory
 from factory_service.store import charts
 
 bp = Blueprint("factories", __name__)
-# The page that a list without parameters is.
-FIRST_PAGE = {"limit": 100, "offset": 0}
 
 
 class Factories(BaseModel):
@@ -49,7 +55,7 @@ def list_factories(query: ListQuery, headers: IfNoneMatch) -> Response:
 
 
 def find_page(own: answers.Web, page: dict[str, int]) -> Any:
-    return own.read("factories", f"?{page['limit']}&{page['offset']}", charts.PAGE, page)
+    return own.read("factories", warming.way_of_page(page), charts.PAGE, {**page, "most": MOST_POINTS})
 
 
 @bp.post("/api/factories", strict_slashes=False)
@@ -71,10 +77,13 @@ def create_factory(body: NewFactory) -> Response:
 
     def create(tx: Transaction) -> Response:
         id_ = operations.create_factory(tx, body.name, points, answers.now(), answers.request_id())
-        found = warm(tx, web().answers.changing(tx, f"factory:{id_}", "factories"), id_)
+        change = web().answers.changing(tx, f"factory:{id_}", "factories")
+        warming.factory(tx, change, id_, len(points))
+        warming.factories(tx, change)
+        found = answers.one(tx, charts.WHOLE[""], id=id_, **warming.EVERYTHING)
         return answers.made(found, 201, Location=f"/api/factory/{id_}")
 
-    return once(create)
+    return answers.once(create)
 
 
 @bp.delete("/api/factory/<id>", strict_slashes=False)
@@ -93,7 +102,7 @@ def create_factory(body: NewFactory) -> Response:
 def delete_factory(id: str, headers: IfMatch) -> Any:
     with transaction() as tx:
         operations.delete_factory(tx, int(id), headers.if_match, answers.now(), answers.request_id())
-        web().answers.changing(tx, f"factory:{int(id)}", "factories")
+        warming.factories(tx, web().answers.changing(tx, f"factory:{int(id)}", "factories"))
     return "", 204
 
 
@@ -120,4 +129,4 @@ def take_production(id: str, body: Any) -> Response:
         operations.accept_production(tx, int(id), points, answers.request_id())
         return json_text(f'{{"accepted":{len(points)}}}', 202)
 
-    return once(accept)
+    return answers.once(accept)

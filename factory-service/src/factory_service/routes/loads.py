@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 from pydantic import AfterValidator, BaseModel, Field
 
 from chassis import outbox
-from chassis.current import json_text, once, transaction
+from chassis.current import json_text, transaction
 from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound, Problem
 from chassis.openapi import problem
@@ -78,7 +78,7 @@ def load_file() -> Response:
             response.headers["Location"] = f"/api/factories/load/{id_}"
             return response
 
-        return once(accept, sent=digest)
+        return answers.once(accept, sent=digest)
     finally:
         if not is_accepted:
             with transaction() as tx:

@@ -14,6 +14,7 @@ from flask import request
 from chassis.current import JSON_TYPE
 from chassis.errors import Problem
 from chassis.metrics import Metrics
+from factory_service.cache import warming
 from factory_service.domain import tags
 from factory_service.routes import charts, factories, sprockets
 from factory_service.routes.answers import Web, headers_of
@@ -76,5 +77,5 @@ class Shortcut:
         if sprocket:
             return "/api/sprocket/<id>", sprockets.find_sprocket(self._own, int(sprocket))
         if all_factories:
-            return "/api/factories", factories.find_page(self._own, factories.FIRST_PAGE)
-        return "/api/sprockets", sprockets.find_page(self._own, sprockets.FIRST_PAGE)
+            return "/api/factories", factories.find_page(self._own, warming.FIRST_PAGE)
+        return "/api/sprockets", sprockets.find_page(self._own, warming.FIRST_PAGE)

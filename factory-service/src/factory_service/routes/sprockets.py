@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from flask import Blueprint, Response
 from pydantic import BaseModel, Field
 
-from chassis.current import once, transaction
+from chassis.current import transaction
 from chassis.db import Transaction
 from chassis.openapi import problem
 from chassis.validation import DIGITS, Answer, ListQuery, endpoint
+from factory_service.cache import warming
 from factory_service.domain.sprockets import LARGEST, Changes, Sprocket
 from factory_service.operations import sprockets as operations
 from factory_service.routes import answers
@@ -17,8 +18,6 @@ from factory_service.store import sprockets as store
 
 bp = Blueprint("sprockets", __name__)
 _IN_PATH = "<teeth>/<pitch_diameter>/<outside_diameter>/<pitch>"
-# The page that a list without parameters is.
-FIRST_PAGE = {"limit": 100, "offset": 0}
 
 InPath = Annotated[int, Field(ge=1, le=LARGEST), DIGITS]
 
@@ -77,11 +76,7 @@ def list_sprockets(query: ListQuery, headers: IfNoneMatch) -> Response:
 
 
 def find_page(own: answers.Web, page: dict[str, int]) -> Any:
-    return own.read("sprockets", _way_of(page), store.PAGE, page)
-
-
-def _way_of(page: dict[str, int]) -> str:
-    return f"?{page['limit']}&{page['offset']}"
+    return own.read("sprockets", warming.way_of_page(page), store.PAGE, page)
 
 
 @bp.get("/api/sprocket/<id>", strict_slashes=False)
@@ -120,18 +115,17 @@ def create_sprocket(body: Sprocket) -> Response:
 def _create(numbers: dict[str, int]) -> Response:
     def create(tx: Transaction) -> Response:
         id_ = operations.create_sprocket(tx, numbers, answers.now(), answers.request_id())
-        return answers.made(_warm(tx, id_), 201, Location=f"/api/sprocket/{id_}")
+        return answers.made(_changed(tx, id_), 201, Location=f"/api/sprocket/{id_}")
 
-    return once(create)
+    return answers.once(create)
 
 
-def _warm(tx: Transaction, id_: int) -> answers.Loaded:
-    """The sprocket as it is now; it and the first page of the list go into Redis once that is true for all."""
+def _changed(tx: Transaction, id_: int) -> answers.Loaded:
+    """The sprocket as it is from now on."""
     change = web().answers.changing(tx, f"sprocket:{id_}", "sprockets")
-    found = answers.one(tx, store.ONE, id=id_)
-    change.put(f"sprocket:{id_}", "/", found)
-    change.put("sprockets", _way_of(FIRST_PAGE), answers.one(tx, store.PAGE, **FIRST_PAGE))
-    return found
+    warming.sprocket(tx, change, id_)
+    warming.list_of_sprockets(tx, change)
+    return answers.one(tx, store.ONE, id=id_)
 
 
 @bp.route(
@@ -167,9 +161,9 @@ def change_sprocket(id: str, headers: IfMatch, body: Changes) -> Response:
 def _update(id_: int, numbers: dict[str, int], headers: IfMatch) -> Response:
     def update(tx: Transaction) -> Response:
         operations.update_sprocket(tx, id_, numbers, headers.if_match, answers.now(), answers.request_id())
-        return answers.made(_warm(tx, id_), 200)
+        return answers.made(_changed(tx, id_), 200)
 
-    return once(update)
+    return answers.once(update)
 
 
 @bp.delete("/api/sprocket/<id>", strict_slashes=False)
@@ -183,5 +177,5 @@ def delete_sprocket(id: str, headers: IfMatch) -> Any:
     with transaction() as tx:
         operations.delete_sprocket(tx, int(id), headers.if_match, answers.now(), answers.request_id())
         change = web().answers.changing(tx, f"sprocket:{int(id)}", "sprockets")
-        change.put("sprockets", _way_of(FIRST_PAGE), answers.one(tx, store.PAGE, **FIRST_PAGE))
+        warming.list_of_sprockets(tx, change)
     return "", 204

@@ -67,19 +67,20 @@ def one(part: str, *, thinned: bool) -> str:
 WHOLE = {part: one(part, thinned=False) for part in PARTS}
 THINNED = {part: one(part, thinned=True) for part in PARTS}
 
-# No body where the charts have too many points together.
+# No body where the charts have more than `most` points together.
 PAGE = f"""
     WITH page AS MATERIALIZED (
         SELECT id, name, points FROM factories ORDER BY id LIMIT %(limit)s OFFSET %(offset)s
     ), total AS (
         SELECT coalesce(sum(points), 0) AS size FROM page
     )
-    SELECT n.version || '-' || n.mark AS tag, total.size::bigint AS size,
-           CASE WHEN total.size <= {MOST_POINTS} THEN '{{"factories":[' || coalesce((
+    SELECT n.version || '-' || n.mark AS tag,
+           CASE WHEN total.size <= %(most)s THEN '{{"factories":[' || coalesce((
                SELECT string_agg(c.body, ',' ORDER BY f.id) FROM page f CROSS JOIN LATERAL (
                    SELECT {PARTS[""]} AS body FROM (
                        SELECT time, actual, goal FROM points WHERE factory_id = f.id ORDER BY time) AS p) AS c
-           ), '') || '],"count":' || (SELECT count(*) FROM factories) || '}}' END AS body
+           ), '') || '],"count":' || (SELECT count(*) FROM factories) || '}}' END AS body,
+           total.size::bigint AS size
     FROM collections n, total WHERE n.name = 'factories'
 """
 
