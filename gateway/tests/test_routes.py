@@ -15,6 +15,12 @@ PATHS = [
     ("/api/v1/streams/x/events", "event"),
     ("/api/v1/streams/x/live", "event"),
     ("/api/v1/streams/x/consumers/c/parked", "event"),
+    ("/api/factories", "factory"),
+    ("/api/factories/", "factory"),
+    ("/api/factories/load/x", "factory"),
+    ("/api/factory/1/chart-data/?points=200", "factory"),
+    ("/api/sprockets", "factory"),
+    ("/api/sprocket/create/5/6/4/7/", "factory"),
 ]
 
 
@@ -109,7 +115,7 @@ def test_health_is_that_of_all(gateway):
     for path in ("/health", "/healthcheck", "/info"):
         answer = gateway.call("GET", path, "rita")
         assert (answer.status, answer.json()["status"]) == (200, "OK")
-        assert set(answer.json()["services"]) == {"sequence-service", "event-service"}
+        assert set(answer.json()["services"]) == {f"{word}-service" for word in gateway.services}
         assert answer.json()["services"]["event-service"]["path"] == "/healthcheck"
     gateway.services["event"].behave = lambda request: request.say(200, {"status": "DEGRADED"})
     assert (
@@ -151,13 +157,13 @@ def test_invariants_are_for_admins(gateway):
 
 
 def test_documents_and_pages(gateway):
-    for service in ("sequence", "event"):
+    for service in gateway.services:
         answer = gateway.call("GET", f"/openapi/{service}-service.yaml", "rita")
         assert (answer.json()["service"], answer.json()["path"]) == (service, "/openapi.yaml")
     for path in ("/", "/docs/"):
         page = gateway.call("GET", path, "rita")
         assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert "sequence-service" in page.text and "event-service" in page.text
+        assert all(f"{word}-service" in page.text for word in gateway.services)
         assert "://" not in page.text.replace("$URL", "")  # nothing from another host
         assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     for path in (
