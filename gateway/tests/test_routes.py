@@ -15,6 +15,11 @@ PATHS = [
     ("/api/v1/streams/x/events", "event"),
     ("/api/v1/streams/x/live", "event"),
     ("/api/v1/streams/x/consumers/c/parked", "event"),
+    ("/source/ann", "specstore"),
+    ("/source/ann/wines/latest?jwt=x", "specstore"),
+    ("/source/ann/wines/1/data/a%20b.csv", "specstore"),
+    ("/source/ann/files/a/b.csv", "specstore"),
+    ("/auth/token", "specstore"),
     ("/api/factories", "factory"),
     ("/api/factories/", "factory"),
     ("/api/factories/load/x", "factory"),
@@ -43,6 +48,9 @@ def test_path_reaches_its_service(gateway, path, service):
         "/api/v1/streams/a;b/\\",
         "/sequences/..%2fx",
         "/sequences/../x",
+        "/source/ann/files/a%2Fb",
+        "/source/ann/wines/1/data/%2e%2e/x",
+        "/source/../x",
     ],
 )
 def test_path_arrives_as_it_was_sent(gateway, path):
@@ -136,6 +144,33 @@ def test_health_of_one(gateway):
     assert (answer.status, answer.json()["service"], answer.json()["path"]) == (200, "event", "/healthcheck")
     gateway.services["event"].behave = lambda request: request.say(503, {"status": "DOWN"})
     assert gateway.call("GET", "/health/event-service", "ann").status == 503
+
+
+def test_the_key_of_tokens_is_open_and_the_plan_of_all_is_for_admins(gateway):
+    answer = gateway.call("GET", "/auth/public-key")
+    assert (answer.status, answer.json()["service"]) == (200, "specstore")
+    assert gateway.call("POST", "/auth/token").status == 401
+    assert [gateway.call("GET", "/source/pipelines", user).status for user in ("ann", "rita", "root")] == [
+        403,
+        403,
+        200,
+    ]
+
+
+@pytest.mark.parametrize(
+    "query", ["jwt=s3cret", "limit=1&jwt=s3cret&jwt=s3cret", "%6awt=s3cret", "j%77t=s3cret", "JWT=s3cret"]
+)
+def test_a_token_in_the_query_is_not_written_down(gateway, query):
+    answer = gateway.call("GET", f"/source/ann?{query}", "ann")
+    assert answer.json()["path"] == f"/source/ann?{query}"
+    assert gateway.log(answer.headers["X-Request-ID"])["uri"] == "/source/ann?..."
+    assert gateway.log(gateway.call("GET", "/source/ann?limit=1", "ann").headers["X-Request-ID"])["uri"].endswith("=1")
+
+
+def test_a_file_of_more_than_a_mebibyte_goes_to_the_specs_only(gateway):
+    body = b"x" * (2 * 2**20)
+    assert gateway.call("PUT", "/source/ann/files/a.csv", "ann", body=body).status == 200
+    assert gateway.call("POST", "/source/upload", "ann", body=body).status == 413
 
 
 def test_livez_is_open(gateway):

@@ -1,4 +1,4 @@
-"""`make load-data`: files of factories and sprockets go to the factory-service, and it is waited for what comes of them."""
+"""`make load-data`: files of factories and sprockets go to the factory-service; what comes of them is waited for."""
 
 from collections.abc import Mapping
 from pathlib import Path
