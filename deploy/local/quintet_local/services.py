@@ -42,6 +42,8 @@ class Service:
             "DATABASE_URL": postgres.service_url(word),
             "REDIS_URL": cache.url(),
             "PYTHONUNBUFFERED": "1",
+            # Where a service that asks another one over HTTP finds it.
+            **{f"{other.upper()}_URL": f"unix:{layout.socket(other)}" for other in discover(layout.checkout)},
             **{name: settings[name] for name in PASSED_ON if name in settings},
         }
         self.amqp_url = broker.url()

@@ -1,0 +1,5 @@
+"""HTTP in."""
+
+from orders_service.routes import imports, orders
+
+BLUEPRINTS = (imports.bp, orders.bp)

@@ -1,0 +1,27 @@
+"""What is said to people, in their language: `translations` has the catalogues, English is the code's own."""
+
+from flask import Flask, has_request_context, request
+from flask_babel import Babel, gettext
+
+LANGUAGES = ("en", "pt", "es")
+
+
+def speak(app: Flask) -> None:
+    Babel(
+        app,
+        default_locale="en",
+        default_translation_directories="routes/translations",
+        locale_selector=language,
+    )
+
+
+def language() -> str:
+    """Of those that there are, the one that is liked best."""
+    if not has_request_context():
+        return "en"
+    return request.accept_languages.best_match(LANGUAGES, default="en") or "en"
+
+
+def said(text: str, **parts: object) -> str:
+    """`text` is looked up as it is, so that texts of other modules can be said too."""
+    return gettext(text, **parts)
