@@ -1,7 +1,6 @@
 """Every environment variable of this service."""
 
 import os
-from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -24,7 +23,7 @@ class Settings(ServiceSettings):
         le=255,
         description="Uploads that a web process takes at the same time, fewer than its threads; beyond it 503",
     )
-    rules_off: str = Field("", description="Rules that do not count, with commas between them")
+    rules_off: str | None = Field(None, description="Rules that do not count, with commas between them")
     refused_states: str = Field(
         ",".join(Policy.refused_states),
         pattern="^([A-Z]{2}(,[A-Z]{2})*)?$",
@@ -53,12 +52,10 @@ class Settings(ServiceSettings):
         )
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 def spare_memory() -> None:
     """Before polars is imported, which has no other way to be told: a thread each would want memory of its own."""
-    given: dict[str, Any] = {"POLARS_MAX_THREADS": "2"}
-    for name, value in given.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("POLARS_MAX_THREADS", "2")

@@ -5,7 +5,7 @@ import polars as pl
 from orders_service.domain.headers import Header
 from orders_service.domain.judging import Judged
 from orders_service.domain.reports import PART, as_cell
-from orders_service.domain.rules import RULES
+from orders_service.domain.rules import RULES, Policy
 from orders_service.domain.splitting import Row
 from orders_service.domain.tables import UNREADABLE
 
@@ -15,33 +15,33 @@ _IS_FORMULA = r"^'*[=+\-@\t\r]"
 _IS_NUMBER = r"^-[0-9]+$"
 
 
-def report_of(rows: pl.DataFrame, judged: Judged, header: Header) -> bytes:
+def report_of(rows: pl.DataFrame, judged: Judged, header: Header, policy: Policy) -> bytes:
     """Of the rows that are no valid orders, in the order of the file; `rows` are those that could be split."""
     told = rows.filter(pl.col("reason").is_not_null() | (pl.col("failed") != 0))
-    split = told.select("at", _findings(), pl.col("#line").cast(pl.String).alias("line"), _cells(header))
-    broken = pl.DataFrame(
-        [_entry(at, row, header) for at, row in judged.broken], schema=split.schema, orient="row"
-    )
+    split = told.select("at", _findings(policy), pl.col("#line").cast(pl.String).alias("line"), _cells(header))
+    broken = pl.DataFrame([_entry(at, row, header) for at, row in judged.broken], schema=split.schema, orient="row")
     both = pl.concat([split, broken]).sort("at")
     entry = pl.concat_str("findings", "line", "cells", separator=PART)
     return (both.select(entry.str.join(PART)).item() or "").encode("utf-8")
 
 
-def _findings() -> pl.Expr:
+def _findings(policy: Policy) -> pl.Expr:
     names = []
     for rule in RULES:
         fails = (pl.col("failed") & rule.bit) != 0
         name = pl.lit(f"{rule.name} ")
-        if "%(state)s" in rule.message:
+        if rule.about == "state":
             name = pl.concat_str(pl.lit(f"{rule.name}:"), pl.col("state").str.to_uppercase(), pl.lit(" "))
+        elif rule.about == "age":
+            name = pl.lit(f"{rule.name}:{policy.smallest_age} ")
         names.append(pl.when(fails).then(name).otherwise(pl.lit("")))
     return pl.coalesce("reason", pl.concat_str(names).str.strip_chars_end(" ")).alias("findings")
 
 
 def _cells(header: Header) -> pl.Expr:
-    return pl.concat_str([_cell(name, header.separator) for name in header.own_columns], separator=header.separator).alias(
-        "cells"
-    )
+    return pl.concat_str(
+        [_cell(name, header.separator) for name in header.own_columns], separator=header.separator
+    ).alias("cells")
 
 
 def _cell(name: str, separator: str) -> pl.Expr:

@@ -34,7 +34,10 @@ def judge(piece: bytes, header: Header, place: Place, policy: Policy, today: dat
     table, behind = table_of(place.rest + piece, header, place, at_end=at_end)
     rows = table.rows.with_columns(_key(), _born(today)).with_columns(_reason())
     rows = rows.with_columns(
-        pl.when(pl.col("reason").is_null() & ~_is_first()).then(pl.lit("duplicate")).otherwise("reason").alias("reason"),
+        pl.when(pl.col("reason").is_null() & ~_is_first())
+        .then(pl.lit("duplicate"))
+        .otherwise("reason")
+        .alias("reason"),
         pl.when(_passes_automatically(place)).then(0).otherwise(_failed(policy, today)).cast(pl.Int16).alias("failed"),
     )
     return Judged(rows, table.broken, replace(behind, before=_before(rows, table.broken, place)))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 EMAIL = r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}$"
 ZIPCODE_LENGTHS = (5, 9)
@@ -10,13 +11,17 @@ ZIPCODE_LENGTHS = (5, 9)
 
 @dataclass(frozen=True)
 class Rule:
-    """`message` is looked up in the catalogues of translations; `bit` stands for the rule in the table of orders."""
+    """`message` is looked up in the catalogues of translations, and may name what the finding is `about`.
+
+    `bit` stands for the rule in the table of orders.
+    """
 
     name: str
     bit: int
     invalid_when: str
     message: str
     source: str
+    about: Literal["state", "age"] | None = None
 
 
 # In the order in which those that fail are listed. A bit is never given to another rule.
@@ -25,8 +30,9 @@ RULES = (
         "allowed_state",
         1,
         "the state is one of those that we do not ship to",
-        "We don't ship to %(state)s",
+        "We don't ship to %(about)s",
         "Acme's licences: where wine may not be shipped to consumers",
+        about="state",
     ),
     Rule(
         "email_pattern",
@@ -60,8 +66,9 @@ RULES = (
         "allowed_age",
         32,
         "younger than the age of drinking on the day of the upload",
-        "you must be at least 21 years old for ordering alcoholic drinks",
+        "you must be at least %(about)s years old for ordering alcoholic drinks",
         "National Minimum Drinking Age Act of 1984",
+        about="age",
     ),
 )
 RULE = {rule.name: rule for rule in RULES}

@@ -42,7 +42,7 @@ def _quoted_field(separator: bytes) -> re.Pattern[bytes]:
 
 @functools.cache
 def _opening_quote(separator: bytes) -> re.Pattern[bytes]:
-    return re.compile(rb'(?:^|[\n' + re.escape(separator) + rb'])"')
+    return re.compile(rb"(?:^|[\n" + re.escape(separator) + rb'])"')
 
 
 def has_quoted_field(data: bytes, separator: bytes) -> bool:
@@ -119,9 +119,7 @@ def _fields_at(
         position += 1
 
 
-def _field_at(
-    data: bytes, start: int, window: int, separator: bytes, is_whole: bool
-) -> tuple[bytes | None, int]:
+def _field_at(data: bytes, start: int, window: int, separator: bytes, is_whole: bool) -> tuple[bytes | None, int]:
     """A field and where it ends: at a separator, at a line break, or at the end of everything."""
     if data[start : start + 1] == b'"' and start < window:
         match = _quoted_field(separator).match(data, start, window)

@@ -62,6 +62,7 @@ CREATE TABLE reports (
     content bytea NOT NULL,
     CONSTRAINT reports_pkey PRIMARY KEY (import_id, number)
 );
+ALTER TABLE reports ALTER COLUMN content SET STORAGE EXTERNAL;
 
 CREATE TABLE orders (
     id bigint CONSTRAINT orders_pkey PRIMARY KEY,

@@ -25,9 +25,7 @@ from orders_service.store import imports, orders, uploads
 _STORED = ("key", "name", "email", "state", "zipcode", "born", "failed")
 
 
-def take_step(
-    tx: Transaction, import_id: str, policy: Policy, now: datetime, is_time_up: Callable[[], bool]
-) -> None:
+def take_step(tx: Transaction, import_id: str, policy: Policy, now: datetime, is_time_up: Callable[[], bool]) -> None:
     """Goes on where the last step ended, and asks for the next one or ends the import.
 
     All that it does is committed together with where the next one goes on, so that it may die at any moment.
@@ -44,12 +42,12 @@ def take_step(
         _end(tx, found, now, bad.reason, bad.names)
 
 
-def _end(tx: Transaction, found: dict[str, Any], now: datetime, reason: str | None, names: tuple[str, ...] = ()) -> None:
+def _end(
+    tx: Transaction, found: dict[str, Any], now: datetime, reason: str | None, names: tuple[str, ...] = ()
+) -> None:
     status = "FAILURE" if reason else "SUCCESS"
     uploads.delete_blocks(tx, found["id"])
-    ended = imports.update_ended(
-        tx, found["id"], status=status, reason=reason, names=strictjson.dumps(names), now=now
-    )
+    ended = imports.update_ended(tx, found["id"], status=status, reason=reason, names=strictjson.dumps(names), now=now)
     payload = {name: ended[name] for name in _TOLD}
     if reason:
         payload |= {"reason": reason, "names": list(names)}
@@ -74,6 +72,7 @@ class _Step:
     def run(self, is_time_up: Callable[[], bool]) -> None:
         header = self._header = self._header or self._read_header()
         if header:
+            orders.look_up_by_index(self._tx)
             for number, judged in self._judged_ahead(header, is_time_up):
                 self._store(number, judged, header)
         self._remember(header)
@@ -140,7 +139,7 @@ class _Step:
             pl.col("failed") == 0).then(pl.lit("valid")).otherwise(pl.lit("invalid"))  # fmt: skip
         self._told.update(dict(rows.group_by(fate.alias("fate")).len().iter_rows()))
         self._told["rejected"] += len(judged.broken)
-        report = report_of(rows, judged, header)
+        report = report_of(rows, judged, header, self._policy)
         if report:
             imports.insert_report(self._tx, self._found["id"], number, report)
 
@@ -215,6 +214,4 @@ def _place_of(found: dict[str, Any]) -> Place:
     before = None
     if found["state_before"] is not None:
         before = bytes(found["state_before"]), bytes(found["zipcode_before"])
-    return replace(
-        Place(found["line"], bytes(found["rest"])), skipping=found["skipping"], before=before
-    )
+    return replace(Place(found["line"], bytes(found["rest"])), skipping=found["skipping"], before=before)

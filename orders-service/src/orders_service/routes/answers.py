@@ -1,7 +1,7 @@
 """Answers in the shape of the contract, and what many requests have in common."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask import Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
@@ -26,8 +26,18 @@ class Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     uuid: Annotated[
-        str, BeforeValidator(_plain_id), Field(pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Comes back in the answer")
+        str,
+        BeforeValidator(_plain_id),
+        Field(pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Comes back in the answer"),
     ] = ""
+
+
+class Spoken(Query):
+    """A link cannot say which language it wants in a header."""
+
+    lang: Annotated[
+        Literal["en", "pt", "es"] | None, Field(description="The language, whatever Accept-Language says")
+    ] = None
 
 
 def number_of(field: str, least: int, most: int, beyond: str) -> Any:
@@ -57,9 +67,7 @@ def flag_of(field: str) -> Any:
     return BeforeValidator(check)
 
 
-Limit = Annotated[
-    int, Field(ge=1, le=1000), number_of("limit", 1, 1000, "limit must be between 1 and 1000")
-]
+Limit = Annotated[int, Field(ge=1, le=1000), number_of("limit", 1, 1000, "limit must be between 1 and 1000")]
 Offset = Annotated[
     int, Field(ge=0, le=2**31 - 1), number_of("offset", 0, 2**31 - 1, "offset must be between 0 and 2147483647")
 ]
@@ -98,7 +106,9 @@ def _uuid() -> str:
 def shape(name: str, result: Any, **beside: Any) -> type[BaseModel]:
     """The envelope around such a result, for the document."""
     fields: dict[str, Any] = {name: (type_, ...) for name, type_ in beside.items()}
-    return create_model(name, result=(result, ...), status_code=(int, ...), uuid=(str, ...), message=(str, ...), **fields)
+    return create_model(
+        name, result=(result, ...), status_code=(int, ...), uuid=(str, ...), message=(str, ...), **fields
+    )
 
 
 class Refusal(BaseModel):

@@ -51,7 +51,9 @@ def checked_name(given: str) -> str:
         raise Problem(ONLY_CSV, status=415)
     if len(name) > _LONGEST_NAME:
         raise Invalid.field("file_name", "file_name must be at most 255 characters")
-    if any(ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 or char == "\ufffd" for char in name):
+    if any(
+        ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 or char == "\ufffd" for char in name
+    ):
         raise Invalid.field("file_name", "file_name must not contain control characters")
     return name
 
@@ -104,7 +106,9 @@ class _Form:
         except RequestEntityTooLarge:
             raise Problem("the form has too many or too large parts beside the file", status=413) from None
         except ValueError:
-            raise Invalid.field(FIELD, "the form cannot be read: it ends too early or its boundaries are wrong") from None
+            raise Invalid.field(
+                FIELD, "the form cannot be read: it ends too early or its boundaries are wrong"
+            ) from None
         self._note(event)
         return event
 

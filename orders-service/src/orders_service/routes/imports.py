@@ -19,7 +19,7 @@ from orders_service.domain.headers import Header
 from orders_service.domain.reports import NO_HEADER
 from orders_service.operations import uploading
 from orders_service.routes import answers, forms, written
-from orders_service.routes.answers import USUAL, Page, Query, envelope, flag_of, refusal, shape
+from orders_service.routes.answers import USUAL, Page, Query, Spoken, envelope, flag_of, refusal, shape
 from orders_service.routes.receiving import Receiver, Sink
 from orders_service.routes.words import said
 from orders_service.store import imports
@@ -109,9 +109,7 @@ def _accept(receiver: Receiver, sink: Sink, file: forms.Incoming, query: ImportQ
     with transaction() as tx:
         if key is not None and (known := _known(tx, key, print_)):
             return known
-        upload = uploading.Upload(
-            sink.id, username(), g.request_id, file.name, query.dry_run, sink.blocks, sink.rows
-        )
+        upload = uploading.Upload(sink.id, username(), g.request_id, file.name, query.dry_run, sink.blocks, sink.rows)
         uploading.accept_upload(tx, upload, batch_no, datetime.now(UTC))
         response = envelope({"task_id": sink.id, "batch_no": batch_no}, said("starting import process"), 202)
         response.headers["Location"] = f"{bp.url_prefix}/status/{sink.id}"
@@ -178,7 +176,9 @@ def _status(row: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: row[name] for name in ("task_id", "batch_no", "file_name", "dry_run", "status", "current")},
         "total": total,
-        "percent": 100.0 if row["status"] == "SUCCESS" else min(round(100 * current / total, 1) if total else 0.0, 99.9),
+        "percent": 100.0
+        if row["status"] == "SUCCESS"
+        else min(round(100 * current / total, 1) if total else 0.0, 99.9),
         **{name: row[name] for name in ("valid", "invalid", "duplicates", "rejected")},
         "rows_per_second": round(current / seconds, 1) if seconds > 0 else 0.0,
         "started_at": _time(row["started_at"]),
@@ -214,9 +214,9 @@ def cancel_import(task_id: str, query: Query) -> Response:
     "The rows that are invalid, duplicates or rejected, as they stood in the file, and why",
     {200: Answer("They can be corrected and sent again", {"type": "string"}, "text/csv; charset=utf-8"), **USUAL},
     path=TaskPath,
-    query=Query,
+    query=Spoken,
 )
-def get_errors(task_id: str, query: Query) -> Response:
+def get_errors(task_id: str, query: Spoken) -> Response:
     with transaction() as tx:
         found = _existing(imports.find_columns(tx, _checked(task_id)))
     header = NO_HEADER

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, current_app
 from flask_babel import format_date
 from pydantic import BaseModel, BeforeValidator, Field
 from typing_extensions import TypedDict
@@ -13,7 +13,7 @@ from chassis.errors import NotFound
 from chassis.validation import Answer, endpoint
 from orders_service.domain.rules import failed_rules
 from orders_service.routes.answers import USUAL, Page, Query, envelope, flag_of, number_of, shape
-from orders_service.routes.written import finding_message
+from orders_service.routes.written import rule_message
 from orders_service.store import orders
 
 bp = Blueprint("orders", __name__, url_prefix="/acme_orders/api/v1/orders")
@@ -39,9 +39,9 @@ def _part_of(field: str) -> Any:
 
 
 class OrdersQuery(Page):
-    after: Annotated[
-        int | None, number_of("after", _SMALLEST, _LARGEST, "after must be an id")
-    ] = Field(None, description="Only ids beyond this one: quicker than an offset")
+    after: Annotated[int | None, number_of("after", _SMALLEST, _LARGEST, "after must be an id")] = Field(
+        None, description="Only ids beyond this one: quicker than an offset"
+    )
     valid: Annotated[bool | None, flag_of("valid")] = None
     state: Annotated[str | None, BeforeValidator(_two_letters), Field(pattern="^[A-Za-z]{2}$")] = None
     name: Annotated[str | None, _part_of("name")] = Field(None, description="A part of it, any case")
@@ -111,10 +111,9 @@ def get_order(order_id: str, query: Query) -> Response:
         found = orders.find_order(tx, number) if _SMALLEST <= number <= _LARGEST else None
     if found is None:
         raise NotFound("order not found")
-    failed = found.pop("failed")
+    failed, policy = found.pop("failed"), current_app.extensions["orders"].settings.policy
     findings = [
-        {"rule": rule.name, "message": finding_message(f"{rule.name}:{found['state'].upper()}")}
-        for rule in failed_rules(failed)
+        {"rule": rule.name, "message": rule_message(rule, found["state"], policy)} for rule in failed_rules(failed)
     ]
     birthday = format_date(found["birthday"], "MMMM d, y")
     return envelope({**found, "birthday": birthday, "valid": not failed, "errors": findings})

@@ -91,7 +91,7 @@ class Sink:
         self._gathered.clear()
         with self._database.transaction() as tx:
             self._touch(tx)
-            uploads.insert_block(tx, uuid.UUID(self.id).bytes, self.blocks, content)
+            uploads.insert_block(tx, self.id, self.blocks, content)
         self.blocks, self._size = self.blocks + 1, 0
 
     def _touch(self, tx: object) -> None:

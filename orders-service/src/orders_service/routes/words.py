@@ -10,7 +10,7 @@ def speak(app: Flask) -> None:
     Babel(
         app,
         default_locale="en",
-        default_translation_directories="routes/translations",
+        default_translation_directories="routes/translations;routes/page/translations",
         locale_selector=language,
     )
 
@@ -19,9 +19,11 @@ def language() -> str:
     """Of those that there are, the one that is liked best."""
     if not has_request_context():
         return "en"
+    if (wanted := request.args.get("lang")) in LANGUAGES:
+        return wanted
     return request.accept_languages.best_match(LANGUAGES, default="en") or "en"
 
 
 def said(text: str, **parts: object) -> str:
     """`text` is looked up as it is, so that texts of other modules can be said too."""
-    return gettext(text, **parts)
+    return gettext(text, **parts) if text else ""

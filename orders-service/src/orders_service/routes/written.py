@@ -8,7 +8,7 @@ from flask import stream_with_context
 from chassis import strictjson
 from orders_service.domain.headers import COLUMNS, Header
 from orders_service.domain.reports import as_cell, entries, first_line
-from orders_service.domain.rules import REJECTIONS, RULE
+from orders_service.domain.rules import REJECTIONS, RULE, Policy, Rule
 from orders_service.routes.words import said
 
 _REASONS = {
@@ -40,15 +40,21 @@ def errors_csv(header: Header, contents: Iterable[bytes]) -> Iterator[str]:
         yield first_line(header) + "\r\n"
         for content in contents:
             yield "".join(
-                f"{entry.cells}{separator}{entry.line}{separator}{told(entry.findings)}\r\n" for entry in entries(content)
+                f"{entry.cells}{separator}{entry.line}{separator}{told(entry.findings)}\r\n"
+                for entry in entries(content)
             )
 
     return stream_with_context(lines())
+
+
+def rule_message(rule: Rule, state: str, policy: Policy) -> str:
+    about = {"state": state.upper(), "age": str(policy.smallest_age), None: ""}[rule.about]
+    return finding_message(f"{rule.name}:{about}")
 
 
 def finding_message(finding: str) -> str:
     """Of a rule, with what it is about behind a colon, or of a rejection."""
     name, _, about = finding.partition(":")
     if name in RULE:
-        return said(RULE[name].message, state=about)
+        return said(RULE[name].message, about=about) if about else said(RULE[name].message)
     return said(REJECTIONS[name])

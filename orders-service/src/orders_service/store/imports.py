@@ -3,10 +3,11 @@
 from typing import Any
 
 from chassis.db import Transaction
+from orders_service.store import pieces
 
 _STATUS = """
-    id::text AS task_id, batch_no, file_name, dry_run, status, valid + invalid + duplicates + rejected AS current, total,
-    valid, invalid, duplicates, rejected, started_at, finished_at, reason, reason_names,
+    id::text AS task_id, batch_no, file_name, dry_run, status,
+    valid + invalid + duplicates + rejected AS current, total, valid, invalid, duplicates, rejected, started_at, finished_at, reason, reason_names,
     extract(epoch FROM coalesce(finished_at, now()) - started_at)::float AS seconds
 """
 
@@ -86,7 +87,8 @@ def update_cancelled(tx: Transaction, import_id: str) -> bool:
 
 def list_without_batch_no(tx: Transaction, most: int) -> list[dict[str, Any]]:
     return tx.all(
-        "SELECT id::text AS id, request_id FROM imports WHERE batch_no IS NULL ORDER BY number LIMIT %(most)s", most=most
+        "SELECT id::text AS id, request_id FROM imports WHERE batch_no IS NULL ORDER BY number LIMIT %(most)s",
+        most=most,
     )
 
 
@@ -99,25 +101,15 @@ def update_batch_no(tx: Transaction, import_id: str, batch_no: int) -> None:
 
 
 def insert_report(tx: Transaction, import_id: str, number: int, content: bytes) -> None:
-    tx.run(
-        "INSERT INTO reports (import_id, number, content) VALUES (%(id)s, %(number)s, %(content)s)",
-        id=import_id,
-        number=number,
-        content=content,
-    )
+    pieces.insert(tx, "reports", import_id, number, content)
 
 
 def find_report(tx: Transaction, import_id: str, after: int) -> tuple[int, bytes] | None:
-    """The next piece."""
-    rows = tx.rows(
-        """
-        SELECT number, content FROM reports WHERE import_id = %(id)s AND number > %(after)s
-        ORDER BY number LIMIT 1
-        """,
-        id=import_id,
-        after=after,
+    """The next piece, and which it is."""
+    number = tx.value(
+        "SELECT min(number) FROM reports WHERE import_id = %(id)s AND number > %(after)s", id=import_id, after=after
     )
-    return (rows[0][0], bytes(rows[0][1])) if rows else None
+    return None if number is None else (number, pieces.get(tx, "reports", import_id, number))
 
 
 def find_columns(tx: Transaction, import_id: str) -> dict[str, Any] | None:

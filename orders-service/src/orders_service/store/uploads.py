@@ -1,15 +1,7 @@
 """Uploads that are under way, and the pieces of files."""
 
-import io
-import struct
-from typing import Any
-
 from chassis.db import Transaction
-
-# COPY's binary format: a signature, no flags, no extension; a row is its number of fields, then each with its length.
-_HEAD = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
-_TAIL = struct.pack("!h", -1)
-_BEFORE_CONTENT = len(_HEAD) + struct.calcsize("!hi")
+from orders_service.store import pieces
 
 
 def insert_upload(tx: Transaction, upload_id: str, username: str, key: str | None) -> bool:
@@ -41,24 +33,12 @@ def delete_silent_uploads(tx: Transaction, silent_seconds: int) -> int:
     )
 
 
-def insert_block(tx: Transaction, import_id: bytes, number: int, content: bytes) -> None:
-    row = struct.pack("!hi16siii", 3, 16, import_id, 4, number, len(content))
-    tx.copy_in(
-        "COPY blocks (import_id, number, content) FROM STDIN (FORMAT binary)",
-        io.BytesIO(b"".join((_HEAD, row, content, _TAIL))),
-    )
+def insert_block(tx: Transaction, import_id: str, number: int, content: bytes) -> None:
+    pieces.insert(tx, "blocks", import_id, number, content)
 
 
 def get_block(tx: Transaction, import_id: str, number: int) -> bytes:
-    target = io.BytesIO()
-    tx.copy_out(
-        "COPY (SELECT content FROM blocks WHERE import_id = %(id)s AND number = %(number)s) TO STDOUT (FORMAT binary)",
-        target,
-        id=import_id,
-        number=number,
-    )
-    content = target.getvalue()[_BEFORE_CONTENT : -len(_TAIL)]
-    return content
+    return pieces.get(tx, "blocks", import_id, number)
 
 
 def delete_blocks(tx: Transaction, import_id: str, first: int = 0, end: int = 2**31 - 1) -> int:
@@ -84,7 +64,3 @@ def delete_blocks_of_nobody(tx: Transaction, most: int) -> int:
         """,
         most=most,
     )
-
-
-def count_blocks(tx: Transaction, import_id: str) -> Any:
-    return tx.value("SELECT count(*) FROM blocks WHERE import_id = %(id)s", id=import_id)
