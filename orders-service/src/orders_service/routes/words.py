@@ -1,16 +1,19 @@
 """What is said to people, in their language: `translations` has the catalogues, English is the code's own."""
 
+from pathlib import Path
+
 from flask import Flask, has_request_context, request
 from flask_babel import Babel, gettext
 
 LANGUAGES = ("en", "pt", "es")
+_CATALOGUES = [Path(__file__).parent / place for place in ("translations", "page/translations")]
 
 
 def speak(app: Flask) -> None:
     Babel(
         app,
         default_locale="en",
-        default_translation_directories="routes/translations;routes/page/translations",
+        default_translation_directories=";".join(map(str, _CATALOGUES)),
         locale_selector=language,
     )
 

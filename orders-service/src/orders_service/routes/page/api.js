@@ -7,11 +7,12 @@ export const API = `${location.origin}/acme_orders/api/v1/orders`;
 
 const figures = new Intl.NumberFormat(language);
 const shares = new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 1 });
-const sizes = new Intl.NumberFormat(language, { style: 'unit', unit: 'megabyte', maximumFractionDigits: 1 });
+const sizeIn = (unit) => new Intl.NumberFormat(language, { style: 'unit', unit, maximumFractionDigits: 1 });
+const [kilobytes, megabytes] = [sizeIn('kilobyte'), sizeIn('megabyte')];
 const moments = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' });
 export const figure = (number) => figures.format(number);
 export const share = (part) => shares.format(part);
-export const size = (bytes) => sizes.format(bytes / 1e6);
+export const size = (bytes) => (bytes < 1e6 ? kilobytes.format(bytes / 1e3) : megabytes.format(bytes / 1e6));
 export const moment = (text) => moments.format(new Date(text));
 
 export const byId = (id) => document.getElementById(id);

@@ -9,7 +9,7 @@ const NEWEST = 5;
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const hasEnded = (status) => status === 'SUCCESS' || status === 'FAILURE';
-const named = (found) => [found.file_name, found.batch_no !== null && say('batch', { number: figure(found.batch_no) }),
+const named = (found) => [found.file_name, found.batch_no !== null && say('batch', { number: found.batch_no }),
   found.dry_run && texts.dry_run].filter(Boolean).join(' · ');
 
 /* One for each thing that is sent, so that it can be sent again after the connection broke. */
@@ -145,7 +145,7 @@ function show(found) {
   for (const name of ['valid', 'invalid', 'duplicates', 'rejected']) {
     byId(name).textContent = figure(found[name]);
   }
-  byId('speed').textContent = figure(Math.round(found.rows_per_second));
+  byId('speed').textContent = found.rows_per_second ? figure(Math.round(found.rows_per_second)) : '–';
   byId('errors').hidden = !hasEnded(found.status) || !(found.invalid + found.duplicates + found.rejected);
   byId('errors').href = `${API}/import/${found.task_id}/errors.csv?lang=${language}`;
   byId('cancel').hidden = hasEnded(found.status);

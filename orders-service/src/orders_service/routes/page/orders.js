@@ -19,12 +19,19 @@ export function start() {
   show();
 }
 
+/* Not under the eyes or the hands of somebody who is in the midst of it. */
+export function refresh() {
+  if (!byId('orders').querySelector('details[open], :focus')) {
+    show();
+  }
+}
+
 function fromTheStart() {
   starts = [null];
   show();
 }
 
-export async function show() {
+async function show() {
   asking.abort();
   const { signal } = asking = new AbortController();
   const wanted = [...new FormData(byId('filter'))].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value);
@@ -76,7 +83,7 @@ async function showDetails(details, id) {
       list.append(element('dt', texts[name]), element('dd', result[name]));
     }
     if (result.errors.length) {
-      list.append(element('dt', texts.errors), element('dd', result.errors.map((error) => error.message).join('; ')));
+      list.append(element('dt', texts.errors), ...result.errors.map((error) => element('dd', error.message)));
     }
   } catch (problem) {
     list.append(element('dt', texts.errors), element('dd', problem.message));

@@ -4,4 +4,4 @@ import * as imports from './imports.js';
 import * as orders from './orders.js';
 
 orders.start();
-imports.start(orders.show);
+imports.start(orders.refresh);
