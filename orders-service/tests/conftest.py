@@ -7,7 +7,7 @@ import pytest
 from chassis import testing
 from orders_service.app import create_app
 from orders_service.domain.rules import Policy
-from orders_service.operations.importing import take_step
+from orders_service.operations.importing import Import
 from orders_service.settings import Settings
 
 PATH = "/acme_orders/api/v1/orders"
@@ -67,15 +67,17 @@ class Api:
         assert response.status_code == 202, response.text
         return response.json["result"]["task_id"]
 
-    def step(self, task_id, policy=None, now=None, blocks=1):
-        """One step of so many blocks, as the worker takes it."""
-        done = itertools.count(1)
+    def take_turn(self, task_id, policy=None, steps=1):
+        """As the worker does, but for so many steps after that of the header."""
         with self.db.transaction() as tx:
-            take_step(tx, task_id, policy or Policy(), now or datetime.now(UTC), lambda: next(done) >= blocks)
+            turn = tx.value("SELECT turn FROM imports WHERE id = %(id)s", id=task_id)
+        done = itertools.count(1)
+        work = Import(self.db, task_id, turn, policy or Policy())
+        work.take_turn(lambda: datetime.now(UTC), lambda: next(done) >= steps)
 
     def finish(self, task_id, **more):
         while self.status(task_id)["status"] in ("PENDING", "PROGRESS"):
-            self.step(task_id, **more)
+            self.take_turn(task_id, **more)
         return self.status(task_id)
 
     def imported(self, content, query="", **more):

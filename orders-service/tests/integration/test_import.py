@@ -38,7 +38,12 @@ def test_a_dry_run_finds_duplicates_of_earlier_steps_and_of_orders(api, counted,
     monkeypatch.setattr("orders_service.routes.receiving.BLOCK_BYTES", 1)
     monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 20)
     api.imported(a_file(an_order(1)))
-    assert counted(api.imported(a_file(an_order(1), an_order(2), an_order(3), an_order(2)), "?dry_run=1")) == (2, 0, 2, 0)
+    assert counted(api.imported(a_file(an_order(1), an_order(2), an_order(3), an_order(2)), "?dry_run=1")) == (
+        2,
+        0,
+        2,
+        0,
+    )
 
 
 def test_an_empty_file_and_one_with_only_a_header_succeed(api, counted, a_file):
@@ -59,7 +64,7 @@ def test_a_cancelled_import_ends_before_its_next_step(api, client, a_file, an_or
     monkeypatch.setattr("orders_service.routes.receiving.BLOCK_BYTES", 100)
     monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 100)
     task = api.accepted(a_file(*(an_order(id) for id in range(20))))
-    api.step(task)
+    api.take_turn(task)
     assert client.delete(f"/acme_orders/api/v1/orders/import/status/{task}").status_code == 202
     before = api.status(task)
     status = api.finish(task)

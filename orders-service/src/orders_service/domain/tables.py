@@ -40,15 +40,20 @@ def table_of(data: bytes, header: Header, place: Place, *, at_end: bool) -> tupl
     """The complete rows of `data`, which begins at the place, and the place behind them but for what is `before` it."""
     end = len(data) if at_end else data.rfind(b"\n") + 1
     body = data[:end]
-    if not place.skipping and len(data) - end < LONGEST_ROW_BYTES and _is_plain(body, header):
-        lines = body.split(b"\n")
-        # Behind the last line break there is nothing, but at the end of a file without one.
-        count = len(lines) - (not lines[-1])
-        if not lines or max(map(len, lines)) < LONGEST_ROW_BYTES:
-            return _plain_table(body, lines[:count], header, place.line), Place(place.line + count, data[end:])
-    rows = rows_in(data, header.separator.encode(), at_end=at_end, skipping=place.skipping)
-    behind = Place(place.line + rows.lines, data[rows.used :], rows.skipping)
-    return _careful_table(rows.found, header, place.line), behind
+    if place.skipping or len(data) - end >= LONGEST_ROW_BYTES or not _is_plain(body, header):
+        rows = rows_in(data, header.separator.encode(), at_end=at_end, skipping=place.skipping)
+        behind = Place(place.line + rows.lines, data[rows.used :], rows.skipping)
+        return _careful_table(rows.found, header, place.line), behind
+    count = body.count(b"\n") + (bool(body) and not body.endswith(b"\n"))
+    behind = Place(place.line + count, data[end:])
+    if body.count(header.separator.encode()) == count * (len(header.columns) - 1):
+        try:
+            # No row has too many fields, which polars would refuse, and none too few, or the sum would be another.
+            numbers = (_at(range(count)), _line(range(place.line, place.line + count)), _no_reason())
+            return Table(_read(body, header).with_columns(numbers)), behind
+        except pl.exceptions.PolarsError:
+            pass
+    return _uneven_table(body, header, place.line), behind
 
 
 def _is_plain(body: bytes, header: Header) -> bool:
@@ -60,28 +65,36 @@ def _is_plain(body: bytes, header: Header) -> bool:
         body.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    return not header.is_report
+    return not header.is_report and not _has_long_line(body)
 
 
-def _plain_table(body: bytes, lines: list[bytes], header: Header, first_line: int) -> Table:
+def _has_long_line(body: bytes) -> bool:
+    """One that is so long covers a multiple of that length."""
+    for middle in range(LONGEST_ROW_BYTES, len(body), LONGEST_ROW_BYTES):
+        end = body.find(b"\n", middle)
+        if (end if end >= 0 else len(body)) - body.rfind(b"\n", 0, middle) > LONGEST_ROW_BYTES:
+            return True
+    return False
+
+
+def _uneven_table(body: bytes, header: Header, first_line: int) -> Table:
+    """Of lines that are plain, but not all with as many fields as there are columns."""
     separator, wanted = header.separator.encode(), len(header.columns) - 1
-    numbers = range(first_line, first_line + len(lines))
-    counts = [line.count(separator) for line in lines]
-    if counts.count(wanted) == len(counts):
-        return Table(_read(body, header).with_columns(_at(range(len(lines))), _line(numbers), _no_reason()))
-    good, at, line_numbers, broken = [], [], [], []
-    place = 0
-    for number, line, count in zip(numbers, lines, counts, strict=True):
+    good: list[bytes] = []
+    at: list[int] = []
+    lines: list[int] = []
+    broken: list[tuple[int, Row]] = []
+    for number, line in enumerate(body.split(b"\n"), first_line):
         if not line.strip(b"\r"):
             continue
-        if count == wanted:
+        place = len(good) + len(broken)
+        if line.count(separator) == wanted:
             good.append(line)
             at.append(place)
-            line_numbers.append(number)
+            lines.append(number)
         else:
             broken.append((place, Row(number, line, None, "fields")))
-        place += 1
-    rows = _read(b"\n".join(good), header).with_columns(_at(at), _line(line_numbers), _no_reason())
+    rows = _read(b"\n".join(good), header).with_columns(_at(at), _line(lines), _no_reason())
     return Table(rows, broken)
 
 
@@ -137,12 +150,18 @@ FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _at(values: range | list[int]) -> pl.Series:
-    return pl.Series("at", values, pl.Int64)
+    return _numbers("at", values)
 
 
 def _line(values: range | list[int]) -> pl.Series:
-    # Not the name of any column of a file.
-    return pl.Series("#line", values, pl.Int64)
+    # `line` may be a column of the file.
+    return _numbers("#line", values)
+
+
+def _numbers(name: str, values: range | list[int]) -> pl.Series:
+    if isinstance(values, range):
+        return pl.int_range(values.start, values.stop, eager=True).alias(name)
+    return pl.Series(name, values, pl.Int64)
 
 
 def _no_reason() -> pl.Expr:

@@ -41,6 +41,8 @@ CREATE TABLE imports (
     invalid bigint NOT NULL DEFAULT 0,
     duplicates bigint NOT NULL DEFAULT 0,
     rejected bigint NOT NULL DEFAULT 0,
+    -- Whose turn it is: a job of an earlier one has had its effect.
+    turn integer NOT NULL DEFAULT 1,
     -- Where the next step goes on.
     blocks integer NOT NULL,
     next_block integer NOT NULL DEFAULT 0,

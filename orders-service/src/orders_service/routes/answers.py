@@ -27,8 +27,8 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid")
     uuid: Annotated[
         str,
-        BeforeValidator(_plain_id),
         Field(pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Comes back in the answer"),
+        BeforeValidator(_plain_id),
     ] = ""
 
 
@@ -105,7 +105,7 @@ def _uuid() -> str:
 
 def shape(name: str, result: Any, **beside: Any) -> type[BaseModel]:
     """The envelope around such a result, for the document."""
-    fields: dict[str, Any] = {name: (type_, ...) for name, type_ in beside.items()}
+    fields: dict[str, Any] = {name: (type_, None) for name, type_ in beside.items()}
     return create_model(
         name, result=(result, ...), status_code=(int, ...), uuid=(str, ...), message=(str, ...), **fields
     )

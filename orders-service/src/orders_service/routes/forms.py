@@ -17,6 +17,19 @@ _MOST_PARTS = 100
 _LARGEST_FIELD_BYTES = 256 * 1024
 _LONGEST_NAME = 255
 
+# What the document says of the body, which is read as it comes.
+_BYTES = {"type": "string", "contentMediaType": "application/octet-stream"}
+FILE = {
+    "required": True,
+    "content": {
+        "text/csv": {},
+        "multipart/form-data": {
+            "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BYTES}},
+            "encoding": {FIELD: {"contentType": "text/csv"}},
+        },
+    },
+}
+
 MISSING = (FIELD, "csv_file is missing: send a form with it, or the file itself as text/csv")
 ONLY_CSV = "only '.csv' files are allowed for upload."
 
@@ -80,7 +93,7 @@ class _Form:
         """The name of the file, once its field begins."""
         while not isinstance(event := self._next(), Epilogue):
             if self._is_file(event):
-                return event.filename  # type: ignore[union-attr]
+                return event.filename
         raise Invalid(MISSING[1], errors=[MISSING])
 
     def content(self) -> Iterator[bytes]:

@@ -38,15 +38,18 @@ def _part_of(field: str) -> Any:
     return BeforeValidator(check)
 
 
+_LENGTH = Field(min_length=1, max_length=_LONGEST_PART, pattern="^[^\\x00]+$")
+
+
 class OrdersQuery(Page):
-    after: Annotated[int | None, number_of("after", _SMALLEST, _LARGEST, "after must be an id")] = Field(
-        None, description="Only ids beyond this one: quicker than an offset"
-    )
+    after: Annotated[
+        int | None, Field(ge=_SMALLEST, le=_LARGEST), number_of("after", _SMALLEST, _LARGEST, "after must be an id")
+    ] = Field(None, description="Only ids beyond this one: quicker than an offset")
     valid: Annotated[bool | None, flag_of("valid")] = None
-    state: Annotated[str | None, BeforeValidator(_two_letters), Field(pattern="^[A-Za-z]{2}$")] = None
-    name: Annotated[str | None, _part_of("name")] = Field(None, description="A part of it, any case")
-    email: Annotated[str | None, _part_of("email")] = Field(None, description="A part of it, any case")
-    zipcode: Annotated[str | None, _part_of("zipcode")] = Field(None, description="Its beginning")
+    state: Annotated[str | None, Field(pattern="^[A-Za-z]{2}$"), BeforeValidator(_two_letters)] = None
+    name: Annotated[str | None, _LENGTH, _part_of("name")] = Field(None, description="A part of it, any case")
+    email: Annotated[str | None, _LENGTH, _part_of("email")] = Field(None, description="A part of it, any case")
+    zipcode: Annotated[str | None, _LENGTH, _part_of("zipcode")] = Field(None, description="Its beginning")
     total: Annotated[bool, flag_of("total")] = Field(
         False, description="Count them too where that has to be asked for: with name, email and zipcode"
     )

@@ -1,5 +1,6 @@
 """Imports: where each stands."""
 
+from datetime import datetime
 from typing import Any
 
 from chassis.db import Transaction
@@ -7,7 +8,8 @@ from orders_service.store import pieces
 
 _STATUS = """
     id::text AS task_id, batch_no, file_name, dry_run, status,
-    valid + invalid + duplicates + rejected AS current, total, valid, invalid, duplicates, rejected, started_at, finished_at, reason, reason_names,
+    valid + invalid + duplicates + rejected AS current, total, valid, invalid, duplicates, rejected,
+    started_at, finished_at, reason, reason_names,
     extract(epoch FROM coalesce(finished_at, now()) - started_at)::float AS seconds
 """
 
@@ -44,15 +46,26 @@ def lock_import(tx: Transaction, import_id: str) -> dict[str, Any] | None:
     return tx.find("SELECT *, id::text AS id FROM imports WHERE id = %(id)s FOR UPDATE", id=import_id)
 
 
+def update_header(tx: Transaction, import_id: str, *, separator: str, columns: str, now: datetime) -> None:
+    tx.run(
+        """
+        UPDATE imports SET status = 'PROGRESS', started_at = %(now)s, separator = %(separator)s, columns = %(columns)s
+        WHERE id = %(id)s
+        """,
+        id=import_id,
+        separator=separator,
+        columns=columns,
+        now=now,
+    )
+
+
 def update_progress(tx: Transaction, import_id: str, **given: Any) -> None:
     tx.run(
         """
         UPDATE imports SET
-            status = 'PROGRESS', started_at = coalesce(started_at, %(now)s),
             valid = valid + %(valid)s, invalid = invalid + %(invalid)s,
             duplicates = duplicates + %(duplicates)s, rejected = rejected + %(rejected)s,
-            next_block = %(next_block)s, separator = %(separator)s, columns = %(columns)s, line = %(line)s,
-            rest = %(rest)s, skipping = %(skipping)s,
+            next_block = %(next_block)s, line = %(line)s, rest = %(rest)s, skipping = %(skipping)s,
             state_before = %(state_before)s, zipcode_before = %(zipcode_before)s
         WHERE id = %(id)s
         """,
@@ -61,12 +74,16 @@ def update_progress(tx: Transaction, import_id: str, **given: Any) -> None:
     )
 
 
+def update_turn(tx: Transaction, import_id: str, turn: int) -> None:
+    tx.run("UPDATE imports SET turn = %(turn)s WHERE id = %(id)s", id=import_id, turn=turn)
+
+
 def update_ended(tx: Transaction, import_id: str, **given: Any) -> dict[str, Any]:
     """Nothing waits any more, and the total is what was counted."""
     return tx.one(
         f"""
         UPDATE imports SET
-            status = %(status)s, reason = %(reason)s, reason_names = %(names)s, rest = '',
+            status = %(status)s, reason = %(reason)s, reason_names = %(names)s, rest = '', next_block = blocks,
             started_at = coalesce(started_at, %(now)s), finished_at = %(now)s,
             total = CASE %(status)s WHEN 'SUCCESS' THEN valid + invalid + duplicates + rejected ELSE total END
         WHERE id = %(id)s

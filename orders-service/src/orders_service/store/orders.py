@@ -13,26 +13,16 @@ def look_up_by_index(tx: Transaction) -> None:
     tx.run("SET LOCAL enable_bitmapscan = off")
 
 
-def list_known_ids(tx: Transaction, ids: list[int]) -> list[int]:
-    return [row[0] for row in tx.rows("SELECT id FROM orders WHERE id = ANY (%(ids)s::bigint[])", ids=_array(ids))]
-
-
-def list_known_dry_ids(tx: Transaction, import_id: str, ids: list[int]) -> list[int]:
-    """Those of orders, and those that this dry run has had."""
-    rows = tx.rows(
-        """
-        SELECT id FROM orders WHERE id = ANY (%(ids)s::bigint[])
-        UNION ALL SELECT id FROM dry_ids WHERE import_id = %(import_id)s AND id = ANY (%(ids)s::bigint[])
-        """,
-        ids=_array(ids),
-        import_id=import_id,
-    )
-    return [row[0] for row in rows]
-
-
-def _array(ids: list[int]) -> str:
-    """As Postgres writes it: one constant, where a list would become thousands."""
-    return "{" + ",".join(map(str, ids)) + "}"
+def list_known_ids(tx: Transaction, ids: str, dry_run: str | None) -> list[int]:
+    """Which of them orders have; or, for a dry run, it has had itself."""
+    rows = tx.rows("SELECT id FROM orders WHERE id = ANY (%(ids)s::bigint[])", ids=ids)
+    if dry_run:
+        rows += tx.rows(
+            "SELECT id FROM dry_ids WHERE import_id = %(import_id)s AND id = ANY (%(ids)s::bigint[])",
+            ids=ids,
+            import_id=dry_run,
+        )
+    return [id_ for (id_,) in rows]
 
 
 def insert_orders(tx: Transaction, csv: Any) -> None:

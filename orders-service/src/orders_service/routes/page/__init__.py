@@ -1,8 +1,9 @@
 """The page for people: it uploads files, watches imports and shows orders, all by way of the API beside it."""
 
+from pathlib import Path
 from typing import Annotated
 
-from flask import Blueprint, Response, make_response, render_template, send_from_directory
+from flask import Blueprint, Response, make_response, render_template, request
 from pydantic import BaseModel, Field
 
 from chassis.errors import NotFound
@@ -43,7 +44,7 @@ def show_page(query: Spoken) -> Response:
 @endpoint(
     "What the page is made of",
     {
-        200: Answer("The file", _SOME_TEXT, "text/javascript; charset=utf-8"),
+        200: Answer("The file", _SOME_TEXT, "text/*"),
         304: Answer("It has not changed"),
         404: refusal("There is no such file"),
     },
@@ -52,4 +53,8 @@ def show_page(query: Spoken) -> Response:
 def get_file(file: str) -> Response:
     if file not in _FILES:
         raise NotFound("endpoint not found")
-    return send_from_directory(bp.root_path, file)
+    type_ = "text/css" if file.endswith(".css") else "text/javascript"
+    response = Response((Path(bp.root_path) / file).read_bytes(), content_type=f"{type_}; charset=utf-8")
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    return response.make_conditional(request)
