@@ -57,4 +57,5 @@ def get_file(file: str) -> Response:
     response = Response((Path(bp.root_path) / file).read_bytes(), content_type=f"{type_}; charset=utf-8")
     response.headers["Cache-Control"] = "no-cache"
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
