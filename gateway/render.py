@@ -23,6 +23,7 @@ DEFAULTS = {
     "SEQUENCE_BACKEND": "sequence",
     "EVENT_BACKEND": "event",
     "ORDERS_BACKEND": "orders",
+    "SPECSTORE_BACKEND": "specstore",
     "VERDICT_TIME": "5s",
     "HASH_RATE": "20",
     "RATE_LIMITS": "on",

@@ -60,6 +60,14 @@ class Compose:
         if subprocess.run(self.command(*arguments), env=self.environment()).returncode:
             raise StackError(f"`docker compose {' '.join(arguments)}` failed: see above")
 
+    def reload_gateway(self) -> None:
+        """Not with `run`, which would tell of a gateway that is killed."""
+        done = subprocess.run(
+            self.command("kill", "--signal", "HUP", "gateway"), env=self.environment(), capture_output=True, text=True
+        )
+        if done.returncode:
+            raise StackError(f"the gateway did not take in its users:\n{done.stderr}")
+
     def environment(self) -> dict[str, str]:
         return {**os.environ, "GATEWAY_USERS_DIR": str(self.users), "COMPOSE_PROJECT_NAME": self.project}
 
@@ -93,7 +101,7 @@ def up(stack: Compose, given: argparse.Namespace) -> None:
     stack.run("build", "--quiet")
     say("starting the containers")
     start(stack)
-    stack.run("kill", "--signal", "HUP", "gateway")
+    stack.reload_gateway()
     wait_until(
         "the gateway finds every service healthy",
         stack.is_healthy,
@@ -154,12 +162,12 @@ def user(stack: Compose, given: argparse.Namespace) -> None:
     if given.name == stack.settings["ADMIN_USER"]:
         raise StackError(f"change ADMIN_PASSWORD in {stack.env_file} instead, then `make up`")
     stack.change_users("add", given.name, *(["--role", given.role] if given.role else []))
-    stack.run("kill", "--signal", "HUP", "gateway")
+    stack.reload_gateway()
 
 
 def user_remove(stack: Compose, given: argparse.Namespace) -> None:
     stack.change_users("remove", given.name)
-    stack.run("kill", "--signal", "HUP", "gateway")
+    stack.reload_gateway()
 
 
 def dead_letters(stack: Compose, given: argparse.Namespace) -> None:

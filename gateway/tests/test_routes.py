@@ -15,6 +15,11 @@ PATHS = [
     ("/api/v1/streams/x/events", "event"),
     ("/api/v1/streams/x/live", "event"),
     ("/api/v1/streams/x/consumers/c/parked", "event"),
+    ("/source/ann", "specstore"),
+    ("/source/ann/wines/latest?jwt=x", "specstore"),
+    ("/source/ann/wines/1/data/a%20b.csv", "specstore"),
+    ("/source/ann/files/a/b.csv", "specstore"),
+    ("/auth/token", "specstore"),
 ]
 
 
@@ -37,6 +42,9 @@ def test_path_reaches_its_service(gateway, path, service):
         "/api/v1/streams/a;b/\\",
         "/sequences/..%2fx",
         "/sequences/../x",
+        "/source/ann/files/a%2Fb",
+        "/source/ann/wines/1/data/%2e%2e/x",
+        "/source/../x",
     ],
 )
 def test_path_arrives_as_it_was_sent(gateway, path):
@@ -109,7 +117,7 @@ def test_health_is_that_of_all(gateway):
     for path in ("/health", "/healthcheck", "/info"):
         answer = gateway.call("GET", path, "rita")
         assert (answer.status, answer.json()["status"]) == (200, "OK")
-        assert set(answer.json()["services"]) == {"sequence-service", "event-service"}
+        assert set(answer.json()["services"]) == {f"{word}-service" for word in gateway.services}
         assert answer.json()["services"]["event-service"]["path"] == "/healthcheck"
     gateway.services["event"].behave = lambda request: request.say(200, {"status": "DEGRADED"})
     assert (
@@ -132,6 +140,33 @@ def test_health_of_one(gateway):
     assert gateway.call("GET", "/health/event-service", "ann").status == 503
 
 
+def test_the_key_of_tokens_is_open_and_the_plan_of_all_is_for_admins(gateway):
+    answer = gateway.call("GET", "/auth/public-key")
+    assert (answer.status, answer.json()["service"]) == (200, "specstore")
+    assert gateway.call("POST", "/auth/token").status == 401
+    assert [gateway.call("GET", "/source/pipelines", user).status for user in ("ann", "rita", "root")] == [
+        403,
+        403,
+        200,
+    ]
+
+
+@pytest.mark.parametrize(
+    "query", ["jwt=s3cret", "limit=1&jwt=s3cret&jwt=s3cret", "%6awt=s3cret", "j%77t=s3cret", "JWT=s3cret"]
+)
+def test_a_token_in_the_query_is_not_written_down(gateway, query):
+    answer = gateway.call("GET", f"/source/ann?{query}", "ann")
+    assert answer.json()["path"] == f"/source/ann?{query}"
+    assert gateway.log(answer.headers["X-Request-ID"])["uri"] == "/source/ann?..."
+    assert gateway.log(gateway.call("GET", "/source/ann?limit=1", "ann").headers["X-Request-ID"])["uri"].endswith("=1")
+
+
+def test_a_file_of_more_than_a_mebibyte_goes_to_the_specs_only(gateway):
+    body = b"x" * (2 * 2**20)
+    assert gateway.call("PUT", "/source/ann/files/a.csv", "ann", body=body).status == 200
+    assert gateway.call("POST", "/source/upload", "ann", body=body).status == 413
+
+
 def test_livez_is_open(gateway):
     answer = gateway.call("GET", "/livez")
     assert (answer.status, answer.text) == (200, '{"status": "OK"}')
@@ -151,13 +186,13 @@ def test_invariants_are_for_admins(gateway):
 
 
 def test_documents_and_pages(gateway):
-    for service in ("sequence", "event"):
+    for service in gateway.services:
         answer = gateway.call("GET", f"/openapi/{service}-service.yaml", "rita")
         assert (answer.json()["service"], answer.json()["path"]) == (service, "/openapi.yaml")
     for path in ("/", "/docs/"):
         page = gateway.call("GET", path, "rita")
         assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert "sequence-service" in page.text and "event-service" in page.text
+        assert all(f"{word}-service" in page.text for word in gateway.services)
         assert "://" not in page.text.replace("$URL", "")  # nothing from another host
         assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     for path in (

@@ -35,7 +35,8 @@ class Delivery:
 class Surroundings:
     """In place of a transaction, where the work is too long for one.
 
-    The handler opens its own, makes a repetition harmless itself, and raises Interrupted once `ending` is set.
+    The handler opens its own, makes a repetition harmless itself, and raises Interrupted once `ending` is set: the
+    worker stops. A connection to the broker that is lost is none of its business, or no work could outlast one.
     """
 
     database: Database
@@ -75,9 +76,11 @@ class Attempts:
     (Unavailable) counts as no failure: the message waits for it.
     """
 
-    def __init__(self, queue: str, handler: Handler, database: Database, long_with: Any = None) -> None:
-        """`long_with`: the settings of a service whose handler does long work."""
-        self._queue, self._handler, self._database, self._long_with = queue, handler, database, long_with
+    def __init__(
+        self, queue: str, handler: Handler, database: Database, surroundings: Surroundings | None = None
+    ) -> None:
+        """`surroundings`: for a handler of long work."""
+        self._queue, self._handler, self._database, self._surroundings = queue, handler, database, surroundings
 
     def run(self, properties: Any, body: bytes, ending: threading.Event) -> str | None:
         """None: its effect is committed. Text: why it is given up. Raises Interrupted once `ending` is set."""
@@ -89,7 +92,7 @@ class Attempts:
         pause = _SHORTEST_PAUSE
         while not ending.is_set():
             try:
-                self._attempt(delivery, ending)
+                self._attempt(delivery)
                 return None
             except Interrupted:
                 raise
@@ -109,9 +112,9 @@ class Attempts:
                 ending.wait(_FAILURE_PAUSES[max(failures, 1) - 1])
         raise Interrupted
 
-    def _attempt(self, delivery: Delivery, ending: threading.Event) -> None:
-        if self._long_with is not None:
-            self._handler(Surroundings(self._database, self._long_with, ending), delivery)
+    def _attempt(self, delivery: Delivery) -> None:
+        if self._surroundings:
+            self._handler(self._surroundings, delivery)
             return
         with self._database.transaction() as tx:
             if inbox.is_first(tx, delivery.message_id, self._queue):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chassis import broker, logs
-from chassis.attempts import Attempts, Handler, Interrupted
+from chassis.attempts import Attempts, Handler, Interrupted, Surroundings
 from chassis.config import ServiceSettings
 from chassis.db import Database
 
@@ -50,7 +50,8 @@ class Consumer:
         self._name, self._queue, self._consumption = f"{service}-worker {queue}", queue, consumption
         self._amqp_url, self._stopping = amqp_url, stopping
         self._threads = 1 if consumption.in_order else threads
-        self._attempts = Attempts(queue, consumption.handler, database, settings if consumption.is_long else None)
+        surroundings = Surroundings(database, settings, stopping) if consumption.is_long else None
+        self._attempts = Attempts(queue, consumption.handler, database, surroundings)
         self._connection: Any = None
         self._pool = ThreadPoolExecutor()
         self._ending = threading.Event()
@@ -83,7 +84,9 @@ class Consumer:
             broker.declare_queue(
                 channel, self._queue, self._consumption.bindings, single_active=self._consumption.in_order
             )
-            channel.basic_qos(prefetch_count=max(2 * self._threads, 20))
+            # Long work that waits here would wait while another worker is idle.
+            few = self._threads if self._consumption.is_long else max(2 * self._threads, 20)
+            channel.basic_qos(prefetch_count=few)
             channel.basic_consume(self._queue, self._received)
             self.connected = True
             log.info("consumer.connected", queue=self._queue)

@@ -63,11 +63,12 @@ def _quickly(raw: bytes, deepest: int) -> Any:
 
 
 def _is_shallow(raw: bytes, deepest: int) -> bool:
-    if raw.count(b"[") + raw.count(b"{") <= deepest:
-        return True
     if b"\\" in raw:
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = raw.translate(None, _ALL_BUT_STRUCTURE).replace(b'""', b"")
+    structure = raw.translate(None, _ALL_BUT_STRUCTURE)
+    if structure.count(b"[") + structure.count(b"{") <= deepest:
+        return True
+    brackets = structure.replace(b'""', b"")
     if b'"' in brackets:
         # A bracket in a string keeps its quotes apart.
         brackets = b"".join(raw.split(b'"')[::2]).translate(None, _ALL_BUT_STRUCTURE)

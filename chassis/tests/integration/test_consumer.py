@@ -1,5 +1,7 @@
 """From a queue to its handler: once in effect, tried again, given up."""
 
+import signal
+import threading
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -150,3 +152,43 @@ def test_long_work_opens_its_own_transactions_and_is_told_to_end(
     eventually(lambda: len(effects()) == 2)
     stopping.set()
     eventually(lambda: channel.queue_declare(queue, passive=True).method.message_count == 1)
+
+
+def test_long_work_outlives_the_connection_that_brought_it(
+    consume: Consume, publish: Any, queue: str, own_node: Any, effects: Any, eventually: Any
+) -> None:
+    began, proceed = threading.Event(), threading.Event()
+
+    def work(around: Any, delivery: Any) -> None:
+        if not began.is_set():
+            began.set()
+            assert proceed.wait(30) and not around.ending.is_set()
+            with around.database.transaction() as tx:
+                note(tx, delivery)
+
+    consume(work, is_long=True, threads=2)
+    publish(queue, b'{"name": "long"}')
+    assert began.wait(30)
+    own_node.stop(signal.SIGKILL)
+    own_node.start()
+    eventually(own_node.answers, within_seconds=60)
+    proceed.set()
+    eventually(lambda: effects() == ["long"])
+
+
+def test_long_work_that_one_worker_has_no_thread_for_goes_to_another(
+    consume: Consume, publish: Any, queue: str, eventually: Any
+) -> None:
+    at_once, proceed = [], threading.Event()
+
+    def work(_around: Any, delivery: Any) -> None:
+        at_once.append(delivery.body["name"])
+        assert proceed.wait(60)
+
+    consume(work, is_long=True, threads=1)
+    for number in range(2):
+        publish(queue, b'{"name": "%d"}' % number)
+    eventually(lambda: len(at_once) == 1)
+    consume(work, is_long=True, threads=1)
+    eventually(lambda: len(at_once) == 2)
+    proceed.set()

@@ -66,6 +66,10 @@ class Layout:
         """TMPDIR of every program."""
         return self.home / "tmp"
 
+    def files_of(self, word: str) -> Path:
+        """Files of a service, shared by its programs, which make the folder."""
+        return self.home / "files" / word
+
     def log_of(self, program: str) -> Path:
         return self.logs / f"{program}.log"
 

@@ -13,7 +13,7 @@ from quintet_local.rabbitmq import RabbitMQ
 from quintet_local.supervise import Program
 from quintet_local.valkey import Valkey
 
-PASSED_ON = ("LOG_LEVEL", "WEB_CONCURRENCY")
+PASSED_ON = ("LOG_LEVEL", "WEB_CONCURRENCY", "AUTH_SERVER", "DPP_URL")
 
 
 def discover(checkout: Path) -> list[str]:
@@ -41,6 +41,7 @@ class Service:
         self.common = {
             "DATABASE_URL": postgres.service_url(word),
             "REDIS_URL": cache.url(),
+            "DATA_DIR": str(layout.files_of(word)),
             "PYTHONUNBUFFERED": "1",
             # Where a service that asks another one over HTTP finds it.
             **{f"{other.upper()}_URL": f"unix:{layout.socket(other)}" for other in discover(layout.checkout)},

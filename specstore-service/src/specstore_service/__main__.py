@@ -1,0 +1,24 @@
+"""python -m specstore_service web | worker | migrate"""
+
+from collections.abc import Mapping
+
+from chassis.cli import Service, main
+from chassis.worker import Timer
+from specstore_service.handlers import HANDLERS
+from specstore_service.operations import scheduling, updates
+from specstore_service.settings import Settings
+
+
+def timers(settings: Settings) -> Mapping[str, Timer]:
+    silence = settings.pipeline_silence_seconds
+    is_external = settings.dpp_url is not None
+    return {
+        "time-outs": Timer(min(5.0, silence / 4), lambda tx, now: updates.time_out(tx, silence, now)),
+        "schedules": Timer(
+            settings.schedule_look_seconds, lambda tx, now: scheduling.run_due(tx, now, is_external=is_external)
+        ),
+    }
+
+
+if __name__ == "__main__":
+    main(Service("specstore", Settings, consumptions=HANDLERS, timers=timers))

@@ -1,0 +1,64 @@
+"""Puts the service together."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+
+from chassis import health, openapi, strictjson, web
+from chassis.db import Database, Transaction
+from specstore_service.clients import neighbours
+from specstore_service.operations import tokens
+from specstore_service.operations.tokens import Keyring
+from specstore_service.routes import BLUEPRINTS
+from specstore_service.routes.answers import Web, render
+from specstore_service.settings import Settings
+from specstore_service.store import invariants, keys
+
+VERSION = "0.1.0"
+
+
+def _none(find: Callable[[Transaction], dict[str, Any] | None]) -> health.Invariant:
+    def check(tx: Transaction) -> str | None:
+        row = find(tx)
+        return strictjson.dumps({name: str(value) for name, value in row.items()}) if row else None
+
+    return check
+
+
+INVARIANTS = {
+    "the revisions of a dataset are 1, 2, 3 … to its last": _none(invariants.find_gap),
+    "a flow's state is that of its pipelines": _none(invariants.find_wrong_state),
+    "a pipeline's state follows from what it said and what it needs": _none(invariants.find_wrong_pipeline),
+    "a flow that has ended has told so once, and has its package": _none(invariants.find_unfinished_end),
+    "an owner's datasets are counted": _none(invariants.find_miscounted_owner),
+}
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Settings come from the environment where none are given."""
+    settings = settings or Settings.load()
+
+    def document() -> dict[str, Any]:
+        return openapi.document(
+            app,
+            title="specstore-service",
+            version=VERSION,
+            description="A registry of source specs: each upload is a revision, planned as pipelines that run.",
+        )
+
+    blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
+    app = web.create_app("specstore", VERSION, settings, blueprints, render=render)
+    app.extensions["specstore"] = Web(settings, Keyring(_key_source(settings, app.extensions["chassis"].database)))
+    return app
+
+
+def _key_source(settings: Settings, database: Database) -> Callable[[], str]:
+    if auth_server := settings.auth_server:
+        return lambda: neighbours.fetch_public_key(auth_server)
+
+    def of_our_own() -> str:
+        with database.transaction() as tx:
+            return keys.get_pair(tx, tokens.make_pair)[1]
+
+    return of_our_own

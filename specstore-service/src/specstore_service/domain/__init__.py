@@ -1,0 +1,1 @@
+"""Rules of specs, plans, flows, schedules and tokens."""

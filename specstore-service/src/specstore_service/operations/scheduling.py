@@ -1,0 +1,31 @@
+"""What is due is run again, once, whichever number of workers look."""
+
+from datetime import datetime
+
+from chassis import logs, strictjson
+from chassis.db import Transaction
+from chassis.errors import Invalid
+from specstore_service.domain import schedules
+from specstore_service.operations import uploads
+from specstore_service.operations.uploads import Revision
+from specstore_service.store import datasets
+
+log = logs.logger(__name__)
+
+_MOST_AT_ONCE = 50
+
+
+def run_due(tx: Transaction, now: datetime, *, is_external: bool) -> None:
+    """One new flow for each dataset that is due, however many times were missed."""
+    for _ in range(_MOST_AT_ONCE):
+        due = datasets.take_due(tx, now)
+        if due is None:
+            break
+        datasets.set_due(tx, due["id"], schedules.next_due(due["due_at"], due["every_seconds"], now))
+        try:
+            spec = uploads.spec_of(strictjson.loads(due["spec"].encode()))
+        except Invalid as problem:
+            # Taken by an older version; it must not hold up the others.
+            log.error("schedule.spec_refused", dataset=due["id"], reason=problem.detail)
+            continue
+        uploads.run_again(tx, Revision(spec, due["spec"], "", is_external), now, due_at=due["due_at"])

@@ -1,0 +1,29 @@
+"""What this service sends: the events of a flow, and the jobs of its pipelines."""
+
+from datetime import datetime
+from typing import Any
+
+from chassis import outbox
+
+# An event holds 256 KiB; what is longer can be read in the flow's status.
+_MOST_ERRORS, _LONGEST_ERROR = 50, 500
+
+
+def event(name: str, payload: dict[str, Any], request_id: str, now: datetime, timer: str = "") -> outbox.Message:
+    return outbox.service_event("specstore", name, payload, now=now, request_id=request_id, timer=timer)
+
+
+def finished(
+    flow: dict[str, Any], *, success: bool, errors: list[str], request_id: str, now: datetime, timer: str = ""
+) -> outbox.Message:
+    payload = {
+        "flow_id": flow["name"],
+        "success": success,
+        "errors": [text[:_LONGEST_ERROR] for text in errors[:_MOST_ERRORS]],
+        "findability": flow["findability"],
+    }
+    return event("FlowFinished", payload, request_id, now, timer)
+
+
+def job(flow_id: str, pipeline: str, request_id: str) -> outbox.Message:
+    return outbox.job("specstore.pipeline", {"flow": flow_id, "pipeline": pipeline}, request_id=request_id)

@@ -1,0 +1,92 @@
+"""A spec becomes the next revision of its dataset, planned and queued."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from chassis import outbox
+from chassis.db import Transaction
+from chassis.errors import Problem
+from chassis.validation import checked
+from specstore_service.domain import schedules
+from specstore_service.domain.plans import plan
+from specstore_service.domain.specs import Spec
+from specstore_service.operations import telling
+from specstore_service.store import datasets, flows, pipelines
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A spec that is to become one. `text` is what was sent, as JSON."""
+
+    spec: Spec
+    text: str
+    request_id: str
+    # Whether pipelines are run elsewhere (DPP_URL).
+    is_external: bool
+
+
+def spec_of(contents: Any) -> Spec:
+    """Raises Invalid that names each wrong field."""
+    spec: Spec = checked(lambda: Spec.model_validate(contents, strict=True))
+    schedules.parse(spec.schedule)
+    return spec
+
+
+def upload(tx: Transaction, wanted: Revision, most_datasets: int, now: datetime) -> str:
+    """The id of the flow. Its schedule holds from now on."""
+    meta = wanted.spec.meta
+    dataset = datasets.lock_dataset(tx, meta.ownerid, meta.dataset)
+    if dataset is None:
+        count = datasets.lock_owner(tx, meta.ownerid)
+        # Somebody else may have made it before the owner was locked.
+        dataset = datasets.lock_dataset(tx, meta.ownerid, meta.dataset)
+        if dataset is None:
+            if count >= most_datasets:
+                raise Problem(f"Max datasets for user exceeded plan limit ({most_datasets})", status=403)
+            dataset = datasets.insert_dataset(tx, meta.ownerid, meta.dataset, now)
+    revision = dataset["revisions"] + 1
+    every = wanted.spec.every_seconds
+    schedule = datasets.Schedule(every, now + timedelta(seconds=every)) if every else None
+    datasets.set_upload(tx, dataset["id"], revision, meta.findability, schedule, now)
+    return _begin(tx, wanted, dataset["id"], revision, now)
+
+
+def run_again(tx: Transaction, wanted: Revision, now: datetime, *, due_at: datetime | None = None) -> str:
+    """The id of a new flow of a spec that was uploaded before; the dataset's schedule stays as it is."""
+    meta = wanted.spec.meta
+    dataset = datasets.lock_dataset(tx, meta.ownerid, meta.dataset)
+    if dataset is None:
+        raise LookupError("a dataset that has a revision is gone")
+    revision = dataset["revisions"] + 1
+    datasets.set_revision(tx, dataset["id"], revision, now)
+    return _begin(tx, wanted, dataset["id"], revision, now, due_at)
+
+
+def _begin(
+    tx: Transaction, wanted: Revision, dataset: int, revision: int, now: datetime, due_at: datetime | None = None
+) -> str:
+    flow_id = f"{wanted.spec.dataset_id}/{revision}"
+    planned = plan(wanted.spec, flow_id)
+    flow = flows.insert_flow(
+        tx,
+        dataset=dataset,
+        revision=revision,
+        name=flow_id,
+        spec=wanted.text,
+        findability=wanted.spec.meta.findability,
+        is_external=wanted.is_external,
+        due_at=due_at,
+        request_id=wanted.request_id,
+        now=now,
+    )
+    pipelines.insert_pipelines(tx, flow, planned)
+    timer = "schedules" if due_at else ""
+    messages = [telling.event("FlowQueued", {"flow_id": flow_id}, wanted.request_id, now, timer)]
+    if wanted.is_external:
+        messages.append(outbox.job("specstore.refresh", {"flow": flow_id}, request_id=wanted.request_id))
+    else:
+        ready = [pipeline.id for pipeline in planned if not pipeline.needs]
+        messages += [telling.job(flow_id, pipeline, wanted.request_id) for pipeline in ready]
+    outbox.add_all(tx, messages)
+    return flow_id

@@ -1,0 +1,128 @@
+"""Answers in the shapes of the contract, and the parts of a request that several routes have."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from flask import Response, current_app, request
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from chassis import strictjson
+from chassis.current import json_text
+from chassis.errors import NotFound, Problem
+from chassis.openapi import problem
+from chassis.validation import Answer, ListQuery
+from chassis.web import problem_json
+from specstore_service.domain.names import Name
+from specstore_service.domain.tokens import Bearer, refused
+from specstore_service.operations.tokens import Keyring
+from specstore_service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Web:
+    """What the routes share while the app runs."""
+
+    settings: Settings
+    keyring: Keyring
+
+
+def web() -> Web:
+    return current_app.extensions["specstore"]
+
+
+class Uploaded(TypedDict):
+    success: bool
+    dataset_id: str | None
+    flow_id: str | None
+    errors: list[str]
+
+
+class Updated(TypedDict):
+    success: str
+    status: str
+    id: str | None
+    errors: list[str]
+
+
+def render(wrong: Problem) -> Response:
+    """An upload and an update have shapes of their own for what went wrong."""
+    endpoint = (request.endpoint or "").rpartition(".")[2]
+    if endpoint in ("upload", "retry"):
+        body: dict[str, Any] = {"success": False, "dataset_id": None, "flow_id": None, "errors": _in_words(wrong)}
+    elif endpoint == "update":
+        body = {"success": "fail", "status": "failed", "id": None, "errors": [wrong.detail]}
+    else:
+        return problem_json(wrong)
+    return json_text(strictjson.dumps(body), wrong.status)
+
+
+def _in_words(wrong: Problem) -> list[str]:
+    told = [f"Validation failed for contents: {field}: {message}" for field, message in wrong.errors]
+    return told or [wrong.detail]
+
+
+class Authorised(BaseModel):
+    """A token comes in this header or as `?jwt=`."""
+
+    token: str | None = Field(None, alias="Auth-Token")
+
+
+class TokenQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    jwt: str | None = Field(None, description="In place of the header Auth-Token")
+
+
+class TokenListQuery(ListQuery):
+    jwt: str | None = Field(None, description="In place of the header Auth-Token")
+
+
+def bearer(headers: Authorised, query: TokenQuery | TokenListQuery) -> Bearer:
+    """Raises Problem (401)."""
+    return web().keyring.check(headers.token or query.jwt)
+
+
+def must_be_owner(owner: str, headers: Authorised, query: TokenQuery) -> Bearer:
+    """Before anything is looked up: the answer does not tell what there is of another owner."""
+    who = bearer(headers, query)
+    if who.userid != owner:
+        raise refused(403)
+    return who
+
+
+def is_owner(owner: str, headers: Authorised, query: TokenQuery | TokenListQuery) -> bool:
+    """A token that is none shows what anybody is shown."""
+    if not (headers.token or query.jwt):
+        return False
+    try:
+        return bearer(headers, query).userid == owner
+    except Problem as wrong:
+        if wrong.status == 401:
+            return False
+        raise
+
+
+class OwnerPath(BaseModel):
+    owner: Name
+
+
+class DatasetPath(OwnerPath):
+    dataset: Name
+
+
+class RevisionPath(DatasetPath):
+    revision: Annotated[str, Field(pattern="^(latest|successful|[1-9][0-9]{0,8})$")]
+
+
+def unknown() -> NotFound:
+    return NotFound("there is nothing of this name")
+
+
+_FAILED = "What went wrong, in words"
+UPLOAD_FAILED: dict[int, Answer] = {status: Answer(_FAILED, Uploaded) for status in (400, 401, 403, 409, 413, 422, 503)}
+INVALID = problem("The request breaks a rule; `errors` names the fields")
+NO_TOKEN = problem("No token, or one that is not the owner's")
+UNKNOWN = problem("There is nothing of this name, or nothing that may be seen")
+AWAY = problem("A dependency is away; try again after `Retry-After` seconds")
+
+Json = dict[str, Any]

@@ -1,0 +1,153 @@
+"""One revision: how it stands, and what its owner may do with it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, g
+from typing_extensions import TypedDict
+
+from chassis import strictjson
+from chassis.current import json_text, once, transaction
+from chassis.db import Transaction
+from chassis.validation import Answer, endpoint
+from specstore_service.domain import flows as rules
+from specstore_service.domain.flows import Pipeline
+from specstore_service.operations import updates, uploads
+from specstore_service.operations.updates import Cause
+from specstore_service.operations.uploads import Revision
+from specstore_service.routes.answers import (
+    AWAY,
+    INVALID,
+    NO_TOKEN,
+    UNKNOWN,
+    UPLOAD_FAILED,
+    Authorised,
+    RevisionPath,
+    TokenQuery,
+    Uploaded,
+    is_owner,
+    must_be_owner,
+    unknown,
+    web,
+)
+from specstore_service.routes.listing import moment
+from specstore_service.routes.uploads import uploaded
+from specstore_service.store import flows, pipelines
+
+bp = Blueprint("flows", __name__, url_prefix="/source/<owner>/<dataset>/<revision>")
+
+
+class PipelineStatus(TypedDict):
+    title: str
+    status: str
+    stats: dict[str, Any]
+    error_log: list[str]
+
+
+class FlowStatus(TypedDict):
+    id: str
+    spec_contents: dict[str, Any]
+    modified: str
+    state: str
+    logs: list[str]
+    error_log: list[str]
+    stats: dict[str, Any]
+    pipelines: dict[str, PipelineStatus]
+
+
+class Cancelled(TypedDict):
+    id: str
+    state: str
+    cancelled: int
+
+
+@bp.get("")
+@endpoint(
+    "How a revision stands: one of a number, the latest, or the latest successful one",
+    {200: Answer("The revision and its pipelines", FlowStatus), 400: INVALID, 404: UNKNOWN, 503: AWAY},
+    path=RevisionPath,
+    query=TokenQuery,
+    headers=Authorised,
+)
+def get_status(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
+    as_owner = is_owner(owner, headers, query)
+    with transaction() as tx:
+        flow = flows.find_flow(tx, owner, dataset, revision, is_owner=as_owner)
+        if flow is None:
+            raise unknown()
+        rows = pipelines.list_details(tx, flow["id"])
+    return json_text(_status(flow, rows))
+
+
+def _status(flow: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """The spec goes out as it was taken, without being read once more."""
+    all_ = [Pipeline(**{name: row[name] for name in Pipeline.__slots__}) for row in rows]
+    told = [{name: strictjson.loads(row[name].encode()) for name in ("errors", "log", "stats")} for row in rows]
+    errors = {place: it["errors"] for place, it in enumerate(told)}
+    empty = {"bytes": None, "count_of_rows": None, "dataset_name": flow["dataset"], "hash": None}
+    rest = {
+        "id": flow["name"],
+        "modified": moment(flow["modified_at"]),
+        "state": flow["state"],
+        "logs": [line for it in told for line in it["log"]],
+        "error_log": rules.error_log(all_, errors),
+        "stats": {**empty, **told[-1]["stats"]},
+        "pipelines": {
+            it.id: {
+                "title": row["title"],
+                "status": it.state,
+                "stats": said["stats"],
+                "error_log": said["errors"] + rules.dependency_errors(all_, it),
+            }
+            for it, row, said in zip(all_, rows, told, strict=True)
+        },
+    }
+    return f'{{"spec_contents":{flow["spec"]},{strictjson.dumps(rest)[1:]}'
+
+
+@bp.post("/cancel")
+@endpoint(
+    "Ends what has not ended",
+    {
+        200: Answer("How it stands then", Cancelled),
+        400: INVALID,
+        401: NO_TOKEN,
+        403: NO_TOKEN,
+        404: UNKNOWN,
+        503: AWAY,
+    },
+    path=RevisionPath,
+    query=TokenQuery,
+    headers=Authorised,
+)
+def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
+    must_be_owner(owner, headers, query)
+    with transaction() as tx:
+        flow = flows.find_flow(tx, owner, dataset, revision, is_owner=True)
+        if flow is None:
+            raise unknown()
+        state, ended = updates.cancel(tx, flow["id"], datetime.now(UTC), Cause(g.request_id))
+    return {"id": flow["name"], "state": state, "cancelled": ended}
+
+
+@bp.post("/retry")
+@endpoint(
+    "A new revision of the same spec",
+    {200: Answer("It is queued", Uploaded), **UPLOAD_FAILED, 404: Answer("There is no such revision", Uploaded)},
+    path=RevisionPath,
+    query=TokenQuery,
+    headers=Authorised,
+    idempotent=True,
+)
+def retry(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
+    must_be_owner(owner, headers, query)
+
+    def make(tx: Transaction) -> Any:
+        flow = flows.find_flow(tx, owner, dataset, revision, is_owner=True)
+        if flow is None:
+            raise unknown()
+        spec = uploads.spec_of(strictjson.loads(flow["spec"].encode()))
+        wanted = Revision(spec, flow["spec"], g.request_id, web().settings.dpp_url is not None)
+        return uploaded(uploads.run_again(tx, wanted, datetime.now(UTC)))
+
+    return once(make)

@@ -1,0 +1,136 @@
+"""What there is: the datasets of an owner, the revisions of a dataset, the pipelines for a runner outside."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint
+from typing_extensions import TypedDict
+from werkzeug.exceptions import MethodNotAllowed
+
+from chassis import strictjson
+from chassis.current import transaction
+from chassis.validation import Answer, ListQuery, endpoint
+from specstore_service.domain.names import POSTED_TO
+from specstore_service.routes.answers import (
+    AWAY,
+    INVALID,
+    UNKNOWN,
+    Authorised,
+    DatasetPath,
+    OwnerPath,
+    TokenListQuery,
+    is_owner,
+    unknown,
+)
+from specstore_service.store import datasets, flows, pipelines
+
+bp = Blueprint("listing", __name__, url_prefix="/source")
+
+
+class DatasetState(TypedDict):
+    id: str
+    dataset: str
+    findability: str
+    revision: int
+    state: str
+    every_seconds: int | None
+    due_at: str | None
+    modified: str
+
+
+class Datasets(TypedDict):
+    datasets: list[DatasetState]
+    total: int
+
+
+class RevisionState(TypedDict):
+    id: str
+    revision: int
+    state: str
+    created: str
+    modified: str
+
+
+class Revisions(TypedDict):
+    revisions: list[RevisionState]
+    total: int
+
+
+class PlannedPipeline(TypedDict):
+    id: str
+    title: str
+    kind: str
+    target: str
+    flow_id: str
+    status: str
+    needs: list[str]
+    spec: dict[str, Any]
+
+
+class PlannedPipelines(TypedDict):
+    pipelines: list[PlannedPipeline]
+    total: int
+
+
+@bp.get("/pipelines")
+@endpoint(
+    "The pipelines of all flows that have not ended, for a runner outside",
+    {200: Answer("A page of them", PlannedPipelines), 400: INVALID, 503: AWAY},
+    query=ListQuery,
+)
+def list_pipelines(query: ListQuery) -> Any:
+    with transaction() as tx:
+        rows = pipelines.list_planned(tx, query.limit, query.offset)
+        total = pipelines.count_planned(tx)
+    return {"pipelines": [{**row, "spec": strictjson.loads(row["spec"].encode())} for row in rows], "total": total}
+
+
+@bp.get("/<owner>")
+@endpoint(
+    "The datasets of an owner; the unlisted and the private ones for himself only",
+    {200: Answer("A page of them", Datasets), 400: INVALID, 404: UNKNOWN, 503: AWAY},
+    path=OwnerPath,
+    query=TokenListQuery,
+    headers=Authorised,
+)
+def list_datasets(owner: str, query: TokenListQuery, headers: Authorised) -> Any:
+    if owner in POSTED_TO:
+        raise MethodNotAllowed(["POST"])
+    as_owner = is_owner(owner, headers, query)
+    with transaction() as tx:
+        rows = datasets.list_datasets(tx, owner, is_owner=as_owner, limit=query.limit, offset=query.offset)
+        total = datasets.count_datasets(tx, owner, is_owner=as_owner)
+    if not total:
+        raise unknown()
+    return {"datasets": [_dataset(row) for row in rows], "total": total}
+
+
+def _dataset(row: dict[str, Any]) -> dict[str, Any]:
+    due_at = row.pop("due_at")
+    return {**_with_times(row), "due_at": due_at and moment(due_at)}
+
+
+@bp.get("/<owner>/<dataset>")
+@endpoint(
+    "The revisions of a dataset, newest first",
+    {200: Answer("A page of them", Revisions), 400: INVALID, 404: UNKNOWN, 503: AWAY},
+    path=DatasetPath,
+    query=TokenListQuery,
+    headers=Authorised,
+)
+def list_revisions(owner: str, dataset: str, query: TokenListQuery, headers: Authorised) -> Any:
+    as_owner = is_owner(owner, headers, query)
+    with transaction() as tx:
+        rows = flows.list_flows(tx, owner, dataset, is_owner=as_owner, limit=query.limit, offset=query.offset)
+        total = flows.count_flows(tx, owner, dataset, is_owner=as_owner)
+    if not total:
+        raise unknown()
+    return {"revisions": [_with_times(row) for row in rows], "total": total}
+
+
+def _with_times(row: dict[str, Any]) -> dict[str, Any]:
+    return {name.removesuffix("_at"): moment(value) if name.endswith("ed_at") else value for name, value in row.items()}
+
+
+def moment(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

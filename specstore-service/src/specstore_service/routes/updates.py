@@ -1,0 +1,71 @@
+"""What a runner says of a pipeline."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from flask import Blueprint, g
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+
+from chassis.current import transaction
+from chassis.validation import Answer, endpoint
+from specstore_service.operations import updates
+from specstore_service.operations.updates import Cause, Outcome, Update
+from specstore_service.routes.answers import Updated
+
+bp = Blueprint("updates", __name__, url_prefix="/source")
+
+PipelineId = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Lines = Annotated[list[str], Field(max_length=100_000)]
+_SUCCESS = {"QUEUED": "pending", "INPROGRESS": "pending", "SUCCEEDED": "success", "FAILED": "fail"}
+_STATUS = {"QUEUED": "pending", "INPROGRESS": "running", "SUCCEEDED": "success", "FAILED": "failed"}
+
+
+class Said(BaseModel):
+    """What a runner sends beyond this means nothing here."""
+
+    pipeline: PipelineId | None = None
+    pipeline_id: PipelineId | None = None
+    event: Literal["queue", "start", "progress", "finish"]
+    success: bool | None = None
+    errors: Lines | None = None
+    log: Lines | str | None = None
+    stats: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not (self.pipeline or self.pipeline_id):
+            raise ValueError("pipeline is missing")
+        if self.pipeline and self.pipeline_id and self.pipeline != self.pipeline_id:
+            raise ValueError("pipeline and pipeline_id name different pipelines")
+        if self.event == "finish" and self.success is None:
+            raise ValueError("success is missing: a finish says whether it was one")
+        return self
+
+    def as_update(self) -> Update:
+        log = self.log.splitlines() if isinstance(self.log, str) else self.log
+        name = (self.pipeline or self.pipeline_id or "").removeprefix("./")
+        return Update(name, self.event, bool(self.success), self.errors or [], log or [], self.stats or {})
+
+
+@bp.post("/update")
+@endpoint(
+    "A pipeline was queued, has begun, goes on or has ended",
+    {
+        200: Answer("How its flow stands", Updated),
+        **{status: Answer("What went wrong, in words", Updated) for status in (400, 404, 413, 415, 503)},
+    },
+    body=Said,
+)
+def update(body: Said) -> Any:
+    with transaction() as tx:
+        outcome = updates.apply(tx, body.as_update(), datetime.now(UTC), Cause(g.request_id))
+    return _answer(outcome)
+
+
+def _answer(outcome: Outcome) -> Any:
+    return {
+        "success": _SUCCESS[outcome.state],
+        "status": _STATUS[outcome.state],
+        "id": outcome.flow_id,
+        "errors": outcome.errors,
+    }

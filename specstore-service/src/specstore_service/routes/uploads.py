@@ -1,0 +1,142 @@
+"""A spec comes in: to be kept and run, or to be planned only."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from flask import Blueprint, g, request
+from pydantic import GetJsonSchemaHandler
+from typing_extensions import TypedDict
+
+from chassis import strictjson
+from chassis.current import once, transaction
+from chassis.db import Transaction
+from chassis.errors import Invalid
+from chassis.openapi import problem
+from chassis.validation import JSON, Answer, endpoint
+from specstore_service.domain.plans import plan
+from specstore_service.domain.specs import Spec
+from specstore_service.domain.tokens import refused
+from specstore_service.operations import uploads
+from specstore_service.operations.uploads import Revision
+from specstore_service.routes.answers import (
+    AWAY,
+    INVALID,
+    UPLOAD_FAILED,
+    Authorised,
+    TokenQuery,
+    Uploaded,
+    bearer,
+    is_owner,
+    web,
+)
+from specstore_service.store import datasets
+
+bp = Blueprint("uploads", __name__, url_prefix="/source")
+
+EMPTY = "Received empty contents (make sure your content-type is correct)"
+
+
+class PlannedPipeline(TypedDict):
+    id: str
+    title: str
+    kind: str
+    needs: list[str]
+
+
+class Plan(TypedDict):
+    flow_id: str
+    pipelines: list[PlannedPipeline]
+
+
+class _LikeSpec:
+    def __get_pydantic_json_schema__(self, _schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler(Spec.__pydantic_core_schema__)
+
+
+# Whose it is comes before what is wrong with it, so the route looks into it itself.
+Contents = Annotated[Any, _LikeSpec()]
+
+
+def something_sent() -> None:
+    if request.mimetype != JSON or not request.get_data():
+        raise Invalid(EMPTY)
+
+
+@bp.before_request
+def refuse_nothing() -> None:
+    if request.endpoint == "uploads.upload":
+        something_sent()
+
+
+@bp.post("/upload")
+@endpoint(
+    "A spec becomes the next revision of its dataset",
+    {200: Answer("It is queued", Uploaded), **UPLOAD_FAILED},
+    query=TokenQuery,
+    headers=Authorised,
+    body=Contents,
+    idempotent=True,
+)
+def upload(query: TokenQuery, headers: Authorised, body: Any) -> Any:
+    ownerid = _ownerid(body)
+    who = bearer(headers, query)
+    if who.userid != ownerid:
+        raise refused(403)
+    spec = uploads.spec_of(body)
+    wanted = Revision(spec, strictjson.dumps(body), g.request_id, web().settings.dpp_url is not None)
+
+    def make(tx: Transaction) -> Any:
+        flow_id = uploads.upload(tx, wanted, who.most_datasets, datetime.now(UTC))
+        return uploaded(flow_id)
+
+    return once(make)
+
+
+def _ownerid(body: Any) -> Any:
+    if not body:
+        raise Invalid(EMPTY)
+    meta = body.get("meta") if isinstance(body, dict) else None
+    if not isinstance(meta, dict) or not meta.get("ownerid") or not meta.get("owner"):
+        raise Invalid("Missing owner in spec")
+    return meta["ownerid"]
+
+
+def uploaded(flow_id: str) -> Uploaded:
+    return {"success": True, "dataset_id": flow_id.rpartition("/")[0], "flow_id": flow_id, "errors": []}
+
+
+@bp.post("/plan")
+@endpoint(
+    "The pipelines of a spec, without making anything",
+    {
+        200: Answer("In an order in which they can run", Plan),
+        400: INVALID,
+        413: problem("More than a spec may have"),
+        415: problem("The body is no JSON"),
+        503: AWAY,
+    },
+    query=TokenQuery,
+    headers=Authorised,
+    body=Contents,
+)
+def show_plan(query: TokenQuery, headers: Authorised, body: Any) -> Any:
+    spec = uploads.spec_of(body)
+    flow_id = f"{spec.dataset_id}/{_next_revision(spec, headers, query)}"
+    planned = plan(spec, flow_id)
+    ids = [pipeline.id for pipeline in planned]
+    return {
+        "flow_id": flow_id,
+        "pipelines": [
+            {"id": it.id, "title": it.title, "kind": it.kind, "needs": [ids[place] for place in it.needs]}
+            for it in planned
+        ],
+    }
+
+
+def _next_revision(spec: Spec, headers: Authorised, query: TokenQuery) -> int:
+    """As an upload at this moment would get; what is private counts for its owner only."""
+    with transaction() as tx:
+        known = datasets.find_dataset(tx, spec.meta.ownerid, spec.meta.dataset)
+    if known is None or (known["findability"] == "private" and not is_owner(spec.meta.ownerid, headers, query)):
+        return 1
+    return int(known["revisions"]) + 1

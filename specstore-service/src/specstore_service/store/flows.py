@@ -1,0 +1,105 @@
+"""Statements about flows: the revisions of a dataset, and how they go."""
+
+from datetime import datetime
+from typing import Any
+
+from chassis.db import Transaction
+
+_COLUMNS = """
+    flows.id, flows.name, flows.revision, flows.state, flows.findability, flows.is_external, flows.request_id,
+    flows.finished_at
+"""
+
+
+def insert_flow(tx: Transaction, **values: Any) -> int:
+    return int(
+        tx.value(
+            """
+            INSERT INTO flows (dataset, revision, name, spec, findability, state, is_external, due_at, request_id,
+                               created_at, modified_at)
+            VALUES (%(dataset)s, %(revision)s, %(name)s, %(spec)s, %(findability)s, 'QUEUED', %(is_external)s,
+                    %(due_at)s, %(request_id)s, %(now)s, %(now)s)
+            RETURNING id
+            """,
+            **values,
+        )
+    )
+
+
+def lock_flow_of(tx: Transaction, pipeline: str) -> dict[str, Any] | None:
+    """The flow of that pipeline: whoever changes anything of a flow holds its row."""
+    return tx.find(
+        f"""
+        SELECT {_COLUMNS} FROM flows WHERE id = (SELECT flow FROM pipelines WHERE name = %(pipeline)s) FOR UPDATE
+        """,
+        pipeline=pipeline,
+    )
+
+
+def lock_flow(tx: Transaction, flow_id: int, *, skip_locked: bool = False) -> dict[str, Any] | None:
+    how = "SKIP LOCKED" if skip_locked else ""
+    return tx.find(f"SELECT {_COLUMNS} FROM flows WHERE id = %(id)s FOR UPDATE {how}", id=flow_id)
+
+
+def update_flow(tx: Transaction, flow_id: int, state: str, *, has_ended: bool, now: datetime) -> None:
+    tx.run(
+        """
+        UPDATE flows SET state = %(state)s, modified_at = %(now)s, finished_at = CASE WHEN %(ended)s THEN %(now)s END
+        WHERE id = %(id)s
+        """,
+        id=flow_id,
+        state=state,
+        ended=has_ended,
+        now=now,
+    )
+
+
+_WHICH = {
+    "latest": "ORDER BY flows.revision DESC",
+    "successful": "AND flows.state = 'SUCCEEDED' ORDER BY flows.revision DESC",
+}
+
+
+def find_flow(tx: Transaction, owner: str, dataset: str, revision: str, *, is_owner: bool) -> dict[str, Any] | None:
+    """`revision` is a number, `latest` or `successful`. What is private is there for its owner only."""
+    which = _WHICH.get(revision, "AND flows.revision = %(revision)s")
+    return tx.find(
+        f"""
+        SELECT {_COLUMNS}, flows.spec, flows.modified_at, datasets.name AS dataset
+        FROM flows JOIN datasets ON datasets.id = flows.dataset
+        WHERE datasets.owner = %(owner)s AND datasets.name = %(dataset)s
+          AND (%(is_owner)s OR 'private' NOT IN (datasets.findability, flows.findability))
+        {which} LIMIT 1
+        """,
+        owner=owner,
+        dataset=dataset,
+        is_owner=is_owner,
+        revision=None if revision in _WHICH else int(revision),
+    )
+
+
+_OF_DATASET = """
+    FROM flows JOIN datasets ON datasets.id = flows.dataset
+    WHERE datasets.owner = %(owner)s AND datasets.name = %(dataset)s
+      AND (%(is_owner)s OR 'private' NOT IN (datasets.findability, flows.findability))
+"""
+
+
+def list_flows(
+    tx: Transaction, owner: str, dataset: str, *, is_owner: bool, limit: int, offset: int
+) -> list[dict[str, Any]]:
+    return tx.all(
+        f"""
+        SELECT flows.name AS id, flows.revision, flows.state, flows.created_at, flows.modified_at {_OF_DATASET}
+        ORDER BY flows.revision DESC LIMIT %(limit)s OFFSET %(offset)s
+        """,
+        owner=owner,
+        dataset=dataset,
+        is_owner=is_owner,
+        limit=limit,
+        offset=offset,
+    )
+
+
+def count_flows(tx: Transaction, owner: str, dataset: str, *, is_owner: bool) -> int:
+    return int(tx.value(f"SELECT count(*) {_OF_DATASET}", owner=owner, dataset=dataset, is_owner=is_owner))

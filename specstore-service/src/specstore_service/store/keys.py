@@ -1,0 +1,22 @@
+"""Statements about the key pair of the built-in issuer of tokens."""
+
+from collections.abc import Callable
+
+from chassis.db import Transaction
+
+
+def get_pair(tx: Transaction, make: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+    """(private, public) as PEM: made once, the same for all processes from then on."""
+    rows = tx.rows("SELECT private_pem, public_pem FROM signing_key")
+    if not rows:
+        private, public = make()
+        tx.run(
+            """
+            INSERT INTO signing_key (private_pem, public_pem) VALUES (%(private)s, %(public)s)
+            ON CONFLICT ON CONSTRAINT signing_key_pkey DO NOTHING
+            """,
+            private=private,
+            public=public,
+        )
+        rows = tx.rows("SELECT private_pem, public_pem FROM signing_key")
+    return rows[0][0], rows[0][1]

@@ -1,0 +1,190 @@
+"""Statements about the pipelines of a flow."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from chassis import strictjson
+from chassis.db import Transaction
+from specstore_service.domain.flows import Pipeline, Report
+from specstore_service.domain.plans import Planned
+
+_STATE = "position, name AS id, needs, has_begun, succeeded, state, is_ready"
+
+
+def insert_pipelines(tx: Transaction, flow: int, planned: list[Planned]) -> None:
+    tx.insert_many(
+        "INSERT INTO pipelines (flow, position, name, title, kind, target, needs, is_ready) VALUES %s",
+        [
+            (flow, place, it.id, it.title, it.kind, it.target, list(it.needs), not it.needs)
+            for place, it in enumerate(planned)
+        ],
+    )
+
+
+def list_pipelines(tx: Transaction, flow: int) -> list[Pipeline]:
+    rows = tx.all(f"SELECT {_STATE} FROM pipelines WHERE flow = %(flow)s ORDER BY position", flow=flow)
+    return [Pipeline(**{**row, "needs": tuple(row["needs"])}) for row in rows]
+
+
+def get_report(tx: Transaction, flow: int, position: int) -> Report:
+    row = tx.one(
+        "SELECT errors, log, stats FROM pipelines WHERE flow = %(flow)s AND position = %(position)s",
+        flow=flow,
+        position=position,
+    )
+    return Report(**{name: strictjson.loads(text.encode()) for name, text in row.items()})
+
+
+def update_report(tx: Transaction, flow: int, position: int, report: Report) -> None:
+    tx.run(
+        """
+        UPDATE pipelines SET errors = %(errors)s, log = %(log)s, stats = %(stats)s
+        WHERE flow = %(flow)s AND position = %(position)s
+        """,
+        flow=flow,
+        position=position,
+        errors=strictjson.dumps(report.errors),
+        log=strictjson.dumps(report.log),
+        stats=strictjson.dumps(report.stats),
+    )
+
+
+def set_errors(tx: Transaction, flow: int, positions: list[int], errors: list[str]) -> None:
+    tx.run(
+        "UPDATE pipelines SET errors = %(errors)s WHERE flow = %(flow)s AND position = ANY (%(positions)s)",
+        flow=flow,
+        positions=positions,
+        errors=strictjson.dumps(errors),
+    )
+
+
+def forget_progress(tx: Transaction, flow: int, positions: list[int]) -> None:
+    """Of those that were cut off: whether it came before or after that must leave no trace."""
+    if positions:
+        tx.run(
+            "UPDATE pipelines SET log = '[]', stats = '{}' WHERE flow = %(flow)s AND position = ANY (%(positions)s)",
+            flow=flow,
+            positions=positions,
+        )
+
+
+def list_errors(tx: Transaction, flow: int) -> dict[int, list[str]]:
+    """Of those that gave any, by position."""
+    rows = tx.rows(
+        "SELECT position, errors FROM pipelines WHERE flow = %(flow)s AND errors <> '[]' ORDER BY position", flow=flow
+    )
+    return {position: strictjson.loads(errors.encode()) for position, errors in rows}
+
+
+def update_states(tx: Transaction, flow: int, pipelines: Iterable[Pipeline]) -> None:
+    """What has become ready or has begun is listened to from now on."""
+    tx.insert_many(
+        """
+        UPDATE pipelines SET has_begun = new.has_begun, succeeded = new.succeeded::boolean, state = new.state,
+                             is_ready = new.is_ready, heard_at = now()
+        FROM (VALUES %s) AS new (flow, position, has_begun, succeeded, state, is_ready)
+        WHERE pipelines.flow = new.flow AND pipelines.position = new.position
+        """,
+        [(flow, it.position, it.has_begun, it.succeeded, it.state, it.is_ready) for it in pipelines],
+    )
+
+
+def touch(tx: Transaction, flow: int, position: int, lease_seconds: int | None = None) -> None:
+    """It was heard of."""
+    tx.run(
+        """
+        UPDATE pipelines SET heard_at = now(),
+               leased_until = coalesce(now() + make_interval(secs => %(lease)s), leased_until)
+        WHERE flow = %(flow)s AND position = %(position)s
+        """,
+        flow=flow,
+        position=position,
+        lease=lease_seconds,
+    )
+
+
+def find_lease(tx: Transaction, flow: int, position: int) -> dict[str, Any]:
+    """The newest attempt, and whether it may still be under way."""
+    return tx.one(
+        """
+        SELECT attempt, coalesce(leased_until > now(), false) AS is_held
+        FROM pipelines WHERE flow = %(flow)s AND position = %(position)s
+        """,
+        flow=flow,
+        position=position,
+    )
+
+
+def begin_attempt(tx: Transaction, flow: int, position: int, lease_seconds: int) -> int:
+    return int(
+        tx.value(
+            """
+            UPDATE pipelines SET attempt = attempt + 1, leased_until = now() + make_interval(secs => %(lease)s),
+                                 heard_at = now()
+            WHERE flow = %(flow)s AND position = %(position)s RETURNING attempt
+            """,
+            flow=flow,
+            position=position,
+            lease=lease_seconds,
+        )
+    )
+
+
+_SILENT = """
+    state IN ('QUEUED', 'INPROGRESS') AND succeeded IS NULL AND (has_begun OR is_ready)
+    AND heard_at < now() - make_interval(secs => %(seconds)s)
+"""
+
+
+def list_flows_with_silent(tx: Transaction, seconds: float, limit: int) -> list[int]:
+    """Those of a pipeline that should have been heard of: it has begun, or could have."""
+    rows = tx.rows(
+        f"""
+        SELECT DISTINCT flow FROM (
+            SELECT flow FROM pipelines WHERE {_SILENT} ORDER BY heard_at LIMIT %(limit)s
+        ) AS silent
+        """,
+        seconds=seconds,
+        limit=limit,
+    )
+    return sorted(flow for (flow,) in rows)
+
+
+def list_silent(tx: Transaction, flow: int, seconds: float) -> list[int]:
+    rows = tx.rows(
+        f"SELECT position FROM pipelines WHERE flow = %(flow)s AND {_SILENT} ORDER BY position",
+        flow=flow,
+        seconds=seconds,
+    )
+    return [position for (position,) in rows]
+
+
+def list_details(tx: Transaction, flow: int) -> list[dict[str, Any]]:
+    return tx.all(
+        f"""
+        SELECT {_STATE}, title, errors, log, stats FROM pipelines WHERE flow = %(flow)s ORDER BY position
+        """,
+        flow=flow,
+    )
+
+
+_PLANNED = "FROM pipelines JOIN flows ON flows.id = pipelines.flow WHERE flows.finished_at IS NULL"
+
+
+def list_planned(tx: Transaction, limit: int, offset: int) -> list[dict[str, Any]]:
+    """Of all flows that have not ended, for a runner of pipelines outside."""
+    return tx.all(
+        f"""
+        SELECT pipelines.name AS id, title, kind, target, flows.name AS flow_id, pipelines.state AS status,
+               ARRAY(SELECT needed.name FROM pipelines AS needed
+                     WHERE needed.flow = pipelines.flow AND needed.position = ANY (pipelines.needs)
+                     ORDER BY needed.position) AS needs, flows.spec
+        {_PLANNED} ORDER BY pipelines.flow, position LIMIT %(limit)s OFFSET %(offset)s
+        """,
+        limit=limit,
+        offset=offset,
+    )
+
+
+def count_planned(tx: Transaction) -> int:
+    return int(tx.value(f"SELECT count(*) {_PLANNED}"))

@@ -1,0 +1,129 @@
+import copy
+from datetime import UTC, datetime
+
+import pytest
+
+from chassis import testing
+from specstore_service.app import create_app
+from specstore_service.operations import tokens
+from specstore_service.settings import Settings
+from specstore_service.store import keys
+
+
+@pytest.fixture(scope="session")
+def settings(postgres_url, tmp_path_factory):
+    return testing.migrated(Settings, "specstore", postgres_url, data_dir=str(tmp_path_factory.mktemp("data")))
+
+
+@pytest.fixture(scope="session")
+def app(settings):
+    return create_app(settings)
+
+
+@pytest.fixture(scope="session")
+def key_pair():
+    return tokens.make_pair()
+
+
+@pytest.fixture
+def db(db, key_pair):
+    """What the app keeps of the key outlives a test, so the key does too."""
+    with db.transaction() as tx:
+        keys.get_pair(tx, lambda: key_pair)
+    return db
+
+
+@pytest.fixture(scope="session")
+def a_token(key_pair):
+    def make(userid="ann", most_datasets=1000):
+        return tokens.issue(key_pair[0], userid, most_datasets, datetime.now(UTC))
+
+    return make
+
+
+@pytest.fixture
+def client(client):
+    """After each test the service's own checks are asked."""
+    yield client
+    found = client.get("/invariants").json
+    assert found["status"] == "OK", found
+
+
+@pytest.fixture
+def outbox_of(outbox):
+    """The bodies of the messages of one type."""
+    return lambda type_: [body for found, body in outbox() if found == type_]
+
+
+SPEC = {
+    "meta": {"owner": "Ann", "ownerid": "ann", "dataset": "wines", "version": 1, "findability": "published"},
+    "inputs": [
+        {
+            "kind": "datapackage",
+            "url": "datapackage.json",
+            "parameters": {
+                "descriptor": {
+                    "name": "wines",
+                    "resources": [
+                        {
+                            "name": "reds",
+                            "data": [{"name": "Malbec", "year": 2020}, {"name": "Syrah", "year": 2021}],
+                            "schema": {
+                                "fields": [{"name": "name", "type": "string"}, {"name": "year", "type": "integer"}]
+                            },
+                        }
+                    ],
+                }
+            },
+        }
+    ],
+}
+
+
+def _a_spec(owner="ann", dataset="wines", findability="published", resources=None, **more):
+    spec = copy.deepcopy(SPEC)
+    spec["meta"].update(ownerid=owner, dataset=dataset, findability=findability)
+    if resources is not None:
+        spec["inputs"][0]["parameters"]["descriptor"]["resources"] = resources
+    return {**spec, **more}
+
+
+@pytest.fixture(scope="session")
+def a_spec():
+    """Builds a spec with sensible defaults."""
+    return _a_spec
+
+
+class Api:
+    """The requests of specstore.md, as one user with his token."""
+
+    def __init__(self, client, token):
+        self.client, self.headers = client, {"Auth-Token": token}
+
+    def upload(self, spec=None, **headers):
+        return self.client.post(
+            "/source/upload", json=_a_spec() if spec is None else spec, headers={**self.headers, **headers}
+        )
+
+    def uploaded(self, **spec):
+        """The id of a new flow."""
+        answer = self.upload(_a_spec(**spec))
+        assert answer.status_code == 200, answer.json
+        return answer.json["flow_id"]
+
+    def status(self, flow_id="ann/wines/latest", **headers):
+        return self.client.get(f"/source/{flow_id}", headers={**self.headers, **headers})
+
+    def update(self, pipeline, event, **more):
+        return self.client.post("/source/update", json={"pipeline": pipeline, "event": event, **more})
+
+    def finish(self, pipeline, success=True, **more):
+        return self.update(pipeline, "finish", success=success, **more)
+
+    def post(self, path, **headers):
+        return self.client.post(f"/source/{path}", headers={**self.headers, **headers})
+
+
+@pytest.fixture
+def api(client, a_token):
+    return Api(client, a_token())

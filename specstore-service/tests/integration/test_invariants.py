@@ -1,0 +1,39 @@
+import pytest
+
+
+@pytest.fixture
+def break_(api, db):
+    """Changes the tables behind the service's back, and gives the checks that notice."""
+
+    def break_(sql):
+        api.uploaded(dataset="beers")
+        flow = api.uploaded()
+        api.finish(f"{flow}/reds_csv")
+        with db.transaction() as tx:
+            assert tx.run(sql)
+        checks = api.client.get("/invariants").json["checks"]
+        with db.transaction() as tx:
+            for table in ("pipelines", "flows", "datasets", "owners"):
+                tx.run(f"DELETE FROM {table}")
+        return [check["name"] for check in checks if check["status"] == "BROKEN"]
+
+    return break_
+
+
+@pytest.mark.parametrize(
+    ("sql", "check"),
+    [
+        ("UPDATE datasets SET revisions = 2 WHERE name = 'wines'", "revisions"),
+        ("UPDATE flows SET revision = 2, name = 'x' WHERE name = 'ann/wines/1'", "revisions"),
+        ("UPDATE flows SET state = 'QUEUED' WHERE name = 'ann/wines/1'", "a flow's state"),
+        ("UPDATE flows SET state = 'FAILED', finished_at = now() WHERE name = 'ann/wines/1'", "a flow's state"),
+        ("UPDATE pipelines SET state = 'SUCCEEDED' WHERE name = 'ann/wines/1/reds'", "a pipeline's state"),
+        ("UPDATE pipelines SET is_ready = false WHERE name = 'ann/wines/1/reds'", "a pipeline's state"),
+        ("UPDATE pipelines SET is_ready = true WHERE name = 'ann/wines/1'", "a pipeline's state"),
+        ("DELETE FROM pipelines WHERE name = 'ann/wines/1'", "a flow that has ended"),
+        ("UPDATE owners SET datasets = 3", "an owner's datasets"),
+    ],
+)
+def test_what_is_broken_is_found(break_, sql, check):
+    found = break_(sql)
+    assert any(check in name for name in found), found

@@ -1,0 +1,265 @@
+import threading
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+NAMES = ["validation_report", "reds_csv", "reds_json", "wines_zip", "reds_csv_preview", "reds", ""]
+DEPENDENCY = 'Dependency unsuccessful. Cannot run until dependency "{}" is successfully executed'
+
+
+def pipelines_of(flow):
+    return [f"{flow}/{name}".rstrip("/") for name in NAMES]
+
+
+@pytest.fixture
+def flow(api):
+    return api.uploaded()
+
+
+def states(api, flow):
+    return [it["status"] for it in api.status(flow).json["pipelines"].values()]
+
+
+def test_a_pipeline_goes_its_way(api, flow, outbox_of):
+    csv = f"{flow}/reds_csv"
+    answers = [api.update(f"./{csv}", "queue"), api.update(csv, "start"), api.update(csv, "progress", log=["1 row"])]
+    assert [(it.json["success"], it.json["status"]) for it in answers] == [
+        ("pending", "pending"), ("pending", "running"), ("pending", "running"),
+    ]  # fmt: skip
+    assert api.finish(csv, stats={"bytes": 7}).json == {
+        "success": "pending", "status": "running", "id": flow, "errors": [],
+    }  # fmt: skip
+    told = api.status(flow).json["pipelines"][csv]
+    assert (told["status"], told["stats"]) == ("SUCCEEDED", {"bytes": 7})
+    assert [body["payload"] for body in outbox_of("FlowStarted")] == [{"flow_id": flow}]
+
+
+def test_what_has_become_ready_is_put_out_once(api, flow, outbox_of):
+    before = len(outbox_of("specstore.pipeline"))
+    for name in ("validation_report", "reds_csv", "reds_csv", "reds_json", "reds"):
+        api.finish(f"{flow}/{name}")
+    jobs = [body["pipeline"] for body in outbox_of("specstore.pipeline")][before:]
+    assert jobs == [f"{flow}/reds_csv_preview", f"{flow}/wines_zip"]
+    for name in ("wines_zip", "reds_csv_preview"):
+        api.finish(f"{flow}/{name}")
+    assert outbox_of("specstore.pipeline")[-1] == {"flow": flow, "pipeline": flow}
+
+
+def test_a_flow_that_went_well_says_so_once(api, flow, outbox_of):
+    stats = {"bytes": 10, "count_of_rows": 2, "dataset_name": "wines", "hash": "ab"}
+    for pipeline in pipelines_of(flow):
+        answer = api.finish(pipeline, stats=stats, log=f"made {pipeline}\n")
+    assert answer.json == {"success": "success", "status": "success", "id": flow, "errors": []}
+    again = api.finish(flow, success=False, errors=["late"])
+    assert again.json == answer.json
+    status = api.status(flow).json
+    assert (status["state"], status["stats"], status["error_log"]) == ("SUCCEEDED", stats, [])
+    assert status["logs"] == [f"made {pipeline}" for pipeline in pipelines_of(flow)]
+    assert [body["payload"] for body in outbox_of("FlowFinished")] == [
+        {"flow_id": flow, "success": True, "errors": [], "findability": "published"}
+    ]
+
+
+def test_a_failure_fails_what_needs_it_and_the_others_run_on(api, flow, outbox_of):
+    api.finish(f"{flow}/reds_csv", success=False, errors=["row 7: year: no number"])
+    assert states(api, flow) == ["QUEUED", "FAILED", "QUEUED", "FAILED", "FAILED", "QUEUED", "FAILED"]
+    assert outbox_of("FlowFinished") == []
+    for name in ("validation_report", "reds_json", "reds"):
+        answer = api.finish(f"{flow}/{name}")
+    text = DEPENDENCY.format(f"{flow}/reds_csv")
+    assert answer.json == {
+        "success": "fail", "status": "failed", "id": flow, "errors": ["row 7: year: no number", text],
+    }  # fmt: skip
+    status = api.status(flow).json
+    assert status["error_log"] == ["row 7: year: no number", text]
+    assert status["pipelines"][f"{flow}/wines_zip"]["error_log"] == [text]
+    (finished,) = outbox_of("FlowFinished")
+    assert finished["payload"]["errors"] == ["row 7: year: no number", text]
+
+
+def test_the_last_active_pipelines_failure_keeps_its_text(api, flow, outbox_of):
+    for pipeline in pipelines_of(flow)[:-1]:
+        api.finish(pipeline)
+    assert api.finish(flow, success=False, errors=["disk full"]).json["errors"] == ["disk full"]
+    assert api.status(flow).json["error_log"] == ["disk full"]
+    (finished,) = outbox_of("FlowFinished")
+    assert (finished["payload"]["success"], finished["payload"]["errors"]) == (False, ["disk full"])
+
+
+@pytest.mark.parametrize("pipeline", ["ann/wines/9/reds", "x", "./", "../ann/wines/1", "ann/wines/1/%", "' OR 1=1 --"])
+def test_an_unknown_pipeline_is_not_found(api, flow, pipeline):
+    answer = api.update(pipeline, "start")
+    assert answer.status_code == 404
+    assert answer.json == {"success": "fail", "status": "failed", "id": None, "errors": ["pipeline not found"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"pipeline": None}, "pipeline"),
+        ({"pipeline": ""}, "pipeline"),
+        ({"pipeline": 7}, "pipeline"),
+        ({"pipeline": "x" * 1025}, "pipeline"),
+        ({"event": "stop"}, "event"),
+        ({"event": None}, "event"),
+        ({"event": "finish"}, "success"),
+        ({"success": "true"}, "success"),
+        ({"errors": "bad"}, "errors"),
+        ({"errors": [1]}, "errors.0"),
+        ({"log": {}}, "log"),
+        ({"stats": []}, "stats"),
+        ({"pipeline_id": "other"}, "pipeline_id"),
+    ],
+)
+def test_a_wrong_field_is_named_and_changes_nothing(client, api, flow, change, field):
+    before = api.status(flow).json
+    answer = client.post("/source/update", json={"pipeline": flow, "event": "start", **change})
+    assert answer.status_code == 400
+    assert (answer.json["success"], answer.json["id"]) == ("fail", None)
+    assert field in answer.json["errors"][0]
+    assert api.status(flow).json == before
+
+
+def test_the_name_may_come_as_pipeline_id(client, flow):
+    answer = client.post("/source/update", json={"pipeline_id": f"./{flow}", "event": "start", "extra": 1})
+    assert answer.json["status"] == "running"
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.lists(st.sampled_from(["queue", "start", "progress", "more progress"]), unique=True),
+        st.sampled_from([True, True, True, False, None]),
+    ),
+    min_size=7,
+    max_size=7,
+)
+
+
+def updates_of(flow, said):
+    """As dicts for POST /source/update; each pipeline has one outcome, or none."""
+    made = []
+    for pipeline, (events, success) in zip(pipelines_of(flow), said, strict=True):
+        for event in events:
+            more = {"log": [event, pipeline], "stats": {"rows": len(event)}} if "progress" in event else {}
+            made.append({"pipeline": pipeline, "event": event.split(" ")[-1], **more})
+        if success is not None:
+            errors = [] if success else [f"{pipeline} is broken"]
+            made.append(
+                {"pipeline": pipeline, "event": "finish", "success": success, "errors": errors, "stats": {"rows": 1}}
+            )
+    return made
+
+
+def picture(api, flow, outbox_of):
+    """All that anybody can see of it, with the flow's own name taken out."""
+    status = api.status(flow).json
+    del status["modified"]
+    told = [
+        (name, body["payload"].get("success"))
+        for name in ("FlowStarted", "FlowFinished")
+        for body in outbox_of(name)
+        if body["payload"]["flow_id"] == flow
+    ]
+    jobs = sorted(body["pipeline"] for body in outbox_of("specstore.pipeline") if body["flow"] == flow)
+    # A job that was put out before the failure came is put out; it finds nothing to do.
+    return str((status, told)).replace(flow, "f"), len(jobs) == len(set(jobs))
+
+
+def test_any_order_with_repeats_from_several_threads_ends_in_one_state(app, api, outbox_of):
+    def send(updates):
+        client = app.test_client()
+        for update in updates:
+            assert client.post("/source/update", json=update).status_code == 200
+
+    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(said=EVENTS, data=st.data())
+    def check(said, data):
+        in_order, shuffled = api.uploaded(), api.uploaded()
+        send(updates_of(in_order, said))
+        updates = updates_of(shuffled, said)
+        repeats = data.draw(st.lists(st.sampled_from(updates), max_size=10)) if updates else []
+        mixed = data.draw(st.permutations(updates + repeats))
+        threads = [threading.Thread(target=send, args=(mixed[part::4],)) for part in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        found = picture(api, shuffled, outbox_of)
+        assert found == picture(api, in_order, outbox_of)
+        assert found[1]
+
+    check()
+
+
+@pytest.mark.parametrize("failing", [None, "reds_csv", ""])
+def test_seven_that_finish_at_once_lose_nothing_and_end_the_flow_once(app, api, outbox_of, failing):
+    for _ in range(34):
+        flow = api.uploaded()
+        barrier = threading.Barrier(7)
+
+        def finish(pipeline, flow=flow, barrier=barrier):
+            client = app.test_client()
+            barrier.wait()
+            success = failing is None or pipeline != f"{flow}/{failing}".rstrip("/")
+            body = {
+                "pipeline": pipeline,
+                "event": "finish",
+                "success": success,
+                "errors": ["it"],
+                "stats": {"bytes": 1},
+            }
+            assert client.post("/source/update", json=body).status_code == 200
+
+        threads = [threading.Thread(target=finish, args=(pipeline,)) for pipeline in pipelines_of(flow)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        status = api.status(flow).json
+        assert all(it["stats"] == {"bytes": 1} for it in status["pipelines"].values())
+        assert status["state"] == ("SUCCEEDED" if failing is None else "FAILED")
+        assert len([it for it in outbox_of("FlowFinished") if it["payload"]["flow_id"] == flow]) == 1
+        if failing is not None:
+            assert status["error_log"][0] == "it"
+
+
+def test_an_upload_beside_updates_harms_neither(app, api, a_spec):
+    first = api.uploaded()
+
+    def upload():
+        for _ in range(20):
+            answer = app.test_client().post("/source/upload", json=a_spec(), headers=api.headers)
+            assert answer.status_code == 200
+
+    thread = threading.Thread(target=upload)
+    thread.start()
+    for pipeline in pipelines_of(first):
+        for event in ("queue", "start", "progress"):
+            api.update(pipeline, event)
+        api.finish(pipeline)
+    thread.join()
+    assert api.status(first).json["state"] == "SUCCEEDED"
+    assert api.status("ann/wines/latest").json["id"] == "ann/wines/21"
+
+
+def test_cancel_beside_finishes_ends_the_flow_once(app, api, outbox_of):
+    for _ in range(20):
+        flow = api.uploaded()
+        barrier = threading.Barrier(3)
+
+        def finish(names, flow=flow, barrier=barrier):
+            barrier.wait()
+            for name in names:
+                body = {"pipeline": f"{flow}/{name}".rstrip("/"), "event": "finish", "success": True}
+                assert app.test_client().post("/source/update", json=body).status_code == 200
+
+        threads = [threading.Thread(target=finish, args=(names,)) for names in (NAMES[:4], NAMES[4:])]
+        for thread in threads:
+            thread.start()
+        barrier.wait()
+        assert api.post(f"{flow}/cancel").status_code == 200
+        for thread in threads:
+            thread.join()
+        assert api.status(flow).json["state"] in ("FAILED", "SUCCEEDED")
+        assert len([it for it in outbox_of("FlowFinished") if it["payload"]["flow_id"] == flow]) == 1

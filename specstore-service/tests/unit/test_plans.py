@@ -1,0 +1,156 @@
+import pytest
+
+from chassis.errors import Invalid
+from specstore_service.domain.plans import plan, zip_files
+from specstore_service.domain.sources import sources_of
+from specstore_service.domain.specs import Spec
+
+FLOW = "ann/wines/1"
+# As the contract has it, for the resource "reds".
+TABLE = [
+    ("validation_report", "Validating package contents", "derived/report", []),
+    ("reds_csv", "Creating CSV", "derived/csv", []),
+    ("reds_json", "Creating JSON", "derived/json", []),
+    ("wines_zip", "Creating ZIP", "derived/zip", ["validation_report", "reds_csv", "reds_json"]),
+    ("reds_csv_preview", "Generating views", "derived/preview", ["reds_csv"]),
+    ("reds", "Copying source data", "source/tabular", []),
+    ("", "Creating Package", "final",
+     ["validation_report", "reds_csv", "reds_json", "wines_zip", "reds_csv_preview", "reds"]),
+]  # fmt: skip
+SCHEMA = {"fields": [{"name": "name", "type": "string"}]}
+
+
+@pytest.fixture
+def planned(a_spec):
+    def make(*resources, **more):
+        return plan(Spec.model_validate(a_spec(resources=list(resources) or None, **more), strict=True), FLOW)
+
+    return make
+
+
+def as_table(pipelines):
+    names = [pipeline.id.removeprefix(FLOW).removeprefix("/") for pipeline in pipelines]
+    return [
+        (name, it.title, it.kind, [names[place] for place in it.needs])
+        for name, it in zip(names, pipelines, strict=True)
+    ]
+
+
+def test_the_plan_is_the_table_of_the_contract(planned):
+    assert as_table(planned()) == TABLE
+
+
+def test_the_same_spec_gives_the_same_plan(planned):
+    assert planned() == planned()
+
+
+def test_what_is_needed_stands_before_what_needs_it(planned):
+    for place, it in enumerate(planned(*({"name": f"r{n}", "path": f"r{n}.csv"} for n in range(7)))):
+        assert all(needed < place for needed in it.needs)
+
+
+def test_each_resource_has_its_pipelines_and_the_zip_needs_every_csv_and_json(planned):
+    table = {row[0]: row for row in as_table(planned({"name": "a", "path": "a.csv"}, {"name": "b", "path": "b.tsv"}))}
+    assert sorted(table) == sorted(
+        ["validation_report", "a_csv", "b_csv", "a_json", "b_json", "wines_zip", "a_csv_preview", "b_csv_preview", "a",
+         "b", ""]
+    )  # fmt: skip
+    assert table["wines_zip"][3] == ["validation_report", "a_csv", "b_csv", "a_json", "b_json"]
+    assert table["b_csv_preview"][3] == ["b_csv"]
+    assert set(table[""][3]) == set(table) - {""}
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind"),
+    [
+        ({"path": "a.csv"}, "source/tabular"),
+        ({"path": "a.CSV"}, "source/tabular"),
+        ({"path": "a.xlsx"}, "source/tabular"),
+        ({"path": "a", "format": "csv"}, "source/tabular"),
+        ({"path": "a.json", "schema": SCHEMA}, "source/tabular"),
+        ({"data": [["name"], ["x"]]}, "source/tabular"),
+        ({"path": "a.pdf"}, "source/original"),
+        ({"path": "a"}, "source/original"),
+        ({"path": "a.json"}, "source/original"),
+    ],
+)
+def test_what_has_no_schema_and_is_not_tabular_is_copied_as_it_is(planned, resource, kind):
+    table = {row[0]: row for row in as_table(planned({"name": "a", **resource}))}
+    assert table["a"][2] == kind
+    assert ("a_csv" in table, "a_json" in table, "a_csv_preview" in table) == (kind == "source/tabular",) * 3
+
+
+def test_a_zip_that_the_spec_names_takes_the_place_of_the_default(planned):
+    table = [row[0] for row in as_table(planned(outputs=[{"kind": "zip", "parameters": {"out-file": "all.zip"}}]))]
+    assert "all_zip" in table and "wines_zip" not in table
+
+
+def test_outputs_that_come_by_default_change_nothing(planned):
+    outputs = [{"kind": kind} for kind in ("csv", "json", "preview", "zip", "package")]
+    assert as_table(planned(outputs=outputs)) == TABLE
+
+
+def test_the_zip_of_the_dataset_is_the_default(a_spec):
+    assert zip_files(Spec.model_validate(a_spec(), strict=True)) == ["wines.zip"]
+
+
+def test_processing_makes_a_table_of_a_sheet(planned):
+    steps = [
+        {"input": "book", "output": "first", "tabulator": {"headers": 2, "sheet": 1}},
+        {"input": "book.xlsx", "output": "second", "tabulator": {"headers": 1, "sheet": "Second"}},
+    ]
+    table = {row[0]: row for row in as_table(planned({"name": "book", "path": "book.xlsx"}, processing=steps))}
+    assert table["book"][2] == "source/original" and "book_csv" not in table
+    assert table["first"][2] == table["second"][2] == "source/tabular"
+    assert {"first_csv", "second_json", "second_csv_preview"} <= set(table)
+
+
+def test_processing_says_how_a_source_is_read(a_spec):
+    steps = [
+        {"input": "book", "output": "book", "tabulator": {"headers": 3}},
+        {"input": "book", "output": "more", "tabulator": {"sheet": 2}},
+    ]
+    spec = a_spec(resources=[{"name": "book", "path": "d/book.xlsx", "schema": SCHEMA}], processing=steps)
+    book, more = sources_of(Spec.model_validate(spec, strict=True))
+    assert (book.file, book.format, book.tabulator.headers, book.is_tabular) == ("d/book.xlsx", "xlsx", 3, True)
+    assert (more.file, more.tabulator.sheet, more.schema) == ("d/book.xlsx", 2, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("url", "mapping", "expected"),
+    [
+        ("datapackage.json", {}, (None, "d/a.csv")),
+        ("folder/datapackage.json", {}, (None, "folder/d/a.csv")),
+        ("https://x.org/p/datapackage.json", {}, ("https://x.org/p/d/a.csv", None)),
+        ("datapackage.json", {"a": "https://y.org/1"}, ("https://y.org/1", None)),
+        ("datapackage.json", {"d/a.csv": "http://y.org/2"}, ("http://y.org/2", None)),
+        ("https://x.org/datapackage.json", {"a": "other.csv"}, ("https://x.org/other.csv", None)),
+    ],
+)
+def test_data_is_found_from_the_mapping_the_path_and_the_place_of_the_package(a_spec, url, mapping, expected):
+    spec = a_spec(resources=[{"name": "a", "path": "d/a.csv"}])
+    spec["inputs"][0]["url"] = url
+    spec["inputs"][0]["parameters"]["resource-mapping"] = mapping
+    (source,) = sources_of(Spec.model_validate(spec, strict=True))
+    assert (source.url, source.file) == expected
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["a", "a"], ["validation_report"], ["wines_zip"], ["a", "a_csv"], ["a", "a_json"], ["a", "a_csv_preview"]],
+)
+def test_names_that_would_give_two_pipelines_one_id_are_refused(planned, names):
+    with pytest.raises(Invalid, match="would be called"):
+        planned(*({"name": name, "path": f"{number}.csv"} for number, name in enumerate(names)))
+
+
+def test_two_zips_that_would_be_one_are_refused(planned):
+    files = [{"kind": "zip", "parameters": {"out-file": name}} for name in ("x", "x.zip")]
+    with pytest.raises(Invalid, match="x_zip"):
+        planned(outputs=files)
+
+
+def test_a_step_that_names_no_resource_is_refused(planned):
+    for steps in ([{"input": "b", "output": "b"}], [{"input": "c", "output": "b"}, {"input": "b", "output": "c"}]):
+        with pytest.raises(Invalid, match=r"processing\.0\.input"):
+            planned({"name": "a", "path": "a.csv"}, processing=steps)

@@ -1,0 +1,79 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.errors import Invalid
+from specstore_service.domain.schedules import next_due, parse
+
+
+@pytest.mark.parametrize(
+    ("schedule", "seconds"),
+    [
+        (None, None),
+        ("every 60s", 60),
+        ("every 1m", 60),
+        ("every 90s", 90),
+        ("every 2h", 7200),
+        ("every 1d", 86400),
+        ("every 1w", 604800),
+        ("every  3 d ", 259200),
+        ("every 520w", 520 * 604800),
+    ],
+)
+def test_a_schedule_says_how_many_seconds(schedule, seconds):
+    assert parse(schedule) == seconds
+
+
+@pytest.mark.parametrize("schedule", [1, 60.0, True, [], {}, ["every 1d"]])
+def test_a_schedule_is_text(schedule):
+    with pytest.raises(Invalid, match=r"^Schedule should be a string$"):
+        parse(schedule)
+
+
+@pytest.mark.parametrize("schedule", ["", "1d", "Every 1d", "each 1d", "everyday", " every 1d", "in 1d"])
+def test_a_schedule_starts_with_every(schedule):
+    with pytest.raises(Invalid, match=r"^Schedule should start with 'every'$"):
+        parse(schedule)
+
+
+@pytest.mark.parametrize("schedule", ["every", "every ", "every 1", "every 1y", "every 1D", "every 5 minutes!"])
+def test_a_unit_is_one_of_five(schedule):
+    with pytest.raises(Invalid, match=r"^Bad time unit for schedule, only s/m/h/d/w are allowed$"):
+        parse(schedule)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    ["every d", "every 1.5d", "every oned", "every 1e3s", "every １d", "every 0x10m", "every " + "9" * 30 + "d"],
+)
+def test_a_time_is_a_whole_number(schedule):
+    with pytest.raises(Invalid, match=r"^Failed to parse time number$"):
+        parse(schedule)
+
+
+@pytest.mark.parametrize("schedule", ["every 59s", "every 0d", "every -1d", "every 1s"])
+def test_a_minute_is_the_least(schedule):
+    with pytest.raises(Invalid, match=r"^Can't schedule tasks for less than one minute$"):
+        parse(schedule)
+
+
+def test_ten_years_are_the_most():
+    with pytest.raises(Invalid, match="520 weeks"):
+        parse("every 521w")
+
+
+FIRST = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def test_three_days_down_are_one_run_in_phase():
+    assert next_due(FIRST, 86400, FIRST + timedelta(days=3, hours=5)) == FIRST + timedelta(days=4)
+
+
+@given(every=st.integers(60, 10**7), late=st.integers(0, 10**9))
+def test_the_next_time_is_the_first_in_phase_after_now(every, late):
+    now = FIRST + timedelta(seconds=late)
+    due = next_due(FIRST, every, now)
+    assert now < due <= now + timedelta(seconds=every)
+    assert (due - FIRST).total_seconds() % every == 0
