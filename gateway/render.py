@@ -22,6 +22,7 @@ DEFAULTS = {
     "RESOLVER": "127.0.0.11",
     "SEQUENCE_BACKEND": "sequence",
     "EVENT_BACKEND": "event",
+    "ORDERS_BACKEND": "orders",
     "SPECSTORE_BACKEND": "specstore",
     "FACTORY_BACKEND": "factory",
     "VERDICT_TIME": "5s",

@@ -75,7 +75,7 @@ def test_path_arrives_as_it_was_sent(gateway, path):
         "/_auth",
         "/_ask/event/metrics",
         "/_problem",
-        "/openapi/orders-service.yaml",
+        "/openapi/nobody-service.yaml",
         "/health/nothing-service",
         "/health/sequence",
         "/api/v1/streamsx",

@@ -13,6 +13,7 @@ from chassis.errors import Conflict, Unavailable
 from chassis.pool import Pool
 
 UniqueViolation = psycopg2.errors.UniqueViolation
+Deadlock = psycopg2.errors.DeadlockDetected
 # What is wrong with a statement itself.
 StatementError = (
     psycopg2.ProgrammingError,
@@ -93,6 +94,15 @@ class Transaction:
     def insert_many(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
         """`INSERT … VALUES %s` with all rows in one statement for each thousand."""
         execute_values(self._cursor, sql, rows, page_size=1000)
+
+    def copy_in(self, sql: str, source: Any) -> int:
+        """`COPY … FROM STDIN`: how many rows. Where the server model is gevent psycopg2 refuses to."""
+        self._cursor.copy_expert(sql, source, size=1024 * 1024)
+        return self._cursor.rowcount
+
+    def copy_out(self, sql: str, target: Any, **params: Any) -> None:
+        """`COPY … TO STDOUT`, a row with each `write`."""
+        self._cursor.copy_expert(self._cursor.mogrify(sql, params), target)
 
     def _columns(self) -> list[str]:
         return [column.name for column in self._cursor.description]
