@@ -101,10 +101,14 @@ def test_uploads_and_pipelines_survive_kills(stack, owner):
     victims = list(VICTIMS)
     random.shuffle(victims)
     with crowd(CLIENTS, uploads.one_more):
-        for victim in victims:
-            time.sleep(random.uniform(0.2, 1.5))
+        for number, victim in enumerate(victims):
+            time.sleep(random.uniform(0.2, 2))
             kill(stack, random, victim)
-            print(f"killed {victim}; {len(uploads.states)} flows have ended")
+            ended = len(uploads.states)
+            print(f"killed {victim}; {ended} flows have ended")
+            if number % 3 == 2:
+                # Not in the middle of the last one's recovery only.
+                eventually(lambda ended=ended: len(uploads.states) > ended, 120)
     assert Counter(uploads.states.values()) == {"SUCCEEDED": len(uploads.states)}
     for dataset, flows in uploads.flows.items():
         assert sorted(flows, key=lambda flow: int(flow.rpartition("/")[2])) == [

@@ -1,6 +1,6 @@
 """Postgres: a bounded pool of connections and a transaction that commits when its block ends well."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from chassis.errors import Conflict, Unavailable
 from chassis.pool import Pool
 
 UniqueViolation = psycopg2.errors.UniqueViolation
+Deadlock = psycopg2.errors.DeadlockDetected
 # What is wrong with a statement itself.
 StatementError = (
     psycopg2.ProgrammingError,
@@ -53,6 +54,8 @@ class Transaction:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
+        # Done in this order once what the transaction did is durable, and before anybody is told of it.
+        self.after_commit: list[Callable[[], None]] = []
 
     def find(self, sql: str, **params: Any) -> dict[str, Any] | None:
         """The first row, or None."""
@@ -92,6 +95,15 @@ class Transaction:
         """`INSERT … VALUES %s` with all rows in one statement for each thousand."""
         execute_values(self._cursor, sql, rows, page_size=1000)
 
+    def copy_in(self, sql: str, source: Any) -> int:
+        """`COPY … FROM STDIN`: how many rows. Where the server model is gevent psycopg2 refuses to."""
+        self._cursor.copy_expert(sql, source, size=1024 * 1024)
+        return self._cursor.rowcount
+
+    def copy_out(self, sql: str, target: Any, **params: Any) -> None:
+        """`COPY … TO STDOUT`, a row with each `write`."""
+        self._cursor.copy_expert(self._cursor.mogrify(sql, params), target)
+
     def _columns(self) -> list[str]:
         return [column.name for column in self._cursor.description]
 
@@ -119,12 +131,15 @@ class Database:
         """
         with told_as_problems(), self._pool.lease() as lease:
             connection = lease.item
+            tx = Transaction(connection)
             try:
-                yield Transaction(connection)
+                yield tx
                 connection.commit()
             except BaseException:
                 lease.broken = not _rolled_back(connection)
                 raise
+        for do in tx.after_commit:
+            do()
 
     @contextmanager
     def statements(self) -> Iterator[Transaction]:

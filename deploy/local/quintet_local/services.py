@@ -43,6 +43,8 @@ class Service:
             "REDIS_URL": cache.url(),
             "DATA_DIR": str(layout.files_of(word)),
             "PYTHONUNBUFFERED": "1",
+            # Where a service that asks another one over HTTP finds it.
+            **{f"{other.upper()}_URL": f"unix:{layout.socket(other)}" for other in discover(layout.checkout)},
             **{name: settings[name] for name in PASSED_ON if name in settings},
         }
         self.amqp_url = broker.url()

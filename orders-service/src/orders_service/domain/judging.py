@@ -1,0 +1,156 @@
+"""Rows judged all at once: which are no orders, which of them fail which rules."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+
+import polars as pl
+
+from orders_service.domain.headers import Header
+from orders_service.domain.rules import EMAIL, RULES, ZIPCODE_LENGTHS, Policy, latest_birthday
+from orders_service.domain.splitting import Row
+from orders_service.domain.tables import Place, table_of
+
+EARLIEST_BIRTHDAY = date(1900, 1, 1)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`rows` has the table's columns and: `reason` (a text where it is no order), `key`, `born`, `failed`.
+
+    `broken` rows, (at, row), could not be split.
+    """
+
+    rows: pl.DataFrame
+    broken: list[tuple[int, Row]]
+    behind: Place
+
+
+def judge(piece: bytes, header: Header, place: Place, policy: Policy, today: date, *, at_end: bool) -> Judged:
+    """The rows that are complete with this piece of the file; the rest of it goes into the place behind them.
+
+    Of rows with one id in here the first is left, the others are duplicates.
+    """
+    table, behind = table_of(place.rest + piece, header, place, at_end=at_end)
+    rows = table.rows.with_columns(_key(), _births(table.rows, today)).with_columns(_reason())
+    rows = rows.with_columns(
+        pl.when(pl.col("reason").is_null() & ~_is_first())
+        .then(pl.lit("duplicate"))
+        .otherwise("reason")
+        .alias("reason"),
+        pl.when(_passes_automatically(place)).then(0).otherwise(_failed(policy, today)).cast(pl.Int16).alias("failed"),
+    )
+    return Judged(rows, table.broken, replace(behind, before=_before(rows, table.broken, place)))
+
+
+def _key() -> pl.Expr:
+    text = pl.col("id")
+    return pl.when(text.str.contains(r"^-?[0-9]+$")).then(text.str.to_integer(strict=False)).alias("key")
+
+
+_USUAL = r"^[A-Za-z]{3,9} [0-9]{1,2}, ?[0-9]{4}$"
+_SPELLED = r"^([A-Za-z]{3,9}) ([0-9]{1,2})(?:, ?| )([0-9]{4})$"
+_ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
+           "november", "december")  # fmt: skip
+_MONTH = {name: number for number, month in enumerate(_MONTHS, 1) for name in (month, month[:3])}
+
+
+def _births(rows: pl.DataFrame, today: date) -> pl.Series:
+    """The dates that there are; the usual spelling is tried first, since the others take four times as long."""
+    text = pl.col("birthday")
+    usual = pl.when(text.str.contains(_USUAL)).then(text.str.to_date("%B %d, %Y", strict=False))
+    born = rows.select(usual.alias("born"))["born"]
+    if born.null_count():
+        born = rows.select(pl.coalesce(born, _other_spellings()).alias("born"))["born"]
+    return rows.select(pl.when(born.is_between(EARLIEST_BIRTHDAY, today)).then(born).alias("born"))["born"]
+
+
+def _other_spellings() -> pl.Expr:
+    text = pl.col("birthday")
+    parts = text.str.extract_groups(_SPELLED)
+    month = parts.struct.field("1").str.to_lowercase().replace_strict(_MONTH, default=None, return_dtype=pl.UInt8)
+    spelled = pl.concat_str(parts.struct.field("3"), month, parts.struct.field("2"), separator="-")
+    iso = pl.when(text.str.contains(_ISO)).then(text)
+    return pl.coalesce(spelled, iso).str.to_date("%Y-%m-%d", strict=False)
+
+
+def _reason() -> pl.Expr:
+    return pl.coalesce(
+        "reason",
+        pl.when(pl.col("key").is_null()).then(pl.lit("id")),
+        pl.when(pl.col("born").is_null()).then(pl.lit("birthday")),
+    ).alias("reason")
+
+
+def _is_first() -> pl.Expr:
+    """Among the rows that are orders."""
+    is_order = pl.col("reason").is_null()
+    return pl.when(is_order).then(pl.col("key")).is_first_distinct()
+
+
+def _passes_automatically(place: Place) -> pl.Expr:
+    """State and zip code, as written, are those of the row before it in the file."""
+    state, zipcode = (_text(value) for value in place.before or (None, None))
+    follows = (pl.col("at") - pl.col("at").shift(1, fill_value=-1)) == 1
+    same_state = pl.col("state") == pl.col("state").shift(1, fill_value=state)
+    same_zipcode = pl.col("zipcode") == pl.col("zipcode").shift(1, fill_value=zipcode)
+    return (follows & same_state & same_zipcode).fill_null(False)
+
+
+def _text(value: bytes | None) -> pl.Expr:
+    return pl.lit(None if value is None else value.decode("utf-8"), pl.String)
+
+
+def _failed(policy: Policy, today: date) -> pl.Expr:
+    failing = [pl.when(_FAILS[rule.name](policy, today)).then(rule.bit).otherwise(0) for rule in policy.rules]
+    return pl.sum_horizontal(failing) if failing else pl.lit(0)
+
+
+def _is_refused_state(policy: Policy, _today: date) -> pl.Expr:
+    return pl.col("state").str.to_uppercase().is_in(policy.refused_states)
+
+
+def _is_no_address(_policy: Policy, _today: date) -> pl.Expr:
+    return ~pl.col("email").str.contains(EMAIL)
+
+
+def _digits() -> pl.Expr:
+    return pl.col("zipcode").str.replace_all("[^0-9]", "")
+
+
+def _sum_is_too_large(policy: Policy, _today: date) -> pl.Expr:
+    counts = [pl.col("zipcode").str.count_matches(str(digit), literal=True) * digit for digit in range(1, 10)]
+    return pl.sum_horizontal(counts) > policy.largest_zipcode_sum
+
+
+def _length_is_wrong(_policy: Policy, _today: date) -> pl.Expr:
+    return ~_digits().str.len_bytes().is_in(ZIPCODE_LENGTHS)
+
+
+def _is_net_in_new_york(_policy: Policy, _today: date) -> pl.Expr:
+    return pl.col("state").is_in(("NY", "Ny", "nY", "ny")) & pl.col("email").str.contains(r"(?i)\.net$")
+
+
+def _is_too_young(policy: Policy, today: date) -> pl.Expr:
+    return pl.col("born") > latest_birthday(today, policy.smallest_age)
+
+
+_FAILS: dict[str, Callable[[Policy, date], pl.Expr]] = {
+    "allowed_state": _is_refused_state,
+    "email_pattern": _is_no_address,
+    "zipcode_sum": _sum_is_too_large,
+    "zipcode_length": _length_is_wrong,
+    "email_state": _is_net_in_new_york,
+    "allowed_age": _is_too_young,
+}
+assert set(_FAILS) == {rule.name for rule in RULES}
+
+
+def _before(rows: pl.DataFrame, broken: list[tuple[int, Row]], place: Place) -> tuple[bytes, bytes] | None:
+    """What the next piece has to know of the last row."""
+    if not len(rows) and not broken:
+        return place.before
+    if not len(rows) or (broken and broken[-1][0] > rows["at"][-1]):
+        return None
+    return rows["state"][-1].encode(), rows["zipcode"][-1].encode()

@@ -1,0 +1,5 @@
+"""HTTP in."""
+
+from orders_service.routes import imports, orders, page
+
+BLUEPRINTS = (imports.bp, orders.bp, page.bp)

@@ -1,0 +1,242 @@
+"""Imports: files come in, their progress and their errors go out."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from flask import Blueprint, Response, current_app, g, request
+from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
+
+from chassis import idempotency, strictjson
+from chassis.current import transaction, username
+from chassis.db import Database, Transaction
+from chassis.errors import NotFound
+from chassis.validation import Answer, endpoint
+from orders_service import clients
+from orders_service.domain.headers import Header
+from orders_service.domain.reports import NO_HEADER
+from orders_service.operations import uploading
+from orders_service.routes import answers, forms, written
+from orders_service.routes.answers import USUAL, Page, Query, Spoken, envelope, flag_of, refusal, shape
+from orders_service.routes.receiving import Receiver, Sink
+from orders_service.routes.words import said
+from orders_service.store import imports
+
+bp = Blueprint("imports", __name__, url_prefix="/acme_orders/api/v1/orders/import")
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
+_NOT_FOUND = "import not found"
+
+
+class ImportQuery(Query):
+    file_name: str | None = Field(None, description="Of a file that is the body itself; `orders.csv` if left out")
+    dry_run: Annotated[bool, flag_of("dry_run")] = Field(False, description="Judge everything, store no order")
+
+
+class TaskQuery(Page):
+    task_id: str | None = Field(None, description="That import only")
+
+
+class TaskPath(BaseModel):
+    task_id: Annotated[str, Field(description="A UUID", json_schema_extra={"format": "uuid"})]
+
+
+class Started(TypedDict):
+    task_id: str
+    batch_no: int | None
+
+
+class Status(TypedDict):
+    task_id: str
+    batch_no: int | None
+    file_name: str
+    dry_run: bool
+    status: str
+    current: int
+    total: int
+    percent: float
+    valid: int
+    invalid: int
+    duplicates: int
+    rejected: int
+    rows_per_second: float
+    started_at: str | None
+    finished_at: str | None
+    message: str
+
+
+@bp.route("", methods=["PUT", "POST"])
+@endpoint(
+    "Import a CSV file of orders: as the field `csv_file` of a form, or as the body itself with the type text/csv",
+    {
+        202: Answer("It is safe, and will be imported", shape("ImportStarted", Started)),
+        400: answers.INVALID,
+        409: refusal("The first request with this key still runs"),
+        413: refusal("The file is larger than allowed"),
+        415: refusal("No CSV file"),
+        422: refusal("The Idempotency-Key was used for something else"),
+        503: answers.AWAY,
+    },
+    query=ImportQuery,
+    idempotent=True,
+)
+def import_orders(query: ImportQuery) -> Response:
+    receiver: Receiver = current_app.extensions["orders"]
+    request.max_content_length = receiver.settings.largest_upload_bytes
+    key = request.headers.get("Idempotency-Key")
+    if key is not None:
+        idempotency.checked(key)
+    with receiver.slot():
+        file = forms.incoming(request, query.file_name)
+        with receiver.receiving(username(), key) as sink:
+            for piece in file.pieces:
+                sink.write(piece)
+            sink.finish()
+            return _accept(receiver, sink, file, query, key)
+
+
+def _accept(receiver: Receiver, sink: Sink, file: forms.Incoming, query: ImportQuery, key: str | None) -> Response:
+    """The number of the batch is drawn outside of any transaction; an answer that is known already needs none."""
+    print_ = idempotency.fingerprint(request.method, request.full_path, file.digest.digest() + file.name.encode())
+    if key is not None:
+        with transaction() as tx:
+            if known := _known(tx, key, print_):
+                sink.discard()
+                return known
+    batch_no = clients.draw_batch_no(receiver.settings.sequence_url, sink.id, g.request_id)
+    with transaction() as tx:
+        if key is not None and (known := _known(tx, key, print_)):
+            return known
+        upload = uploading.Upload(sink.id, username(), g.request_id, file.name, query.dry_run, sink.blocks, sink.rows)
+        uploading.accept_upload(tx, upload, batch_no, datetime.now(UTC))
+        response = envelope({"task_id": sink.id, "batch_no": batch_no}, said("starting import process"), 202)
+        response.headers["Location"] = f"{bp.url_prefix}/status/{sink.id}"
+        if key is not None:
+            headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
+            answer = idempotency.Answer(202, headers, response.get_data())
+            idempotency.keep(tx, username(), key, print_, answer)
+    return response
+
+
+def _known(tx: Transaction, key: str, print_: str) -> Response | None:
+    known = idempotency.claim(tx, username(), key, print_)
+    if known is None:
+        return None
+    return Response(known.body, known.status, {**known.headers, "Idempotent-Replayed": "true"})
+
+
+@bp.get("/status")
+@endpoint(
+    "The newest imports, or one of them",
+    {200: Answer("A page of them; with `task_id` that one", shape("Imports", list[Status] | Status)), **USUAL},
+    query=TaskQuery,
+)
+def list_imports(query: TaskQuery) -> Response:
+    if query.task_id is not None:
+        return _one_status(query.task_id)
+    with transaction() as tx:
+        found = imports.list_statuses(tx, query.limit, query.offset)
+        total = imports.count_imports(tx)
+    return envelope([_status(row) for row in found], total=total)
+
+
+@bp.get("/status/<task_id>")
+@endpoint(
+    "How far an import is",
+    {200: Answer("Its status", shape("ImportStatus", Status)), **USUAL},
+    path=TaskPath,
+    query=Query,
+)
+def get_import(task_id: str, query: Query) -> Response:
+    return _one_status(task_id)
+
+
+def _one_status(task_id: str) -> Response:
+    with transaction() as tx:
+        return envelope(_status(_existing(imports.find_status(tx, _checked(task_id)))))
+
+
+def _checked(task_id: str) -> str:
+    if not _UUID.match(task_id):
+        raise NotFound(_NOT_FOUND)
+    return task_id
+
+
+def _existing(row: dict[str, Any] | None) -> dict[str, Any]:
+    if row is None:
+        raise NotFound(_NOT_FOUND)
+    return row
+
+
+def _status(row: dict[str, Any]) -> dict[str, Any]:
+    seconds, current, total = row["seconds"] or 0.0, row["current"], max(row["total"], row["current"])
+    ended = row["finished_at"] is not None
+    return {
+        **{name: row[name] for name in ("task_id", "batch_no", "file_name", "dry_run", "status", "current")},
+        "total": total,
+        "percent": 100.0
+        if row["status"] == "SUCCESS"
+        else min(round(100 * current / total, 1) if total else 0.0, 99.9),
+        **{name: row[name] for name in ("valid", "invalid", "duplicates", "rejected")},
+        "rows_per_second": round(current / seconds, 1) if seconds > 0 else 0.0,
+        "started_at": _time(row["started_at"]),
+        "finished_at": _time(row["finished_at"]),
+        "message": written.status_message(row["status"], row["reason"], row["reason_names"]) if ended else "",
+    }
+
+
+def _time(value: datetime | None) -> str | None:
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else None
+
+
+@bp.delete("/status/<task_id>")
+@endpoint(
+    "Cancel an import; what is in stays in",
+    {
+        202: Answer("It ends before its next step", shape("ImportCancelled", Started)),
+        409: refusal("It has ended already"),
+        **USUAL,
+    },
+    path=TaskPath,
+    query=Query,
+)
+def cancel_import(task_id: str, query: Query) -> Response:
+    with transaction() as tx:
+        uploading.cancel_import(tx, _checked(task_id))
+        found = _existing(imports.find_status(tx, task_id))
+    return envelope({"task_id": found["task_id"], "batch_no": found["batch_no"]}, said("cancelling"), 202)
+
+
+@bp.get("/<task_id>/errors.csv")
+@endpoint(
+    "The rows that are invalid, duplicates or rejected, as they stood in the file, and why",
+    {200: Answer("They can be corrected and sent again", {"type": "string"}, "text/csv; charset=utf-8"), **USUAL},
+    path=TaskPath,
+    query=Spoken,
+)
+def get_errors(task_id: str, query: Spoken) -> Response:
+    with transaction() as tx:
+        found = _existing(imports.find_columns(tx, _checked(task_id)))
+    header = NO_HEADER
+    if found["separator"]:
+        header = Header(found["separator"], tuple(strictjson.loads(found["columns"].encode())))
+    database: Database = current_app.extensions["chassis"].database
+    lines = written.errors_csv(header, _report(database, task_id))
+    response = Response(lines, content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="errors-{task_id}.csv"'
+    response.headers["Vary"] = "Accept-Language"
+    return response
+
+
+def _report(database: Database, task_id: str) -> Iterator[bytes]:
+    """Piece by piece, each in a transaction of its own: a slow reader holds none."""
+    number = -1
+    while True:
+        with database.transaction() as tx:
+            found = imports.find_report(tx, task_id, number)
+        if found is None:
+            return
+        number, content = found
+        yield content

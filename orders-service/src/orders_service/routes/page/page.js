@@ -1,0 +1,7 @@
+/* Puts the page together. */
+
+import * as imports from './imports.js';
+import * as orders from './orders.js';
+
+orders.start();
+imports.start(orders.refresh);

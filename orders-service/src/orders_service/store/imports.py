@@ -1,0 +1,133 @@
+"""Imports: where each stands."""
+
+from datetime import datetime
+from typing import Any
+
+from chassis.db import Transaction
+from orders_service.store import pieces
+
+_STATUS = """
+    id::text AS task_id, batch_no, file_name, dry_run, status,
+    valid + invalid + duplicates + rejected AS current, total, valid, invalid, duplicates, rejected,
+    started_at, finished_at, reason, reason_names,
+    extract(epoch FROM coalesce(finished_at, now()) - started_at)::float AS seconds
+"""
+
+
+def insert_import(tx: Transaction, **given: Any) -> None:
+    tx.run(
+        """
+        INSERT INTO imports (id, username, request_id, file_name, dry_run, batch_no, uploaded_at, total, blocks)
+        VALUES (%(id)s, %(username)s, %(request_id)s, %(file_name)s, %(dry_run)s, %(batch_no)s, %(now)s, %(total)s,
+                %(blocks)s)
+        """,
+        **given,
+    )
+
+
+def find_status(tx: Transaction, import_id: str) -> dict[str, Any] | None:
+    return tx.find(f"SELECT {_STATUS} FROM imports WHERE id = %(id)s", id=import_id)
+
+
+def list_statuses(tx: Transaction, limit: int, offset: int) -> list[dict[str, Any]]:
+    """The newest first."""
+    return tx.all(
+        f"SELECT {_STATUS} FROM imports ORDER BY number DESC LIMIT %(limit)s OFFSET %(offset)s",
+        limit=limit,
+        offset=offset,
+    )
+
+
+def count_imports(tx: Transaction) -> int:
+    return int(tx.value("SELECT count(*) FROM imports"))
+
+
+def lock_import(tx: Transaction, import_id: str) -> dict[str, Any] | None:
+    return tx.find("SELECT *, id::text AS id FROM imports WHERE id = %(id)s FOR UPDATE", id=import_id)
+
+
+def update_header(tx: Transaction, import_id: str, *, separator: str, columns: str, now: datetime) -> None:
+    tx.run(
+        """
+        UPDATE imports SET status = 'PROGRESS', started_at = %(now)s, separator = %(separator)s, columns = %(columns)s
+        WHERE id = %(id)s
+        """,
+        id=import_id,
+        separator=separator,
+        columns=columns,
+        now=now,
+    )
+
+
+def update_progress(tx: Transaction, import_id: str, **given: Any) -> None:
+    tx.run(
+        """
+        UPDATE imports SET
+            valid = valid + %(valid)s, invalid = invalid + %(invalid)s,
+            duplicates = duplicates + %(duplicates)s, rejected = rejected + %(rejected)s,
+            next_block = %(next_block)s, line = %(line)s, rest = %(rest)s, skipping = %(skipping)s,
+            state_before = %(state_before)s, zipcode_before = %(zipcode_before)s
+        WHERE id = %(id)s
+        """,
+        id=import_id,
+        **given,
+    )
+
+
+def update_turn(tx: Transaction, import_id: str, turn: int) -> None:
+    tx.run("UPDATE imports SET turn = %(turn)s WHERE id = %(id)s", id=import_id, turn=turn)
+
+
+def update_ended(tx: Transaction, import_id: str, **given: Any) -> dict[str, Any]:
+    """Nothing waits any more, and the total is what was counted."""
+    return tx.one(
+        f"""
+        UPDATE imports SET
+            status = %(status)s, reason = %(reason)s, reason_names = %(names)s, rest = '', next_block = blocks,
+            started_at = coalesce(started_at, %(now)s), finished_at = %(now)s,
+            total = CASE %(status)s WHEN 'SUCCESS' THEN valid + invalid + duplicates + rejected ELSE total END
+        WHERE id = %(id)s
+        RETURNING {_STATUS}
+        """,
+        id=import_id,
+        **given,
+    )
+
+
+def update_cancelled(tx: Transaction, import_id: str) -> bool:
+    """False where it has ended, or is none."""
+    touched = tx.run(
+        "UPDATE imports SET cancelled = true WHERE id = %(id)s AND status IN ('PENDING', 'PROGRESS')", id=import_id
+    )
+    return touched == 1
+
+
+def list_without_batch_no(tx: Transaction, most: int) -> list[dict[str, Any]]:
+    return tx.all(
+        "SELECT id::text AS id, request_id FROM imports WHERE batch_no IS NULL ORDER BY number LIMIT %(most)s",
+        most=most,
+    )
+
+
+def update_batch_no(tx: Transaction, import_id: str, batch_no: int) -> None:
+    tx.run(
+        "UPDATE imports SET batch_no = %(batch_no)s WHERE id = %(id)s AND batch_no IS NULL",
+        id=import_id,
+        batch_no=batch_no,
+    )
+
+
+def insert_report(tx: Transaction, import_id: str, number: int, content: bytes) -> None:
+    pieces.insert(tx, "reports", import_id, number, content)
+
+
+def find_report(tx: Transaction, import_id: str, after: int) -> tuple[int, bytes] | None:
+    """The next piece, and which it is."""
+    number = tx.value(
+        "SELECT min(number) FROM reports WHERE import_id = %(id)s AND number > %(after)s", id=import_id, after=after
+    )
+    return None if number is None else (number, pieces.get(tx, "reports", import_id, number))
+
+
+def find_columns(tx: Transaction, import_id: str) -> dict[str, Any] | None:
+    return tx.find("SELECT separator, columns FROM imports WHERE id = %(id)s", id=import_id)

@@ -1,0 +1,63 @@
+"""What must hold, recomputed from the tables."""
+
+from collections.abc import Callable
+from typing import Any
+
+from chassis import strictjson
+from chassis.db import Transaction
+from chassis.health import Invariant
+
+
+def _none(sql: str) -> Invariant:
+    def check(tx: Transaction) -> str | None:
+        row = tx.find(sql)
+        return strictjson.dumps(row) if row else None
+
+    return check
+
+
+INVARIANTS: dict[str, Callable[[Transaction], Any]] = {
+    "a finished import has told the fate of each row": _none(
+        """
+        SELECT id::text AS import, total, valid + invalid + duplicates + rejected AS told FROM imports
+        WHERE status = 'SUCCESS' AND total <> valid + invalid + duplicates + rejected
+           OR least(valid, invalid, duplicates, rejected, total) < 0
+        LIMIT 1
+        """
+    ),
+    "an import that goes on has all that is left of its file": _none(
+        """
+        SELECT id::text AS import, blocks - next_block AS wanted, count(blocks.number) AS there
+        FROM imports LEFT JOIN blocks ON import_id = id AND blocks.number >= next_block
+        WHERE status IN ('PENDING', 'PROGRESS') GROUP BY id HAVING count(blocks.number) <> blocks - next_block
+        LIMIT 1
+        """
+    ),
+    "the orders are those that imports stored": _none(
+        """
+        SELECT stored, told FROM
+            (SELECT count(*) FILTER (WHERE failed = 0) AS stored FROM orders) AS there,
+            (SELECT coalesce(sum(valid), 0) AS told FROM imports WHERE NOT dry_run) AS said
+        WHERE stored <> told
+        UNION ALL
+        SELECT stored, told FROM
+            (SELECT count(*) FILTER (WHERE failed <> 0) AS stored FROM orders) AS there,
+            (SELECT coalesce(sum(invalid), 0) AS told FROM imports WHERE NOT dry_run) AS said
+        WHERE stored <> told
+        LIMIT 1
+        """
+    ),
+    "the counts of states are those of the orders": _none(
+        """
+        SELECT * FROM (
+            SELECT CASE WHEN state ~ '^[A-Za-z]{2}$' THEN upper(state) ELSE '' END AS state, failed = 0 AS valid,
+                   count(*) AS orders
+            FROM orders GROUP BY 1, 2
+        ) AS there FULL JOIN (
+            SELECT state, valid, sum(orders)::bigint AS told FROM order_counts GROUP BY 1, 2
+        ) AS said USING (state, valid)
+        WHERE coalesce(orders, 0) <> coalesce(told, 0)
+        LIMIT 1
+        """
+    ),
+}
