@@ -5,16 +5,12 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from chassis import db as postgres
-from chassis.attempts import Interrupted
-from chassis.errors import Unavailable
-from specstore_service.store import opening
 
 KINDS = ["validation_report", "reds_csv", "reds_json", "wines_zip", "reds_csv_preview", "reds", ""]
 ROWS = "id,name\n" + "".join(f"{number},wine {number}\n" for number in range(4000))
@@ -217,63 +213,6 @@ def test_workers_killed_at_random_moments_come_to_the_same_end(
     assert len([body for body in outbox_of("FlowFinished") if flow in str(body)]) == 1
 
 
-@pytest.fixture
-def stalled(server):
-    """The URL of a source whose second half does not come; whether it was asked for; what lets it come."""
-    asked, proceed = threading.Event(), threading.Event()
-
-    def pieces():
-        yield ROWS[:100].encode()
-        asked.set()
-        proceed.wait(120)
-        yield ROWS[100:].encode()
-
-    path = f"/stalled-{time.monotonic_ns()}.csv"
-    yield server.streams(path, pieces), asked, proceed
-    proceed.set()
-
-
-def in_thread(call, *arguments):
-    outcome = []
-
-    def run():
-        try:
-            outcome.append(call(*arguments))
-        except Exception as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, outcome
-
-
-def test_what_is_cancelled_while_it_runs_ends_soon(upload, stalled, workers, api, kept):
-    url, asked, _ = stalled
-    flow = upload({**RESOURCE, "path": url})
-    thread, outcome = in_thread(workers.run, f"{flow}/reds_csv")
-    assert asked.wait(60)
-    assert api.post(f"{flow}/cancel").json["state"] == "FAILED"
-    thread.join(60)
-    assert outcome == [None]
-    told = api.status(flow).json["pipelines"][f"{flow}/reds_csv"]
-    assert (told["status"], told["error_log"], told["stats"]) == ("FAILED", ["cancelled"], {})
-    assert kept(flow) == (set(), {None})
-
-
-def test_a_worker_that_stops_gives_its_pipeline_back_at_once(upload, stalled, workers, settings, api):
-    url, asked, proceed = stalled
-    flow = upload({**RESOURCE, "path": url})
-    thread, outcome = in_thread(workers.run, f"{flow}/reds_csv")
-    assert asked.wait(60)
-    workers.ending.set()
-    thread.join(60)
-    assert isinstance(outcome[0], Interrupted)
-    proceed.set()
-    workers.ending.clear()
-    workers.run(f"{flow}/reds_csv")
-    assert api.status(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "SUCCEEDED"
-
-
 def test_a_frozen_worker_whose_pipeline_was_taken_over_does_nothing_more(
     upload, start_worker, held, workers, eventually, api, kept, reference
 ):
@@ -294,53 +233,6 @@ def test_a_frozen_worker_whose_pipeline_was_taken_over_does_nothing_more(
     frozen.send_signal(signal.SIGCONT)
     eventually(lambda: len(set(map(frozenset, kept(flow)))) == 1)
     assert hashes_of(status) == hashes_of(api.status(flow).json) == reference
-
-
-def test_a_source_is_fetched_once_for_all_pipelines_at_the_same_time(upload, server, workers, api, reference):
-    url = server.says(f"/once-{time.monotonic_ns()}.csv", ROWS.encode())
-    flow = upload({**RESOURCE, "path": url})
-    while waiting := workers.waiting():
-        threads = [in_thread(workers.run, pipeline) for pipeline in waiting]
-        for thread, outcome in threads:
-            thread.join(120)
-            assert outcome == [None]
-    status = api.status(flow).json
-    assert status["state"] == "SUCCEEDED", status["error_log"]
-    assert [path for path, _ in server.asked].count(url.removeprefix(server.url)) == 1
-    assert hashes_of(status)["/reds_csv"] == reference["/reds_csv"]
-
-
-def test_who_fetches_is_replaced_when_it_is_gone(upload, stalled, workers, db, api):
-    url, asked, proceed = stalled
-    flow = upload({**RESOURCE, "path": url})
-    gone, _ = in_thread(workers.run, f"{flow}/reds_json")
-    assert asked.wait(60)
-    waits, outcome = in_thread(workers.run, f"{flow}/reds_csv")
-    # Cancelled by nobody, yet no longer the newest attempt: as after a long pause.
-    with db.transaction() as tx:
-        tx.run("UPDATE pipelines SET attempt = attempt + 1 WHERE name = %(name)s", name=f"{flow}/reds_json")
-    proceed.set()
-    waits.join(60)
-    gone.join(60)
-    assert outcome == [None]
-    assert api.status(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "SUCCEEDED"
-
-
-def test_a_full_store_makes_the_pipeline_wait(upload, workers, api, monkeypatch):
-    flow = upload()
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(Unavailable):
-            workers.run(f"{flow}/reds_csv")
-    assert api.status(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "INPROGRESS"
-    workers.run_all()
-    assert api.status(flow).json["state"] == "SUCCEEDED"
-    scratch = opening.objects_of(workers.settings).scratch
-    assert list(scratch.iterdir()) == []
 
 
 def test_the_process_that_checks_rows_ends_with_its_worker(upload, start_worker, eventually, api):

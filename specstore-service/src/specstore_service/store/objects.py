@@ -92,10 +92,11 @@ class Pieces:
 
     def __next__(self) -> bytes:
         piece = self._source.read(min(PIECE_BYTES, self._left)) if self._left else b""
-        if not piece:
-            self.close()
-            raise StopIteration
         self._left -= len(piece)
+        if not (piece and self._left):
+            self.close()
+        if not piece:
+            raise StopIteration
         return piece
 
     def close(self) -> None:
