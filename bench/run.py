@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "deploy" / "local"))
 
 import specs
+import tables
 from ceiling import noop_behind_gateways
 from load import CONNECTIONS, Burst, Request, burst
 
@@ -65,6 +66,7 @@ def main() -> None:
         port = ports.some_free(set())
         with noop_behind_gateways(stack, Path(name), port, ports.some_free({port})) as (noop, without):
             lines = _measure(stack, noop, without, given.rounds, given.seconds)
+        lines += ["", *tables.lines(Path(name), given.rounds)]
     report = "\n".join([*_header(given), *lines]) + "\n"
     print(report)
     (Path(__file__).resolve().parent / "results.md").write_text(report)

@@ -13,7 +13,10 @@ from quintet_local.rabbitmq import RabbitMQ
 from quintet_local.supervise import Program
 from quintet_local.valkey import Valkey
 
-PASSED_ON = ("LOG_LEVEL", "WEB_CONCURRENCY", "AUTH_SERVER", "DPP_URL")
+PASSED_ON = (
+    "LOG_LEVEL", "WEB_CONCURRENCY", "AUTH_SERVER", "DPP_URL", "SOURCE_NETWORKS",
+    "S3_BUCKET", "S3_ENDPOINT_URL", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY",
+)  # fmt: skip
 
 
 def discover(checkout: Path) -> list[str]:
