@@ -2,19 +2,21 @@
 
 import csv
 import io
+import secrets
 import threading
 import time
 from collections import Counter, defaultdict
 
 import pytest
 
-from quintet_e2e.clients import crowd, done
+from quintet_e2e.clients import Client, all_at_once, crowd, done
 from quintet_e2e.faults import assert_healed, chosen_random
 from quintet_e2e.specs import ROWS, Owner
 from quintet_e2e.streams import events_of
 from quintet_local.testing import eventually
 
 CLIENTS = 3
+AT_ONCE = 20
 VICTIMS = ["a worker of web", "the master of web", "worker", "postgres", "rabbitmq"] * 2
 
 
@@ -58,6 +60,47 @@ def test_a_cancelled_flow_ends_at_once(client, owner):
         assert "cancelled" in status["error_log"]
     again = done(client.post(f"/source/{flow}/retry", headers=owner.headers))["flow_id"]
     assert owner.ended(again)["state"] == "SUCCEEDED"
+
+
+def test_uploads_at_once_are_revisions_without_a_gap(client, owner):
+    dataset = owner.new_dataset()
+    flows = all_at_once(AT_ONCE, lambda _: owner.upload(dataset))
+    assert sorted(flows) == sorted(f"{owner.id}/{dataset}/{number}" for number in range(1, AT_ONCE + 1))
+    for flow in flows:
+        done(client.post(f"/source/{flow}/cancel", headers=owner.headers))
+    assert owner.revisions(dataset) == list(range(AT_ONCE, 0, -1))
+
+
+def test_a_retry_with_the_same_key_is_the_same_revision(client, owner):
+    dataset = owner.new_dataset()
+    headers = owner.headers | {"Idempotency-Key": dataset}
+
+    def upload(_):
+        return client.post("/source/upload", headers=headers, json=owner.spec(dataset))
+
+    answers = all_at_once(AT_ONCE, upload)
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert done(upload(0))["flow_id"] == f"{owner.id}/{dataset}/1"
+    assert owner.revisions(dataset) == [1]
+    done(client.post(f"/source/{owner.id}/{dataset}/1/cancel", headers=owner.headers))
+
+
+def test_what_is_private_is_its_owners_and_another_may_not_upload_in_his_name(stack, client, owner):
+    name = f"ben-{secrets.token_hex(4)}"
+    other = Client(stack, name, stack.add_user(name, "writer"))
+    theirs, dataset = Owner(other), owner.new_dataset()
+    private = owner.spec(dataset)
+    private["meta"]["findability"] = "private"
+    flow = done(client.post("/source/upload", headers=owner.headers, json=private))["flow_id"]
+    assert owner.status(flow)["id"] == flow
+    for path in (flow, f"{flow}/data/datapackage.json", f"{owner.id}/{dataset}"):
+        assert other.get(f"/source/{path}").status_code == 404
+        assert other.get(f"/source/{path}", headers=theirs.headers).status_code == 404
+    assert other.post("/source/upload", headers=theirs.headers, json=private).status_code == 403
+    assert other.post(f"/source/{flow}/cancel", headers=theirs.headers).status_code == 403
+    assert other.get("/source/pipelines").status_code == 403
+    assert owner.ended(flow)["state"] == "SUCCEEDED"
+    other.close()
 
 
 def kill(stack, random, victim):

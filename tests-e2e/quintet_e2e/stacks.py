@@ -77,7 +77,8 @@ class Running(ABC):
         return self.settings["ADMIN_PASSWORD"]
 
     def kill_a_gunicorn_worker(self, program: str, random: Random) -> None:
-        """One of several: the others go on."""
+        """One of several: the others go on. A master that was just started has none yet."""
+        eventually(lambda: len(self.gunicorn(program).children()) > 1, STARTED_AGAIN_SECONDS)
         random.choice(self.gunicorn(program).children()).kill()
 
     def kill_gunicorn(self, program: str) -> None:
