@@ -27,7 +27,7 @@ from specstore_service import handlers
 from specstore_service.settings import Settings
 
 settings = Settings.load()
-database = Database(settings.database_url, name="tests", size=4, wait_seconds=30)
+database = Database(settings.database_url, name=f"worker {os.getpid()}", size=4, wait_seconds=30)
 around = Surroundings(database, settings, threading.Event())
 print("started", flush=True)
 while True:
@@ -66,59 +66,84 @@ def eventually():
 
 
 @pytest.fixture
-def start_worker(settings):
-    running = []
+def start_workers(settings):
+    """They have begun to look for work when this returns."""
+    running = {}
+    environment = {
+        **os.environ,
+        "DATABASE_URL": settings.database_url,
+        "DATA_DIR": settings.data_dir,
+        "PIPELINE_LEASE_SECONDS": "1",
+    }
 
-    def start():
-        environment = {
-            **os.environ,
-            "DATABASE_URL": settings.database_url,
-            "DATA_DIR": settings.data_dir,
-            "PIPELINE_LEASE_SECONDS": "1",
-        }
-        process = subprocess.Popen([sys.executable, "-c", WORKER], env=environment, stdout=subprocess.PIPE)
-        running.append(process)
-        assert process.stdout.readline() == b"started\n"
-        return process
+    def start(count=1):
+        new = [
+            subprocess.Popen([sys.executable, "-c", WORKER], env=environment, stdout=subprocess.PIPE)
+            for _ in range(count)
+        ]
+        running.update({process.pid: process for process in new})
+        for process in new:
+            assert process.stdout.readline() == b"started\n"
+        return running
 
     yield start
-    for process in running:
+    for process in running.values():
         process.kill()
         process.wait(30)
         process.stdout.close()
 
 
-@pytest.fixture
-def held(db, settings):
-    """Whoever ends a pipeline of that name waits, in the transaction that does so, as long as this is held."""
-    connection = postgres.connect(settings.database_url, name="tests", autocommit=True)
-    cursor = connection.cursor()
+class Gate:
+    """Whoever ends a pipeline of that name waits, in the transaction that does so, as long as this is shut."""
 
-    def hold(name):
-        cursor.execute("SELECT pg_advisory_lock(4711)")
-        cursor.execute(
-            """
-            CREATE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN new; END $$
-            """
-        )
-        cursor.execute(
+    def __init__(self, settings, name):
+        self._connection = postgres.connect(settings.database_url, name="tests", autocommit=True)
+        self._cursor = self._connection.cursor()
+        self._cursor.execute("SELECT pg_advisory_lock(4711)")
+        self._cursor.execute(
             f"""
+            CREATE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN new; END $$;
             CREATE TRIGGER wait_for_test BEFORE UPDATE ON pipelines FOR EACH ROW
             WHEN (new.name = '{name}' AND new.succeeded IS NOT NULL AND old.succeeded IS NULL)
             EXECUTE FUNCTION wait_for_test()
             """
         )
 
-    def is_waited_for():
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted")
-        return cursor.fetchone()[0] == 1
+    def who_waits(self):
+        """(its process, its backend in Postgres)"""
+        self._cursor.execute(
+            """
+            SELECT application_name, pid FROM pg_stat_activity JOIN pg_locks USING (pid)
+            WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted
+            """
+        )
+        found = self._cursor.fetchone()
+        return found and (int(found[0].split()[1]), found[1])
 
-    yield hold, is_waited_for
-    cursor.execute("SELECT pg_advisory_unlock_all()")
-    cursor.execute("DROP TRIGGER IF EXISTS wait_for_test ON pipelines")
-    cursor.execute("DROP FUNCTION IF EXISTS wait_for_test")
-    connection.close()
+    def open(self, *, without=None):
+        """`without`: a backend that ends instead, as TCP's own timers would see to in the end."""
+        if without:
+            self._cursor.execute("SELECT pg_terminate_backend(%s)", (without,))
+        self._cursor.execute("SELECT pg_advisory_unlock(4711)")
+
+    def remove(self):
+        self._cursor.execute("SELECT pg_advisory_unlock_all()")
+        self._cursor.execute("DROP FUNCTION wait_for_test CASCADE")
+        self._connection.close()
+
+
+@pytest.fixture
+def gate_at(settings, db):
+    gates = []
+
+    def shut(name):
+        gates.append(Gate(settings, name))
+        return gates[0]
+
+    yield shut
+    for gate in gates:
+        gate.remove()
 
 
 @pytest.fixture
@@ -135,12 +160,19 @@ def hashes_of(status):
     return {id_[len(status["id"]) :]: it["stats"].get("hash") for id_, it in status["pipelines"].items()}
 
 
+@pytest.fixture(scope="module")
+def known():
+    return {}
+
+
 @pytest.fixture
-def reference(upload, workers, api):
+def reference(upload, workers, api, known):
     """What comes out where nothing goes wrong."""
-    flow = upload()
-    workers.run_all()
-    return hashes_of(api.status(flow).json)
+    if not known:
+        flow = upload()
+        workers.run_all()
+        known.update(hashes_of(api.status(flow).json))
+    return known
 
 
 @pytest.fixture
@@ -161,30 +193,25 @@ def kept(db, settings):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_worker_killed_before_it_could_tell_the_end_is_replaced(
-    kind, upload, reference, workers, start_worker, held, eventually, api, kept, client
+def test_of_two_workers_one_is_killed_before_it_could_tell_the_end(
+    kind, reference, upload, start_workers, gate_at, eventually, api, kept, client
 ):
     flow = upload()
     pipeline = f"{flow}/{kind}".rstrip("/")
-    hold, is_waited_for = held
-    hold(pipeline)
-    worker = start_worker()
-    eventually(is_waited_for)
+    gate = gate_at(pipeline)
+    workers = start_workers(2)
+    killed, _ = eventually(gate.who_waits)
     before = api.status(flow).json["pipelines"][pipeline]
-    worker.kill()
-    worker.wait(30)
+    workers[killed].kill()
+    workers[killed].wait(30)
     assert before["status"] == "INPROGRESS" and before["stats"] == {}
     assert client.get(f"/source/{flow}/data/datapackage.json").status_code == 404
-    connection = postgres.connect(workers.settings.database_url, name="tests", autocommit=True)
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TRIGGER wait_for_test ON pipelines")
-    connection.close()
-    start_worker()
+    gate.open()
     status = eventually(lambda: ended(api, flow))
     assert status["state"] == "SUCCEEDED", status["error_log"]
     assert hashes_of(status) == reference
-    found, known = kept(flow)
-    assert found == known
+    # What the killed one left in the store is gone, too.
+    eventually(lambda: len({frozenset(names) for names in kept(flow)}) == 1)
 
 
 def ended(api, flow):
@@ -193,7 +220,7 @@ def ended(api, flow):
 
 
 def test_workers_killed_at_random_moments_come_to_the_same_end(
-    upload, reference, start_worker, eventually, api, outbox_of
+    reference, upload, start_workers, eventually, api, outbox_of
 ):
     seed = int(os.environ.get("E2E_SEED", time.time_ns() % 10**6))
     print(f"E2E_SEED={seed}")
@@ -201,12 +228,12 @@ def test_workers_killed_at_random_moments_come_to_the_same_end(
     flow = upload()
     kills = 0
     while kills < 10 and ended(api, flow) is None:
-        workers = [start_worker(), start_worker()]
-        time.sleep(chance.uniform(0, 0.6))
-        for worker in workers:
+        workers = start_workers(2)
+        time.sleep(chance.uniform(0, 0.4))
+        for worker in workers.values():
             worker.kill()
         kills += 1
-    start_worker()
+    start_workers()
     status = eventually(lambda: ended(api, flow))
     assert status["state"] == "SUCCEEDED", status["error_log"]
     assert hashes_of(status) == reference
@@ -214,31 +241,24 @@ def test_workers_killed_at_random_moments_come_to_the_same_end(
 
 
 def test_a_frozen_worker_whose_pipeline_was_taken_over_does_nothing_more(
-    upload, start_worker, held, workers, eventually, api, kept, reference
+    reference, upload, start_workers, gate_at, eventually, api, kept
 ):
     flow = upload()
-    hold, is_waited_for = held
-    hold(f"{flow}/reds_csv")
-    frozen = start_worker()
-    eventually(is_waited_for)
-    frozen.send_signal(signal.SIGSTOP)
-    connection = postgres.connect(workers.settings.database_url, name="tests", autocommit=True)
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TRIGGER wait_for_test ON pipelines")
-        # As TCP's own timers would do in the end.
-        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE objid = 4711 AND NOT granted")
-    connection.close()
-    start_worker()
+    gate = gate_at(f"{flow}/reds_csv")
+    workers = start_workers(2)
+    frozen, backend = eventually(gate.who_waits)
+    workers[frozen].send_signal(signal.SIGSTOP)
+    gate.open(without=backend)
     status = eventually(lambda: ended(api, flow))
-    frozen.send_signal(signal.SIGCONT)
-    eventually(lambda: len(set(map(frozenset, kept(flow)))) == 1)
+    workers[frozen].send_signal(signal.SIGCONT)
+    eventually(lambda: len({frozenset(names) for names in kept(flow)}) == 1)
     assert hashes_of(status) == hashes_of(api.status(flow).json) == reference
 
 
-def test_the_process_that_checks_rows_ends_with_its_worker(upload, start_worker, eventually, api):
+def test_the_process_that_checks_rows_ends_with_its_worker(upload, start_workers, eventually, api):
     pattern = {"name": "name", "type": "string", "constraints": {"pattern": "(w+ ?)+[0-9]*!"}}
     flow = upload({**RESOURCE, "schema": {"fields": [SCHEMA["fields"][0], pattern]}}, "id,name\n1," + "w" * 64 + "\n")
-    worker = start_worker()
+    (worker,) = start_workers().values()
     child = eventually(lambda: "".join(path.read_text() for path in children_of(worker.pid)).split())[0]
     assert api.status(flow).json["state"] == "INPROGRESS"
     worker.kill()
