@@ -34,7 +34,7 @@ csv.field_size_limit(_LONGEST_CELL)
 def batches_of(source: Source, path: Path | None, unpacked_bytes: int) -> Iterator[Batches]:
     """From the row with the headers on; empty rows at the end are left out. Raises Failed, also while it is read."""
     with _told_as_failure(source.name), _rows(source, path, unpacked_bytes) as rows:
-        below = islice(rows, source.tabulator.headers - 1, None)
+        below: Rows = islice(rows, source.tabulator.headers - 1, None)
         first = next(below, None)
         if first is None:
             raise Failed(f"{source.name}: there is no row {source.tabulator.headers} with headers")

@@ -1,0 +1,197 @@
+"""Rows of sources good and bad: in bounds, or refused in words."""
+
+import io
+import zipfile
+
+import openpyxl
+import pytest
+
+from specstore_service.domain.sources import Source
+from specstore_service.domain.specs import Tabulator
+from specstore_service.operations import reading
+from specstore_service.operations.copies import Failed
+
+UNPACKED = 10_000_000
+
+
+def a_source(format_="csv", rows=None, headers=1, sheet=1, schema=None):
+    return Source("reds", None, None, "reds", rows, format_, schema, Tabulator(headers=headers, sheet=sheet), True)
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(content, **how):
+        path = tmp_path / "data"
+        path.write_bytes(content)
+        with reading.batches_of(a_source(**how), path, UNPACKED) as batches:
+            return [row for batch in batches for row in batch]
+
+    return read
+
+
+def a_workbook(*rows, **cells):
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    for place, value in cells.items():
+        book.active[place] = value
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b"a,b\n1,2\n", [["a", "b"], ["1", "2"]]),
+        (b"a,b\r\n1,2\r\n", [["a", "b"], ["1", "2"]]),
+        (b"a,b\r1,2", [["a", "b"], ["1", "2"]]),
+        (b"a,b\n1,2\r\n3,4\r5,6", [["a", "b"], ["1", "2"], ["3", "4"], ["5", "6"]]),
+        ("\ufeffä,b\n1,\n".encode(), [["ä", "b"], ["1", ""]]),
+        ("a,b\n1,ü\n".encode("utf-16"), [["a", "b"], ["1", "ü"]]),
+        (b'a,b\n"x\ny","z""q"\n', [["a", "b"], ["x\ny", 'z"q']]),
+        (b"a\n", [["a"]]),
+        (b"a,b\n1,2\n\n,\n\n", [["a", "b"], ["1", "2"]]),
+        (b"a,b\n1,2\n\n3,4\n", [["a", "b"], ["1", "2"], [], ["3", "4"]]),
+        (b"a,b\n1\n2,3,4\n", [["a", "b"], ["1"], ["2", "3", "4"]]),
+        (b"a,b\n=cmd|x,@SUM\n", [["a", "b"], ["=cmd|x", "@SUM"]]),
+    ],
+)
+def test_lines_become_rows(read, content, rows):
+    assert read(content) == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no row 1 with headers"),
+        (b"a,b\n\xff\xfe\xfa\n", "not text in UTF-8"),
+        ("é,b\n".encode("latin-1"), "not text in UTF-8"),
+        (b'a,b\n"1,2\n' + b"3,4\n" * 10, "line 12: unexpected end of data"),
+        (b'a,b\n"1"x,2\n', "line 2: ',' expected after"),
+        (b"a,b\n" + b"x" * 40_000_000 + b"\n", "a line is longer than"),
+        (b'a,b\n"' + b"x" * 1000 + b"\n" + (b"y" * 1000 + b"\n") * 20_000, "field larger than field limit"),
+    ],
+)
+def test_lines_that_are_no_table_are_refused(read, content, words):
+    with pytest.raises(Failed, match=f"^reds: .*{words}"):
+        read(content)
+
+
+def test_a_row_of_quotes_without_end_does_not_fill_the_memory(read, monkeypatch):
+    monkeypatch.setattr(reading, "_MOST_TIMES_FOR_A_BATCH", 2)
+    with pytest.raises(Failed, match="a row is too long"):
+        read(b"a\n" + b'"x\ny",' * 500_000)
+    assert len(read(b"a\n" + b'"x\ny"\n' * 500_000)) == 500_001
+
+
+def test_many_blank_rows_in_the_middle_are_kept_apart(read):
+    rows = read(b"a\n" + b"\n" * 1000 + b"1\n" + b"\n" * 1000)
+    assert len(rows) == 1002 and rows[-1] == ["1"] and rows[500] == []
+
+
+def test_headers_may_stand_further_down(read):
+    assert read(b"title\n\na,b\n1,2\n", headers=3) == [["a", "b"], ["1", "2"]]
+    with pytest.raises(Failed, match="no row 9 with headers"):
+        read(b"a\n1\n", headers=9)
+
+
+def test_tabs_and_json_are_read(read):
+    assert read(b"a\tb\n1,5\t2\n", format_="tsv") == [["a", "b"], ["1,5", "2"]]
+    assert read(b'[{"a": 1}, {"b": null, "a": "x"}]', format_="json") == [["a", "b"], [1, None], ["x", None]]
+    assert read(b'[["a"], [1]]', format_="json") == [["a"], [1]]
+
+
+@pytest.mark.parametrize(
+    "content", [b"{}", b'{"a": [1]}', b"[1, 2]", b'[{"a": 1}, [2]]', b"[", b"", b"[" * 100_000, b"x", b"1"]
+)
+def test_json_that_is_no_table_is_refused(read, content):
+    with pytest.raises(Failed, match="reds: "):
+        read(content, format_="json")
+
+
+def test_json_is_read_in_bounds(read):
+    with pytest.raises(Failed, match="JSON of more than"):
+        read(b"[" + b" " * 3_000_000 + b"]", format_="json")
+
+
+@pytest.mark.parametrize("format_", ["parquet", "xls", "ods", "zip"])
+def test_an_unknown_format_is_named(read, format_):
+    with pytest.raises(Failed, match=f"the format {format_} is not one of"):
+        read(b"x", format_=format_)
+
+
+def test_sheets_are_read(read):
+    content = a_workbook(["id", "name", "ok"], [1, "Malbec", True], [2, None, None], [3])
+    assert read(content, format_="xlsx") == [
+        ["id", "name", "ok"],
+        [1, "Malbec", True],
+        [2, None, None],
+        [3, None, None],
+    ]
+    with pytest.raises(Failed, match="there is no sheet 2"):
+        read(content, format_="xlsx", sheet=2)
+    with pytest.raises(Failed, match="there is no sheet Prices"):
+        read(content, format_="xlsx", sheet="Prices")
+    assert read(content, format_="xlsx", sheet="Sheet")[0] == ["id", "name", "ok"]
+
+
+def test_a_sheet_that_says_to_be_immense_is_read_as_it_is(read):
+    rows = read(a_workbook(["a"], [1], XFD3="far"), format_="xlsx")
+    assert rows[:2] == [["a"], [1]] and len(rows) == 3 and rows[2][-1] == "far"
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut"])
+def test_what_is_no_spreadsheet_is_refused(read, content):
+    with pytest.raises(Failed, match="reds: "):
+        read(content, format_="xlsx")
+
+
+def an_archive(**parts):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def test_an_archive_of_something_else_is_no_spreadsheet(read):
+    with pytest.raises(Failed, match="spreadsheet"):
+        read(an_archive(a="b"), format_="xlsx")
+    with pytest.raises(Failed, match="spreadsheet"):
+        read(an_archive(**{"[Content_Types].xml": "<x", "xl/workbook.xml": "<"}), format_="xlsx")
+
+
+def test_a_bomb_is_refused_before_it_is_opened(read):
+    bomb = an_archive(**{"xl/worksheets/sheet1.xml": b"\0" * 50_000_000})
+    assert len(bomb) < 100_000
+    with pytest.raises(Failed, match=f"more than {UNPACKED} bytes when it is unpacked"):
+        read(bomb, format_="xlsx")
+    with pytest.raises(Failed, match="unpacked"):
+        read(an_archive(**{str(number): b"" for number in range(10_001)}), format_="xlsx")
+
+
+def test_entities_that_multiply_are_refused(read):
+    content = a_workbook(["a"], [1])
+    lol = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+    evil = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "lollollol">{lol}]><worksheet><a>&l9;</a></worksheet>'
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as good, zipfile.ZipFile(file, "w") as bad:
+        for name in good.namelist():
+            bad.writestr(name, evil if "sheet1.xml" in name else good.read(name))
+    with pytest.raises(Failed, match="spreadsheet"):
+        read(file.getvalue(), format_="xlsx")
+
+
+def test_rows_inline_are_all_of_one_kind():
+    def read(rows, **how):
+        with reading.batches_of(a_source("", rows, **how), None, UNPACKED) as batches:
+            return [row for batch in batches for row in batch]
+
+    schema = {"fields": [{"name": "b"}, {"name": "a"}]}
+    assert read([{"a": 1}, {"c": 2}], schema=schema) == [["b", "a", "c"], [None, 1, None], [None, None, 2]]
+    assert read([["a"], [1]]) == [["a"], [1]]
+    with pytest.raises(Failed, match="row 2: all rows must be objects, or all arrays"):
+        read([["a"], {"a": 1}])
+    with pytest.raises(Failed, match="headers"):
+        read([])
