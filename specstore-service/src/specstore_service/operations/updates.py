@@ -9,9 +9,8 @@ The built-in runner, for each job of the queue `specstore.pipeline`:
 
 1. `take(tx, pipeline, …)` in a transaction of its own. None: there is nothing to do (any more), acknowledge.
    Unavailable: another worker has it; the message waits. A number: this attempt.
-2. The work, outside any transaction. At least every LEASE_SECONDS / 3, and before anything is made visible:
-   `apply(tx, Update(pipeline, "progress", attempt=…), …)`; where the outcome `is_over` (cancelled, timed out, or taken
-   over by another worker) it stops and does nothing more.
+2. The work, outside any transaction, while the lease is renewed (store.jobs.renew): where that finds the attempt over
+   (cancelled, timed out, or taken over by another worker) it stops and does nothing more.
 3. `apply(tx, Update(pipeline, "finish", success=…, errors=…, log=…, stats=…, attempt=…), …)`, then acknowledge.
 """
 
@@ -28,7 +27,8 @@ from specstore_service.domain.flows import FAILED, QUEUED, SUCCEEDED, TIMED_OUT,
 from specstore_service.operations import telling
 from specstore_service.store import flows, pipelines
 
-LEASE_SECONDS = 30
+# Until it is renewed for the first time.
+_FIRST_LEASE_SECONDS = 30
 _MOST_SILENT = 100
 
 
@@ -86,7 +86,7 @@ def take(tx: Transaction, pipeline: str, now: datetime, cause: Cause) -> int | N
         return None
     if pipelines.find_lease(tx, flow["id"], it.position)["is_held"]:
         raise Unavailable("another worker runs this pipeline")
-    attempt = pipelines.begin_attempt(tx, flow["id"], it.position, LEASE_SECONDS)
+    attempt = pipelines.begin_attempt(tx, flow["id"], it.position, _FIRST_LEASE_SECONDS)
     after = list(before)
     after[it.position] = replace(it, has_begun=True)
     _settle(tx, flow, before, after, now, cause)
@@ -143,7 +143,7 @@ def _noted(tx: Transaction, flow: dict[str, Any], it: Pipeline, update: Update) 
         return replace(it, has_begun=True, succeeded=update.success)
     if it.state in rules.ENDED:
         return it
-    pipelines.touch(tx, flow["id"], it.position, LEASE_SECONDS if update.attempt else None)
+    pipelines.touch(tx, flow["id"], it.position)
     if update.event == "queue":
         return it
     if update.log or update.stats:

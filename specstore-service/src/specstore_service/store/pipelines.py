@@ -78,17 +78,12 @@ def update_states(tx: Transaction, flow: int, pipelines: Iterable[Pipeline]) -> 
     )
 
 
-def touch(tx: Transaction, flow: int, position: int, lease_seconds: int | None = None) -> None:
+def touch(tx: Transaction, flow: int, position: int) -> None:
     """It was heard of."""
     tx.run(
-        """
-        UPDATE pipelines SET heard_at = now(),
-               leased_until = coalesce(now() + make_interval(secs => %(lease)s), leased_until)
-        WHERE flow = %(flow)s AND position = %(position)s
-        """,
+        "UPDATE pipelines SET heard_at = now() WHERE flow = %(flow)s AND position = %(position)s",
         flow=flow,
         position=position,
-        lease=lease_seconds,
     )
 
 
