@@ -227,7 +227,7 @@ def test_workers_killed_at_random_moments_come_to_the_same_end(
     chance = random.Random(seed)
     flow = upload()
     kills = 0
-    while kills < 10 and ended(api, flow) is None:
+    while kills < 6 and ended(api, flow) is None:
         workers = start_workers(2)
         time.sleep(chance.uniform(0, 0.4))
         for worker in workers.values():

@@ -27,8 +27,6 @@ _OF_LINES = ("csv", "tsv", "tab", "txt", "dat", "")
 Rows = Iterator[list[Any]]
 Batches = Iterator[list[list[Any]]]
 
-csv.field_size_limit(_LONGEST_CELL)
-
 
 @contextmanager
 def batches_of(source: Source, path: Path | None, unpacked_bytes: int) -> Iterator[Batches]:
@@ -110,6 +108,8 @@ def _encoding(path: Path) -> str:
 
 
 def _lines(file: Any, delimiter: str) -> Rows:
+    # One limit for the whole process: others set it, too.
+    csv.field_size_limit(_LONGEST_CELL)
     taken = 0
 
     def lines_at_once() -> Iterator[list[str]]:
