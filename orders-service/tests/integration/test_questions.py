@@ -56,6 +56,30 @@ def test_filters_and_totals(api, five, query, expected, total):
     assert api.orders(**query).json.get("total") == total
 
 
+@pytest.mark.parametrize(("near", "cheaper"), [(20_000, 3), (3, 3), (3, 10**9), (3, 0)])
+def test_every_way_to_read_finds_the_same(api, a_file, an_order, monkeypatch, near, cheaper):
+    """Those in order, those as they lie, those among the next, and by the index alone."""
+    ids_ = [-(2**63), *range(0, 300, 7), 2**63 - 1]
+    lines = [
+        an_order(id, state=("TX", "NJ", "nj")[id % 3], name=f"name {id % 5}", zipcode=f"{id % 4}0001") for id in ids_
+    ]
+    api.imported(a_file(*reversed(lines)))
+    monkeypatch.setattr("orders_service.store.orders._NEAR", near)
+    monkeypatch.setattr("orders_service.store.orders._CHEAPER", cheaper)
+    filters = [
+        ({}, lambda id: True),
+        ({"state": "NJ"}, lambda id: id % 3 > 0),
+        ({"valid": "1", "name": "NAME 3"}, lambda id: id % 3 == 0 and id % 5 == 3),
+        ({"zipcode": "2"}, lambda id: id % 4 == 2),
+        ({"email": "nobody"}, lambda id: False),
+    ]
+    for query, is_wanted in filters:
+        for limit, offset, after in [(1, 0, None), (5, 3, 20), (1000, 0, -(2**63)), (7, 40, None), (5, 0, 2**63 - 1)]:
+            more = {} if after is None else {"after": after}
+            expected = [id for id in ids_ if is_wanted(id) and (after is None or id > after)][offset : offset + limit]
+            assert ids(api, limit=limit, offset=offset, **more, **query) == expected, (query, limit, offset, after)
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
