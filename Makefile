@@ -12,7 +12,7 @@ PY = .venv/bin/python
 RUN = $(PY) deploy/$(STACK)
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove dead-letters retry help lint test bench setup pins openapi env
+.PHONY: up down clean url status logs user user-remove dead-letters retry load-data help lint test bench setup pins openapi env
 
 up: setup ## Start everything, or what is missing of it (RELOAD=1: take in changed code; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload)
@@ -43,6 +43,9 @@ dead-letters: setup ## List the messages that no worker could handle
 
 retry: setup ## Put the dead letters of a queue back: QUEUE=orders.import
 	@$(RUN) retry "$(or $(QUEUE),$(error say which queue: make retry QUEUE=orders.import))"
+
+load-data: setup ## Load the sample factories and sprockets, or FILE=... of either
+	@$(RUN) load-data $(FILE)
 
 lint: setup ## Check style, types and who may import whom
 	@$(PY) -m ruff check .

@@ -24,6 +24,7 @@ DEFAULTS = {
     "EVENT_BACKEND": "event",
     "ORDERS_BACKEND": "orders",
     "SPECSTORE_BACKEND": "specstore",
+    "FACTORY_BACKEND": "factory",
     "VERDICT_TIME": "5s",
     "HASH_RATE": "20",
     "RATE_LIMITS": "on",

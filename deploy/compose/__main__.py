@@ -10,7 +10,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "deploy" / "local"))
 
-from quintet_local import commands, envfile, ports, services  # noqa: E402
+from quintet_local import commands, envfile, loading, ports, services  # noqa: E402
 from quintet_local.gateway import ask_health  # noqa: E402
 from quintet_local.progress import StackError, say, wait_until  # noqa: E402
 
@@ -182,6 +182,10 @@ def retry(stack: Compose, given: argparse.Namespace) -> None:
     stack.run("exec", "-T", f"{word}-worker", "python", "-m", f"{word}_service", "retry", given.queue)
 
 
+def load_data(stack: Compose, given: argparse.Namespace) -> None:
+    loading.load(stack.address, stack.settings, given.files)
+
+
 COMMANDS: dict[str, commands.Command] = {
     "up": up,
     "down": down,
@@ -193,6 +197,7 @@ COMMANDS: dict[str, commands.Command] = {
     "user-remove": user_remove,
     "dead-letters": dead_letters,
     "retry": retry,
+    "load-data": load_data,
 }
 
 

@@ -20,6 +20,12 @@ PATHS = [
     ("/source/ann/wines/1/data/a%20b.csv", "specstore"),
     ("/source/ann/files/a/b.csv", "specstore"),
     ("/auth/token", "specstore"),
+    ("/api/factories", "factory"),
+    ("/api/factories/", "factory"),
+    ("/api/factories/load/x", "factory"),
+    ("/api/factory/1/chart-data/?points=200", "factory"),
+    ("/api/sprockets", "factory"),
+    ("/api/sprocket/create/5/6/4/7/", "factory"),
 ]
 
 

@@ -22,7 +22,7 @@ def lines_of(file):
 
 
 def test_a_service_has_these_files_and_no_others(service):
-    assert names_in(service.folder) - {"contracts"} == FOLDER
+    assert names_in(service.folder) - {"contracts", "samples"} == FOLDER
     assert names_in(service.folder / "src") == {service.package}
 
 

@@ -2,8 +2,10 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
+DEPLOY = f"{sys.executable} {Path(__file__).resolve().parents[2] / 'deploy'}"
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 # What differs from run to run: ids, times, and how far a sequence or a stream has come.
@@ -35,6 +37,7 @@ def test_the_first_round_answers_as_the_readme_shows(stack, tmp_path):
     address = stack.url.replace("://", f"://{stack.user}:{stack.password}@")
     steps = list(rounds())
     script = "\n".join(f"{command}\nprintf '\\n%s\\n' ----" for command, _ in steps)
+    script = script.replace("make load-data", f"STACK_DIR={stack.home} {DEPLOY}/{stack.kind} load-data")
     script = script.replace("U=$(make -s url)", f"U={address}").replace(
         "/tmp/events.json", str(tmp_path / "events.json")
     )

@@ -31,8 +31,8 @@ class Running:
     metrics: Metrics
     render: Render
     started_at: float
-    # Without these it cannot answer at all: down, not degraded.
-    vital: tuple[str, ...] = ("postgres",)
+    # Without any of a group it cannot answer at all: down, not degraded.
+    vital: tuple[tuple[str, ...], ...] = (("postgres",),)
 
 
 def running() -> Running:
@@ -53,14 +53,17 @@ def json_text(text: str | bytes, status: int = 200) -> Response:
     return Response(text, status, content_type=JSON_TYPE)
 
 
-def once(make: Callable[[Transaction], Any]) -> Response:
-    """The answer of `make`, in one transaction with it, and once for each Idempotency-Key that came with it."""
+def once(make: Callable[[Transaction], Any], *, sent: bytes | None = None) -> Response:
+    """The answer of `make`, in one transaction with it, and once for each Idempotency-Key that came with it.
+
+    `sent` stands for a body that was read already, as a stream.
+    """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         with transaction() as tx:
             return current_app.make_response(make(tx))
     user, key = username(), idempotency.checked(key)
-    print_ = idempotency.fingerprint(request.method, request.full_path, _what_was_sent())
+    print_ = idempotency.fingerprint(request.method, request.full_path, _what_was_sent() if sent is None else sent)
     with transaction() as tx:
         known = idempotency.claim(tx, user, key, print_)
         if known:

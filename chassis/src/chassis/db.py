@@ -1,6 +1,6 @@
 """Postgres: a bounded pool of connections and a transaction that commits when its block ends well."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,6 +54,8 @@ class Transaction:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
+        # Done in this order once what the transaction did is durable, and before anybody is told of it.
+        self.after_commit: list[Callable[[], None]] = []
 
     def find(self, sql: str, **params: Any) -> dict[str, Any] | None:
         """The first row, or None."""
@@ -129,12 +131,15 @@ class Database:
         """
         with told_as_problems(), self._pool.lease() as lease:
             connection = lease.item
+            tx = Transaction(connection)
             try:
-                yield Transaction(connection)
+                yield tx
                 connection.commit()
             except BaseException:
                 lease.broken = not _rolled_back(connection)
                 raise
+        for do in tx.after_commit:
+            do()
 
     @contextmanager
     def statements(self) -> Iterator[Transaction]:

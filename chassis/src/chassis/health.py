@@ -116,7 +116,8 @@ def _outcome(name: str, future: Future[dict[str, Any]], deadline: float) -> dict
 def _report(app: Running, dependencies: dict[str, dict[str, Any]]) -> Response:
     status = "OK"
     if any(found["status"] != "OK" for found in dependencies.values()):
-        status = "DOWN" if any(dependencies[name]["status"] == "DOWN" for name in app.vital) else "DEGRADED"
+        down = {name for name, found in dependencies.items() if found["status"] == "DOWN"}
+        status = "DOWN" if any(down.issuperset(group) for group in app.vital) else "DEGRADED"
     body = {
         "status": status,
         "service": f"{app.service}-service",

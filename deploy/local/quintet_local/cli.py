@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from quintet_local import commands, envfile, ports, startup
+from quintet_local import commands, envfile, loading, ports, startup
 from quintet_local.gateway import NAME as NGINX
 from quintet_local.layout import default_layout
 from quintet_local.progress import StackError
@@ -94,6 +94,10 @@ def retry(stack: Stack, arguments: argparse.Namespace) -> None:
     _ask(service, "retry", arguments.queue)
 
 
+def load_data(stack: Stack, arguments: argparse.Namespace) -> None:
+    loading.load(stack.gateway.address, stack.settings, arguments.files)
+
+
 def _ask(service: Service, *words: str) -> None:
     worker = service.worker
     command = [*worker.command[:-1], *words]
@@ -118,4 +122,5 @@ COMMANDS: dict[str, commands.Command] = {
     "user-remove": user_remove,
     "dead-letters": dead_letters,
     "retry": retry,
+    "load-data": load_data,
 }

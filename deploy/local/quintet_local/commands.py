@@ -47,4 +47,5 @@ def _parser(prog: str, description: str | None, commands: Mapping[str, Command])
     parsers["user"].add_argument("role", nargs="?", default="")
     parsers["user-remove"].add_argument("name")
     parsers["retry"].add_argument("queue")
+    parsers["load-data"].add_argument("files", nargs="*")
     return parser

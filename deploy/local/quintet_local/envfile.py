@@ -44,6 +44,7 @@ def _wanted(services: Iterable[str], free_port_from: Callable[[int], int]) -> di
         "ADMIN_PASSWORD": _secret,
         "POSTGRES_PASSWORD": _secret,
         "RABBITMQ_PASSWORD": _secret,
+        "REDIS_PASSWORD": _secret,
         **{password_name(service): _secret for service in services},
     }
 

@@ -22,7 +22,7 @@ def test_secrets_are_made_once_and_only_for_their_owner(tmp_path):
 def test_no_two_secrets_are_alike(tmp_path):
     made = envfile.ensure(tmp_path / ".env", ["sequence", "event"], lambda port: port)
     secrets = [value for name, value in made.items() if name.endswith("PASSWORD")]
-    assert len(secrets) == len(set(secrets)) == 5
+    assert len(secrets) == len(set(secrets)) == 6
 
 
 def test_a_service_that_joins_gets_its_password_and_nothing_else_changes(tmp_path):

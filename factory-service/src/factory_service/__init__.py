@@ -1,0 +1,1 @@
+"""Production charts of factories and the sprockets they make, read far more than written."""

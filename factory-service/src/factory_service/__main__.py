@@ -1,0 +1,8 @@
+"""python -m factory_service web | worker | migrate"""
+
+from chassis.cli import Service, main
+from factory_service.handlers import HANDLERS, timers
+from factory_service.settings import Settings
+
+if __name__ == "__main__":
+    main(Service("factory", Settings, server="gevent", consumptions=HANDLERS, timers=timers))

@@ -1,0 +1,66 @@
+"""Factories and their production."""
+
+from datetime import datetime
+
+from chassis import outbox
+from chassis.db import Transaction
+from chassis.errors import NotFound
+from factory_service.domain import tags
+from factory_service.domain.charts import Points
+from factory_service.store import collections
+from factory_service.store import factories as store
+
+
+def create_factory(tx: Transaction, name: str, points: Points, now: datetime, request_id: str) -> int:
+    id_ = collections.take_id(tx, "factories")
+    store.insert_factory(tx, id_, name, len(points))
+    if len(points):
+        store.insert_points(tx, id_, points, store.draw_sent(tx))
+    tell_created(tx, id_, now, request_id)
+    return id_
+
+
+def tell_created(tx: Transaction, id_: int, now: datetime, request_id: str) -> None:
+    collections.touch(tx, "factories")
+    outbox.add(tx, outbox.service_event("factory", "FactoryCreated", {"id": id_}, now=now, request_id=request_id))
+
+
+def delete_factory(tx: Transaction, id_: int, if_match: str | None, now: datetime, request_id: str) -> None:
+    tag = store.lock_factory(tx, id_)
+    if tag is None:
+        raise unknown_factory(id_)
+    tags.check(if_match, tag)
+    store.delete_factory(tx, id_)
+    collections.touch(tx, "factories")
+    outbox.add(tx, outbox.service_event("factory", "FactoryDeleted", {"id": id_}, now=now, request_id=request_id))
+
+
+def accept_production(tx: Transaction, id_: int, points: Points, request_id: str) -> None:
+    """What is accepted later gets a greater number, and that decides, not the worker who gets to it."""
+    if not store.exists(tx, id_):
+        raise unknown_factory(id_)
+    body = {
+        "factory": id_,
+        "sent": store.draw_sent(tx),
+        "time": points.time,
+        "actual": points.actual,
+        "goal": points.goal,
+    }
+    outbox.add(tx, outbox.job("factory.production", body, request_id=request_id))
+
+
+def record_production(
+    tx: Transaction, id_: int, points: Points, sent: int, now: datetime, request_id: str
+) -> int | None:
+    """How many points the factory has now; None where it is gone, and the production with it."""
+    if store.lock_factory(tx, id_) is None:
+        return None
+    total = store.touch_factory(tx, id_, store.insert_points(tx, id_, points, sent))
+    collections.touch(tx, "factories")
+    payload = {"id": id_, "points": len(points), "from": points.time[0], "to": points.time[-1]}
+    outbox.add(tx, outbox.service_event("factory", "ProductionRecorded", payload, now=now, request_id=request_id))
+    return total
+
+
+def unknown_factory(id_: int) -> NotFound:
+    return NotFound(f"there is no factory {id_}")

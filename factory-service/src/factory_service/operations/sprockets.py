@@ -1,0 +1,61 @@
+"""Sprockets."""
+
+from datetime import datetime
+
+from chassis import outbox
+from chassis.db import Transaction
+from chassis.errors import NotFound
+from factory_service.domain import tags
+from factory_service.domain.sprockets import NUMBERS
+from factory_service.store import collections
+from factory_service.store import sprockets as store
+
+
+def create_sprocket(tx: Transaction, numbers: dict[str, int], now: datetime, request_id: str) -> int:
+    id_ = collections.take_id(tx, "sprockets")
+    store.insert_sprocket(tx, id_, numbers)
+    tell_created(tx, [{"id": id_, **numbers}], now, request_id)
+    return id_
+
+
+def tell_created(tx: Transaction, made: list[dict[str, int]], now: datetime, request_id: str) -> None:
+    collections.touch(tx, "sprockets")
+    outbox.add_all(
+        tx,
+        (
+            outbox.service_event("factory", "SprocketCreated", sprocket, now=now, request_id=request_id)
+            for sprocket in made
+        ),
+    )
+
+
+def update_sprocket(
+    tx: Transaction, id_: int, numbers: dict[str, int], if_match: str | None, now: datetime, request_id: str
+) -> None:
+    known = _locked(tx, id_, if_match)
+    whole = {name: numbers.get(name, known[name]) for name in NUMBERS}
+    store.update_sprocket(tx, id_, whole)
+    _tell(tx, "SprocketUpdated", {"id": id_, **whole}, now, request_id)
+
+
+def delete_sprocket(tx: Transaction, id_: int, if_match: str | None, now: datetime, request_id: str) -> None:
+    known = _locked(tx, id_, if_match)
+    store.delete_sprocket(tx, id_)
+    _tell(tx, "SprocketDeleted", {"id": id_, **{name: known[name] for name in NUMBERS}}, now, request_id)
+
+
+def _locked(tx: Transaction, id_: int, if_match: str | None) -> dict[str, int]:
+    known = store.lock_sprocket(tx, id_)
+    if known is None:
+        raise unknown_sprocket(id_)
+    tags.check(if_match, known["tag"])
+    return known
+
+
+def _tell(tx: Transaction, event: str, payload: dict[str, int], now: datetime, request_id: str) -> None:
+    collections.touch(tx, "sprockets")
+    outbox.add(tx, outbox.service_event("factory", event, payload, now=now, request_id=request_id))
+
+
+def unknown_sprocket(id_: int) -> NotFound:
+    return NotFound(f"there is no sprocket {id_}")

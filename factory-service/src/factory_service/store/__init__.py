@@ -1,0 +1,1 @@
+"""Every statement this service sends to Postgres."""

@@ -1,0 +1,110 @@
+"""Charts and attainment, put together as JSON text by Postgres: each statement gives tag, body, and how many points."""
+
+from factory_service.domain.charts import MOST_BUCKETS, MOST_POINTS
+
+_ARRAY = "coalesce(array_to_json(array_agg({column}))::text, '[]')"
+_ACTUAL, _GOAL, _TIME = (_ARRAY.format(column=f"p.{column}") for column in ("actual", "goal", "time"))
+_CHART = f"""
+    '{{"sprocket_production_actual":' || {_ACTUAL} || ',"sprocket_production_goal":' || {_GOAL}
+    || ',"time":' || {_TIME} || '}}'
+"""
+# Path behind the factory → its body.
+PARTS = {
+    "": f"""
+        '{{"id":' || f.id || ',"name":' || to_json(f.name)::text || ',"factory":{{"chart_data":' || {_CHART} || '}}}}'
+    """,
+    "/chart-data": f"""'{{"chart_data":' || {_CHART} || '}}'""",
+    "/production-actual": f"""'{{"sprocket_production_actual":' || {_ACTUAL} || '}}'""",
+    "/production-goal": f"""'{{"sprocket_production_goal":' || {_GOAL} || '}}'""",
+    "/time": f"""'{{"time":' || {_TIME} || '}}'""",
+}
+
+# One more than may be: then there are too many. Where all are wanted the factory knows how many it has.
+_POINTS = f"""
+    SELECT time, actual, goal FROM points
+    WHERE factory_id = f.id AND (f.points <= {MOST_POINTS} OR %(cut)s)
+      AND time BETWEEN %(first)s AND %(last)s
+    ORDER BY time LIMIT {MOST_POINTS + 1}
+"""
+
+# The lowest and the highest of both series in each of so many equal stretches of time, and both ends:
+# min-max aggregation, as U. Jugel et al. examine it in "M4: A Visualization-Oriented Time Series Data Aggregation",
+# PVLDB 7(10), 2014. At most 4 points a stretch, so that `points` are never exceeded.
+_THINNED = """
+    WITH chosen AS (
+        SELECT time, actual, goal FROM points
+        WHERE factory_id = f.id AND time BETWEEN %(first)s AND %(last)s
+    ), span AS (
+        SELECT count(*) AS size, min(time) AS low, max(time) AS high FROM chosen
+    ), stretches AS (
+        SELECT min(ARRAY[actual, time, goal]) AS a, max(ARRAY[actual, -time, goal]) AS b,
+               min(ARRAY[goal, time, actual]) AS c, max(ARRAY[goal, -time, actual]) AS d
+        FROM chosen, span WHERE size > %(points)s
+        GROUP BY (time - low) * ((%(points)s - 2) / 4) / (high - low + 1)
+    )
+    SELECT time, actual, goal FROM (
+        SELECT kept.* FROM stretches, LATERAL (VALUES
+            (a[2], a[1], a[3]), (-b[2], b[1], b[3]), (c[2], c[3], c[1]), (-d[2], d[3], d[1])
+        ) AS kept (time, actual, goal)
+        UNION
+        SELECT time, actual, goal FROM chosen, span WHERE size <= %(points)s OR time IN (low, high)
+    ) AS thinned
+    ORDER BY time
+"""
+
+
+def one(part: str, *, thinned: bool) -> str:
+    """Parameters: id, first, last, cut (whether these two mean anything); thinned also points."""
+    return f"""
+        SELECT f.version || '-' || f.mark AS tag, c.body,
+               CASE WHEN %(cut)s OR {thinned} THEN c.size ELSE f.points END AS size
+        FROM factories f CROSS JOIN LATERAL (
+            SELECT {PARTS[part]} AS body, count(*) AS size FROM ({_THINNED if thinned else _POINTS}) AS p
+        ) AS c WHERE f.id = %(id)s
+    """
+
+
+WHOLE = {part: one(part, thinned=False) for part in PARTS}
+THINNED = {part: one(part, thinned=True) for part in PARTS}
+
+# No body where the charts have more than `most` points together.
+PAGE = f"""
+    WITH page AS MATERIALIZED (
+        SELECT id, name, points FROM factories ORDER BY id LIMIT %(limit)s OFFSET %(offset)s
+    ), total AS (
+        SELECT coalesce(sum(points), 0) AS size FROM page
+    )
+    SELECT n.version || '-' || n.mark AS tag,
+           CASE WHEN total.size <= %(most)s THEN '{{"factories":[' || coalesce((
+               SELECT string_agg(c.body, ',' ORDER BY f.id) FROM page f CROSS JOIN LATERAL (
+                   SELECT {PARTS[""]} AS body FROM (
+                       SELECT time, actual, goal FROM points WHERE factory_id = f.id ORDER BY time) AS p) AS c
+           ), '') || '],"count":' || (SELECT count(*) FROM factories) || '}}' END AS body,
+           total.size::bigint AS size
+    FROM collections n, total WHERE n.name = 'factories'
+"""
+
+# A run of misses has one difference between its place among all of its bucket and among the misses of its bucket.
+ATTAINMENT = f"""
+    SELECT f.version || '-' || f.mark AS tag, b.body, b.size FROM factories f CROSS JOIN LATERAL (
+        WITH placed AS (
+            SELECT time / %(width)s * %(width)s AS bucket, actual, goal, actual < goal AS missed,
+                   row_number() OVER (PARTITION BY time / %(width)s ORDER BY time)
+                   - row_number() OVER (PARTITION BY time / %(width)s, actual < goal ORDER BY time) AS run
+            FROM points WHERE factory_id = f.id AND time BETWEEN %(first)s AND %(last)s
+        ), runs AS (
+            SELECT bucket, missed, sum(actual) AS actual, sum(goal) AS goal, count(*) AS length
+            FROM placed GROUP BY bucket, missed, run
+        ), buckets AS (
+            SELECT bucket, sum(actual) AS actual, sum(goal) AS goal,
+                   coalesce(sum(length) FILTER (WHERE missed), 0) AS missed,
+                   coalesce(max(length) FILTER (WHERE missed), 0) AS longest
+            FROM runs GROUP BY bucket ORDER BY bucket LIMIT {MOST_BUCKETS + 1}
+        )
+        SELECT count(*) AS size, '{{"buckets":[' || coalesce(string_agg(
+            '{{"time":' || bucket || ',"actual":' || actual || ',"goal":' || goal
+            || ',"ratio":' || coalesce((actual::float8 / nullif(goal, 0)::float8)::text, 'null')
+            || ',"missed":' || missed || ',"longest_miss":' || longest || '}}', ',' ORDER BY bucket), '')
+            || ']}}' AS body FROM buckets
+    ) AS b WHERE f.id = %(id)s
+"""
