@@ -5,6 +5,8 @@ from typing import Any
 from flask import Flask
 
 from chassis import health, openapi, web
+from chassis.current import Running
+from orders_service import clients
 from orders_service.routes import BLUEPRINTS
 from orders_service.routes.answers import render
 from orders_service.routes.forms import FILE
@@ -31,7 +33,11 @@ def create_app(settings: Settings | None = None) -> Flask:
             operation["requestBody"] = FILE
         return described
 
-    blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
+    def sequences(_app: Running) -> dict[str, Any]:
+        clients.ask_whether_alive(settings.sequence_url)
+        return {}
+
+    blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS, {"sequence-service": sequences})]
     app = web.create_app("orders", VERSION, settings, blueprints, render=render)
     speak(app)
     app.extensions["orders"] = Receiver(app.extensions["chassis"].database, settings)
