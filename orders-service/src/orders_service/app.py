@@ -5,8 +5,6 @@ from typing import Any
 from flask import Flask
 
 from chassis import health, openapi, web
-from chassis.current import Running
-from orders_service import clients
 from orders_service.routes import BLUEPRINTS
 from orders_service.routes.answers import render
 from orders_service.routes.forms import FILE
@@ -33,11 +31,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             operation["requestBody"] = FILE
         return described
 
-    def sequences(_app: Running) -> dict[str, Any]:
-        clients.ask_whether_alive(settings.sequence_url)
-        return {}
-
-    blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS, {"sequence-service": sequences})]
+    blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
     app = web.create_app("orders", VERSION, settings, blueprints, render=render)
     speak(app)
     app.extensions["orders"] = Receiver(app.extensions["chassis"].database, settings)

@@ -2,7 +2,7 @@
 
 import socket
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -10,7 +10,6 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from chassis import logs
-from chassis.errors import Unavailable
 
 log = logs.logger(__name__)
 
@@ -22,7 +21,9 @@ def draw_batch_no(sequence_url: str, import_id: str, request_id: str) -> int | N
     """The same number for the same import, however often it is asked; None: sequence-service is down."""
     headers = {"Idempotency-Key": f"orders-import-{import_id}", "X-Request-ID": request_id}
     headers["X-Authenticated-User"] = "orders-service"
-    with _session() as session:
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("unix://", _OverSocket())
         try:
             answer = session.post(_base(sequence_url) + _PATH, json={}, headers=headers, timeout=_TIMEOUT_SECONDS)
             answer.raise_for_status()
@@ -30,22 +31,6 @@ def draw_batch_no(sequence_url: str, import_id: str, request_id: str) -> int | N
         except (requests.RequestException, KeyError, IndexError, TypeError, ValueError) as error:
             log.warning("batch_no.not_drawn", reason=repr(error))
             return None
-
-
-def ask_whether_alive(sequence_url: str) -> None:
-    """Raises Unavailable where it is not."""
-    with _session() as session:
-        try:
-            session.get(_base(sequence_url) + "/livez", timeout=_TIMEOUT_SECONDS).raise_for_status()
-        except requests.RequestException as error:
-            raise Unavailable("sequence-service does not answer") from error
-
-
-def _session() -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    session.mount("unix://", _OverSocket())
-    return session
 
 
 def _base(url: str) -> str:
@@ -57,6 +42,8 @@ class _OverSocket(HTTPAdapter):
     """`unix://<path, encoded>/…`: HTTP on a socket of this machine."""
 
     def get_connection_with_tls_context(self, request: Any, *_: Any, **__: Any) -> Any:
+        from urllib.parse import unquote, urlsplit
+
         return _SocketPool(unquote(urlsplit(request.url).netloc))
 
     def request_url(self, request: Any, _proxies: Any) -> str:

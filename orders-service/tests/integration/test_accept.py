@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import socketserver
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -81,7 +80,7 @@ def test_fifty_at_once_with_one_key_are_one_import(app, client, db, content):
 class Sequences:
     """sequence-service as far as its contract goes for a key: the same number again."""
 
-    def __init__(self, kind=http.server.ThreadingHTTPServer, place=("127.0.0.1", 0)):
+    def __init__(self):
         self.keys, self.slow = {}, threading.Event()
         sequences = self
 
@@ -98,16 +97,11 @@ class Sequences:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def do_GET(self):
-                self.send_response(200 if self.path == "/livez" else 404)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
             def log_message(self, *_):
                 pass
 
-        self.server = kind(place, Handler)
-        self.url = f"http://127.0.0.1:{getattr(self.server, 'server_port', 0)}"
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever).start()
 
     def close(self):
@@ -127,21 +121,6 @@ def test_the_number_of_the_batch_comes_from_sequence_service(settings, db, seque
     answers = [client.put(PATH, data=content, content_type="text/csv").json["result"] for _ in range(2)]
     assert [answer["batch_no"] for answer in answers] == [30000, 30001]
     assert client.get(f"{PATH}/status/{answers[1]['task_id']}").json["result"]["batch_no"] == 30001
-
-
-def test_health_tells_of_sequence_service_which_it_can_do_without(settings, db, client, sequences):
-    there = create_app(settings.model_copy(update={"sequence_url": sequences.url})).test_client()
-    for asked, status in ((there, "OK"), (client, "DOWN")):
-        answer = asked.get("/healthcheck")
-        assert answer.status_code == 200
-        assert answer.json["dependencies"]["sequence-service"]["status"] == status
-
-
-def test_over_a_socket_of_this_machine_too(settings, db, content, tmp_path):
-    running = Sequences(socketserver.ThreadingUnixStreamServer, str(tmp_path / "s"))
-    client = create_app(settings.model_copy(update={"sequence_url": f"unix:{tmp_path}/s"})).test_client()
-    assert client.put(PATH, data=content, content_type="text/csv").json["result"]["batch_no"] == 30000
-    running.close()
 
 
 def test_an_answer_that_was_lost_costs_no_second_number(settings, db, sequences, content):

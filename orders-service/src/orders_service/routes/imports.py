@@ -11,8 +11,8 @@ from typing_extensions import TypedDict
 
 from chassis import idempotency, strictjson
 from chassis.current import transaction, username
-from chassis.db import Database
-from chassis.errors import Conflict, NotFound
+from chassis.db import Database, Transaction
+from chassis.errors import NotFound
 from chassis.validation import Answer, endpoint
 from orders_service import clients
 from orders_service.domain.headers import Header
@@ -100,13 +100,15 @@ def import_orders(query: ImportQuery) -> Response:
 def _accept(receiver: Receiver, sink: Sink, file: forms.Incoming, query: ImportQuery, key: str | None) -> Response:
     """The number of the batch is drawn outside of any transaction; an answer that is known already needs none."""
     print_ = idempotency.fingerprint(request.method, request.full_path, file.digest.digest() + file.name.encode())
-    if known := _known(key, print_):
-        sink.discard()
-        return known
+    if key is not None:
+        with transaction() as tx:
+            if known := _known(tx, key, print_):
+                sink.discard()
+                return known
     batch_no = clients.draw_batch_no(receiver.settings.sequence_url, sink.id, g.request_id)
     with transaction() as tx:
-        if key is not None and idempotency.claim(tx, username(), key, print_):
-            raise Conflict("a request with this Idempotency-Key is still under way; try again when it is done")
+        if key is not None and (known := _known(tx, key, print_)):
+            return known
         upload = uploading.Upload(sink.id, username(), g.request_id, file.name, query.dry_run, sink.blocks, sink.rows)
         uploading.accept_upload(tx, upload, batch_no, datetime.now(UTC))
         response = envelope({"task_id": sink.id, "batch_no": batch_no}, said("starting import process"), 202)
@@ -118,12 +120,8 @@ def _accept(receiver: Receiver, sink: Sink, file: forms.Incoming, query: ImportQ
     return response
 
 
-def _known(key: str | None, print_: str) -> Response | None:
-    """The answer that was given before, without holding the key for the time of a request to another service."""
-    if key is None:
-        return None
-    with transaction() as tx:
-        known = idempotency.claim(tx, username(), key, print_)
+def _known(tx: Transaction, key: str, print_: str) -> Response | None:
+    known = idempotency.claim(tx, username(), key, print_)
     if known is None:
         return None
     return Response(known.body, known.status, {**known.headers, "Idempotent-Replayed": "true"})
