@@ -122,3 +122,10 @@ def test_chunks_of_a_wrong_size(client, chunk):
         client, "PUT", IMPORT, {**orders.CSV, "Transfer-Encoding": "chunked"}, f"{chunk}\r\n{HEADER}\r\n".encode()
     )
     assert status in (400, 408, 413, None)
+
+
+def test_a_refusal_is_heard_by_who_sends_much(client):
+    content = b"x" * 8_000_000
+    for _ in range(5):
+        answer = client.put(IMPORT, params={"file_name": "orders.zip"}, data=content, headers=orders.CSV)
+        assert_refused(answer, 415)
