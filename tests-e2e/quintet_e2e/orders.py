@@ -15,7 +15,7 @@ CSV = {"Content-Type": "text/csv"}
 FATES = ("valid", "invalid", "duplicates", "rejected")
 IMPORTED_WITHIN = 90
 _HEADER = "id|name|email|state|zipcode|birthday\n"
-_SAMPLE = CHECKOUT / "orders-service" / "tests" / "integration" / "orders.csv"
+_SAMPLE = CHECKOUT / "orders-service" / "samples" / "orders.csv"
 # Valid, and wrong by one rule each; a row that says the same as the one before it is always valid.
 _KINDS = (
     ("Stone Dominguez", "stone@example.org", "IA", "05130", "Feb 27, 1963"),
