@@ -13,8 +13,8 @@ from quintet_local.testing import eventually
 SAMPLE_FATES = {"valid": 62, "invalid": 137, "duplicates": 2, "rejected": 0}
 TOLD_WITHIN = 30
 MANY = 120_000
-BIG = 150_000
-UPLOADERS, ASKERS, ENOUGH = 3, 2, 300
+BIG = 100_000
+UPLOADERS, ASKERS, ENOUGH = 3, 2, 200
 NOT_SLOWER_THAN = 3
 
 
@@ -109,7 +109,7 @@ def test_small_requests_stay_quick_while_files_come_in_and_are_imported(stack, c
         time.sleep(0.02)
 
     with crowd(UPLOADERS + ASKERS, work):
-        eventually(lambda: len(seconds) >= ENOUGH and len(uploads) >= 2 * UPLOADERS, 120)
+        eventually(lambda: len(seconds) >= ENOUGH and len(uploads) >= UPLOADERS, 120)
     ordered = sorted(seconds)
     median, p99 = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
     print(f"{len(uploads)} uploads, {len(ordered)} requests: median {median:.3f} s, p99 {p99:.3f} s")
