@@ -220,6 +220,7 @@ def test_a_keyboard_is_enough(page):
     expect(page.locator(".skip")).to_be_focused()
     expect(page.locator(".skip")).to_be_in_viewport()
     page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
     press_until("#file")
     assert_seen("#drop")
     with page.expect_file_chooser() as chooser:
