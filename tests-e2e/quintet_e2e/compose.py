@@ -68,6 +68,12 @@ class Compose(Running):
     def start(self, program: str) -> None:
         self._containers()[program].start()
 
+    def freeze(self, program: str) -> None:
+        self._containers()[program].pause()
+
+    def thaw(self, program: str) -> None:
+        self._containers()[program].unpause()
+
     def log(self, program: str) -> str:
         return self._containers()[program].logs().decode(errors="replace")
 

@@ -24,7 +24,7 @@ STARTED_AGAIN_SECONDS = 60
 
 
 class Running(ABC):
-    """A program is `sequence-web`, `event-worker`, `postgres`, `rabbitmq` or `gateway` in both ways to run."""
+    """A program is `sequence-web`, `event-worker`, `postgres`, `redis`, `rabbitmq` or `gateway` in both ways to run."""
 
     kind: str
     home: Path
@@ -60,6 +60,13 @@ class Running(ABC):
 
     @abstractmethod
     def start(self, program: str) -> None: ...
+
+    @abstractmethod
+    def freeze(self, program: str) -> None:
+        """All of its processes stand still until `thaw`."""
+
+    @abstractmethod
+    def thaw(self, program: str) -> None: ...
 
     @abstractmethod
     def log(self, program: str) -> str: ...
@@ -152,7 +159,9 @@ class Local(Running):
 
     @property
     def programs(self) -> list[str]:
-        return [program.name.replace("nginx", "gateway") for program in self._stack.programs()]
+        return [
+            program.name.replace("nginx", "gateway").replace("valkey", "redis") for program in self._stack.programs()
+        ]
 
     def gunicorn(self, program: str) -> psutil.Process:
         return psutil.Process(self._stack.pid(program))
@@ -166,12 +175,24 @@ class Local(Running):
     def start(self, program: str) -> None:
         self._stack.start(_local(program))
 
+    def freeze(self, program: str) -> None:
+        for process in self._processes(program):
+            process.suspend()
+
+    def thaw(self, program: str) -> None:
+        for process in self._processes(program):
+            process.resume()
+
     def log(self, program: str) -> str:
         return self._stack.log(_local(program))
 
+    def _processes(self, program: str) -> list[psutil.Process]:
+        first = psutil.Process(self._stack.pid(_local(program)))
+        return [first, *first.children(recursive=True)]
+
 
 def _local(program: str) -> str:
-    return "nginx" if program == "gateway" else program
+    return {"gateway": "nginx", "redis": "valkey"}.get(program, program)
 
 
 @contextmanager
