@@ -28,7 +28,7 @@ def noop_behind_gateways(stack: TestStack, folder: Path, port: int, open_port: i
     web = [sys.executable, "-m", "gunicorn", "--config", "python:chassis.server", "--name", "noop"]
     web += ["--worker-class", "chassis.geventworker.Worker", "--workers", "2", "--bind", f"unix:{folder}/sequence.sock"]
     nginx = [str(binaries.nginx()), "-p", f"{folder}/", "-e", "stderr", "-c"]
-    for word in ("event", "factory"):
+    for word in ("event", "factory", "specstore"):
         (folder / f"{word}.sock").symlink_to(folder / "sequence.sock")
     for name, its_port in (("gateway", port), ("open", open_port)):
         (folder / name).mkdir()

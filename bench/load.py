@@ -14,12 +14,13 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
 
 @dataclass(frozen=True)
 class Request:
-    """`paths` are asked in turn."""
+    """`paths` are asked in turn, and so are `bodies` where there are several."""
 
     paths: list[str]
     method: str = "GET"
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
+    bodies: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,20 @@ def burst(address: str, user: str, password: str, request: Request, seconds: int
 def _lua(request: Request, headers: dict[str, str]) -> str:
     quoted = ", ".join(json.dumps(path) for path in request.paths)
     fields = ", ".join(f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items())
-    body = f"[==[{request.body}]==]" if request.body else "nil"
+    bodies = ", ".join(f"[==[{body}]==]" for body in request.bodies or [request.body])
     return f"""
 local paths = {{ {quoted} }}
+local bodies = {{ {bodies} }}
 local made = {{}}
 local turn = 0
 function init(args)
   math.randomseed(os.time())
-  turn = math.random(#paths)
-  for i, path in ipairs(paths) do
-    made[i] = wrk.format({json.dumps(request.method)}, path, {{ {fields} }}, {body})
+  local count = math.max(#paths, #bodies)
+  turn = math.random(count)
+  for i = 1, count do
+    local body = bodies[(i - 1) % #bodies + 1]
+    local path = paths[(i - 1) % #paths + 1]
+    made[i] = wrk.format({json.dumps(request.method)}, path, {{ {fields} }}, body ~= "" and body or nil)
   end
 end
 function request()

@@ -8,6 +8,7 @@ from flask import Flask, Response, request
 app = Flask(__name__)
 JSON = "application/json; charset=utf-8"
 PAGE = json.dumps([{"event": {"id": "0" * 36, "name": "BenchEvent", "version": 1}, "payload": "x" * 430}] * 100)
+STATUS = json.dumps({"id": "a/b/1", "spec_contents": "x" * 500, "pipelines": "x" * 1000})
 
 
 @app.get("/sequence")
@@ -32,3 +33,16 @@ def append(stream):
 def page(stream):
     """Only sends as many bytes."""
     return Response(PAGE, content_type=JSON)
+
+
+@app.post("/source/upload")
+def upload():
+    """Only parses the body."""
+    json.loads(request.get_data())
+    return {"success": True, "dataset_id": "a/b", "flow_id": "a/b/1", "errors": []}
+
+
+@app.get("/source/<owner>/<dataset>/<revision>")
+def status(owner, dataset, revision):
+    """Only sends as many bytes."""
+    return Response(STATUS, content_type=JSON)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "deploy" / "local"))
 
+import specs
 from ceiling import noop_behind_gateways
 from load import CONNECTIONS, Burst, Request, burst
 
@@ -57,7 +58,10 @@ def main() -> None:
     given = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("bench: wrk is missing; install it (Debian: apt-get install wrk) and run this again")
-    with tempfile.TemporaryDirectory(prefix="quintet-bench-") as name, running_stack(RATE_LIMITS="off") as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="quintet-bench-") as name,
+        running_stack(RATE_LIMITS="off", **specs.SETTINGS) as stack,
+    ):
         port = ports.some_free(set())
         with noop_behind_gateways(stack, Path(name), port, ports.some_free({port})) as (noop, without):
             lines = _measure(stack, noop, without, given.rounds, given.seconds)
@@ -86,7 +90,7 @@ def _measure(stack: TestStack, noop: str, without: str, rounds: int, seconds: in
         return lambda: burst(address, stack.user, stack.password, request, seconds)
 
     lines = []
-    for name, request, wanted in CASES:
+    for name, request, wanted in [*CASES, *specs.cases(stack)]:
         lines.append(_row(name, *_in_turn(ask(stack.url, request), ask(noop, request), rounds), wanted))
         print(lines[-1], flush=True)
     plain = Request(["/sequence"])

@@ -1,9 +1,14 @@
 import copy
+import json
+import threading
+import uuid
 from datetime import UTC, datetime
 
 import pytest
 
 from chassis import testing
+from chassis.attempts import Delivery, Surroundings
+from specstore_service import handlers
 from specstore_service.app import create_app
 from specstore_service.operations import tokens
 from specstore_service.settings import Settings
@@ -127,3 +132,31 @@ class Api:
 @pytest.fixture
 def api(client, a_token):
     return Api(client, a_token())
+
+
+class Workers:
+    """Runs what waits in the outbox, as workers would."""
+
+    def __init__(self, db, settings):
+        self.db, self.settings, self.ending = db, settings, threading.Event()
+
+    def waiting(self):
+        """The ids of pipelines whose job was put out; it is taken out with this."""
+        with self.db.transaction() as tx:
+            rows = tx.rows("DELETE FROM outbox WHERE type = 'specstore.pipeline' RETURNING id, body")
+        return [json.loads(body)["pipeline"] for _, body in sorted(rows)]
+
+    def run(self, pipeline):
+        body = {"flow": pipeline, "pipeline": pipeline}
+        delivery = Delivery("specstore.pipeline", str(uuid.uuid4()), "specstore.pipeline", "specstore", "r-1", {}, body)
+        handlers.on_pipeline_ready(Surroundings(self.db, self.settings, self.ending), delivery)
+
+    def run_all(self):
+        while waiting := self.waiting():
+            for pipeline in waiting:
+                self.run(pipeline)
+
+
+@pytest.fixture
+def workers(db, settings):
+    return Workers(db, settings)

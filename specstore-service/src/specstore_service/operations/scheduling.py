@@ -21,11 +21,13 @@ def run_due(tx: Transaction, now: datetime, *, is_external: bool) -> None:
         due = datasets.take_due(tx, now)
         if due is None:
             break
-        datasets.set_due(tx, due["id"], schedules.next_due(due["due_at"], due["every_seconds"], now))
+        next_due_at = schedules.next_due(due["due_at"], due["every_seconds"], now)
         try:
             spec = uploads.spec_of(strictjson.loads(due["spec"].encode()))
         except Invalid as problem:
             # Taken by an older version; it must not hold up the others.
             log.error("schedule.spec_refused", dataset=due["id"], reason=problem.detail)
+            datasets.set_due(tx, due["id"], next_due_at)
             continue
-        uploads.run_again(tx, Revision(spec, due["spec"], "", is_external), now, due_at=due["due_at"])
+        wanted = Revision(spec, due["spec"], "", is_external)
+        uploads.run_again(tx, wanted, now, due_at=due["due_at"], next_due_at=next_due_at)

@@ -12,7 +12,7 @@ from specstore_service.domain import schedules
 from specstore_service.domain.plans import plan
 from specstore_service.domain.specs import Spec
 from specstore_service.operations import telling
-from specstore_service.store import datasets, flows, pipelines
+from specstore_service.store import datasets, flows
 
 
 @dataclass(frozen=True)
@@ -35,32 +35,32 @@ def spec_of(contents: Any) -> Spec:
 
 def upload(tx: Transaction, wanted: Revision, most_datasets: int, now: datetime) -> str:
     """The id of the flow. Its schedule holds from now on."""
-    meta = wanted.spec.meta
-    dataset = datasets.lock_dataset(tx, meta.ownerid, meta.dataset)
+    meta, every = wanted.spec.meta, wanted.spec.every_seconds
+    schedule = datasets.Schedule(every, now + timedelta(seconds=every)) if every else None
+    said = (meta.ownerid, meta.dataset, meta.findability, schedule, now)
+    dataset = datasets.add_upload(tx, *said)
     if dataset is None:
         count = datasets.lock_owner(tx, meta.ownerid)
         # Somebody else may have made it before the owner was locked.
-        dataset = datasets.lock_dataset(tx, meta.ownerid, meta.dataset)
+        dataset = datasets.add_upload(tx, *said)
         if dataset is None:
             if count >= most_datasets:
                 raise Problem(f"Max datasets for user exceeded plan limit ({most_datasets})", status=403)
-            dataset = datasets.insert_dataset(tx, meta.ownerid, meta.dataset, now)
-    revision = dataset["revisions"] + 1
-    every = wanted.spec.every_seconds
-    schedule = datasets.Schedule(every, now + timedelta(seconds=every)) if every else None
-    datasets.set_upload(tx, dataset["id"], revision, meta.findability, schedule, now)
-    return _begin(tx, wanted, dataset["id"], revision, now)
+            dataset = datasets.insert_dataset(tx, *said)
+    return _begin(tx, wanted, dataset["id"], dataset["revision"], now)
 
 
-def run_again(tx: Transaction, wanted: Revision, now: datetime, *, due_at: datetime | None = None) -> str:
+def run_again(
+    tx: Transaction,
+    wanted: Revision,
+    now: datetime,
+    *,
+    due_at: datetime | None = None,
+    next_due_at: datetime | None = None,
+) -> str:
     """The id of a new flow of a spec that was uploaded before; the dataset's schedule stays as it is."""
-    meta = wanted.spec.meta
-    dataset = datasets.lock_dataset(tx, meta.ownerid, meta.dataset)
-    if dataset is None:
-        raise LookupError("a dataset that has a revision is gone")
-    revision = dataset["revisions"] + 1
-    datasets.set_revision(tx, dataset["id"], revision, now)
-    return _begin(tx, wanted, dataset["id"], revision, now, due_at)
+    dataset = datasets.add_revision(tx, wanted.spec.meta.ownerid, wanted.spec.meta.dataset, now, next_due_at)
+    return _begin(tx, wanted, dataset["id"], dataset["revision"], now, due_at)
 
 
 def _begin(
@@ -68,8 +68,9 @@ def _begin(
 ) -> str:
     flow_id = f"{wanted.spec.dataset_id}/{revision}"
     planned = plan(wanted.spec, flow_id)
-    flow = flows.insert_flow(
+    flows.insert_flow(
         tx,
+        planned,
         dataset=dataset,
         revision=revision,
         name=flow_id,
@@ -80,7 +81,6 @@ def _begin(
         request_id=wanted.request_id,
         now=now,
     )
-    pipelines.insert_pipelines(tx, flow, planned)
     timer = "schedules" if due_at else ""
     messages = [telling.event("FlowQueued", {"flow_id": flow_id}, wanted.request_id, now, timer)]
     if wanted.is_external:

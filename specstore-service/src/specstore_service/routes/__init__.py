@@ -1,5 +1,5 @@
 """HTTP in: parse, ask, answer."""
 
-from specstore_service.routes import auth, flows, listing, updates, uploads
+from specstore_service.routes import auth, files, flows, listing, updates, uploads
 
-BLUEPRINTS = [uploads.bp, updates.bp, listing.bp, flows.bp, auth.bp]
+BLUEPRINTS = [uploads.bp, updates.bp, listing.bp, flows.bp, files.bp, auth.bp]

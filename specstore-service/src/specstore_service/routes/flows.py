@@ -1,5 +1,6 @@
 """One revision: how it stands, and what its owner may do with it."""
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ from flask import Blueprint, g
 from typing_extensions import TypedDict
 
 from chassis import strictjson
-from chassis.current import json_text, once, transaction
+from chassis.current import json_text, once, running, transaction
 from chassis.db import Transaction
 from chassis.validation import Answer, endpoint
 from specstore_service.domain import flows as rules
@@ -32,7 +33,7 @@ from specstore_service.routes.answers import (
 )
 from specstore_service.routes.listing import moment
 from specstore_service.routes.uploads import uploaded
-from specstore_service.store import flows, pipelines
+from specstore_service.store import flows
 
 bp = Blueprint("flows", __name__, url_prefix="/source/<owner>/<dataset>/<revision>")
 
@@ -71,38 +72,42 @@ class Cancelled(TypedDict):
 )
 def get_status(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
     as_owner = is_owner(owner, headers, query)
-    with transaction() as tx:
+    with running().database.statements() as tx:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=as_owner)
-        if flow is None:
-            raise unknown()
-        rows = pipelines.list_details(tx, flow["id"])
-    return json_text(_status(flow, rows))
+    if flow is None:
+        raise unknown()
+    return json_text(_status(flow))
 
 
-def _status(flow: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+def _status(flow: dict[str, Any]) -> str:
     """The spec goes out as it was taken, without being read once more."""
-    all_ = [Pipeline(**{name: row[name] for name in Pipeline.__slots__}) for row in rows]
-    told = [{name: strictjson.loads(row[name].encode()) for name in ("errors", "log", "stats")} for row in rows]
-    errors = {place: it["errors"] for place, it in enumerate(told)}
+    rows = strictjson.loads(flow["pipelines"].encode())
+    all_ = [Pipeline(*row[:_STATE]) for row in rows]
+    errors = {place: own for place, (_, own, _, _) in enumerate(row[_STATE:] for row in rows)}
     empty = {"bytes": None, "count_of_rows": None, "dataset_name": flow["dataset"], "hash": None}
     rest = {
         "id": flow["name"],
         "modified": moment(flow["modified_at"]),
         "state": flow["state"],
-        "logs": [line for it in told for line in it["log"]],
+        "logs": [line for row in rows for line in row[_STATE + 2]],
         "error_log": rules.error_log(all_, errors),
-        "stats": {**empty, **told[-1]["stats"]},
-        "pipelines": {
-            it.id: {
-                "title": row["title"],
-                "status": it.state,
-                "stats": said["stats"],
-                "error_log": said["errors"] + rules.dependency_errors(all_, it),
-            }
-            for it, row, said in zip(all_, rows, told, strict=True)
-        },
+        "stats": {**empty, **rows[-1][_STATE + 3]},
+        "pipelines": {it.id: _told(all_, it, *row[_STATE:]) for it, row in zip(all_, rows, strict=True)},
     }
     return f'{{"spec_contents":{flow["spec"]},{strictjson.dumps(rest)[1:]}'
+
+
+# So many columns of a row make up a Pipeline.
+_STATE = len(fields(Pipeline))
+
+
+def _told(all_: list[Pipeline], it: Pipeline, title: str, own: list[str], _log: Any, stats: Any) -> dict[str, Any]:
+    return {
+        "title": title,
+        "status": it.state,
+        "stats": stats,
+        "error_log": own + rules.dependency_errors(all_, it),
+    }
 
 
 @bp.post("/cancel")

@@ -13,12 +13,46 @@ class Schedule:
     due_at: datetime
 
 
-def lock_dataset(tx: Transaction, owner: str, name: str) -> dict[str, Any] | None:
-    """Nobody else gives out its next revision before this transaction ends."""
+def add_upload(
+    tx: Transaction, owner: str, name: str, findability: str, schedule: Schedule | None, now: datetime
+) -> dict[str, Any] | None:
+    """The dataset's id and its next revision, given to nobody else; None where there is no such dataset.
+
+    What the newest upload says holds for the dataset as a whole. Concurrent callers queue on the row, which a
+    transaction writes once: were it written twice, those who wait would lock each other.
+    """
     return tx.find(
-        "SELECT id, revisions FROM datasets WHERE owner = %(owner)s AND name = %(name)s FOR UPDATE",
+        """
+        UPDATE datasets SET revisions = revisions + 1, findability = %(findability)s, modified_at = %(now)s,
+               every_seconds = %(every)s, due_at = %(due_at)s,
+               scheduled_revision = CASE WHEN %(due_at)s::timestamptz IS NOT NULL THEN revisions + 1 END
+        WHERE owner = %(owner)s AND name = %(name)s
+        RETURNING id, revisions AS revision
+        """,
         owner=owner,
         name=name,
+        findability=findability,
+        now=now,
+        every=schedule and schedule.every_seconds,
+        due_at=schedule and schedule.due_at,
+    )
+
+
+def add_revision(
+    tx: Transaction, owner: str, name: str, now: datetime, next_due_at: datetime | None = None
+) -> dict[str, Any]:
+    """The same for a spec that was uploaded before: nothing else of the dataset changes, but what is due next."""
+    return tx.one(
+        """
+        UPDATE datasets SET revisions = revisions + 1, modified_at = %(now)s,
+                            due_at = coalesce(%(next_due_at)s, due_at)
+        WHERE owner = %(owner)s AND name = %(name)s
+        RETURNING id, revisions AS revision
+        """,
+        owner=owner,
+        name=name,
+        now=now,
+        next_due_at=next_due_at,
     )
 
 
@@ -28,47 +62,25 @@ def lock_owner(tx: Transaction, owner: str) -> int:
     return int(tx.value("SELECT datasets FROM owners WHERE id = %(owner)s FOR UPDATE", owner=owner))
 
 
-def insert_dataset(tx: Transaction, owner: str, name: str, now: datetime) -> dict[str, Any]:
-    """Without a revision yet; the owner is locked."""
+def insert_dataset(
+    tx: Transaction, owner: str, name: str, findability: str, schedule: Schedule | None, now: datetime
+) -> dict[str, Any]:
+    """With its first revision; the owner is locked."""
     tx.run("UPDATE owners SET datasets = datasets + 1 WHERE id = %(owner)s", owner=owner)
     return tx.one(
         """
-        INSERT INTO datasets (owner, name, revisions, findability, modified_at)
-        VALUES (%(owner)s, %(name)s, 0, 'private', %(now)s)
-        RETURNING id, revisions
+        INSERT INTO datasets (owner, name, revisions, findability, modified_at, every_seconds, due_at,
+                              scheduled_revision)
+        VALUES (%(owner)s, %(name)s, 1, %(findability)s, %(now)s, %(every)s, %(due_at)s, %(scheduled)s)
+        RETURNING id, revisions AS revision
         """,
         owner=owner,
         name=name,
-        now=now,
-    )
-
-
-def set_upload(
-    tx: Transaction, dataset: int, revision: int, findability: str, schedule: Schedule | None, now: datetime
-) -> None:
-    """The newest upload says what holds for the dataset as a whole; the row is locked."""
-    tx.run(
-        """
-        UPDATE datasets SET revisions = %(revision)s, findability = %(findability)s, modified_at = %(now)s,
-                            every_seconds = %(every)s, due_at = %(due_at)s, scheduled_revision = %(scheduled)s
-        WHERE id = %(dataset)s
-        """,
-        dataset=dataset,
-        revision=revision,
         findability=findability,
         now=now,
         every=schedule and schedule.every_seconds,
         due_at=schedule and schedule.due_at,
-        scheduled=revision if schedule else None,
-    )
-
-
-def set_revision(tx: Transaction, dataset: int, revision: int, now: datetime) -> None:
-    tx.run(
-        "UPDATE datasets SET revisions = %(revision)s, modified_at = %(now)s WHERE id = %(dataset)s",
-        dataset=dataset,
-        revision=revision,
-        now=now,
+        scheduled=1 if schedule else None,
     )
 
 

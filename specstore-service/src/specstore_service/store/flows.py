@@ -1,9 +1,12 @@
 """Statements about flows: the revisions of a dataset, and how they go."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from chassis import strictjson
 from chassis.db import Transaction
+from specstore_service.domain.plans import Planned
 
 _COLUMNS = """
     flows.id, flows.name, flows.revision, flows.state, flows.findability, flows.is_external, flows.request_id,
@@ -11,18 +14,25 @@ _COLUMNS = """
 """
 
 
-def insert_flow(tx: Transaction, **values: Any) -> int:
-    return int(
-        tx.value(
-            """
+def insert_flow(tx: Transaction, planned: list[Planned], **values: Any) -> None:
+    """With its pipelines, in one statement: uploads of one dataset wait for each other."""
+    tx.run(
+        """
+        WITH flow AS (
             INSERT INTO flows (dataset, revision, name, spec, findability, state, is_external, due_at, request_id,
                                created_at, modified_at)
             VALUES (%(dataset)s, %(revision)s, %(name)s, %(spec)s, %(findability)s, 'QUEUED', %(is_external)s,
                     %(due_at)s, %(request_id)s, %(now)s, %(now)s)
             RETURNING id
-            """,
-            **values,
         )
+        INSERT INTO pipelines (flow, position, name, title, kind, target, needs, is_ready)
+        SELECT flow.id, position - 1, it.id, title, kind, target, needs, needs = '{}'
+        FROM flow, ROWS FROM (
+            json_to_recordset(%(planned)s) AS (id text, title text, kind text, target text, needs integer[])
+        ) WITH ORDINALITY AS it (id, title, kind, target, needs, position)
+        """,
+        planned=strictjson.dumps([asdict(pipeline) for pipeline in planned]),
+        **values,
     )
 
 
@@ -61,11 +71,18 @@ _WHICH = {
 
 
 def find_flow(tx: Transaction, owner: str, dataset: str, revision: str, *, is_owner: bool) -> dict[str, Any] | None:
-    """`revision` is a number, `latest` or `successful`. What is private is there for its owner only."""
+    """`revision` is a number, `latest` or `successful`. What is private is there for its owner only.
+
+    With its pipelines as JSON, of the same moment.
+    """
     which = _WHICH.get(revision, "AND flows.revision = %(revision)s")
     return tx.find(
         f"""
-        SELECT {_COLUMNS}, flows.spec, flows.modified_at, datasets.name AS dataset
+        SELECT {_COLUMNS}, flows.spec, flows.modified_at, datasets.name AS dataset,
+               (SELECT json_agg(json_build_array(
+                    position, pipelines.name, needs, has_begun, succeeded, pipelines.state, is_ready,
+                    title, errors::json, log::json, stats::json) ORDER BY position)::text
+                FROM pipelines WHERE flow = flows.id) AS pipelines
         FROM flows JOIN datasets ON datasets.id = flows.dataset
         WHERE datasets.owner = %(owner)s AND datasets.name = %(dataset)s
           AND (%(is_owner)s OR 'private' NOT IN (datasets.findability, flows.findability))

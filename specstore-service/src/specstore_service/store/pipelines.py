@@ -6,19 +6,8 @@ from typing import Any
 from chassis import strictjson
 from chassis.db import Transaction
 from specstore_service.domain.flows import Pipeline, Report
-from specstore_service.domain.plans import Planned
 
 _STATE = "position, name AS id, needs, has_begun, succeeded, state, is_ready"
-
-
-def insert_pipelines(tx: Transaction, flow: int, planned: list[Planned]) -> None:
-    tx.insert_many(
-        "INSERT INTO pipelines (flow, position, name, title, kind, target, needs, is_ready) VALUES %s",
-        [
-            (flow, place, it.id, it.title, it.kind, it.target, list(it.needs), not it.needs)
-            for place, it in enumerate(planned)
-        ],
-    )
 
 
 def list_pipelines(tx: Transaction, flow: int) -> list[Pipeline]:
@@ -157,15 +146,6 @@ def list_silent(tx: Transaction, flow: int, seconds: float) -> list[int]:
         seconds=seconds,
     )
     return [position for (position,) in rows]
-
-
-def list_details(tx: Transaction, flow: int) -> list[dict[str, Any]]:
-    return tx.all(
-        f"""
-        SELECT {_STATE}, title, errors, log, stats FROM pipelines WHERE flow = %(flow)s ORDER BY position
-        """,
-        flow=flow,
-    )
 
 
 _PLANNED = "FROM pipelines JOIN flows ON flows.id = pipelines.flow WHERE flows.finished_at IS NULL"

@@ -1,0 +1,35 @@
+"""Uploads of specs and reads of their status. Their pipelines are left to a runner outside that is not there."""
+
+import json
+
+import requests
+from load import Request
+
+from quintet_local.testing import TestStack
+
+# Where nobody listens: what is measured is the registry, not frictionless.
+SETTINGS = {"DPP_URL": "http://127.0.0.1:9"}
+DATASETS = 100
+FIELDS = [{"name": "name", "type": "string"}, {"name": "year", "type": "integer"}, {"name": "price", "type": "number"}]
+
+
+def cases(stack: TestStack) -> list[tuple[str, Request, float | None]]:
+    credentials = (stack.user, stack.password)
+    token = requests.post(f"{stack.url}/auth/token", auth=credentials, timeout=10).json()["token"]
+    headers = {"Content-Type": "application/json", "Auth-Token": token}
+    specs = [json.dumps(_spec(stack.user, f"bench-{number}")) for number in range(DATASETS)]
+    made = requests.post(f"{stack.url}/source/upload", specs[0], headers=headers, auth=credentials, timeout=10)
+    made.raise_for_status()
+    return [
+        ("read the status of a flow", Request([f"/source/{stack.user}/bench-0/1"]), None),
+        ("upload a spec", Request(["/source/upload"], "POST", headers, bodies=specs), None),
+    ]
+
+
+def _spec(owner: str, dataset: str) -> dict[str, object]:
+    resource = {"name": "wines", "path": "https://example.org/wines.csv", "schema": {"fields": FIELDS}}
+    parameters = {"descriptor": {"name": "bench", "resources": [resource]}}
+    return {
+        "meta": {"owner": owner, "ownerid": owner, "dataset": dataset, "version": 1, "findability": "published"},
+        "inputs": [{"kind": "datapackage", "url": "datapackage.json", "parameters": parameters}],
+    }

@@ -1,0 +1,242 @@
+"""Data from elsewhere: bounded in size and time, from public addresses only, redirects included."""
+
+import ssl
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from chassis.errors import Unavailable
+from specstore_service.clients import addresses
+from specstore_service.clients.addresses import Forbidden, Network, Resolve
+
+_MOST_REDIRECTS = 5
+_SILENT_SECONDS = 30.0
+_PIECE_BYTES = 256 * 1024
+_MEANT_FOR_LATER = {429, 500, 502, 503, 504}
+
+
+@dataclass(frozen=True)
+class Limits:
+    bytes: int
+    seconds: float
+    allowed: Sequence[Network] = ()
+    look_up: Resolve = addresses.resolve
+
+
+class Unfetchable(Exception):
+    """In words for the owner of the spec. `may_pass`: it is worth another try."""
+
+    def __init__(self, words: str, *, may_pass: bool = False) -> None:
+        super().__init__(words)
+        self.may_pass = may_pass
+
+
+class Cable:
+    """What a download hangs on: whoever cuts it, from any thread, ends the download at once."""
+
+    def __init__(self) -> None:
+        self._socket: Any = None
+        self._lock = threading.Lock()
+        self.is_cut = False
+
+    def carry(self, socket: Any) -> None:
+        """A copy, as TLS takes the socket itself away."""
+        with self._lock:
+            self._close()
+            self._socket = socket.dup()
+            if self.is_cut:
+                self._shut()
+
+    def cut(self) -> None:
+        with self._lock:
+            self.is_cut = True
+            self._shut()
+
+    def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def _shut(self) -> None:
+        if self._socket:
+            try:
+                self._socket.shutdown(2)
+            except OSError:
+                pass  # the other side was quicker
+
+    def _close(self) -> None:
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+
+
+def fetch(url: str, target: Path, limits: Limits, cable: Cable) -> None:
+    """Raises Unfetchable, also when the cable was cut."""
+    overdue = threading.Event()
+
+    def give_up() -> None:
+        overdue.set()
+        cable.cut()
+
+    timer = threading.Timer(limits.seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        _fetch(url, target, limits, cable)
+    except Forbidden as error:
+        raise Unfetchable(str(error)) from None
+    except (HTTPError, OSError, ValueError) as error:
+        if overdue.is_set():
+            raise Unfetchable(f"took longer than {limits.seconds:g} s") from None
+        raise Unfetchable(f"cannot be fetched: {_reason(error)}", may_pass=True) from error
+    finally:
+        timer.cancel()
+        cable.close()
+    if overdue.is_set():
+        raise Unfetchable(f"took longer than {limits.seconds:g} s")
+    if cable.is_cut:
+        raise Unfetchable("was interrupted")
+
+
+def _reason(error: BaseException) -> str:
+    """Without addresses and internals of ours."""
+    text = f"{type(error).__name__} {error}".lower()
+    for clue, words in _CLUES.items():
+        if clue in text:
+            return words
+    return "the connection failed"
+
+
+_CLUES = {
+    "gaierror": "its host is not known",
+    "certificate": "the certificate of the host is not valid",
+    "ssl": "TLS failed",
+    "timed out": "the host does not answer",
+    "timeout": "the host does not answer",
+    "incomplete": "the connection ended too early",
+    "refused": "the host refuses connections",
+}
+
+
+def _fetch(url: str, target: Path, limits: Limits, cable: Cable) -> None:
+    for _ in range(_MOST_REDIRECTS + 1):
+        connection = _connection(url, limits, cable)
+        try:
+            answer = _ask(connection, url)
+            if answer.status in (301, 302, 303, 307, 308):
+                url = urljoin(url, answer.headers.get("Location", ""))
+                continue
+            if answer.status != HTTPStatus.OK:
+                words = f"cannot be fetched: the host answers {answer.status}"
+                raise Unfetchable(words, may_pass=answer.status in _MEANT_FOR_LATER)
+            _save(answer, target, limits.bytes)
+            return
+        finally:
+            connection.close()
+    raise Unfetchable(f"is redirected more than {_MOST_REDIRECTS} times")
+
+
+def _connection(url: str, limits: Limits, cable: Cable) -> HTTPConnection:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Unfetchable("leads to what is no http or https URL")
+    of_kind = _Secure if parts.scheme == "https" else _Plain
+    connection = of_kind(parts.hostname, parts.port, timeout=_SILENT_SECONDS)
+    connection.limits, connection.cable = limits, cable
+    return connection
+
+
+class _Checked:
+    """In place of urllib3's own way to a socket. It knows no proxy either."""
+
+    limits: Limits
+    cable: Cable
+    host: str
+    port: int
+
+    def _new_conn(self) -> Any:
+        socket = addresses.connect(
+            self.host.strip("[]"), self.port, self.limits.allowed, _SILENT_SECONDS, self.limits.look_up
+        )
+        self.cable.carry(socket)
+        return socket
+
+
+class _Plain(_Checked, HTTPConnection):
+    pass
+
+
+class _Secure(_Checked, HTTPSConnection):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, ssl_context=ssl.create_default_context(), **kwargs)
+
+
+def _ask(connection: HTTPConnection, url: str) -> urllib3.BaseHTTPResponse:
+    parts = urlsplit(url)
+    target = urllib3.util.parse_url(parts._replace(scheme="", netloc="", fragment="").geturl() or "/").url
+    headers = {"User-Agent": "quintet-specstore", "Accept": "*/*", "Accept-Encoding": "gzip, identity"}
+    connection.request("GET", target, headers=headers, preload_content=False, decode_content=False)
+    return connection.getresponse()
+
+
+def _save(answer: urllib3.BaseHTTPResponse, target: Path, most_bytes: int) -> None:
+    announced = answer.headers.get("Content-Length", "0")
+    if announced.isdecimal() and int(announced) > most_bytes:
+        raise _too_large(most_bytes)
+    pieces = _unpacked(answer, most_bytes)
+    written = 0
+    with target.open("wb", buffering=0) as file:
+        for piece in pieces:
+            written += len(piece)
+            if written > most_bytes:
+                raise _too_large(most_bytes)
+            _write(file, piece)
+
+
+def _write(file: BinaryIO, piece: bytes) -> None:
+    try:
+        file.write(piece)
+    except OSError as error:
+        raise Unavailable("files cannot be kept at the moment") from error
+
+
+def _too_large(most_bytes: int) -> Unfetchable:
+    return Unfetchable(f"is larger than {most_bytes} bytes")
+
+
+def _unpacked(answer: urllib3.BaseHTTPResponse, most_bytes: int) -> Iterator[bytes]:
+    """Piece by piece: what is packed small may be as large as it likes, nobody holds it in memory."""
+    coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in ("identity", "", "gzip", "x-gzip"):
+        raise Unfetchable(f"comes with the encoding {coding[:40]!r}, which is not taken")
+    sent = iter(lambda: answer.read1(_PIECE_BYTES), b"")
+    if coding in ("identity", ""):
+        yield from sent
+        return
+    yield from gunzipped(sent)
+
+
+def gunzipped(sent: Iterator[bytes]) -> Iterator[bytes]:
+    unpacker, is_amid = zlib.decompressobj(wbits=31), False
+    for packed in sent:
+        rest = packed
+        while rest:
+            try:
+                piece = unpacker.decompress(rest, _PIECE_BYTES)
+            except zlib.error:
+                raise Unfetchable("is not the gzip that it says it is") from None
+            if piece:
+                yield piece
+            rest, is_amid = unpacker.unconsumed_tail, not unpacker.eof
+            if unpacker.eof:
+                rest, unpacker = unpacker.unused_data, zlib.decompressobj(wbits=31)
+    if is_amid:
+        raise Unfetchable("ends in the middle")

@@ -1,0 +1,167 @@
+"""Files in and out: what owners upload to be a source, and what pipelines have made."""
+
+from typing import Annotated, Any
+
+from flask import Blueprint, Response, request
+from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
+from werkzeug.datastructures import Range
+
+from chassis.current import running, transaction
+from chassis.errors import Invalid, Problem
+from chassis.openapi import problem
+from chassis.validation import Answer, endpoint
+from specstore_service.domain import files
+from specstore_service.domain.names import check_location, is_url
+from specstore_service.operations.copies import file_key
+from specstore_service.operations.making import Sink
+from specstore_service.routes.answers import (
+    AWAY,
+    INVALID,
+    NO_TOKEN,
+    UNKNOWN,
+    Authorised,
+    OwnerPath,
+    RevisionPath,
+    TokenQuery,
+    is_owner,
+    must_be_owner,
+    unknown,
+    web,
+)
+from specstore_service.store import flows, jobs
+from specstore_service.store.jobs import Result
+from specstore_service.store.objects import PIECE_BYTES, scratch_file, told_as_problems
+from specstore_service.store.opening import objects_of
+
+bp = Blueprint("files", __name__, url_prefix="/source/<owner>")
+
+
+class Kept(TypedDict):
+    path: str
+    bytes: int
+    hash: str
+
+
+def _relative(value: str) -> str:
+    if is_url(value):
+        raise ValueError("must not begin like a URL")
+    return check_location(value)
+
+
+class FilePath(OwnerPath):
+    path: Annotated[str, Field(max_length=1024), AfterValidator(_relative)]
+
+
+class ResultPath(RevisionPath):
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,160}$")]
+
+
+@bp.put("/files/<path:path>")
+@endpoint(
+    "Keeps the body, bytes of any type, as a file that the owner's specs can name as a source",
+    {
+        200: Answer("It is kept, in place of an older one of that name", Kept),
+        400: INVALID,
+        401: NO_TOKEN,
+        403: NO_TOKEN,
+        413: problem("Larger than a file may be"),
+        415: problem("The body has a Content-Encoding"),
+        503: AWAY,
+    },
+    path=FilePath,
+    query=TokenQuery,
+    headers=Authorised,
+)
+def put_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> Any:
+    """It appears in one step, once all of it has come; pipelines that read the older one go on reading that."""
+    must_be_owner(owner, headers, query)
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Invalid("Content-Encoding is not supported: send the file as it is", status=415)
+    if "Content-Range" in request.headers:
+        raise Invalid.field("Content-Range", "a file is sent as a whole")
+    request.max_content_length = web().settings.source_bytes
+    objects = objects_of(web().settings)
+    with scratch_file(objects) as scratch:
+        sink = Sink(scratch)
+        try:
+            while piece := request.stream.read(PIECE_BYTES):
+                with told_as_problems():
+                    sink.write(piece)
+        finally:
+            sink.close()
+        objects.put(file_key(owner, path), scratch)
+    return {"path": path, "bytes": sink.size, "hash": sink.hash}
+
+
+@bp.get("/<dataset>/<revision>/data/<file>")
+@endpoint(
+    "A file that a pipeline has made; `Range` and `If-None-Match` are honoured",
+    {
+        200: Answer("The file", {"type": "string", "format": "binary"}, files.BYTES_TYPE),
+        206: Answer("The part that was asked for", {"type": "string", "format": "binary"}, files.BYTES_TYPE),
+        304: Answer("It is the one that is known already"),
+        400: INVALID,
+        404: UNKNOWN,
+        416: problem("The file has no such part"),
+        503: AWAY,
+    },
+    path=ResultPath,
+    query=TokenQuery,
+    headers=Authorised,
+)
+def get_result(owner: str, dataset: str, revision: str, file: str, query: TokenQuery, headers: Authorised) -> Any:
+    as_owner = is_owner(owner, headers, query)
+    with transaction() as tx:
+        flow = flows.find_flow(tx, owner, dataset, revision, is_owner=as_owner)
+        result = jobs.find_result(tx, flow["id"], file) if flow else None
+    if result is None:
+        raise unknown()
+    tag = result.hash.rpartition(":")[2]
+    if request.if_none_match.contains_weak(tag):
+        return _with_headers(Response(status=304), result, tag)
+    wanted = _asked_part(tag)
+    if wanted is None:
+        return _part(result, tag, 0, result.bytes, 200)
+    part = wanted.range_for_length(result.bytes)
+    if part is None:
+        response = running().render(Problem("the file has no such part", status=416))
+        response.headers["Content-Range"] = f"bytes */{result.bytes}"
+        return response
+    return _part(result, tag, *part, 206)
+
+
+def _asked_part(tag: str) -> Range | None:
+    """None for all of it: also where the part was to be of another version, and for several parts at once."""
+    wanted = request.range
+    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
+        return None
+    condition = request.headers.get("If-Range")
+    return wanted if condition is None or condition == f'"{tag}"' else None
+
+
+def _part(result: Result, tag: str, start: int, stop: int, status: int) -> Response:
+    pieces = None
+    if request.method != "HEAD":
+        pieces = objects_of(web().settings).pieces(result.object, start, stop - start)
+    response = Response(pieces, status, direct_passthrough=True)
+    response.content_length = stop - start
+    if status == 206:
+        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{result.bytes}"
+    return _with_headers(response, result, tag)
+
+
+def _with_headers(response: Response, result: Result, tag: str) -> Response:
+    """`latest` may be another file tomorrow, so it is asked for again; what is the same is not sent again."""
+    response.headers.update(
+        {
+            "Content-Type": result.content_type,
+            "ETag": f'"{tag}"',
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "private, no-cache",
+            "X-Content-Type-Options": "nosniff",
+        }
+    )
+    if result.content_type == files.BYTES_TYPE:
+        response.headers["Content-Disposition"] = f'attachment; filename="{result.path}"'
+    return response

@@ -1,0 +1,155 @@
+"""Files that all replicas share: whole or not there at all."""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from chassis import logs
+from chassis.errors import NotFound, Unavailable
+
+log = logs.logger(__name__)
+
+PIECE_BYTES = 256 * 1024
+_ABANDONED_SECONDS = 24 * 3600
+
+
+class Objects(Protocol):
+    """Keys are paths without `.` and `..`. All raise Unavailable where the store is full or does not answer."""
+
+    # A folder of this machine for what is being written.
+    scratch: Path
+
+    def put(self, key: str, file: Path) -> None:
+        """From the scratch folder, in one step, in place of what was there; kept once this returns."""
+
+    def local(self, key: str) -> AbstractContextManager[Path]:
+        """As a file to read from. Raises NotFound."""
+        ...
+
+    def pieces(self, key: str, start: int, length: int) -> "Pieces":
+        """From there on, so many bytes. Raises NotFound."""
+        ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """What is not there is gone already."""
+
+
+class Folder:
+    """A volume that all of them see."""
+
+    def __init__(self, folder: Path) -> None:
+        self._objects, self.scratch = folder / "objects", folder / "scratch"
+
+    def put(self, key: str, file: Path) -> None:
+        with told_as_problems():
+            off_the_loop(self._put, self._objects / key, file)
+
+    def _put(self, target: Path, file: Path) -> None:
+        new = [folder for folder in target.parents if not folder.exists()]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sync(file)
+        file.replace(target)
+        # The file's name, and those of folders that have just come into being.
+        for folder in {target.parent, *(folder.parent for folder in new)}:
+            _sync(folder)
+
+    @contextmanager
+    def local(self, key: str) -> Iterator[Path]:
+        path = self._objects / key
+        if not path.is_file():
+            raise NotFound("there is no such file")
+        yield path
+
+    def pieces(self, key: str, start: int, length: int) -> "Pieces":
+        with told_as_problems():
+            try:
+                file = (self._objects / key).open("rb", buffering=0)
+            except FileNotFoundError:
+                raise NotFound("there is no such file") from None
+            file.seek(start)
+        return Pieces(file, length)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        with told_as_problems():
+            for key in keys:
+                (self._objects / key).unlink(missing_ok=True)
+
+
+class Pieces:
+    """Of what is open already; closed with this, read or not."""
+
+    def __init__(self, source: Any, length: int) -> None:
+        self._source, self._left = source, length
+
+    def __iter__(self) -> "Pieces":
+        return self
+
+    def __next__(self) -> bytes:
+        piece = self._source.read(min(PIECE_BYTES, self._left)) if self._left else b""
+        if not piece:
+            raise StopIteration
+        self._left -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def off_the_loop(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Where greenlets share one thread, a disk that takes its time must not hold up all of them."""
+    patched = sys.modules.get("gevent.monkey")
+    if patched is None or not patched.is_module_patched("socket"):
+        return call(*arguments)
+    import gevent
+
+    return gevent.get_hub().threadpool.apply(call, arguments)
+
+
+@contextmanager
+def told_as_problems() -> Iterator[None]:
+    """Full, read-only, away: what waits for it may be tried again later."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable("files cannot be kept at the moment") from error
+
+
+@contextmanager
+def scratch_file(objects: Objects, suffix: str = "") -> Iterator[Path]:
+    """Gone when the block ends, unless it was put elsewhere."""
+    with told_as_problems():
+        objects.scratch.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=objects.scratch, suffix=suffix)
+        os.close(descriptor)
+    path = Path(name)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def sweep(objects: Objects) -> None:
+    """What processes that were killed left behind. Nobody writes to a file for a day without a pause."""
+    if not objects.scratch.is_dir():
+        return
+    for path in objects.scratch.iterdir():
+        try:
+            if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                log.info("objects.swept", file=path.name)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except FileNotFoundError:
+            pass  # another worker was quicker

@@ -1,0 +1,67 @@
+"""Specs of one's own: uploaded, watched to their end, and what the stream `specstore` tells of them."""
+
+import secrets
+from typing import Any
+
+from quintet_e2e.clients import AWAY, Client, attempt, done
+from quintet_e2e.streams import events_of
+from quintet_local.testing import eventually
+
+ROWS = [{"name": "Malbec", "year": 2020}, {"name": "Syrah", "year": 2021}]
+FIELDS = [{"name": "name", "type": "string"}, {"name": "year", "type": "integer"}]
+ENDED = ("SUCCEEDED", "FAILED")
+ENDED_WITHIN = 120
+
+
+class Owner:
+    """A user with his token."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.id = client.credentials[0]
+        self.headers = {"Auth-Token": done(client.post("/auth/token"))["token"]}
+
+    def new_dataset(self) -> str:
+        return f"wines-{secrets.token_hex(4)}"
+
+    def spec(self, dataset: str, *, rows: Any = None, **more: Any) -> dict[str, Any]:
+        resource = {"name": "reds", "data": ROWS if rows is None else rows, "schema": {"fields": FIELDS}}
+        parameters = {"descriptor": {"name": "wines", "resources": [resource]}}
+        return {
+            "meta": {"owner": "E2E", "ownerid": self.id, "dataset": dataset, "version": 1, "findability": "published"},
+            "inputs": [{"kind": "datapackage", "url": "datapackage.json", "parameters": parameters}],
+            **more,
+        }
+
+    def upload(self, dataset: str, **spec: Any) -> str:
+        """The id of the flow: one revision, however often it has to be asked for."""
+        body = self.spec(dataset, **spec)
+        return done(self.client.until_known("POST", "/source/upload", headers=self.headers, json=body))["flow_id"]
+
+    def status(self, flow: str) -> dict[str, Any]:
+        return done(self.client.get(f"/source/{flow}", headers=self.headers))
+
+    def ended(self, flow: str, within_seconds: float = ENDED_WITHIN) -> dict[str, Any]:
+        """Its status once it has ended, whatever is away meanwhile."""
+        found: dict[str, Any] = {}
+
+        def has_ended() -> bool:
+            tried = attempt(lambda: self.client.get(f"/source/{flow}", headers=self.headers))
+            if tried.answer is None or tried.answer.status_code in AWAY:
+                return False
+            found.update(done(tried.answer))
+            return found["state"] in ENDED
+
+        eventually(has_ended, within_seconds)
+        return found
+
+    def revisions(self, dataset: str) -> list[int]:
+        """Newest first."""
+        page = done(self.client.get(f"/source/{self.id}/{dataset}?limit=1000", headers=self.headers))
+        assert page["total"] == len(page["revisions"])
+        return [revision["revision"] for revision in page["revisions"]]
+
+    def told(self, flow: str) -> list[str]:
+        """The events of that flow, oldest first."""
+        events = events_of(self.client, "specstore")
+        return [event["event"]["name"] for event in events if event["payload"]["flow_id"] == flow]
