@@ -126,7 +126,7 @@ def test_nothing_is_lost_doubled_or_stale_while_processes_are_killed_and_frozen(
     random = chosen_random()
     counted = [Counted(client) for _ in range(COUNTED)]
     producing = [Producing(client, random) for _ in range(PRODUCING)]
-    file, loads = a_file(), []
+    file, loads, began = a_file(), [], time.monotonic()
 
     def work(number):
         if number < COUNTED:
@@ -142,9 +142,8 @@ def test_nothing_is_lost_doubled_or_stale_while_processes_are_killed_and_frozen(
     with crowd(COUNTED + PRODUCING + 1 + 2 * COUNTED, work):
         for what, fault in faults_on(stack, random):
             time.sleep(random.uniform(0.05, 0.6))
-            print(
-                f"{what}: {sum(each.answered for each in counted)} writes, {sum(each.reads for each in counted)} reads"
-            )
+            writes, reads = sum(each.answered for each in counted), sum(each.reads for each in counted)
+            print(f"{time.monotonic() - began:.1f} s: {what} after {writes} writes, {reads} reads")
             fault()
     assert_healed(stack)
     for each in producing:

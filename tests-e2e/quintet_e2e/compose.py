@@ -68,11 +68,9 @@ class Compose(Running):
     def start(self, program: str) -> None:
         self._containers()[program].start()
 
-    def freeze(self, program: str) -> None:
-        self._containers()[program].pause()
-
-    def thaw(self, program: str) -> None:
-        self._containers()[program].unpause()
+    def processes(self, program: str) -> list[psutil.Process]:
+        first = psutil.Process(self._pid(program))
+        return [first, *first.children(recursive=True)]
 
     def log(self, program: str) -> str:
         return self._containers()[program].logs().decode(errors="replace")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -62,11 +62,8 @@ class Running(ABC):
     def start(self, program: str) -> None: ...
 
     @abstractmethod
-    def freeze(self, program: str) -> None:
-        """All of its processes stand still until `thaw`."""
-
-    @abstractmethod
-    def thaw(self, program: str) -> None: ...
+    def processes(self, program: str) -> list[psutil.Process]:
+        """All of a program that runs, its first one first."""
 
     @abstractmethod
     def log(self, program: str) -> str: ...
@@ -82,6 +79,17 @@ class Running(ABC):
     @property
     def password(self) -> str:
         return self.settings["ADMIN_PASSWORD"]
+
+    def freeze(self, program: str) -> None:
+        """All of its processes stand still until `thaw`."""
+        for process in self.processes(program):
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+
+    def thaw(self, program: str) -> None:
+        for process in self.processes(program):
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def kill_a_gunicorn_worker(self, program: str, random: Random) -> None:
         """One of several: the others go on."""
@@ -175,18 +183,10 @@ class Local(Running):
     def start(self, program: str) -> None:
         self._stack.start(_local(program))
 
-    def freeze(self, program: str) -> None:
-        for process in self._processes(program):
-            process.suspend()
-
-    def thaw(self, program: str) -> None:
-        for process in self._processes(program):
-            process.resume()
-
     def log(self, program: str) -> str:
         return self._stack.log(_local(program))
 
-    def _processes(self, program: str) -> list[psutil.Process]:
+    def processes(self, program: str) -> list[psutil.Process]:
         first = psutil.Process(self._stack.pid(_local(program)))
         return [first, *first.children(recursive=True)]
 
