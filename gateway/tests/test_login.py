@@ -32,6 +32,17 @@ def test_eleventh_wrong_password_of_an_address_is_not_checked(gateway):
     assert gateway.call("GET", "/sequences", "rita", address=good).status == 200
 
 
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_who_is_not_let_in_is_told_at_once_whatever_he_sends(gateway, size):
+    began = time.monotonic()
+    for user, password, status in ((None, None, 401), ("ann", "wrong", 401), ("rita", None, 403)):
+        path = "/acme_orders/api/v1/orders/import"
+        answer = gateway.call("PUT", path, user, password, body=b"x" * size, address="127.0.0.24")
+        assert answer.status == status, answer
+    # The gateway waits fifteen seconds for a body that does not come.
+    assert time.monotonic() - began < 10
+
+
 def test_guessing_in_parallel_gets_no_further(gateway):
     with ThreadPoolExecutor(40) as pool:
         got = list(pool.map(lambda n: statuses(gateway, 1, password=f"guess {n}", address="127.0.0.22")[0], range(40)))

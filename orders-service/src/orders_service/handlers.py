@@ -49,7 +49,7 @@ def _turn_in(body: Any) -> Turn:
     return checked(lambda: Turn.model_validate(body))
 
 
-def _clear_away(tx: Transaction, _now: datetime) -> None:
+def clear_away(tx: Transaction, _now: datetime) -> None:
     """What uploads that broke off and imports that ended have left."""
     uploads.delete_silent_uploads(tx, _SILENT_SECONDS)
     uploads.delete_blocks_of_nobody(tx, _MOST_BLOCKS)
@@ -75,6 +75,6 @@ HANDLERS = {QUEUE: Consumption(on_import_requested, is_long=True)}
 
 def timers(settings: Settings) -> Mapping[str, Timer]:
     return {
-        "clear_away": Timer(5, _clear_away),
+        "clear_away": Timer(5, clear_away),
         "batch_no": Timer(2, lambda tx, _now: number_batches(tx, settings.sequence_url)),
     }

@@ -5,7 +5,6 @@ The way for rows that are not plain: those with quotes, NULs, bytes that are no 
 
 import functools
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 LONGEST_ROW_BYTES = 1024 * 1024
@@ -82,7 +81,8 @@ def _row_at(
 ) -> tuple[int, str | None, list[bytes] | None] | None:
     """Where the row ends, what is wrong with it, its fields; None: it is not known yet."""
     window = min(len(data), start + LONGEST_ROW_BYTES)
-    is_whole = at_end and window == len(data)
+    # As long as that is too long, also where nothing follows: this may not be known yet.
+    is_whole = at_end and len(data) - start < LONGEST_ROW_BYTES
     fields, end = _fields_at(data, start, window, separator, is_whole)
     if fields is not None:
         return end, None, fields
@@ -139,8 +139,3 @@ def _field_at(data: bytes, start: int, window: int, separator: bytes, is_whole: 
 
 def _without_return(field: bytes) -> bytes:
     return field.removesuffix(b"\r")
-
-
-def each_line(rows: Rows, first_line: int) -> Iterator[tuple[int, Row]]:
-    """With the numbers that an editor shows, where the rows began at `first_line`."""
-    return ((first_line + row.line, row) for row in rows.found)

@@ -70,7 +70,7 @@ def _is_plain(body: bytes, header: Header) -> bool:
 
 def _has_long_line(body: bytes) -> bool:
     """One that is so long covers a multiple of that length."""
-    for middle in range(LONGEST_ROW_BYTES, len(body), LONGEST_ROW_BYTES):
+    for middle in range(LONGEST_ROW_BYTES, len(body) + 1, LONGEST_ROW_BYTES):
         end = body.find(b"\n", middle)
         if (end if end >= 0 else len(body)) - body.rfind(b"\n", 0, middle) > LONGEST_ROW_BYTES:
             return True

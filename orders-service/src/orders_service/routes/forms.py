@@ -72,8 +72,13 @@ def checked_name(given: str) -> str:
 
 
 def _read(request: Request) -> Iterator[bytes]:
+    """All of the body. Raises Invalid where the client broke off, which looks like an end to a length that is told."""
+    missing = request.content_length or 0
     while piece := request.stream.read(_READ_BYTES):
+        missing -= len(piece)
         yield piece
+    if missing > 0:
+        raise Invalid.field(FIELD, "the upload broke off before its end")
 
 
 def _hashed(pieces: Iterator[bytes], digest: Any) -> Iterator[bytes]:

@@ -93,14 +93,13 @@ def list_orders(query: OrdersQuery) -> Response:
         "email": orders.containing(query.email) if query.email else None,
         "zipcode": query.zipcode,
     }
-    wanted = {"valid": query.valid, "state": query.state, **texts}
+    wanted = {"valid": query.valid, "state": orders.any_case(query.state) if query.state else None, **texts}
     with transaction() as tx:
-        found = orders.list_orders(tx, query.limit, query.offset, after=query.after, **wanted)
-        beside = {}
-        if not any(texts.values()):
-            beside["total"] = orders.count_by_state(tx, query.valid, query.state)
-        elif query.total:
-            beside["total"] = orders.count_orders(tx, **wanted)
+        total = None if any(texts.values()) else orders.count_by_state(tx, query.valid, query.state)
+        found = orders.list_orders(tx, query.limit, query.offset, query.after, total, **wanted)
+        if total is None and query.total:
+            total = orders.count_orders(tx, **wanted)
+    beside = {} if total is None else {"total": total}
     return envelope(found, **beside)
 
 

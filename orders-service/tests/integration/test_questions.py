@@ -1,0 +1,173 @@
+from datetime import date
+
+import pytest
+
+from orders_service.domain.rules import latest_birthday
+
+PATH = "/acme_orders/api/v1/orders"
+
+
+@pytest.fixture
+def five(api, a_file, an_order):
+    api.imported(
+        a_file(
+            an_order(30, name="Carl 100%", state="tx", zipcode="10001"),
+            an_order(10, name="Ann_A", state="NJ", zipcode="10002"),
+            an_order(20, name="ÄNNE", email="B@example.com", state="NY", zipcode="00501-1234"),
+            an_order(-5, name="Dan", state="XYZ", zipcode="10003"),
+            an_order(40, name="Eve", state="Nj", zipcode="10004"),
+        )
+    )
+
+
+def ids(api, **query):
+    return [order["id"] for order in api.orders(**query).json["result"]]
+
+
+def test_orders_come_in_the_order_of_their_ids_a_page_at_a_time(api, five):
+    answer = api.orders(limit=2, offset=1).json
+    assert answer["result"] == [{"id": 10, "name": "Ann_A", "valid": False}, {"id": 20, "name": "ÄNNE", "valid": True}]
+    assert answer["total"] == 5
+    assert ids(api, limit=2, after=20) == [30, 40]
+    assert ids(api, after=40) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "expected", "total"),
+    [
+        ({"valid": "true"}, [-5, 20, 30], 3),
+        ({"valid": "0"}, [10, 40], 2),
+        ({"state": "nj"}, [10, 40], 2),
+        ({"state": "TX", "valid": "1"}, [30], 1),
+        ({"state": "XY"}, [], 0),
+        ({"name": "ann"}, [10], None),
+        ({"name": "%"}, [30], None),
+        ({"name": "_", "total": "1"}, [10], 1),
+        ({"name": "änn"}, [20], None),
+        ({"email": "b@EX", "total": "true"}, [20], 1),
+        ({"zipcode": "1000", "total": "1"}, [-5, 10, 30, 40], 4),
+        ({"zipcode": "0501"}, [], None),
+        ({"name": "\\"}, [], None),
+        ({"name": "'; DROP TABLE orders; --"}, [], None),
+    ],
+)
+def test_filters_and_totals(api, five, query, expected, total):
+    assert ids(api, **query) == expected
+    assert api.orders(**query).json.get("total") == total
+
+
+@pytest.mark.parametrize(("near", "cheaper"), [(20_000, 3), (3, 3), (3, 10**9), (3, 0)])
+def test_every_way_to_read_finds_the_same(api, a_file, an_order, monkeypatch, near, cheaper):
+    """Those in order, those as they lie, those among the next, and by the index alone."""
+    ids_ = [-(2**63), *range(0, 300, 7), 2**63 - 1]
+    lines = [
+        an_order(id, state=("TX", "NJ", "nj")[id % 3], name=f"name {id % 5}", zipcode=f"{id % 4}0001") for id in ids_
+    ]
+    api.imported(a_file(*reversed(lines)))
+    monkeypatch.setattr("orders_service.store.orders._NEAR", near)
+    monkeypatch.setattr("orders_service.store.orders._CHEAPER", cheaper)
+    filters = [
+        ({}, lambda id: True),
+        ({"state": "NJ"}, lambda id: id % 3 > 0),
+        ({"valid": "1", "name": "NAME 3"}, lambda id: id % 3 == 0 and id % 5 == 3),
+        ({"zipcode": "2"}, lambda id: id % 4 == 2),
+        ({"email": "nobody"}, lambda id: False),
+    ]
+    for query, is_wanted in filters:
+        for limit, offset, after in [(1, 0, None), (5, 3, 20), (1000, 0, -(2**63)), (7, 40, None), (5, 0, 2**63 - 1)]:
+            more = {} if after is None else {"after": after}
+            expected = [id for id in ids_ if is_wanted(id) and (after is None or id > after)][offset : offset + limit]
+            assert ids(api, limit=limit, offset=offset, **more, **query) == expected, (query, limit, offset, after)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"limit": "ten"}, {"limit": "limit must be a number"}),
+        ({"offset": "1.5"}, {"offset": "offset must be a number"}),
+        ({"limit": "１"}, {"limit": "limit must be a number"}),
+        ({"limit": "0"}, {"limit": "limit must be between 1 and 1000"}),
+        ({"limit": "1001"}, {"limit": "limit must be between 1 and 1000"}),
+        ({"offset": "-1"}, {"offset": "offset must be between 0 and 2147483647"}),
+        ({"valid": "yes"}, {"valid": "valid must be a bool value"}),
+        ({"state": "1"}, {"state": "state must be a string"}),
+        ({"state": "New York"}, {"state": "state must be a string"}),
+        ({"after": str(2**63)}, {"after": "after must be an id"}),
+        ({"sort": "name"}, {"sort": "is not known here"}),
+        ({"limit": ["1", "2"]}, {"limit": "is given twice"}),
+        (
+            {"limit": "x", "offset": "y", "valid": "z"},
+            {
+                "limit": "limit must be a number",
+                "offset": "offset must be a number",
+                "valid": "valid must be a bool value",
+            },
+        ),
+    ],
+)
+def test_wrong_values_are_named(api, query, message):
+    refused = api.orders(**query)
+    assert (refused.status_code, refused.json["message"]) == (400, message)
+    assert (refused.json["result"], refused.json["status_code"]) == (None, 400)
+
+
+def test_one_order_with_all_that_is_wrong_with_it(api, a_file, an_order):
+    api.imported(a_file(an_order(7, email="x.net", state="ny", zipcode="9", birthday="2020-01-31")))
+    assert api.order(7).json["result"] == {
+        "id": 7,
+        "name": "Ann Smith",
+        "email": "x.net",
+        "state": "ny",
+        "zipcode": "9",
+        "birthday": "January 31, 2020",
+        "valid": False,
+        "errors": [
+            {"rule": "email_pattern", "message": "incorrect email pattern"},
+            {"rule": "zipcode_length", "message": "incorrect zipcode length"},
+            {"rule": "email_state", "message": "users from NY can't have .net email address"},
+            {"rule": "allowed_age", "message": "you must be at least 21 years old for ordering alcoholic drinks"},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (f"{PATH}/ab", "endpoint not found"),
+        (f"{PATH}/1.5", "endpoint not found"),
+        (f"{PATH}/１", "endpoint not found"),
+        ("/acme_orders/api/v2/orders", "endpoint not found"),
+        (f"{PATH}/0", "order not found"),
+        (f"{PATH}/-1", "order not found"),
+        (f"{PATH}/{10**30}", "order not found"),
+        (f"{PATH}/import/status/x", "import not found"),
+        (f"{PATH}/import/status?task_id=x", "import not found"),
+    ],
+)
+def test_what_is_not_there_is_404_in_the_shape_of_all_answers(client, path, message):
+    refused = client.get(path, headers={"X-Request-ID": "mine"})
+    body = {"result": None, "status_code": 404, "uuid": "mine", "message": message}
+    assert (refused.status_code, refused.json) == (404, body)
+
+
+def test_the_id_of_the_caller_comes_back(client):
+    assert client.get(f"{PATH}?uuid=caller-1", headers={"X-Request-ID": "mine"}).json["uuid"] == "caller-1"
+    assert client.get(f"{PATH}/0?uuid=caller-1").json["uuid"] == "caller-1"
+
+
+def test_a_wrong_method_says_which_are_right(client):
+    refused = client.post(f"{PATH}")
+    assert (refused.status_code, refused.json["status_code"]) == (405, 405)
+    assert "GET" in refused.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("today", "latest"),
+    [
+        (date(2026, 11, 22), date(2005, 11, 22)),
+        (date(2025, 2, 28), date(2004, 2, 28)),
+        (date(2024, 2, 29), date(2003, 2, 28)),
+    ],
+)
+def test_who_was_born_on_february_29_is_of_age_on_march_1(today, latest):
+    assert latest_birthday(today, 21) == latest

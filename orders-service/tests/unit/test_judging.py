@@ -1,0 +1,237 @@
+"""The judge against a slow and obvious one, on files of all kinds, in pieces of all lengths."""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from unittest.mock import patch
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orders_service.domain.headers import COLUMNS, Header
+from orders_service.domain.judging import judge
+from orders_service.domain.rules import Policy
+from orders_service.domain.tables import Place
+
+TODAY = date(2026, 11, 22)
+LONGEST = 200
+MONTHS = "january february march april may june july august september october november december".split()  # noqa: SIM905
+
+
+@dataclass
+class Obvious:
+    """A file, byte by byte and row by row."""
+
+    data: bytes
+    separator: bytes
+    policy: Policy
+
+    def told(self):
+        seen, before, told = set(), None, []
+        for line, fields, reason in self.rows():
+            if fields is None or len(fields) != len(COLUMNS):
+                told.append((line, reason or "fields"))
+                before = None
+                continue
+            texts = dict(zip(COLUMNS, fields, strict=True))
+            fate = self.fate(texts, seen, before)
+            told.append((line, fate))
+            before = texts["state"], texts["zipcode"]
+        return told
+
+    def fate(self, fields, seen, before):
+        if reason := unreadable(fields.values()):
+            return reason
+        row = {name: value.decode() for name, value in fields.items()}
+        if not re.fullmatch("-?[0-9]+", row["id"], re.ASCII) or not -(2**63) <= int(row["id"]) < 2**63:
+            return "id"
+        born = birthday(row["birthday"])
+        if born is None or not date(1900, 1, 1) <= born <= TODAY:
+            return "birthday"
+        if int(row["id"]) in seen:
+            return "duplicate"
+        seen.add(int(row["id"]))
+        if before == (fields["state"], fields["zipcode"]):
+            return 0
+        return self.failed(row, born)
+
+    def failed(self, row, born):
+        digits = [char for char in row["zipcode"] if char in "0123456789"]
+        state, email = row["state"].upper(), row["email"]
+        age = TODAY.year - born.year - ((TODAY.month, TODAY.day) < (born.month, born.day))
+        fails = {
+            "allowed_state": (1, state in self.policy.refused_states),
+            "email_pattern": (2, not re.fullmatch(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}", email)),
+            "zipcode_sum": (4, sum(map(int, digits)) > self.policy.largest_zipcode_sum),
+            "zipcode_length": (8, len(digits) not in (5, 9)),
+            "email_state": (16, row["state"] in ("NY", "ny", "Ny", "nY") and email.lower().endswith(".net")),
+            "allowed_age": (32, age < self.policy.smallest_age),
+        }
+        return sum(bit for name, (bit, it_fails) in fails.items() if it_fails and name not in self.policy.off)
+
+    def rows(self):
+        """(line, fields or None, reason)"""
+        position, line = 0, 0
+        while position < len(self.data):
+            end, fields = self.row_at(position)
+            reason = None
+            if fields is None:
+                line_break = self.data.find(b"\n", position)
+                line_end = line_break if line_break >= 0 else len(self.data)
+                reason = "too_long" if line_end - position >= LONGEST else "fields"
+                end = line_end + 1
+            raw = self.data[position:end]
+            if reason or raw.strip(b"\r\n"):
+                yield line, fields, reason
+            line += raw.count(b"\n")
+            position = end
+
+    def row_at(self, start):
+        """Where the row ends and its fields; None where it has no end that is near enough."""
+        fields, field, state, position = [], b"", "begins", start
+        while position < len(self.data) and position - start < LONGEST:
+            char = self.data[position : position + 1]
+            position += 1
+            if state == "quoted":
+                if char != b'"':
+                    field += char
+                elif self.data[position : position + 1] == b'"' and position - start < LONGEST:
+                    field += b'"'
+                    position += 1
+                else:
+                    state = "inside"
+            elif char == b"\n":
+                return position, [*fields, field.removesuffix(b"\r")]
+            elif char == self.separator:
+                fields.append(field)
+                field, state = b"", "begins"
+            elif char == b'"' and state == "begins":
+                state = "quoted"
+            else:
+                field += char
+                state = "inside"
+        if state == "quoted" or position < len(self.data) or position - start >= LONGEST:
+            return position, None
+        return position, [*fields, field.removesuffix(b"\r")]
+
+
+def unreadable(fields):
+    for cell in fields:
+        try:
+            cell.decode()
+        except UnicodeDecodeError:
+            return "encoding"
+    return "nul" if any(b"\0" in cell for cell in fields) else None
+
+
+def birthday(text):
+    if match := re.fullmatch(r"([A-Za-z]+) ([0-9]{1,2})(?:, ?| )([0-9]{4})", text, re.ASCII):
+        names = [*MONTHS, *(month[:3] for month in MONTHS)]
+        name = match[1].lower()
+        parts = (int(match[3]), names.index(name) % 12 + 1, int(match[2])) if name in names else None
+    elif match := re.fullmatch("([0-9]{4})-([0-9]{2})-([0-9]{2})", text, re.ASCII):
+        parts = tuple(map(int, match.groups()))
+    else:
+        return None
+    try:
+        return date(*parts) if parts else None
+    except ValueError:
+        return None
+
+
+def judged(data, separator, policy, pieces):
+    """What the real one says of the file cut there; duplicates over pieces are Postgres's to find, here a set's."""
+    header, place, seen, told = Header(separator.decode(), COLUMNS), Place(line=0), set(), []
+    cuts = [0, *sorted(cut % (len(data) + 1) for cut in pieces), len(data)]
+    with (
+        patch("orders_service.domain.splitting.LONGEST_ROW_BYTES", LONGEST),
+        patch("orders_service.domain.tables.LONGEST_ROW_BYTES", LONGEST),
+    ):
+        for number, (begin, end) in enumerate(pairwise(cuts), 2):
+            found = judge(data[begin:end], header, place, policy, TODAY, at_end=number == len(cuts))
+            place = found.behind
+            rows = [(row["at"], *fate_of(row, seen)) for row in found.rows.iter_rows(named=True)]
+            rows += [(at, row.line, row.reason) for at, row in found.broken]
+            told += [(line, fate) for _, line, fate in sorted(rows)]
+    return told
+
+
+def fate_of(row, seen):
+    reason = row["reason"]
+    if reason is None and row["key"] in seen:
+        reason = "duplicate"
+    if reason is None:
+        seen.add(row["key"])
+    return row["#line"], row["failed"] if reason is None else reason
+
+
+IDS = st.one_of(
+    st.integers(-3, 12).map(str),
+    st.sampled_from(["", " 1", "+1", "1.0", "1e3", "007", "-0", "x", "٣", "1_0", "0x1", "'-5"]),
+    st.sampled_from([-(2**63) - 1, -(2**63), 2**63 - 1, 2**63, 10**30]).map(str),
+)
+STATES = st.sampled_from(["NY", "ny", "TX", "NJ", "nj", "Or", "OR", "XYZ", "", " NY", "Ñ", "ß", "İL"])
+EMAILS = st.sampled_from(
+    ["a@b.de", "a@b.net", "a@b.NET", "a@b", "@b.de", "a b@c.de", "a@b.de ", "ä@b.de", "", "=1@b.net"]
+)
+ZIPCODES = st.sampled_from(
+    ["10001", "99999", "1000", "", " ", "1.2.3", "10001-0001", "٣٣٣٣٣", "00501", "0" * 30, "9" * 25]
+)
+DATES = st.one_of(
+    st.sampled_from(["Feb 27, 1963", "Feb 27,1963", "Feb 27 1963", "February 27, 1963", "1963-02-27", "feb 7, 1990"]),
+    st.sampled_from(["Feb 30, 1990", "2/7/90", "Feb 29, 2000", "Feb 29, 1900", "Nov 22, 2005", "Nov 23, 2005", ""]),
+    st.sampled_from(["Nov 22, 2026", "Nov 23, 2026", "Jan 1, 1900", "Dec 31, 1899", "Jan 1, 0001", "Dec 31, 9999"]),
+    st.sampled_from(["MAY 01, 1950", "Sept 1, 1950", "Feb  7, 1990", "1963-2-27", "Feb 7, 19900", "Feb27, 1990"]),
+    st.sampled_from(["Feb 0, 1990", "0000-00-00", "1990-02-30", " Feb 7, 1990", "Feb 7, 1990 ", "Febr 7, 1990"]),
+)
+NAMES = st.sampled_from(
+    ["Ann", "", '"Ann"', 'An"n', "Ä\u0301", "😀", "a,b", "=cmd|x", "'=x", "a\rb", "\ufeff", "N\\.\\N"]
+)
+
+
+def line_of(separator):
+    plain = st.tuples(IDS, NAMES, EMAILS, STATES, ZIPCODES, DATES).map(separator.join).map(str.encode)
+    # Equal neighbours, of which only the first is invalid.
+    good = st.integers(1, 30).map(
+        lambda id: separator.join(f"{id}*Ann*a@b.de*NJ*99999*May 1, 1950".split("*")).encode()
+    )
+    scraps = st.lists(
+        st.sampled_from([b'"', b'""', separator.encode(), b"\r", b"\0", b"\xff", b"a", b"1", b"\xc3\xa9", b"x" * 90]),
+        max_size=12,
+    ).map(b"".join)
+    quoted = st.tuples(IDS, NAMES, EMAILS, STATES, ZIPCODES, DATES).map(
+        lambda cells: separator.join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in cells).encode()
+    )
+    return st.one_of(good, good, plain, quoted, scraps, st.just(b'"a\nb"'))
+
+
+@st.composite
+def files(draw):
+    separator = draw(st.sampled_from("|,;\t"))
+    lines = draw(st.lists(line_of(separator), max_size=14))
+    ends = draw(st.sampled_from([[b"\n"], [b"\r\n"], [b"\n", b"\r\n", b"\n\n", b"\r"]]))
+    data = b"".join(line + draw(st.sampled_from(ends)) for line in lines)
+    return data[: len(data) - draw(st.integers(0, 2))], separator.encode()
+
+
+@settings(max_examples=400, deadline=None)
+@given(file=files(), pieces=st.lists(st.integers(0, 2**20), max_size=6))
+def test_it_says_what_the_obvious_one_says_wherever_the_file_is_cut(file, pieces):
+    data, separator = file
+    assert judged(data, separator, Policy(), pieces) == Obvious(data, separator, Policy()).told()
+
+
+@settings(max_examples=30, deadline=None)
+@given(file=files())
+def test_cut_after_every_byte_it_says_the_same(file):
+    data, separator = file
+    assert judged(data, separator, Policy(), range(len(data))) == Obvious(data, separator, Policy()).told()
+
+
+@settings(max_examples=60, deadline=None)
+@given(file=files(), off=st.sets(st.sampled_from(["allowed_state", "email_pattern", "zipcode_sum", "allowed_age"])))
+def test_rules_that_are_off_and_other_limits_count_as_set(file, off):
+    data, separator = file
+    policy = Policy(frozenset(off), ("TX",), 5, 70)
+    assert judged(data, separator, policy, [5]) == Obvious(data, separator, policy).told()
