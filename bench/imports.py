@@ -5,6 +5,7 @@ Both in turn in one run, into tables with the same key. Prints a table and keeps
 
 import argparse
 import io
+import os
 import platform
 import random
 import statistics
@@ -127,7 +128,8 @@ def _report(rows: int, size: int, rounds: list[tuple[float, float, float]], peak
         "# An import of a million orders",
         "",
         f"{when} UTC, {psutil.cpu_count()} processors ({platform.machine()}), Python {platform.python_version()}. "
-        f"{rows:,} rows, {size / 1e6:.0f} MB, median of {len(rounds)} rounds in turn.",
+        f"{rows:,} rows, {size / 1e6:.0f} MB, median of {len(rounds)} rounds in turn; the load of the machine was "
+        f"{os.getloadavg()[1]:.0f}, so that only the ratio tells much where it is more than its processors.",
         "",
         "| | seconds | rows/s |",
         "|---|---|---|",

@@ -237,3 +237,12 @@ def test_live_stream_is_passed_on_as_it_comes(gateway):
     seen.set()
     assert answer.read() == b"\ndata: 2\n\n"
     connection.close()
+
+
+def test_a_file_of_orders_may_be_large_and_other_bodies_there_may_not(gateway):
+    body = b"x" * (3 * 2**20)
+    for method in ("PUT", "POST"):
+        answer = gateway.call(method, "/acme_orders/api/v1/orders/import?file_name=a.csv", "ann", body=body)
+        assert answer.status == 200
+        assert (answer.json()["service"], answer.json()["bytes"]) == ("orders", len(body))
+    assert gateway.call("POST", "/acme_orders/api/v1/orders", "ann", body=body).status == 413

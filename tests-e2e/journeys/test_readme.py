@@ -41,6 +41,6 @@ def test_the_first_round_answers_as_the_readme_shows(stack, tmp_path):
     script = script.replace("U=$(make -s url)", f"U={address}").replace(
         "/tmp/events.json", str(tmp_path / "events.json")
     )
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=README.parent, timeout=110)
     answers = [answer.strip() for answer in done.stdout.split("----\n")][:-1]
     assert [steady(answer) for answer in answers] == [steady(output) for _, output in steps], done.stderr

@@ -62,6 +62,11 @@ class Compose(Running):
         os.kill(killed, signal.SIGKILL)
         eventually(lambda: self._pid(program) not in (0, killed), STARTED_AGAIN_SECONDS)
 
+    def crash(self, program: str) -> None:
+        container = self._containers()[program]
+        container.kill()
+        container.start()
+
     def stop(self, program: str) -> None:
         self._containers()[program].stop(timeout=60)
 

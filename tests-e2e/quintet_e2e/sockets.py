@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from quintet_e2e.clients import Client
 
 _ENOUGH_BYTES = 65536
+_ANSWERED_WITHIN = 40
+_HALF = b"id|name|email|state|zipcode|birthday\n" * 10_000
 
 
 @dataclass
@@ -33,7 +35,22 @@ def waiting(client: Client, path: str, several: list[dict[str, str]]) -> Iterato
         yield requests
 
 
-def _ask(client: Client, path: str, headers: dict[str, str]) -> Waiting:
+@contextmanager
+def unfinished_uploads(client: Client, path: str, count: int) -> Iterator[list[Waiting]]:
+    """So many that send half of what they announce, by length or in chunks; cut off when the block is left."""
+    kinds = [({"Content-Length": str(2 * len(_HALF))}, _HALF)]
+    kinds.append(({"Transfer-Encoding": "chunked"}, b"%x\r\n%s\r\n" % (len(_HALF), _HALF)))
+    with ExitStack() as closing:
+        requests = []
+        for number in range(count):
+            headers, body = kinds[number % 2]
+            requests.append(_ask(client, path, {"Content-Type": "text/csv", **headers}, method="PUT"))
+            closing.callback(requests[-1].socket.close)
+            requests[-1].socket.sendall(body)
+        yield requests
+
+
+def _ask(client: Client, path: str, headers: dict[str, str], method: str = "GET") -> Waiting:
     address = urlsplit(client.stack.url)
     lines = {
         "Host": address.netloc,
@@ -44,8 +61,21 @@ def _ask(client: Client, path: str, headers: dict[str, str]) -> Waiting:
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     connection = socket.create_connection((address.hostname, address.port))
-    connection.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+    connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode())
     return Waiting(connection)
+
+
+def exchange(client: Client, method: str, path: str, headers: dict[str, str], body: bytes) -> int | None:
+    """Any bytes as a body; the status that is answered, None where the connection is cut instead."""
+    asked = _ask(client, path, headers, method)
+    with asked.socket:
+        asked.socket.settimeout(_ANSWERED_WITHIN)
+        try:
+            asked.socket.sendall(body)
+            head = asked.socket.recv(_ENOUGH_BYTES).decode()
+        except ConnectionError:
+            return None
+    return int(head.split(" ")[1]) if head else None
 
 
 def collect(several: list[Waiting], within_seconds: float) -> None:

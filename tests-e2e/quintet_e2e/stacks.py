@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -21,6 +23,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 120
 # Docker waits before it starts a container again, longer each time the container lived for less than ten seconds.
 STARTED_AGAIN_SECONDS = 60
+_MOVES_SECONDS, _STANDS_SECONDS = 0.1, 0.4
 
 
 class Running(ABC):
@@ -53,6 +56,10 @@ class Running(ABC):
     @abstractmethod
     def kill(self, program: str) -> None:
         """kill -9; returns once another one has been started in its place."""
+
+    @abstractmethod
+    def crash(self, program: str) -> None:
+        """kill -9, and started again at once, however often: an engine by itself waits longer each time."""
 
     @abstractmethod
     def stop(self, program: str) -> None:
@@ -102,6 +109,25 @@ class Running(ABC):
         killed.kill()
         eventually(lambda: self.gunicorn(program).pid != killed.pid, STARTED_AGAIN_SECONDS)
         eventually(lambda: not any(worker.is_running() for worker in workers))
+
+    @contextmanager
+    def slowed(self, program: str) -> Iterator[None]:
+        """It moves for a moment now and then, as on a machine that has much else to do."""
+        leaving = threading.Event()
+
+        def pulse() -> None:
+            while not leaving.wait(_MOVES_SECONDS):
+                self.freeze(program)
+                leaving.wait(_STANDS_SECONDS)
+                self.thaw(program)
+
+        with ThreadPoolExecutor(1) as thread:
+            pulsing = thread.submit(pulse)
+            try:
+                yield
+            finally:
+                leaving.set()
+            pulsing.result()
 
     def command(self, *words: str, **environment: str) -> str:
         """As the Makefile calls it."""
@@ -176,6 +202,9 @@ class Local(Running):
 
     def kill(self, program: str) -> None:
         self._stack.kill(_local(program))
+
+    def crash(self, program: str) -> None:
+        self.kill(program)
 
     def stop(self, program: str) -> None:
         self._stack.stop(_local(program))

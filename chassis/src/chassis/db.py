@@ -13,7 +13,6 @@ from chassis.errors import Conflict, Unavailable
 from chassis.pool import Pool
 
 UniqueViolation = psycopg2.errors.UniqueViolation
-Deadlock = psycopg2.errors.DeadlockDetected
 # What is wrong with a statement itself.
 StatementError = (
     psycopg2.ProgrammingError,

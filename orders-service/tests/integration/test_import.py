@@ -1,6 +1,6 @@
 from pathlib import Path
 
-SAMPLE = (Path(__file__).parent / "orders.csv").read_bytes()
+SAMPLE = (Path(__file__).parents[2] / "samples" / "orders.csv").read_bytes()
 
 
 def test_the_sample_is_judged_and_told(api, counted, outbox):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from chassis.attempts import Delivery, Surroundings
-from chassis.errors import Invalid
+from chassis.errors import Invalid, Unavailable
 from orders_service.domain.rules import Policy
 from orders_service.handlers import on_import_requested
 from orders_service.operations.importing import Import
@@ -28,7 +28,12 @@ class Broken(Exception):
 
 
 def a_turn(db, task, turn=1, is_time_up=lambda: False):
-    Import(db, task, turn, Policy()).take_turn(lambda: datetime.now(UTC), is_time_up)
+    """As the worker takes it, which waits for what is locked for long."""
+    while True:
+        try:
+            return Import(db, task, turn, Policy()).take_turn(lambda: datetime.now(UTC), is_time_up)
+        except Unavailable:
+            pass
 
 
 def ids_told(api, task):
@@ -116,16 +121,18 @@ def test_killed_at_any_statement_it_ends_as_if_nothing_had_been(api, a_file, an_
 def test_cancelled_while_it_runs_it_ends_with_what_is_in(api, client, a_file, an_order):
     task = api.accepted(a_file(*(an_order(id) for id in range(5000))))
     steps = 0
+    # It waits for the step that is under way.
+    cancelling = threading.Thread(target=client.delete, args=(f"{PATH}/status/{task}",))
 
     def cancel_after_three_steps():
         nonlocal steps
         steps += 1
         if steps == 3:
-            # Waits for the step that is under way.
-            threading.Thread(target=client.delete, args=(f"{PATH}/status/{task}",)).start()
+            cancelling.start()
         return False
 
     a_turn(api.db, task, is_time_up=cancel_after_three_steps)
+    cancelling.join()
     status = api.status(task)
     if status["status"] != "SUCCESS":
         assert status["message"] == "cancelled"

@@ -1,7 +1,9 @@
 """A file that comes with a request, read as it comes: as the body itself or as a field of a form."""
 
 import hashlib
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from chassis.errors import Invalid, Problem
 FIELD = "csv_file"
 _READ_BYTES = 64 * 1024
 _MOST_PARTS = 100
+_MOST_HEARD_OUT_BYTES, _HEARD_OUT_SECONDS = 16 * 1024 * 1024, 2
 _LARGEST_FIELD_BYTES = 256 * 1024
 _LONGEST_NAME = 255
 
@@ -69,6 +72,18 @@ def checked_name(given: str) -> str:
     ):
         raise Invalid.field("file_name", "file_name must not contain control characters")
     return name
+
+
+@contextmanager
+def heard_out(request: Request) -> Iterator[None]:
+    """Who is still sending when the connection closes never reads why: a refusal waits for the rest, up to a limit."""
+    try:
+        yield
+    except Problem:
+        left, until = _MOST_HEARD_OUT_BYTES, time.monotonic() + _HEARD_OUT_SECONDS
+        while left > 0 and time.monotonic() < until and (piece := request.stream.read(_READ_BYTES)):
+            left -= len(piece)
+        raise
 
 
 def _read(request: Request) -> Iterator[bytes]:

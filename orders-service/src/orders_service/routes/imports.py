@@ -88,7 +88,7 @@ def import_orders(query: ImportQuery) -> Response:
     key = request.headers.get("Idempotency-Key")
     if key is not None:
         idempotency.checked(key)
-    with receiver.slot():
+    with receiver.slot(), forms.heard_out(request):
         file = forms.incoming(request, query.file_name)
         with receiver.receiving(username(), key) as sink:
             for piece in file.pieces:

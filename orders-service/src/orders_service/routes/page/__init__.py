@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Blueprint, Response, current_app, make_response, render_template, request
 from pydantic import BaseModel, Field
 
 from chassis.errors import NotFound
@@ -33,7 +33,9 @@ class FilePath(BaseModel):
 )
 def show_page(query: Spoken) -> Response:
     languages = [(name, _ITS_OWN_NAMES[name]) for name in LANGUAGES]
-    page = make_response(render_template("page.html", language=language(), languages=languages))
+    largest = current_app.extensions["orders"].settings.largest_upload_bytes
+    html = render_template("page.html", language=language(), languages=languages, largest_bytes=largest)
+    page = make_response(html)
     page.headers["Content-Language"] = language()
     page.headers["Vary"] = "Accept-Language"
     page.headers["Cache-Control"] = "no-cache"

@@ -63,8 +63,8 @@ function takeDrops(place) {
 
 async function send() {
   const [file] = byId('file').files;
-  if (!file) {
-    tell('upload-problem', texts.no_file);
+  if (!file || file.size > byId('upload').dataset.largestBytes) {
+    tell('upload-problem', file ? texts.status_413 : texts.no_file);
     return;
   }
   tell('upload-problem', '');
@@ -76,6 +76,8 @@ async function send() {
     const answer = await upload(file, { ...options, sent: (bytes) => showSent(bytes, file.size) });
     key = newKey();
     watch(answer.result.task_id);
+    byId('import-title').textContent = say('import_of', { name: file.name });
+    byId('import').hidden = false;
     byId('import-title').focus();
   } catch (problem) {
     tell('upload-problem', problem.message);
@@ -101,6 +103,8 @@ function isUploading(yes, file) {
 
 function showSent(bytes, all) {
   byId('uploaded').value = all ? bytes / all : 1;
+  // What has gone cannot be called back.
+  byId('stop').hidden = bytes >= all;
   byId('uploaded-text').textContent = bytes < all ? say('sent_of', { sent: size(bytes), size: size(all) }) : texts.storing;
 }
 
