@@ -1,5 +1,6 @@
 """Transactions: commit, roll back, say what went wrong."""
 
+import io
 import threading
 from typing import Any
 
@@ -95,3 +96,15 @@ def test_an_address_where_nobody_listens_is_unavailable() -> None:
     database = Database("postgresql://u:p@127.0.0.1:1/x", name="tests", size=1, wait_seconds=1)
     with pytest.raises(Unavailable), database.transaction():
         pass
+
+
+def test_copy_takes_rows_in_and_out_with_the_transaction(db: Database) -> None:
+    out = io.BytesIO()
+    with db.transaction() as tx:
+        assert tx.copy_in("COPY effects (name) FROM STDIN", io.BytesIO(b"one\nit's\n")) == 2
+        tx.copy_out("COPY (SELECT name FROM effects WHERE name = %(name)s) TO STDOUT", out, name="it's")
+    assert (out.getvalue(), names(db)) == (b"it's\n", ["one", "it's"])
+    with pytest.raises(KeyError), db.transaction() as tx:
+        tx.copy_in("COPY effects (name) FROM STDIN", io.BytesIO(b"lost\n"))
+        raise KeyError
+    assert names(db) == ["one", "it's"]
