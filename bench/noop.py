@@ -7,6 +7,7 @@ from flask import Flask, Response, request
 
 app = Flask(__name__)
 JSON = "application/json; charset=utf-8"
+CHART = json.dumps({"id": 1, "name": "Bench", "factory": {"chart_data": "x" * 400}})
 PAGE = json.dumps([{"event": {"id": "0" * 36, "name": "BenchEvent", "version": 1}, "payload": "x" * 430}] * 100)
 STATUS = json.dumps({"id": "a/b/1", "spec_contents": "x" * 500, "pipelines": "x" * 1000})
 
@@ -46,3 +47,9 @@ def upload():
 def status(owner, dataset, revision):
     """Only sends as many bytes."""
     return Response(STATUS, content_type=JSON)
+
+
+@app.get("/api/factory/<id>")
+def factory(id):
+    """Only sends as many bytes."""
+    return Response(CHART, content_type=JSON)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "deploy" / "local"))
 
+import factories
 import specs
 import tables
 from ceiling import noop_behind_gateways
@@ -91,14 +92,28 @@ def _measure(stack: TestStack, noop: str, without: str, rounds: int, seconds: in
     def ask(address: str, request: Request) -> Callable[[], Burst]:
         return lambda: burst(address, stack.user, stack.password, request, seconds)
 
-    lines = []
-    for name, request, wanted in [*CASES, *specs.cases(stack)]:
+    def compare(name: str, request: Request, wanted: float | None) -> None:
         lines.append(_row(name, *_in_turn(ask(stack.url, request), ask(noop, request), rounds), wanted))
         print(lines[-1], flush=True)
+
+    lines: list[str] = []
+    charts = factories.paths(stack)
+    for name, request, wanted in [*CASES, *specs.cases(stack), *factories.cases(stack, charts)]:
+        compare(name, request, wanted)
+    stack.stop("valkey")
+    compare("read a factory, Redis stopped", Request(charts), 0.60)
+    stack.start("valkey")
     plain = Request(["/sequence"])
     ours, ceiling = _in_turn(ask(noop, plain), ask(without, plain), rounds)
     lines.append(_row("the no-op, with authentication / without", ours, ceiling, 0.95))
     inserts = statistics.median(_bare_inserts(stack, seconds) for _ in range(rounds))
+    rates = [factories.taken_in(stack) for _ in range(rounds)]
+    accepted, charted = (statistics.median(rate) for rate in zip(*rates, strict=True))
+    lines += [
+        "",
+        f"Production by batches of {factories.BATCH}, {factories.SENDERS} clients: {accepted:,.0f} points/s accepted, "
+        f"{charted:,.0f} points/s into their charts (wanted: 50,000).",
+    ]
     lines += ["", f"A bare `INSERT` of the same row, 16 clients of pgbench: {inserts:,.0f} rows/s."]
     return lines
 

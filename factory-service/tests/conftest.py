@@ -2,15 +2,18 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
 import redis as redis_client
+import requests
 
 from chassis import testing
 from chassis.attempts import Delivery, Surroundings
+from chassis.throwaway import free_port
 from factory_service import handlers
 from factory_service.app import create_app
 from factory_service.cache import trust
@@ -56,6 +59,42 @@ class ThrowawayRedis:
     def remove(self):
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Served:
+    """The web process as it runs: gunicorn with greenlets, over a real socket."""
+
+    def __init__(self, settings, **more):
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        given = {"DATABASE_URL": settings.database_url, "REDIS_URL": settings.redis_url or "", "LOG_LEVEL": "error"}
+        given |= {"BIND": f"127.0.0.1:{self.port}", "WEB_CONCURRENCY": "2", **more}
+        self.process = subprocess.Popen([sys.executable, "-m", "factory_service", "web"], env={**os.environ, **given})
+        until(self.answers)
+
+    def answers(self):
+        try:
+            return requests.get(f"{self.base}/livez", timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=40)
+
+
+@pytest.fixture
+def served():
+    """Call it with settings for a gunicorn of two processes."""
+    started = []
+
+    def serve(settings, **more):
+        started.append(Served(settings, **more))
+        return started[-1]
+
+    yield serve
+    for process in started:
+        process.end()
 
 
 def until(check, within_seconds=30):

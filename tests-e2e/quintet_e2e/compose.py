@@ -67,17 +67,15 @@ class Compose(Running):
         container.kill()
         container.start()
 
-    def freeze(self, program: str) -> None:
-        self._containers()[program].pause()
-
-    def thaw(self, program: str) -> None:
-        self._containers()[program].unpause()
-
     def stop(self, program: str) -> None:
         self._containers()[program].stop(timeout=60)
 
     def start(self, program: str) -> None:
         self._containers()[program].start()
+
+    def processes(self, program: str) -> list[psutil.Process]:
+        first = psutil.Process(self._pid(program))
+        return [first, *first.children(recursive=True)]
 
     def log(self, program: str) -> str:
         return self._containers()[program].logs().decode(errors="replace")

@@ -1,14 +1,13 @@
 """A running stack, whichever way it runs: what a journey asks of it and does to it."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -28,7 +27,7 @@ _MOVES_SECONDS, _STANDS_SECONDS = 0.1, 0.4
 
 
 class Running(ABC):
-    """A program is `sequence-web`, `event-worker`, `postgres`, `rabbitmq` or `gateway` in both ways to run."""
+    """A program is `sequence-web`, `event-worker`, `postgres`, `redis`, `rabbitmq` or `gateway` in both ways to run."""
 
     kind: str
     home: Path
@@ -63,18 +62,15 @@ class Running(ABC):
         """kill -9, and started again at once, however often: an engine by itself waits longer each time."""
 
     @abstractmethod
-    def freeze(self, program: str) -> None:
-        """Until `thaw` none of its processes does anything."""
-
-    @abstractmethod
-    def thaw(self, program: str) -> None: ...
-
-    @abstractmethod
     def stop(self, program: str) -> None:
         """Until `start`; it has ended when this returns."""
 
     @abstractmethod
     def start(self, program: str) -> None: ...
+
+    @abstractmethod
+    def processes(self, program: str) -> list[psutil.Process]:
+        """All of a program that runs, its first one first."""
 
     @abstractmethod
     def log(self, program: str) -> str: ...
@@ -90,6 +86,17 @@ class Running(ABC):
     @property
     def password(self) -> str:
         return self.settings["ADMIN_PASSWORD"]
+
+    def freeze(self, program: str) -> None:
+        """All of its processes stand still until `thaw`."""
+        for process in self.processes(program):
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+
+    def thaw(self, program: str) -> None:
+        for process in self.processes(program):
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def kill_a_gunicorn_worker(self, program: str, random: Random) -> None:
         """One of several: the others go on. A master that was just started has none yet."""
@@ -187,7 +194,9 @@ class Local(Running):
 
     @property
     def programs(self) -> list[str]:
-        return [program.name.replace("nginx", "gateway") for program in self._stack.programs()]
+        return [
+            program.name.replace("nginx", "gateway").replace("valkey", "redis") for program in self._stack.programs()
+        ]
 
     def gunicorn(self, program: str) -> psutil.Process:
         return psutil.Process(self._stack.pid(program))
@@ -198,17 +207,6 @@ class Local(Running):
     def crash(self, program: str) -> None:
         self.kill(program)
 
-    def freeze(self, program: str) -> None:
-        self._signal(program, signal.SIGSTOP)
-
-    def thaw(self, program: str) -> None:
-        self._signal(program, signal.SIGCONT)
-
-    def _signal(self, program: str, number: signal.Signals) -> None:
-        first = psutil.Process(self._stack.pid(_local(program)))
-        for process in [first, *first.children(recursive=True)]:
-            process.send_signal(number)
-
     def stop(self, program: str) -> None:
         self._stack.stop(_local(program))
 
@@ -218,9 +216,13 @@ class Local(Running):
     def log(self, program: str) -> str:
         return self._stack.log(_local(program))
 
+    def processes(self, program: str) -> list[psutil.Process]:
+        first = psutil.Process(self._stack.pid(_local(program)))
+        return [first, *first.children(recursive=True)]
+
 
 def _local(program: str) -> str:
-    return "nginx" if program == "gateway" else program
+    return {"gateway": "nginx", "redis": "valkey"}.get(program, program)
 
 
 @contextmanager

@@ -5,40 +5,28 @@ Each thing has one writer, who counts up. Who begins to read after a write was a
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import requests
-
-from chassis.throwaway import free_port
 
 ROUNDS = 14
 WRITERS, READERS = 3, 6
 
 
-class Replica:
-    """A gunicorn with two processes, which reaches Redis by a name of its own."""
+@pytest.fixture
+def own_redis(throwaway_redis):
+    return throwaway_redis("--maxmemory-policy", "noeviction")
 
-    def __init__(self, settings, redis, name):
-        self.port = free_port()
-        self.base = f"http://127.0.0.1:{self.port}"
-        self.link = Path(redis.folder) / f"{name}.sock"
-        self.socket = Path(redis.folder) / "redis.sock"
+
+class ByName:
+    """A replica that reaches Redis by a name of its own, which can be taken away."""
+
+    def __init__(self, settings, redis, name, served):
+        self.link, self.socket = redis.folder / f"{name}.sock", redis.folder / "redis.sock"
         self.join()
-        environment = {
-            **os.environ,
-            "DATABASE_URL": settings.database_url,
-            "REDIS_URL": f"unix://{self.link}",
-            "BIND": f"127.0.0.1:{self.port}",
-            "WEB_CONCURRENCY": "2",
-            "LOG_LEVEL": "error",
-        }
-        self.process = subprocess.Popen([sys.executable, "-m", "factory_service", "web"], env=environment)
+        self.base = served(settings.model_copy(update={"redis_url": f"unix://{self.link}"})).base
 
     def join(self):
         if not self.link.is_symlink():
@@ -47,30 +35,10 @@ class Replica:
     def cut_off(self):
         self.link.unlink(missing_ok=True)
 
-    def answers(self):
-        try:
-            return requests.get(f"{self.base}/livez", timeout=2).ok
-        except requests.RequestException:
-            return False
-
-    def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=40)
-
 
 @pytest.fixture
-def own_redis(throwaway_redis):
-    return throwaway_redis("--maxmemory-policy", "noeviction")
-
-
-@pytest.fixture
-def replicas(settings, db, own_redis, eventually):
-    started = [Replica(settings, own_redis, name) for name in ("one", "other")]
-    for replica in started:
-        eventually(replica.answers)
-    yield started
-    for replica in started:
-        replica.end()
+def replicas(settings, db, own_redis, served):
+    return [ByName(settings, own_redis, name, served) for name in ("one", "other")]
 
 
 def faults_of(redis, replicas, chosen):

@@ -8,6 +8,7 @@ its commit. So what was read before a write is never put where it could be found
 import threading
 import time
 
+from chassis.batching import Batcher
 from chassis.db import Transaction
 from factory_service.cache import entries
 from factory_service.cache.changes import Change
@@ -21,11 +22,21 @@ _MOST_TRIES = 3
 _MOST_REMEMBERED = 1000
 
 
+Get = tuple[State, str, str]
+
+
+def _look_once(loads: list[entries.Load]) -> list[entries.Loaded]:
+    return [loads[0](False)] * len(loads)
+
+
 class Answers:
     """`redis` and `trust` are None where no Redis is configured."""
 
     def __init__(self, redis: Redis | None, trust: Trust | None) -> None:
         self._redis, self._trust = redis, trust
+        self._gets: Batcher[Get, bytes | None] = Batcher(self._get_together)
+        self._loads: dict[tuple[str, str], tuple[int, Batcher[entries.Load, entries.Loaded]]] = {}
+        self._lock = threading.Lock()
         self._flights: dict[tuple[str, str], threading.Event] = {}
         self._too_large: set[tuple[str, str]] = set()
 
@@ -39,7 +50,7 @@ class Answers:
         state, is_old = self._believed()
         if state is None or is_old:
             return None
-        raw = self._ask(state, ("HGET", entries.key_of(state, entity), "e"))
+        raw = self._gets.submit((state, entity, "e"))
         return raw.decode() if raw else None
 
     def read(self, entity: str, way: str, load: entries.Load) -> entries.Entry | None:
@@ -65,7 +76,21 @@ class Answers:
             finally:
                 del self._flights[entity, way]
                 mine.set()
-        return entries.entry_of(load(False))
+        return self._load_together(entity, way, load)
+
+    def _load_together(self, entity: str, way: str, load: entries.Load) -> entries.Entry | None:
+        """Who comes while another looks for the same shares the next look, not that one: it may be too old for him."""
+        key = entity, way
+        with self._lock:
+            users, together = self._loads.get(key) or (0, Batcher(_look_once))
+            self._loads[key] = users + 1, together
+        try:
+            return entries.entry_of(together.submit(load))
+        finally:
+            with self._lock:
+                users, together = self._loads.pop(key)
+                if users > 1:
+                    self._loads[key] = users - 1, together
 
     def changing(self, tx: Transaction, *entities: str) -> Change:
         """To be called last in the transaction that changes them. Until it ends nobody else reads or writes them."""
@@ -101,17 +126,25 @@ class Answers:
             return self._trust.last(), True
         return (state, False) if state.run_id else (None, False)
 
-    def _ask(self, state: State, *command: object) -> bytes | None:
+    def _ask(self, state: State, *commands: tuple[object, ...]) -> list[bytes | None]:
         try:
-            (reply,) = self._redis.ask(state.run_id, *command)  # type: ignore[union-attr,arg-type]
+            replies = self._redis.ask(state.run_id, *commands)  # type: ignore[union-attr,arg-type]
         except Away:
             self._trust.suspect(state)  # type: ignore[union-attr]
-            return None
-        return reply if isinstance(reply, bytes) else None
+            return [None] * len(commands)
+        return [reply if isinstance(reply, bytes) else None for reply in replies]
 
     def _get(self, state: State, entity: str, way: str, *, is_old: bool) -> entries.Entry | None:
-        raw = self._ask(state, ("HGET", entries.key_of(state, entity), way))
+        raw = self._gets.submit((state, entity, way))
         return entries.unpacked(raw, is_old=is_old) if raw else None
+
+    def _get_together(self, gets: list[Get]) -> list[bytes | None]:
+        """Those who ask at the same time share a round trip, and those who ask for the same the answer."""
+        state = gets[0][0]
+        places = {get: place for place, get in enumerate(dict.fromkeys(get for get in gets if get[0] == state))}
+        found = self._ask(state, *(("HGET", entries.key_of(state, entity), way) for _, entity, way in places))
+        # Who believes another Redis than the first looks into Postgres, once.
+        return [found[places[get]] if get in places else None for get in gets]
 
     def _fill(self, state: State, entity: str, way: str, load: entries.Load) -> entries.Entry | None:
         assert self._redis and state.run_id

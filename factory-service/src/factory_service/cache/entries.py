@@ -41,7 +41,8 @@ class Entry(NamedTuple):
     age_seconds: int | None = None
 
 
-Load = Callable[[bool], tuple[str, str] | None]
+Loaded = tuple[str, str] | None
+Load = Callable[[bool], Loaded]
 
 
 def key_of(state: State, entity: str) -> str:

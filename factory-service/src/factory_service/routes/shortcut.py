@@ -12,7 +12,6 @@ from typing import Any
 from flask import request
 
 from chassis.current import JSON_TYPE
-from chassis.errors import Problem
 from chassis.metrics import Metrics
 from factory_service.cache import warming
 from factory_service.domain import tags
@@ -24,14 +23,14 @@ _PATH = re.compile(
     r"|sprocket/([1-9][0-9]{0,17})|(factories)|(sprockets))/?\Z"
 )
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
-_PROBLEM = "factory.problem"
+_ERROR = "factory.error"
 _EVERYTHING = charts.ChartQuery()
 
 
-def tell_known_problem() -> None:
-    """What was found out on the shortcut is not tried again."""
-    if problem := request.environ.get(_PROBLEM):
-        raise problem
+def tell_known_error() -> None:
+    """What went wrong on the shortcut is not tried again."""
+    if error := request.environ.get(_ERROR):
+        raise error
 
 
 class Shortcut:
@@ -51,9 +50,9 @@ class Shortcut:
         began = time.perf_counter()
         try:
             rule, entry = self._find(match)
-        except Problem as problem:
-            # Flask tells it, and does not try again.
-            environ[_PROBLEM] = problem
+        except Exception as error:
+            # Flask tells it, whatever it is, and does not try again.
+            environ[_ERROR] = error
             return None
         if entry is None:
             return None

@@ -1,0 +1,61 @@
+"""Files that stream through: whatever happens on the way, the answer has the common shape."""
+
+import http.client
+import json
+import socket
+from contextlib import closing, suppress
+
+import pytest
+
+PATHS = ["/api/factories/load", "/acme_orders/api/v1/orders/import", "/source/ann/files/a.csv"]
+SERVICES = dict(zip(PATHS, ("factory", "orders", "specstore"), strict=True))
+SIZES = [4 * 1024 * 1024, 300_000]
+
+
+def sent(gateway, path, size):
+    """The answer to a large body that is sent whole, or as far as somebody takes it."""
+    with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)) as connection:
+        connection.putrequest("POST", path)
+        connection.putheader("Authorization", gateway.basic("ann"))
+        connection.putheader("Content-Length", str(size))
+        connection.endheaders()
+        with suppress(OSError):
+            connection.send(b"x" * size)
+        with connection.getresponse() as answer:
+            return answer.status, answer.headers, answer.read()
+
+
+def is_told(status, headers, body):
+    assert (status, headers["Content-Type"]) == (502, "application/problem+json"), body
+    assert json.loads(body)["status"] == 502
+    return True
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("path", PATHS)
+def test_a_service_that_is_away_is_told_in_the_common_shape(gateway, path, size):
+    name = SERVICES[path]
+    service = gateway.services[name]
+    service.stop()
+    try:
+        assert all(is_told(*sent(gateway, path, size)) for _ in range(5))
+    finally:
+        gateway.services[name] = type(service)(service.path)
+    assert sent(gateway, path, size)[0] == 200
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("path", PATHS)
+def test_a_service_that_dies_while_it_works_is_told_in_the_common_shape(gateway, path, size):
+    service = gateway.services[SERVICES[path]]
+    service.behave = lambda request: request.connection.shutdown(socket.SHUT_RDWR)
+    assert is_told(*sent(gateway, path, size))
+    service.behave = None
+    assert sent(gateway, path, size)[0] == 200
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_upload_may_be_the_first_request_of_a_credential(new_gateway, path):
+    """Who asks about the credential sends no body, and must not announce one."""
+    gateway = new_gateway()
+    assert sent(gateway, path, SIZES[0])[0] == 200
