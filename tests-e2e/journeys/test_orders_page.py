@@ -15,7 +15,7 @@ PAGE = "/acme_orders"
 PHONE = {"width": 360, "height": 740}
 ON_A_PAGE = 20
 IMPORTED_MS = 90_000
-MANY = 200_000
+MANY = 300_000
 # What a progress bar shows is written down at each change, however short it is seen.
 NOTE_CHANGES = """id => {
     const bar = document.getElementById(id), seen = bar.seen = [];
@@ -41,9 +41,10 @@ def choose(page, content, name="orders.csv"):
 
 def import_file(page, content, name="orders.csv"):
     choose(page, content, name)
+    page.evaluate("() => delete document.getElementById('import').dataset.status")
     page.locator("#send").click()
-    expect(page.locator("#import-title")).to_contain_text(name, timeout=IMPORTED_MS)
-    expect(page.locator("#cancel")).to_be_hidden(timeout=IMPORTED_MS)
+    page.locator("#import:is([data-status=SUCCESS], [data-status=FAILURE])").wait_for(timeout=IMPORTED_MS)
+    expect(page.locator("#import-title")).to_contain_text(name)
 
 
 def counts(page):
@@ -97,7 +98,7 @@ def test_the_progress_of_a_big_file_is_seen_to_move(stack, page):
     assert uploaded == sorted(uploaded) and uploaded[-1] == 1
     done = page.locator("#done").evaluate("bar => bar.seen")
     assert done == sorted(done) and done[-1] == 100
-    assert len([share for share in done if 0 < share < 100]) >= 3, done
+    assert len([share for share in done if 0 < share < 100]) >= 2, done
     assert counts(page)["valid"] == f"{orders.fates_of(MANY)['valid']:,}"
 
 

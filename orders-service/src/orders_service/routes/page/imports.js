@@ -77,6 +77,7 @@ async function send() {
     key = newKey();
     watch(answer.result.task_id);
     byId('import-title').textContent = say('import_of', { name: file.name });
+    byId('import').dataset.status = 'PENDING';
     byId('import').hidden = false;
     byId('import-title').focus();
   } catch (problem) {
@@ -142,6 +143,7 @@ async function watch(id) {
 function show(found) {
   byId('import').hidden = false;
   byId('import-title').textContent = say('import_of', { name: named(found) });
+  byId('import').dataset.status = found.status;
   byId('done').value = found.percent;
   byId('done-text').textContent = share(found.percent / 100);
   byId('import-message').textContent = found.message || texts[found.status];
