@@ -45,14 +45,6 @@ class Answers:
         state, is_old = self._believed()
         return self._get(state, entity, way, is_old=is_old) if state else None
 
-    def find_tag(self, entity: str) -> str | None:
-        """Of every way of asking for it, as long as it has not changed."""
-        state, is_old = self._believed()
-        if state is None or is_old:
-            return None
-        raw = self._gets.submit((state, entity, "e"))
-        return raw.decode() if raw else None
-
     def read(self, entity: str, way: str, load: entries.Load) -> entries.Entry | None:
         """From Redis, else from Postgres, which one reader asks on behalf of all; None where there is no such thing."""
         for _ in range(_MOST_TRIES):
