@@ -22,7 +22,7 @@ from chassis.metrics import Metrics
 log = logs.logger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
-_LARGEST_BODY_BYTES = 1024 * 1024
+LARGEST_BODY_BYTES = 1024 * 1024
 
 
 class _Rule(Rule):
@@ -48,7 +48,7 @@ def create_app(
 ) -> Flask:
     """`render` makes the body of every error; RFC 9457 unless a service's contract has another shape."""
     app = _App(service, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = _LARGEST_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
     app.url_map.merge_slashes = False
     app.json.mimetype = JSON_TYPE  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
@@ -70,10 +70,15 @@ def create_app(
     return app
 
 
+def request_id_of(environ: dict[str, Any]) -> str:
+    """The one that it came with, or a new one."""
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+
+
 def _begin() -> None:
     environ = request.environ
-    given = environ.get("HTTP_X_REQUEST_ID", "")
-    request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    request_id = request_id_of(environ)
     own = g._get_current_object()
     own.started, own.request_id = time.perf_counter(), request_id
     logs.bind(request_id=request_id)

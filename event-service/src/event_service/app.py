@@ -7,9 +7,11 @@ from flask import Flask
 
 from chassis import health, openapi, strictjson, web
 from chassis.db import Transaction
+from chassis.shortcut import add_shortcut
 from event_service.routes import BLUEPRINTS
 from event_service.routes.answers import Web, render
 from event_service.routes.appender import Appender
+from event_service.routes.shortcut import Shortcut
 from event_service.routes.watch import Watch
 from event_service.settings import Settings
 from event_service.store import invariants
@@ -51,5 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     database = app.extensions["chassis"].database
     # Set by the server that runs the app, once it does.
     watch = Watch(database, settings.watch_seconds, lambda: app.extensions.get("is_stopping", bool)())
-    app.extensions["event"] = Web(Appender(database), watch, settings.nack_limit, settings.live_heartbeat_seconds)
+    own = Web(Appender(database), watch, settings.nack_limit, settings.live_heartbeat_seconds)
+    app.extensions["event"] = own
+    add_shortcut(app, Shortcut(own))
     return app

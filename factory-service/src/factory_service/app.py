@@ -10,13 +10,14 @@ from chassis import health, openapi, strictjson, web
 from chassis.current import Running
 from chassis.db import Database, Transaction
 from chassis.errors import Unavailable
+from chassis.shortcut import add_shortcut
 from factory_service.cache.answers import Answers
 from factory_service.cache.connection import Away, Redis
 from factory_service.cache.trust import Trust
 from factory_service.domain.tags import version_in
 from factory_service.routes import BLUEPRINTS
 from factory_service.routes.answers import Web
-from factory_service.routes.shortcut import Shortcut, tell_known_error
+from factory_service.routes.shortcut import Shortcut
 from factory_service.settings import Settings
 from factory_service.store import invariants
 from factory_service.store.reading import Sources
@@ -77,8 +78,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     own = Web(answers, Sources(running.database, follower))
     app.extensions["factory"] = own
-    app.before_request(tell_known_error)
-    app.wsgi_app = Shortcut(app.wsgi_app, own, running.metrics)  # type: ignore[method-assign]
+    add_shortcut(app, Shortcut(own))
     return app
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from flask import Flask
 
 from chassis import health, openapi, web
+from chassis.shortcut import add_shortcut
 from sequence_service import operations, routes
 from sequence_service.settings import Settings
 
@@ -29,5 +30,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         )
 
     app = web.create_app("sequence", VERSION, settings, [routes.bp, health.blueprint(document, INVARIANTS)])
-    app.extensions["draws"] = routes.batcher(app.extensions["chassis"].database)
+    draws = app.extensions["draws"] = routes.batcher(app.extensions["chassis"].database)
+    add_shortcut(app, routes.shortcut(draws))
     return app

@@ -19,6 +19,12 @@ WIDEST = 32
 _FIELD_SPEC = re.compile(r"(?:0?([1-9][0-9]?))?d?\Z", re.ASCII)
 
 
+def most_at_once(name: str) -> int:
+    """Of a sequence of the contract: no number twice in one answer."""
+    minimum, maximum = BUILT_IN[name]
+    return min(MOST_AT_ONCE, maximum - minimum + 1)
+
+
 @dataclass(frozen=True)
 class Sequence:
     """Tickets are counted from 0 for ever; the number of a ticket repeats once in each cycle."""

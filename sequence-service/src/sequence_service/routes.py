@@ -1,6 +1,8 @@
 """HTTP in: parse, draw, answer."""
 
+import re
 from collections import defaultdict
+from collections.abc import Callable
 from collections.abc import Sequence as Listing
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -14,6 +16,7 @@ from chassis.current import JSON_TYPE, once, transaction
 from chassis.db import Database, Transaction
 from chassis.errors import Problem
 from chassis.openapi import problem
+from chassis.shortcut import Reply
 from chassis.validation import DIGITS, WHOLE, Answer, ListQuery, endpoint
 from sequence_service import domain, operations, store
 from sequence_service.domain import LARGEST, MOST_AT_ONCE, SMALLEST, Sequence
@@ -75,6 +78,7 @@ class Sequences(BaseModel):
 
 
 _INVALID = problem("The request breaks a rule; `errors` names the fields")
+_HEADERS = [("Cache-Control", "no-store")]
 _AWAY = problem("A dependency is away; try again after `Retry-After` seconds")
 _UNKNOWN = problem("There is no such sequence")
 
@@ -104,9 +108,8 @@ def batcher(database: Database) -> Batcher[Draw, Drawn]:
     return Batcher(run)
 
 
-def _draws(name: str, minimum: int, maximum: int) -> Any:
-    most = min(MOST_AT_ONCE, maximum - minimum + 1)
-    how_many = Field(ge=0, le=most, description="How many")
+def _draws(name: str) -> Any:
+    how_many = Field(ge=0, le=domain.most_at_once(name), description="How many")
     count: type[BaseModel] = create_model(
         "Count", __config__=ConfigDict(extra="forbid"), n=(Annotated[int, how_many, DIGITS], 1)
     )
@@ -117,27 +120,38 @@ def _draws(name: str, minimum: int, maximum: int) -> Any:
         query=count,
     )
     def draw(query: Any) -> Response:
-        if query.n == 0:
-            return _numbers({"sequence_list": []})
-        numbers = _drawn(Draw(name, query.n, g.request_id)).numbers
-        return _numbers(
-            {"sequence_no": numbers[0], "sequence_list": numbers} if query.n == 1 else {"sequence_list": numbers}
-        )
+        draws: Batcher[Draw, Drawn] = current_app.extensions["draws"]
+        return Response(_drawn(draws, Draw(name, query.n, g.request_id)), headers=_HEADERS, content_type=JSON_TYPE)
 
     return draw
 
 
-for _name, (_minimum, _maximum) in domain.BUILT_IN.items():
-    bp.get(f"/{_name}", endpoint=_name.replace("-", "_"), head=False)(_draws(_name, _minimum, _maximum))
+for _name in domain.BUILT_IN:
+    bp.get(f"/{_name}", endpoint=_name.replace("-", "_"), head=False)(_draws(_name))
 
 
-def _drawn(wanted: Draw) -> Drawn:
-    draws: Batcher[Draw, Drawn] = current_app.extensions["draws"]
-    return draws.submit(wanted)
+def _drawn(draws: Batcher[Draw, Drawn], wanted: Draw) -> bytes:
+    numbers = draws.submit(wanted).numbers if wanted.count else []
+    return orjson.dumps(
+        {"sequence_no": numbers[0], "sequence_list": numbers} if wanted.count == 1 else {"sequence_list": numbers}
+    )
 
 
-def _numbers(body: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(body), content_type=JSON_TYPE, headers={"Cache-Control": "no-store"})
+_PLAIN = re.compile(r"(?:n=([1-9][0-9]{0,3}))?\Z")
+
+
+def shortcut(draws: Batcher[Draw, Drawn]) -> Callable[[dict[str, Any], str], Reply | None]:
+    """Of the four sequences of the contract."""
+    most = {f"/{name}": domain.most_at_once(name) for name in domain.BUILT_IN}
+
+    def answer(environ: dict[str, Any], request_id: str) -> Reply | None:
+        path, plain = environ["PATH_INFO"], _PLAIN.match(environ.get("QUERY_STRING", ""))
+        if path not in most or not plain or environ["REQUEST_METHOD"] != "GET":
+            return None
+        n = int(plain[1] or 1)
+        return Reply(path, _drawn(draws, Draw(path[1:], n, request_id)), _HEADERS) if n <= most[path] else None
+
+    return answer
 
 
 @bp.get("/sequences")
@@ -226,7 +240,8 @@ def take_numbers(name: str, body: Wanted) -> Any:
 
 def _formatted(drawn: Drawn) -> Response:
     numbers = drawn.numbers
-    return _numbers({"sequence_list": numbers, "formatted": [drawn.sequence.formatted(number) for number in numbers]})
+    body = {"sequence_list": numbers, "formatted": [drawn.sequence.formatted(number) for number in numbers]}
+    return Response(orjson.dumps(body), headers=_HEADERS, content_type=JSON_TYPE)
 
 
 def _state(sequence: Sequence) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from event_service.routes.watch import Watch
 
 LARGEST_NUMBER = 2**53
 
-_LARGE_BYTES = 16 * 1024
+LARGE_BYTES = 16 * 1024
 _LARGE_AT_ONCE = 4
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
@@ -58,7 +58,7 @@ def few_large_at_once(view: Callable[..., Response]) -> Callable[..., Response]:
 
     @wraps(view)
     def admitted(**path: Any) -> Response:
-        if len(request.get_data()) < _LARGE_BYTES:
+        if len(request.get_data()) < LARGE_BYTES:
             return view(**path)
         with web().large:
             return view(**path)

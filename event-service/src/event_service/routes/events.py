@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -100,17 +101,12 @@ class Acknowledgement(BaseModel):
     idempotent=True,
 )
 def append_events(stream: str, headers: AppendHeaders, body: Any) -> Response:
-    events = body if isinstance(body, list) else [body]
-    ids = event_ids(time.time_ns() // 1_000_000, len(events), os.urandom(8))
-    made = [event_of(posted, id_) for posted, id_ in zip(events, ids, strict=True)]
-    _check_sizes(body, [event.text for event in made])
-    append = Append(stream, headers.producer, g.request_id, made, headers.expected_position)
-    answer = strictjson.dumps(ids) if isinstance(body, list) else f'"{ids[0]}"'
+    append, answer = appending(stream, headers.producer, g.request_id, body, len(request.get_data()))
     appender = web().appender
-    if append.expected_position is None and "Idempotency-Key" not in request.headers:
+    if headers.expected_position is None and "Idempotency-Key" not in request.headers:
         appender.append(append)
         return json_text(answer)
-    checked = appender.checked(append)
+    checked = appender.checked(replace(append, expected_position=headers.expected_position))
 
     def append_alone(tx: Any) -> Response:
         appender.append_alone(tx, checked)
@@ -119,12 +115,19 @@ def append_events(stream: str, headers: AppendHeaders, body: Any) -> Response:
     return once(append_alone)
 
 
-def _check_sizes(body: Any, texts: list[str]) -> None:
+def appending(stream: str, producer: str, request_id: str, body: Any, size: int) -> tuple[Append, str]:
+    """What a checked body of so many bytes appends, and what is answered once it has."""
+    events = body if isinstance(body, list) else [body]
+    ids = event_ids(time.time_ns() // 1_000_000, len(events), os.urandom(8))
+    made = [event_of(posted, id_) for posted, id_ in zip(events, ids, strict=True)]
+    _check_sizes(size if events is not body else 0, [event.text for event in made])
+    answer = strictjson.dumps(ids) if events is body else f'"{ids[0]}"'
+    return Append(stream, producer, request_id, made), answer
+
+
+def _check_sizes(sent: int, texts: list[str]) -> None:
     """Of one event as it was sent; of several, as each is kept."""
-    if isinstance(body, list):
-        largest = max(len(text.encode()) if len(text) * 4 > LARGEST_EVENT_BYTES else 0 for text in texts)
-    else:
-        largest = len(request.get_data())
+    largest = sent or max(len(text.encode()) if len(text) * 4 > LARGEST_EVENT_BYTES else 0 for text in texts)
     if largest > LARGEST_EVENT_BYTES:
         raise Invalid(f"an event may have {LARGEST_EVENT_BYTES} bytes at the most", status=413)
 
