@@ -55,34 +55,18 @@ def _quickly(raw: bytes, deepest: int) -> Any:
         return _UNSURE
     try:
         value = orjson.loads(raw)
-        # Of two equal keys one is dropped, and its colon with it; nothing adds a colon.
-        is_whole = raw.count(b":") == orjson.dumps(value).count(b":")
+        again = orjson.dumps(value, option=orjson.OPT_INDENT_2)
     except (ValueError, TypeError):
         return _UNSURE
-    return value if is_whole and _is_shallow(raw, deepest) else _UNSURE
-
-
-def _is_shallow(raw: bytes, deepest: int) -> bool:
-    if b"\\" in raw:
-        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    structure = raw.translate(None, _ALL_BUT_STRUCTURE)
-    if structure.count(b"[") + structure.count(b"{") <= deepest:
-        return True
-    brackets = structure.replace(b'""', b"")
-    if b'"' in brackets:
-        # A bracket in a string keeps its quotes apart.
-        brackets = b"".join(raw.split(b'"')[::2]).translate(None, _ALL_BUT_STRUCTURE)
-    for _ in range(deepest):
-        if not brackets:
-            return True
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-    return not brackets
+    # Of two equal keys one is dropped, and its colon with it; nothing adds a colon. What is nested deeper stands
+    # further in, and within strings a line break is spelled.
+    is_whole = raw.count(b":") == again.count(b":") and b"\n" + b"  " * deepest not in again
+    return value if is_whole else _UNSURE
 
 
 _UNSURE = object()
 # U+0000 and halves of surrogate pairs can only be spelled; a colon that is spelled would be counted wrongly.
 _SPELLED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F]|003[aA])")
-_ALL_BUT_STRUCTURE = bytes(code for code in range(256) if chr(code) not in '[]{}"')
 _DIGITS_ALIKE = bytes(ord("0") if chr(code) in "123456789" else code for code in range(256))
 _TOO_MANY, _TOO_MANY_BELOW_ZERO = b"0" * 20, b"-" + b"0" * 19
 
