@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+from werkzeug.test import Client
 
 from sequence_service.app import create_app
 
@@ -129,3 +130,22 @@ def test_a_wrap_is_told_with_the_request_that_caused_it(client, db, outbox):
     assert body["system"]["name"] == "sequence-service"
     client.get("/sequence")
     assert len(outbox()) == 1
+
+
+@pytest.mark.parametrize("path", [f"/{name}{query}" for name in RANGES for query in ("", "?n=1", "?n=7", "?n=1000")])
+def test_the_shortcut_answers_as_flask_does(db, app, path):
+    short, flask = (Client(way).get(path, headers={"X-Request-ID": "r-1"}) for way in (app.wsgi_app, app.wsgi_app._app))
+    assert (short.status, sorted(short.headers.keys())) == (flask.status, sorted(flask.headers.keys()))
+    assert short.headers["Cache-Control"] == "no-store"
+    assert short.json.keys() == flask.json.keys()
+    count = len(short.json["sequence_list"])
+    assert flask.json["sequence_list"] == [number + count for number in short.json["sequence_list"]]
+
+
+@pytest.mark.parametrize("query", ["?n=", "?n=-1", "?n=99999", "?n=1&n=1", "?m=1", "?n=%31x", "?n=0"])
+def test_what_is_not_plain_is_answered_by_flask(db, app, query):
+    short, flask = (
+        Client(way).get(f"/sequence{query}", headers={"X-Request-ID": "r-1"})
+        for way in (app.wsgi_app, app.wsgi_app._app)
+    )
+    assert (short.status, short.text) == (flask.status, flask.text)
