@@ -97,13 +97,13 @@ def asked_of(app_on_both):
     """Which of the two answered: the application name says so."""
     sources = app_on_both.extensions["factory"].sources
     seen = []
-    one = sources._one
+    rows = sources._rows
 
-    def noted(database, sql, params, entity):
+    def noted(database, *more):
         seen.append(database.name)
-        return one(database, sql, params, entity)
+        return rows(database, *more)
 
-    sources._one = noted
+    sources._rows = noted
     return seen
 
 

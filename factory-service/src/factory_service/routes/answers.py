@@ -18,7 +18,8 @@ from factory_service.cache.answers import Answers
 from factory_service.cache.entries import Entry
 from factory_service.domain import tags
 from factory_service.domain.charts import MOST_POINTS
-from factory_service.store.reading import Sources
+from factory_service.store import charts
+from factory_service.store.reading import Row, Sources
 
 LARGEST_ID = 2**63 - 1
 
@@ -61,12 +62,23 @@ class Web:
 
         return self.answers.read(entity, way, load)
 
+    def read_chart(self, id_: int, part: str, params: dict[str, Any]) -> Entry | None:
+        """The whole of it. What is not to be kept need not be looked for alone."""
+
+        def load(locked: bool) -> Loaded:
+            row = None if locked else self.sources.find_chart(part, id_)
+            if locked or (row and row[1] is None):
+                row = self.sources.find(f"factory:{id_}", charts.WHOLE[part], params, locked=locked)
+            return loaded(row)
+
+        return self.answers.read(f"factory:{id_}", part or "/", load)
+
 
 def web() -> Web:
     return current_app.extensions["factory"]
 
 
-def loaded(row: tuple[Any, ...] | None) -> Loaded:
+def loaded(row: Row | None) -> Loaded:
     """Raises Invalid where the answer would have too many points."""
     if row is None:
         return None

@@ -134,6 +134,8 @@ def _chart(id_: str, part: str, query: ChartQuery) -> Response:
 def find_chart(own: answers.Web, id_: int, part: str, query: ChartQuery) -> Any:
     params = {"id": id_, **query.span}
     way = f"{part}?{params['first']}-{params['last']}" if params["cut"] else part or "/"
+    if query.points is None and not params["cut"]:
+        return own.read_chart(id_, part, params)
     if query.points is None:
         return own.read(f"factory:{id_}", way, charts.WHOLE[part], params)
     params["points"] = query.points

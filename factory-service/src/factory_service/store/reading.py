@@ -1,10 +1,14 @@
 """Reads an answer from the leader, or from a follower that has come as far."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from chassis.batching import Batcher
 from chassis.db import Database
 from chassis.errors import Unavailable
 from factory_service.domain.tags import version_in
+from factory_service.store import charts
 
 # Reader and writer of one thing exclude each other here; nothing of it is written to disk.
 _LOCK = "SELECT pg_advisory_xact_lock_shared(hashtextextended(%(entity)s, 7)); "
@@ -15,12 +19,22 @@ _VERSION_OF = {
     "sprockets": "SELECT version FROM collections WHERE name = 'sprockets'",
 }
 
-Row = tuple[Any, ...]
+_VERSIONS = "SELECT id, version FROM factories WHERE id = ANY(%(ids)s)"
+
+Row = Sequence[Any]
 
 
 class Sources:
     def __init__(self, leader: Database, follower: Database | None) -> None:
         self._leader, self._follower = leader, follower
+        self._together = {part: Batcher(partial(self._find_several, sql)) for part, sql in charts.SEVERAL.items()}
+
+    def find_chart(self, part: str, id_: int) -> Row | None:
+        """Whole, as it was committed when this began, in one statement with those that others ask for meanwhile.
+
+        Without its body where there is too much of it for that.
+        """
+        return self._together[part].submit(id_)
 
     def find(self, entity: str, sql: str, params: dict[str, Any], *, locked: bool) -> Row | None:
         """What was committed when this began; `locked`: also what was being committed then.
@@ -29,22 +43,39 @@ class Sources:
         """
         lock = _LOCK if locked else ""
         if self._follower:
-            version = self._one(self._leader, lock + _VERSION_OF[entity.partition(":")[0]], params, entity)
+            version = _one(self._rows(self._leader, lock + _VERSION_OF[entity.partition(":")[0]], params, entity))
             if version is None:
                 return None
-            row = self._from_follower(sql, params)
+            row = _one(self._from_follower(sql, params))
             if row and version_in(row[0]) >= version[0]:
                 return row
-        return self._one(self._leader, lock + sql, params, entity)
+        return _one(self._rows(self._leader, lock + sql, params, entity))
 
-    def _from_follower(self, sql: str, params: dict[str, Any]) -> Row | None:
+    def _find_several(self, sql: str, ids: list[int]) -> list[Row | None]:
+        found = self._by_id(self._leader, sql, ids) if self._follower is None else self._by_id_from_both(sql, ids)
+        return [found.get(id_) for id_ in ids]
+
+    def _by_id_from_both(self, sql: str, ids: list[int]) -> dict[int, Row]:
+        versions = dict(self._rows(self._leader, _VERSIONS, {"ids": ids}))
+        followed = {id_: row for id_, *row in self._from_follower(sql, {"ids": ids})}
+        found = {id_: row for id_, row in followed.items() if id_ in versions and version_in(row[0]) >= versions[id_]}
+        behind = [id_ for id_ in versions if id_ not in found]
+        return found | self._by_id(self._leader, sql, behind) if behind else found
+
+    def _by_id(self, database: Database, sql: str, ids: list[int]) -> dict[int, Row]:
+        return {id_: row for id_, *row in self._rows(database, sql, {"ids": ids})}
+
+    def _from_follower(self, sql: str, params: dict[str, Any]) -> list[Row]:
         try:
-            return self._one(self._follower, sql, params, "")
+            return self._rows(self._follower, sql, params)
         except Unavailable:
-            return None
+            return []
 
     @staticmethod
-    def _one(database: Any, sql: str, params: dict[str, Any], entity: str) -> Row | None:
+    def _rows(database: Any, sql: str, params: dict[str, Any], entity: str = "") -> list[Row]:
         with database.statements() as tx:
-            rows = tx.rows(sql, entity=entity, **params)
-        return rows[0] if rows else None
+            return tx.rows(sql, entity=entity, **params)
+
+
+def _one(rows: list[Row]) -> Row | None:
+    return rows[0] if rows else None
