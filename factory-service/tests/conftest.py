@@ -140,7 +140,7 @@ def settings(postgres_url, redis):
 def app(settings):
     # Tests do not wait for it so long, and a busy machine is no Postgres that is silent.
     trust._ASK_EVERY_SECONDS = 0.02
-    trust._PATIENCE_SECONDS = 60
+    trust._MOST_LOOKS = 1200
     return create_app(settings)
 
 

@@ -5,6 +5,7 @@ import time
 
 from chassis import logs
 from chassis.db import Database
+from chassis.errors import Unavailable
 from factory_service.cache.connection import Away, Redis
 from factory_service.store import trust as store
 from factory_service.store.trust import State
@@ -16,8 +17,9 @@ LEASE_SECONDS = 0.5
 LEASE_IS_OVER_SECONDS = 0.6
 _ASK_EVERY_SECONDS = 0.2
 _WANTED_FOR_SECONDS = 5.0
-_PATIENCE_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.05
+# Four seconds of those in which this process runs: one that was held up finds what has come before its next look.
+_MOST_LOOKS = 80
 _MOST_REMEMBERED = 100
 # For a process that starts while Postgres is away: which keys were believed last.
 POINTER = "quintet:factory:trusted"
@@ -34,7 +36,7 @@ class Trust:
     def __init__(self, database: Database, redis: Redis) -> None:
         self._database, self._redis = database, redis
         self.state: State | None = None
-        self._until = 0.0
+        self._asked_at = self._until = 0.0
         self._wanted_until = 0.0
         self._is_asking = False
         self._suspect = ""
@@ -45,18 +47,20 @@ class Trust:
         self.postgres_is_silent = False
 
     def current(self) -> State | None:
-        """As Postgres said less than half a second ago; None where it does not answer now."""
+        """As Postgres said less than half a second ago, or since this began; None where it does not answer at all."""
         moment = now()
         if moment < self._until:
             if moment > self._wanted_until - _WANTED_FOR_SECONDS / 2:
                 self._want(moment)
             return self.state
-        self._want(moment)
-        while now() >= self._until and now() < moment + _PATIENCE_SECONDS and not self.postgres_is_silent:
+        for _ in range(_MOST_LOOKS):
+            self._want(now())
+            if self.postgres_is_silent:
+                return None
             self._answered.clear()
             self._answered.wait(_LOOK_AGAIN_SECONDS)
-        if now() < self._until:
-            return self.state
+            if now() < self._until or self._asked_at >= moment:
+                return self.state
         self.postgres_is_silent = True
         return None
 
@@ -104,8 +108,7 @@ class Trust:
     def _ask(self) -> None:
         began = now()
         try:
-            with self._database.statements() as tx:
-                state = store.find_state(tx)
+            state = self._find_state()
         except Exception as error:
             # Whatever it was: this thread has to live, or Redis would never be believed again.
             if not self.postgres_is_silent:
@@ -113,12 +116,24 @@ class Trust:
             self.postgres_is_silent = True
             self._answered.set()
             return
-        self.state, self._until, self.postgres_is_silent = state, began + LEASE_SECONDS, False
+        self.state, self._asked_at, self._until = state, began, began + LEASE_SECONDS
+        self.postgres_is_silent = False
         self._answered.set()
         try:
             self._follow_up(state)
         except Exception as error:
             log.info("trust.not_changed", reason=repr(error))
+
+    def _find_state(self) -> State:
+        """A connection that broke says nothing of Postgres: a new one does."""
+        try:
+            return self._database_says()
+        except Unavailable:
+            return self._database_says()
+
+    def _database_says(self) -> State:
+        with self._database.statements() as tx:
+            return store.find_state(tx)
 
     def _follow_up(self, state: State) -> None:
         if state.run_id:
