@@ -129,6 +129,7 @@ def test_a_follower_that_has_come_as_far_is_read(app_on_both, asked_of, leader, 
 def test_a_follower_that_lags_is_passed_over(app_on_both, asked_of, leader, follower, eventually, redis):
     client = app_on_both.test_client()
     client.post("/api/sprocket/create/1/2/3/4")
+    first = client.post("/api/factories", json={"name": "First"}).json["id"]
     follower.administer(leader, "SELECT pg_wal_replay_pause()")
     try:
         for teeth in range(2, 6):
@@ -145,6 +146,11 @@ def test_a_follower_that_lags_is_passed_over(app_on_both, asked_of, leader, foll
         redis.client().flushall()
         assert client.get("/api/sprocket/1").status_code == 404
         assert client.get("/api/sprockets").json["count"] == 1
+        second = client.post("/api/factories", json={"name": "Second"}).json["id"]
+        assert client.delete(f"/api/factory/{first}").status_code == 204
+        redis.client().flushall()
+        assert client.get(f"/api/factory/{second}").json["name"] == "Second"
+        assert client.get(f"/api/factory/{first}").status_code == 404
     finally:
         follower.administer(leader, "SELECT pg_wal_replay_resume()")
 

@@ -1,6 +1,5 @@
 """Reads an answer from the leader, or from a follower that has come as far."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,7 @@ _VERSION_OF = {
 
 _VERSIONS = "SELECT id, version FROM factories WHERE id = ANY(%(ids)s)"
 
-Row = Sequence[Any]
+Row = tuple[Any, ...]
 
 
 class Sources:
@@ -52,18 +51,15 @@ class Sources:
         return _one(self._rows(self._leader, lock + sql, params, entity))
 
     def _find_several(self, sql: str, ids: list[int]) -> list[Row | None]:
-        found = self._by_id(self._leader, sql, ids) if self._follower is None else self._by_id_from_both(sql, ids)
+        found = self._from_both(sql, ids) if self._follower else _by_id(self._rows(self._leader, sql, {"ids": ids}))
         return [found.get(id_) for id_ in ids]
 
-    def _by_id_from_both(self, sql: str, ids: list[int]) -> dict[int, Row]:
-        versions = dict(self._rows(self._leader, _VERSIONS, {"ids": ids}))
-        followed = {id_: row for id_, *row in self._from_follower(sql, {"ids": ids})}
-        found = {id_: row for id_, row in followed.items() if id_ in versions and version_in(row[0]) >= versions[id_]}
+    def _from_both(self, sql: str, ids: list[int]) -> dict[int, Row]:
+        versions = _by_id(self._rows(self._leader, _VERSIONS, {"ids": ids}))
+        rows = self._from_follower(sql, {"ids": list(versions)})
+        found = {id_: row for id_, row in _by_id(rows).items() if version_in(row[0]) >= versions[id_][0]}
         behind = [id_ for id_ in versions if id_ not in found]
-        return found | self._by_id(self._leader, sql, behind) if behind else found
-
-    def _by_id(self, database: Database, sql: str, ids: list[int]) -> dict[int, Row]:
-        return {id_: row for id_, *row in self._rows(database, sql, {"ids": ids})}
+        return found | _by_id(self._rows(self._leader, sql, {"ids": behind})) if behind else found
 
     def _from_follower(self, sql: str, params: dict[str, Any]) -> list[Row]:
         try:
@@ -79,3 +75,7 @@ class Sources:
 
 def _one(rows: list[Row]) -> Row | None:
     return rows[0] if rows else None
+
+
+def _by_id(rows: list[Row]) -> dict[int, Row]:
+    return {row[0]: row[1:] for row in rows}
