@@ -6,19 +6,25 @@ import time
 import pytest
 
 from factory_service.app import create_app
+from factory_service.cache import entries
 from factory_service.store.reading import Sources
 
 
 @pytest.fixture
 def queries(monkeypatch):
     """Which things were looked for in Postgres."""
-    find, seen = Sources.find, []
+    find, find_chart, seen = Sources.find, Sources.find_chart, []
 
     def noted(self, entity, *more, **options):
         seen.append(entity)
         return find(self, entity, *more, **options)
 
+    def chart_noted(self, part, id_):
+        seen.append(f"factory:{id_}")
+        return find_chart(self, part, id_)
+
     monkeypatch.setattr(Sources, "find", noted)
+    monkeypatch.setattr(Sources, "find_chart", chart_noted)
     return seen
 
 
@@ -81,7 +87,11 @@ def test_another_replica_sees_each_write(client, another, believed, a_factory, a
         assert len(other.get("/api/factories").json["factories"][0]["factory"]["chart_data"]["time"]) == place + 1
 
 
-def test_a_hundred_readers_of_a_cold_key_cost_one_query(app, another, client, believed, redis, a_factory, queries):
+def test_a_hundred_readers_of_a_cold_key_cost_one_query(
+    app, another, client, believed, redis, a_factory, queries, monkeypatch
+):
+    # On a busy machine who looks for all is slow, not dead.
+    monkeypatch.setattr(entries, "FILL_MILLISECONDS", 120_000)
     id_ = a_factory(1000)
     believed(), believed(another)
     redis.client().flushall()
@@ -158,8 +168,6 @@ def test_ways_of_asking_for_one_thing_are_bounded(client, believed, redis, a_fac
 
 
 def test_what_is_too_large_is_answered_and_not_kept(client, believed, redis, a_factory, monkeypatch):
-    from factory_service.cache import entries
-
     id_ = a_factory(3)
     monkeypatch.setattr(entries, "LARGEST_BYTES", 100)
     redis.client().flushall()
