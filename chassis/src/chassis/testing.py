@@ -25,6 +25,16 @@ _TIMEOUTS = (
 AnySettings = TypeVar("AnySettings", bound=ServiceSettings)
 
 
+def pytest_configure() -> None:
+    import hypothesis
+
+    # A busy machine is no fault of what is tested.
+    hypothesis.settings.register_profile(
+        "patient", deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    hypothesis.settings.load_profile("patient")
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """Of an administrator, at TEST_DATABASE_URL or in a server that is thrown away."""
@@ -131,9 +141,7 @@ def fuzz(app: Any, *, stricter_than_schema: tuple[str, ...] = (), most_examples:
     import yaml
     from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-    quiet = hypothesis.settings(
-        max_examples=most_examples, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
-    )
+    several = hypothesis.settings(max_examples=most_examples)
     # Who may ask is the gateway's to say.
     described = {**yaml.safe_load(app.test_client().get("/openapi.yaml").data), "security": []}
     document = schemathesis.openapi.from_dict(described)
@@ -160,4 +168,4 @@ def fuzz(app: Any, *, stricter_than_schema: tuple[str, ...] = (), most_examples:
                 # There is nothing in such a request that could be wrong.
                 continue
             requests = operation.as_strategy(generation_mode=mode)
-            quiet(hypothesis.given(case=requests)(check))()
+            several(hypothesis.given(case=requests)(check))()

@@ -55,7 +55,7 @@ some_points = strategies.lists(
 )
 
 
-@hypothesis.settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.settings(max_examples=60)
 @hypothesis.given(points=some_points, seconds=strategies.sampled_from(["1s", "7s", "1m", "5m", "1h", "366d"]))
 def test_attainment_is_the_plain_recomputation(client, points, seconds):
     id_ = factory_with(client, points)

@@ -6,7 +6,7 @@ from datetime import date
 from itertools import pairwise
 from unittest.mock import patch
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orders_service.domain.headers import COLUMNS, Header
@@ -215,21 +215,21 @@ def files(draw):
     return data[: len(data) - draw(st.integers(0, 2))], separator.encode()
 
 
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300)
 @given(file=files(), pieces=st.lists(st.integers(0, 2**20), max_size=6))
 def test_it_says_what_the_obvious_one_says_wherever_the_file_is_cut(file, pieces):
     data, separator = file
     assert judged(data, separator, Policy(), pieces) == Obvious(data, separator, Policy()).told()
 
 
-@settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30)
 @given(file=files())
 def test_cut_after_every_byte_it_says_the_same(file):
     data, separator = file
     assert judged(data, separator, Policy(), range(len(data))) == Obvious(data, separator, Policy()).told()
 
 
-@settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(file=files(), off=st.sets(st.sampled_from(["allowed_state", "email_pattern", "zipcode_sum", "allowed_age"])))
 def test_rules_that_are_off_and_other_limits_count_as_set(file, off):
     data, separator = file

@@ -1,7 +1,7 @@
 import threading
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NAMES = ["validation_report", "reds_csv", "reds_json", "wines_zip", "reds_csv_preview", "reds", ""]
@@ -172,7 +172,7 @@ def test_any_order_with_repeats_from_several_threads_ends_in_one_state(app, api,
         for update in updates:
             assert client.post("/source/update", json=update).status_code == 200
 
-    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40)
     @given(said=EVENTS, data=st.data())
     def check(said, data):
         in_order, shuffled = api.uploaded(), api.uploaded()
