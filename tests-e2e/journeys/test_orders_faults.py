@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import threading
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import psycopg2
 
 from quintet_e2e import orders
-from quintet_e2e.clients import AWAY, attempt, crowd
+from quintet_e2e.clients import AWAY, STILL_UNDER_WAY, attempt, crowd
 from quintet_e2e.faults import BROKER_BACK_WITHIN, assert_healed, chosen_random
 from quintet_e2e.sockets import unfinished_uploads
 from quintet_local.testing import eventually
@@ -68,6 +69,40 @@ def rows_in(stack, task_id):
 def is_waiting(stack):
     waits = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'orders' AND wait_event_type = 'Lock'"
     return orders.ask_database(stack, waits) > [(0,)]
+
+
+def test_who_sends_again_after_the_server_was_killed_amid_his_upload_is_served_at_once(stack, client):
+    for _ in range(int(os.environ.get("E2E_ROUNDS") or ROUNDS[stack.kind])):
+        send_again(stack, client, orders.new_ids(), 500)
+    assert_nothing_is_left(stack)
+    assert_healed(stack)
+
+
+def send_again(stack, client, first, count):
+    headers, tries = {**orders.CSV, "Idempotency-Key": secrets.token_hex(16)}, []
+    content, before = orders.orders(first, count), uploads_on(stack)
+
+    def send():
+        tries.append(attempt(lambda: client.put(f"{orders.API}/import", headers=headers, data=content)))
+        return tries[-1]
+
+    with unfinished_uploads(client, f"{orders.API}/import", 1, Idempotency_Key=headers["Idempotency-Key"]):
+        eventually(lambda: uploads_on(stack) - before, BACK_WITHIN)
+        # Whose upload still goes on holds the key.
+        assert send().answer.status_code == STILL_UNDER_WAY, tries[-1].told
+        for worker in stack.gunicorn("orders-web").children():
+            worker.kill()
+        eventually(lambda: not send().is_away, BACK_WITHIN)
+    print(f"in after {tries[-1].ended - tries[0].ended:.2f} s, at try {len(tries) - 1}")
+    assert tries[-1].answer.status_code == 202, tries[-1].told
+    assert send().answer.headers["Idempotent-Replayed"] == "true"
+    ended = orders.ended(client, tries[-1].answer.json()["result"]["task_id"])
+    assert orders.fates_in(ended) == orders.fates_of(count)
+    assert orders.stored(stack, first, count)[0] == count
+
+
+def uploads_on(stack):
+    return set(orders.ask_database(stack, "SELECT id FROM orders.uploads"))
 
 
 @dataclass(frozen=True)

@@ -36,15 +36,19 @@ def waiting(client: Client, path: str, several: list[dict[str, str]]) -> Iterato
 
 
 @contextmanager
-def unfinished_uploads(client: Client, path: str, count: int) -> Iterator[list[Waiting]]:
-    """So many that send half of what they announce, by length or in chunks; cut off when the block is left."""
+def unfinished_uploads(client: Client, path: str, count: int, **more: str) -> Iterator[list[Waiting]]:
+    """So many that send half of what they announce, by length or in chunks; cut off when the block is left.
+
+    `more` are headers, with `_` for `-`.
+    """
+    given = {name.replace("_", "-"): value for name, value in more.items()}
     kinds = [({"Content-Length": str(2 * len(_HALF))}, _HALF)]
     kinds.append(({"Transfer-Encoding": "chunked"}, b"%x\r\n%s\r\n" % (len(_HALF), _HALF)))
     with ExitStack() as closing:
         requests = []
         for number in range(count):
             headers, body = kinds[number % 2]
-            requests.append(_ask(client, path, {"Content-Type": "text/csv", **headers}, method="PUT"))
+            requests.append(_ask(client, path, {"Content-Type": "text/csv", **headers, **given}, method="PUT"))
             closing.callback(requests[-1].socket.close)
             requests[-1].socket.sendall(body)
         yield requests

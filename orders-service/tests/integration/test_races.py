@@ -160,7 +160,7 @@ def test_what_was_left_by_a_killed_upload_is_cleared_away(api, client, a_file, a
     from orders_service.routes.receiving import Sink
 
     task = api.accepted(a_file(*(an_order(id) for id in range(200))))
-    sink = Sink(api.db, "ann", "key")
+    sink = Sink(api.db)
     sink.write(b"x" * 10_000)
     with api.db.transaction() as tx:
         clear_away(tx, datetime.now(UTC))

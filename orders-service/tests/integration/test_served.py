@@ -33,17 +33,20 @@ class Served:
                 time.sleep(0.05)
         raise AssertionError("the web process did not start")
 
-    def begin_upload(self, length=100 * MIB, sent=b""):
+    def begin_upload(self, length=100 * MIB, sent=b"", more=""):
         """A connection on which a part of a file has come."""
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
-        head = f"PUT {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: {length}\r\n\r\n"
-        connection.sendall(head.encode() + sent)
+        head = f"PUT {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: {length}\r\n"
+        connection.sendall(f"{head}{more}\r\n".encode() + sent)
         return connection
+
+    def workers(self):
+        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout
+        return [int(pid) for pid in found.split()]
 
     def peak_mib(self):
         """Of its processes, the largest that each has been."""
-        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout
-        return max(self._peak(pid) for pid in found.split())
+        return max(self._peak(pid) for pid in self.workers())
 
     def _peak(self, pid):
         with open(f"/proc/{pid}/status") as status:
@@ -113,6 +116,28 @@ def test_uploads_beyond_the_limit_are_told_at_once_and_small_requests_find_a_thr
         return answer.status_code == 202
 
     eventually(one_is_taken_again)
+
+
+def put(served, **headers):
+    """None where nobody answers."""
+    headers = {"Content-Type": "text/csv", **headers}
+    try:
+        return requests.put(served.base + PATH, data=b"id", headers=headers, timeout=60)
+    except requests.ConnectionError:
+        return None
+
+
+def test_a_key_is_free_again_as_soon_as_the_process_that_held_it_is_killed(served, db):
+    with served.begin_upload(sent=b"x" * (2 * MIB), more="Idempotency-Key: of-a-killed-one\r\n"):
+        key = {"Idempotency-Key": "of-a-killed-one"}
+        eventually(lambda: left(db)[1] >= 1)
+        refused = put(served, **key)
+        assert (refused.status_code, "under way" in refused.json()["message"]) == (409, True)
+        for pid in served.workers():
+            os.kill(pid, signal.SIGKILL)
+        # What is left of it says that it was heard of lately.
+        eventually(lambda: (answer := put(served, **key)) is not None and answer.status_code == 202)
+    assert left(db)[0] == 1
 
 
 def test_memory_does_not_grow_with_the_file(served, db):

@@ -4,10 +4,10 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from chassis import logs
-from chassis.db import Database
+from chassis.db import Database, Transaction, connect, told_as_problems
 from chassis.errors import Conflict, Problem, Unavailable
 from orders_service.settings import Settings
 from orders_service.store import uploads
@@ -16,7 +16,10 @@ log = logs.logger(__name__)
 
 BLOCK_BYTES = 1024 * 1024
 _SIGN_OF_LIFE_SECONDS = 10
+_KEY_FREE_WITHIN_SECONDS = 3
+_LOOK_AGAIN_SECONDS = 0.05
 _BUSY = "too many uploads are under way; try again later"
+_UNDER_WAY = "a request with this Idempotency-Key is still under way; try again when it is done"
 
 
 class Receiver:
@@ -42,18 +45,38 @@ class Receiver:
 
         A process that is killed cannot see to that; the worker does, when nothing was heard of the upload for a while.
         """
-        sink = Sink(self.database, username, key)
-        try:
-            yield sink
-        except BaseException:
-            sink.discard()
-            raise
+        with self._holding(username, key):
+            sink = Sink(self.database)
+            try:
+                yield sink
+            except BaseException:
+                sink.discard()
+                raise
+
+    @contextmanager
+    def _holding(self, username: str, key: str | None) -> Iterator[None]:
+        """The key, by a connection of its own, so that it is free as soon as this process is dead.
+
+        Raises Conflict where another upload has it, and still has it after a moment: who sends again because the
+        connection broke is quicker than that upload's end.
+        """
+        if key is None:
+            yield
+            return
+        with closing(connect(self.settings.database_url, name="orders-upload", autocommit=True)) as connection:
+            until = time.monotonic() + _KEY_FREE_WITHIN_SECONDS
+            with told_as_problems():
+                while not uploads.hold_key(Transaction(connection), username, key):
+                    if time.monotonic() > until:
+                        raise Conflict(_UNDER_WAY)
+                    time.sleep(_LOOK_AGAIN_SECONDS)
+            yield
 
 
 class Sink:
     """Pieces of one file, gathered into blocks; each block is a short transaction, however slow the client is."""
 
-    def __init__(self, database: Database, username: str, key: str | None) -> None:
+    def __init__(self, database: Database) -> None:
         self.id = str(uuid.uuid4())
         self._database = database
         self._gathered: list[bytes] = []
@@ -62,8 +85,7 @@ class Sink:
         self._seen_at = time.monotonic()
         self.blocks = self.lines = 0
         with database.transaction() as tx:
-            if not uploads.insert_upload(tx, self.id, username, key):
-                raise Conflict("a request with this Idempotency-Key is still under way; try again when it is done")
+            uploads.insert_upload(tx, self.id)
 
     def write(self, piece: bytes) -> None:
         self._gathered.append(piece)
@@ -94,8 +116,8 @@ class Sink:
             uploads.insert_block(tx, self.id, self.blocks, content)
         self.blocks, self._size = self.blocks + 1, 0
 
-    def _touch(self, tx: object) -> None:
-        if not uploads.touch_upload(tx, self.id):  # type: ignore[arg-type]
+    def _touch(self, tx: Transaction) -> None:
+        if not uploads.touch_upload(tx, self.id):
             raise Unavailable("the upload took too long and was given up")
         self._seen_at = time.monotonic()
 

@@ -4,18 +4,17 @@ from chassis.db import Transaction
 from orders_service.store import pieces
 
 
-def insert_upload(tx: Transaction, upload_id: str, username: str, key: str | None) -> bool:
-    """False where another with the same key is under way."""
-    inserted = tx.run(
-        """
-        INSERT INTO uploads (id, username, idempotency_key) VALUES (%(id)s, %(username)s, %(key)s)
-        ON CONFLICT ON CONSTRAINT uploads_key DO NOTHING
-        """,
-        id=upload_id,
-        username=username,
-        key=key,
-    )
-    return inserted == 1
+def insert_upload(tx: Transaction, upload_id: str) -> None:
+    tx.run("INSERT INTO uploads (id) VALUES (%(id)s)", id=upload_id)
+
+
+def hold_key(tx: Transaction, username: str, key: str) -> bool:
+    """As long as the connection lives, outside of any transaction. False where another one holds it."""
+    # Postgres finds out within half a minute that a machine has gone without a word.
+    tx.run("SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4")
+    # Not the lock of chassis.idempotency, which is taken beside this one.
+    name = f"\x02{username}\x02{key}"
+    return bool(tx.value("SELECT pg_try_advisory_lock(hashtextextended(current_schema() || %(name)s, 0))", name=name))
 
 
 def touch_upload(tx: Transaction, upload_id: str) -> bool:
