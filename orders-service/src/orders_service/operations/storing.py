@@ -14,6 +14,8 @@ from orders_service.domain.rules import Policy
 from orders_service.store import imports, orders
 
 _COLUMNS = ("key", "name", "email", "state", "zipcode", "born", "failed")
+# As Postgres writes an array.
+_IDS = ("{" + pl.col("key").cast(pl.String).str.join(",") + "}").alias("ids")
 
 
 class Storing:
@@ -63,10 +65,13 @@ class Storing:
             orders.insert_dry_ids(self._tx, _csv(new.select(pl.lit(self._found["id"]), "key")))
             return
         orders.insert_orders(self._tx, _csv(new.select(_COLUMNS)))
-        # Only what can be asked for is counted by itself.
+        # Only what can be asked for is counted, and listed, by itself.
         state = pl.when(pl.col("state").str.contains("^[A-Za-z]{2}$")).then(pl.col("state").str.to_uppercase())
-        counted = new.group_by(state.fill_null("").alias("of"), (pl.col("failed") == 0).alias("valid")).len()
-        orders.insert_counts(self._tx, counted.rows())
+        valid = (pl.col("failed") == 0).alias("valid")
+        by_state = new.group_by(state.fill_null("").alias("of"), valid).agg(_IDS, pl.len())
+        by_zipcode = new.group_by(pl.col("zipcode").str.slice(0, orders.BEGINNING)).agg(_IDS)
+        orders.insert_lists(self._tx, _csv(by_state.drop("len")), _csv(by_zipcode))
+        orders.insert_counts(self._tx, by_state.drop("ids").rows())
 
 
 def _fate() -> pl.Expr:

@@ -14,7 +14,7 @@ from chassis.validation import Answer, endpoint
 from orders_service.domain.rules import failed_rules
 from orders_service.routes.answers import USUAL, Page, Query, envelope, flag_of, number_of, shape
 from orders_service.routes.written import rule_message
-from orders_service.store import orders
+from orders_service.store import orders, questions
 
 bp = Blueprint("orders", __name__, url_prefix="/acme_orders/api/v1/orders")
 
@@ -88,17 +88,11 @@ class OrderPath(BaseModel):
     query=OrdersQuery,
 )
 def list_orders(query: OrdersQuery) -> Response:
-    texts = {
-        "name": orders.containing(query.name) if query.name else None,
-        "email": orders.containing(query.email) if query.email else None,
-        "zipcode": query.zipcode,
-    }
-    wanted = {"valid": query.valid, "state": orders.any_case(query.state) if query.state else None, **texts}
+    wanted = questions.Wanted(query.valid, query.state, query.name, query.email, query.zipcode)
     with transaction() as tx:
-        total = None if any(texts.values()) else orders.count_by_state(tx, query.valid, query.state)
-        found = orders.list_orders(tx, query.limit, query.offset, query.after, total, **wanted)
-        if total is None and query.total:
-            total = orders.count_orders(tx, **wanted)
+        found = questions.list_orders(tx, wanted, query.limit, query.offset, query.after)
+        is_counted = query.total or not wanted.has_texts
+        total = questions.count_orders(tx, wanted) if is_counted else None
     beside = {} if total is None else {"total": total}
     return envelope(found, **beside)
 
