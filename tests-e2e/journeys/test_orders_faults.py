@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 
 import psycopg2
 
@@ -23,7 +24,9 @@ ROWS = 400_000
 LONGEST_WINDOW = 0.05
 BACK_WITHIN = 60
 UPLOADERS, MOST_ROWS = 3, 3000
-FAULTS = ("a web worker", "the web master", "postgres", "rabbitmq", "a frozen worker")
+FROZEN_SECONDS = (0.5, 2)
+# Postgres and the broker are given up after ten seconds without an answer.
+CUT_SECONDS = (1, 15)
 
 
 def test_an_import_whose_worker_is_killed_again_and_again_ends_as_if_nothing_had_been(stack, client):
@@ -152,34 +155,53 @@ def test_what_is_answered_is_in_once_whatever_is_killed_meanwhile(stack, client)
     uploaders = Uploaders(client, random)
     with crowd(UPLOADERS + 1, uploaders.work):
         for _ in range(int(os.environ.get("E2E_ROUNDS") or ROUNDS[stack.kind])):
-            for fault in random.sample(FAULTS, len(FAULTS)):
+            faults = list(faults_on(stack, random).items())
+            for name, inflict in random.sample(faults, len(faults)):
                 time.sleep(random.uniform(0.1, 0.6))
-                inflict(stack, fault, random)
+                inflict()
                 healed, known = time.monotonic(), uploaders.known
                 eventually(lambda known=known: uploaders.known > known + UPLOADERS, BACK_WITHIN)
-                print(f"{fault}: files go in again after {time.monotonic() - healed:.2f} s")
+                print(f"{name}: files go in again after {time.monotonic() - healed:.2f} s")
     assert_in_once(stack, client, uploaders)
     assert_nothing_is_left(stack)
     assert_healed(stack)
 
 
-def inflict(stack, fault, random):
-    """Until it is over."""
-    if fault == "a web worker":
-        stack.kill_a_gunicorn_worker("orders-web", random)
-    elif fault == "the web master":
-        stack.kill_gunicorn("orders-web")
-    elif fault == "postgres":
+def faults_on(stack, random):
+    """Each by its name; it returns when it is over."""
+
+    def kill_postgres():
         stack.kill("postgres")
         eventually(stack.database_answers, BACK_WITHIN)
-    elif fault == "rabbitmq":
+
+    def restart_rabbitmq():
         stack.stop("rabbitmq")
         stack.start("rabbitmq")
         eventually(stack.broker_answers, 3 * BROKER_BACK_WITHIN)
-    else:
-        stack.freeze("orders-worker")
-        time.sleep(random.uniform(0.5, 2))
-        stack.thaw("orders-worker")
+
+    def freeze(program):
+        stack.freeze(program)
+        time.sleep(random.uniform(*FROZEN_SECONDS))
+        stack.thaw(program)
+
+    def cut_off(program):
+        with stack.cut_off(program):
+            time.sleep(random.uniform(*CUT_SECONDS))
+
+    faults = {
+        "a web worker is killed": lambda: stack.kill_a_gunicorn_worker("orders-web", random),
+        "the web master is killed": lambda: stack.kill_gunicorn("orders-web"),
+        "the worker is killed": lambda: stack.crash("orders-worker"),
+        "postgres is killed": kill_postgres,
+        "rabbitmq is restarted": restart_rabbitmq,
+        **{
+            f"{name} is frozen": partial(freeze, name)
+            for name in ("orders-worker", "orders-web", "postgres", "rabbitmq")
+        },
+    }
+    if stack.kind == "compose":
+        faults |= {f"{name} is cut off": partial(cut_off, name) for name in ("orders-web", "orders-worker")}
+    return faults
 
 
 def assert_in_once(stack, client, uploaders):

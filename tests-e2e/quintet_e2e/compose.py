@@ -73,6 +73,18 @@ class Compose(Running):
     def start(self, program: str) -> None:
         self._containers()[program].start()
 
+    @contextmanager
+    def cut_off(self, program: str) -> Iterator[None]:
+        """From all others: no packet comes or goes, and no connection is told that it is over."""
+        container = self._containers()[program]
+        ((name, place),) = container.attrs["NetworkSettings"]["Networks"].items()
+        network = self._engine.networks.get(name)
+        network.disconnect(container)
+        try:
+            yield
+        finally:
+            network.connect(container, aliases=place["Aliases"])
+
     def processes(self, program: str) -> list[psutil.Process]:
         first = psutil.Process(self._pid(program))
         return [first, *first.children(recursive=True)]
