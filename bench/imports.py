@@ -1,10 +1,12 @@
 """`python bench/imports.py`: an import of a million orders, from upload to SUCCESS, beside raw COPY of the same rows.
 
-Both in turn in one run, into tables with the same key. Prints a table and keeps it in bench/imports.md.
+And beside an ORM with a COMMIT for each row. All in turn in one run, into tables with the same key. Prints a table and
+keeps it in bench/imports.md.
 """
 
 import argparse
 import io
+import itertools
 import os
 import platform
 import random
@@ -22,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "deploy" / "local")
 import psutil
 import psycopg2
 import requests
+from orm import rows_per_second
 
 from quintet_local.testing import TestStack, running_stack
 
@@ -34,6 +37,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows-one-by-one", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="quintet-bench-") as folder, running_stack(RATE_LIMITS="off") as stack:
@@ -42,8 +46,11 @@ def main() -> None:
         for number in range(given.rounds):
             file.write_text(HEADER + "".join(_rows(given.rows, number)))
             raw = _raw_copy(stack, file)
-            rounds.append((raw, *_import(stack, file)))
-            print(f"raw {rounds[-1][0]:.2f} s, upload {rounds[-1][1]:.2f} s, all {rounds[-1][2]:.2f} s", flush=True)
+            whole = _import(stack, file)
+            rounds.append((raw, *whole, _one_by_one(stack, file, given.rows_one_by_one)))
+            print(
+                "raw {:.2f} s, upload {:.2f} s, all {:.2f} s, one by one {:.0f} rows/s".format(*rounds[-1]), flush=True
+            )
         report = "\n".join(_report(given.rows, file.stat().st_size, rounds, _peaks(stack))) + "\n"
     print(report)
     (Path(__file__).resolve().parent / "imports.md").write_text(report)
@@ -101,6 +108,12 @@ def _import(stack: TestStack, file: Path) -> tuple[float, float]:
     return uploaded, time.monotonic() - began
 
 
+def _one_by_one(stack: TestStack, file: Path, count: int) -> float:
+    """Rows a second of the ORM, for as many rows as do not take long."""
+    with file.open() as lines:
+        return rows_per_second(stack.admin_database_url, itertools.islice(lines, 1, 1 + count))
+
+
 def _peaks(stack: TestStack) -> dict[str, float]:
     """MB that the largest web process and the worker have been."""
     peaks: dict[str, float] = {"web": 0, "worker": 0}
@@ -115,10 +128,12 @@ def _peaks(stack: TestStack) -> dict[str, float]:
     return peaks
 
 
-def _report(rows: int, size: int, rounds: list[tuple[float, float, float]], peaks: dict[str, float]) -> list[str]:
-    raw, upload, whole = (statistics.median(values) for values in zip(*rounds, strict=True))
-    ratios = sorted(one / all_ for one, _, all_ in rounds)
+def _report(rows: int, size: int, rounds: list[tuple[float, ...]], peaks: dict[str, float]) -> list[str]:
+    raw, upload, whole, one_by_one = (statistics.median(values) for values in zip(*rounds, strict=True))
+    ratios = sorted(copy / all_ for copy, _, all_, _ in rounds)
     ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})"
+    times = sorted(rows / all_ / single for _, _, all_, single in rounds)
+    many = f"{statistics.median(times):.0f} ({times[0]:.0f}–{times[-1]:.0f})"
 
     def row(name: str, *values: Any) -> str:
         return f"| {name} | " + " | ".join(str(value) for value in values) + " |"
@@ -136,8 +151,10 @@ def _report(rows: int, size: int, rounds: list[tuple[float, float, float]], peak
         row("raw COPY into a table with the same key", f"{raw:.2f}", f"{rows / raw:,.0f}"),
         row("import: upload, up to the 202", f"{upload:.2f}", f"{rows / upload:,.0f}"),
         row("import: from the first byte to SUCCESS", f"{whole:.2f}", f"{rows / whole:,.0f}"),
+        row("an ORM, a COMMIT for each row", "", f"{one_by_one:,.0f}"),
         "",
-        f"Ratio {ratio}; wanted 0.30. Peak memory: web {peaks['web']:.0f} MB (wanted < 120), "
+        f"Ratio to raw COPY {ratio}; wanted 0.30. {many} times the ORM; wanted 200. "
+        f"Peak memory: web {peaks['web']:.0f} MB (wanted < 120), "
         f"worker {peaks['worker']:.0f} MB (wanted < 320).",
     ]
 
