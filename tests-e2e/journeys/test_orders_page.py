@@ -6,12 +6,11 @@ import pytest
 from playwright.sync_api import expect
 
 from quintet_e2e import orders
-from quintet_e2e.browser import chromium, opened
+from quintet_e2e.browser import opened
 
 # The page is the same in both ways to run.
 pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
 
-PAGE = "/acme_orders"
 PHONE = {"width": 360, "height": 740}
 ON_A_PAGE = 20
 IMPORTED_MS = 90_000
@@ -21,18 +20,6 @@ NOTE_CHANGES = """id => {
     const bar = document.getElementById(id), seen = bar.seen = [];
     new MutationObserver(() => seen.push(bar.value)).observe(bar, { attributeFilter: ['value'] });
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser, stack):
-    with opened(browser, stack, PAGE, locale="en-US") as page:
-        yield page
 
 
 def choose(page, content, name="orders.csv"):
@@ -180,7 +167,7 @@ def test_what_a_file_holds_is_shown_and_never_run(page):
     ],
 )
 def test_the_page_speaks_three_languages(browser, stack, locale, query, language, upload, finished, of):
-    with opened(browser, stack, PAGE + query, locale=locale) as page:
+    with opened(browser, stack, orders.PAGE + query, locale=locale) as page:
         assert page.locator("html").get_attribute("lang") == language
         assert page.locator("#send").inner_text() == upload
         import_file(page, orders.sample(orders.new_ids()))
@@ -258,7 +245,7 @@ def choose_with_the_keyboard(page, content):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling(browser, stack, scheme):
-    with opened(browser, stack, PAGE, viewport=PHONE, locale="pt-BR", color_scheme=scheme) as page:
+    with opened(browser, stack, orders.PAGE, viewport=PHONE, locale="pt-BR", color_scheme=scheme) as page:
         long = "w" * 150 + secrets.token_hex(4)
         content = named(orders.new_ids(), 8, long).replace(b"stone@", long.encode() + b"@")
         import_file(page, content, f"{long}.csv")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from quintet_e2e import orders
-from quintet_e2e.browser import chromium, opened
+from quintet_e2e.browser import opened
 from quintet_e2e.clients import Client
 from quintet_e2e.faults import assert_healed
 from quintet_e2e.sockets import unfinished_uploads
@@ -16,23 +16,10 @@ from quintet_local.testing import eventually
 
 pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
 
-PAGE = "/acme_orders"
 OUT_WITHIN = 10
 AGAIN_MS = 60_000
 # More than the buffers on the way hold.
 BIG = 300_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser, stack):
-    with opened(browser, stack, PAGE, locale="en-US") as page:
-        yield page
 
 
 def send(page, content, name="orders.csv"):
@@ -106,7 +93,7 @@ def test_too_many_uploads_are_told_and_a_later_one_goes_through(stack, client, p
 def test_who_is_let_in_no_longer_is_told(browser, stack):
     name = f"leaving-{secrets.token_hex(4)}"
     password = stack.add_user(name, "writer")
-    with opened(browser, stack, PAGE, name, password, locale="en-US") as page:
+    with opened(browser, stack, orders.PAGE, name, password, locale="en-US") as page:
         stack.remove_user(name)
         with closing(Client(stack, name, password)) as leaving:
             eventually(lambda: leaving.get("/sequences").status_code == 401, OUT_WITHIN)
@@ -117,7 +104,7 @@ def test_who_is_let_in_no_longer_is_told(browser, stack):
 def test_a_reader_is_told_that_he_may_not(browser, stack):
     name = f"reader-{secrets.token_hex(4)}"
     password = stack.add_user(name, "reader")
-    with opened(browser, stack, PAGE, name, password, locale="en-US") as page:
+    with opened(browser, stack, orders.PAGE, name, password, locale="en-US") as page:
         send(page, orders.orders(orders.new_ids(), 8))
         expect(problem(page)).to_have_text("Your role does not allow this.")
     stack.remove_user(name)

@@ -10,7 +10,8 @@ from quintet_e2e.clients import Client, done
 from quintet_e2e.stacks import CHECKOUT, Running
 from quintet_local.testing import eventually
 
-API = "/acme_orders/api/v1/orders"
+PAGE = "/acme_orders"
+API = f"{PAGE}/api/v1/orders"
 CSV = {"Content-Type": "text/csv"}
 FATES = ("valid", "invalid", "duplicates", "rejected")
 IMPORTED_WITHIN = 90

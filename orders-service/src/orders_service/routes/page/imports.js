@@ -75,11 +75,7 @@ async function send() {
     const options = { dryRun: byId('dry-run').checked, key, signal: stopping.signal };
     const answer = await upload(file, { ...options, sent: (bytes) => showSent(bytes, file.size) });
     key = newKey();
-    watch(answer.result.task_id);
-    byId('import-title').textContent = say('import_of', { name: file.name });
-    byId('import').dataset.status = 'PENDING';
-    byId('import').hidden = false;
-    byId('import-title').focus();
+    lookAt(answer.result.task_id, file.name, 'PENDING');
   } catch (problem) {
     tell('upload-problem', problem.message);
   } finally {
@@ -109,11 +105,20 @@ function showSent(bytes, all) {
   byId('uploaded-text').textContent = bytes < all ? say('sent_of', { sent: size(bytes), size: size(all) }) : texts.storing;
 }
 
+/* As whoever asked for it does: with the focus on it. */
+function lookAt(id, name, status) {
+  watch(id);
+  byId('import-title').textContent = say('import_of', { name });
+  byId('import').dataset.status = status;
+  byId('import').hidden = false;
+  byId('import-title').focus();
+}
+
 /* Until it has ended, or another one is watched instead. */
 async function watch(id) {
   watched = id;
   toldAt = 0;
-  listNewest();
+  let listed = null;
   while (watched === id) {
     let wait = POLL_MS;
     try {
@@ -123,8 +128,11 @@ async function watch(id) {
       }
       tell('import-problem', '');
       show(result);
-      if (hasEnded(result.status)) {
+      if (listed !== result.status) {
+        listed = result.status;
         listNewest();
+      }
+      if (hasEnded(result.status)) {
         hasNews();
         return;
       }
@@ -195,7 +203,7 @@ async function listNewest() {
 
 function entry(found) {
   const item = element('li');
-  const button = element('button', texts.show, { type: 'button', onclick: () => watch(found.task_id) });
+  const button = element('button', texts.show, { type: 'button', onclick: () => lookAt(found.task_id, named(found), found.status) });
   button.setAttribute('aria-label', say('show_import_of', { name: named(found) }));
   const state = element('span', texts[found.status], { className: found.status === 'FAILURE' ? 'bad' : '' });
   const time = found.finished_at ?? found.started_at;
