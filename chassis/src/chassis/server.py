@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 from typing import Any
 
 from gunicorn import util
@@ -27,6 +28,7 @@ forwarded_allow_ips = ""
 forwarder_headers = ""
 header_map = "drop"
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
+_KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
 max_requests = 1_000_000
 max_requests_jitter = 100_000
 
@@ -63,6 +65,15 @@ def on_starting(_server: Any) -> None:
     wanted = 16384 if hard == resource.RLIM_INFINITY else min(16384, hard)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def when_ready(server: Any) -> None:
+    """Who goes without a word (a cut network) keeps his thread for half a minute: connections have this from here."""
+    for listener in server.LISTENERS:
+        if listener.sock.family != socket.AF_UNIX:
+            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _KEEPALIVE.items():
+                listener.sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def post_fork(_server: Any, _worker: Any) -> None:

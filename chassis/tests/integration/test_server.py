@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -17,6 +18,7 @@ import requests
 from chassis.config import ServiceSettings
 from chassis.throwaway import free_port
 
+ESTABLISHED = "01"
 COUNT = re.compile(r'^http_request_duration_seconds_count\{([^}]*route="/numbers"[^}]*)\} (\S+)$', re.MULTILINE)
 
 
@@ -63,6 +65,17 @@ main(Service("probe", ServiceSettings, server="{request.param}"), ["web"])
 def web(starting: Web, eventually: Any) -> Web:
     eventually(starting.is_up, within_seconds=30)
     return starting
+
+
+def test_a_connection_whose_other_end_is_gone_without_a_word_is_found_out(web: Web, eventually: Any) -> None:
+    def timers() -> list[str]:
+        """Of the server's ends of its connections, as Linux tells them: 02 is that of keepalive."""
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return [row[5][:2] for row in rows if row[1].endswith(f":{web.port:04X}") and row[3] == ESTABLISHED]
+
+    with socket.create_connection(("127.0.0.1", web.port)) as silent:
+        silent.sendall(b"POST /numbers HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        eventually(lambda: timers() and set(timers()) == {"02"})
 
 
 def test_requests_are_counted_exactly_over_two_processes_also_of_one_that_was_killed(
