@@ -55,7 +55,7 @@ main(Service("probe", ServiceSettings, server="{request.param}"), ["web"])
     yield Web(process, port)
     process.terminate()
     try:
-        assert process.wait(15) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()
@@ -149,7 +149,7 @@ def test_a_user_header_in_another_spelling_is_dropped_and_a_doubled_one_refused(
 def test_sigterm_while_workers_are_starting_ends_them(
     starting: Web, seconds: float, eventually: Callable[..., Any]
 ) -> None:
-    eventually(lambda: len(starting.workers()) == 2)
+    eventually(lambda: len(starting.workers()) == 2, within_seconds=60)
     time.sleep(seconds)
     starting.process.terminate()
-    assert starting.process.wait(10) == 0
+    assert starting.process.wait(60) == 0
