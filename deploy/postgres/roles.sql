@@ -26,3 +26,8 @@ ALTER ROLE :"service" SET search_path = :"service";
 ALTER ROLE :"service" SET statement_timeout = '30s';
 ALTER ROLE :"service" SET lock_timeout = '5s';
 ALTER ROLE :"service" SET idle_in_transaction_session_timeout = '30s';
+-- Where the network to a client is cut its session is missed, and with it its locks end, after 14 seconds, not two hours.
+ALTER ROLE :"service" SET tcp_keepalives_idle = 5;
+ALTER ROLE :"service" SET tcp_keepalives_interval = 3;
+ALTER ROLE :"service" SET tcp_keepalives_count = 3;
+ALTER ROLE :"service" SET tcp_user_timeout = '10s';

@@ -1,23 +1,17 @@
-"""A spec goes in, a data package comes out, and every state is true whatever is killed meanwhile."""
+"""A spec goes in, a data package comes out."""
 
 import csv
 import io
 import secrets
-import threading
-import time
-from collections import Counter, defaultdict
 
 import pytest
 
-from quintet_e2e.clients import Client, all_at_once, crowd, done
-from quintet_e2e.faults import assert_healed, chosen_random
+from quintet_e2e.clients import Client, all_at_once, done
+from quintet_e2e.faults import assert_healed
 from quintet_e2e.specs import ROWS, Owner
-from quintet_e2e.streams import events_of
 from quintet_local.testing import eventually
 
-CLIENTS = 3
 AT_ONCE = 20
-VICTIMS = ["a worker of web", "the master of web", "worker", "postgres", "rabbitmq"] * 2
 
 
 @pytest.fixture
@@ -101,68 +95,3 @@ def test_what_is_private_is_its_owners_and_another_may_not_upload_in_his_name(st
     assert other.get("/source/pipelines").status_code == 403
     assert owner.ended(flow)["state"] == "SUCCEEDED"
     other.close()
-
-
-def kill(stack, random, victim):
-    if victim == "a worker of web":
-        stack.kill_a_gunicorn_worker("specstore-web", random)
-    elif victim == "the master of web":
-        stack.kill_gunicorn("specstore-web")
-    elif victim == "postgres":
-        stack.kill("postgres")
-        eventually(stack.database_answers, 60)
-    elif victim == "rabbitmq":
-        stack.kill("rabbitmq")
-        eventually(stack.broker_answers, 60)
-    else:
-        stack.kill("specstore-worker")
-
-
-class Uploads:
-    """What a crowd has uploaded: into one dataset of all, and into one of each."""
-
-    def __init__(self, owner):
-        self.owner, self.shared = owner, owner.new_dataset()
-        self.own = [owner.new_dataset() for _ in range(CLIENTS)]
-        self.flows = defaultdict(list)
-        self.states = {}
-        self._lock = threading.Lock()
-
-    def one_more(self, number):
-        """Seen to its end before the next one, so that what waits stays small."""
-        dataset = self.shared if number == 0 or len(self.states) % 2 else self.own[number]
-        flow = self.owner.upload(dataset)
-        with self._lock:
-            self.flows[dataset].append(flow)
-        state = self.owner.ended(flow, 300)["state"]
-        with self._lock:
-            self.states[flow] = state
-
-
-def test_uploads_and_pipelines_survive_kills(stack, owner):
-    random, uploads = chosen_random(), Uploads(owner)
-    victims = list(VICTIMS)
-    random.shuffle(victims)
-    with crowd(CLIENTS, uploads.one_more):
-        for number, victim in enumerate(victims):
-            time.sleep(random.uniform(0.2, 2))
-            kill(stack, random, victim)
-            ended = len(uploads.states)
-            print(f"killed {victim}; {ended} flows have ended")
-            if number % 3 == 2:
-                # Not in the middle of the last one's recovery only.
-                eventually(lambda ended=ended: len(uploads.states) > ended, 120)
-    assert Counter(uploads.states.values()) == {"SUCCEEDED": len(uploads.states)}
-    for dataset, flows in uploads.flows.items():
-        assert sorted(flows, key=lambda flow: int(flow.rpartition("/")[2])) == [
-            f"{owner.id}/{dataset}/{number}" for number in range(1, len(flows) + 1)
-        ]
-        assert owner.revisions(dataset) == list(range(len(flows), 0, -1))
-    assert_healed(stack)
-    mine = set(uploads.states)
-    told = Counter(
-        (event["event"]["name"], event["payload"]["flow_id"])
-        for event in events_of(owner.client, "specstore")
-        if event["payload"]["flow_id"] in mine
-    )
-    assert told == Counter((name, flow) for flow in mine for name in ("FlowQueued", "FlowStarted", "FlowFinished"))

@@ -1,5 +1,6 @@
 """Specs of one's own: uploaded, watched to their end, and what the stream `specstore` tells of them."""
 
+import hashlib
 import secrets
 from typing import Any
 
@@ -54,6 +55,30 @@ class Owner:
 
         eventually(has_ended, within_seconds)
         return found
+
+    def keep_file(self, path: str, content: bytes) -> None:
+        """Sent again until it is known to be kept: it replaces itself."""
+
+        def is_kept() -> bool:
+            url = f"/source/{self.id}/files/{path}"
+            tried = attempt(lambda: self.client.put(url, headers=self.headers, data=content))
+            if tried.is_away:
+                return False
+            assert tried.is_ok, tried.told
+            return True
+
+        eventually(is_kept, ENDED_WITHIN)
+
+    def files(self, status: dict[str, Any]) -> dict[str, bytes]:
+        """What each pipeline that succeeded has made, each whole: its hash is what its figures say."""
+        made = {}
+        for pipeline in status["pipelines"].values():
+            if pipeline["status"] == "SUCCEEDED":
+                stats = pipeline["stats"]
+                content = self.client.get(f"/source/{status['id']}/data/{stats['path']}", headers=self.headers).content
+                assert f"sha256:{hashlib.sha256(content).hexdigest()}" == stats["hash"], stats["path"]
+                made[stats["path"]] = content
+        return made
 
     def revisions(self, dataset: str) -> list[int]:
         """Newest first."""

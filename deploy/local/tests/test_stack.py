@@ -90,18 +90,27 @@ def test_the_commands_tell_the_address_the_state_and_the_logs(stack):
     assert "there are: " in command(stack, "logs", "nonsense", "--no-follow").stderr
 
 
+# How long a session of theirs may hold up others, also where the network to it is cut.
+LIMITS = {
+    "statement_timeout": "30s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
+
 def test_each_service_has_a_role_and_a_schema_of_its_own(stack):
     for word in stack.words:
         url = stack.database_url(word)
         settings = (
             "current_user",
             "current_schema",
-            *(
-                f"current_setting('{name}')"
-                for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
-            ),
+            *(f"current_setting('{name}')" for name in LIMITS),
         )
-        assert rows(url, f"SELECT {', '.join(settings)}") == [(word, word, "30s", "5s", "30s")]
+        assert rows(url, f"SELECT {', '.join(settings)}") == [(word, word, *LIMITS.values())]
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             rows(url, "CREATE TABLE public.mine ()")
         for other in set(stack.words) - {word}:

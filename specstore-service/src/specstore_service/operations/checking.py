@@ -24,7 +24,8 @@ from specstore_service.operations.copies import Failed
 MOST_ERRORS = 200
 _LONGEST_CELL = 100
 _MEMORY_BYTES = 768 * 1024 * 1024
-_TOO_MUCH_MEMORY = 3
+# What its process ends with.
+TOO_MUCH_MEMORY, NOT_KEPT = 3, 4
 
 
 def check(
@@ -113,8 +114,11 @@ def _main() -> None:
     except Failed as problem:
         outcome = {"failed": problem.errors}
     except MemoryError:
-        sys.exit(_TOO_MUCH_MEMORY)
-    Path(task["outcome"]).write_text(json.dumps(outcome), encoding="utf-8")
+        sys.exit(TOO_MUCH_MEMORY)
+    try:
+        Path(task["outcome"]).write_text(json.dumps(outcome), encoding="utf-8")
+    except OSError:
+        sys.exit(NOT_KEPT)
 
 
 def _dot() -> None:

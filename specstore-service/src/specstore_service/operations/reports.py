@@ -6,11 +6,12 @@ import select
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from chassis import logs, strictjson
+from chassis.errors import Unavailable
 from specstore_service.operations import checking
 from specstore_service.operations.copies import Failed
 from specstore_service.operations.making import Made, Work
@@ -21,6 +22,8 @@ log = logs.logger(__name__)
 _SMALL_BYTES = 1024 * 1024
 _SILENT_SECONDS = 120.0
 _LOOK_SECONDS = 0.5
+# Where it is killed: by the kernel, perhaps, while others need the memory, too.
+_PAUSES = (1.0, 5.0)
 
 
 def make_report(work: Work) -> Made:
@@ -69,19 +72,33 @@ def _checked(work: Work, paths: dict[str, Path]) -> list[dict[str, Any]]:
 
 def _run(work: Work, task: dict[str, Any]) -> None:
     """Until it has ended, or does not get on with its work, or nobody wants its result any more."""
+    for pause in (*_PAUSES, None):
+        code = _exit_code(work, task)
+        if code == 0:
+            return
+        log.error("report.child_failed", code=code)
+        if code == checking.TOO_MUCH_MEMORY:
+            raise Failed("the tables need too much memory to be checked")
+        if code == checking.NOT_KEPT:
+            raise Unavailable("files cannot be kept at the moment")
+        if code > 0:
+            raise Failed("the tables cannot be checked; the worker's log has why")
+        if pause is not None:
+            work.place.lease.pause(pause)
+    raise Failed("the process that checks the tables was killed again and again: perhaps they need too much memory")
+
+
+def _exit_code(work: Work, task: dict[str, Any]) -> int:
     command = [sys.executable, "-m", "specstore_service.operations.checking"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdin and child.stdout
         try:
-            child.stdin.write(json.dumps(task).encode())
-            child.stdin.close()
+            with suppress(BrokenPipeError), child.stdin:
+                child.stdin.write(json.dumps(task).encode())
             _wait(work, child.stdout)
-            code = child.wait()
+            return child.wait()
         finally:
             child.kill()
-    if code:
-        log.error("report.child_failed", code=code)
-        raise Failed("the tables need too much memory to be checked")
 
 
 def _wait(work: Work, progress: Any) -> None:
