@@ -220,6 +220,20 @@ class Local(Running):
         first = psutil.Process(self._stack.pid(_local(program)))
         return [first, *first.children(recursive=True)]
 
+    @contextmanager
+    def one_more(self, program: str, **settings: str) -> Iterator[None]:
+        """A process of our own beside it, or in its place where it was stopped; told more than the others."""
+        known = next(each for each in self._stack.programs() if each.name == program)
+        with self._stack.layout.log_of(program).open("ab") as log:
+            process = subprocess.Popen(
+                known.command, env={**known.environment, "LANG": "C.UTF-8", **settings}, stdout=log, stderr=log
+            )
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(COMMAND_SECONDS)
+
 
 def _local(program: str) -> str:
     return {"gateway": "nginx", "redis": "valkey"}.get(program, program)

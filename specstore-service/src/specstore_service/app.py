@@ -6,6 +6,7 @@ from typing import Any
 from flask import Flask
 
 from chassis import health, openapi, strictjson, web
+from chassis.current import Running
 from chassis.db import Database, Transaction
 from specstore_service.clients import neighbours
 from specstore_service.operations import tokens
@@ -47,10 +48,21 @@ def create_app(settings: Settings | None = None) -> Flask:
             description="A registry of source specs: each upload is a revision, planned as pipelines that run.",
         )
 
-    blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
+    checks = {"auth-server": _asks(settings.auth_server)} if settings.auth_server else {}
+    blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS, checks)]
     app = web.create_app("specstore", VERSION, settings, blueprints, render=render)
     app.extensions["specstore"] = Web(settings, Keyring(_key_source(settings, app.extensions["chassis"].database)))
     return app
+
+
+def _asks(auth_server: str) -> health.Check:
+    """While it is away the key that is known goes on being used: the service is not down."""
+
+    def check(_app: Running) -> dict[str, Any]:
+        neighbours.fetch_public_key(auth_server)
+        return {}
+
+    return check
 
 
 def _key_source(settings: Settings, database: Database) -> Callable[[], str]:

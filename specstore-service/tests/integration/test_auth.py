@@ -132,6 +132,19 @@ def test_while_there_is_no_key_at_all_it_is_a_503(auth_server, guarded, upload):
     assert upload(auth_server.pair) == 200
 
 
+def test_health_names_the_auth_server_and_does_without_it(auth_server, guarded):
+    def has_come_to(wanted):
+        answer = guarded.get("/healthcheck")
+        assert (answer.status_code, answer.json["status"]) == (200, "DEGRADED")  # there is no worker here
+        return answer.json["dependencies"]["auth-server"]["status"] == wanted
+
+    for given, wanted in ((None, "OK"), ((500, ""), "DOWN"), (None, "OK")):
+        auth_server.answer = given
+        deadline = time.monotonic() + 60
+        while not has_come_to(wanted):
+            assert time.monotonic() < deadline, wanted
+
+
 def test_no_tokens_are_issued_where_another_one_does(guarded):
     assert guarded.post("/auth/token", headers={"X-Authenticated-User": "ann"}).status_code == 404
     assert guarded.get("/auth/public-key").status_code == 404

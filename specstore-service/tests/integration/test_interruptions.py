@@ -1,6 +1,7 @@
 """A pipeline is cancelled, its worker stops, others want the same source, the store is full."""
 
 import os
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from chassis.attempts import Interrupted
 from chassis.errors import Unavailable
+from specstore_service.operations import reports
+from specstore_service.operations.making import Work
 from specstore_service.store import opening
 
 ROWS = "id,name\n" + "".join(f"{number},wine {number}\n" for number in range(4000))
@@ -133,3 +136,59 @@ def test_a_full_store_makes_the_pipeline_wait(upload, workers, api, monkeypatch)
     assert api.status(flow).json["state"] == "SUCCEEDED"
     scratch = opening.objects_of(workers.settings).scratch
     assert list(scratch.iterdir()) == []
+
+
+PATTERN = {"type": "string", "constraints": {"pattern": "wine [0-9]+"}}
+CHECKED_ELSEWHERE = {
+    **RESOURCE,
+    "schema": {"fields": [{"name": "id", "type": "integer"}, {"name": "name", **PATTERN}]},
+}
+
+
+@pytest.fixture
+def killing(monkeypatch):
+    """From now on so many of the processes that check rows are killed; the exit codes of all there were."""
+    begun = []
+
+    def kill(most):
+        class Killed(subprocess.Popen):
+            def __init__(self, *args, **kwargs):
+                super().__init__(*args, **kwargs)
+                begun.append(self)
+                if len(begun) <= most:
+                    self.kill()
+
+        monkeypatch.setattr(subprocess, "Popen", Killed)
+        monkeypatch.setattr(reports, "_PAUSES", (0.0, 0.0))
+        return lambda: [process.wait(60) for process in begun]
+
+    return kill
+
+
+def test_a_check_of_rows_that_is_killed_is_made_again(upload, workers, api, killing):
+    flow = upload(CHECKED_ELSEWHERE)
+    codes = killing(2)
+    workers.run(f"{flow}/validation_report")
+    status = api.status(flow).json["pipelines"][f"{flow}/validation_report"]
+    assert (codes(), status["status"], status["error_log"]) == ([-9, -9, 0], "SUCCEEDED", [])
+
+
+def test_one_that_is_always_killed_fails_in_words(upload, workers, api, killing):
+    flow = upload(CHECKED_ELSEWHERE)
+    codes = killing(3)
+    workers.run(f"{flow}/validation_report")
+    status = api.status(flow).json["pipelines"][f"{flow}/validation_report"]
+    assert (codes(), status["status"]) == ([-9, -9, -9], "FAILED")
+    assert "killed again and again" in status["error_log"][0]
+
+
+def test_a_check_whose_outcome_cannot_be_kept_waits(upload, workers, api, monkeypatch):
+    """The process that checks has no room for what it found."""
+    flow = upload(CHECKED_ELSEWHERE)
+    with monkeypatch.context() as patch:
+        patch.setattr(Work, "scratch", lambda _: Path("/dev/full"))
+        with pytest.raises(Unavailable):
+            workers.run(f"{flow}/validation_report")
+    assert api.status(flow).json["pipelines"][f"{flow}/validation_report"]["status"] == "INPROGRESS"
+    workers.run_all()
+    assert api.status(flow).json["state"] == "SUCCEEDED"

@@ -1,0 +1,49 @@
+"""A token that was sent as ?jwt= is in no log of the stack, though what it was sent to has failed."""
+
+import pytest
+
+from quintet_e2e.faults import assert_healed
+from quintet_e2e.specs import Owner
+from quintet_local.testing import eventually
+
+WEB = "specstore-web"
+BACK_WITHIN, LOGGED_WITHIN = 60, 20
+
+
+@pytest.fixture
+def owner(client):
+    return Owner(client)
+
+
+def test_a_token_in_the_query_is_in_no_log_whatever_fails(stack, client, owner):
+    token = owner.headers["Auth-Token"]
+    private = owner.spec(owner.new_dataset())
+    private["meta"]["findability"] = "private"
+    flow = client.post(f"/source/upload?jwt={token}", json=private).json()["flow_id"]
+    asked = [
+        lambda: client.get(f"/source/{flow}?jwt={token}"),
+        lambda: client.get(f"/source/{flow}/data/datapackage.json?jwt={token}"),
+        lambda: client.put(f"/source/{owner.id}/files/a.csv?jwt={token}", data=b"x" * 400_000),
+        lambda: client.post(f"/source/upload?jwt={token}", json={**private, "note": "x" * 400_000}),
+    ]
+    assert owner.ended(flow)["state"] == "SUCCEEDED"
+    assert [ask().status_code for ask in asked] == [200] * 4
+    stack.stop("postgres")
+    try:
+        assert [ask().status_code for ask in asked[:2]] == [503] * 2
+    finally:
+        stack.start("postgres")
+    stack.stop(WEB)
+    try:
+        answers = [ask() for ask in asked]
+        told = client.get(f"/source/{flow}?limit=1")
+    finally:
+        stack.start(WEB)
+    assert [answer.status_code for answer in [*answers, told]] == [502] * 5
+    last = told.headers["X-Request-ID"]
+    eventually(lambda: f"/source/{flow}?limit=1 HTTP" in stack.log("gateway"), LOGGED_WITHIN)
+    eventually(lambda: last in stack.log("gateway"), LOGGED_WITHIN)
+    secret = token.rpartition(".")[2]
+    assert [program for program in stack.programs if secret in stack.log(program)] == []
+    eventually(lambda: client.get(f"/source/{flow}?jwt={token}").ok, BACK_WITHIN)
+    assert_healed(stack)
