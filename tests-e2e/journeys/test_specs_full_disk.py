@@ -50,11 +50,9 @@ class Disk:
 
     def fill(self, but=0):
         """So that at most so many bytes are left."""
-        with self._filler.open("ab", buffering=0) as filler:
-            for size in (MEBIBYTE, 1):
-                with pytest.raises(OSError, match="No space left"):
-                    while True:
-                        filler.write(b"x" * size)
+        with self._filler.open("ab", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
+            while True:
+                filler.write(b"x" * MEBIBYTE)
         if but:
             os.truncate(self._filler, max(0, self._filler.stat().st_size - but))
 
