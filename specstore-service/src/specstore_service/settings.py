@@ -32,6 +32,9 @@ class Settings(ServiceSettings):
     )
     source_seconds: float = Field(1800, gt=0, le=86400, description="How long the data of one source may take")
     source_bytes: int = Field(2**30, ge=1, description="Size of one source, and of an uploaded file, at the most")
+    owner_bytes: int = Field(
+        10 * 2**30, ge=1, description="What the uploaded files of one owner may take up, all together"
+    )
     unpacked_bytes: int = Field(2**28, ge=1, description="What an XLSX or JSON source may take up, unpacked")
     s3_bucket: str | None = Field(
         None, description="Results and uploaded files go into this bucket, not into `DATA_DIR`"

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from chassis.testing import fuzz
 
@@ -11,9 +12,25 @@ def test_the_document_is_what_the_code_generates(client):
     assert client.get("/openapi.yaml").text == DOCUMENT.read_text(encoding="utf-8")
 
 
+def test_the_spec_that_the_document_shows_can_be_uploaded(client, a_token):
+    (shown,) = yaml.safe_load(client.get("/openapi.yaml").data)["components"]["schemas"]["Spec"]["examples"]
+    answer = client.post("/source/upload", json=shown, headers={"Auth-Token": a_token(shown["meta"]["ownerid"])})
+    assert (answer.status_code, answer.json["flow_id"]) == (200, "admin/wines/1")
+
+
 # Specs are large to make up.
 @pytest.mark.timeout(900)
 def test_every_answer_to_a_fuzzed_request_is_in_the_document(app, db):
-    """Who may do something is in no schema, nor is what a schedule or a place of data looks like."""
-    stricter = ("upload", "show_plan", "update", "cancel", "retry", "issue_token", "put_file")
+    """Who may do something is in no schema, nor is which names are taken, or what a place of data looks like."""
+    stricter = (
+        "upload",
+        "show_plan",
+        "update",
+        "cancel",
+        "retry",
+        "issue_token",
+        "put_file",
+        "delete_file",
+        "list_datasets",
+    )
     fuzz(app, stricter_than_schema=stricter, most_examples=10)

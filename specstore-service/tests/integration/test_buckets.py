@@ -83,6 +83,13 @@ def test_what_is_empty_is_kept_too(bucket, keep):
         assert path.read_bytes() == b""
 
 
+def test_sizes_are_those_of_one_folder(bucket, keep):
+    for key, content in (("files/eve/a", b"x" * 5), ("files/eve/b", b""), ("files/evelyn/c", b"1")):
+        keep(key, content)
+    assert bucket.sizes("files/eve") == {"files/eve/a": 5, "files/eve/b": 0}
+    assert bucket.sizes("files/nobody") == {}
+
+
 def test_what_is_not_there_is_not_found(bucket):
     with pytest.raises(NotFound), bucket.local("files/ann/nothing"):
         pass

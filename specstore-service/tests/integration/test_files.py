@@ -1,6 +1,7 @@
 """Files in and out over HTTP."""
 
 import hashlib
+import io
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -119,6 +120,52 @@ def test_more_than_the_largest_size_is_refused_and_leaves_nothing(app, put, stor
     answer = put("large", content=b"x" * 100_001)
     assert answer.status_code == 413 and "100000" in answer.json["detail"]
     assert len(stored()) == 1
+
+
+@pytest.fixture
+def little_room(app, monkeypatch, settings):
+    small = settings.model_copy(update={"owner_bytes": 100_000})
+    monkeypatch.setitem(app.extensions, "specstore", replace(app.extensions["specstore"], settings=small))
+
+
+def test_an_owner_may_keep_so_much_and_no_more(client, put, stored, a_token, little_room):
+    assert [put(name, b"x" * 40_000).status_code for name in ("a", "b", "c")] == [200, 200, 413]
+    answer = put("c", b"x" * 20_001)
+    assert answer.status_code == 413 and "100000" in answer.json["detail"]
+    # In the place of an older one, of another owner, and up to the last byte.
+    assert put("a", b"x" * 60_000).status_code == 200
+    assert put("a", b"x" * 60_001).status_code == 413
+    assert put("a", b"x" * 100_000, owner="bob", user="bob").status_code == 200
+    assert sorted(path.stat().st_size for path in stored()) == [40_000, 60_000, 100_000]
+    deleted = client.delete("/source/ann/files/b", headers={"Auth-Token": a_token()})
+    assert (deleted.status_code, deleted.data) == (204, b"")
+    assert put("c", b"x" * 40_000).status_code == 200
+
+
+def test_a_length_that_was_not_announced_is_counted_too(client, a_token, stored, workers, little_room):
+    def send(size):
+        return client.put(
+            "/source/ann/files/a",
+            headers={"Auth-Token": a_token(), "Transfer-Encoding": "chunked"},
+            input_stream=io.BytesIO(b"x" * size),
+            environ_overrides={"wsgi.input_terminated": True},
+        ).status_code
+
+    assert (send(100_001), stored()) == (413, [])
+    assert send(100_000) == 200
+
+
+def test_a_file_is_removed_by_its_owner_only_and_what_was_made_of_it_stays(client, a_token, flow, api, workers):
+    made = flow()
+    for user, status in (("bob", 403), ("ann", 204), ("ann", 204)):
+        answer = client.delete("/source/ann/files/blob.bin", headers={"Auth-Token": a_token(user)})
+        assert answer.status_code == status
+    assert client.delete("/source/ann/files/blob.bin").status_code == 401
+    assert client.delete("/source/ann/files/..", headers={"Auth-Token": a_token()}).status_code in (400, 404, 405)
+    assert client.get(f"/source/{made}/data/blob.bin").data == CONTENT
+    again = api.post(f"{made}/retry").json["flow_id"]
+    workers.run_all()
+    assert "blob: blob.bin was not uploaded" in api.status(again).json["error_log"]
 
 
 def test_of_many_at_once_one_is_kept_whole(app, a_token, workers, stored):

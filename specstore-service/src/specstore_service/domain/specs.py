@@ -98,7 +98,29 @@ class Output(_Part):
     parameters: OutputParameters = OutputParameters()
 
 
+_ROWS = [{"name": "Malbec", "year": 2020}, {"name": "Syrah", "year": 2021}]
+_FIELDS = [{"name": "name", "type": "string"}, {"name": "year", "type": "integer"}]
+# What somebody who reads the documentation can send as it stands, once `ownerid` is his own name.
+_EXAMPLE = {
+    "meta": {"owner": "Ann", "ownerid": "admin", "dataset": "wines", "version": 1, "findability": "published"},
+    "inputs": [
+        {
+            "kind": "datapackage",
+            "url": "datapackage.json",
+            "parameters": {
+                "descriptor": {
+                    "name": "wines",
+                    "resources": [{"name": "reds", "data": _ROWS, "schema": {"fields": _FIELDS}}],
+                }
+            },
+        }
+    ],
+}
+
+
 class Spec(_Part):
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
     meta: Meta
     inputs: Annotated[list[Input], Field(min_length=1, max_length=1, description="Exactly one")]
     processing: Annotated[list[Step], Field(max_length=MOST_STEPS)] = []

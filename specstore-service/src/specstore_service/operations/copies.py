@@ -47,7 +47,18 @@ class Place:
 
 def file_key(owner: str, path: str) -> str:
     """Of an uploaded file. A digest leads nowhere else, is never too long, and is no folder of another one."""
-    return f"files/{owner}/{hashlib.sha256(path.encode()).hexdigest()}"
+    return f"{_files(owner)}/{hashlib.sha256(path.encode()).hexdigest()}"
+
+
+def _files(owner: str) -> str:
+    return f"files/{owner}"
+
+
+def bytes_left(objects: Objects, owner: str, path: str, most_bytes: int) -> int:
+    """For a file of that name, whose place it would take."""
+    sizes = objects.sizes(_files(owner))
+    sizes.pop(file_key(owner, path), None)
+    return most_bytes - sum(sizes.values())
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from chassis.openapi import problem
 from chassis.validation import Answer, endpoint
 from specstore_service.domain import files
 from specstore_service.domain.names import check_location, is_url
-from specstore_service.operations.copies import file_key
+from specstore_service.operations.copies import bytes_left, file_key
 from specstore_service.operations.making import Sink
 from specstore_service.routes.answers import (
     AWAY,
@@ -31,7 +31,7 @@ from specstore_service.routes.answers import (
 )
 from specstore_service.store import flows, jobs
 from specstore_service.store.jobs import Result
-from specstore_service.store.objects import PIECE_BYTES, scratch_file, told_as_problems
+from specstore_service.store.objects import PIECE_BYTES, Objects, scratch_file, told_as_problems
 from specstore_service.store.opening import objects_of
 
 bp = Blueprint("files", __name__, url_prefix="/source/<owner>")
@@ -65,7 +65,7 @@ class ResultPath(RevisionPath):
         400: INVALID,
         401: NO_TOKEN,
         403: NO_TOKEN,
-        413: problem("Larger than a file may be"),
+        413: problem("Larger than a file may be, or than what is left of what the owner may keep"),
         415: problem("The body has a Content-Encoding"),
         503: AWAY,
     },
@@ -82,6 +82,7 @@ def put_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> A
         raise Invalid.field("Content-Range", "a file is sent as a whole")
     request.max_content_length = web().settings.source_bytes
     objects = objects_of(web().settings)
+    _refuse_too_much(objects, owner, path, request.content_length or 0)
     with scratch_file(objects) as scratch:
         sink = Sink(scratch)
         try:
@@ -90,8 +91,30 @@ def put_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> A
                     sink.write(piece)
         finally:
             sink.close()
+        # Others may have come meanwhile, and not everybody says before how much he sends.
+        _refuse_too_much(objects, owner, path, sink.size)
         objects.put(file_key(owner, path), scratch)
     return {"path": path, "bytes": sink.size, "hash": sink.hash}
+
+
+def _refuse_too_much(objects: Objects, owner: str, path: str, size: int) -> None:
+    most = web().settings.owner_bytes
+    if size > bytes_left(objects, owner, path, most):
+        raise Problem(f"an owner may keep {most} bytes of files: delete some of yours", status=413)
+
+
+@bp.delete("/files/<path:path>")
+@endpoint(
+    "Removes a file; what was made of it stays",
+    {204: Answer("It is not there, or no longer"), 400: INVALID, 401: NO_TOKEN, 403: NO_TOKEN, 503: AWAY},
+    path=FilePath,
+    query=TokenQuery,
+    headers=Authorised,
+)
+def delete_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> Any:
+    must_be_owner(owner, headers, query)
+    objects_of(web().settings).delete([file_key(owner, path)])
+    return Response(status=204)
 
 
 @bp.get("/<dataset>/<revision>/data/<file>")

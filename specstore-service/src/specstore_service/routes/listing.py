@@ -9,6 +9,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from chassis import strictjson
 from chassis.current import transaction
+from chassis.openapi import problem
 from chassis.validation import Answer, ListQuery, endpoint
 from specstore_service.domain.names import POSTED_TO
 from specstore_service.routes.answers import (
@@ -88,7 +89,13 @@ def list_pipelines(query: ListQuery) -> Any:
 @bp.get("/<owner>")
 @endpoint(
     "The datasets of an owner; the unlisted and the private ones for himself only",
-    {200: Answer("A page of them", Datasets), 400: INVALID, 404: UNKNOWN, 503: AWAY},
+    {
+        200: Answer("A page of them", Datasets),
+        400: INVALID,
+        404: UNKNOWN,
+        405: problem("No owner has this name: something is posted there"),
+        503: AWAY,
+    },
     path=OwnerPath,
     query=TokenListQuery,
     headers=Authorised,

@@ -65,6 +65,12 @@ class Bucket:
             for key in keys:
                 self._client.delete_object(Bucket=self._name, Key=key)
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        pages = self._client.get_paginator("list_objects_v2")
+        with _told_as_problems():
+            found = pages.paginate(Bucket=self._name, Prefix=f"{folder}/")
+            return {each["Key"]: each["Size"] for page in found for each in page.get("Contents", ())}
+
 
 @contextmanager
 def _told_as_problems() -> Iterator[None]:

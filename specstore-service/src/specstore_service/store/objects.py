@@ -39,6 +39,10 @@ class Objects(Protocol):
     def delete(self, keys: Iterable[str]) -> None:
         """What is not there is gone already."""
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """In bytes, of what lies right in it, by key."""
+        ...
+
 
 class Folder:
     """A volume that all of them see."""
@@ -79,6 +83,17 @@ class Folder:
         with told_as_problems():
             for key in keys:
                 (self._objects / key).unlink(missing_ok=True)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        with told_as_problems():
+            return off_the_loop(self._sizes, folder)
+
+    def _sizes(self, folder: str) -> dict[str, int]:
+        try:
+            with os.scandir(self._objects / folder) as entries:
+                return {f"{folder}/{entry.name}": entry.stat().st_size for entry in entries}
+        except FileNotFoundError:
+            return {}
 
 
 class Pieces:
