@@ -101,7 +101,7 @@ class Output(_Part):
 _ROWS = [{"name": "Malbec", "year": 2020}, {"name": "Syrah", "year": 2021}]
 _FIELDS = [{"name": "name", "type": "string"}, {"name": "year", "type": "integer"}]
 # What somebody who reads the documentation can send as it stands, once `ownerid` is his own name.
-_EXAMPLE = {
+_EXAMPLE: dict[str, Any] = {
     "meta": {"owner": "Ann", "ownerid": "admin", "dataset": "wines", "version": 1, "findability": "published"},
     "inputs": [
         {
