@@ -1,9 +1,13 @@
 import concurrent.futures
 import json
 import random
+import socket
 from pathlib import Path
 
 import pytest
+import requests
+
+from factory_service.routes import loads
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 FACTORIES, SPROCKETS = (SAMPLES / f"seed_{name}.json" for name in ("factory_data", "sprocket_types"))
@@ -176,6 +180,45 @@ def test_what_cannot_be_a_file_is_not_taken(client, db):
     assert client.get("/api/factories/load").status_code == 405
     assert client.get("/api/factories/load/no-uuid").status_code == 400
     assert client.get("/api/factories/load/11111111-2222-3333-4444-555555555555").status_code == 404
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_file_may_be_as_large_as_is_said_and_no_larger(client, db, work, monkeypatch, is_chunked):
+    monkeypatch.setattr(loads, "LARGEST_BYTES", 3 * 1024 * 1024)
+
+    def sent(size):
+        # As gunicorn gives it to the app.
+        around = {"wsgi.input_terminated": True, **({"HTTP_TRANSFER_ENCODING": "chunked"} if is_chunked else {})}
+        content = SPROCKETS.read_bytes().ljust(size)
+        return client.post(
+            "/api/factories/load", data=content, content_type="application/json", environ_overrides=around
+        )
+
+    accepted = sent(loads.LARGEST_BYTES)
+    work()
+    assert status_of(client, accepted)["status"] == "SUCCESS"
+    assert accepted.json["size_bytes"] == loads.LARGEST_BYTES
+    assert sent(loads.LARGEST_BYTES + 1).status_code == 413
+    with db.transaction() as tx:
+        assert tx.value("SELECT count(*) FROM loads") == 1
+
+
+def test_a_file_that_broke_off_is_none_and_its_key_is_free(settings, db, served, eventually):
+    """Though what came of it might be one."""
+    web, content = served(settings), SPROCKETS.read_bytes()
+    head = f"POST /api/factories/load HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content) + 5}\r\n"
+    head += "Content-Type: application/json\r\nIdempotency-Key: broken\r\n\r\n"
+
+    def left():
+        with db.transaction() as tx:
+            return tx.value("SELECT (SELECT count(*) FROM loads) + (SELECT count(*) FROM load_chunks)")
+
+    with socket.create_connection(("127.0.0.1", web.port)) as connection:
+        connection.sendall(head.encode() + content)
+        eventually(left)
+    eventually(lambda: left() == 0)
+    headers = {"Idempotency-Key": "broken", "Content-Type": "application/json"}
+    assert requests.post(f"{web.base}/api/factories/load", content, headers=headers, timeout=60).status_code == 202
 
 
 def test_a_retry_with_the_same_key_is_one_load(client, db):

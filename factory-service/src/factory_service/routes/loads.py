@@ -1,6 +1,7 @@
 """Files of factories or sprockets: taken in as they come, worked off by the worker."""
 
 import hashlib
+import sys
 import uuid
 from typing import Annotated, Any, Literal
 
@@ -60,7 +61,8 @@ class Load(BaseModel):
 def load_file() -> Response:
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise Invalid("Content-Type must be application/json, and the body as it is, not compressed", status=415)
-    request.max_content_length = LARGEST_BYTES
+    # A body that does not say how long it is has to be read one byte further to see that it ends.
+    request.max_content_length = LARGEST_BYTES + (request.content_length is None)
     id_ = str(uuid.uuid4())
     with transaction() as tx:
         store.insert_load(tx, id_, answers.request_id())
@@ -101,11 +103,15 @@ def _take_in(id_: str) -> tuple[int, bytes]:
 def _chunks() -> Any:
     """Of one size, whatever came at a time."""
     waiting = b""
-    while piece := request.stream.read(_CHUNK_BYTES - len(waiting)):
+    left = sys.maxsize if request.content_length is None else request.content_length
+    while left and (piece := request.stream.read(min(_CHUNK_BYTES - len(waiting), left))):
         waiting += piece
+        left -= len(piece)
         if len(waiting) == _CHUNK_BYTES:
             yield waiting
             waiting = b""
+    if left and request.content_length:
+        raise Invalid.field("body", f"broke off {left} bytes before its end")
     if waiting:
         yield waiting
 
