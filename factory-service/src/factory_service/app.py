@@ -17,6 +17,7 @@ from factory_service.cache.trust import Trust
 from factory_service.domain.tags import version_in
 from factory_service.routes import BLUEPRINTS
 from factory_service.routes.answers import Web
+from factory_service.routes.loads import FILE
 from factory_service.routes.shortcut import Shortcut
 from factory_service.settings import Settings
 from factory_service.store import invariants
@@ -53,14 +54,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     trust = Trust(_database(settings.database_url, "trust", 1), redis) if redis else None
     answers = Answers(redis, trust)
 
-    def document() -> dict[str, Any]:
-        return openapi.document(
-            app,
-            title="factory-service",
-            version=VERSION,
-            description="Factories, their production over time, and their sprockets: read far more than written.",
-        )
-
     checks = {"redis": _asks(redis)} if redis else {}
     must_hold = {
         "every factory has as many points as it says": _none(invariants.find_wrong_count),
@@ -70,7 +63,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         "no number is beyond the last that was taken": _none(invariants.find_number_beyond_last),
         "nothing in Redis is older than in Postgres": _nothing_stale(answers),
     }
-    app = web.create_app("factory", VERSION, settings, [*BLUEPRINTS, health.blueprint(document, must_hold, checks)])
+    app = web.create_app(
+        "factory", VERSION, settings, [*BLUEPRINTS, health.blueprint(lambda: _document(app), must_hold, checks)]
+    )
     running = app.extensions["chassis"]
     app.extensions["chassis"] = replace(running, vital=(("postgres", "redis"),) if redis else (("postgres",),))
     follower = (
@@ -80,6 +75,17 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["factory"] = own
     add_shortcut(app, Shortcut(own))
     return app
+
+
+def _document(app: Flask) -> dict[str, Any]:
+    described = openapi.document(
+        app,
+        title="factory-service",
+        version=VERSION,
+        description="Factories, their production over time, and their sprockets: read far more than written.",
+    )
+    described["paths"]["/api/factories/load"]["post"]["requestBody"] = FILE
+    return described
 
 
 def _database(url: str, what: str, size: int) -> Database:

@@ -21,6 +21,22 @@ bp = Blueprint("loads", __name__, url_prefix="/api/factories/load")
 LARGEST_BYTES = 256 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 
+# What the document says of the body, which is looked at once all of it is there.
+_CHART = {"sprocket_production_actual": [32], "sprocket_production_goal": [31], "time": [1611204818]}
+_SPROCKET = {"teeth": 5, "pitch_diameter": 5, "outside_diameter": 6, "pitch": 1}
+FILE = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {},
+            "examples": {
+                "factories": {"value": {"factories": [{"factory": {"chart_data": _CHART}}]}},
+                "sprockets": {"value": {"sprockets": [_SPROCKET]}},
+            },
+        }
+    },
+}
+
 
 def _uuid(text: str) -> str:
     try:
