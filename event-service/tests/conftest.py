@@ -17,14 +17,6 @@ def app(settings):
     return create_app(settings)
 
 
-@pytest.fixture
-def client(client):
-    """After each test the service's own checks are asked."""
-    yield client
-    found = client.get("/invariants").json
-    assert found["status"] == "OK", found
-
-
 def _an_event(name="OrderPlaced", version=1, payload=None, **more):
     return {
         "event": {"name": name, "version": version},

@@ -174,14 +174,6 @@ def _trusted(database):
 
 
 @pytest.fixture
-def client(client):
-    """After each test the service's own checks are asked."""
-    yield client
-    found = client.get("/invariants").json
-    assert found["status"] == "OK", found
-
-
-@pytest.fixture
 def believed(client):
     """Until the answers come from Redis."""
 

@@ -25,14 +25,6 @@ def app(settings):
     return create_app(settings)
 
 
-@pytest.fixture
-def client(client):
-    """After each test the service's own checks are asked."""
-    yield client
-    found = client.get("/invariants").json
-    assert found["status"] == "OK", found
-
-
 def _an_order(id=1, name="Ann Smith", email="ann@example.com", state="TX", zipcode="10001", birthday="Feb 27, 1963"):
     return "|".join(map(str, (id, name, email, state, zipcode, birthday)))
 

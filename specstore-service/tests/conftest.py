@@ -49,14 +49,6 @@ def a_token(key_pair):
 
 
 @pytest.fixture
-def client(client):
-    """After each test the service's own checks are asked."""
-    yield client
-    found = client.get("/invariants").json
-    assert found["status"] == "OK", found
-
-
-@pytest.fixture
 def outbox_of(outbox):
     """The bodies of the messages of one type."""
     return lambda type_: [body for found, body in outbox() if found == type_]

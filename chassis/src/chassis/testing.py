@@ -108,9 +108,12 @@ def db(settings: ServiceSettings) -> Iterator[postgres.Database]:
 
 
 @pytest.fixture
-def client(app: Any, db: postgres.Database) -> Any:
-    """`app` comes from the service's conftest."""
-    return app.test_client()
+def client(app: Any, db: postgres.Database) -> Iterator[Any]:
+    """`app` comes from the service's conftest; after each test its own checks are asked."""
+    client = app.test_client()
+    yield client
+    found = client.get("/invariants").json
+    assert found["status"] == "OK", found
 
 
 @pytest.fixture

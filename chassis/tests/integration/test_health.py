@@ -116,7 +116,8 @@ def test_checks_that_hang_or_fail_cost_a_second_together_and_leave_it_degraded(
         assert "secret" not in answer.text
 
 
-def test_an_invariant_that_does_not_hold_is_named(client: Any, db: Database) -> None:
+def test_an_invariant_that_does_not_hold_is_named(app: Flask, db: Database) -> None:
+    client = app.test_client()
     assert client.get("/invariants").json == {
         "status": "OK",
         "checks": [{"name": "effects_have_names", "status": "OK", "detail": ""}],
