@@ -1,5 +1,6 @@
 """The running whole, for the journeys and the faults."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from quintet_e2e.stacks import Running, local_stack
 
 STACKS = {"local": local_stack, "compose": compose_stack}
 # A stack starts within the first test that wants one; with images to build that takes minutes.
-TIMEOUT_SECONDS = 900
+TIMEOUT_SECONDS = 900 * max(1, int(os.environ.get("E2E_ROUNDS") or 1))
 LINES_OF_A_LOG = 10
 
 

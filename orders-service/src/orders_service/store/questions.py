@@ -68,30 +68,27 @@ _DEARER = 10
 
 
 def list_orders(tx: Transaction, wanted: Wanted, limit: int, offset: int, after: int | None) -> list[dict[str, Any]]:
-    """What is frequent is found near the beginning, what is rare by the lists; where there are none, all is read."""
+    """What is frequent is found among the next, what is rare by the lists; where there are none, all is read."""
     if after == _LARGEST:
         return []
     first = _SMALLEST if after is None else after + 1
     given = wanted.parameters | {"after": first, "limit": limit, "offset": offset}
-    total, expected = count_by_state(tx, None, None), count_by_state(tx, wanted.valid, wanted.state)
+    total = count_by_state(tx, None, None)
     if wanted == Wanted():
         return tx.all(_FROM_THE_END if after is None and 2 * offset > total else _BY_ID, **given)
-    if wanted.has_texts:
-        counted = {"near": _NEAR, "limit": _MOST_COUNTED, "offset": 0}
-        near = tx.all(_AMONG_THE_NEXT.format(conditions=wanted.conditions), **given | counted)
-        if len(near) >= offset + limit:
-            return near[offset : offset + limit]
-        expected = len(near) * total // _NEAR
-    if expected > _DEARER * (offset + limit):
-        return tx.all(_IN_ORDER.format(conditions=wanted.conditions), **given)
-    return tx.all(_statement_for_few(tx, wanted, total), **given)
+    counted = {"near": _NEAR, "limit": _MOST_COUNTED, "offset": 0}
+    near = tx.all(_AMONG_THE_NEXT.format(conditions=wanted.conditions), **given | counted)
+    if len(near) >= offset + limit:
+        return near[offset : offset + limit]
+    if lists := _lists_for(tx, wanted, total):
+        look_up_by_index(tx)
+        return tx.all(_listed(wanted, lists), **given)
+    is_frequent = len(near) * total // _NEAR > _DEARER * (offset + limit)
+    return tx.all((_IN_ORDER if is_frequent else _AS_THEY_LIE).format(conditions=wanted.conditions), **given)
 
 
-def _statement_for_few(tx: Transaction, wanted: Wanted, total: int) -> str:
-    if (lists := _lists_for(tx, wanted, total)) is None:
-        return _AS_THEY_LIE.format(conditions=wanted.conditions)
-    look_up_by_index(tx)
-    # What the lists say alone is read a page of; of what they say with others, all.
+def _listed(wanted: Wanted, lists: str) -> str:
+    """What the lists say alone is read a page of; of what they say with other conditions, all."""
     inner, outer = ("", _PAGE) if wanted.has_texts else (_PAGE, "ORDER BY id")
     return _LISTED.format(lists=lists, conditions=wanted.conditions, inner=inner, outer=outer)
 
