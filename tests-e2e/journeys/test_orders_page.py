@@ -89,6 +89,17 @@ def test_the_progress_of_a_big_file_is_seen_to_move(stack, page):
     assert counts(page)["valid"] == f"{orders.fates_of(MANY)['valid']:,}"
 
 
+def test_an_earlier_import_is_shown_again(page):
+    name = f"earlier-{secrets.token_hex(4)}.csv"
+    import_file(page, orders.orders(orders.new_ids(), 8), name)
+    import_file(page, orders.sample(orders.new_ids()), "later.csv")
+    page.get_by_role("button", name=name).click()
+    expect(page.locator("#import-title")).to_be_focused()
+    expect(page.locator("#import-title")).to_contain_text(name)
+    expect(page.locator("#current")).to_have_text("8 of 8")
+    assert counts(page)["valid"] == str(orders.fates_of(8)["valid"])
+
+
 def test_orders_are_filtered(page):
     first, name = orders.new_ids(), f"Zacharias {secrets.token_hex(4)}"
     import_file(page, named(first, 16, name))

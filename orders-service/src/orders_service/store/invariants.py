@@ -35,28 +35,26 @@ INVARIANTS: dict[str, Callable[[Transaction], Any]] = {
     ),
     "the orders are those that imports stored": _none(
         """
-        SELECT stored, told FROM
-            (SELECT count(*) FILTER (WHERE failed = 0) AS stored FROM orders) AS there,
-            (SELECT coalesce(sum(valid), 0) AS told FROM imports WHERE NOT dry_run) AS said
-        WHERE stored <> told
-        UNION ALL
-        SELECT stored, told FROM
-            (SELECT count(*) FILTER (WHERE failed <> 0) AS stored FROM orders) AS there,
-            (SELECT coalesce(sum(invalid), 0) AS told FROM imports WHERE NOT dry_run) AS said
-        WHERE stored <> told
+        SELECT valid, told, stored FROM (
+            SELECT true AS valid, coalesce(sum(valid), 0) AS told FROM imports WHERE NOT dry_run
+            UNION ALL SELECT false, coalesce(sum(invalid), 0) FROM imports WHERE NOT dry_run
+        ) AS said LEFT JOIN (
+            SELECT valid, sum(orders) AS stored FROM order_counts GROUP BY valid
+        ) AS there USING (valid)
+        WHERE told <> coalesce(stored, 0)
         LIMIT 1
         """
     ),
+    # All orders are read here, and nowhere else: the other checks rest on these counts.
     "the counts of states are those of the orders": _none(
         """
         SELECT * FROM (
-            SELECT CASE WHEN state ~ '^[A-Za-z]{2}$' THEN upper(state) ELSE '' END AS state, failed = 0 AS valid,
-                   count(*) AS orders
-            FROM orders GROUP BY 1, 2
-        ) AS there FULL JOIN (
-            SELECT state, valid, sum(orders)::bigint AS told FROM order_counts GROUP BY 1, 2
+            SELECT CASE WHEN state ~ '^[A-Za-z]{2}$' THEN upper(state) ELSE '' END AS state, valid, sum(n) AS there
+            FROM (SELECT state, failed = 0 AS valid, count(*) AS n FROM orders GROUP BY 1, 2) AS spelled GROUP BY 1, 2
+        ) AS counted FULL JOIN (
+            SELECT state, valid, sum(orders) AS told FROM order_counts GROUP BY 1, 2
         ) AS said USING (state, valid)
-        WHERE coalesce(orders, 0) <> coalesce(told, 0)
+        WHERE coalesce(there, 0) <> coalesce(told, 0)
         LIMIT 1
         """
     ),

@@ -61,8 +61,6 @@ def _containing(part: str) -> str:
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 # So many orders are read in the order of their ids without a thought.
 _NEAR = 20_000
-# And so many of them are counted.
-_MOST_COUNTED = 1000
 # Read in the order of their ids, or one by one, orders cost so many times what they cost as they lie, at the most.
 _DEARER = 10
 
@@ -76,15 +74,16 @@ def list_orders(tx: Transaction, wanted: Wanted, limit: int, offset: int, after:
     total = count_by_state(tx, None, None)
     if wanted == Wanted():
         return tx.all(_FROM_THE_END if after is None and 2 * offset > total else _BY_ID, **given)
-    counted = {"near": _NEAR, "limit": _MOST_COUNTED, "offset": 0}
-    near = tx.all(_AMONG_THE_NEXT.format(conditions=wanted.conditions), **given | counted)
-    if len(near) >= offset + limit:
-        return near[offset : offset + limit]
+    near = tx.all(_AMONG_THE_NEXT.format(what=_ANSWER, conditions=wanted.conditions) + _PAGE, near=_NEAR, **given)
+    if len(near) == limit:
+        return near
+    frequency = tx.value(_AMONG_THE_NEXT.format(what="count(*)", conditions=wanted.conditions), near=_NEAR, **given)
+    if frequency * total // _NEAR > _DEARER * (offset + limit):
+        return tx.all(_IN_ORDER.format(conditions=wanted.conditions), **given)
     if lists := _lists_for(tx, wanted, total):
         look_up_by_index(tx)
         return tx.all(_listed(wanted, lists), **given)
-    is_frequent = len(near) * total // _NEAR > _DEARER * (offset + limit)
-    return tx.all((_IN_ORDER if is_frequent else _AS_THEY_LIE).format(conditions=wanted.conditions), **given)
+    return tx.all(_AS_THEY_LIE.format(conditions=wanted.conditions), **given)
 
 
 def _listed(wanted: Wanted, lists: str) -> str:
@@ -148,11 +147,10 @@ _FROM_THE_END = f"""
     ) AND %(offset)s < (SELECT orders FROM there)
     ORDER BY id LIMIT %(limit)s
 """
-_AMONG_THE_NEXT = f"""
-    SELECT {_ANSWER} FROM (
+_AMONG_THE_NEXT = """
+    SELECT {what} FROM (
         SELECT * FROM orders WHERE id >= %(after)s ORDER BY id LIMIT %(near)s
-    ) AS near WHERE {{conditions}}
-    {_PAGE}
+    ) AS near WHERE {conditions}
 """
 _IN_ORDER = f"SELECT {_ANSWER} FROM orders WHERE id >= %(after)s AND {{conditions}} {_PAGE}"
 _AS_THEY_LIE = f"""
