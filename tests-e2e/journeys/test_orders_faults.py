@@ -25,7 +25,7 @@ LONGEST_WINDOW = 0.05
 BACK_WITHIN = 120
 # Sooner than what was left of a killed upload is given up.
 TAKEN_WITHIN = 100
-UPLOADERS, MOST_ROWS = 3, 3000
+UPLOADERS, MOST_ROWS, MOST_WAITING = 3, 3000, 30
 FROZEN_SECONDS = (0.5, 2)
 # Postgres and the broker are given up after ten seconds without an answer.
 CUT_SECONDS = (1, 15)
@@ -139,9 +139,15 @@ class Uploaders:
     def work(self, number):
         if number == UPLOADERS:
             self._break_off()
-        else:
+        elif not self._is_worker_behind():
             self._send()
         time.sleep(0.1)
+
+    def _is_worker_behind(self):
+        """A slow machine takes files faster than it imports them."""
+        tried = attempt(lambda: self.client.get(f"{orders.API}/import/status?limit={MOST_WAITING}"))
+        oldest = tried.answer.json()["result"][MOST_WAITING - 1 :] if tried.is_ok else []
+        return any(found["status"] in ("PENDING", "PROGRESS") for found in oldest)
 
     def _send(self):
         first, count, request_id = orders.new_ids(), self._random.randint(1, MOST_ROWS), self.client.request_id()

@@ -78,6 +78,7 @@ def test_every_way_to_read_finds_the_same(api, a_file, an_order, monkeypatch, ne
     api.imported(a_file(*reversed(lines)))
     monkeypatch.setattr("orders_service.store.questions._NEAR", near)
     monkeypatch.setattr("orders_service.store.questions._DEARER", dearer)
+    monkeypatch.setattr("orders_service.store.questions._TELLING", 1)
     filters = [
         ({}, lambda id: True),
         ({"state": "NJ"}, lambda id: id % 3 > 0),

@@ -1,5 +1,6 @@
 """Questions about orders: pages in the order of their ids, and how many there are."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,6 +64,8 @@ _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _NEAR = 20_000
 # Read in the order of their ids, or one by one, orders cost so many times what they cost as they lie, at the most.
 _DEARER = 10
+# Fewer among the next tell nothing.
+_TELLING = 10
 
 
 def list_orders(tx: Transaction, wanted: Wanted, limit: int, offset: int, after: int | None) -> list[dict[str, Any]]:
@@ -78,9 +81,12 @@ def list_orders(tx: Transaction, wanted: Wanted, limit: int, offset: int, after:
     if len(near) == limit:
         return near
     frequency = tx.value(_AMONG_THE_NEXT.format(what="count(*)", conditions=wanted.conditions), near=_NEAR, **given)
-    if frequency * total // _NEAR > _DEARER * (offset + limit):
+    is_frequent = frequency >= _TELLING and frequency * total // _NEAR > _DEARER * (offset + limit)
+    lists, listed = _lists_for(tx, wanted)
+    are_few = listed * _DEARER < total
+    if is_frequent and not are_few:
         return tx.all(_IN_ORDER.format(conditions=wanted.conditions), **given)
-    if lists := _lists_for(tx, wanted, total):
+    if are_few or (lists and not wanted.has_texts):
         look_up_by_index(tx)
         return tx.all(_listed(wanted, lists), **given)
     return tx.all(_AS_THEY_LIE.format(conditions=wanted.conditions), **given)
@@ -92,26 +98,25 @@ def _listed(wanted: Wanted, lists: str) -> str:
     return _LISTED.format(lists=lists, conditions=wanted.conditions, inner=inner, outer=outer)
 
 
-def _lists_for(tx: Transaction, wanted: Wanted, total: int) -> str | None:
-    """None where there are none, or they name so many orders that these are better read as they lie."""
+def _lists_for(tx: Transaction, wanted: Wanted) -> tuple[str, float]:
+    """And how many orders these lists name: all of them where there are none."""
     if wanted.zipcode is not None:
-        lists = _BY_ZIPCODE
-        listed = tx.value(f"SELECT coalesce(sum(cardinality(ids)), 0) FROM {lists}", **wanted.parameters)
-    elif wanted.valid is not None or wanted.state is not None:
-        lists, listed = _BY_STATE, count_by_state(tx, wanted.valid, wanted.state)
-    else:
-        return None
-    return lists if listed * _DEARER < total or not wanted.has_texts else None
+        listed = tx.value(f"SELECT coalesce(sum(cardinality(ids)), 0) FROM {_BY_ZIPCODE}", **wanted.parameters)
+        return _BY_ZIPCODE, int(listed)
+    if wanted.valid is not None or wanted.state is not None:
+        return _BY_STATE, count_by_state(tx, wanted.valid, wanted.state)
+    return "", math.inf
 
 
 def count_orders(tx: Transaction, wanted: Wanted) -> int:
     if not wanted.has_texts:
         return count_by_state(tx, wanted.valid, wanted.state)
-    lists = _lists_for(tx, wanted, count_by_state(tx, None, None))
-    listed = f"id = ANY (ARRAY(SELECT unnest(ids) FROM {lists})) AND " if lists else ""
-    if lists:
+    lists, listed = _lists_for(tx, wanted)
+    among = ""
+    if listed * _DEARER < count_by_state(tx, None, None):
         look_up_by_index(tx)
-    return int(tx.value(f"SELECT count(*) FROM orders WHERE {listed}{wanted.conditions}", **wanted.parameters))
+        among = f"id = ANY (ARRAY(SELECT unnest(ids) FROM {lists})) AND "
+    return int(tx.value(f"SELECT count(*) FROM orders WHERE {among}{wanted.conditions}", **wanted.parameters))
 
 
 def count_by_state(tx: Transaction, valid: bool | None, state: str | None) -> int:
