@@ -32,6 +32,7 @@ class Disk:
 
     @contextmanager
     def mounted(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
         options = f"size={DISK_MEBIBYTES}m,mode=755"
         made = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)], capture_output=True, text=True
