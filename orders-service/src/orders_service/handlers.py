@@ -18,8 +18,8 @@ from orders_service.operations.uploading import QUEUE
 from orders_service.settings import Settings, spare_memory
 from orders_service.store import imports, orders, uploads
 
-# Then another import has its turn.
-_TURN_SECONDS = 2.0
+# Then another import has its turn. Between two turns nothing is stored for 0.15 s.
+_TURN_SECONDS = 5.0
 _SILENT_SECONDS = 120
 _MOST_BLOCKS, _MOST_DRY_IDS, _MOST_COUNTS, _MOST_BATCH_NOS = 200, 100_000, 1000, 20
 
