@@ -1,7 +1,7 @@
 """`python bench/imports.py`: an import of a million orders, from upload to SUCCESS, beside raw COPY of the same rows.
 
-And beside the way of the seed: an ORM with a COMMIT and a word of progress to Redis for each row. All in turn in one run,
-into tables with the same key. Prints a table and keeps it in bench/imports.md.
+And beside the way of the seed: an ORM with a COMMIT and a word of progress to Redis for each row. All in turn in one
+run, into tables with the same key. Prints a table and keeps it in bench/imports.md.
 """
 
 import argparse
