@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 
 # The same gateway, but that nobody is asked who he is.
 _WITHOUT_AUTHENTICATION = {
+    "js_set $verdict auth.verdict;": "geo $verdict { default admin; }",
     "auth_request /_auth;": "",
     "auth_request_set $user $let_in_user;": "set $user bench;",
     "auth_request_set $refusal $refused_because;": "set $refusal '';",

@@ -1,7 +1,7 @@
 /* Who is let in. README.md, "The auth chain", tells it in ten lines.
  *
  * Kept in shared memory, under the HMAC of what was sent together with the address it came from, never a password:
- *   verdicts  right a few seconds ago
+ *   verdicts  right a few seconds ago, and the user's role
  *   known     was right from this address, and the HMAC of the user's line in htpasswd at that time
  *   guesses   ten slots per address; each holds a wrong password for a minute, or one that is being checked
  *   pending   being checked at this moment, so that parallel requests wait for one hash instead of computing their own
@@ -36,7 +36,8 @@ function place_of(r) {
   return r.rawVariables.binary_remote_addr.slice(0, 8).toString('hex');
 }
 
-/* Called once by every request, so what is not needed by those let in stands further down. */
+/* Called once by every request, so what is not needed by those let in stands further down. Who was right is told by his
+ * role, who has to be asked about by 'unknown' and the role he would have. */
 function verdict(r) {
   const sent = r.rawVariables.http_authorization;
   if (!sent) {
@@ -45,28 +46,41 @@ function verdict(r) {
   const credential = hmac(sent);
   r.variables.credential = credential;
   const key = r.variables.remote_addr + credential;
-  if (ngx.shared.verdicts.get(key) || still_good(r, key)) {
-    return 'right';
+  const role = ngx.shared.verdicts.get(key) || still_good(r, key);
+  if (role) {
+    return role;
   }
   const place = place_of(r);
   r.variables.place = place;
-  return all_wrong(place) ? 'throttled' : 'unknown';
+  return all_wrong(place) ? 'throttled' : `unknown ${role_of(r, r.variables.remote_user)}`;
 }
 
-/* What was right before is right as long as the user's line is the same: no hash. */
+/* His role if what was right before is right still, as the user's line is the same: no hash. */
 function still_good(r, key) {
   const proof = ngx.shared.known.get(key);
   if (!proof) {
-    return false;
+    return '';
   }
-  const line = line_of(r.variables.remote_user, r.variables.users_file);
+  const user = r.variables.remote_user;
+  const line = line_of(user, r.variables.users_file);
   if (!line || hmac(line) !== proof) {
     ngx.shared.known.delete(key);
-    return false;
+    return '';
   }
   ngx.shared.known.set(key, proof);
-  ngx.shared.verdicts.set(key, '1');
-  return true;
+  return remember(r, key, user);
+}
+
+function remember(r, key, user) {
+  const role = role_of(r, user);
+  ngx.shared.verdicts.set(key, role);
+  return role;
+}
+
+/* Who is not named among the roles is a writer. */
+function role_of(r, user) {
+  const line = line_of(user, r.variables.roles_file);
+  return line ? line.slice(user.length + 1) : 'writer';
 }
 
 function line_of(user, file) {
@@ -127,7 +141,7 @@ async function hashed(r, user, key, slot) {
   const reply = await r.subrequest('/hash');
   if (reply.status === 204 && line) {
     ngx.shared.known.set(key, hmac(line));
-    ngx.shared.verdicts.set(key, '1');
+    remember(r, key, user);
     ngx.shared.guesses.delete(slot);
     ngx.shared.pending.delete(key);
     return 'right';

@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 DEFAULTS = {
     "LOAD_MODULES": "",
     "USER_LINE": "",
+    "RELOAD_LINE": "keepalive_min_timeout 5s;",
     "WORKERS": "2",
     "SHUTDOWN_TIMEOUT": "8s",
     "ERROR_LEVEL": "warn",

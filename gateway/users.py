@@ -1,7 +1,7 @@
 """The gateway's users: `users.py add NAME [--role admin|writer|reader]`, `remove NAME`, `list`.
 
 Works on the directory GATEWAY_USERS_DIR: `htpasswd` (bcrypt hashes) and `roles` (who is not a writer).
-Reload nginx afterwards: roles are read then; passwords are read at each check anyway.
+nginx reads them at each check; after a removal or a change, reload it, which ends the live streams there are.
 """
 
 import argparse
@@ -20,7 +20,6 @@ import bcrypt
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 ROLES = ("admin", "writer", "reader")
-ROLE_LINE = re.compile(r'"~\^(?P<name>.+)\$" (?P<role>admin|reader);')
 
 # A hash holds up one of nginx's workers: cost 8 for about 15 ms, cost 10 for 60. README.md says more.
 COST = 8
@@ -37,13 +36,13 @@ class Users:
     def __init__(self, directory: Path, mode: int) -> None:
         self.directory = directory
         self.mode = mode
-        self.hashes = dict(line.split(":", 1) for line in self._lines("htpasswd"))
-        found = (ROLE_LINE.fullmatch(line) for line in self._lines("roles"))
-        self.roles = {role["name"].replace("\\", ""): role["role"] for role in found if role}
+        self.hashes = self._read("htpasswd")
+        self.roles = self._read("roles")
 
-    def _lines(self, name: str) -> list[str]:
+    def _read(self, name: str) -> dict[str, str]:
         file = self.directory / name
-        return [line for line in file.read_text().splitlines() if line] if file.exists() else []
+        lines = file.read_text().splitlines() if file.exists() else []
+        return dict(line.split(":", 1) for line in lines if line)
 
     def role_of(self, name: str) -> str:
         return self.roles.get(name, "writer")
@@ -70,14 +69,14 @@ class Users:
         # The role first: a reader left with a password and no role would be a writer.
         if DECOY not in self.hashes:
             self.hashes[DECOY] = hash_of(secrets.token_urlsafe(32))
-        self._write("roles", [f'"~^{escaped(name)}$" {role};' for name, role in sorted(self.roles.items())])
-        self._write("htpasswd", [f"{name}:{self.hashes[name]}" for name in sorted(self.hashes)])
+        self._write("roles", self.roles)
+        self._write("htpasswd", self.hashes)
 
-    def _write(self, name: str, lines: list[str]) -> None:
+    def _write(self, name: str, entries: dict[str, str]) -> None:
         """All or nothing, and durable: nginx never reads half a file."""
         number, temporary = tempfile.mkstemp(dir=self.directory, prefix=f".{name}.")
         with os.fdopen(number, "w") as file:
-            file.write("".join(f"{line}\n" for line in lines))
+            file.write("".join(f"{user}:{entry}\n" for user, entry in sorted(entries.items())))
             file.flush()
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), self.mode)
@@ -86,11 +85,6 @@ class Users:
 
 def hash_of(password: str) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(COST)).decode()
-
-
-def escaped(name: str) -> str:
-    """As a regular expression, since nginx compares plain words in a map without regard to case."""
-    return name.replace(".", "\\.")
 
 
 @contextmanager

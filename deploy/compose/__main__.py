@@ -60,23 +60,27 @@ class Compose:
         if subprocess.run(self.command(*arguments), env=self.environment()).returncode:
             raise StackError(f"`docker compose {' '.join(arguments)}` failed: see above")
 
-    def reload_gateway(self) -> None:
-        """Not with `run`, which would tell of a gateway that is killed."""
+    def end_streams(self) -> None:
+        """Live ones of whoever was let in before, by a reload; not with `run`, which would tell of a gateway killed."""
         done = subprocess.run(
             self.command("kill", "--signal", "HUP", "gateway"), env=self.environment(), capture_output=True, text=True
         )
         if done.returncode:
-            raise StackError(f"the gateway did not take in its users:\n{done.stderr}")
+            raise StackError(f"the gateway did not reload:\n{done.stderr}")
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "GATEWAY_USERS_DIR": str(self.users), "COMPOSE_PROJECT_NAME": self.project}
 
-    def change_users(self, *arguments: str, **environment: str) -> None:
+    def change_users(self, *arguments: str, **environment: str) -> str:
+        """What gateway/users.py says, which is shown too."""
         self.users.mkdir(mode=0o755, exist_ok=True)
         where = {"GATEWAY_USERS_DIR": str(self.users), "GATEWAY_USERS_MODE": USERS_MODE}
         tool = [sys.executable, str(CHECKOUT / "gateway" / "users.py"), *arguments]
-        if subprocess.run(tool, env={**os.environ, **where, **environment}).returncode:
+        done = subprocess.run(tool, env={**os.environ, **where, **environment}, stdout=subprocess.PIPE, text=True)
+        print(done.stdout, end="", flush=True)
+        if done.returncode:
             raise StackError("nothing was changed")
+        return done.stdout
 
     def volumes(self) -> list[str]:
         label = f"label=com.docker.compose.project={self.project}"
@@ -101,7 +105,6 @@ def up(stack: Compose, given: argparse.Namespace) -> None:
     stack.run("build", "--quiet")
     say("starting the containers")
     start(stack)
-    stack.reload_gateway()
     wait_until(
         "the gateway finds every service healthy",
         stack.is_healthy,
@@ -161,13 +164,14 @@ def logs(stack: Compose, given: argparse.Namespace) -> None:
 def user(stack: Compose, given: argparse.Namespace) -> None:
     if given.name == stack.settings["ADMIN_USER"]:
         raise StackError(f"change ADMIN_PASSWORD in {stack.env_file} instead, then `make up`")
-    stack.change_users("add", given.name, *(["--role", given.role] if given.role else []))
-    stack.reload_gateway()
+    role = ["--role", given.role] if given.role else []
+    if commands.is_change(stack.change_users("add", given.name, *role)):
+        stack.end_streams()
 
 
 def user_remove(stack: Compose, given: argparse.Namespace) -> None:
     stack.change_users("remove", given.name)
-    stack.reload_gateway()
+    stack.end_streams()
 
 
 def dead_letters(stack: Compose, given: argparse.Namespace) -> None:

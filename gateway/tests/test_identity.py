@@ -200,7 +200,6 @@ def test_reader_only_reads(gateway, method, path, status):
 
 def test_first_request_of_a_reader_is_refused_too(gateway):
     gateway.users("add", "ron", "--role", "reader", PASSWORD="x")
-    gateway.reload()
     assert gateway.call("POST", "/sequences/a/next", "ron", "x", address="127.0.0.9").status == 403
     assert gateway.services["sequence"].seen == []
 
@@ -212,9 +211,18 @@ def test_nobody_is_401_everywhere(gateway, method, path, status):
     assert not any(service.seen for service in gateway.services.values())
 
 
+def test_a_changed_role_holds_within_ten_seconds(gateway):
+    gateway.users("add", "moves", "--role", "reader", PASSWORD="x")
+    draws = [gateway.call("POST", "/sequences/a/next", "moves", "x").status for _ in range(3)]
+    assert draws == [403] * 3
+    gateway.users("add", "moves", "--role", "writer", PASSWORD="x")
+    gateway.eventually(lambda: gateway.call("POST", "/sequences/a/next", "moves", "x").status == 200, 9)
+    gateway.users("add", "moves", "--role", "reader", PASSWORD="x")
+    gateway.eventually(lambda: gateway.call("POST", "/sequences/a/next", "moves", "x").status == 403, 9)
+
+
 def test_role_goes_by_the_exact_name(gateway):
     gateway.users("add", "Root", PASSWORD="x")
     gateway.users("add", "r.ta", "--role", "writer", PASSWORD="x")
-    gateway.reload()
     assert gateway.call("GET", "/invariants", "Root", "x").status == 403
     assert gateway.call("POST", "/sequences/a/next", "r.ta", "x").status == 200

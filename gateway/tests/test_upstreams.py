@@ -1,6 +1,8 @@
 """Services that die, hang, come back, or are several."""
 
+import http.client
 import re
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -151,3 +153,25 @@ def test_waiting_readers_leave_others_unharmed(gateway):
         assert gateway.call("GET", "/api/v1/streams", "ann").status == 200
         assert time.monotonic() - began < 2
         assert {future.result().status for future in waiting} == {200}
+
+
+def test_a_reload_breaks_off_no_connection_that_is_in_use(new_gateway):
+    gateway, over = new_gateway(RATE_LIMITS="off"), threading.Event()
+
+    def use(_):
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+        statuses = set()
+        while not over.is_set():
+            connection.request("GET", "/sequences", headers={"Authorization": gateway.basic("ann")})
+            answer = connection.getresponse()
+            answer.read()
+            statuses.add(answer.status)
+        connection.close()
+        return statuses
+
+    with ThreadPoolExecutor(8) as pool:
+        users = [pool.submit(use, number) for number in range(8)]
+        for _ in range(5):
+            gateway.reload()
+        over.set()
+        assert [user.result() for user in users] == [{200}] * 8

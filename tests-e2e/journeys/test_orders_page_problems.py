@@ -107,7 +107,6 @@ def test_a_reader_is_told_that_he_may_not(browser, stack):
     with opened(browser, stack, orders.PAGE, name, password, locale="en-US") as page:
         send(page, orders.orders(orders.new_ids(), 8))
         expect(problem(page)).to_have_text("Your role does not allow this.")
-    stack.remove_user(name)
 
 
 def test_a_stopped_upload_leaves_nothing(stack, client, page, big):

@@ -72,13 +72,13 @@ def user(stack: Stack, arguments: argparse.Namespace) -> None:
     if arguments.name == stack.settings["ADMIN_USER"]:
         raise StackError(f"change ADMIN_PASSWORD in {stack.layout.env_file} instead, then `make up`")
     role = ["--role", arguments.role] if arguments.role else []
-    stack.gateway.change_users("add", arguments.name, *role)
-    _let_nginx_read_users(stack)
+    if commands.is_change(stack.gateway.change_users("add", arguments.name, *role)):
+        _end_streams(stack)
 
 
 def user_remove(stack: Stack, arguments: argparse.Namespace) -> None:
     stack.gateway.change_users("remove", arguments.name)
-    _let_nginx_read_users(stack)
+    _end_streams(stack)
 
 
 def dead_letters(stack: Stack, arguments: argparse.Namespace) -> None:
@@ -105,7 +105,8 @@ def _ask(service: Service, *words: str) -> None:
         raise StackError("see above")
 
 
-def _let_nginx_read_users(stack: Stack) -> None:
+def _end_streams(stack: Stack) -> None:
+    """Live ones of whoever was let in before; nginx asks who somebody is at each request anyway."""
     if stack.supervisor.is_up():
         stack.supervisor.signal(NGINX, "HUP")
 

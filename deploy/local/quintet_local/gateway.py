@@ -71,10 +71,14 @@ class Gateway:
             "ACCESS_LOG": "/dev/stdout",
         }
 
-    def change_users(self, *arguments: str) -> None:
-        """With gateway/users.py, which speaks to the person itself, as it may ask for a password."""
-        if subprocess.run(self._called("users.py", *arguments), env=os.environ | self._users()).returncode:
+    def change_users(self, *arguments: str) -> str:
+        """What gateway/users.py says, which is shown too; it may ask for a password."""
+        called = self._called("users.py", *arguments)
+        done = subprocess.run(called, env=os.environ | self._users(), stdout=subprocess.PIPE, text=True)
+        print(done.stdout, end="", flush=True)
+        if done.returncode:
             raise StackError("nothing was changed")
+        return done.stdout
 
     def health(self) -> Mapping[str, Any]:
         return ask_health(self.address, self.settings)
