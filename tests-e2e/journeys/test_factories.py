@@ -74,13 +74,15 @@ def a_file():
 
 def load(client, file):
     place = until_known(client, "POST", "/api/factories/load", json=file)["id"]
+    status = {}
 
     def has_ended():
         tried = attempt(lambda: client.get(f"/api/factories/load/{place}"))
-        return tried.is_ok and tried.answer.json()["status"] not in ("PENDING", "PROGRESS")
+        if tried.is_ok:
+            status.update(tried.answer.json())
+        return status.get("status") in ("SUCCESS", "FAILURE")
 
     eventually(has_ended, 180)
-    status = done(client.get(f"/api/factories/load/{place}"))
     assert status["status"] == "SUCCESS", status
     return status["factories"] + status["skipped"], status["factories"]
 
