@@ -1,4 +1,4 @@
-"""A bounded pool: last in first out, waits for a free one, drops what is dead."""
+"""A bounded pool: last in first out, waits for a free one in turn, drops what is dead."""
 
 import threading
 import time
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chassis.errors import Unavailable
+from chassis.turns import Turns
 
 _PING_AFTER_IDLE_SECONDS = 1.0
 _OLDEST_SECONDS = 1800.0
@@ -34,7 +35,7 @@ class Pool:
     ) -> None:
         self._make, self._is_alive, self._close = make, is_alive, close
         self._wait_seconds = wait_seconds
-        self._free = threading.Semaphore(size)
+        self._free = Turns(size)
         self._idle: list[tuple[Any, float, float]] = []
         self._lock = threading.Lock()
 

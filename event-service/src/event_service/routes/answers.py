@@ -1,7 +1,6 @@
 """Answers in the shape of the contract: JSON strings; and the parts of a request that several routes have."""
 
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
@@ -13,6 +12,7 @@ from pydantic import BaseModel, Field
 from chassis import strictjson
 from chassis.current import json_text
 from chassis.errors import NotFound, Problem
+from chassis.turns import Turns
 from chassis.validation import Answer
 from event_service.domain.names import Consumer, StreamName
 from event_service.routes.appender import Appender
@@ -45,7 +45,7 @@ class Web:
     watch: Watch
     nack_limit: int
     heartbeat_seconds: float
-    large: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_LARGE_AT_ONCE))
+    large: Turns = field(default_factory=lambda: Turns(_LARGE_AT_ONCE))
 
 
 def web() -> Web:
