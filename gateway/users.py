@@ -42,7 +42,10 @@ class Users:
     def _read(self, name: str) -> dict[str, str]:
         file = self.directory / name
         lines = file.read_text().splitlines() if file.exists() else []
-        return dict(line.split(":", 1) for line in lines if line)
+        entries = [line.partition(":") for line in lines if line]
+        if strange := [line for line, colon, _ in entries if not colon]:
+            raise Refused(f"{file} has a line that is not NAME:..., {strange[0]!r}; correct it or remove it")
+        return {user: entry for user, _, entry in entries}
 
     def role_of(self, name: str) -> str:
         return self.roles.get(name, "writer")

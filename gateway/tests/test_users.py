@@ -85,6 +85,8 @@ def test_other_errors_say_what_to_do(users, tmp_path):
     assert "there are admin, writer, reader" in users("add", "ann", "--role", "king", PASSWORD="x").stderr
     assert "GATEWAY_USERS_DIR is not set" in users("list", GATEWAY_USERS_DIR="").stderr
     (tmp_path / "file").write_text("")
+    (tmp_path / "users" / "roles").write_text('"~^ann$" reader;\n')
+    assert "roles has a line that is not NAME:" in users("add", "bob", PASSWORD="x").stderr
     assert "File exists" in users("add", "ann", PASSWORD="x", GATEWAY_USERS_DIR=str(tmp_path / "file")).stderr
 
 
