@@ -11,7 +11,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT / "deploy" / "local"))
 
 from quintet_local import commands, envfile, loading, ports, services  # noqa: E402
-from quintet_local.gateway import ask_health  # noqa: E402
+from quintet_local.gateway import ask_health, change_users  # noqa: E402
 from quintet_local.progress import StackError, say, wait_until  # noqa: E402
 
 HEALTHY_WITHIN_SECONDS = 180
@@ -71,16 +71,11 @@ class Compose:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "GATEWAY_USERS_DIR": str(self.users), "COMPOSE_PROJECT_NAME": self.project}
 
-    def change_users(self, *arguments: str, **environment: str) -> str:
-        """What gateway/users.py says, which is shown too."""
+    def change_users(self, *arguments: str, **environment: str) -> bool:
         self.users.mkdir(mode=0o755, exist_ok=True)
         where = {"GATEWAY_USERS_DIR": str(self.users), "GATEWAY_USERS_MODE": USERS_MODE}
         tool = [sys.executable, str(CHECKOUT / "gateway" / "users.py"), *arguments]
-        done = subprocess.run(tool, env={**os.environ, **where, **environment}, stdout=subprocess.PIPE, text=True)
-        print(done.stdout, end="", flush=True)
-        if done.returncode:
-            raise StackError("nothing was changed")
-        return done.stdout
+        return change_users(tool, {**where, **environment})
 
     def volumes(self) -> list[str]:
         label = f"label=com.docker.compose.project={self.project}"
@@ -165,13 +160,13 @@ def user(stack: Compose, given: argparse.Namespace) -> None:
     if given.name == stack.settings["ADMIN_USER"]:
         raise StackError(f"change ADMIN_PASSWORD in {stack.env_file} instead, then `make up`")
     role = ["--role", given.role] if given.role else []
-    if commands.is_change(stack.change_users("add", given.name, *role)):
+    if stack.change_users("add", given.name, *role):
         stack.end_streams()
 
 
 def user_remove(stack: Compose, given: argparse.Namespace) -> None:
-    stack.change_users("remove", given.name)
-    stack.end_streams()
+    if stack.change_users("remove", given.name):
+        stack.end_streams()
 
 
 def dead_letters(stack: Compose, given: argparse.Namespace) -> None:

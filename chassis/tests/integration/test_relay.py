@@ -39,7 +39,7 @@ def start_relay(settings: Any, node: Any) -> Iterator[Callable[[], threading.Eve
     for stopping, _ in started:
         stopping.set()
     for _, thread in started:
-        thread.join(60)
+        thread.join(20)
         assert not thread.is_alive()
 
 

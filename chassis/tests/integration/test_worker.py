@@ -65,7 +65,7 @@ def test_sigterm_lets_what_has_begun_end_and_gives_the_rest_back(
     eventually(lambda: connected(db) == 1)
     eventually(lambda: _begun(db) == 4)
     worker.terminate()
-    assert worker.wait(60) == 0
+    assert worker.wait(20) == 0
     done = names()
     assert 4 <= len(done) < 30
     assert channel.queue_declare(queue, passive=True).method.message_count == 30 - len(done)
@@ -152,7 +152,7 @@ def test_a_worker_waits_for_what_is_not_there_yet(
     eventually(lambda: {"consumer.disconnected", "relay.interrupted", "worker.not_reported"} <= _events(log))
     assert worker.poll() is None
     worker.terminate()
-    assert worker.wait(60) == 0
+    assert worker.wait(20) == 0
 
 
 def _events(log: Any) -> set[str]:

@@ -72,13 +72,11 @@ def user(stack: Stack, arguments: argparse.Namespace) -> None:
     if arguments.name == stack.settings["ADMIN_USER"]:
         raise StackError(f"change ADMIN_PASSWORD in {stack.layout.env_file} instead, then `make up`")
     role = ["--role", arguments.role] if arguments.role else []
-    if commands.is_change(stack.gateway.change_users("add", arguments.name, *role)):
-        _end_streams(stack)
+    _change_users(stack, "add", arguments.name, *role)
 
 
 def user_remove(stack: Stack, arguments: argparse.Namespace) -> None:
-    stack.gateway.change_users("remove", arguments.name)
-    _end_streams(stack)
+    _change_users(stack, "remove", arguments.name)
 
 
 def dead_letters(stack: Stack, arguments: argparse.Namespace) -> None:
@@ -105,9 +103,8 @@ def _ask(service: Service, *words: str) -> None:
         raise StackError("see above")
 
 
-def _end_streams(stack: Stack) -> None:
-    """Live ones of whoever was let in before; nginx asks who somebody is at each request anyway."""
-    if stack.supervisor.is_up():
+def _change_users(stack: Stack, *arguments: str) -> None:
+    if stack.gateway.change_users(*arguments) and stack.supervisor.is_up():
         stack.supervisor.signal(NGINX, "HUP")
 
 

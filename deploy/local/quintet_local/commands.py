@@ -23,11 +23,6 @@ def run(prog: str, description: str | None, commands: Mapping[str, Command], mak
         return 130
 
 
-def is_change(said: str) -> bool:
-    """Of `users.py add`: whether the user was there before, and may be connected with another password or role."""
-    return said.startswith("changed ")
-
-
 def say_where(address: str, settings: Mapping[str, str]) -> None:
     print(
         f"\n  URL       {address}\n  user      {settings['ADMIN_USER']}\n  password  {settings['ADMIN_PASSWORD']}\n\n"

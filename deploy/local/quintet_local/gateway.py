@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +71,8 @@ class Gateway:
             "ACCESS_LOG": "/dev/stdout",
         }
 
-    def change_users(self, *arguments: str) -> str:
-        """What gateway/users.py says, which is shown too; it may ask for a password."""
-        called = self._called("users.py", *arguments)
-        done = subprocess.run(called, env=os.environ | self._users(), stdout=subprocess.PIPE, text=True)
-        print(done.stdout, end="", flush=True)
-        if done.returncode:
-            raise StackError("nothing was changed")
-        return done.stdout
+    def change_users(self, *arguments: str) -> bool:
+        return change_users(self._called("users.py", *arguments), self._users())
 
     def health(self) -> Mapping[str, Any]:
         return ask_health(self.address, self.settings)
@@ -98,6 +92,18 @@ class Gateway:
         if done.returncode:
             raise StackError(f"gateway/{tool} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
+
+
+def change_users(tool: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """With gateway/users.py, which may ask for a password, and whose words are shown.
+
+    Whether the user was there before: he may have live streams as who he was, which only a reload of nginx ends.
+    """
+    done = subprocess.run(tool, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
+    print(done.stdout, end="", flush=True)
+    if done.returncode:
+        raise StackError("nothing was changed")
+    return not done.stdout.startswith("added ")
 
 
 def ask_health(address: str, settings: Mapping[str, str]) -> Mapping[str, Any]:
