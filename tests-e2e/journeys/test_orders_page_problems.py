@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from quintet_e2e import orders
 from quintet_e2e.browser import opened
-from quintet_e2e.clients import Client
+from quintet_e2e.clients import Client, answered
 from quintet_e2e.faults import assert_healed
 from quintet_e2e.sockets import unfinished_uploads
 from quintet_local.testing import eventually
@@ -96,7 +96,7 @@ def test_who_is_let_in_no_longer_is_told(browser, stack):
     with opened(browser, stack, orders.PAGE, name, password, locale="en-US") as page:
         stack.remove_user(name)
         with closing(Client(stack, name, password)) as leaving:
-            eventually(lambda: leaving.get("/sequences").status_code == 401, OUT_WITHIN)
+            eventually(lambda: answered(lambda: leaving.get("/sequences")).status_code == 401, OUT_WITHIN)
         send(page, orders.orders(orders.new_ids(), 8))
         expect(problem(page)).to_have_text("You are not signed in any longer. Load the page again.")
 

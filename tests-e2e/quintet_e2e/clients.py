@@ -18,6 +18,8 @@ from quintet_e2e.stacks import Running
 AWAY = frozenset({502, 503, 504})
 STILL_UNDER_WAY = 409  # another request with the same Idempotency-Key, whose client has given up
 TIMEOUT_SECONDS = 40
+# One for each connection that a reload may close as it is used, and some.
+_MOST_SENDS = 5
 
 
 class Client:
@@ -116,6 +118,14 @@ def attempt(send: Callable[[], requests.Response]) -> Attempt:
     except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError):
         answer = None
     return Attempt(began, time.monotonic(), answer)
+
+
+def answered(send: Callable[[], requests.Response]) -> requests.Response:
+    """Sends again where the connection broke; for what may be done twice while the gateway reloads."""
+    for _ in range(_MOST_SENDS):
+        if (tried := attempt(send)).answer is not None:
+            return tried.answer
+    return send()
 
 
 @contextmanager

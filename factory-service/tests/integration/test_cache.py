@@ -29,7 +29,7 @@ def queries(monkeypatch):
 
 
 @pytest.fixture
-def another(settings):
+def another(settings, db):
     """A second replica."""
     app = create_app(settings)
     app.extensions["factory"].answers._trust._ask()
