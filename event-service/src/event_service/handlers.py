@@ -8,7 +8,7 @@ from chassis.attempts import Delivery
 from chassis.consumer import Consumption
 from chassis.db import Transaction
 from chassis.errors import Invalid
-from event_service.domain.events import SERVICES, Append, PostedEvent, event_of
+from event_service.domain.events import SERVICES, Append, PostedEvent, lines_of, runs_of
 from event_service.operations import appending
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{0,128}\Z")
@@ -26,8 +26,8 @@ def on_event_published(tx: Transaction, delivery: Delivery) -> None:
         problem = error.errors(include_url=False, include_input=False)[0]
         raise Invalid.field(".".join(map(str, problem["loc"])) or "body", problem["msg"]) from None
     request_id = delivery.request_id if _PLAIN.match(delivery.request_id) else ""
-    event = event_of(posted, delivery.message_id)
-    appending.append_published(tx, Append(delivery.app_id, delivery.app_id, request_id, [event]))
+    runs = runs_of([posted], [delivery.message_id], lines_of([posted]))
+    appending.append_published(tx, Append(delivery.app_id, delivery.app_id, request_id, [posted], runs))
 
 
 HANDLERS = {

@@ -4,7 +4,7 @@ import pytest
 @pytest.fixture
 def damaged(client, api, an_event, db):
     """Give it a statement that breaks something; afterwards everything is as it was, so that nobody else stumbles."""
-    ids = api.append([an_event(name) for name in "ABAB"]).json
+    ids = api.append([an_event(name) for name in "ABABCCC"]).json
     for _ in range(5):
         api.settle(ids[0], "NACK")
 
@@ -15,7 +15,7 @@ def damaged(client, api, an_event, db):
 
     yield damage
     with db.transaction() as tx:
-        for table in ("events", "parked", "offsets", "schemas", "series", "streams"):
+        for table in ("runs", "parked", "offsets", "schemas", "series", "streams"):
             tx.run(f"DELETE FROM {table}")
 
 
@@ -23,12 +23,13 @@ def damaged(client, api, an_event, db):
     ("sql", "broken"),
     [
         ("SELECT 1", set()),
-        ("DELETE FROM events WHERE position = 2", {"positions", "sequences"}),
-        ("UPDATE events SET position = 9 WHERE position = 4", {"positions"}),
-        ("UPDATE streams SET position = 5 WHERE position = 4", {"positions"}),
+        ("DELETE FROM runs WHERE position = 2", {"positions", "sequences"}),
+        ("UPDATE runs SET position = 9 WHERE position = 4", {"positions"}),
+        ("UPDATE runs SET count = 2 WHERE count = 3", {"positions", "sequences"}),
+        ("UPDATE streams SET position = 5 WHERE position = 7", {"positions"}),
         ("UPDATE series SET last = 3 WHERE name = 'A'", {"sequences"}),
-        ("UPDATE events SET sequence = 7 WHERE position = 4", {"sequences"}),
-        ("UPDATE events SET position = 10 - position", {"positions", "order"}),
+        ("UPDATE runs SET sequence = 7 WHERE position = 4", {"sequences"}),
+        ("UPDATE runs SET position = 20 - position", {"positions", "order"}),
         ("UPDATE offsets SET acknowledged = 9", {"offset"}),
         ("UPDATE offsets SET acknowledged = 0", {"parked"}),
         ("DELETE FROM offsets", {"parked"}),

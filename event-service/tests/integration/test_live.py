@@ -61,9 +61,11 @@ def test_a_name_is_followed_alone(api, an_event):
 
 
 @pytest.mark.parametrize("name", ["A", "*"])
-def test_it_goes_on_without_a_gap_or_a_repeat(api, an_event, name):
-    api.append([an_event("AB"[number % 2]) for number in range(250)])
-    wanted = [number + 1 for number in range(250) if name == "*" or number % 2 == 0]
+@pytest.mark.parametrize("names", ["AB", "AAAAAAAAAB", "A" * 200 + "B" * 10])
+def test_it_goes_on_without_a_gap_or_a_repeat(api, an_event, name, names):
+    came = [names[number % len(names)] for number in range(250)]
+    api.append([an_event(each) for each in came])
+    wanted = [place + 1 for place, each in enumerate(came) if name in ("*", each)]
     seen, last_id = [], 0
     while len(seen) < len(wanted):
         with follow(api, name, last_id) as live:

@@ -37,7 +37,7 @@ def test_a_replayed_event_comes_first_until_it_is_acknowledged(api):
     api.settle(ids[1])
     assert (api.replay(ids[0]).status_code, api.replay(ids[0]).json) == (200, "OK")
     assert api.sequences() == [1, 3, 4]
-    assert api.sequences(limit=1) == [1]
+    assert (api.sequences(limit=1), api.sequences(limit=2)) == ([1], [1, 3])
     assert api.parked()["total"] == 0
     assert api.consumers()[0]["offset"] == 2
     api.settle(ids[2])

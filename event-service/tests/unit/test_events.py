@@ -4,7 +4,7 @@ import uuid
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from event_service.domain.events import Posted, event_ids, event_of
+from event_service.domain.events import MOST_IN_RUN, Posted, event_ids, lines_of, runs_of
 
 ADAPTER = TypeAdapter(Posted)
 
@@ -83,12 +83,59 @@ def test_one_to_a_thousand_events_at_once(an_event):
     assert problems([]) == {""}
 
 
-def test_the_stored_text_is_the_body_without_its_ends(an_event):
+def checked(body):
+    return ADAPTER.validate_python(body, strict=True)
+
+
+def test_the_stored_line_is_the_body_without_its_ends(an_event):
     body = an_event(payload={"big": 10**30, "one": 1, "one point": 1.0, "text": "é🍷\u2028"})
-    event = event_of(ADAPTER.validate_python(body, strict=True), "id")
-    assert json.loads('{"event":{' + event.text + "}") == body
-    assert '"one":1,"one point":1.0' in event.text
-    assert "\n" not in event_of(an_event(payload={"a": "line\nbreak\r"}), "id").text
+    line = lines_of([checked(body)])
+    assert json.loads('{"event":{' + line + "}") == body
+    assert '"one":1,"one point":1.0' in line
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"a": "line\nbreak\r\x1e\u2028"},
+        {"big": 10**30},
+        # What stands between events that are written as one.
+        {"a": [{"b": {}}, "\n", {"event": {"c": 1}}]},
+        {"a": ["\n", '},"\\n",{"event":{']},
+    ],
+)
+def test_each_event_has_a_line(an_event, payload):
+    bodies = [an_event(payload=payload), an_event(), an_event(payload=payload)]
+    lines = lines_of(checked(bodies)).split("\n")
+    assert [json.loads('{"event":{' + line + "}") for line in lines] == bodies
+
+
+@pytest.mark.parametrize(
+    ("names", "counts"),
+    [
+        ("A", [1]),
+        ("AAB", [2, 1]),
+        ("ABBA", [1, 2, 1]),
+        ("A" * 100, [100]),
+        ("A" * 101, [100, 1]),
+        ("A" * 250 + "B", [100, 100, 50, 1]),
+    ],
+)
+def test_runs_are_of_one_name_and_none_is_long(an_event, names, counts):
+    events = checked([an_event(name, payload={"n": n}) for n, name in enumerate(names)])
+    ids = [str(n) for n in range(len(names))]
+    runs = runs_of(events, ids, lines_of(events))
+    assert [run.size for run in runs] == counts
+    firsts = [sum(counts[:place]) for place in range(len(counts))]
+    assert [(run.name, run.id) for run in runs] == [(names[first], str(first)) for first in firsts]
+    assert "\n".join(run.lines for run in runs) == lines_of(events)
+    assert all(run.lines.count("\n") + 1 == run.size <= MOST_IN_RUN for run in runs)
+
+
+def test_large_events_make_short_runs(an_event):
+    events = checked([an_event(payload={"n": "x" * size}) for size in (10, 30_000, 30_000, 30_000, 100_000, 10, 10)])
+    runs = runs_of(events, [str(n) for n in range(7)], lines_of(events))
+    assert [(run.id, run.size) for run in runs] == [("0", 3), ("3", 1), ("4", 1), ("5", 2)]
 
 
 def test_ids_are_uuids_in_the_order_of_time():

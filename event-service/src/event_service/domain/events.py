@@ -2,6 +2,7 @@
 
 import functools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
@@ -17,6 +18,9 @@ from event_service.domain.names import Name
 # Theirs from the start; only the worker appends to these.
 SERVICES = frozenset({"sequence", "orders", "specstore", "factory"})
 MOST_AT_ONCE = 1000
+# The migrations have this number too.
+MOST_IN_RUN = 100
+_LONGEST_RUN = 65536
 LARGEST_EVENT_BYTES = 256 * 1024
 LARGEST_VERSION = 2**31 - 1
 
@@ -106,30 +110,54 @@ def _one_or_several() -> WrapValidator:
 Posted = Annotated[PostedEvent | _Several, _one_or_several()]
 
 _OPENING, _CLOSING = '{"event":{', "}"
+# Between events that are written as one. A payload may hold the same, so lines are counted.
+_BREAK = "\n"
+_BETWEEN = f'{_CLOSING},"\\n",{_OPENING}'
 
 
-def _encode(value: Any) -> bytes:
+def lines_of(events: Sequence[PostedEvent]) -> str:
+    """A line for each: its JSON without the opening and the closing that all have."""
+    parted: list[Any] = [_BREAK] * (2 * len(events) - 1)
+    parted[::2] = events
     try:
-        return orjson.dumps(value)
+        text = orjson.dumps(parted).decode()
     except TypeError:
         # A whole number of more than 64 bits.
-        return strictjson.dumps(value).encode()
+        text = ""
+    lines = text[len(_OPENING) + 1 : -len(_CLOSING) - 1].replace(_BETWEEN, "\n")
+    if lines.count("\n") == len(events) - 1 and text:
+        return lines
+    return "\n".join(strictjson.dumps(event)[len(_OPENING) : -len(_CLOSING)] for event in events)
 
 
-class Event(NamedTuple):
-    """One on its way into a stream; `text` is the body without its opening and its closing."""
+class Run(NamedTuple):
+    """Events of one name that come one behind the other, with their lines; `id` is the first one's."""
 
-    id: str
     name: str
-    version: int
-    payload: dict[str, Any]
-    text: str
+    id: str
+    size: int
+    lines: str
 
 
-def event_of(posted: PostedEvent, id_: str) -> Event:
-    head = posted["event"]
-    text = _encode(posted)[len(_OPENING) : -len(_CLOSING)].decode()
-    return Event(id_, head["name"], int(head["version"]), posted["payload"], text)
+def runs_of(events: Sequence[PostedEvent], ids: Sequence[str], lines: str) -> list[Run]:
+    """As few as can be. Reading one event means to read its run, so none is long."""
+    names = [event["event"]["name"] for event in events]
+    if names.count(names[0]) == len(names) <= MOST_IN_RUN and len(lines) <= _LONGEST_RUN:
+        return [Run(names[0], ids[0], len(names), lines)]
+    each = lines.split("\n")
+
+    def run(first: int, end: int) -> Run:
+        return Run(names[first], ids[first], end - first, "\n".join(each[first:end]))
+
+    runs: list[Run] = []
+    first = length = 0
+    for place, line in enumerate(each):
+        is_full = place - first == MOST_IN_RUN or length + len(line) > _LONGEST_RUN
+        if place > first and (is_full or names[place] != names[first]):
+            runs.append(run(first, place))
+            first, length = place, 0
+        length += len(line)
+    return [*runs, run(first, len(each))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +167,8 @@ class Append:
     stream: str
     producer: str
     request_id: str
-    events: list[Event] = field(repr=False)
+    events: Sequence[PostedEvent] = field(repr=False)
+    runs: Sequence[Run] = field(repr=False)
     expected_position: int | None = None
     # Of the schemas that the events were checked against.
     revision: int = 0
@@ -148,7 +177,7 @@ class Append:
 def event_ids(unix_milliseconds: int, count: int, random: bytes) -> list[str]:
     """UUIDs of version 7 in ascending order: a counter of 12 bits, then 62 bits of the 8 random bytes (RFC 9562, 6.2).
 
-    Those of a moment lie side by side in their index.
+    Those of a moment lie side by side in their index, and from the first of a run the others follow.
     """
     if count > MOST_AT_ONCE:
         raise ValueError(f"{count} ids of one moment")

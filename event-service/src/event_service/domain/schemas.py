@@ -1,13 +1,13 @@
 """JSON Schemas that payloads are checked against, compiled."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jsonschema_rs
 
 from chassis.errors import Invalid
-from event_service.domain.events import Event
+from event_service.domain.events import PostedEvent
 
 _LONGEST_MESSAGE = 500
 _MOST_STEPS = 10_000
@@ -89,8 +89,9 @@ def compiled(documents: Mapping[tuple[str, int], str]) -> Schemas:
     return {key: Schema(json.loads(document)) for key, document in documents.items()}
 
 
-def check_payloads(schemas: Schemas, events: list[Event]) -> None:
+def check_payloads(schemas: Schemas, events: Sequence[PostedEvent]) -> None:
     for index, event in enumerate(events):
-        schema = schemas.get((event.name, event.version))
+        head = event["event"]
+        schema = schemas.get((head["name"], int(head["version"])))
         if schema:
-            schema.check(event.payload, "payload" if len(events) == 1 else f"{index}.payload")
+            schema.check(event["payload"], "payload" if len(events) == 1 else f"{index}.payload")

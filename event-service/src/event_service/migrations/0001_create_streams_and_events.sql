@@ -27,21 +27,83 @@ CREATE TABLE series (
     CONSTRAINT series_name UNIQUE (stream_id, name)
 ) WITH (fillfactor = 50);
 
--- Stream and series come from the statement that inserts the event: references would only cost their checks.
-CREATE TABLE events (
+-- Events of one name that one append brought, one behind the other: as they come they are kept, one row for many. That
+-- is what makes appending many cheap (docs/decisions/0012). `position` and `sequence` are those of the last one.
+-- Stream and series come from the statement that inserts the run: references would only cost their checks.
+CREATE TABLE runs (
     stream_id bigint NOT NULL,
     position bigint NOT NULL,
     series_id bigint NOT NULL,
     sequence bigint NOT NULL,
-    id uuid NOT NULL CONSTRAINT events_id UNIQUE,
+    -- So whoever looks for an event finds its run at most so far behind it.
+    count integer NOT NULL CONSTRAINT runs_count CHECK (count BETWEEN 1 AND 100),
+    -- Of the first event. Those of the others follow from it: see the view.
+    id uuid NOT NULL CONSTRAINT runs_id UNIQUE,
     received_at timestamptz NOT NULL,
     request_id text NOT NULL,
-    -- The posted body as JSON text without its first characters, {"event":{ and without its last, }
-    -- so that a page is made by putting texts together.
-    body text NOT NULL,
-    CONSTRAINT events_pkey PRIMARY KEY (stream_id, position),
-    CONSTRAINT events_sequence UNIQUE (series_id, sequence)
+    -- For each event a line: the posted body as JSON text without its first characters, {"event":{ and without its
+    -- last, } so that a page is made by putting texts together.
+    bodies text NOT NULL,
+    CONSTRAINT runs_pkey PRIMARY KEY (stream_id, position),
+    CONSTRAINT runs_sequence UNIQUE (series_id, sequence)
 );
+
+CREATE FUNCTION iso_time(moment_ timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT to_char(moment_ AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+$$;
+
+-- An event is found by `run_position` or `run_sequence`, those of its run. Ids of one append are counted up in their
+-- digits 14 to 16, as the service makes them. What is the same for all of a run is worked out once, which OFFSET sees to.
+CREATE VIEW events AS
+SELECT run.stream_id, run.position - run.count + line.place AS position,
+       run.series_id, run.sequence - run.count + line.place AS sequence,
+       once.before || lpad(to_hex(once.counter + line.place - 1), 3, '0') || once.behind AS id,
+       once.received_at, run.request_id, line.body, run.position AS run_position, run.sequence AS run_sequence
+FROM runs AS run,
+     LATERAL (
+         SELECT left(run.id::text, 15) AS before, substr(run.id::text, 19) AS behind,
+                ('x' || substr(run.id::text, 16, 3))::bit(12)::integer AS counter,
+                iso_time(run.received_at) AS received_at
+         OFFSET 0
+     ) AS once,
+     string_to_table(run.bodies, E'\n') WITH ORDINALITY AS line (body, place);
+
+-- The following are for `FROM`, where the planner puts their statement in the place of the call. Sequences and positions
+-- have no gaps: so many events are so many numbers.
+CREATE FUNCTION events_of_series(series_ bigint, after_ bigint, limit_ bigint)
+RETURNS SETOF events LANGUAGE sql STABLE AS $$
+    SELECT * FROM events
+    WHERE series_id = series_ AND run_sequence > after_ AND run_sequence < after_ + limit_ + 100
+      AND sequence BETWEEN after_ + 1 AND after_ + limit_
+$$;
+
+CREATE FUNCTION events_of_stream(stream_ bigint, after_ bigint, limit_ bigint)
+RETURNS SETOF events LANGUAGE sql STABLE AS $$
+    SELECT * FROM events
+    WHERE stream_id = stream_ AND run_position > after_ AND run_position < after_ + limit_ + 100
+      AND position BETWEEN after_ + 1 AND after_ + limit_
+$$;
+
+-- Where the event with that id is, if anywhere. Its run has an id that differs in the counted digits only, and is not
+-- above.
+CREATE FUNCTION place_of(id_ uuid)
+RETURNS TABLE (stream_id bigint, series_id bigint, sequence bigint, "position" bigint, run_position bigint)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    before text := left(id_::text, 15);
+    behind text := substr(id_::text, 19);
+    first_of_append uuid := before || '000' || behind;
+    counter integer := ('x' || substr(id_::text, 16, 3))::bit(12)::integer;
+BEGIN
+    RETURN QUERY
+    SELECT run.stream_id, run.series_id, run.sequence - run.count + found.place, run.position - run.count + found.place,
+           run.position
+    FROM runs AS run, LATERAL (
+        SELECT counter - ('x' || substr(run.id::text, 16, 3))::bit(12)::integer + 1 AS place
+    ) AS found
+    WHERE run.id BETWEEN first_of_append AND id_ AND substr(run.id::text, 19) = behind AND found.place <= run.count;
+END
+$$;
 
 -- What a consumer has acknowledged of a series, and how often it refused the event after that.
 CREATE TABLE offsets (

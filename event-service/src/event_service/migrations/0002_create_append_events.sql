@@ -4,17 +4,19 @@
 -- 1. The rows of the streams are locked and moved on, in the order of their names against deadlocks. A stream is left
 --    out that has another producer, other schemas, or another position than expected.
 -- 2. The series are counted on; nobody touches them who does not hold the stream.
--- 3. Events are written for the streams that were moved on, and for each such stream a row of the outbox that stands for
+-- 3. Runs are written for the streams that were moved on, and for each such stream a row of the outbox that stands for
 --    its events: their content is not written twice.
 --
--- No name and no JSON text has a line break in it: each column travels as one text of lines.
+-- No name and no JSON text has a line break in it: each column travels as one text of lines. Runs have several lines
+-- each, and are parted by U+001E.
 CREATE FUNCTION append_events(
     -- For each stream
     streams_ text, producers_ text, revisions_ text, counts_ text,
     -- For each name of each stream
     kind_streams_ text, kind_names_ text, kind_counts_ text, kind_keys_ text, kind_types_ text, kind_headers_ text,
-    -- For each event: the number of its kind, and how many of its stream and of its series follow behind it
-    kinds_ text, behind_in_stream_ text, behind_in_series_ text, ids_ text, request_ids_ text, texts_ text,
+    -- For each run: the number of its kind, its events, and how many of its stream and of its series follow behind it
+    kinds_ text, run_counts_ text, behind_in_stream_ text, behind_in_series_ text, ids_ text, request_ids_ text,
+    bodies_ text,
     expected_ bigint, publish_ boolean
 ) RETURNS SETOF text LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
@@ -63,27 +65,29 @@ BEGIN
         SELECT 'events', concat_ws(' ', moved.id, moved.position - count + 1, moved.position), false, count
         FROM moved JOIN wanted USING (name) WHERE publish_
     ), appended AS (
-        INSERT INTO events (stream_id, position, series_id, sequence, id, received_at, request_id, body)
+        INSERT INTO runs (stream_id, position, series_id, sequence, count, id, received_at, request_id, bodies)
         SELECT place.stream_id, place.position - behind_in_stream AS position,
                place.series_id, place.last - behind_in_series AS sequence,
-               event.id, place.last_at, coalesce(request_id, ''), text
+               run.count, run.id, place.last_at, coalesce(request_id, ''), bodies
         FROM unnest(
-            string_to_array(kinds_, E'\n')::bigint[], string_to_array(behind_in_stream_, E'\n')::bigint[],
-            string_to_array(behind_in_series_, E'\n')::bigint[], string_to_array(ids_, E'\n')::uuid[],
-            string_to_array(request_ids_, E'\n'), string_to_array(texts_, E'\n')
-        ) AS event (kind, behind_in_stream, behind_in_series, id, request_id, text)
-        JOIN places AS place ON place.number = event.kind
+            string_to_array(kinds_, E'\n')::bigint[], string_to_array(run_counts_, E'\n')::int[],
+            string_to_array(behind_in_stream_, E'\n')::bigint[], string_to_array(behind_in_series_, E'\n')::bigint[],
+            string_to_array(ids_, E'\n')::uuid[], string_to_array(request_ids_, E'\n'),
+            string_to_array(bodies_, E'\x1e')
+        ) AS run (kind, count, behind_in_stream, behind_in_series, id, request_id, bodies)
+        JOIN places AS place ON place.number = run.kind
     )
     SELECT moved.name FROM moved;
 END
 $$;
 
 CREATE OR REPLACE VIEW outgoing AS
-SELECT outbox.id, event.position AS place, event.id AS message_id, outbox.exchange, series.routing_key, series.type,
+SELECT outbox.id, event.position AS place, event.id::uuid AS message_id, outbox.exchange, series.routing_key, series.type,
        event.request_id AS correlation_id, series.headers, '{"event":{' || event.body || '}' AS body, outbox.mandatory,
        outbox.created_at
 FROM outbox
+-- What is appended at once is whole runs.
 JOIN events AS event
   ON event.stream_id = split_part(outbox.body, ' ', 1)::bigint
- AND event.position BETWEEN split_part(outbox.body, ' ', 2)::bigint AND split_part(outbox.body, ' ', 3)::bigint
+ AND event.run_position BETWEEN split_part(outbox.body, ' ', 2)::bigint AND split_part(outbox.body, ' ', 3)::bigint
 JOIN series ON series.id = event.series_id;

@@ -3,14 +3,27 @@
 
 -- An event as a reader gets it, without its closing brace; `body_` as it is stored, names as JSON.
 CREATE FUNCTION open_item(
-    id_ uuid, body_ text, stream_ text, sequence_ bigint, position_ bigint, producer_ text, request_id_ text,
-    received_at_ timestamptz
+    id_ text, body_ text, stream_ text, sequence_ bigint, position_ bigint, producer_ text, request_id_ text,
+    received_at_ text
 ) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT concat(
         '{"event":{"id":"', id_, '",', body_, ',"stream":', stream_, ',"sequence":', sequence_, ',"position":', position_,
-        ',"producer":', producer_, ',"request_id":"', request_id_,
-        '","received_at":"', to_char(received_at_ AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '"'
+        ',"producer":', producer_, ',"request_id":"', request_id_, '","received_at":"', received_at_, '"'
     )
+$$;
+
+-- The items of a run from that position to that.
+CREATE FUNCTION items_of(
+    stream_id_ bigint, run_position_ bigint, first_ bigint, last_ bigint, stream_ text, producer_ text
+) RETURNS text LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN (
+        SELECT string_agg(open_item(id, body, stream_, sequence, position, producer_, request_id, received_at) || '}',
+                          ',' ORDER BY position)
+        FROM events
+        WHERE stream_id = stream_id_ AND run_position = run_position_ AND position BETWEEN first_ AND last_
+    );
+END
 $$;
 
 -- What the consumer has not acknowledged, replayed events first. `newest` is the last sequence at that moment, whether
@@ -21,9 +34,11 @@ DECLARE
     known record;
     counted record;
     done bigint;
+    until bigint;
     again bigint[];
+    replayed text;
 BEGIN
-    SELECT id, to_json(streams.name) AS name, to_json(producer) AS producer INTO known
+    SELECT id, to_json(streams.name)::text AS name, to_json(producer)::text AS producer INTO known
     FROM streams WHERE streams.name = stream_ AND producer IS NOT NULL;
     IF NOT FOUND THEN
         RETURN;
@@ -34,26 +49,31 @@ BEGIN
         RETURN;
     END IF;
     SELECT acknowledged INTO done FROM offsets WHERE series_id = counted.id AND consumer = consumer_;
-    SELECT array_agg(parked.sequence) INTO again
-    FROM parked WHERE series_id = counted.id AND consumer = consumer_ AND replayed_at IS NOT NULL;
+    done := coalesce(done, 0);
+    again := ARRAY(
+        SELECT parked.sequence FROM parked
+        WHERE series_id = counted.id AND consumer = consumer_ AND replayed_at IS NOT NULL
+        ORDER BY parked.sequence LIMIT limit_
+    );
+    IF again <> '{}' THEN
+        SELECT string_agg(open_item(id, body, known.name, event.sequence, position, known.producer, request_id,
+                                    received_at) || '}', ',' ORDER BY event.sequence)
+        INTO replayed
+        FROM unnest(again) AS wanted (sequence),
+             LATERAL events_of_series(counted.id, wanted.sequence - 1, 1) AS event;
+    END IF;
     newest := counted.last;
-    SELECT string_agg(open_item(id, body, known.name::text, event.sequence, position, known.producer::text,
-                                request_id, received_at) || '}', ',' ORDER BY turn, event.sequence)
+    until := done + limit_ - cardinality(again);
+    SELECT concat_ws(',', replayed, string_agg(
+        CASE count WHEN 1
+        THEN open_item(id::text, bodies, known.name, sequence, position, known.producer, request_id,
+                       iso_time(received_at)) || '}'
+        ELSE items_of(known.id, position, position - sequence + done + 1, position - sequence + until, known.name,
+                      known.producer)
+        END, ',' ORDER BY sequence))
     INTO page
-    FROM (
-        (
-            SELECT 0 AS turn, events.* FROM events
-            WHERE again IS NOT NULL AND series_id = counted.id AND events.sequence = ANY(again)
-            ORDER BY events.sequence LIMIT limit_
-        )
-        UNION ALL
-        (
-            SELECT 1, events.* FROM events
-            WHERE series_id = counted.id AND events.sequence > coalesce(done, 0)
-            ORDER BY events.sequence LIMIT limit_
-        )
-        LIMIT limit_
-    ) AS event;
+    FROM runs
+    WHERE series_id = counted.id AND sequence > done AND sequence < until + 100 AND sequence - count < until;
     RETURN NEXT;
 END
 $$;
@@ -63,18 +83,22 @@ CREATE FUNCTION page_from(stream_ text, position_ bigint, limit_ bigint)
 RETURNS TABLE (page text) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     known record;
+    until bigint := position_ + limit_ - 1;
 BEGIN
-    SELECT id, to_json(streams.name) AS name, to_json(producer) AS producer INTO known
+    SELECT id, to_json(streams.name)::text AS name, to_json(producer)::text AS producer INTO known
     FROM streams WHERE streams.name = stream_ AND producer IS NOT NULL;
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    SELECT string_agg(open_item(id, body, known.name::text, sequence, position, known.producer::text,
-                                request_id, received_at) || '}', ',' ORDER BY position)
+    SELECT string_agg(
+        CASE count WHEN 1
+        THEN open_item(id::text, bodies, known.name, sequence, position, known.producer, request_id,
+                       iso_time(received_at)) || '}'
+        ELSE items_of(known.id, position, position_, until, known.name, known.producer)
+        END, ',' ORDER BY position)
     INTO page
-    FROM (
-        SELECT * FROM events WHERE stream_id = known.id AND position >= position_ ORDER BY position LIMIT limit_
-    ) AS event;
+    FROM runs
+    WHERE stream_id = known.id AND position >= position_ AND position < until + 100 AND position - count < until;
     RETURN NEXT;
 END
 $$;

@@ -42,7 +42,7 @@ def append_published(tx: Transaction, append: Append) -> bool:
     The stream is locked before looking, so of two deliveries at once the second one finds the event of the first.
     """
     appending.lock_stream(tx, append.stream)
-    if appending.event_exists(tx, append.events[0].id):
+    if appending.event_exists(tx, append.runs[0].id):
         return False
     appending.append_events(tx, [append], publish=False)
     return True

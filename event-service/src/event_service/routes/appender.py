@@ -56,6 +56,7 @@ class Appender:
             append.producer,
             append.request_id,
             append.events,
+            append.runs,
             append.expected_position,
             revision,
         )

@@ -14,7 +14,7 @@ from chassis import strictjson
 from chassis.current import json_text, once, running
 from chassis.errors import Invalid, NotFound
 from chassis.validation import DIGITS, Answer, PlainText, endpoint
-from event_service.domain.events import LARGEST_EVENT_BYTES, Append, Posted, StoredEvent, event_ids, event_of
+from event_service.domain.events import LARGEST_EVENT_BYTES, Append, Posted, StoredEvent, event_ids, lines_of, runs_of
 from event_service.domain.names import Consumer, Name, Producer
 from event_service.operations import consuming
 from event_service.routes.answers import (
@@ -119,15 +119,17 @@ def appending(stream: str, producer: str, request_id: str, body: Any, size: int)
     """What a checked body of so many bytes appends, and what is answered once it has."""
     events = body if isinstance(body, list) else [body]
     ids = event_ids(time.time_ns() // 1_000_000, len(events), os.urandom(8))
-    made = [event_of(posted, id_) for posted, id_ in zip(events, ids, strict=True)]
-    _check_sizes(size if events is not body else 0, [event.text for event in made])
+    lines = lines_of(events)
+    _check_sizes(size if events is not body else 0, lines)
     answer = strictjson.dumps(ids) if events is body else f'"{ids[0]}"'
-    return Append(stream, producer, request_id, made), answer
+    return Append(stream, producer, request_id, events, runs_of(events, ids, lines)), answer
 
 
-def _check_sizes(sent: int, texts: list[str]) -> None:
+def _check_sizes(sent: int, lines: str) -> None:
     """Of one event as it was sent; of several, as each is kept."""
-    largest = sent or max(len(text.encode()) if len(text) * 4 > LARGEST_EVENT_BYTES else 0 for text in texts)
+    largest = sent
+    if not sent and len(lines) * 4 > LARGEST_EVENT_BYTES:
+        largest = max(len(line.encode()) for line in lines.split("\n"))
     if largest > LARGEST_EVENT_BYTES:
         raise Invalid(f"an event may have {LARGEST_EVENT_BYTES} bytes at the most", status=413)
 

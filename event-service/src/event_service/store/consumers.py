@@ -6,15 +6,13 @@ from typing import Any
 from chassis.db import Transaction
 from event_service.store.reading import OPEN_ITEM, STREAM
 
-_TIME = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
-
 
 def find_place(tx: Transaction, stream: str, event_id: str) -> tuple[int, int] | None:
     """(series, sequence) of an event in that stream."""
     rows = tx.rows(
         """
-        SELECT series_id, sequence FROM events JOIN streams ON streams.id = stream_id
-        WHERE events.id = %(id)s AND streams.name = %(stream)s
+        SELECT series_id, sequence FROM place_of(%(id)s) JOIN streams ON streams.id = stream_id
+        WHERE streams.name = %(stream)s
         """,
         id=event_id,
         stream=stream,
@@ -156,8 +154,8 @@ def replay(tx: Transaction, stream: str, event_id: str, consumer: str, now: date
             SET nacks = CASE WHEN replayed_at IS NULL THEN 0 ELSE nacks END,
                 replayed_at = coalesce(replayed_at, %(now)s)
             WHERE consumer = %(consumer)s AND (series_id, sequence) = (
-                SELECT series_id, sequence FROM events JOIN streams ON streams.id = stream_id
-                WHERE events.id = %(id)s AND streams.name = %(stream)s
+                SELECT series_id, sequence FROM place_of(%(id)s) JOIN streams ON streams.id = stream_id
+                WHERE streams.name = %(stream)s
             )
             """,
             stream=stream,
@@ -179,8 +177,8 @@ def list_parked(tx: Transaction, stream: str, consumer: str, limit: int, offset:
             WHERE series.stream_id = (SELECT id FROM stream) AND consumer = %(consumer)s AND replayed_at IS NULL
         ), page AS (
             SELECT concat({OPEN_ITEM}, ',"nacks":', nacks, ',"reason":', to_json(reason), ',"parked_at":"',
-                          to_char(parked_at AT TIME ZONE 'UTC', {_TIME}), '"}}') AS item, event.position
-            FROM stream, wanted JOIN events AS event USING (series_id, sequence)
+                          iso_time(parked_at), '"}}') AS item, event.position
+            FROM stream, wanted, LATERAL events_of_series(wanted.series_id, wanted.sequence - 1, 1) AS event
             ORDER BY event.position LIMIT %(limit)s OFFSET %(offset)s
         )
         SELECT EXISTS (SELECT FROM stream), (SELECT count(*) FROM wanted),
@@ -196,14 +194,13 @@ def list_parked(tx: Transaction, stream: str, consumer: str, limit: int, offset:
 
 def list_consumers(tx: Transaction, stream_id: int, limit: int, offset: int) -> list[dict[str, Any]]:
     return tx.all(
-        f"""
+        """
         SELECT offsets.consumer, series.name AS "eventName", acknowledged AS offset, last - acknowledged AS lag,
-               to_char(moved_at AT TIME ZONE 'UTC', {_TIME}) AS moved_at,
-               offsets.nacks, offsets.reason, events.id::text AS event,
-               to_char(nacked_at AT TIME ZONE 'UTC', {_TIME}) AS since
+               iso_time(moved_at) AS moved_at,
+               offsets.nacks, offsets.reason, blocking.id AS event,
+               iso_time(nacked_at) AS since
         FROM offsets JOIN series ON series.id = series_id
-        LEFT JOIN events ON offsets.nacks > 0 AND events.series_id = series.id
-                        AND events.sequence = acknowledged + 1
+        LEFT JOIN LATERAL events_of_series(series.id, acknowledged, 1) AS blocking ON offsets.nacks > 0
         WHERE series.stream_id = %(stream)s
         ORDER BY offsets.consumer, series.name LIMIT %(limit)s OFFSET %(offset)s
         """,

@@ -1,4 +1,4 @@
-"""Statements that recompute what must hold, in one pass over the events each: a row that breaks it, or none."""
+"""Statements that recompute what must hold, in one pass over the runs of events each: a row that breaks it, or none."""
 
 from typing import Any
 
@@ -6,34 +6,27 @@ from chassis.db import Transaction
 
 
 def find_broken_position(tx: Transaction) -> dict[str, Any] | None:
-    """Positions are unique: as many as the last one, which is that of the stream, means that none is missing."""
-    return tx.find(
-        """
-        SELECT streams.name AS stream, streams.position, coalesce(found.count, 0) AS events, found.last
-        FROM streams FULL JOIN (
-            SELECT stream_id, count(*) AS count, min(position) AS first, max(position) AS last
-            FROM events GROUP BY stream_id
-        ) AS found ON found.stream_id = streams.id
-        WHERE (streams.position, streams.position, least(streams.position, 1))
-              IS DISTINCT FROM (coalesce(found.count, 0), coalesce(found.last, 0), coalesce(found.first, 0))
-        LIMIT 1
-        """
-    )
+    """Each run begins behind the one before it, the first at 1, and the last ends where the stream does."""
+    return tx.find(_GAP.format(of="stream_id", number="position", counters="streams", last="position"))
 
 
 def find_broken_sequence(tx: Transaction) -> dict[str, Any] | None:
-    return tx.find(
-        """
-        SELECT series.stream_id, series.name, series.last AS counter, coalesce(found.count, 0) AS events, found.last
-        FROM series FULL JOIN (
-            SELECT series_id, count(*) AS count, min(sequence) AS first, max(sequence) AS last
-            FROM events GROUP BY series_id
-        ) AS found ON found.series_id = series.id
-        WHERE (series.last, series.last, least(series.last, 1))
-              IS DISTINCT FROM (coalesce(found.count, 0), coalesce(found.last, 0), coalesce(found.first, 0))
-        LIMIT 1
-        """
-    )
+    return tx.find(_GAP.format(of="series_id", number="sequence", counters="series", last="last"))
+
+
+_GAP = """
+    SELECT counter.name, counter.{last} AS counter, found.last, found.gap
+    FROM {counters} AS counter FULL JOIN (
+        SELECT {of}, max({number}) AS last, min({number}) FILTER (WHERE {number} - count <> before) AS gap
+        FROM (
+            SELECT {of}, {number}, count,
+                   lag({number}, 1, 0::bigint) OVER (PARTITION BY {of} ORDER BY {number}) AS before
+            FROM runs
+        ) AS run GROUP BY {of}
+    ) AS found ON found.{of} = counter.id
+    WHERE counter.{last} IS DISTINCT FROM coalesce(found.last, 0) OR found.gap IS NOT NULL
+    LIMIT 1
+"""
 
 
 def find_order_contradiction(tx: Transaction) -> dict[str, Any] | None:
@@ -41,11 +34,11 @@ def find_order_contradiction(tx: Transaction) -> dict[str, Any] | None:
     return tx.find(
         """
         SELECT id::text AS event, stream_id, position, sequence FROM (
-            SELECT events.id, events.stream_id, series.stream_id AS of_series, position, sequence,
+            SELECT runs.id, runs.stream_id, series.stream_id AS of_series, position, sequence, count,
                    lag(position) OVER (PARTITION BY series_id ORDER BY sequence) AS before
-            FROM events LEFT JOIN series ON series.id = series_id
+            FROM runs LEFT JOIN series ON series.id = series_id
         ) AS found
-        WHERE before >= position OR of_series IS DISTINCT FROM stream_id
+        WHERE before > position - count OR of_series IS DISTINCT FROM stream_id
         LIMIT 1
         """
     )
@@ -67,8 +60,7 @@ def find_broken_parked(tx: Transaction) -> dict[str, Any] | None:
         """
         SELECT parked.consumer, parked.series_id, parked.sequence, acknowledged
         FROM parked LEFT JOIN offsets USING (series_id, consumer)
-        LEFT JOIN events USING (series_id, sequence)
-        WHERE events.id IS NULL OR acknowledged IS NULL OR parked.sequence > acknowledged
+        WHERE parked.sequence < 1 OR acknowledged IS NULL OR parked.sequence > acknowledged
         LIMIT 1
         """
     )

@@ -61,8 +61,9 @@ def find_page_from(tx: Transaction, stream: str, position: int, limit: int) -> s
 def find_event(tx: Transaction, stream: str, event_id: str) -> str | None:
     text: str | None = tx.value(
         f"""
-        WITH {STREAM} SELECT {ITEM} FROM events AS event, stream
-        WHERE event.id = %(id)s AND event.stream_id = stream.id
+        WITH {STREAM}
+        SELECT items_of(stream.id, place.run_position, place.position, place.position, stream.name, stream.producer)
+        FROM stream JOIN place_of(%(id)s) AS place ON place.stream_id = stream.id
         """,
         stream=stream,
         id=event_id,
@@ -83,10 +84,12 @@ def last_sequence_at(tx: Transaction, stream: str, name: str, position: int) -> 
     return (
         tx.value(
             """
-            SELECT sequence FROM events
-            WHERE stream_id = (SELECT id FROM streams WHERE name = %(stream)s) AND position <= %(position)s
+            SELECT sequence - greatest(position - %(position)s, 0) FROM runs
+            WHERE stream_id = (SELECT id FROM streams WHERE name = %(stream)s) AND position - count < %(position)s
               AND series_id = (SELECT series.id FROM series JOIN streams ON streams.id = stream_id
                                WHERE streams.name = %(stream)s AND series.name = %(name)s)
+              -- What the index bounds.
+              AND position < %(position)s + 100
             ORDER BY position DESC LIMIT 1
             """,
             stream=stream,
@@ -99,16 +102,14 @@ def last_sequence_at(tx: Transaction, stream: str, name: str, position: int) -> 
 
 def list_after(tx: Transaction, stream: str, name: str | None, after: int, limit: int) -> list[tuple[int, int, str]]:
     """(number, position, JSON) of events whose number is greater: the sequence of one name, or the position of all."""
-    number, which = "position", "stream_id = (SELECT id FROM stream)"
+    number, found = "position", "events_of_stream((SELECT id FROM stream), %(after)s, %(limit)s)"
     if name is not None:
         series = "SELECT id FROM series WHERE stream_id = (SELECT id FROM stream) AND name = %(name)s"
-        number, which = "sequence", f"series_id = ({series})"
+        number, found = "sequence", f"events_of_series(({series}), %(after)s, %(limit)s)"
     return tx.rows(
         f"""
-        WITH {STREAM}, page AS (
-            SELECT * FROM events WHERE {which} AND {number} > %(after)s ORDER BY {number} LIMIT %(limit)s
-        )
-        SELECT event.{number}, event.position, {ITEM} FROM page AS event, stream ORDER BY event.position
+        WITH {STREAM} SELECT event.{number}, event.position, {ITEM} FROM {found} AS event, stream
+        ORDER BY event.position
         """,
         stream=stream,
         name=name,
@@ -138,8 +139,8 @@ _SUMMARY = """
     streams.name AS stream, producer, position,
     coalesce((SELECT json_object_agg(series.name, series.last ORDER BY series.name)::text
               FROM series WHERE stream_id = streams.id), '{}') AS events,
-    to_char(first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS first_at,
-    to_char(last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_at
+    iso_time(first_at) AS first_at,
+    iso_time(last_at) AS last_at
 """
 
 
