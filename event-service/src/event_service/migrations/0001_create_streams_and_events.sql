@@ -58,7 +58,7 @@ CREATE VIEW events AS
 SELECT run.stream_id, run.position - run.count + line.place AS position,
        run.series_id, run.sequence - run.count + line.place AS sequence,
        once.before || lpad(to_hex(once.counter + line.place - 1), 3, '0') || once.behind AS id,
-       once.received_at, run.request_id, line.body, run.position AS run_position, run.sequence AS run_sequence
+       once.received_at, run.request_id, line.body, run.position AS run_position, run.sequence AS run_sequence, run.count
 FROM runs AS run,
      LATERAL (
          SELECT left(run.id::text, 15) AS before, substr(run.id::text, 19) AS behind,
@@ -68,20 +68,26 @@ FROM runs AS run,
      ) AS once,
      string_to_table(run.bodies, E'\n') WITH ORDINALITY AS line (body, place);
 
--- The following are for `FROM`, where the planner puts their statement in the place of the call. Sequences and positions
--- have no gaps: so many events are so many numbers.
+-- Sequences and positions have no gaps: so many events are so many numbers. Functions that are planned once for all: put
+-- into a larger statement, the view would sooner or later be read as a whole.
 CREATE FUNCTION events_of_series(series_ bigint, after_ bigint, limit_ bigint)
-RETURNS SETOF events LANGUAGE sql STABLE AS $$
+RETURNS SETOF events LANGUAGE plpgsql STABLE ROWS 100 SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN QUERY
     SELECT * FROM events
     WHERE series_id = series_ AND run_sequence > after_ AND run_sequence < after_ + limit_ + 100
-      AND sequence BETWEEN after_ + 1 AND after_ + limit_
+      AND run_sequence - count < after_ + limit_ AND sequence BETWEEN after_ + 1 AND after_ + limit_;
+END
 $$;
 
 CREATE FUNCTION events_of_stream(stream_ bigint, after_ bigint, limit_ bigint)
-RETURNS SETOF events LANGUAGE sql STABLE AS $$
+RETURNS SETOF events LANGUAGE plpgsql STABLE ROWS 100 SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN QUERY
     SELECT * FROM events
     WHERE stream_id = stream_ AND run_position > after_ AND run_position < after_ + limit_ + 100
-      AND position BETWEEN after_ + 1 AND after_ + limit_
+      AND run_position - count < after_ + limit_ AND position BETWEEN after_ + 1 AND after_ + limit_;
+END
 $$;
 
 -- Where the event with that id is, if anywhere. Its run has an id that differs in the counted digits only, and is not
