@@ -10,6 +10,8 @@ from quintet_e2e.streams import body, events_of, path_of
 from quintet_local.testing import eventually
 
 WRITERS = 8
+# Of every other writer.
+MOST_AT_ONCE = 10
 KILLS = 6
 ROUNDS_OF_ACKNOWLEDGEMENTS = 10
 
@@ -52,17 +54,17 @@ class Pager:
 
 
 def write_while_killing(stack, client, stream):
-    """What each append was answered, by its payload; unknown outcomes are asked for again with the same key."""
+    """The id that was answered for each event, by its payload; unknown outcomes are asked for again with the same key."""
     random, watched, appended, lock = chosen_random(), Watched(), {}, threading.Lock()
     headers = {"X-Producer-ID": "writer"}
     reader, pager = Reader(client, stream, "reader"), Pager(client, stream)
 
     def write(writer):
-        mark = secrets.token_hex(8)
-        event = body(mark=mark, writer=writer)
-        event_id = done(client.until_known("POST", reader.path, headers=headers, json=event))
+        marks = [secrets.token_hex(8) for _ in range(1 + writer % 2 * secrets.randbelow(MOST_AT_ONCE))]
+        events = [body(mark=mark, writer=writer) for mark in marks]
+        ids = done(client.until_known("POST", reader.path, headers=headers, json=events))
         with lock:
-            appended[mark] = event_id
+            appended.update(zip(marks, ids, strict=True))
         watched.note(attempt(lambda: client.get(path_of(stream))))
 
     with (
