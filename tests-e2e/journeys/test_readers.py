@@ -54,7 +54,7 @@ class Pager:
 
 
 def write_while_killing(stack, client, stream):
-    """The id that was answered for each event, by its payload; unknown outcomes are asked for again with the same key."""
+    """The id of each event, by its payload; unknown outcomes are asked for again with the same key."""
     random, watched, appended, lock = chosen_random(), Watched(), {}, threading.Lock()
     headers = {"X-Producer-ID": "writer"}
     reader, pager = Reader(client, stream, "reader"), Pager(client, stream)

@@ -10,6 +10,6 @@ def test_the_document_is_what_the_code_generates(client):
 
 
 def test_every_answer_to_a_fuzzed_request_is_in_the_document(app, db):
-    # Which parameters go together, what is a day or a time zone, a JSON Schema, a sequence or a position that the stream has.
+    # Which parameters go together, what is a day or a time zone, a JSON Schema, which numbers the stream has.
     stricter = ("append_events", "read_events", "settle_event", "put_schema", "put_offset", "follow_stream")
     fuzz(app, stricter_than_schema=stricter)
