@@ -3,7 +3,8 @@
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
@@ -23,21 +24,37 @@ _WITHOUT_AUTHENTICATION = {
 }
 
 
+@dataclass(frozen=True)
+class Nginx:
+    """`command` is given the folder and the configuration; `settings` are what this one has otherwise."""
+
+    command: Callable[[Path, Path], list[str]]
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def _local_command(folder: Path, conf: Path) -> list[str]:
+    return [str(binaries.nginx()), "-p", f"{folder}/", "-e", "stderr", "-c", str(conf)]
+
+
+LOCAL = Nginx(_local_command)
+
+
 @contextlib.contextmanager
-def noop_behind_gateways(stack: TestStack, folder: Path, port: int, open_port: int) -> Iterator[tuple[str, str]]:
+def noop_behind_gateways(
+    stack: TestStack, folder: Path, port: int, open_port: int, nginx: Nginx = LOCAL
+) -> Iterator[tuple[str, str]]:
     """(address behind the same gateway with the same users, address behind it without authentication)."""
     web = [sys.executable, "-m", "gunicorn", "--config", "python:chassis.server", "--name", "noop"]
     web += ["--worker-class", "chassis.geventworker.Worker", "--workers", "2", "--bind", f"unix:{folder}/sequence.sock"]
-    nginx = [str(binaries.nginx()), "-p", f"{folder}/", "-e", "stderr", "-c"]
     for word in ("event", "factory", "specstore"):
         (folder / f"{word}.sock").symlink_to(folder / "sequence.sock")
     for name, its_port in (("gateway", port), ("open", open_port)):
         (folder / name).mkdir()
-        (folder / f"{name}.conf").write_text(_gateway_conf(stack, folder, name, its_port))
+        (folder / f"{name}.conf").write_text(_gateway_conf(stack, folder, name, its_port, nginx.settings))
     with contextlib.ExitStack() as running:
         _start(running, [*web, "--chdir", str(HERE), "noop:app"], folder / "noop.log")
-        _start(running, [*nginx, str(folder / "gateway.conf")], folder / "gateway.log")
-        _start(running, [*nginx, str(folder / "open.conf")], folder / "open.log")
+        _start(running, nginx.command(folder, folder / "gateway.conf"), folder / "gateway.log")
+        _start(running, nginx.command(folder, folder / "open.conf"), folder / "open.log")
         gateway, without = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{open_port}"
         for address in (gateway, without):
             url = f"{address}/sequence"
@@ -45,8 +62,8 @@ def noop_behind_gateways(stack: TestStack, folder: Path, port: int, open_port: i
         yield gateway, without
 
 
-def _gateway_conf(stack: TestStack, folder: Path, name: str, port: int) -> str:
-    values = stack.gateway.template_values() | {
+def _gateway_conf(stack: TestStack, folder: Path, name: str, port: int, settings: Mapping[str, str]) -> str:
+    values = {**stack.gateway.template_values(), **settings} | {
         "RUN_DIR": str(folder / name),
         "SOCKETS_DIR": str(folder),
         "LISTEN": f"127.0.0.1:{port}",
