@@ -7,6 +7,7 @@ it in bench/authentication.md.
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def main() -> None:
 
 def _in_container(stack: TestStack) -> Nginx | None:
     """The gateway's image with the configuration of the no-op; None where no engine answers."""
-    if subprocess.run(["docker", "info"], capture_output=True).returncode:
+    if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True).returncode:
         return None
     build = ["docker", "build", "-q", "-f", str(CHECKOUT / "gateway" / "Dockerfile"), str(CHECKOUT)]
     image = subprocess.run(build, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()

@@ -60,11 +60,13 @@ def write_while_killing(stack, client, stream):
     reader, pager = Reader(client, stream, "reader"), Pager(client, stream)
 
     def write(writer):
-        marks = [secrets.token_hex(8) for _ in range(1 + writer % 2 * secrets.randbelow(MOST_AT_ONCE))]
+        several = writer % 2 == 1
+        marks = [secrets.token_hex(8) for _ in range(random.randint(1, MOST_AT_ONCE) if several else 1)]
         events = [body(mark=mark, writer=writer) for mark in marks]
-        ids = done(client.until_known("POST", reader.path, headers=headers, json=events))
+        posted = events if several else events[0]
+        answer = done(client.until_known("POST", reader.path, headers=headers, json=posted))
         with lock:
-            appended.update(zip(marks, ids, strict=True))
+            appended.update(zip(marks, answer if several else [answer], strict=True))
         watched.note(attempt(lambda: client.get(path_of(stream))))
 
     with (
