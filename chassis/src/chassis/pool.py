@@ -10,7 +10,6 @@ from typing import Any
 from chassis.errors import Unavailable
 from chassis.turns import Turns
 
-_PING_AFTER_IDLE_SECONDS = 1.0
 _OLDEST_SECONDS = 1800.0
 
 
@@ -22,7 +21,10 @@ class Lease:
 
 
 class Pool:
-    """At most `size` items are out or idle at once. Safe between threads and between greenlets."""
+    """At most `size` items are out or idle at once. Safe between threads and between greenlets.
+
+    `is_alive` is asked before an item is used again, with the seconds for which it was idle.
+    """
 
     def __init__(
         self,
@@ -30,7 +32,7 @@ class Pool:
         *,
         size: int,
         wait_seconds: float,
-        is_alive: Callable[[Any], bool],
+        is_alive: Callable[[Any, float], bool],
         close: Callable[[Any], None],
     ) -> None:
         self._make, self._is_alive, self._close = make, is_alive, close
@@ -60,9 +62,7 @@ class Pool:
                     break
                 item, made_at, idle_since = self._idle.pop()
             now = time.monotonic()
-            if now - made_at < _OLDEST_SECONDS and (
-                now - idle_since < _PING_AFTER_IDLE_SECONDS or self._is_alive(item)
-            ):
+            if now - made_at < _OLDEST_SECONDS and self._is_alive(item, now - idle_since):
                 return Lease(item, made_at)
             self._drop([item])
         return Lease(self._make(), time.monotonic())

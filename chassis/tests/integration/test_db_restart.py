@@ -1,12 +1,17 @@
-"""Postgres goes away and comes back under sixteen threads."""
+"""Postgres goes away and comes back: under sixteen threads, and while connections are idle."""
 
+import selectors
 import signal
+import socket
+import socketserver
+import struct
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -50,16 +55,62 @@ class Load:
 
 
 @contextmanager
-def under_load(url: str) -> Iterator[Load]:
-    database = Database(url, name="load", size=POOL, wait_seconds=5)
-    load = Load(database)
-    for thread in load.threads:
-        thread.start()
+def a_database(url: str, name: str) -> Iterator[Database]:
+    database = Database(url, name=name, size=POOL, wait_seconds=5)
     try:
-        yield load
+        yield database
     finally:
-        load.end()
         database.close()
+
+
+@contextmanager
+def under_load(url: str) -> Iterator[Load]:
+    with a_database(url, "load") as database:
+        load = Load(database)
+        for thread in load.threads:
+            thread.start()
+        try:
+            yield load
+        finally:
+            load.end()
+
+
+class ForgetfulWay(socketserver.ThreadingTCPServer):
+    """To the Postgres at `url`. It may forget its connections in silence; what is sent then is answered by a reset."""
+
+    daemon_threads = True
+
+    def __init__(self, url: str) -> None:
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        self._postgres = urlsplit(url)
+        self.url = self._postgres._replace(netloc=f"admin@127.0.0.1:{self.server_address[1]}").geturl()
+        self.known: list[socket.socket] = []
+        threading.Thread(target=self.serve_forever).start()
+
+    def __exit__(self, *error: Any) -> None:
+        self.shutdown()
+        super().__exit__(*error)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        with socket.create_connection((self._postgres.hostname, self._postgres.port)) as other:
+            self.known.append(request)
+            ways = {request: other, other: request}
+            with selectors.DefaultSelector() as selector:
+                for end in ways:
+                    selector.register(end, selectors.EVENT_READ)
+                while True:
+                    for key, _ in selector.select():
+                        data = key.fileobj.recv(65536)  # type: ignore[union-attr]
+                        if not data:
+                            return
+                        if request not in self.known:
+                            request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                            return
+                        ways[key.fileobj].sendall(data)  # type: ignore[index]
+
+    def shutdown_request(self, request: Any) -> None:
+        # Without the goodbye of a shutdown, which a reset has not.
+        self.close_request(request)
 
 
 def kill(server: ThrowawayPostgres) -> None:
@@ -68,6 +119,10 @@ def kill(server: ThrowawayPostgres) -> None:
 
 def restart_immediately(server: ThrowawayPostgres) -> None:
     server.stop(signal.SIGQUIT)
+
+
+def restart_fast(server: ThrowawayPostgres) -> None:
+    server.stop(signal.SIGINT)
 
 
 @pytest.mark.parametrize("go_away", [kill, restart_immediately])
@@ -110,16 +165,27 @@ def test_terminating_every_backend_costs_one_failure_for_each_connection(
             assert set(seen) <= {"ok", "unavailable"}
 
 
-def test_an_idle_connection_whose_backend_died_costs_nothing(
-    mortal_postgres: ThrowawayPostgres, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("go_away", [kill, restart_immediately, restart_fast])
+def test_idle_connections_cost_nothing_after_a_restart(
+    go_away: Callable[[ThrowawayPostgres], None], mortal_postgres: ThrowawayPostgres
 ) -> None:
-    monkeypatch.setattr("chassis.pool._PING_AFTER_IDLE_SECONDS", 0)
-    database, other = (Database(mortal_postgres.url, name="idle", size=1, wait_seconds=5) for _ in range(2))
-    with database.transaction() as tx:
-        pid = tx.value("SELECT pg_backend_pid()")
-    with other.transaction() as tx:
-        tx.value("SELECT pg_terminate_backend(%(pid)s, 5000)", pid=pid)
-    with database.transaction() as tx:
-        assert tx.value("SELECT pg_backend_pid()") != pid
-    database.close()
-    other.close()
+    with a_database(mortal_postgres.url, "idle") as database:
+        before = two_backends(database)
+        go_away(mortal_postgres)
+        mortal_postgres.start()
+        assert before.isdisjoint(two_backends(database))
+
+
+def test_a_connection_that_the_way_forgot_while_it_was_idle_costs_nothing(mortal_postgres: ThrowawayPostgres) -> None:
+    with ForgetfulWay(mortal_postgres.url) as way, a_database(way.url, "idle") as database:
+        before = two_backends(database)
+        assert two_backends(database) == before
+        way.known.clear()
+        # Long enough that it is asked before it is used again.
+        time.sleep(db._PING_AFTER_IDLE_SECONDS)
+        assert before.isdisjoint(two_backends(database))
+
+
+def two_backends(database: Database) -> set[int]:
+    with database.transaction() as one, database.transaction() as other:
+        return {tx.value("SELECT pg_backend_pid()") for tx in (one, other)}

@@ -13,6 +13,7 @@ from chassis.pool import Pool
 
 class Item:
     alive = True
+    longest_idle = 1000.0
     closed = False
 
 
@@ -21,7 +22,13 @@ def a_pool(size: int = 2, wait_seconds: float = 0.05, make: Callable[[], Any] = 
         item.closed = True
         raise RuntimeError("saying goodbye failed")
 
-    return Pool(make, size=size, wait_seconds=wait_seconds, is_alive=lambda item: item.alive, close=close)
+    return Pool(
+        make,
+        size=size,
+        wait_seconds=wait_seconds,
+        is_alive=lambda item, idle_seconds: item.alive and idle_seconds < item.longest_idle,
+        close=close,
+    )
 
 
 def test_the_last_that_came_back_goes_out_first() -> None:
@@ -79,8 +86,7 @@ def test_a_broken_one_takes_its_idle_sisters_with_it() -> None:
     assert second.item.closed
 
 
-def test_a_dead_one_that_was_idle_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chassis.pool._PING_AFTER_IDLE_SECONDS", 0)
+def test_a_dead_one_is_replaced() -> None:
     pool = a_pool()
     with pool.lease() as first:
         pass
@@ -88,6 +94,17 @@ def test_a_dead_one_that_was_idle_is_replaced(monkeypatch: pytest.MonkeyPatch) -
     with pool.lease() as second:
         assert second.item is not first.item
     assert first.item.closed
+
+
+def test_who_judges_whether_one_is_alive_is_told_how_long_it_was_idle() -> None:
+    pool = a_pool()
+    with pool.lease() as first:
+        first.item.longest_idle = 0.05
+    with pool.lease() as again:
+        assert again.item is first.item
+    time.sleep(0.05)
+    with pool.lease() as second:
+        assert second.item is not first.item
 
 
 def test_an_old_one_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
