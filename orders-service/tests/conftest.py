@@ -65,7 +65,7 @@ class Api:
             turn = tx.value("SELECT turn FROM imports WHERE id = %(id)s", id=task_id)
         done = itertools.count(1)
         work = Import(self.db, task_id, turn, policy or Policy())
-        work.take_turn(lambda: datetime.now(UTC), lambda: next(done) >= steps)
+        work.take_turn(lambda: datetime.now(UTC), lambda _: next(done) >= steps)
 
     def finish(self, task_id, **more):
         while self.status(task_id)["status"] in ("PENDING", "PROGRESS"):

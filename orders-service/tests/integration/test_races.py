@@ -27,7 +27,7 @@ class Broken(Exception):
     """In the place of a kill."""
 
 
-def a_turn(db, task, turn=1, is_time_up=lambda: False):
+def a_turn(db, task, turn=1, is_time_up=lambda _: False):
     """As the worker takes it, which waits for what is locked for long."""
     while True:
         try:
@@ -73,7 +73,7 @@ def test_a_job_that_comes_twice_at_once_has_one_effect(api, a_file, an_order, co
 
 def test_a_job_of_a_turn_that_was_taken_does_nothing(api, a_file, an_order, outbox):
     task = api.accepted(a_file(*(an_order(id) for id in range(1000))))
-    a_turn(api.db, task, is_time_up=lambda: True)
+    a_turn(api.db, task, is_time_up=lambda _: True)
     before = api.status(task)["current"]
     assert 0 < before < 1000
     a_turn(api.db, task)
@@ -124,7 +124,7 @@ def test_cancelled_while_it_runs_it_ends_with_what_is_in(api, client, a_file, an
     # It waits for the step that is under way.
     cancelling = threading.Thread(target=client.delete, args=(f"{PATH}/status/{task}",))
 
-    def cancel_after_three_steps():
+    def cancel_after_three_steps(_):
         nonlocal steps
         steps += 1
         if steps == 3:
@@ -140,13 +140,51 @@ def test_cancelled_while_it_runs_it_ends_with_what_is_in(api, client, a_file, an
     assert status["valid"] == api.orders().json["total"]
 
 
-def test_the_worker_takes_a_job_as_it_comes_and_refuses_what_is_none(api, settings, a_file, an_order):
-    task = api.accepted(a_file(an_order(1)))
+@pytest.fixture
+def delivered(api, settings):
+    """Does the job as the worker does; `ending` is set where the worker stops."""
+    ending = threading.Event()
 
-    def delivered(body):
-        around = Surroundings(api.db, settings, threading.Event())
+    def deliver(body):
+        around = Surroundings(api.db, settings, ending)
         on_import_requested(around, Delivery("orders.import", "", "orders.import", "orders", "r", {}, body))
 
+    deliver.ending = ending
+    return deliver
+
+
+def blocks_left(api):
+    with api.db.transaction() as tx:
+        return tx.value("SELECT count(*) FROM blocks")
+
+
+def test_when_its_time_is_up_an_import_lets_others_go_first_unless_hardly_anything_is_left(
+    api, delivered, a_file, an_order, monkeypatch
+):
+    monkeypatch.setattr("orders_service.handlers._TURN_SECONDS", -1)
+    task = api.accepted(a_file(*(an_order(id) for id in range(1200))))
+    left = [blocks_left(api)]
+    while api.status(task)["status"] in ("PENDING", "PROGRESS"):
+        delivered({"task_id": task, "turn": len(left)})
+        left.append(blocks_left(api))
+    assert left[0] > 20
+    assert [blocks for blocks in left if 0 < blocks <= 16] == []
+    assert len(left) > 2
+
+
+def test_a_worker_that_stops_leaves_even_the_last_bit_to_another(api, delivered, a_file, an_order):
+    task = api.accepted(a_file(*(an_order(id) for id in range(300))))
+    delivered.ending.set()
+    before = blocks_left(api)
+    delivered({"task_id": task, "turn": 1})
+    assert 0 < blocks_left(api) < before <= 16
+    delivered.ending.clear()
+    delivered({"task_id": task, "turn": 2})
+    assert api.status(task)["status"] == "SUCCESS"
+
+
+def test_the_worker_takes_a_job_as_it_comes_and_refuses_what_is_none(api, delivered, a_file, an_order):
+    task = api.accepted(a_file(an_order(1)))
     for body in (None, [], {}, {"task_id": "x", "turn": 1}, {"task_id": task}, {"task_id": task, "turn": "x"}):
         with pytest.raises(Invalid):
             delivered(body)

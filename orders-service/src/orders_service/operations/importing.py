@@ -33,9 +33,10 @@ class Import:
     def __init__(self, database: Database, import_id: str, turn: int, policy: Policy) -> None:
         self._database, self._id, self._turn, self._policy = database, import_id, turn, policy
 
-    def take_turn(self, clock: Callable[[], datetime], is_time_up: Callable[[], bool]) -> None:
+    def take_turn(self, clock: Callable[[], datetime], is_time_up: Callable[[int], bool]) -> None:
         """Goes on from where the import stands, until it ends or time is up; then asks for the next turn.
 
+        `is_time_up` is told how many blocks of the file are left.
         While a piece is stored, the next one is judged in a thread. May die at any moment, and be repeated at any
         moment: a step begins by locking the import, and what was judged for another place is thrown away.
         """
@@ -62,7 +63,7 @@ class Import:
         ahead: _Ahead | None,
         thread: ThreadPoolExecutor,
         now: datetime,
-        is_time_up: Callable[[], bool],
+        is_time_up: Callable[[int], bool],
     ) -> tuple[bool, _Ahead | None]:
         """Whether the turn goes on, and what is judged ahead for it."""
         if found["cancelled"]:
@@ -74,7 +75,7 @@ class Import:
             ahead = self._judge(tx, found, header, _place_of(found), found["next_block"], thread)
         judged, end = ahead.judged.result(), ahead.end
         is_last = end >= found["blocks"]
-        goes_on = not is_last and not is_time_up()
+        goes_on = not is_last and not is_time_up(found["blocks"] - end)
         following = self._judge(tx, found, header, judged.behind, end, thread) if goes_on else None
         told = Storing(tx, found, header, self._policy).store(judged)
         _remember(tx, found, judged.behind, end, told, now)
