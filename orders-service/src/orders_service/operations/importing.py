@@ -77,7 +77,7 @@ class Import:
         is_last = end >= found["blocks"]
         goes_on = not is_last and not is_time_up(found["blocks"] - end)
         following = self._judge(tx, found, header, judged.behind, end, thread) if goes_on else None
-        told = Storing(tx, found, header, self._policy).store(judged)
+        told = Storing(tx, found, header, self._policy, thread).store(judged)
         _remember(tx, found, judged.behind, end, told, now)
         if is_last:
             _end(tx, found, now)
