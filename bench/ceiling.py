@@ -1,15 +1,17 @@
-"""What stands beside our figures: the no-op behind a gateway of its own, and behind one without authentication."""
+"""What stands beside our figures, each behind a gateway of its own: the no-op, also without authentication; Django."""
 
 import contextlib
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
 
-from quintet_local import binaries
+from quintet_local import binaries, ports
 from quintet_local.progress import wait_until
 from quintet_local.testing import TestStack
 
@@ -44,22 +46,53 @@ def noop_behind_gateways(
     stack: TestStack, folder: Path, port: int, open_port: int, nginx: Nginx = LOCAL
 ) -> Iterator[tuple[str, str]]:
     """(address behind the same gateway with the same users, address behind it without authentication)."""
-    web = [sys.executable, "-m", "gunicorn", "--config", "python:chassis.server", "--name", "noop"]
-    web += ["--worker-class", "chassis.geventworker.Worker", "--workers", "2", "--bind", f"unix:{folder}/sequence.sock"]
+    like_ours = ["--config", "python:chassis.server", "--name", "noop"]
+    like_ours += ["--worker-class", "chassis.geventworker.Worker", "--workers", "2"]
+    with contextlib.ExitStack() as running:
+        _start_web(running, folder, [*like_ours, "noop:app"])
+        for name, its_port in (("gateway", port), ("open", open_port)):
+            _start_gateway(running, stack, folder, name, its_port, nginx)
+        addresses = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{open_port}"
+        for address in addresses:
+            _wait_for(f"{address}/sequence", stack)
+        yield addresses
+
+
+@contextlib.contextmanager
+def djangos_behind_gateways(stack: TestStack, chart: str) -> Iterator[dict[str, str]]:
+    """What it is, and its address, at which the paths of the charts that there are now are answered."""
+    found, taken = {}, {0}
+    database = {"DATABASE_URL": stack.admin_database_url}
+    subprocess.run([sys.executable, HERE / "django_charts.py"], env={**os.environ, **database}, check=True)
+    with contextlib.ExitStack() as running:
+        for name, kept_seconds in (("Django that keeps its connections", 60), ("Django as shipped", 0)):
+            folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="quintet-bench-")))
+            taken.add(port := ports.some_free(taken))
+            web = ["--workers", "2", "--threads", "4", "django_charts:app"]
+            _start_web(running, folder, web, {**database, "CONN_MAX_AGE": str(kept_seconds)})
+            _start_gateway(running, stack, folder, "gateway", port, LOCAL)
+            found[name] = f"http://127.0.0.1:{port}"
+            _wait_for(found[name] + chart, stack)
+        yield found
+
+
+def _start_web(
+    running: contextlib.ExitStack, folder: Path, arguments: list[str], environment: Mapping[str, str] | None = None
+) -> None:
+    """In the place of every service."""
+    web = [sys.executable, "-m", "gunicorn", "--bind", f"unix:{folder}/sequence.sock", "--chdir", str(HERE)]
     for word in ("event", "factory", "specstore"):
         (folder / f"{word}.sock").symlink_to(folder / "sequence.sock")
-    for name, its_port in (("gateway", port), ("open", open_port)):
-        (folder / name).mkdir()
-        (folder / f"{name}.conf").write_text(_gateway_conf(stack, folder, name, its_port, nginx.settings))
-    with contextlib.ExitStack() as running:
-        _start(running, [*web, "--chdir", str(HERE), "noop:app"], folder / "noop.log")
-        _start(running, nginx.command(folder, folder / "gateway.conf"), folder / "gateway.log")
-        _start(running, nginx.command(folder, folder / "open.conf"), folder / "open.log")
-        gateway, without = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{open_port}"
-        for address in (gateway, without):
-            url = f"{address}/sequence"
-            wait_until(url, lambda url=url: _answers(url, stack), 20)  # type: ignore[misc]
-        yield gateway, without
+    _start(running, [*web, *arguments], folder / "web.log", environment)
+
+
+def _start_gateway(
+    running: contextlib.ExitStack, stack: TestStack, folder: Path, name: str, port: int, nginx: Nginx
+) -> None:
+    (folder / name).mkdir()
+    conf = folder / f"{name}.conf"
+    conf.write_text(_gateway_conf(stack, folder, name, port, nginx.settings))
+    _start(running, nginx.command(folder, conf), folder / f"{name}.log")
 
 
 def _gateway_conf(stack: TestStack, folder: Path, name: str, port: int, settings: Mapping[str, str]) -> str:
@@ -77,10 +110,17 @@ def _gateway_conf(stack: TestStack, folder: Path, name: str, port: int, settings
     return rendered
 
 
-def _start(running: contextlib.ExitStack, command: list[str], log: Path) -> None:
-    process = subprocess.Popen(command, stdout=log.open("w"), stderr=subprocess.STDOUT)
+def _start(
+    running: contextlib.ExitStack, command: list[str], log: Path, environment: Mapping[str, str] | None = None
+) -> None:
+    environment = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, stdout=log.open("w"), stderr=subprocess.STDOUT, env=environment)
     running.callback(process.wait, 30)
     running.callback(process.terminate)
+
+
+def _wait_for(url: str, stack: TestStack) -> None:
+    wait_until(url, lambda: _answers(url, stack), 20)
 
 
 def _answers(url: str, stack: TestStack) -> bool:

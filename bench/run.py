@@ -1,6 +1,6 @@
 """`make bench`: requests/s through the gateway with authentication on, each beside its ceiling, in turn in one run.
 
-Prints a table and keeps it in bench/results.md. Takes about four minutes; wants a machine that does nothing else.
+Prints a table and keeps it in bench/results.md. Takes about eight minutes; wants a machine that does nothing else.
 """
 
 import argparse
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "deploy" / "local")
 import factories
 import specs
 import tables
-from ceiling import noop_behind_gateways
+from ceiling import djangos_behind_gateways, noop_behind_gateways
 from load import CONNECTIONS, Burst, Request, burst
 
 from quintet_local import binaries, ports
@@ -81,7 +81,7 @@ def _header(given: argparse.Namespace) -> list[str]:
         "",
         f"{when} UTC, {cpus} processors ({platform.machine()}), Python {platform.python_version()}; the load generator "
         f"runs on them too. Median of {given.rounds} rounds of {given.seconds} s, {CONNECTIONS} connections, "
-        "ours and the ceiling in turn.",
+        "ours and the ceiling, or what is named beside it, in turn.",
         "",
         "| request | ours/s | p50 ms | p99 ms | ceiling/s | ratio (min–max) | wanted |",
         "|---|---|---|---|---|---|---|",
@@ -92,17 +92,22 @@ def _measure(stack: TestStack, noop: str, without: str, rounds: int, seconds: in
     def ask(address: str, request: Request) -> Callable[[], Burst]:
         return lambda: burst(address, stack.user, stack.password, request, seconds)
 
-    def compare(name: str, request: Request, wanted: float | None) -> None:
-        lines.append(_row(name, *_in_turn(ask(stack.url, request), ask(noop, request), rounds), wanted))
+    def compare(name: str, request: Request, wanted: float | None, other: str = noop) -> None:
+        lines.append(_row(name, *_in_turn(ask(stack.url, request), ask(other, request), rounds), wanted))
         print(lines[-1], flush=True)
 
     lines: list[str] = []
     charts = factories.paths(stack)
     for name, request, wanted in [*CASES, *specs.cases(stack), *factories.cases(stack, charts)]:
         compare(name, request, wanted)
-    stack.stop("valkey")
-    compare("read a factory, Redis stopped", Request(charts), 0.60)
-    stack.start("valkey")
+    with djangos_behind_gateways(stack, charts[0]) as djangos:
+        for name, django in djangos.items():
+            compare(f"read a factory, beside {name}", Request(charts), 3, django)
+        stack.stop("valkey")
+        compare("read a factory, Redis stopped", Request(charts), 0.60)
+        for name, django in djangos.items():
+            compare(f"read a factory, Redis stopped, beside {name}", Request(charts), 3, django)
+        stack.start("valkey")
     plain = Request(["/sequence"])
     # So close to each other that the noise of a few rounds would hide it.
     ours, ceiling = _in_turn(ask(noop, plain), ask(without, plain), 4 * rounds)
