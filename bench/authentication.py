@@ -21,7 +21,6 @@ import psutil
 from ceiling import LOCAL, Nginx, noop_behind_gateways
 from load import Burst, Request, burst
 
-from quintet_local import ports
 from quintet_local.testing import TestStack, running_stack
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -71,10 +70,9 @@ def _in_container(stack: TestStack) -> Nginx | None:
 
 
 def _row(name: str, stack: TestStack, nginx: Nginx, given: argparse.Namespace) -> str:
-    port = ports.some_free(set())
     with (
         tempfile.TemporaryDirectory(prefix="quintet-bench-") as folder,
-        noop_behind_gateways(stack, Path(folder), port, ports.some_free({port}), nginx) as addresses,
+        noop_behind_gateways(stack, Path(folder), nginx) as addresses,
     ):
         gateways = [_processes(Path(folder) / f"{word}.conf") for word in ("gateway", "open")]
         asked = [

@@ -42,37 +42,30 @@ LOCAL = Nginx(_local_command)
 
 
 @contextlib.contextmanager
-def noop_behind_gateways(
-    stack: TestStack, folder: Path, port: int, open_port: int, nginx: Nginx = LOCAL
-) -> Iterator[tuple[str, str]]:
+def noop_behind_gateways(stack: TestStack, folder: Path, nginx: Nginx = LOCAL) -> Iterator[tuple[str, str]]:
     """(address behind the same gateway with the same users, address behind it without authentication)."""
     like_ours = ["--config", "python:chassis.server", "--name", "noop"]
     like_ours += ["--worker-class", "chassis.geventworker.Worker", "--workers", "2"]
     with contextlib.ExitStack() as running:
         _start_web(running, folder, [*like_ours, "noop:app"])
-        for name, its_port in (("gateway", port), ("open", open_port)):
-            _start_gateway(running, stack, folder, name, its_port, nginx)
-        addresses = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{open_port}"
-        for address in addresses:
-            _wait_for(f"{address}/sequence", stack)
-        yield addresses
+        gateway, without = (
+            _start_gateway(running, stack, folder, name, nginx, path="/sequence") for name in ("gateway", "open")
+        )
+        yield gateway, without
 
 
 @contextlib.contextmanager
 def djangos_behind_gateways(stack: TestStack, chart: str) -> Iterator[dict[str, str]]:
     """What it is, and its address, at which the paths of the charts that there are now are answered."""
-    found, taken = {}, {0}
+    found = {}
     database = {"DATABASE_URL": stack.admin_database_url}
     subprocess.run([sys.executable, HERE / "django_charts.py"], env={**os.environ, **database}, check=True)
     with contextlib.ExitStack() as running:
         for name, kept_seconds in (("Django that keeps its connections", 60), ("Django as shipped", 0)):
             folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="quintet-bench-")))
-            taken.add(port := ports.some_free(taken))
             web = ["--workers", "2", "--threads", "4", "django_charts:app"]
             _start_web(running, folder, web, {**database, "CONN_MAX_AGE": str(kept_seconds)})
-            _start_gateway(running, stack, folder, "gateway", port, LOCAL)
-            found[name] = f"http://127.0.0.1:{port}"
-            _wait_for(found[name] + chart, stack)
+            found[name] = _start_gateway(running, stack, folder, "gateway", LOCAL, path=chart)
         yield found
 
 
@@ -87,12 +80,17 @@ def _start_web(
 
 
 def _start_gateway(
-    running: contextlib.ExitStack, stack: TestStack, folder: Path, name: str, port: int, nginx: Nginx
-) -> None:
+    running: contextlib.ExitStack, stack: TestStack, folder: Path, name: str, nginx: Nginx, *, path: str
+) -> str:
+    """Its address, once that path is answered there."""
+    port = ports.some_free(set())
+    address = f"http://127.0.0.1:{port}"
     (folder / name).mkdir()
     conf = folder / f"{name}.conf"
     conf.write_text(_gateway_conf(stack, folder, name, port, nginx.settings))
     _start(running, nginx.command(folder, conf), folder / f"{name}.log")
+    wait_until(address + path, lambda: _answers(address + path, stack), 20)
+    return address
 
 
 def _gateway_conf(stack: TestStack, folder: Path, name: str, port: int, settings: Mapping[str, str]) -> str:
@@ -117,10 +115,6 @@ def _start(
     process = subprocess.Popen(command, stdout=log.open("w"), stderr=subprocess.STDOUT, env=environment)
     running.callback(process.wait, 30)
     running.callback(process.terminate)
-
-
-def _wait_for(url: str, stack: TestStack) -> None:
-    wait_until(url, lambda: _answers(url, stack), 20)
 
 
 def _answers(url: str, stack: TestStack) -> bool:

@@ -23,7 +23,7 @@ import tables
 from ceiling import djangos_behind_gateways, noop_behind_gateways
 from load import CONNECTIONS, Burst, Request, burst
 
-from quintet_local import binaries, ports
+from quintet_local import binaries
 from quintet_local.testing import TestStack, running_stack
 
 STREAMS = [f"/api/v1/streams/bench-{number}/events" for number in range(100)]
@@ -64,8 +64,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="quintet-bench-") as name,
         running_stack(RATE_LIMITS="off", **specs.SETTINGS) as stack,
     ):
-        port = ports.some_free(set())
-        with noop_behind_gateways(stack, Path(name), port, ports.some_free({port})) as (noop, without):
+        with noop_behind_gateways(stack, Path(name)) as (noop, without):
             lines = _measure(stack, noop, without, given.rounds, given.seconds)
         lines += ["", *tables.lines(Path(name), given.rounds)]
     report = "\n".join([*_header(given), *lines]) + "\n"
