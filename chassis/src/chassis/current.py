@@ -45,7 +45,16 @@ def transaction() -> AbstractContextManager[Transaction]:
 
 
 def username() -> str:
+    """The authenticated user, as the gateway states it; empty where a service is called without the gateway."""
     return request.headers.get("X-Authenticated-User", "")
+
+
+def role() -> str:
+    """The user's role (`admin`, `writer`, `reader` or `runner`), as the gateway states it; empty without the gateway.
+
+    Grant rights only for a role that is named: an empty one has none.
+    """
+    return request.headers.get("X-Authenticated-Role", "")
 
 
 def json_text(text: str | bytes, status: int = 200) -> Response:

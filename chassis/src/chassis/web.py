@@ -86,8 +86,10 @@ def _begin() -> None:
     raw = environ.get("RAW_URI", "").encode("latin-1", "replace")
     if b"%" in raw or not raw.isascii():
         _check_encoding(raw)
-    if "," in environ.get("HTTP_X_AUTHENTICATED_USER", ""):
-        raise Invalid.field("X-Authenticated-User", "is given twice")
+    for name in ("User", "Role"):
+        # gunicorn joins repeated headers with a comma.
+        if "," in environ.get(f"HTTP_X_AUTHENTICATED_{name.upper()}", ""):
+            raise Invalid.field(f"X-Authenticated-{name}", "must not be repeated")
 
 
 def _check_encoding(raw: bytes) -> None:
