@@ -1,12 +1,13 @@
-"""The gateway's users: `users.py add NAME [--role admin|writer|reader]`, `remove NAME`, `list`.
+"""The gateway's users: `users.py add NAME [--role ROLE]`, `remove NAME`, `list`, `administrator NAME`.
 
-Works on the directory GATEWAY_USERS_DIR: `htpasswd` (bcrypt hashes) and `roles` (who is not a writer).
-nginx reads them at each check; after a removal or a change, reload it, which ends the live streams there are.
+The directory GATEWAY_USERS_DIR holds `htpasswd` ({SSHA} hashes) and `roles.conf` (the lines of an nginx map).
+nginx reads the first at every request and the second when it starts or reloads: reload it after each change.
 """
 
 import argparse
+import base64
 import fcntl
-import getpass
+import hashlib
 import os
 import re
 import secrets
@@ -16,78 +17,88 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import bcrypt
+ROLES = ("admin", "writer", "reader", "runner")
+PASSWORD_BYTES = 24
+SALT_BYTES = 8
+MIN_ADMIN_PASSWORD = 20
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-ROLES = ("admin", "writer", "reader")
-
-# A hash holds up one of nginx's workers: cost 8 for about 15 ms, cost 10 for 60. README.md says more.
-COST = 8
-LONGEST_PASSWORD = 72  # bytes; bcrypt looks no further
-# An entry nobody can log in with. Unknown names are checked against it, and take as long as known ones.
-DECOY = "!nobody"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
+_HASH_LINE = re.compile(rf"({_NAME}):(\{{SSHA\}}[A-Za-z0-9+/]+=*)")
+_ROLE_LINE = re.compile(rf'":({_NAME})" ({"|".join(ROLES)});')
 
 
-class Refused(Exception):
-    """What was asked for cannot be done; the message says why and what to do instead."""
+class UserError(Exception):
+    """The request cannot be carried out; the message says why and what to do instead."""
 
 
 class Users:
+    """The users of one gateway. Lines that are malformed grant nothing, are reported, and are dropped by `save`."""
+
     def __init__(self, directory: Path, mode: int) -> None:
         self.directory = directory
         self.mode = mode
-        self.hashes = self._read("htpasswd")
-        self.roles = self._read("roles")
+        self.malformed: list[str] = []
+        self.hashes = self._read("htpasswd", _HASH_LINE)
+        self.roles = self._read("roles.conf", _ROLE_LINE)
 
-    def _read(self, name: str) -> dict[str, str]:
+    def _read(self, name: str, pattern: re.Pattern[str]) -> dict[str, str]:
         file = self.directory / name
-        lines = file.read_text().splitlines() if file.exists() else []
-        entries = [line.partition(":") for line in lines if line]
-        if strange := [line for line, colon, _ in entries if not colon]:
-            raise Refused(f"{file} has a line that is not NAME:..., {strange[0]!r}; correct it or remove it")
-        return {user: entry for user, _, entry in entries}
+        entries: dict[str, str] = {}
+        for number, line in enumerate(file.read_text().split("\n") if file.exists() else [], start=1):
+            if match := pattern.fullmatch(line):
+                entries[match[1]] = match[2]
+            elif line:
+                user = re.match(r'"?:?([^:"; ]*)', line)
+                self.malformed.append(f"{file}:{number} (user {user[1]!r})" if user else f"{file}:{number}")
+        return entries
 
-    def role_of(self, name: str) -> str:
-        return self.roles.get(name, "writer")
-
-    def names(self) -> list[str]:
-        return sorted(name for name in self.hashes if name != DECOY)
+    def admins(self) -> list[str]:
+        return [name for name in self.hashes if self.roles.get(name) == "admin"]
 
     def put(self, name: str, password: str, role: str) -> None:
-        self.hashes[name] = hash_of(password)
-        self.roles.pop(name, None)
-        if role != "writer":
-            self.roles[name] = role
+        twin = next((other for other in self.hashes if other != name and other.lower() == name.lower()), None)
+        if twin:
+            # nginx compares the names in a map without regard to case.
+            raise UserError(f"the user {twin!r} exists: names must differ in more than upper and lower case")
+        if role != "admin" and self.admins() == [name]:
+            raise UserError(f"{name!r} is the last admin and must keep that role: add another admin first")
+        self.hashes[name] = ssha(password)
+        self.roles[name] = role
         self.save()
 
     def remove(self, name: str) -> None:
-        if name not in self.hashes or name == DECOY:
-            raise Refused(f"there is no user {name!r}; there are: {', '.join(self.names()) or 'none'}")
+        if name not in self.hashes:
+            raise UserError(f"unknown user {name!r}; users: {', '.join(sorted(self.hashes)) or 'none'}")
+        if self.admins() == [name]:
+            raise UserError(f"{name!r} is the last admin and must not be removed: add another admin first")
         del self.hashes[name]
-        self.save()
         self.roles.pop(name, None)
         self.save()
 
     def save(self) -> None:
-        # The role first: a reader left with a password and no role would be a writer.
-        if DECOY not in self.hashes:
-            self.hashes[DECOY] = hash_of(secrets.token_urlsafe(32))
-        self._write("roles", self.roles)
-        self._write("htpasswd", self.hashes)
+        # Either order is safe: a user with only a password or only a role is refused.
+        self._write("htpasswd", [f"{name}:{value}" for name, value in sorted(self.hashes.items())])
+        self._write("roles.conf", [f'":{name}" {role};' for name, role in sorted(self.roles.items())])
 
-    def _write(self, name: str, entries: dict[str, str]) -> None:
-        """All or nothing, and durable: nginx never reads half a file."""
+    def _write(self, name: str, lines: list[str]) -> None:
+        """Replace the file atomically and durably, so that nginx never reads half of it."""
         number, temporary = tempfile.mkstemp(dir=self.directory, prefix=f".{name}.")
         with os.fdopen(number, "w") as file:
-            file.write("".join(f"{user}:{entry}\n" for user, entry in sorted(entries.items())))
+            file.write("".join(f"{line}\n" for line in lines))
             file.flush()
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), self.mode)
         os.replace(temporary, self.directory / name)
 
 
-def hash_of(password: str) -> str:
-    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(COST)).decode()
+def ssha(password: str) -> str:
+    """Hash a password as nginx's auth_basic checks it: salted SHA-1.
+
+    Fast to check, and no weakness here: a generated password has 192 bits, which nobody can search.
+    """
+    salt = secrets.token_bytes(SALT_BYTES)
+    digest = hashlib.sha1(password.encode() + salt).digest()
+    return "{SSHA}" + base64.b64encode(digest + salt).decode()
 
 
 @contextmanager
@@ -96,73 +107,80 @@ def locked_users(directory: Path, mode: int) -> Iterator[Users]:
     directory.chmod(mode | (mode & 0o444) >> 2)
     with (directory / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield Users(directory, mode)
-
-
-def chosen_password(name: str) -> tuple[str, bool]:
-    """The password and whether it was made up here: from a terminal, else from PASSWORD, else generated."""
-    given = os.environ.get("PASSWORD")
-    if given is None and sys.stdin.isatty():
-        given = getpass.getpass(f"Password for {name} (empty: one is generated): ") or None
-        if given is not None and getpass.getpass("Once more: ") != given:
-            raise Refused("the two passwords differ; nothing was changed")
-    if given is None:
-        return secrets.token_urlsafe(18), True
-    if not given:
-        raise Refused("PASSWORD is empty; give one, or unset it to have one generated")
-    if len(given.encode()) > LONGEST_PASSWORD:
-        raise Refused(f"the password is longer than {LONGEST_PASSWORD} bytes, and bcrypt looks at no more")
-    if any(ord(character) < 32 or ord(character) == 127 for character in given):
-        raise Refused("the password has a control character in it; HTTP basic authentication cannot carry it")
-    return given, False
+        users = Users(directory, mode)
+        yield users
+        for line in users.malformed:
+            print(f"users.py: removed a malformed line, {line}: `make user` lets its user in again", file=sys.stderr)
 
 
 def add(directory: Path, mode: int, name: str, role: str | None) -> str:
-    if not NAME.fullmatch(name):
-        raise Refused(f"{name!r} is no user name: 1 to 64 of A-Z a-z 0-9 . _ @ -, first a letter or digit")
+    """Add a user, or replace the password (and the role, if one is stated) of an existing one."""
+    if not re.fullmatch(_NAME, name):
+        raise UserError(
+            f"a user name must be 1 to 64 of A-Z a-z 0-9 . _ @ -, beginning with a letter or digit: {name!r}"
+        )
     if role and role not in ROLES:
-        raise Refused(f"{role!r} is no role; there are {', '.join(ROLES)}")
-    password, generated = chosen_password(name)
+        raise UserError(f"the role must be one of {', '.join(ROLES)}: {role!r}")
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
     with locked_users(directory, mode) as users:
-        new = name not in users.hashes
-        users.put(name, password, role or users.role_of(name))
-        done = f"{'added' if new else 'changed'} {name} ({users.role_of(name)})"
-    return f"{done}, password: {password}" if generated else done
+        exists = name in users.hashes
+        role = role or users.roles.get(name, "writer")
+        users.put(name, password, role)
+    done = f"replaced the password of {name}" if exists else f"added {name}"
+    return f"{done} ({role}), password: {password}"
 
 
-def remove(directory: Path, mode: int, name: str) -> str:
+def set_administrator(directory: Path, mode: int, name: str) -> str:
+    """Make sure that the administrator of .env exists and has the password in ADMIN_PASSWORD."""
+    password = os.environ.get("ADMIN_PASSWORD", "")
+    if len(password) < MIN_ADMIN_PASSWORD or not password.isascii() or not password.isprintable():
+        raise UserError(f"ADMIN_PASSWORD must have at least {MIN_ADMIN_PASSWORD} characters, all printable ASCII")
+    if not re.fullmatch(_NAME, name):
+        raise UserError(
+            f"ADMIN_USER must be 1 to 64 of A-Z a-z 0-9 . _ @ -, beginning with a letter or digit: {name!r}"
+        )
     with locked_users(directory, mode) as users:
-        users.remove(name)
-    return f"removed {name}"
+        users.put(name, password, "admin")
+    return f"{name} is an admin"
 
 
-def listed(directory: Path, mode: int) -> str:
+def list_users(directory: Path, mode: int) -> str:
     users = Users(directory, mode)
-    return "\n".join(f"{name} {users.role_of(name)}" for name in users.names()) or "no users"
+    return (
+        "\n".join(f"{name} {users.roles.get(name, '(no role: refused)')}" for name in sorted(users.hashes))
+        or "no users"
+    )
 
 
 def main(arguments: list[str]) -> str:
     parser = argparse.ArgumentParser(prog="users.py", description="The gateway's users")
     commands = parser.add_subparsers(dest="command", required=True)
-    adding = commands.add_parser("add", help="a user, or a new password or role for one there is")
+    adding = commands.add_parser("add", help="a user, or a new password or role for an existing one")
     adding.add_argument("name")
-    adding.add_argument("--role", help="admin, writer or reader; if not given, what the user has, else writer")
+    adding.add_argument("--role", help=f"{', '.join(ROLES)}; by default the present one, or writer")
     commands.add_parser("remove").add_argument("name")
+    commands.add_parser("administrator", help="with the password in ADMIN_PASSWORD").add_argument("name")
     commands.add_parser("list")
-    asked = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     directory = os.environ.get("GATEWAY_USERS_DIR")
     if not directory:
-        raise Refused("GATEWAY_USERS_DIR is not set: the directory of the files htpasswd and roles")
-    place = Path(directory), int(os.environ.get("GATEWAY_USERS_MODE", "640"), 8)
-    if asked.command == "add":
-        return add(*place, asked.name, asked.role)
-    return remove(*place, asked.name) if asked.command == "remove" else listed(*place)
+        raise UserError("GATEWAY_USERS_DIR must name the directory of the files htpasswd and roles.conf")
+    where = Path(directory), int(os.environ.get("GATEWAY_USERS_MODE", "640"), 8)
+    if parsed.command == "add":
+        return add(*where, parsed.name, parsed.role)
+    if parsed.command == "administrator":
+        return set_administrator(*where, parsed.name)
+    if parsed.command == "list":
+        return list_users(*where)
+    with locked_users(*where) as users:
+        users.remove(parsed.name)
+    return f"removed {parsed.name}"
 
 
 if __name__ == "__main__":
     try:
         print(main(sys.argv[1:]))
-    except Refused as refused:
-        sys.exit(f"users.py: {refused}")
-    except OSError as problem:
-        sys.exit(f"users.py: {problem.strerror}: {problem.filename}")
+    except UserError as error:
+        sys.exit(f"users.py: {error}")
+    except OSError as error:
+        sys.exit(f"users.py: {error.strerror}: {error.filename}")

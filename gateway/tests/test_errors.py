@@ -66,7 +66,7 @@ def test_unauthorized(gateway):
     ):
         assert (answer.status, answer.text) == (401, '"Unauthorized"')
         assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
-        assert answer.headers.get_all("WWW-Authenticate") == ['Basic realm="Quintet", charset="UTF-8"']
+        assert answer.headers.get_all("WWW-Authenticate") == ['Basic realm="Quintet"']
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,9 @@ def test_unauthorized(gateway):
         "\xff\xfe",
     ],
 )
-def test_credentials_that_are_none_are_401_and_no_guess(gateway, value):
-    for _ in range(11):
-        answer = gateway.call(
-            "GET", "/sequences", headers={"Authorization": value.encode("latin-1")}, address="127.0.0.5"
-        )
-        assert answer.status == 401
-    assert gateway.call("GET", "/sequences", "ann", address="127.0.0.5").status == 200
+def test_malformed_credentials_return_401(gateway, value):
+    answer = gateway.call("GET", "/sequences", headers={"Authorization": value.encode("latin-1")})
+    assert (answer.status, answer.text) == (401, '"Unauthorized"')
 
 
 def test_body_of_more_than_a_mebibyte_is_413(gateway):
@@ -104,19 +100,22 @@ def test_body_of_more_than_a_mebibyte_is_413(gateway):
     assert gateway.services["sequence"].seen == []
 
 
-@pytest.mark.parametrize("path", ["/", "/docs/", "/health", "/invariants", "/style.css"])
-def test_wrong_method_on_the_gateways_own_pages(gateway, path):
-    answer = gateway.call("POST", path, "root", body=b"")
+@pytest.mark.parametrize("path", ["/", "/docs/", "/style.css", "/livez", "/readyz", "/auth/public-key"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_other_methods_than_get_and_head_return_405(gateway, method, path):
+    answer = gateway.call(method, path, "root", body=b"")
     assert (answer.status, answer.json()["status"], answer.headers["Allow"]) == (405, 405, "GET, HEAD")
+    assert not any(service.seen for service in gateway.services.values())
 
 
-def test_error_inside_streams_is_in_the_common_shape(gateway):
+def test_unavailable_service_returns_503_in_the_common_shape(gateway):
     gateway.services["event"].stop()
     try:
         answer = gateway.call("GET", "/api/v1/streams", "ann")
     finally:
         gateway.services["event"] = type(gateway.services["event"])(gateway.services["event"].path)
-    assert (answer.status, answer.headers["Content-Type"]) == (502, "application/problem+json")
+    assert (answer.status, answer.headers["Content-Type"]) == (503, "application/problem+json")
+    assert (answer.json()["status"], answer.headers["Retry-After"]) == (503, "1")
 
 
 @pytest.mark.parametrize("line", ["get /sequences HTTP/1.1", "GET http://evil/sequences HTTP/1.1"])

@@ -3,11 +3,15 @@
 import re
 import socket
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+
+GATEWAY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +19,11 @@ def strict(new_gateway):
     return new_gateway(RATE_LIMIT_ADMIN="5000", RATE_LIMIT_WRITER="1", RATE_LIMIT_READER="1", RATE_BURST="5")
 
 
-def statuses(gateway, count, *who, path="/sequences"):
-    return [gateway.call("GET", path, *who).status for _ in range(count)]
+def statuses(gateway, count, *who, path="/sequences", **more):
+    return [gateway.call("GET", path, *who, **more).status for _ in range(count)]
 
 
-def test_too_many_requests(strict):
+def test_too_many_requests_return_429(strict):
     assert statuses(strict, 6, "ann") == [200] * 6
     answer = strict.call("GET", "/sequences", "ann")
     assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
@@ -28,19 +32,15 @@ def test_too_many_requests(strict):
         "Too Many Requests",
     )
     assert 429 in statuses(strict, 2, "ann", path="/")  # pages count too
-    assert statuses(strict, 6, "rita") == [200] * 6  # each on his own account
+    assert statuses(strict, 6, "rita") == [200] * 6  # each user has a quota
     assert statuses(strict, 2, "rita").count(429) >= 1
-    assert statuses(strict, 30, "root").count(200) > 20  # each role at its own rate
+    assert statuses(strict, 30, "root").count(200) > 20  # each role has a rate
 
 
-def test_wrong_passwords_for_a_name_use_up_nothing_of_its_owner(strict):
-    strict.users("add", "eve", PASSWORD="right")
-    assert set(statuses(strict, 8, "eve", "wrong")) == {401, 429}
-    assert statuses(strict, 5, "eve", "right") == [200] * 5
-
-
-def test_without_credentials_the_address_counts(strict):
-    assert set(statuses(strict, 8)) == {401, 429}
+def test_requests_without_a_known_user_count_by_address(strict):
+    assert set(statuses(strict, 8, address="127.0.0.3")) == {401, 429}
+    made_up = [strict.call("GET", "/sequences", f"user{n}", "x", address="127.0.0.4").status for n in range(8)]
+    assert set(made_up) == {401, 429}
 
 
 def test_limits_can_be_switched_off(new_gateway):
@@ -130,33 +130,107 @@ def test_setting(settings, setting):
     assert re.search(rf"^\s*{re.escape(setting)}", settings, re.MULTILINE)
 
 
-def test_waiting_reads_and_live_streams_have_65_seconds(settings):
-    for place in ("live", "events"):
-        location = re.search(
-            rf"location ~ \^/api/v1/streams/\[\^/\]\+/{place}\$ \{{(.*?)\n        \}}", settings, re.DOTALL
-        )[1]
-        assert "proxy_read_timeout 65s;" in location
-    assert "proxy_buffering off;" in re.search(r"/live\$ \{(.*?)\n        \}", settings, re.DOTALL)[1]
-
-
-def test_every_service_stands_in_every_list(settings):
-    services = re.search(r'geo \$services \{ default "(.*)"; \}', settings)[1].split()
-    pages = Path(__file__).resolve().parents[1] / "pages"
+def test_every_service_has_its_upstream_and_pages(settings):
+    services = re.search(r"openapi/\(\?<document>([a-z|]+)\)", settings)[1].split("|")
+    assert services == sorted(services, key=services.index) and len(services) == 5
     for service in services:
-        assert f"upstream {service} " in settings
-        assert f"~^/_ask/{service}/ " in settings
-        assert f"location = /openapi/{service}-service.yaml " in settings
-        assert f"{service}-service" in (pages / "index.html").read_text()
-        assert f"<option>{service}-service</option>" in (pages / "docs.html").read_text()
+        assert f"upstream {service}-web " in settings
+        assert f"set $upstream {service}-web;" in settings
+        assert f"{service}-service" in (GATEWAY / "pages" / "index.html").read_text()
+        assert f"<option>{service}-service</option>" in (GATEWAY / "pages" / "docs" / "index.html").read_text()
 
 
-def test_every_variable_is_in_the_readme(settings):
-    folder = Path(__file__).resolve().parents[1]
-    names = set(re.findall(r"\$\{([A-Z_]+)\}", (folder / "nginx.conf.template").read_text()))
-    table = set(re.findall(r"^\| `([A-Z_]+)`", (folder / "README.md").read_text(), re.MULTILINE))
-    dockerfile = set(re.findall(r"^\s+([A-Z_]+)=", (folder / "Dockerfile").read_text(), re.MULTILINE))
-    assert names == table
-    assert names <= dockerfile
+def test_every_variable_is_in_the_readme():
+    template = set(re.findall(r"\$\{([A-Z_]+)\}", (GATEWAY / "nginx.conf.template").read_text()))
+    script = (GATEWAY / "render.sh").read_text()
+    settable = set(re.findall(r'^: "\$\{([A-Z_]+):=', script, re.MULTILINE))
+    given = set(re.findall(r"^([A-Z_]+)=\$\{\1:-", script, re.MULTILINE))
+    computed = set(re.findall(r"^([A-Z_]+)=(?!\$\{\1:-)", script, re.MULTILINE)) | {"UPSTREAM_PORT"}
+    assert template <= settable | given | computed
+    table = set(re.findall(r"^\| `([A-Z_]+)`", (GATEWAY / "README.md").read_text(), re.MULTILINE))
+    assert table == settable | given
+
+
+def slow_upload(gateway, user, path="/acme_orders/api/v1/orders/import"):
+    client = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
+    head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {gateway.basic(user)}\r\nContent-Length: 1000\r\n\r\n"
+    client.sendall(head.encode() + b"x")
+    return client
+
+
+def test_one_user_has_four_uploads_at_a_time(new_gateway):
+    gateway = new_gateway()
+    paths = ["/acme_orders/api/v1/orders/import", "/source/ann/files/a", "/api/factories/load", "/api/factories/load/"]
+    begun = threading.Semaphore(0)
+    for service in gateway.services.values():
+        service.begun = begun.release
+    with ExitStack() as stack:
+        for path in paths:
+            stack.enter_context(closing(slow_upload(gateway, "ann", path)))
+        assert all(begun.acquire(timeout=10) for _ in paths)
+        for path in paths:
+            answer = gateway.call("PUT", path, "ann", body=b"x")
+            assert (answer.status, answer.json()["status"], answer.headers["Retry-After"]) == (429, 429, "1")
+        assert gateway.call("PUT", paths[0], "root", body=b"x").status == 200  # another user is not affected
+        assert gateway.call("POST", "/sequences/a/next", "ann", body=b"x").status == 200
+        assert gateway.call("PUT", paths[0], "ann", "wrong", body=b"x").status == 401
+    gateway.eventually(lambda: gateway.call("PUT", paths[0], "ann", body=b"x").status == 200)
+
+
+def test_somebody_elses_wrong_passwords_take_no_upload_slot(new_gateway):
+    gateway = new_gateway(UPLOADS_PER_USER="1", CLIENT_TIMEOUT="5s")
+    head = f"PUT /api/factories/load HTTP/1.1\r\nHost: x\r\nAuthorization: {gateway.basic('ann', 'wrong')}\r\n"
+    with ExitStack() as stack:
+        for _ in range(10):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=10))
+            client.sendall(f"{head}Content-Length: 1000\r\n\r\nx".encode())
+        assert gateway.call("PUT", "/api/factories/load", "ann", body=b"x").status == 200
+
+
+def test_one_user_has_eight_streamed_downloads_at_a_time(new_gateway):
+    gateway = new_gateway()
+    over, begun = threading.Event(), threading.Semaphore(0)
+
+    def endless(request):
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(b"x")
+        request.close_connection = True
+        begun.release()
+        over.wait(30)
+
+    for name in ("orders", "specstore"):
+        gateway.services[name].behave = endless
+    paths = ["/acme_orders/api/v1/orders/import/1/errors.csv", "/acme_orders/api/v1/orders.csv"]
+    paths += ["/source/a/b/1/data/x.csv"] * 2
+    with ThreadPoolExecutor(8) as pool:
+        downloads = [pool.submit(gateway.call, "GET", path, "ann") for path in paths * 2]
+        assert all(begun.acquire(timeout=10) for _ in downloads)
+        try:
+            assert {gateway.call("GET", path, "ann").status for path in paths} == {429}
+            assert gateway.call("GET", "/sequences", "ann").status == 200
+            for name in ("orders", "specstore"):
+                gateway.services[name].behave = None
+            assert {gateway.call("GET", path, "root").status for path in paths} == {200}
+        finally:
+            over.set()
+        assert {download.result().status for download in downloads} == {200}
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "client"),
+    [
+        ("", "203.0.113.7", "127.0.0.1"),
+        ("10.0.0.0/8", "203.0.113.7", "127.0.0.1"),
+        ("127.0.0.0/8,10.0.0.0/8", "203.0.113.7", "203.0.113.7"),
+        ("127.0.0.0/8,10.0.0.0/8", "203.0.113.7, 198.51.100.9, 10.1.2.3", "198.51.100.9"),
+    ],
+)
+def test_client_address_comes_from_trusted_proxies_only(new_gateway, trusted, forwarded, client):
+    gateway = new_gateway(TRUSTED_PROXIES=trusted)
+    answer = gateway.call("GET", "/sequences", "ann", headers={"X-Forwarded-For": forwarded})
+    assert ["x-forwarded-for", client] in answer.json()["headers"]
+    assert gateway.log(answer.headers["X-Request-ID"])["client"] == client
 
 
 def test_every_request_is_one_line_of_json_in_the_log(gateway):

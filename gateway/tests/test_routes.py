@@ -26,6 +26,13 @@ PATHS = [
     ("/api/factory/1/chart-data/?points=200", "factory"),
     ("/api/sprockets", "factory"),
     ("/api/sprocket/create/5/6/4/7/", "factory"),
+    ("/api/v1/events?request_id=x", "event"),
+    ("/acme_orders", "orders"),
+    ("/acme_orders/api/v1/orders.csv", "orders"),
+    ("/health", "console"),
+    ("/healthcheck", "console"),
+    ("/info", "console"),
+    ("/health/event-service", "console"),
 ]
 
 
@@ -46,11 +53,9 @@ def test_path_reaches_its_service(gateway, path, service):
         "/api/v1/streams//x",
         "/sequences/%C3%A9?x=%2F&y=%00",
         "/api/v1/streams/a;b/\\",
-        "/sequences/..%2fx",
-        "/sequences/../x",
         "/source/ann/files/a%2Fb",
         "/source/ann/wines/1/data/%2e%2e/x",
-        "/source/../x",
+        "/source/x/../../source/y",
     ],
 )
 def test_path_arrives_as_it_was_sent(gateway, path):
@@ -69,15 +74,16 @@ def test_path_arrives_as_it_was_sent(gateway, path):
         "/metrics",
         "/.env",
         "/.git/config",
-        "/docs/../auth.js",
+        "/docs/../users.py",
+        "/sequences/../x",
+        "/sequences/..%2fx",
         "/docs/swagger-ui.js",
-        "/conf/auth.conf",
-        "/_auth",
-        "/_ask/event/metrics",
+        "/conf/access.conf",
         "/_problem",
+        "/_unauthorized",
+        "/_upstream_failed",
         "/openapi/nobody-service.yaml",
-        "/health/nothing-service",
-        "/health/sequence",
+        "/openapi/console-service.yaml",
         "/api/v1/streamsx",
     ],
 )
@@ -119,48 +125,38 @@ def test_json_is_compressed_when_asked_and_the_etag_becomes_weak(gateway):
     assert (answer.headers["Content-Encoding"], answer.headers["ETag"]) == ("gzip", 'W/"1"')
 
 
-def test_health_is_that_of_all(gateway):
-    for path in ("/health", "/healthcheck", "/info"):
-        answer = gateway.call("GET", path, "rita")
-        assert (answer.status, answer.json()["status"]) == (200, "OK")
-        assert set(answer.json()["services"]) == {f"{word}-service" for word in gateway.services}
-        assert answer.json()["services"]["event-service"]["path"] == "/healthcheck"
-    gateway.services["event"].behave = lambda request: request.say(200, {"status": "DEGRADED"})
-    assert (
-        gateway.call("GET", "/health", "ann").status,
-        gateway.call("GET", "/health", "ann").json()["status"],
-    ) == (503, "DEGRADED")
-    gateway.services["event"].behave = lambda request: request.say(503, {"status": "DOWN", "dependencies": {}})
-    answer = gateway.call("GET", "/health", "ann")
-    assert (answer.status, answer.json()["services"]["event-service"]) == (
-        503,
-        {"status": "DOWN", "dependencies": {}},
-    )
-    assert "Retry-After" not in answer.headers or answer.headers["Retry-After"] == "1"
-
-
-def test_health_of_one(gateway):
-    answer = gateway.call("GET", "/health/event-service", "ann")
-    assert (answer.status, answer.json()["service"], answer.json()["path"]) == (200, "event", "/healthcheck")
-    gateway.services["event"].behave = lambda request: request.say(503, {"status": "DOWN"})
-    assert gateway.call("GET", "/health/event-service", "ann").status == 503
-
-
-def test_the_key_of_tokens_is_open_and_the_plan_of_all_is_for_admins(gateway):
-    answer = gateway.call("GET", "/auth/public-key")
-    assert (answer.status, answer.json()["service"]) == (200, "specstore")
+@pytest.mark.parametrize(
+    ("path", "service", "arrives"),
+    [
+        ("/auth/public-key", "specstore", "/auth/public-key"),
+        ("/source/ann/files/../../../auth/public-key", "specstore", "/auth/public-key"),
+        ("/readyz", "console", "/readyz"),
+        ("/health/%2e%2e/readyz", "console", "/readyz"),
+    ],
+)
+def test_open_endpoints_forward_a_fixed_path_and_no_user(gateway, path, service, arrives):
+    for user, password in (("", None), ("root", None), ("root", "wrong")):
+        answer = gateway.call("GET", path, user, password)
+        assert (answer.status, answer.json()["service"], answer.json()["path"]) == (200, service, arrives)
+        assert not [name for name, _ in answer.json()["headers"] if "auth" in name]
+        assert gateway.log(answer.headers["X-Request-ID"])["user"] == ""
     assert gateway.call("POST", "/auth/token").status == 401
-    assert [gateway.call("GET", "/source/pipelines", user).status for user in ("ann", "rita", "root")] == [
-        403,
-        403,
-        200,
-    ]
 
 
 @pytest.mark.parametrize(
-    "query", ["jwt=s3cret", "limit=1&jwt=s3cret&jwt=s3cret", "%6awt=s3cret", "j%77t=s3cret", "JWT=s3cret"]
+    "query",
+    [
+        "jwt=s3cret",
+        "limit=1&jwt=s3cret&jwt=s3cret",
+        "%6awt=s3cret",
+        "j%77t=s3cret",
+        "JWT=s3cret",
+        "access_token=s3cret",
+        "password=s3cret",
+        "q=eyJhbGciOiJSUzI1NiJ9.s3cret",
+    ],
 )
-def test_a_token_in_the_query_is_not_written_down(gateway, query):
+def test_a_token_in_the_query_is_not_logged(gateway, query):
     answer = gateway.call("GET", f"/source/ann?{query}", "ann")
     assert answer.json()["path"] == f"/source/ann?{query}"
     assert gateway.log(answer.headers["X-Request-ID"])["uri"] == "/source/ann?..."
@@ -173,32 +169,37 @@ def test_a_file_of_more_than_a_mebibyte_goes_to_the_specs_only(gateway):
     assert gateway.call("POST", "/source/upload", "ann", body=body).status == 413
 
 
+@pytest.mark.parametrize(
+    "token",
+    [
+        "eyJhbGciOiJSUzI1NiJ9.s3cret.s1gnature",
+        "eyJhbGciOiJSUzI1NiJ9%2es3cret%2es1gnature",
+        "%65%79%4AhbGciOiJSUzI1NiJ9.s3cret.s1gnature",
+        "ey%4ahbGci.s3cret",
+    ],
+)
+def test_a_token_in_the_path_is_not_logged(gateway, token):
+    answer = gateway.call("GET", f"/source/ann/{token}/latest", "ann")
+    assert answer.json()["path"] == f"/source/ann/{token}/latest"
+    line = gateway.log(answer.headers["X-Request-ID"])
+    assert line["uri"] == "/source/ann/..."
+
+
 def test_livez_is_open(gateway):
     answer = gateway.call("GET", "/livez")
     assert (answer.status, answer.text) == (200, '{"status": "OK"}')
-
-
-def test_invariants_are_for_admins(gateway):
-    assert [gateway.call("GET", "/invariants", user).status for user in ("ann", "rita", "root")] == [
-        403,
-        403,
-        200,
-    ]
-    answer = gateway.call("GET", "/invariants", "root")
-    assert {report["path"] for report in answer.json()["services"].values()} == {"/invariants"}
-    gateway.services["event"].behave = lambda request: request.say(200, {"status": "BROKEN", "checks": []})
-    answer = gateway.call("GET", "/invariants", "root")
-    assert (answer.status, answer.json()["status"]) == (503, "BROKEN")
+    assert gateway.call("HEAD", "/livez").status == 200
 
 
 def test_documents_and_pages(gateway):
-    for service in gateway.services:
+    services = [name for name in gateway.services if name != "console"]
+    for service in services:
         answer = gateway.call("GET", f"/openapi/{service}-service.yaml", "rita")
         assert (answer.json()["service"], answer.json()["path"]) == (service, "/openapi.yaml")
     for path in ("/", "/docs/"):
         page = gateway.call("GET", path, "rita")
         assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert all(f"{word}-service" in page.text for word in gateway.services)
+        assert all(f"{name}-service" in page.text for name in services)
         assert "://" not in page.text.replace("$URL", "")  # nothing from another host
         assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     for path in (

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chassis import logs
-from chassis.config import METRICS_FOLDER, ConfigError, ServiceSettings, environment
+from chassis.config import METRICS_FOLDER, ConfigError, ServiceSettings, WebSettings, environment
 from chassis.consumer import Consumption
 from chassis.errors import Problem
 from chassis.worker import Timer
@@ -30,7 +30,7 @@ class Service:
     """`word` names folder, schema and queues; `server` is how its web process shares itself between requests."""
 
     word: str
-    settings: type[ServiceSettings]
+    settings: type[WebSettings]
     server: Literal["gevent", "gthread"] = "gevent"
     consumptions: Mapping[str, Consumption] = field(default_factory=dict)
     timers: Callable[[Any], Mapping[str, Timer]] = lambda _settings: {}
@@ -41,15 +41,11 @@ class Service:
 
 
 def main(service: Service, argv: list[str] | None = None) -> None:
-    processes: dict[str, Callable[[Service, ServiceSettings], None]] = {
-        "web": _web,
-        "worker": _worker,
-        "migrate": _migrate,
-        "dead-letters": _dead_letters,
-        "openapi": _openapi,
-    }
+    processes: dict[str, Callable[[Service, Any], None]] = {"web": _web}
+    if issubclass(service.settings, ServiceSettings):
+        processes |= {"worker": _worker, "migrate": _migrate, "dead-letters": _dead_letters, "openapi": _openapi}
     parser = argparse.ArgumentParser(prog=f"python -m {service.package}")
-    parser.add_argument("process", choices=[*processes, "retry"])
+    parser.add_argument("process", choices=[*processes, "retry"] if "worker" in processes else [*processes])
     parser.add_argument("queue", nargs="?", help="whose dead letters `retry` puts back")
     given = parser.parse_args(argv)
     try:
@@ -58,12 +54,12 @@ def main(service: Service, argv: list[str] | None = None) -> None:
         sys.exit(f"{service.word}-service cannot start; set these variables right:\n{error}")
     logs.configure(service.word, settings.log_level)
     if given.process == "retry":
-        _retry(service, settings, given.queue)
+        _retry(service, settings, given.queue)  # type: ignore[arg-type]
     else:
         processes[given.process](service, settings)
 
 
-def _web(service: Service, settings: ServiceSettings) -> None:
+def _web(service: Service, settings: WebSettings) -> None:
     name = hashlib.sha256(f"{service.word} {settings.bind} {os.getuid()}".encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"quintet-metrics-{name}"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -43,8 +43,19 @@ class Settings(BaseModel):
         return settings
 
 
-class ServiceSettings(Settings):
-    """What every service is told."""
+class WebSettings(Settings):
+    """Settings of every web process."""
+
+    bind: str = Field("0.0.0.0:8000", description="Where web listens: `host:port` or `unix:/path`")
+    web_concurrency: int = Field(2, ge=1, le=64, description="Web processes")
+    web_threads: int = Field(
+        8, ge=1, le=256, description="Threads of a web process, where the service's server model is threads"
+    )
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged")
+
+
+class ServiceSettings(WebSettings):
+    """Settings of every service: a web process and a worker on a database."""
 
     database_url: str = Field(
         repr=False,
@@ -57,17 +68,11 @@ class ServiceSettings(Settings):
         pattern="^amqps?://",
         description="RabbitMQ; only the worker connects",
     )
-    bind: str = Field("0.0.0.0:8000", description="Where web listens: `host:port` or `unix:/path`")
-    web_concurrency: int = Field(2, ge=1, le=64, description="Web processes")
-    web_threads: int = Field(
-        8, ge=1, le=256, description="Threads of a web process, where the service's server model is threads"
-    )
     pool_size: int = Field(8, ge=1, le=100, description="Postgres connections of each process at the most")
     pool_wait_seconds: float = Field(
         3, gt=0, le=60, description="How long a request waits for a connection before it is told 503"
     )
     worker_threads: int = Field(4, ge=1, le=64, description="Messages that a worker handles at the same time")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged")
 
 
 def _value_of(variable: str, environ: Mapping[str, str]) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response, current_app, request
 
 from chassis import idempotency, strictjson
-from chassis.config import ServiceSettings
+from chassis.config import WebSettings
 from chassis.db import Database, Transaction
 from chassis.errors import Problem
 from chassis.metrics import Metrics
@@ -26,13 +26,19 @@ class Running:
 
     service: str
     version: str
-    settings: ServiceSettings
-    database: Database
+    settings: WebSettings
+    maybe_database: Database | None
     metrics: Metrics
     render: Render
     started_at: float
     # Without any of a group it cannot answer at all: down, not degraded.
     vital: tuple[tuple[str, ...], ...] = (("postgres",),)
+
+    @property
+    def database(self) -> Database:
+        if self.maybe_database is None:
+            raise RuntimeError(f"{self.service} has no database")
+        return self.maybe_database
 
 
 def running() -> Running:

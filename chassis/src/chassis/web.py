@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from chassis import logs, strictjson
-from chassis.config import ServiceSettings, metrics_folder
+from chassis.config import ServiceSettings, WebSettings, metrics_folder
 from chassis.current import JSON_TYPE, Render, Running, running
 from chassis.db import Database
 from chassis.errors import Invalid, Problem
@@ -41,7 +41,7 @@ class _App(Flask):
 def create_app(
     service: str,
     version: str,
-    settings: ServiceSettings,
+    settings: WebSettings,
     blueprints: Sequence[Blueprint],
     *,
     render: Render | None = None,
@@ -54,12 +54,10 @@ def create_app(
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.compact = True  # type: ignore[attr-defined]
-    database = Database(
-        settings.database_url, name=service, size=settings.pool_size, wait_seconds=settings.pool_wait_seconds
-    )
     app.extensions["chassis"] = Running(
-        service, version, settings, database, Metrics(metrics_folder()), render or problem_json, time.time()
-    )
+        service, version, settings, _database(service, settings), Metrics(metrics_folder()), render or problem_json,
+        time.time(),
+    )  # fmt: skip
     app.before_request(_begin)
     app.after_request(_end)
     app.register_error_handler(Problem, _answer_problem)
@@ -68,6 +66,14 @@ def create_app(
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     return app
+
+
+def _database(service: str, settings: WebSettings) -> Database | None:
+    if not isinstance(settings, ServiceSettings):
+        return None
+    return Database(
+        settings.database_url, name=service, size=settings.pool_size, wait_seconds=settings.pool_wait_seconds
+    )
 
 
 def request_id_of(environ: dict[str, Any]) -> str:

@@ -1,51 +1,60 @@
-"""nginx: its configuration from the template, its users, and how it is asked."""
+"""nginx and the console: configuration, users, health."""
 
 import os
+import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
+from urllib3.exceptions import InsecureRequestWarning
 
 from quintet_local import binaries
-from quintet_local.layout import Layout
+from quintet_local.layout import CHECKOUT, Layout
 from quintet_local.progress import StackError
 from quintet_local.supervise import Program
 
 NAME = "nginx"
+CONSOLE = "console"
 ASK_SECONDS = 5
+SOURCES = CHECKOUT / "gateway"
 
 
 class Gateway:
-    """The door of one stack."""
+    """The entry point of one stack."""
 
-    def __init__(self, layout: Layout, settings: Mapping[str, str]) -> None:
+    def __init__(self, layout: Layout, settings: Mapping[str, str], services: Sequence[str]) -> None:
         self.layout = layout
         self.settings = settings
+        self.services = services
         self.port = int(settings["GATEWAY_PORT"])
-        self.sources = layout.checkout / "gateway"
         self.configuration = layout.home / "nginx.conf"
         self.run = layout.run / NAME
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return address(self.settings)
 
-    def url(self) -> str:
-        user, password = self.settings["ADMIN_USER"], self.settings["ADMIN_PASSWORD"]
-        return f"http://{user}:{password}@127.0.0.1:{self.port}"
-
-    def program(self) -> Program:
-        return Program(NAME, self._command(self.configuration), stop_signal="QUIT")
+    def programs(self) -> list[Program]:
+        environment = {
+            "BIND": f"unix:{self.layout.socket(CONSOLE)}",
+            "SERVICES": ",".join(self.services),
+            "SERVICE_URL": f"unix:{self.layout.run}/{{service}}.sock",
+            "PYTHONUNBUFFERED": "1",
+            **{name: self.settings[name] for name in ("LOG_LEVEL", "WEB_CONCURRENCY") if name in self.settings},
+        }
+        console = Program(CONSOLE, [sys.executable, "-m", "console_service", "web"], environment)
+        return [console, Program(NAME, self._command(self.configuration), stop_signal="QUIT")]
 
     def prepare(self) -> bool:
         """Brings the administrator and nginx.conf up to the .env; whether a running nginx has to reload."""
         self.run.mkdir(mode=0o700, exist_ok=True)
-        administrator = ["add", self.settings["ADMIN_USER"], "--role", "admin"]
-        self._tool("users.py", *administrator, PASSWORD=self.settings["ADMIN_PASSWORD"])
-        wanted = self._tool("render.py", **self.template_values())
+        set_administrator(self.settings, self._users())
+        wanted = self._rendered()
         if self.configuration.exists() and self.configuration.read_text() == wanted:
             return False
         new = self.configuration.with_suffix(".new")
@@ -57,60 +66,85 @@ class Gateway:
         new.replace(self.configuration)
         return True
 
-    def template_values(self) -> dict[str, str]:
-        """What the template needs; anything else it knows can be set in the .env."""
-        return {
-            **self.settings,
+    def _rendered(self) -> str:
+        facts = {
+            "SERVICES": ",".join(self.services),
             "USER_LINE": "user root root;" if os.getuid() == 0 else "",
             "RUN_DIR": str(self.run),
             "SOCKETS_DIR": str(self.layout.run),
             "USERS_DIR": str(self.layout.users),
             "SWAGGER_DIR": str(binaries.package("flask_swagger_ui") / "dist"),
             "LISTEN": f"127.0.0.1:{self.port}",
-            # A pipe to the supervisor, which turns the log over.
+            # A pipe to the supervisor, which rotates the log.
             "ACCESS_LOG": "/dev/stdout",
+            "NGINX": str(binaries.nginx()),
+            "PATH": os.environ["PATH"],
         }
+        chosen = {name: self.settings[name] for name in gateway_variables() if name in self.settings}
+        done = subprocess.run(["sh", str(SOURCES / "render.sh")], env=chosen | facts, capture_output=True, text=True)
+        if done.returncode:
+            raise StackError(f"gateway/render.sh failed:\n{done.stderr}")
+        return done.stdout
 
-    def change_users(self, *arguments: str) -> bool:
-        return change_users(self._called("users.py", *arguments), self._users())
+    def change_users(self, *arguments: str) -> None:
+        change_users(arguments, self._users())
 
     def health(self) -> Mapping[str, Any]:
-        return ask_health(self.address, self.settings)
+        return ask_health(self.settings)
 
     def _command(self, configuration: Path) -> list[str]:
         return [str(binaries.nginx()), "-p", f"{self.layout.home}/", "-c", str(configuration), "-e", "stderr"]
 
-    def _called(self, tool: str, *arguments: str) -> list[str]:
-        return [sys.executable, str(self.sources / tool), *arguments]
-
     def _users(self) -> dict[str, str]:
         return {"GATEWAY_USERS_DIR": str(self.layout.users), "GATEWAY_USERS_MODE": "600"}
 
-    def _tool(self, tool: str, *arguments: str, **environment: str) -> str:
-        command = self._called(tool, *arguments)
-        done = subprocess.run(command, env=environment | self._users(), capture_output=True, text=True)
-        if done.returncode:
-            raise StackError(f"gateway/{tool} failed:\n{done.stdout}{done.stderr}")
-        return done.stdout
+
+def gateway_variables() -> list[str]:
+    """The variables of the gateway that can be set in .env."""
+    return re.findall(r'^: "\$\{([A-Z_]+):=', (SOURCES / "render.sh").read_text(), re.MULTILINE)
 
 
-def change_users(tool: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """With gateway/users.py, which may ask for a password, and whose words are shown.
+def set_administrator(settings: Mapping[str, str], users: Mapping[str, str]) -> None:
+    """Bring the administrator up to .env. Malformed lines in the users' files are reported and removed."""
+    password = {"ADMIN_PASSWORD": settings["ADMIN_PASSWORD"]}
+    done = _users_tool(["administrator", settings["ADMIN_USER"]], {**users, **password})
+    if done.returncode:
+        raise StackError(done.stderr.strip())
+    print(done.stderr, end="", file=sys.stderr, flush=True)
 
-    Whether the user was there before: he may have live streams as who he was, which only a reload of nginx ends.
-    """
-    done = subprocess.run(tool, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
+
+def change_users(arguments: Sequence[str], users: Mapping[str, str]) -> None:
+    """Run gateway/users.py and show what it prints. nginx has to reload after it."""
+    done = _users_tool(arguments, users)
     print(done.stdout, end="", flush=True)
+    print(done.stderr, end="", file=sys.stderr, flush=True)
     if done.returncode:
         raise StackError("nothing was changed")
-    return not done.stdout.startswith("added ")
 
 
-def ask_health(address: str, settings: Mapping[str, str]) -> Mapping[str, Any]:
-    """What /health says; its status is "no answer" while the gateway itself gives none."""
-    who = settings["ADMIN_USER"], settings["ADMIN_PASSWORD"]
+def _users_tool(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SOURCES / "users.py"), *arguments]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+
+
+def address(settings: Mapping[str, str]) -> str:
+    scheme = "https" if settings.get("TLS_CERT") else "http"
+    return f"{scheme}://127.0.0.1:{settings['GATEWAY_PORT']}"
+
+
+def address_with_password(settings: Mapping[str, str]) -> str:
+    scheme, _, host = address(settings).partition("://")
+    return f"{scheme}://{settings['ADMIN_USER']}:{quote(settings['ADMIN_PASSWORD'], safe='')}@{host}"
+
+
+def ask_health(settings: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the response of /health; its status is "no answer" while the gateway gives none."""
+    user = settings["ADMIN_USER"], settings["ADMIN_PASSWORD"]
     try:
-        answer = requests.get(f"{address}/health", auth=who, timeout=ASK_SECONDS)
+        with warnings.catch_warnings():
+            # A certificate is for the public name of the gateway; here it is called by its address on this machine.
+            warnings.simplefilter("ignore", InsecureRequestWarning)
+            answer = requests.get(f"{address(settings)}/health", auth=user, timeout=ASK_SECONDS, verify=False)
         body = answer.json()
     except (requests.RequestException, ValueError) as error:
         return {"status": "no answer", "detail": repr(error)}

@@ -1,0 +1,15 @@
+"""Assembles the console."""
+
+from flask import Flask
+
+from chassis import web
+from console_service import routes
+from console_service.settings import Settings
+
+VERSION = "0.1.0"
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Settings come from the environment unless given."""
+    settings = settings or Settings.load()
+    return web.create_app("console", VERSION, settings, [routes.blueprint(settings)])

@@ -1,0 +1,67 @@
+"""HTTP endpoints of the console. Only the gateway calls them, and it has checked user and role."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, g
+
+from chassis import strictjson
+from chassis.current import json_text, role, username
+from chassis.errors import NotFound
+from console_service import clients
+from console_service.domain import CAN_RESPOND, overall_status
+from console_service.settings import Settings
+
+
+def blueprint(settings: Settings) -> Blueprint:
+    bp = Blueprint("console", __name__)
+    urls = {f"{name}-service": settings.service_url.format(service=name) for name in settings.services.split(",")}
+
+    @bp.get("/livez")
+    def livez() -> Any:
+        return {"status": "OK"}
+
+    @bp.get("/readyz")
+    def readyz() -> Response:
+        """The one check that is open to everyone, so it gives no details."""
+        reports = clients.fetch_reports(urls, "/healthcheck", _identity(), settings.health_timeout_seconds)
+        is_ready = all(report["status"] in CAN_RESPOND for report in reports.values())
+        return _json({"status": "OK" if is_ready else "DOWN"}, is_ready)
+
+    @bp.get("/health")
+    @bp.get("/healthcheck")
+    @bp.get("/info")
+    def health() -> Response:
+        reports = clients.fetch_reports(urls, "/healthcheck", _identity(), settings.health_timeout_seconds)
+        status = overall_status(reports.values(), worst="DOWN")
+        return _json({"status": status, "services": reports}, status == "OK")
+
+    @bp.get("/health/<service>")
+    def health_of_one(service: str) -> Response:
+        if service not in urls:
+            raise NotFound(f"unknown service; the services are {', '.join(urls)}")
+        timeout = settings.health_timeout_seconds
+        report = clients.fetch_report(service, urls[service], "/healthcheck", _identity(), timeout)
+        return _json(report, report["status"] in CAN_RESPOND)
+
+    @bp.get("/invariants")
+    def invariants() -> Response:
+        reports = clients.fetch_reports(urls, "/invariants", _identity(), settings.invariants_timeout_seconds)
+        status = overall_status(reports.values(), worst="BROKEN")
+        return _json({"status": status, "services": reports}, status == "OK")
+
+    return bp
+
+
+def _identity() -> dict[str, str]:
+    """Requests to the services are made in the name of the user, under the same request ID."""
+    headers = {"X-Request-ID": g.request_id, "X-Authenticated-User": username(), "X-Authenticated-Role": role()}
+    return {name: value for name, value in headers.items() if value}
+
+
+def _json(body: dict[str, Any], is_ok: bool) -> Response:
+    response = json_text(strictjson.dumps(body), HTTPStatus.OK if is_ok else HTTPStatus.SERVICE_UNAVAILABLE)
+    response.headers["Cache-Control"] = "no-store"
+    if not is_ok:
+        response.headers["Retry-After"] = "1"
+    return response

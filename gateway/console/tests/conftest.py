@@ -1,0 +1,94 @@
+"""The console's real web process on a socket, and small HTTP servers in place of the services' web processes."""
+
+import http.server
+import json
+import os
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from chassis import http_client
+
+SERVICES = ("sequence", "event", "orders")
+
+
+class Report(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):  # noqa: N802
+        self.server.requests.append((self.path, dict(self.headers)))
+        self.server.respond(self)
+
+    def send_json(self, status, body):
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def address_string(self):
+        return "console"
+
+    def log_message(self, *_):
+        pass
+
+
+class FakeService(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+    def __init__(self, path):
+        super().__init__(str(path), Report)
+        self.name = path.stem
+        self.reset()
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def reset(self):
+        self.requests = []
+        self.respond = lambda request: request.send_json(200, {"status": "OK", "service": f"{self.name}-service"})
+
+    def handle_error(self, *_):
+        pass  # connections that the console gave up
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("console")
+    services = {name: FakeService(folder / f"{name}.sock") for name in SERVICES}
+    settings = {
+        "BIND": f"unix:{folder}/console.sock",
+        "SERVICES": ",".join(SERVICES),
+        "SERVICE_URL": f"unix:{folder}/{{service}}.sock",
+        "INVARIANTS_TIMEOUT_SECONDS": "4",
+        "PATH": os.environ["PATH"],
+    }
+    process = subprocess.Popen([sys.executable, "-m", "console_service", "web"], env=settings, cwd=folder)
+    url = settings["BIND"]
+    until = time.monotonic() + 30
+    while not Path(f"{folder}/console.sock").exists() or http_client.request("GET", url, "/livez").status_code != 200:
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.05)
+    yield url, services
+    process.terminate()
+    assert process.wait(30) == 0
+    for service in services.values():
+        service.shutdown()
+        service.server_close()
+
+
+@pytest.fixture
+def services(running):
+    for service in running[1].values():
+        service.reset()
+    return running[1]
+
+
+@pytest.fixture
+def get(running):
+    def get(path, method="GET", **headers):
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return http_client.request(method, running[0], path, headers=sent, timeout=30)
+
+    return get

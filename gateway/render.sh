@@ -1,0 +1,79 @@
+#!/bin/sh
+# Prints nginx.conf: the template with every ${VARIABLE} replaced. README.md says what the variables mean.
+set -eua
+here=$(cd "$(dirname "$0")" && pwd)
+
+# Settings of the operator, from .env.
+: "${CORS_ORIGINS:=}"
+: "${TRUSTED_PROXIES:=}"
+: "${TLS_CERT:=}"
+: "${TLS_KEY:=}"
+: "${RATE_LIMITS:=on}"
+: "${RATE_LIMIT_ADMIN:=500}"
+: "${RATE_LIMIT_WRITER:=500}"
+: "${RATE_LIMIT_READER:=500}"
+: "${RATE_BURST:=1000}"
+: "${UPLOADS_PER_USER:=4}"
+: "${DOWNLOADS_PER_USER:=8}"
+: "${CLIENT_TIMEOUT:=15s}"
+: "${SHUTDOWN_TIMEOUT:=8s}"
+
+# Facts of the deployment: these are right in the container.
+SERVICES=${SERVICES:-sequence,event,orders,specstore,factory}
+GATEWAY_DIR=${GATEWAY_DIR:-$here}
+RUN_DIR=${RUN_DIR:-/run/gateway}
+USERS_DIR=${USERS_DIR:-/users}
+SWAGGER_DIR=${SWAGGER_DIR:-$here/swagger}
+SOCKETS_DIR=${SOCKETS_DIR:-}
+LISTEN=${LISTEN:-8080}
+ACCESS_LOG=${ACCESS_LOG:-/dev/stdout}
+ERROR_LEVEL=${ERROR_LEVEL:-warn}
+RESOLVER=${RESOLVER:-127.0.0.11}
+USER_LINE=${USER_LINE:-}
+WORKERS=${WORKERS:-2}
+
+SERVICES_PATTERN=$(echo "$SERVICES" | tr , '|')
+# Sockets get connections that are kept open; without them, an upstream is a DNS name with a port.
+UPSTREAM_LINES='' UPSTREAM_PORT=:8000
+if [ -n "$SOCKETS_DIR" ]; then
+    UPSTREAM_PORT=''
+    for name in $(echo "$SERVICES" | sed 's/[a-z]*/&-web/g; s/,/ /g') console; do
+        UPSTREAM_LINES="$UPSTREAM_LINES
+    upstream $name { server unix:$SOCKETS_DIR/${name%-web}.sock; keepalive 32; keepalive_timeout 60s; }"
+    done
+fi
+TRUSTED_PROXY_LINES=''
+if [ -n "$TRUSTED_PROXIES" ]; then
+    for network in $(echo "$TRUSTED_PROXIES" | tr , ' '); do
+        TRUSTED_PROXY_LINES="$TRUSTED_PROXY_LINES set_real_ip_from $network;"
+    done
+    TRUSTED_PROXY_LINES="$TRUSTED_PROXY_LINES real_ip_header X-Forwarded-For; real_ip_recursive on;"
+fi
+TLS_LINES=''
+if [ -n "$TLS_CERT" ]; then
+    LISTEN="$LISTEN ssl"
+    TLS_LINES="http2 on;
+        ssl_certificate $TLS_CERT;
+        ssl_certificate_key $TLS_KEY;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;
+        ssl_session_cache shared:tls:2m;
+        ssl_session_tickets off;"
+fi
+# A request on an open connection during a reload is then answered instead of reset. Since nginx 1.27.4.
+KEEPALIVE_LINE=''
+version=$("${NGINX:-nginx}" -v 2>&1 | sed 's,.*nginx/\([0-9.]*\).*,\1,')
+if [ "$(printf '%s\n' 1.27.4 "$version" | sort -V | head -n 1)" = 1.27.4 ]; then
+    KEEPALIVE_LINE='keepalive_min_timeout 5s;'
+fi
+
+exec awk '
+    {
+        while (match($0, /\$\{[A-Z_]+\}/)) {
+            name = substr($0, RSTART + 2, RLENGTH - 3)
+            if (!(name in ENVIRON)) { print "nginx.conf.template: " name " has no value" > "/dev/stderr"; exit 1 }
+            printf "%s%s", substr($0, 1, RSTART - 1), ENVIRON[name]
+            $0 = substr($0, RSTART + RLENGTH)
+        }
+        print
+    }' "$here/nginx.conf.template"
