@@ -6,6 +6,10 @@ ifndef STACK
 STACK = $(eval STACK := $$(shell \
     if test ! -e "$(or $(STACK_DIR),.local)/supervisord.pid" && test -f docker-compose.yml && timeout 3 docker info > /dev/null 2>&1; \
     then echo compose; else echo local; fi))$(STACK)
+else ifneq ($(STACK),compose)
+ifneq ($(STACK),local)
+$(error STACK must be compose or local, not "$(STACK)")
+endif
 endif
 
 PY = .venv/bin/python
