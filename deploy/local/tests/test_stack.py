@@ -200,3 +200,9 @@ def listening():
         for connection in psutil.net_connections(kind="inet")
         if connection.status == psutil.CONN_LISTEN
     }
+
+
+def test_servers_read_the_configuration_that_containers_read(stack):
+    for name, value in {"shared_buffers": "256MB", "log_checkpoints": "off"}.items():
+        assert rows(stack.admin_database_url, f"SHOW {name}") == [(value,)]
+    assert "deploy/rabbitmq/rabbitmq.conf" in stack.log("rabbitmq")
