@@ -6,6 +6,10 @@ ifndef STACK
 STACK = $(eval STACK := $$(shell \
     if test ! -e "$(or $(STACK_DIR),.local)/supervisord.pid" && test -f docker-compose.yml && timeout 3 docker info > /dev/null 2>&1; \
     then echo compose; else echo local; fi))$(STACK)
+else ifneq ($(STACK),compose)
+ifneq ($(STACK),local)
+$(error STACK must be compose or local, not "$(STACK)")
+endif
 endif
 
 PY = .venv/bin/python
@@ -20,8 +24,8 @@ up: setup ## Start everything, or what is missing of it (RELOAD=1: take in chang
 down: setup ## Stop everything; the data stays
 	@$(RUN) down
 
-clean: setup ## Stop everything and remove its data, its settings and its secrets (.env)
-	@$(RUN) clean
+clean: setup ## Stop everything and remove its data, its settings and its secrets; asks first (YES=1: does not)
+	@$(RUN) clean $(if $(filter 1,$(YES)),--yes)
 
 url: setup ## Print the address with user and password (make -s url)
 	@$(RUN) url
@@ -69,8 +73,8 @@ openapi: setup ## Write each service's openapi.yaml anew from its code
 	@for folder in *-service; do word=$${folder%-service}; \
 	    DATABASE_URL=postgresql://unused $(PY) -m $${word}_service openapi > $$folder/openapi.yaml || exit 1; done
 
-env: setup ## Only make .env with new secrets, if there is none
-	@$(PY) deploy/local env
+env: setup ## Only make .env and what else `docker compose` by hand needs, if there is none
+	@$(PY) deploy/compose env
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | while IFS='	' read -r name says; do printf '  make %-14s %s\n' "$$name" "$$says"; done

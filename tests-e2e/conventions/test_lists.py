@@ -5,71 +5,15 @@ import tomllib
 from itertools import chain
 
 import pytest
-import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from quintet_e2e.checkout import CHECKOUT
 
-DOOR = "gateway"
-
-
-@pytest.fixture(scope="session")
-def compose():
-    return yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())
-
 
 @pytest.fixture(scope="session")
 def tools():
     return tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]
-
-
-def test_compose_runs_each_service_as_three_programs(compose, service):
-    word = service.word
-    for kind in ("migrate", "web", "worker"):
-        program = compose["services"][f"{word}-{kind}"]
-        assert program["command"] == kind
-        assert program["image"].startswith(f"quintet-{word}:")
-        assert (program["build"]["context"], program["build"]["dockerfile"]) == (".", f"{word}-service/Dockerfile")
-        assert program["environment"]["DATABASE_URL"].startswith(f"postgresql://{word}:${{{word.upper()}_DB_PASSWORD")
-    waits = {"condition": "service_completed_successfully"}
-    assert compose["services"][f"{word}-web"]["depends_on"][f"{word}-migrate"] == waits
-    assert compose["services"][f"{word}-worker"]["depends_on"][f"{word}-migrate"] == waits
-    assert compose["services"]["roles"]["environment"][f"{word.upper()}_DB_PASSWORD"]
-
-
-def test_only_a_worker_knows_the_broker(compose, service):
-    knows = {
-        kind for kind in ("migrate", "web", "worker") if "AMQP_URL" in environment(compose, f"{service.word}-{kind}")
-    }
-    assert knows == {"worker"}
-
-
-def environment(compose, program):
-    return compose["services"][program]["environment"]
-
-
-def test_compose_knows_no_service_that_is_not_here(compose, words):
-    named = {name.rsplit("-", 1)[0] for name in compose["services"] if name.endswith(("-migrate", "-web", "-worker"))}
-    assert named == set(words)
-
-
-def test_nothing_but_the_gateway_publishes_a_port(compose):
-    assert [name for name, program in compose["services"].items() if "ports" in program] == [DOOR]
-    assert [port.split(":")[0] for port in compose["services"][DOOR]["ports"]] == ["${GATEWAY_ADDRESS"]
-
-
-def test_every_container_is_confined(compose):
-    for name, program in compose["services"].items():
-        assert program["read_only"] is True, name
-        assert program["cap_drop"] == ["ALL"], name
-        assert program["security_opt"] == ["no-new-privileges:true"], name
-        assert program["mem_limit"] and program["pids_limit"], name
-        assert "privileged" not in program and "network_mode" not in program, name
-
-
-def test_the_brokers_name_is_pinned(compose):
-    assert compose["services"]["rabbitmq"]["hostname"] == "rabbitmq"
 
 
 def test_what_a_package_asks_for_is_pinned():

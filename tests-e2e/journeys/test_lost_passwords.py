@@ -25,5 +25,5 @@ def test_up_refuses_volumes_without_their_env_file_and_changes_nothing(stack, cl
     finally:
         kept.rename(file)
     assert refused.returncode == 1
-    assert "_postgres" in refused.stderr and str(file) in refused.stderr and "make clean" in refused.stderr
+    assert "_postgres" in refused.stderr and str(file) in refused.stderr and "docker volume rm" in refused.stderr
     assert client.get("/sequences").ok

@@ -1,5 +1,6 @@
 """The stack in containers: own folder, own project, own port, nothing left behind."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -24,6 +25,8 @@ from quintet_local.testing import eventually
 
 PREFIX = "quintet-compose-tests-"
 OWNER = "owner"
+# All stacks of this checkout's tests share their images, so that the second one builds nothing.
+IMAGES_TAG = "tests-" + hashlib.sha256(os.fsencode(CHECKOUT)).hexdigest()[:8]
 UP_SECONDS = 900
 ENGINE_ANSWERS_WITHIN = 20
 
@@ -99,9 +102,7 @@ class Compose(Running):
 
     @cached_property
     def _project(self) -> str:
-        """Of the container that publishes our port."""
-        door = self._engine.containers.list(filters={"publish": self.settings["GATEWAY_PORT"]})[0]
-        return door.labels["com.docker.compose.project"]
+        return self.settings["COMPOSE_PROJECT_NAME"]
 
     def _pid(self, program: str) -> int:
         return int(self._containers()[program].attrs["State"]["Pid"])
@@ -122,7 +123,7 @@ def compose_stack() -> Iterator[Running]:
         home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
         processes.write_record(home, OWNER, os.getpid())
         port = ports.some_free(set())
-        (home / ".env").write_text(f"GATEWAY_PORT={port}\nRATE_LIMITS=off\n")
+        (home / ".env").write_text(f"GATEWAY_PORT={port}\nRATE_LIMITS=off\nQUINTET_TAG={IMAGES_TAG}\n")
         try:
             _deploy(home, "up")
             yield Compose(home, engine)
@@ -184,17 +185,17 @@ def _clean_abandoned() -> None:
 
 
 def _clean(home: Path) -> None:
-    _deploy(home, "clean")
+    _deploy(home, "clean", "--yes")
     shutil.rmtree(home)
 
 
-def _deploy(home: Path, command: str) -> None:
+def _deploy(home: Path, *words: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(CHECKOUT / "deploy" / "compose"), command],
+        [sys.executable, str(CHECKOUT / "deploy" / "compose"), *words],
         env=os.environ | {"STACK_DIR": str(home)},
         capture_output=True,
         text=True,
         timeout=UP_SECONDS,
     )
     if done.returncode:
-        raise RuntimeError(f"{command}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+        raise RuntimeError(f"{' '.join(words)}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")

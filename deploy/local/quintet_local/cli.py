@@ -6,10 +6,10 @@ import subprocess
 import sys
 import time
 
-from quintet_local import commands, envfile, loading, ports, startup
+from quintet_local import commands, loading, startup
 from quintet_local.gateway import NAME as NGINX
 from quintet_local.layout import default_layout
-from quintet_local.progress import StackError
+from quintet_local.progress import StackError, say
 from quintet_local.services import Service
 from quintet_local.stack import Stack
 
@@ -28,12 +28,12 @@ def down(stack: Stack, arguments: argparse.Namespace) -> None:
 
 
 def clean(stack: Stack, arguments: argparse.Namespace) -> None:
+    if not (remains := stack.remains()):
+        say("nothing to remove: there is no stack here")
+        return
+    stack.layout.claim()
+    commands.confirm_removal(remains, arguments)
     stack.clean()
-
-
-def env(stack: Stack, arguments: argparse.Namespace) -> None:
-    """Only the .env file, for whoever runs the containers."""
-    envfile.ensure(stack.layout.env_file, stack.words, ports.first_free_from)
 
 
 def url(stack: Stack, arguments: argparse.Namespace) -> None:
@@ -112,7 +112,6 @@ COMMANDS: dict[str, commands.Command] = {
     "up": up,
     "down": down,
     "clean": clean,
-    "env": env,
     "url": url,
     "status": status,
     "logs": logs,

@@ -1,10 +1,13 @@
 """What both ways to run have in common: their commands, how a failure is told, what is shown at the end."""
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from quintet_local import envfile, ports
 from quintet_local.progress import StackError, say
 
 Command = Callable[[Any, argparse.Namespace], int | None]
@@ -21,6 +24,33 @@ def run(prog: str, description: str | None, commands: Mapping[str, Command], mak
     except KeyboardInterrupt:
         say("interrupted; `make up` goes on from here, `make down` stops what runs")
         return 130
+
+
+def settle(env_file: Path) -> None:
+    """Say what becomes of the .env before anything is made from it."""
+    if original := envfile.settle(env_file):
+        say(f"{env_file} is a copy of {original}: this folder gets a stack of its own, with the same passwords")
+    elif not env_file.exists():
+        say(f"making {env_file} with new secrets")
+
+
+def free_port_from(wanted: int) -> int:
+    port = ports.first_free_from(wanted)
+    if port != wanted:
+        say(f"port {wanted} is taken: the gateway gets {port} (GATEWAY_PORT in .env)")
+    return port
+
+
+def confirm_removal(things: Iterable[object], given: argparse.Namespace) -> None:
+    """Name what will be gone, and ask. Without a terminal only YES=1 counts: a script has to say that it means it."""
+    print("make clean stops the stack and removes:", *(f"  {thing}" for thing in things), sep="\n", file=sys.stderr)
+    if given.yes or os.environ.get("YES") == "1":
+        return
+    if not sys.stdin.isatty():
+        raise StackError("nothing was removed: there is no terminal to ask on (`make clean YES=1` does not ask)")
+    print("Remove all of it? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise StackError("nothing was removed")
 
 
 def say_where(address: str, settings: Mapping[str, str]) -> None:
@@ -41,6 +71,7 @@ def _parser(prog: str, description: str | None, commands: Mapping[str, Command])
     choices = parser.add_subparsers(dest="command", required=True, metavar="|".join(commands))
     parsers = {name: choices.add_parser(name) for name in commands}
     parsers["up"].add_argument("--reload", action="store_true", help="take in changes of the code")
+    parsers["clean"].add_argument("--yes", action="store_true", help="do not ask")
     parsers["logs"].add_argument("program", nargs="?", default="")
     parsers["logs"].add_argument("--no-follow", dest="follow", action="store_false")
     parsers["user"].add_argument("name")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,10 @@ class Layout:
         return self.home / "gateway"
 
     @property
+    def ports_file(self) -> Path:
+        return self.home / "ports.json"
+
+    @property
     def venv(self) -> Path:
         return Path(sys.prefix)
 
@@ -76,13 +81,28 @@ class Layout:
     def is_made(self) -> bool:
         return (self.home / MARKER).exists()
 
+    def claim(self) -> None:
+        """Refuse the stack of another checkout; in a copy of a stack, forget which programs the original runs."""
+        home, checkout = self._made_for()
+        if home == self.home and checkout != self.checkout and (checkout / "Makefile").exists():
+            raise StackError(f"{self.home} holds the stack of {checkout}: run `make` there, or set another STACK_DIR")
+        if home != self.home and (home / MARKER).exists():
+            shutil.rmtree(self.pids, ignore_errors=True)
+            self.ports_file.unlink(missing_ok=True)
+
+    def _made_for(self) -> tuple[Path, Path]:
+        """Return the folder and the checkout that the stack was made for; older markers do not tell."""
+        lines = (self.home / MARKER).read_text().splitlines() if self.is_made() else []
+        return (Path(lines[0]), Path(lines[1])) if len(lines) > 1 else (self.home, self.checkout)
+
     def make(self) -> None:
         """Makes the folders; refuses a folder that holds something else, since `make clean` removes it."""
+        self.claim()
         if self.home.exists() and not self.is_made() and any(self.home.iterdir()):
             raise StackError(f"{self.home} holds other things: set STACK_DIR to an empty or new folder")
         for folder in (self.home, self.pids, self.logs, self.users, self.temporary):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.home / MARKER).touch()
+        (self.home / MARKER).write_text(f"{self.home}\n{self.checkout}\n")
         make_private(self.run)
 
 

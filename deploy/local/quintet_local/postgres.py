@@ -88,7 +88,7 @@ class Postgres:
     def make_roles(self, services: list[str]) -> None:
         script = self.layout.checkout / "deploy" / "postgres" / "roles.sql"
         for service in services:
-            password = self.settings[envfile.password_name(service)]
+            password = self.settings[envfile.database_password_name(service)]
             environment = {"SERVICE": service, "SERVICE_PASSWORD": password}
             done = self._psql("-d", "postgres", "-f", str(script), **environment)
             if done.returncode:
@@ -98,7 +98,7 @@ class Postgres:
         return f"postgresql://{ADMIN}:{self.password}@127.0.0.1:{self.port}/{DATABASE}"
 
     def service_url(self, service: str) -> str:
-        password = self.settings[envfile.password_name(service)]
+        password = self.settings[envfile.database_password_name(service)]
         return f"postgresql://{service}:{password}@127.0.0.1:{self.port}/{DATABASE}"
 
     def _psql(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

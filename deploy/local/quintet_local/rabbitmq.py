@@ -20,16 +20,11 @@ USER = VHOST = "quintet"
 VM_ARGUMENTS = "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
 # A refused connection is an answer here, not an error to log.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
+# What belongs to one stack; all else is in deploy/rabbitmq, for both ways to run.
 CONFIGURATION = """\
-listeners.tcp.default = 127.0.0.1:{port}
 default_vhost = {vhost}
 default_user = {user}
 default_pass = {password}
-loopback_users = none
-vm_memory_high_watermark.absolute = 512MB
-disk_free_limit.absolute = 200MB
-log.console = true
-log.console.level = info
 """
 
 
@@ -63,9 +58,7 @@ class RabbitMQ:
         (self.home / "enabled_plugins").write_text("[].\n")
         configuration = self.home / "rabbitmq.conf"
         configuration.touch(mode=0o600)
-        configuration.write_text(
-            CONFIGURATION.format(port=self.ports["amqp"], vhost=VHOST, user=USER, password=self.password)
-        )
+        configuration.write_text(CONFIGURATION.format(vhost=VHOST, user=USER, password=self.password))
 
     def url(self) -> str:
         return f"amqp://{USER}:{self.password}@127.0.0.1:{self.ports['amqp']}/{VHOST}"
@@ -95,6 +88,7 @@ class RabbitMQ:
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_CONF_ENV_FILE": str(home / "env.conf"),
             "RABBITMQ_NODENAME": "quintet@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.ports["amqp"]),
             "RABBITMQ_DIST_PORT": str(self.ports["erlang"]),
             "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
@@ -102,6 +96,7 @@ class RabbitMQ:
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
             "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq"),
+            "RABBITMQ_CONFIG_FILES": str(self.layout.checkout / "deploy" / "rabbitmq" / "*.conf"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
             "RABBITMQ_GENERATED_CONFIG_DIR": str(home / "generated"),
             "RABBITMQ_FEATURE_FLAGS_FILE": str(home / "feature_flags"),

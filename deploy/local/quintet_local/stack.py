@@ -25,22 +25,18 @@ class Stack:
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        settings = envfile.load(self.layout.env_file)
+        settings = envfile.load_own(self.layout.env_file)
         if "ADMIN_PASSWORD" not in settings:
             raise StackError("there is no stack here yet: `make up` makes one")
         return settings
 
     @cached_property
     def ports(self) -> dict[str, int]:
-        return ports.load(self.ports_file)
+        return ports.load(self.layout.ports_file)
 
     def choose_ports(self) -> None:
         """Anew where another program has taken one meanwhile. Only while nothing of the stack runs."""
-        self.__dict__["ports"] = ports.choose(self.ports_file)
-
-    @property
-    def ports_file(self) -> Path:
-        return self.layout.home / "ports.json"
+        self.__dict__["ports"] = ports.choose(self.layout.ports_file)
 
     @cached_property
     def postgres(self) -> postgres.Postgres:
@@ -86,19 +82,32 @@ class Stack:
         if not self.layout.is_made():
             say("nothing to stop: there is no stack here")
             return
+        self.layout.claim()
         with self.alone():
             self._stop()
         say("stopped; the data stays (`make clean` removes it)")
 
     def clean(self) -> None:
         """Stops it and removes its data, its settings and its secrets."""
+        left = self.remains()
         if self.layout.is_made():
+            self.layout.claim()
             with self.alone():
                 self._stop()
-                for folder in (self.layout.home, self.layout.run, self.layout.for_nobody):
+                for folder in self._folders():
                     shutil.rmtree(folder, ignore_errors=True)
-        self.layout.env_file.unlink(missing_ok=True)
-        say(f"removed {self.layout.home} and {self.layout.env_file}")
+        if self.layout.env_file in left:
+            self.layout.env_file.unlink(missing_ok=True)
+        say(f"removed {', '.join(map(str, left))}")
+
+    def remains(self) -> list[Path]:
+        """Return what `clean` removes: the .env not while it names a stack in containers, which needs its passwords."""
+        folders = self._folders() if self.layout.is_made() else []
+        secrets = [] if envfile.names_containers(self.layout.env_file) else [self.layout.env_file]
+        return [path for path in [*folders, *secrets] if path.exists()]
+
+    def _folders(self) -> list[Path]:
+        return [self.layout.home, self.layout.run, self.layout.for_nobody]
 
     def stop_leftovers(self) -> None:
         """Ends what a killed supervisor left running. The supervisor first: it would start them again."""

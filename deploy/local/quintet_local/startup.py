@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from quintet_local import envfile, gateway, ports, postgres, rabbitmq, valkey
+from quintet_local import commands, envfile, gateway, ports, postgres, rabbitmq, valkey
 from quintet_local.progress import StackError, say, wait_until
 from quintet_local.services import Service, tail
 from quintet_local.stack import Stack
@@ -33,15 +33,8 @@ def up(stack: Stack, reload: bool = False) -> None:
 
 
 def _make_settings(stack: Stack) -> None:
-    def free_port_from(wanted: int) -> int:
-        port = ports.first_free_from(wanted)
-        if port != wanted:
-            say(f"port {wanted} is taken: the gateway gets {port} (GATEWAY_PORT in {stack.layout.env_file})")
-        return port
-
-    if not stack.layout.env_file.exists():
-        say(f"making {stack.layout.env_file} with new secrets")
-    envfile.ensure(stack.layout.env_file, stack.words, free_port_from)
+    commands.settle(stack.layout.env_file)
+    envfile.ensure(stack.layout.env_file, stack.words, commands.free_port_from)
 
 
 def _make_supervisor(stack: Stack) -> bool:

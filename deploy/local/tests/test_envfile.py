@@ -22,7 +22,7 @@ def test_secrets_are_made_once_and_only_for_their_owner(tmp_path):
 def test_no_two_secrets_are_alike(tmp_path):
     made = envfile.ensure(tmp_path / ".env", ["sequence", "event"], lambda port: port)
     secrets = [value for name, value in made.items() if name.endswith("PASSWORD")]
-    assert len(secrets) == len(set(secrets)) == 6
+    assert len(secrets) == len(set(secrets)) == 8
 
 
 def test_a_service_that_joins_gets_its_password_and_nothing_else_changes(tmp_path):
@@ -32,7 +32,7 @@ def test_a_service_that_joins_gets_its_password_and_nothing_else_changes(tmp_pat
     after = envfile.ensure(file, ["sequence", "orders"], lambda port: port)
     assert file.read_text().startswith("# mine\nLOG_LEVEL=debug\nGATEWAY_PORT=9000\n")
     assert {name: after[name] for name in before} == before
-    assert set(after) - set(before) == {"ORDERS_DB_PASSWORD"}
+    assert set(after) - set(before) == {"ORDERS_DB_PASSWORD", "ORDERS_AMQP_PASSWORD"}
 
 
 def test_a_file_that_others_could_read_is_closed(tmp_path):

@@ -86,7 +86,7 @@ def test_a_plain_user_goes_from_a_bare_checkout_to_a_healthy_stack_and_back(chec
         assert make("status").returncode == 0
         assert {"postgres", "nginx", "beam.smp"} <= {process.name() for process in running()}
     finally:
-        clean = make("clean")
+        clean = make("clean", "YES=1")
     assert clean.returncode == 0, clean.stderr
     assert not (checkout / ".local").exists()
     assert not (checkout / ".env").exists()

@@ -47,6 +47,7 @@ def command(stack, *words, **environment):
         env=os.environ | {"STACK_DIR": str(stack.layout.home)} | environment,
         capture_output=True,
         text=True,
+        stdin=subprocess.DEVNULL,
         timeout=100,
     )
 
@@ -185,7 +186,10 @@ def test_two_stacks_run_side_by_side_and_down_leaves_nothing_of_a_killed_one(sta
         assert processes_of(second) == []
         assert not {port for port in taken if port in listening()}
         home = second.layout.home
-        assert command(second, "clean").returncode == 0
+        asked = command(second, "clean")
+        assert asked.returncode == 1 and str(home) in asked.stderr and "YES=1" in asked.stderr
+        assert home.exists()
+        assert command(second, "clean", "--yes").returncode == 0
         assert not home.exists()
     assert stack.is_healthy()
 
@@ -200,3 +204,9 @@ def listening():
         for connection in psutil.net_connections(kind="inet")
         if connection.status == psutil.CONN_LISTEN
     }
+
+
+def test_servers_read_the_configuration_that_containers_read(stack):
+    for name, value in {"shared_buffers": "256MB", "log_checkpoints": "off"}.items():
+        assert rows(stack.admin_database_url, f"SHOW {name}") == [(value,)]
+    assert "deploy/rabbitmq/rabbitmq.conf" in stack.log("rabbitmq")

@@ -1,0 +1,1 @@
+"""Runs the stack in containers, on whatever Docker engine answers."""

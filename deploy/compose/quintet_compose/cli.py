@@ -1,0 +1,152 @@
+"""The commands behind the Makefile's targets when the stack runs in containers."""
+
+import argparse
+import shutil
+import subprocess
+
+from quintet_compose import identity
+from quintet_compose.stack import Compose
+from quintet_local import commands, envfile, loading
+from quintet_local.progress import StackError, say, wait_until
+
+HEALTHY_WITHIN_SECONDS = 180
+
+
+def main() -> int:
+    return commands.run("deploy/compose", __doc__, COMMANDS, Compose)
+
+
+def env(stack: Compose, given: argparse.Namespace) -> None:
+    """Make the files that docker-compose.yml reads, also for whoever calls `docker compose` by hand."""
+    stack.home.mkdir(parents=True, exist_ok=True)
+    commands.settle(stack.env_file)
+    stack.identity = identity.ensure(stack.home, stack.env_file)
+    envfile.ensure(stack.env_file, stack.words, commands.free_port_from)
+
+
+def up(stack: Compose, given: argparse.Namespace) -> None:
+    env(stack, given)
+    settings = stack.settings
+    stack.change_users("add", settings["ADMIN_USER"], "--role", "admin", PASSWORD=settings["ADMIN_PASSWORD"])
+    say("building the images that have changed")
+    stack.run("build", "--quiet")
+    say("starting the containers")
+    start(stack)
+    wait_until(
+        "the gateway finds every service healthy",
+        stack.is_healthy,
+        HEALTHY_WITHIN_SECONDS,
+        advice=lambda: "look at `make status` and `make logs S=<container>`",
+    )
+    commands.say_where(stack.address, settings)
+
+
+def start(stack: Compose) -> None:
+    try:
+        stack.run("up", "--detach", "--remove-orphans")
+    except StackError as problem:
+        prepares = ["roles", *(f"{word}-migrate" for word in stack.words)]
+        stack.run("logs", "--tail", "3", *prepares)
+        raise StackError(
+            f"{problem}\nIf a container that comes first has failed, its last lines are here. `password authentication"
+            f" failed` means that the data was made with another .env than {stack.env_file}: put that one back, or"
+            " remove the data with `make clean`"
+        ) from None
+
+
+def down(stack: Compose, given: argparse.Namespace) -> None:
+    stack.run("down", "--remove-orphans")
+    say("stopped; the data stays (`make clean` removes it)")
+
+
+def clean(stack: Compose, given: argparse.Namespace) -> None:
+    found = identity.find(stack.home, stack.env_file)
+    if found is None:
+        say(f"nothing to remove: no {stack.env_file} names a stack in containers")
+        return
+    if others := identity.foreign(found):
+        raise StackError(
+            f"nothing was removed: {stack.env_file} did not make {' '.join(others)}, though it names the project"
+            f" {found.project}. Clean where that data was made, or: docker volume rm {' '.join(others)}"
+        )
+    volumes = [f"volume {volume.name}" for volume in identity.volumes(found.project)]
+    images = stack.images()
+    files = [file for file in (stack.users, stack.env_file) if file.exists()]
+    commands.confirm_removal([*volumes, *(f"image {image}" for image in images), *files], given)
+    stack.run("down", "--remove-orphans", "--volumes")
+    if images:
+        subprocess.run(["docker", "image", "rm", *images], capture_output=True)
+    shutil.rmtree(stack.users, ignore_errors=True)
+    _forget(stack)
+    say("removed")
+
+
+def _forget(stack: Compose) -> None:
+    """The passwords stay where a stack without containers still uses them."""
+    if (stack.home / ".local").exists():
+        envfile.remove(stack.env_file, identity.PROJECT, identity.STACK_ID)
+    else:
+        stack.env_file.unlink(missing_ok=True)
+
+
+def url(stack: Compose, given: argparse.Namespace) -> None:
+    settings = stack.settings
+    print(f"http://{settings['ADMIN_USER']}:{settings['ADMIN_PASSWORD']}@127.0.0.1:{settings['GATEWAY_PORT']}")
+
+
+def status(stack: Compose, given: argparse.Namespace) -> int:
+    stack.run("ps", "--all")
+    health = stack.health()
+    commands.show_health(stack.address, health)
+    return 0 if health["status"] == "OK" else 3
+
+
+def logs(stack: Compose, given: argparse.Namespace) -> None:
+    follow = ["--follow"] if given.follow else []
+    chosen = [given.program] if given.program else []
+    stack.run("logs", "--tail", "100", *follow, *chosen)
+
+
+def user(stack: Compose, given: argparse.Namespace) -> None:
+    if given.name == stack.settings["ADMIN_USER"]:
+        raise StackError(f"change ADMIN_PASSWORD in {stack.env_file} instead, then `make up`")
+    role = ["--role", given.role] if given.role else []
+    if stack.change_users("add", given.name, *role):
+        stack.end_streams()
+
+
+def user_remove(stack: Compose, given: argparse.Namespace) -> None:
+    if stack.change_users("remove", given.name):
+        stack.end_streams()
+
+
+def dead_letters(stack: Compose, given: argparse.Namespace) -> None:
+    for word in stack.words:
+        stack.run("exec", "-T", f"{word}-worker", "python", "-m", f"{word}_service", "dead-letters")
+
+
+def retry(stack: Compose, given: argparse.Namespace) -> None:
+    word = given.queue.partition(".")[0]
+    if word not in stack.words:
+        raise StackError(f"no service has a queue {given.queue!r}: `make dead-letters` lists them")
+    stack.run("exec", "-T", f"{word}-worker", "python", "-m", f"{word}_service", "retry", given.queue)
+
+
+def load_data(stack: Compose, given: argparse.Namespace) -> None:
+    loading.load(stack.address, stack.settings, given.files)
+
+
+COMMANDS: dict[str, commands.Command] = {
+    "up": up,
+    "down": down,
+    "clean": clean,
+    "env": env,
+    "url": url,
+    "status": status,
+    "logs": logs,
+    "user": user,
+    "user-remove": user_remove,
+    "dead-letters": dead_letters,
+    "retry": retry,
+    "load-data": load_data,
+}

@@ -1,0 +1,107 @@
+"""One stack in containers: where its files are, and how `docker compose` is called for it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from quintet_compose import identity
+from quintet_compose.identity import Identity
+from quintet_local import envfile, services
+from quintet_local.gateway import ask_health, change_users
+from quintet_local.layout import CHECKOUT
+from quintet_local.progress import StackError
+
+# The gateway's user reads them inside its container; they hold hashes only.
+USERS_MODE = "644"
+NOTHING_HERE = "there is no stack here yet: `make up` makes one"
+
+
+class Compose:
+    """The developer's stack, or the one that STACK_DIR names, with its own .env, users and volumes."""
+
+    def __init__(self) -> None:
+        stack_dir = os.environ.get("STACK_DIR")
+        self.home = Path(stack_dir).resolve() if stack_dir else CHECKOUT
+        self.env_file = self.home / ".env"
+        self.users = self.home / ".users"
+        self.words = services.discover(CHECKOUT)
+
+    @cached_property
+    def identity(self) -> Identity:
+        found = identity.find(self.home, self.env_file)
+        if found is None:
+            raise StackError(NOTHING_HERE)
+        return found
+
+    @property
+    def settings(self) -> dict[str, str]:
+        settings = envfile.load_own(self.env_file)
+        if "ADMIN_PASSWORD" not in settings:
+            raise StackError(NOTHING_HERE)
+        return settings
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.settings['GATEWAY_PORT']}"
+
+    def run(self, *arguments: str) -> None:
+        """Nobody is asked anything: newer versions offer to make volumes anew."""
+        command = self._command(*arguments)
+        if subprocess.run(command, env=self._environment(), stdin=subprocess.DEVNULL).returncode:
+            raise StackError(f"`docker compose {' '.join(arguments)}` failed: see above")
+
+    def ask(self, *arguments: str) -> str:
+        """Return what it prints, and nothing of it to the person."""
+        done = subprocess.run(self._command(*arguments), env=self._environment(), capture_output=True, text=True)
+        if done.returncode:
+            raise StackError(f"`docker compose {' '.join(arguments)}` failed:\n{done.stderr}")
+        return done.stdout
+
+    def end_streams(self) -> None:
+        """Live ones of whoever was let in before, by a reload; not with `run`, which would tell of a gateway killed."""
+        self.ask("kill", "--signal", "HUP", "gateway")
+
+    def change_users(self, *arguments: str, **environment: str) -> bool:
+        self.users.mkdir(mode=0o755, exist_ok=True)
+        where = {"GATEWAY_USERS_DIR": str(self.users), "GATEWAY_USERS_MODE": USERS_MODE}
+        tool = [sys.executable, str(CHECKOUT / "gateway" / "users.py"), *arguments]
+        return change_users(tool, {**where, **environment})
+
+    def images(self) -> list[str]:
+        """Return the images that only this stack uses: those with its name as their tag."""
+        form = "{{.Repository}}:{{.Tag}}"
+        filters = ["--filter", f"reference=quintet-*:{self.identity.project}"]
+        listed = subprocess.run(["docker", "image", "ls", *filters, "--format", form], capture_output=True, text=True)
+        return sorted(listed.stdout.split())
+
+    def health(self) -> Mapping[str, object]:
+        return ask_health(self.address, self.settings)
+
+    def is_healthy(self) -> bool:
+        return self.health().get("status") == "OK"
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [
+            "docker",
+            "compose",
+            "--project-directory",
+            str(CHECKOUT),
+            "--project-name",
+            self.identity.project,
+            "--env-file",
+            str(self.env_file),
+            "--progress",
+            "plain",
+            *arguments,
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "GATEWAY_USERS_DIR": str(self.users),
+            identity.PROJECT: self.identity.project,
+            identity.STACK_ID: self.identity.stack_id,
+        }

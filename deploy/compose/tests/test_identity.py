@@ -1,0 +1,124 @@
+"""Each folder has a stack of its own, and no command takes another's for its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from quintet_compose import identity
+from quintet_local import envfile
+from quintet_local.layout import CHECKOUT
+from quintet_local.progress import StackError
+
+
+def made(home):
+    """What `make up` does before it starts anything."""
+    home.mkdir(exist_ok=True)
+    file = home / ".env"
+    envfile.settle(file)
+    found = identity.ensure(home, file)
+    envfile.ensure(file, ["sequence"], lambda port: port)
+    return found
+
+
+def clean(home, *words, given=""):
+    return subprocess.run(
+        [sys.executable, str(CHECKOUT / "deploy" / "compose"), "clean", *words],
+        env=os.environ | {"STACK_DIR": str(home)},
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_two_folders_have_two_stacks_and_each_keeps_its_own(tmp_path):
+    one, other = made(tmp_path / "one"), made(tmp_path / "other")
+    assert one.project != other.project and one.stack_id != other.stack_id
+    assert made(tmp_path / "one") == one
+
+
+def test_a_name_that_the_user_chose_counts(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=mine\n")
+    assert made(tmp_path).project == "mine"
+    monkeypatch.setenv("COMPOSE_PROJECT_NAME", "another")
+    assert made(tmp_path).project == "another"
+    assert envfile.load(tmp_path / ".env")["COMPOSE_PROJECT_NAME"] == "mine"
+
+
+def test_up_refuses_volumes_that_another_stack_of_that_name_made(tmp_path, project, make_volume):
+    volume = make_volume(project, "of another")
+    (tmp_path / ".env").write_text(f"COMPOSE_PROJECT_NAME={project}\n")
+    with pytest.raises(StackError, match=volume):
+        made(tmp_path)
+    assert "STACK_ID" not in envfile.load(tmp_path / ".env")
+
+
+def test_clean_refuses_volumes_that_another_stack_of_that_name_made(tmp_path, project, make_volume, volumes):
+    (tmp_path / ".env").write_text(f"COMPOSE_PROJECT_NAME={project}\n")
+    made(tmp_path)
+    volume = make_volume(project, "of another")
+    refused = clean(tmp_path, "--yes")
+    assert refused.returncode == 1 and volume in refused.stderr
+    assert volume in volumes() and (tmp_path / ".env").exists()
+
+
+def test_clean_in_a_fresh_clone_removes_nothing(tmp_path, make_volume, volumes):
+    kept = {make_volume("quintet-tests-old", ""), make_volume(identity.name_for(tmp_path), "of whoever was here")}
+    done = clean(tmp_path, "--yes")
+    assert done.returncode == 0 and "nothing to remove" in done.stderr
+    assert kept <= volumes()
+
+
+def test_clean_names_what_it_removes_and_needs_a_yes(tmp_path, make_volume, volumes):
+    found = made(tmp_path)
+    volume = make_volume(found.project, found.stack_id)
+    refused = clean(tmp_path, given="y\n")  # no terminal
+    assert refused.returncode == 1 and "YES=1" in refused.stderr
+    assert volume in refused.stderr and str(tmp_path / ".env") in refused.stderr
+    assert volume in volumes()
+
+
+def test_a_stack_from_before_stacks_had_names_keeps_its_data(tmp_path, make_volume):
+    project = identity.OLD_PROJECT
+    make_volume(project, "")
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=x\n")
+    old = made(tmp_path)
+    assert (old.project, old.stack_id) == (project, "")
+    assert made(tmp_path) == old
+    assert not identity.foreign(old)
+
+
+def test_a_fresh_folder_does_not_take_the_data_of_an_old_stack(tmp_path, make_volume):
+    make_volume(identity.OLD_PROJECT, "")
+    envfile.ensure(tmp_path / ".env", [], lambda port: port)  # as a stack without containers does
+    assert made(tmp_path).project == identity.name_for(tmp_path)
+
+
+def test_a_copied_folder_gets_a_stack_of_its_own_and_keeps_its_passwords(tmp_path):
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    first = made(original)
+    shutil.copytree(original, copy)
+    for command in (identity.find, lambda _home, file: envfile.load_own(file)):
+        with pytest.raises(StackError, match="copy"):
+            command(copy, copy / ".env")
+    assert clean(copy, "--yes").returncode == 1
+    second = made(copy)
+    assert second.project != first.project and second.stack_id != first.stack_id
+    assert made(original) == first
+    passwords = [envfile.load(home / ".env")["POSTGRES_PASSWORD"] for home in (original, copy)]
+    assert passwords[0] == passwords[1]
+
+
+def test_a_moved_folder_keeps_its_stack(tmp_path):
+    before = made(tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert made(tmp_path / "there") == before
+    assert envfile.load(tmp_path / "there" / ".env")["STACK_HOME"] == str(tmp_path / "there")
+
+
+def test_up_that_was_interrupted_between_name_and_passwords_goes_on(tmp_path):
+    first = identity.ensure(tmp_path, tmp_path / ".env")
+    assert made(tmp_path) == first

@@ -1,0 +1,86 @@
+"""The folder of a stack without containers belongs to one checkout, and a copy of it is not the original."""
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from quintet_local import processes
+from quintet_local.layout import CHECKOUT, Layout
+from quintet_local.progress import StackError
+from quintet_local.stack import Stack
+
+
+def layout(home, checkout):
+    checkout.mkdir(exist_ok=True)
+    (checkout / "Makefile").touch()
+    return Layout(home=home, env_file=home / ".env", checkout=checkout)
+
+
+def test_the_stack_of_another_checkout_is_neither_used_nor_removed(tmp_path):
+    home = tmp_path / "stack"
+    layout(home, tmp_path / "one").make()
+    other = layout(home, tmp_path / "other")
+    with pytest.raises(StackError, match="one"):
+        other.make()
+    for command in (Stack(other).down, Stack(other).clean):
+        with pytest.raises(StackError, match="one"):
+            command()
+    assert home.exists()
+
+
+def test_the_stack_of_a_checkout_that_is_gone_can_be_removed(tmp_path):
+    home = tmp_path / "stack"
+    layout(home, tmp_path / "one").make()
+    shutil.rmtree(tmp_path / "one")
+    Stack(layout(home, tmp_path / "other")).clean()
+    assert not home.exists()
+
+
+def test_cleaning_a_copy_ends_no_program_of_the_original(tmp_path):
+    """A record of this very process: whoever believed it would end the tests."""
+    original = layout(tmp_path / "original", tmp_path / "one")
+    original.make()
+    processes.write_record(original.pids, "postgres", os.getpid())
+    shutil.copytree(original.home, tmp_path / "copy")
+    copy = layout(tmp_path / "copy", tmp_path / "one")
+    copy.claim()
+    assert processes.read_records(copy.pids) == []
+    Stack(copy).clean()
+    assert not copy.home.exists()
+    assert processes.read_records(original.pids)
+
+
+def test_the_passwords_stay_while_a_stack_in_containers_needs_them(tmp_path):
+    ours = Layout(home=tmp_path / ".local", env_file=tmp_path / ".env")
+    ours.make()
+    ours.env_file.write_text("COMPOSE_PROJECT_NAME=quintet-0\n")
+    Stack(ours).clean()
+    assert ours.env_file.exists() and not ours.home.exists()
+    ours.env_file.write_text("ADMIN_USER=admin\n")
+    Stack(ours).clean()
+    assert not ours.env_file.exists()
+
+
+@pytest.mark.parametrize("reply, is_removed", [("\n", False), ("n\n", False), ("y\n", True)])
+def test_on_a_terminal_clean_asks(tmp_path, reply, is_removed):
+    home = tmp_path / "stack"
+    Layout(home=home, env_file=home / ".env").make()
+    keyboard, terminal = pty.openpty()
+    os.write(keyboard, reply.encode())
+    done = subprocess.run(
+        [sys.executable, str(CHECKOUT / "deploy" / "local"), "clean"],
+        env=os.environ | {"STACK_DIR": str(home), "YES": ""},
+        stdin=terminal,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    os.close(keyboard)
+    os.close(terminal)
+    assert str(home) in done.stderr and "[y/N]" in done.stderr
+    assert (done.returncode == 0) is is_removed
+    assert home.exists() is not is_removed

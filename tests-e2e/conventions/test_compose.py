@@ -1,0 +1,102 @@
+"""docker-compose.yml, read as a file: what it runs, and how each container is confined, watched and connected."""
+
+import re
+
+import pytest
+import yaml
+
+from quintet_e2e.checkout import CHECKOUT
+
+DOOR = "gateway"
+# Docker starts a container's health checks again and again: these cost milliseconds of processor time each.
+CHEAP_PROBES = {"bash", "curl", "pg_isready", "redis-cli"}
+
+
+@pytest.fixture(scope="session")
+def compose():
+    return yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())
+
+
+def test_compose_runs_each_service_as_three_programs(compose, service):
+    word = service.word
+    for kind in ("migrate", "web", "worker"):
+        program = compose["services"][f"{word}-{kind}"]
+        assert program["command"] == kind
+        assert program["image"].startswith(f"quintet-{word}:")
+        assert (program["build"]["context"], program["build"]["dockerfile"]) == (".", f"{word}-service/Dockerfile")
+        assert program["environment"]["DATABASE_URL"].startswith(f"postgresql://{word}:${{{word.upper()}_DB_PASSWORD")
+    waits = {"condition": "service_completed_successfully"}
+    assert compose["services"][f"{word}-web"]["depends_on"][f"{word}-migrate"] == waits
+    assert compose["services"][f"{word}-worker"]["depends_on"][f"{word}-migrate"] == waits
+    assert compose["services"]["roles"]["environment"][f"{word.upper()}_DB_PASSWORD"]
+
+
+def test_only_a_worker_knows_the_broker(compose, service):
+    knows = {
+        kind for kind in ("migrate", "web", "worker") if "AMQP_URL" in environment(compose, f"{service.word}-{kind}")
+    }
+    assert knows == {"worker"}
+
+
+def environment(compose, program):
+    return compose["services"][program]["environment"]
+
+
+def test_compose_knows_no_service_that_is_not_here(compose, words):
+    named = {name.rsplit("-", 1)[0] for name in compose["services"] if name.endswith(("-migrate", "-web", "-worker"))}
+    assert named == set(words)
+
+
+def test_nothing_but_the_gateway_publishes_a_port(compose):
+    assert [name for name, program in compose["services"].items() if "ports" in program] == [DOOR]
+    assert [port.split(":")[0] for port in compose["services"][DOOR]["ports"]] == ["${GATEWAY_ADDRESS"]
+
+
+def test_every_container_is_confined(compose):
+    for name, program in compose["services"].items():
+        assert program["read_only"] is True, name
+        assert program["cap_drop"] == ["ALL"], name
+        assert program["security_opt"] == ["no-new-privileges:true"], name
+        assert program["mem_limit"] and program["pids_limit"], name
+        assert "privileged" not in program and "network_mode" not in program, name
+
+
+def test_the_brokers_name_is_pinned(compose):
+    assert compose["services"]["rabbitmq"]["hostname"] == "rabbitmq"
+
+
+def test_container_logs_rotate(compose):
+    for name, program in compose["services"].items():
+        assert program["logging"]["options"].keys() >= {"max-size", "max-file"}, name
+
+
+def test_a_busy_machine_does_not_make_a_live_container_unhealthy(compose):
+    checks = {name: program["healthcheck"] for name, program in compose["services"].items() if "healthcheck" in program}
+    assert checks.keys() >= {DOOR, "postgres", "rabbitmq", "redis", "orders-web"}
+    for name, check in checks.items():
+        assert CHEAP_PROBES & set(re.findall(r"[a-z_-]+", " ".join(check["test"]))), name
+        assert "python" not in " ".join(check["test"]), name
+        assert seconds(check["timeout"]) >= 10, name
+        assert seconds(check["interval"]) * check["retries"] >= 60, name
+        assert seconds(check["start_period"]) >= 180, name
+
+
+def seconds(text):
+    return int(text.removesuffix("s"))
+
+
+@pytest.mark.parametrize("server", ["postgres", "rabbitmq"])
+def test_both_ways_to_run_read_the_same_configuration(compose, server):
+    folder = f"deploy/{server}"
+    (file,) = (CHECKOUT / folder).glob("*.conf")
+    mounted = [
+        volume for volume in compose["services"][server]["volumes"] if volume.startswith(f"./{folder}/{file.name}:")
+    ]
+    assert len(mounted) == 1
+    # Both are told only where things are; what the file says is written nowhere else.
+    settings = re.findall(r"^([a-z_.]+) = ", file.read_text(), re.MULTILINE)
+    local = (CHECKOUT / "deploy" / "local" / "quintet_local" / f"{server}.py").read_text()
+    assert f'"{server}"' in local
+    retyped = set(settings) - {"listen_addresses"}
+    for text in (local, " ".join(compose["services"][server].get("command", []))):
+        assert not {name for name in retyped if name in text}
