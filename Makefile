@@ -16,10 +16,10 @@ PY = .venv/bin/python
 RUN = $(PY) deploy/$(STACK)
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove dead-letters retry load-data help lint test bench setup pins openapi env
+.PHONY: up down clean url status logs user user-remove users dead-letters retry load-data help lint test bench setup pins openapi env
 
-up: setup ## Start everything, or what is missing of it (RELOAD=1: take in changed code; STACK=compose|local)
-	@$(RUN) up $(if $(RELOAD),--reload)
+up: setup ## Start everything that does not run yet (RELOAD=1: apply changed code; TLS=1: HTTPS; STACK=compose|local)
+	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
 
 down: setup ## Stop everything; the data stays
 	@$(RUN) down
@@ -36,11 +36,14 @@ status: setup ## Show the programs, and what /health says
 logs: setup ## Follow the logs: all, or S=sequence-web; F=0 prints the end of them and returns
 	@$(RUN) logs $(S) $(if $(filter 0,$(F)),--no-follow)
 
-user: setup ## Let somebody in: NAME=ann [ROLE=admin|writer|reader]
-	@$(RUN) user "$(or $(NAME),$(error say whom: make user NAME=ann))" $(ROLE)
+user: setup ## Add a user, or replace the password of one: NAME=ann [ROLE=admin|writer|reader|runner]
+	@$(RUN) user "$(or $(NAME),$(error name the user: make user NAME=ann))" $(ROLE)
 
-user-remove: setup ## Let somebody in no longer: NAME=ann
-	@$(RUN) user-remove "$(or $(NAME),$(error say whom: make user-remove NAME=ann))"
+user-remove: setup ## Remove a user: NAME=ann
+	@$(RUN) user-remove "$(or $(NAME),$(error name the user: make user-remove NAME=ann))"
+
+users: setup ## List the users and their roles
+	@$(RUN) users
 
 dead-letters: setup ## List the messages that no worker could handle
 	@$(RUN) dead-letters

@@ -6,7 +6,8 @@ import subprocess
 
 from quintet_compose import identity
 from quintet_compose.stack import Compose
-from quintet_local import commands, envfile, loading
+from quintet_local import commands, envfile, loading, tls
+from quintet_local.gateway import address_with_password, change_users, set_administrator
 from quintet_local.progress import StackError, say, wait_until
 
 HEALTHY_WITHIN_SECONDS = 180
@@ -27,7 +28,11 @@ def env(stack: Compose, given: argparse.Namespace) -> None:
 def up(stack: Compose, given: argparse.Namespace) -> None:
     env(stack, given)
     settings = stack.settings
-    stack.change_users("add", settings["ADMIN_USER"], "--role", "admin", PASSWORD=settings["ADMIN_PASSWORD"])
+    if given.tls:
+        # The user of the gateway's container has to read the key.
+        tls.ensure(stack.env_file, stack.users / "tls", key_mode=0o644)
+        settings = stack.settings
+    set_administrator(settings, stack.users_tool())
     say("building the images that have changed")
     stack.run("build", "--quiet")
     say("starting the containers")
@@ -90,8 +95,7 @@ def _forget(stack: Compose) -> None:
 
 
 def url(stack: Compose, given: argparse.Namespace) -> None:
-    settings = stack.settings
-    print(f"http://{settings['ADMIN_USER']}:{settings['ADMIN_PASSWORD']}@127.0.0.1:{settings['GATEWAY_PORT']}")
+    print(address_with_password(stack.settings))
 
 
 def status(stack: Compose, given: argparse.Namespace) -> int:
@@ -108,16 +112,20 @@ def logs(stack: Compose, given: argparse.Namespace) -> None:
 
 
 def user(stack: Compose, given: argparse.Namespace) -> None:
-    if given.name == stack.settings["ADMIN_USER"]:
-        raise StackError(f"change ADMIN_PASSWORD in {stack.env_file} instead, then `make up`")
+    commands.refuse_administrator(given.name, stack.settings)
     role = ["--role", given.role] if given.role else []
-    if stack.change_users("add", given.name, *role):
-        stack.end_streams()
+    change_users(["add", given.name, *role], stack.users_tool())
+    stack.reload_gateway()
 
 
 def user_remove(stack: Compose, given: argparse.Namespace) -> None:
-    if stack.change_users("remove", given.name):
-        stack.end_streams()
+    commands.refuse_administrator(given.name, stack.settings)
+    change_users(["remove", given.name], stack.users_tool())
+    stack.reload_gateway()
+
+
+def users(stack: Compose, given: argparse.Namespace) -> None:
+    change_users(["list"], stack.users_tool())
 
 
 def dead_letters(stack: Compose, given: argparse.Namespace) -> None:
@@ -146,6 +154,7 @@ COMMANDS: dict[str, commands.Command] = {
     "logs": logs,
     "user": user,
     "user-remove": user_remove,
+    "users": users,
     "dead-letters": dead_letters,
     "retry": retry,
     "load-data": load_data,

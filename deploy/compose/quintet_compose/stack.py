@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from quintet_compose import identity
 from quintet_compose.identity import Identity
 from quintet_local import envfile, services
-from quintet_local.gateway import ask_health, change_users
+from quintet_local.gateway import address, ask_health
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import StackError
 
@@ -45,7 +44,7 @@ class Compose:
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.settings['GATEWAY_PORT']}"
+        return address(self.settings)
 
     def run(self, *arguments: str) -> None:
         """Nobody is asked anything: newer versions offer to make volumes anew."""
@@ -60,15 +59,14 @@ class Compose:
             raise StackError(f"`docker compose {' '.join(arguments)}` failed:\n{done.stderr}")
         return done.stdout
 
-    def end_streams(self) -> None:
-        """Live ones of whoever was let in before, by a reload; not with `run`, which would tell of a gateway killed."""
-        self.ask("kill", "--signal", "HUP", "gateway")
+    def reload_gateway(self) -> None:
+        """nginx reads the roles when it reloads, which also ends the live streams of a removed user."""
+        if "gateway" in self.ask("ps", "--services", "--status", "running").split():
+            self.ask("kill", "--signal", "HUP", "gateway")
 
-    def change_users(self, *arguments: str, **environment: str) -> bool:
-        self.users.mkdir(mode=0o755, exist_ok=True)
-        where = {"GATEWAY_USERS_DIR": str(self.users), "GATEWAY_USERS_MODE": USERS_MODE}
-        tool = [sys.executable, str(CHECKOUT / "gateway" / "users.py"), *arguments]
-        return change_users(tool, {**where, **environment})
+    def users_tool(self) -> dict[str, str]:
+        """Return the environment for gateway/users.py."""
+        return {"GATEWAY_USERS_DIR": str(self.users), "GATEWAY_USERS_MODE": USERS_MODE}
 
     def images(self) -> list[str]:
         """Return the images that only this stack uses: those with its name as their tag."""
@@ -78,7 +76,7 @@ class Compose:
         return sorted(listed.stdout.split())
 
     def health(self) -> Mapping[str, object]:
-        return ask_health(self.address, self.settings)
+        return ask_health(self.settings)
 
     def is_healthy(self) -> bool:
         return self.health().get("status") == "OK"

@@ -6,8 +6,7 @@ import subprocess
 import sys
 import time
 
-from quintet_local import commands, loading, startup
-from quintet_local.gateway import NAME as NGINX
+from quintet_local import commands, gateway, loading, startup
 from quintet_local.layout import default_layout
 from quintet_local.progress import StackError, say
 from quintet_local.services import Service
@@ -19,7 +18,7 @@ def main() -> int:
 
 
 def up(stack: Stack, arguments: argparse.Namespace) -> None:
-    startup.up(stack, reload=arguments.reload)
+    startup.up(stack, reload=arguments.reload, tls=arguments.tls)
     commands.say_where(stack.gateway.address, stack.settings)
 
 
@@ -37,7 +36,7 @@ def clean(stack: Stack, arguments: argparse.Namespace) -> None:
 
 
 def url(stack: Stack, arguments: argparse.Namespace) -> None:
-    print(stack.gateway.url())
+    print(gateway.address_with_password(stack.settings))
 
 
 def status(stack: Stack, arguments: argparse.Namespace) -> int:
@@ -69,14 +68,18 @@ def logs(stack: Stack, arguments: argparse.Namespace) -> None:
 
 
 def user(stack: Stack, arguments: argparse.Namespace) -> None:
-    if arguments.name == stack.settings["ADMIN_USER"]:
-        raise StackError(f"change ADMIN_PASSWORD in {stack.layout.env_file} instead, then `make up`")
+    commands.refuse_administrator(arguments.name, stack.settings)
     role = ["--role", arguments.role] if arguments.role else []
     _change_users(stack, "add", arguments.name, *role)
 
 
 def user_remove(stack: Stack, arguments: argparse.Namespace) -> None:
+    commands.refuse_administrator(arguments.name, stack.settings)
     _change_users(stack, "remove", arguments.name)
+
+
+def users(stack: Stack, arguments: argparse.Namespace) -> None:
+    stack.gateway.change_users("list")
 
 
 def dead_letters(stack: Stack, arguments: argparse.Namespace) -> None:
@@ -104,8 +107,10 @@ def _ask(service: Service, *words: str) -> None:
 
 
 def _change_users(stack: Stack, *arguments: str) -> None:
-    if stack.gateway.change_users(*arguments) and stack.supervisor.is_up():
-        stack.supervisor.signal(NGINX, "HUP")
+    """nginx reads the roles when it reloads, which also ends the live streams of a removed user."""
+    stack.gateway.change_users(*arguments)
+    if stack.supervisor.is_up():
+        stack.supervisor.signal(gateway.NAME, "HUP")
 
 
 COMMANDS: dict[str, commands.Command] = {
@@ -117,6 +122,7 @@ COMMANDS: dict[str, commands.Command] = {
     "logs": logs,
     "user": user,
     "user-remove": user_remove,
+    "users": users,
     "dead-letters": dead_letters,
     "retry": retry,
     "load-data": load_data,

@@ -53,6 +53,13 @@ def confirm_removal(things: Iterable[object], given: argparse.Namespace) -> None
         raise StackError("nothing was removed")
 
 
+def refuse_administrator(name: str, settings: Mapping[str, str]) -> None:
+    if name == settings["ADMIN_USER"]:
+        raise StackError(
+            f"{name} is the administrator of .env: change ADMIN_USER or ADMIN_PASSWORD there, then `make up`"
+        )
+
+
 def say_where(address: str, settings: Mapping[str, str]) -> None:
     print(
         f"\n  URL       {address}\n  user      {settings['ADMIN_USER']}\n  password  {settings['ADMIN_PASSWORD']}\n\n"
@@ -71,6 +78,9 @@ def _parser(prog: str, description: str | None, commands: Mapping[str, Command])
     choices = parser.add_subparsers(dest="command", required=True, metavar="|".join(commands))
     parsers = {name: choices.add_parser(name) for name in commands}
     parsers["up"].add_argument("--reload", action="store_true", help="take in changes of the code")
+    parsers["up"].add_argument(
+        "--tls", action="store_true", help="serve HTTPS, with a self-signed certificate if .env names none"
+    )
     parsers["clean"].add_argument("--yes", action="store_true", help="do not ask")
     parsers["logs"].add_argument("program", nargs="?", default="")
     parsers["logs"].add_argument("--no-follow", dest="follow", action="store_false")

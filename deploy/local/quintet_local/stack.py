@@ -52,7 +52,7 @@ class Stack:
 
     @cached_property
     def gateway(self) -> gateway.Gateway:
-        return gateway.Gateway(self.layout, self.settings)
+        return gateway.Gateway(self.layout, self.settings, self.words)
 
     @cached_property
     def services(self) -> list[services.Service]:
@@ -64,7 +64,7 @@ class Stack:
     def programs(self) -> list[Program]:
         infrastructure = [*self.broker.programs(), self.postgres.program(), self.cache.program()]
         own = [program for service in self.services for program in (service.worker, service.web)]
-        return [*infrastructure, *own, self.gateway.program()]
+        return [*infrastructure, *own, *self.gateway.programs()]
 
     @contextmanager
     def alone(self) -> Iterator[None]:

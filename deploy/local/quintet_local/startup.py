@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from quintet_local import commands, envfile, gateway, ports, postgres, rabbitmq, valkey
+from quintet_local import commands, envfile, gateway, ports, postgres, rabbitmq, tls, valkey
 from quintet_local.progress import StackError, say, wait_until
 from quintet_local.services import Service, tail
 from quintet_local.stack import Stack
@@ -14,11 +14,11 @@ READY_WITHIN_SECONDS = 60
 MOST_SECONDS_OF_FAILED_STARTS = 10
 
 
-def up(stack: Stack, reload: bool = False) -> None:
+def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
     """Afterwards everything runs and /health is OK, or a StackError says what is wrong."""
     stack.layout.make()
     with stack.alone():
-        _make_settings(stack)
+        _make_settings(stack, tls)
         was_up = _make_supervisor(stack)
         _check_gateways_port(stack)
         if was_up and not reload and _all_run(stack):
@@ -32,9 +32,11 @@ def up(stack: Stack, reload: bool = False) -> None:
         say("ready")
 
 
-def _make_settings(stack: Stack) -> None:
+def _make_settings(stack: Stack, with_tls: bool) -> None:
     commands.settle(stack.layout.env_file)
     envfile.ensure(stack.layout.env_file, stack.words, commands.free_port_from)
+    if with_tls:
+        tls.ensure(stack.layout.env_file, stack.layout.users / "tls", key_mode=0o600)
 
 
 def _make_supervisor(stack: Stack) -> bool:
@@ -111,8 +113,9 @@ def _stop_web(stack: Stack, service: Service) -> None:
 def _start_gateway(stack: Stack) -> None:
     runs = _runs(stack, gateway.NAME)
     if stack.gateway.prepare() and runs:
-        say("gateway: taking in its new configuration")
+        say("gateway: reloading with its new configuration")
         stack.supervisor.signal(gateway.NAME, "HUP")
+    stack.supervisor.start_program(gateway.CONSOLE)
     stack.supervisor.start_program(gateway.NAME)
     _wait_for_health(stack)
 

@@ -18,7 +18,7 @@ SERVICES = ("sequence", "event", "orders")
 
 
 class Report(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self.server.requests.append((self.path, dict(self.headers)))
         self.server.respond(self)
 
