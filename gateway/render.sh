@@ -18,8 +18,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 : "${CLIENT_TIMEOUT:=15s}"
 : "${SHUTDOWN_TIMEOUT:=8s}"
 
-# Facts of the deployment: these are right in the container.
-SERVICES=${SERVICES:-sequence,event,orders,specstore,factory}
+# Facts of the deployment: these are right in the container. SERVICES has to be given: the names, separated by commas.
+: "${SERVICES?}"
 GATEWAY_DIR=${GATEWAY_DIR:-$here}
 RUN_DIR=${RUN_DIR:-/run/gateway}
 USERS_DIR=${USERS_DIR:-/users}

@@ -155,6 +155,7 @@ class Gateway:
 
     def configure(self) -> None:
         values = {
+            "SERVICES": ",".join(SERVICES),
             "RUN_DIR": f"{self.place}/run",
             "USERS_DIR": f"{self.place}/users",
             "SOCKETS_DIR": f"{self.place}/sockets",

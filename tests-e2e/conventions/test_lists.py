@@ -20,7 +20,11 @@ def test_what_a_package_asks_for_is_pinned():
     pins = (CHECKOUT / "deploy" / "requirements.txt").read_text()
     pinned = dict(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)", pins, re.MULTILINE))
     assert pins.count("--hash=sha256:") >= len(pinned)
-    for file in [*CHECKOUT.glob("*/pyproject.toml"), CHECKOUT / "deploy" / "local" / "pyproject.toml"]:
+    for file in [
+        *CHECKOUT.glob("*/pyproject.toml"),
+        *CHECKOUT.glob("gateway/*/pyproject.toml"),
+        CHECKOUT / "deploy" / "local" / "pyproject.toml",
+    ]:
         project = tomllib.loads(file.read_text())["project"]
         extras = project.get("optional-dependencies", {}).values()
         for wanted in map(Requirement, [*project["dependencies"], *chain.from_iterable(extras)]):
@@ -30,18 +34,22 @@ def test_what_a_package_asks_for_is_pinned():
                 assert wanted.specifier.contains(pinned[name], prereleases=True), f"{file}: {name} (`make pins`)"
 
 
-def test_the_gateway_asks_and_shows_each_service(service):
-    word, upper = service.word, service.word.upper()
+def test_gateway_routes_to_and_shows_each_service(service):
     template = (CHECKOUT / "gateway" / "nginx.conf.template").read_text()
-    assert f"server unix:${{SOCKETS_DIR}}/{word}.sock;" in template
-    assert word in re.search(r'geo \$services \{ default "([^"]+)"; \}', template)[1].split()
-    assert re.search(rf"~\^/_ask/{word}/ +\${{{upper}_BACKEND}};", template)
-    assert f"location = /openapi/{word}-service.yaml {{" in template
-    assert template.count(f"set $backend ${{{upper}_BACKEND}};") >= 2
-    for file in ("render.py", "Dockerfile", "README.md"):
-        assert f"{upper}_BACKEND" in (CHECKOUT / "gateway" / file).read_text(), file
-    for page in ("index.html", "docs.html"):
-        assert f"{word}-service" in (CHECKOUT / "gateway" / "pages" / page).read_text(), page
+    assert f"set $upstream {service.word}-web;" in template
+    for page in ("index.html", "docs/index.html"):
+        assert f"{service.word}-service" in (CHECKOUT / "gateway" / "pages" / page).read_text(), page
+
+
+def test_compose_lists_every_service_once():
+    """The list that the gateway, the console and the event-service's reserved streams have in the containers.
+
+    Without containers it is made from the folders.
+    """
+    compose = (CHECKOUT / "docker-compose.yml").read_text()
+    listed = re.search(r"^x-services: &services ([a-z,]+)$", compose, re.MULTILINE)[1].split(",")
+    assert sorted(listed) == sorted(folder.name.removesuffix("-service") for folder in CHECKOUT.glob("*-service"))
+    assert compose.count("SERVICES: *services") == 2
 
 
 def test_the_tools_look_at_each_service(tools, service):

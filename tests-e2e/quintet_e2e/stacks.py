@@ -151,7 +151,7 @@ class Running(ABC):
         self.command("user-remove", name)
 
     def is_healthy(self) -> bool:
-        return ask_health(self.url, self.settings).get("status") == "OK"
+        return ask_health(self.settings).get("status") == "OK"
 
     def wait_until_healthy(self, within_seconds: float = 60) -> None:
         eventually(self.is_healthy, within_seconds)

@@ -7,7 +7,7 @@ import subprocess
 from quintet_compose import identity
 from quintet_compose.stack import Compose
 from quintet_local import commands, envfile, loading, tls
-from quintet_local.gateway import address_with_password, change_users, set_administrator
+from quintet_local.gateway import address_with_password, change_users, list_users, set_administrator
 from quintet_local.progress import StackError, say, wait_until
 
 HEALTHY_WITHIN_SECONDS = 180
@@ -114,18 +114,16 @@ def logs(stack: Compose, given: argparse.Namespace) -> None:
 def user(stack: Compose, given: argparse.Namespace) -> None:
     commands.refuse_administrator(given.name, stack.settings)
     role = ["--role", given.role] if given.role else []
-    change_users(["add", given.name, *role], stack.users_tool())
-    stack.reload_gateway()
+    change_users(["add", given.name, *role], stack.settings, stack.users_tool(), stack.reload_gateway)
 
 
 def user_remove(stack: Compose, given: argparse.Namespace) -> None:
     commands.refuse_administrator(given.name, stack.settings)
-    change_users(["remove", given.name], stack.users_tool())
-    stack.reload_gateway()
+    change_users(["remove", given.name], stack.settings, stack.users_tool(), stack.reload_gateway)
 
 
 def users(stack: Compose, given: argparse.Namespace) -> None:
-    change_users(["list"], stack.users_tool())
+    list_users(stack.users_tool())
 
 
 def dead_letters(stack: Compose, given: argparse.Namespace) -> None:

@@ -59,10 +59,12 @@ class Compose:
             raise StackError(f"`docker compose {' '.join(arguments)}` failed:\n{done.stderr}")
         return done.stdout
 
-    def reload_gateway(self) -> None:
-        """nginx reads the roles when it reloads, which also ends the live streams of a removed user."""
-        if "gateway" in self.ask("ps", "--services", "--status", "running").split():
+    def reload_gateway(self) -> bool:
+        """Return whether there is one that runs."""
+        is_up = "gateway" in self.ask("ps", "--services", "--status", "running").split()
+        if is_up:
             self.ask("kill", "--signal", "HUP", "gateway")
+        return is_up
 
     def users_tool(self) -> dict[str, str]:
         """Return the environment for gateway/users.py."""

@@ -79,7 +79,7 @@ def user_remove(stack: Stack, arguments: argparse.Namespace) -> None:
 
 
 def users(stack: Stack, arguments: argparse.Namespace) -> None:
-    stack.gateway.change_users("list")
+    stack.gateway.list_users()
 
 
 def dead_letters(stack: Stack, arguments: argparse.Namespace) -> None:
@@ -107,10 +107,13 @@ def _ask(service: Service, *words: str) -> None:
 
 
 def _change_users(stack: Stack, *arguments: str) -> None:
-    """nginx reads the roles when it reloads, which also ends the live streams of a removed user."""
-    stack.gateway.change_users(*arguments)
-    if stack.supervisor.is_up():
-        stack.supervisor.signal(gateway.NAME, "HUP")
+    def reload() -> bool:
+        is_up = bool(stack.supervisor.states().get(gateway.NAME, {}).get("pid"))
+        if is_up:
+            stack.supervisor.signal(gateway.NAME, "HUP")
+        return is_up
+
+    stack.gateway.change_users(arguments, reload)
 
 
 COMMANDS: dict[str, commands.Command] = {

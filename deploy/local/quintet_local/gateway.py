@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from quintet_local import binaries
 from quintet_local.layout import CHECKOUT, Layout
-from quintet_local.progress import StackError
+from quintet_local.progress import StackError, wait_until
 from quintet_local.supervise import Program
 
 NAME = "nginx"
@@ -54,7 +54,7 @@ class Gateway:
         """Brings the administrator and nginx.conf up to the .env; whether a running nginx has to reload."""
         self.run.mkdir(mode=0o700, exist_ok=True)
         set_administrator(self.settings, self._users())
-        wanted = self._rendered()
+        wanted = self.render()
         if self.configuration.exists() and self.configuration.read_text() == wanted:
             return False
         new = self.configuration.with_suffix(".new")
@@ -66,7 +66,8 @@ class Gateway:
         new.replace(self.configuration)
         return True
 
-    def _rendered(self) -> str:
+    def render(self, **changed: str) -> str:
+        """Return nginx.conf; `changed` variables have other values than this stack's."""
         facts = {
             "SERVICES": ",".join(self.services),
             "USER_LINE": "user root root;" if os.getuid() == 0 else "",
@@ -81,13 +82,18 @@ class Gateway:
             "PATH": os.environ["PATH"],
         }
         chosen = {name: self.settings[name] for name in gateway_variables() if name in self.settings}
-        done = subprocess.run(["sh", str(SOURCES / "render.sh")], env=chosen | facts, capture_output=True, text=True)
+        done = subprocess.run(
+            ["sh", str(SOURCES / "render.sh")], env=chosen | facts | changed, capture_output=True, text=True
+        )
         if done.returncode:
             raise StackError(f"gateway/render.sh failed:\n{done.stderr}")
         return done.stdout
 
-    def change_users(self, *arguments: str) -> None:
-        change_users(arguments, self._users())
+    def change_users(self, arguments: Sequence[str], reload: Callable[[], bool]) -> None:
+        change_users(arguments, self.settings, self._users(), reload)
+
+    def list_users(self) -> None:
+        list_users(self._users())
 
     def health(self) -> Mapping[str, Any]:
         return ask_health(self.settings)
@@ -113,13 +119,39 @@ def set_administrator(settings: Mapping[str, str], users: Mapping[str, str]) -> 
     print(done.stderr, end="", file=sys.stderr, flush=True)
 
 
-def change_users(arguments: Sequence[str], users: Mapping[str, str]) -> None:
-    """Run gateway/users.py and show what it prints. nginx has to reload after it."""
+def change_users(
+    arguments: Sequence[str], settings: Mapping[str, str], users: Mapping[str, str], reload: Callable[[], bool]
+) -> None:
+    """Run gateway/users.py, let nginx reload the roles, and show what the tool printed once they are in force.
+
+    `reload` tells whether nginx runs. A reload also ends the live streams of a removed user.
+    """
     done = _users_tool(arguments, users)
-    print(done.stdout, end="", flush=True)
     print(done.stderr, end="", file=sys.stderr, flush=True)
     if done.returncode:
         raise StackError("nothing was changed")
+    added = re.fullmatch(r"added (\S+) \((\w+)\), password: (\S+)\n", done.stdout)
+    if reload() and added:
+        name, role, password = added.groups()
+        wait_until(f"the gateway knows {name}", lambda: _has_role(settings, name, password, role), 10)
+    print(done.stdout, end="", flush=True)
+
+
+def list_users(users: Mapping[str, str]) -> None:
+    print(_users_tool(["list"], users).stdout, end="")
+
+
+def _has_role(settings: Mapping[str, str], name: str, password: str, role: str) -> bool:
+    """A request that the role allows: nginx refuses users whose role it has not read yet."""
+    response = _get(settings, "/source/pipelines" if role == "runner" else "/nothing", (name, password))
+    return response.status_code not in (401, 403)
+
+
+def _get(settings: Mapping[str, str], path: str, user: tuple[str, str]) -> requests.Response:
+    with warnings.catch_warnings():
+        # A certificate is for the public name of the gateway; here it is called by its address on this machine.
+        warnings.simplefilter("ignore", InsecureRequestWarning)
+        return requests.get(f"{address(settings)}{path}", auth=user, timeout=ASK_SECONDS, verify=False)
 
 
 def _users_tool(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -141,10 +173,7 @@ def ask_health(settings: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the response of /health; its status is "no answer" while the gateway gives none."""
     user = settings["ADMIN_USER"], settings["ADMIN_PASSWORD"]
     try:
-        with warnings.catch_warnings():
-            # A certificate is for the public name of the gateway; here it is called by its address on this machine.
-            warnings.simplefilter("ignore", InsecureRequestWarning)
-            answer = requests.get(f"{address(settings)}/health", auth=user, timeout=ASK_SECONDS, verify=False)
+        answer = _get(settings, "/health", user)
         body = answer.json()
     except (requests.RequestException, ValueError) as error:
         return {"status": "no answer", "detail": repr(error)}

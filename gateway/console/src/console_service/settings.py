@@ -6,11 +6,7 @@ from chassis.config import WebSettings
 
 
 class Settings(WebSettings):
-    services: str = Field(
-        "sequence,event,orders,specstore,factory",
-        pattern="^[a-z]+(,[a-z]+)*$",
-        description="The services, separated by commas",
-    )
+    services: str = Field(pattern="^[a-z]+(,[a-z]+)*$", description="The services, separated by commas")
     service_url: str = Field(
         "http://{service}-web:8000",
         pattern=r"^(http://|unix:/).*\{service\}",

@@ -1,0 +1,128 @@
+"""Another site's page, in real Chromium, changes nothing with the credentials of a user who is logged in."""
+
+import http.server
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from quintet_e2e import orders
+from quintet_e2e.browser import chromium, opened
+from quintet_e2e.clients import done
+from quintet_local.testing import eventually
+
+# Every way for a page to send a request: images, forms, scripts with and without credentials.
+PAGE = """<!DOCTYPE html><title>An offer</title><body><script>
+const url = URL_OF_THE_GATEWAY;
+const form = new FormData();
+const rows = ['id|name|email|state|zipcode|birthday\\n', '99|Eve|e@e.com|NY|10001|Feb 27, 1963\\n'];
+form.append('csv_file', new Blob(rows), 'evil.csv');
+const requests = [
+  ['GET', '/sequence'], ['GET', '/batch-sequence?n=5'],
+  ['POST', '/acme_orders/api/v1/orders/import', form],
+  ['POST', '/api/sprocket/create/11/12/13/14/'],
+  ['POST', '/sequences/MARK/next', new Blob(['{}'], {type: 'text/plain'})],
+];
+const send = ([method, path, body]) =>
+  fetch(url + path, {method, body, mode: 'no-cors', credentials: 'include'}).catch(() => null);
+const image = (path) => new Promise((done) => {
+  const element = new Image();
+  element.onload = element.onerror = done;
+  element.src = url + path;
+});
+const frame = (path) => new Promise((done) => {
+  const element = document.createElement('iframe');
+  element.onload = element.onerror = done;
+  element.src = url + path;
+  document.body.append(element);
+});
+const submit = (path) => new Promise((done) => {
+  const target = document.createElement('iframe');
+  target.name = 'target';
+  document.body.append(target);
+  const element = document.createElement('form');
+  Object.assign(element, {method: 'post', action: url + path, target: 'target', enctype: 'text/plain'});
+  element.innerHTML = '<input name=\\'{"n": 1, "a": "\\' value=\\'"}\\'>';
+  document.body.append(element);
+  target.onload = done;
+  element.submit();
+  setTimeout(done, 3000);
+});
+(async () => {
+  await Promise.all(requests.map(send));
+  await Promise.all([image('/sequence?n=7'), image('/image-sequence'), frame('/json-sequence')]);
+  await submit('/api/sprocket/create/21/22/23/24/');
+  document.title = 'sent';
+})();
+</script>"""
+
+
+@contextmanager
+def foreign_site(page: str) -> Iterator[int]:
+    """A site of its own on this machine; its port."""
+
+    class Site(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = page.encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def state(client, mark):
+    numbers = {each["name"]: each["last"] for each in done(client.get("/sequences?limit=1000"))["sequences"]}
+    imports = done(client.get(f"{orders.API}/import/status"))["result"]
+    return numbers, len(imports), done(client.get("/api/sprockets"))["count"], numbers[mark]
+
+
+@pytest.mark.parametrize(("host", "statuses"), [("127.0.0.1", {403}), ("localhost", {401, 403})])
+def test_page_of_another_site_changes_nothing(stack, client, host, statuses):
+    """Another port of 127.0.0.1 is the same site and another origin, and Chromium attaches the credentials.
+
+    `localhost` is another site; there it may withhold them by itself.
+    """
+    mark = f"mark-{secrets.token_hex(4)}"
+    done(client.put(f"/sequences/{mark}", json={"minimum": 1, "maximum": 1000}))
+    before = state(client, mark)
+    page_of_the_site = PAGE.replace("URL_OF_THE_GATEWAY", f"'{stack.url}'").replace("MARK", mark)
+    with chromium() as browser, foreign_site(page_of_the_site) as port, opened(browser, stack, "/") as page:
+        assert "Quintet" in page.title()  # logged in
+        requests = []
+        page.on("response", lambda response: requests.append((response.request.url, response.status)))
+        page.goto(f"http://{host}:{port}/")
+        page.wait_for_function("document.title === 'sent'")
+        sent = {url.removeprefix(stack.url): status for url, status in requests if url.startswith(stack.url)}
+        sent.pop("/docs/favicon-32x32.png", None)
+        assert {"/batch-sequence?n=5", "/api/sprocket/create/11/12/13/14/"} <= set(sent)
+        assert set(sent.values()) <= statuses, sent
+    assert state(client, mark) == before
+
+
+def test_own_page_still_works(stack, client):
+    """The browser states `same-origin` for the page of the orders, and the gateway lets it import."""
+    with chromium() as browser, opened(browser, stack, orders.PAGE, locale="en-US") as page:
+        status = page.evaluate(
+            """async () => {
+                const response = await fetch('/sequences/batch-sequence/next', {method: 'POST',
+                    headers: {'Content-Type': 'application/json'}, body: '{}'});
+                return response.status;
+            }"""
+        )
+    assert status == 200
+    eventually(lambda: client.get("/sequences").ok)
