@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from quintet_e2e.checkout import CHECKOUT
+from quintet_local import settings
 
 DOOR = "gateway"
 # Docker starts a container's health checks again and again: these cost milliseconds of processor time each.
@@ -94,9 +95,21 @@ def test_both_ways_to_run_read_the_same_configuration(compose, server):
     ]
     assert len(mounted) == 1
     # Both are told only where things are; what the file says is written nowhere else.
-    settings = re.findall(r"^([a-z_.]+) = ", file.read_text(), re.MULTILINE)
+    names = re.findall(r"^([a-z_.]+) = ", file.read_text(), re.MULTILINE)
     local = (CHECKOUT / "deploy" / "local" / "quintet_local" / f"{server}.py").read_text()
     assert f'"{server}"' in local
-    retyped = set(settings) - {"listen_addresses"}
+    retyped = set(names) - {"listen_addresses"}
     for text in (local, " ".join(compose["services"][server].get("command", []))):
         assert not {name for name in retyped if name in text}
+
+
+def test_each_service_is_passed_every_setting_that_it_knows_and_no_other(compose, service):
+    known = set(settings.variables(service.word))
+    for kind in ("migrate", "web", "worker"):
+        passed = {name for name, value in environment(compose, f"{service.word}-{kind}").items() if value is None}
+        assert passed == known
+
+
+def test_the_gateway_is_passed_every_setting_that_it_knows(compose):
+    passed = {name for name, value in environment(compose, DOOR).items() if value is None}
+    assert passed == set(settings.gateway_variables())

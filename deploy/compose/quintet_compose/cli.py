@@ -6,7 +6,7 @@ import subprocess
 
 from quintet_compose import identity
 from quintet_compose.stack import Compose
-from quintet_local import commands, envfile, loading
+from quintet_local import commands, envfile, loading, settings
 from quintet_local.progress import StackError, say, wait_until
 
 HEALTHY_WITHIN_SECONDS = 180
@@ -21,13 +21,13 @@ def env(stack: Compose, given: argparse.Namespace) -> None:
     stack.home.mkdir(parents=True, exist_ok=True)
     commands.settle(stack.env_file)
     stack.identity = identity.ensure(stack.home, stack.env_file)
-    envfile.ensure(stack.env_file, stack.words, commands.free_port_from)
+    settings.check(envfile.ensure(stack.env_file, stack.words, commands.free_port_from), stack.words)
 
 
 def up(stack: Compose, given: argparse.Namespace) -> None:
     env(stack, given)
-    settings = stack.settings
-    stack.change_users("add", settings["ADMIN_USER"], "--role", "admin", PASSWORD=settings["ADMIN_PASSWORD"])
+    user, password = stack.settings["ADMIN_USER"], stack.settings["ADMIN_PASSWORD"]
+    stack.change_users("add", user, "--role", "admin", PASSWORD=password)
     say("building the images that have changed")
     stack.run("build", "--quiet")
     say("starting the containers")
@@ -38,7 +38,7 @@ def up(stack: Compose, given: argparse.Namespace) -> None:
         HEALTHY_WITHIN_SECONDS,
         advice=lambda: "look at `make status` and `make logs S=<container>`",
     )
-    commands.say_where(stack.address, settings)
+    commands.say_where(stack.address, stack.settings)
 
 
 def start(stack: Compose) -> None:
@@ -90,8 +90,8 @@ def _forget(stack: Compose) -> None:
 
 
 def url(stack: Compose, given: argparse.Namespace) -> None:
-    settings = stack.settings
-    print(f"http://{settings['ADMIN_USER']}:{settings['ADMIN_PASSWORD']}@127.0.0.1:{settings['GATEWAY_PORT']}")
+    user, password, port = (stack.settings[name] for name in ("ADMIN_USER", "ADMIN_PASSWORD", "GATEWAY_PORT"))
+    print(f"http://{user}:{password}@127.0.0.1:{port}")
 
 
 def status(stack: Compose, given: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from quintet_compose import identity
 from quintet_compose.identity import Identity
-from quintet_local import envfile, services
+from quintet_local import envfile, services, settings
 from quintet_local.gateway import ask_health, change_users
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import StackError
@@ -99,8 +99,9 @@ class Compose:
         ]
 
     def _environment(self) -> dict[str, str]:
+        told_to_programs = settings.told_to_programs(self.words)
         return {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in told_to_programs},
             "GATEWAY_USERS_DIR": str(self.users),
             identity.PROJECT: self.identity.project,
             identity.STACK_ID: self.identity.stack_id,
