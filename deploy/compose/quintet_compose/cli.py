@@ -4,7 +4,7 @@ import argparse
 import shutil
 import subprocess
 
-from quintet_compose import identity
+from quintet_compose import identity, secret_files
 from quintet_compose.stack import Compose
 from quintet_local import commands, envfile, loading, settings
 from quintet_local.progress import StackError, say, wait_until
@@ -21,7 +21,9 @@ def env(stack: Compose, given: argparse.Namespace) -> None:
     stack.home.mkdir(parents=True, exist_ok=True)
     commands.settle(stack.env_file)
     stack.identity = identity.ensure(stack.home, stack.env_file)
-    settings.check(envfile.ensure(stack.env_file, stack.words, commands.free_port_from), stack.words)
+    made = envfile.ensure(stack.env_file, stack.words, commands.free_port_from)
+    settings.check(made, stack.words)
+    secret_files.write(stack.secrets, made, stack.words)
 
 
 def up(stack: Compose, given: argparse.Namespace) -> None:
@@ -42,8 +44,10 @@ def up(stack: Compose, given: argparse.Namespace) -> None:
 
 
 def start(stack: Compose) -> None:
+    changed = stack.secrets / secret_files.CHANGED
     try:
-        stack.run("up", "--detach", "--remove-orphans")
+        stack.run("up", "--detach", "--remove-orphans", *(["--force-recreate"] if changed.exists() else []))
+        changed.unlink(missing_ok=True)
     except StackError as problem:
         prepares = ["roles", *(f"{word}-migrate" for word in stack.words)]
         stack.run("logs", "--tail", "3", *prepares)
@@ -71,12 +75,13 @@ def clean(stack: Compose, given: argparse.Namespace) -> None:
         )
     volumes = [f"volume {volume.name}" for volume in identity.volumes(found.project)]
     images = stack.images()
-    files = [file for file in (stack.users, stack.env_file) if file.exists()]
+    files = [file for file in (stack.users, stack.secrets, stack.env_file) if file.exists()]
     commands.confirm_removal([*volumes, *(f"image {image}" for image in images), *files], given)
     stack.run("down", "--remove-orphans", "--volumes")
     if images:
         subprocess.run(["docker", "image", "rm", *images], capture_output=True)
-    shutil.rmtree(stack.users, ignore_errors=True)
+    for folder in (stack.users, stack.secrets):
+        shutil.rmtree(folder, ignore_errors=True)
     _forget(stack)
     say("removed")
 

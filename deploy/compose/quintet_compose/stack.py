@@ -27,6 +27,7 @@ class Compose:
         self.home = Path(stack_dir).resolve() if stack_dir else CHECKOUT
         self.env_file = self.home / ".env"
         self.users = self.home / ".users"
+        self.secrets = self.home / ".secrets"
         self.words = services.discover(CHECKOUT)
 
     @cached_property
@@ -103,6 +104,7 @@ class Compose:
         return {
             **{name: value for name, value in os.environ.items() if name not in told_to_programs},
             "GATEWAY_USERS_DIR": str(self.users),
+            "SECRETS_DIR": str(self.secrets),
             identity.PROJECT: self.identity.project,
             identity.STACK_ID: self.identity.stack_id,
         }

@@ -46,7 +46,7 @@ class Service:
             **{f"{other.upper()}_URL": f"unix:{layout.socket(other)}" for other in discover(layout.checkout)},
             **{name: settings[name] for name in variables(word) if name in settings},
         }
-        self.amqp_url = broker.url()
+        self.amqp_url = broker.service_url(word)
 
     @property
     def web(self) -> Program:
