@@ -5,7 +5,9 @@ import re
 import pytest
 import yaml
 
+from quintet_compose import secret_files
 from quintet_e2e.checkout import CHECKOUT
+from quintet_local import envfile, settings
 
 DOOR = "gateway"
 # Docker starts a container's health checks again and again: these cost milliseconds of processor time each.
@@ -24,16 +26,18 @@ def test_compose_runs_each_service_as_three_programs(compose, service):
         assert program["command"] == kind
         assert program["image"].startswith(f"quintet-{word}:")
         assert (program["build"]["context"], program["build"]["dockerfile"]) == (".", f"{word}-service/Dockerfile")
-        assert program["environment"]["DATABASE_URL"].startswith(f"postgresql://{word}:${{{word.upper()}_DB_PASSWORD")
+        assert program["environment"]["DATABASE_URL_FILE"] == f"/run/secrets/{word}_database_url"
     waits = {"condition": "service_completed_successfully"}
     assert compose["services"][f"{word}-web"]["depends_on"][f"{word}-migrate"] == waits
     assert compose["services"][f"{word}-worker"]["depends_on"][f"{word}-migrate"] == waits
-    assert compose["services"]["roles"]["environment"][f"{word.upper()}_DB_PASSWORD"]
+    assert f"{word}_db_password" in compose["services"]["roles"]["secrets"]
 
 
 def test_only_a_worker_knows_the_broker(compose, service):
     knows = {
-        kind for kind in ("migrate", "web", "worker") if "AMQP_URL" in environment(compose, f"{service.word}-{kind}")
+        kind
+        for kind in ("migrate", "web", "worker")
+        if "AMQP_URL_FILE" in environment(compose, f"{service.word}-{kind}")
     }
     assert knows == {"worker"}
 
@@ -94,9 +98,43 @@ def test_both_ways_to_run_read_the_same_configuration(compose, server):
     ]
     assert len(mounted) == 1
     # Both are told only where things are; what the file says is written nowhere else.
-    settings = re.findall(r"^([a-z_.]+) = ", file.read_text(), re.MULTILINE)
+    names = re.findall(r"^([a-z_.]+) = ", file.read_text(), re.MULTILINE)
     local = (CHECKOUT / "deploy" / "local" / "quintet_local" / f"{server}.py").read_text()
     assert f'"{server}"' in local
-    retyped = set(settings) - {"listen_addresses"}
+    retyped = set(names) - {"listen_addresses"}
     for text in (local, " ".join(compose["services"][server].get("command", []))):
         assert not {name for name in retyped if name in text}
+
+
+def test_each_service_is_passed_every_setting_that_it_knows_and_no_other(compose, service):
+    known, secrets = set(settings.variables(service.word)), set(settings.secret_variables(service.word))
+    for kind in ("migrate", "web", "worker"):
+        told = environment(compose, f"{service.word}-{kind}")
+        assert {name for name, value in told.items() if value is None} == known - secrets
+        assert {f"{name}_FILE" for name in secrets} <= told.keys()
+
+
+def test_gateway_and_console_receive_every_setting_that_they_know(compose):
+    assert environment(compose, DOOR).keys() == {*settings.gateway_variables(), "SERVICES"}
+    assert environment(compose, "console").keys() == {*settings.console_variables(), "SERVICES"}
+
+
+def test_secrets_reach_containers_as_files_and_each_service_only_its_own(compose, service):
+    for kind in ("migrate", "web", "worker"):
+        program = compose["services"][f"{service.word}-{kind}"]
+        named = {name: value for name, value in program["environment"].items() if name.endswith("_FILE")}
+        assert sorted(named.values()) == sorted(f"/run/secrets/{secret}" for secret in program["secrets"])
+        for name, file in named.items():
+            assert file == f"/run/secrets/{service.word}_{name.removesuffix('_FILE').lower()}"
+
+
+def test_every_secret_is_a_file_that_up_makes(compose, words):
+    made = secret_files.contents(dict.fromkeys(envfile.names(words), "x"), words)
+    assert compose["secrets"] == {name: {"file": f"${{SECRETS_DIR:-./.secrets}}/{name}"} for name in made}
+
+
+def test_no_variable_holds_a_secret(compose):
+    text = (CHECKOUT / "docker-compose.yml").read_text()
+    assert not [
+        name for name in re.findall(r"\$\{([A-Z_0-9]+)", text) if re.search("PASSWORD|SECRET_|KEY|COOKIE", name)
+    ]

@@ -80,13 +80,15 @@ class Compose(Running):
     def cut_off(self, program: str) -> Iterator[None]:
         """From all others: no packet comes or goes, and no connection is told that it is over."""
         container = self._containers()[program]
-        ((name, place),) = container.attrs["NetworkSettings"]["Networks"].items()
-        network = self._engine.networks.get(name)
-        network.disconnect(container)
+        places = container.attrs["NetworkSettings"]["Networks"]
+        networks = {name: self._engine.networks.get(name) for name in places}
+        for network in networks.values():
+            network.disconnect(container)
         try:
             yield
         finally:
-            network.connect(container, aliases=place["Aliases"])
+            for name, network in networks.items():
+                network.connect(container, aliases=places[name]["Aliases"])
 
     def processes(self, program: str) -> list[psutil.Process]:
         first = psutil.Process(self._pid(program))
@@ -94,6 +96,10 @@ class Compose(Running):
 
     def log(self, program: str) -> str:
         return self._containers()[program].logs().decode(errors="replace")
+
+    def descriptions(self) -> list[Any]:
+        """What `docker inspect` shows of each container."""
+        return [container.attrs for container in self._containers().values()]
 
     def _containers(self) -> dict[str, Any]:
         label = f"com.docker.compose.project={self._project}"

@@ -4,9 +4,9 @@ import argparse
 import shutil
 import subprocess
 
-from quintet_compose import identity
+from quintet_compose import identity, secret_files
 from quintet_compose.stack import Compose
-from quintet_local import commands, envfile, loading, tls
+from quintet_local import commands, envfile, loading, settings, tls
 from quintet_local.gateway import address_with_password, change_users, list_users, set_administrator
 from quintet_local.progress import StackError, say, wait_until
 
@@ -22,17 +22,17 @@ def env(stack: Compose, given: argparse.Namespace) -> None:
     stack.home.mkdir(parents=True, exist_ok=True)
     commands.settle(stack.env_file)
     stack.identity = identity.ensure(stack.home, stack.env_file)
-    envfile.ensure(stack.env_file, stack.words, commands.free_port_from)
+    made = envfile.ensure(stack.env_file, stack.words, commands.free_port_from)
+    settings.check(made, stack.words)
+    secret_files.write(stack.secrets, made, stack.words)
 
 
 def up(stack: Compose, given: argparse.Namespace) -> None:
     env(stack, given)
-    settings = stack.settings
     if given.tls:
         # The user of the gateway's container has to read the key.
         tls.ensure(stack.env_file, stack.users / "tls", key_mode=0o644)
-        settings = stack.settings
-    set_administrator(settings, stack.users_tool())
+    set_administrator(stack.settings, stack.users_tool())
     say("building the images that have changed")
     stack.run("build", "--quiet")
     say("starting the containers")
@@ -43,12 +43,14 @@ def up(stack: Compose, given: argparse.Namespace) -> None:
         HEALTHY_WITHIN_SECONDS,
         advice=lambda: "look at `make status` and `make logs S=<container>`",
     )
-    commands.say_where(stack.address, settings)
+    commands.say_where(stack.address, stack.settings)
 
 
 def start(stack: Compose) -> None:
+    changed = stack.secrets / secret_files.CHANGED
     try:
-        stack.run("up", "--detach", "--remove-orphans")
+        stack.run("up", "--detach", "--remove-orphans", *(["--force-recreate"] if changed.exists() else []))
+        changed.unlink(missing_ok=True)
     except StackError as problem:
         prepares = ["roles", *(f"{word}-migrate" for word in stack.words)]
         stack.run("logs", "--tail", "3", *prepares)
@@ -76,12 +78,13 @@ def clean(stack: Compose, given: argparse.Namespace) -> None:
         )
     volumes = [f"volume {volume.name}" for volume in identity.volumes(found.project)]
     images = stack.images()
-    files = [file for file in (stack.users, stack.env_file) if file.exists()]
+    files = [file for file in (stack.users, stack.secrets, stack.env_file) if file.exists()]
     commands.confirm_removal([*volumes, *(f"image {image}" for image in images), *files], given)
     stack.run("down", "--remove-orphans", "--volumes")
     if images:
         subprocess.run(["docker", "image", "rm", *images], capture_output=True)
-    shutil.rmtree(stack.users, ignore_errors=True)
+    for folder in (stack.users, stack.secrets):
+        shutil.rmtree(folder, ignore_errors=True)
     _forget(stack)
     say("removed")
 

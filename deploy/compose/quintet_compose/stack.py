@@ -8,7 +8,7 @@ from pathlib import Path
 
 from quintet_compose import identity
 from quintet_compose.identity import Identity
-from quintet_local import envfile, services
+from quintet_local import envfile, services, settings
 from quintet_local.gateway import address, ask_health
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import StackError
@@ -26,6 +26,7 @@ class Compose:
         self.home = Path(stack_dir).resolve() if stack_dir else CHECKOUT
         self.env_file = self.home / ".env"
         self.users = self.home / ".users"
+        self.secrets = self.home / ".secrets"
         self.words = services.discover(CHECKOUT)
 
     @cached_property
@@ -99,9 +100,11 @@ class Compose:
         ]
 
     def _environment(self) -> dict[str, str]:
+        told_to_programs = settings.told_to_programs(self.words)
         return {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in told_to_programs},
             "GATEWAY_USERS_DIR": str(self.users),
+            "SECRETS_DIR": str(self.secrets),
             identity.PROJECT: self.identity.project,
             identity.STACK_ID: self.identity.stack_id,
         }

@@ -88,6 +88,11 @@ def settle(file: Path) -> Path | None:
     return original
 
 
+def names(services: Iterable[str]) -> list[str]:
+    """Return what a .env made here may hold."""
+    return [*_wanted(Path(), services, lambda port: port), PROJECT, STACK_ID]
+
+
 def database_password_name(service: str) -> str:
     return f"{service.upper()}_DB_PASSWORD"
 

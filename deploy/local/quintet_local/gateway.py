@@ -16,6 +16,7 @@ from urllib3.exceptions import InsecureRequestWarning
 from quintet_local import binaries
 from quintet_local.layout import CHECKOUT, Layout
 from quintet_local.progress import StackError, wait_until
+from quintet_local.settings import console_variables, gateway_variables
 from quintet_local.supervise import Program
 
 NAME = "nginx"
@@ -45,7 +46,7 @@ class Gateway:
             "SERVICES": ",".join(self.services),
             "SERVICE_URL": f"unix:{self.layout.run}/{{service}}.sock",
             "PYTHONUNBUFFERED": "1",
-            **{name: self.settings[name] for name in ("LOG_LEVEL", "WEB_CONCURRENCY") if name in self.settings},
+            **{name: self.settings[name] for name in console_variables() if name in self.settings},
         }
         console = Program(CONSOLE, [sys.executable, "-m", "console_service", "web"], environment)
         return [console, Program(NAME, self._command(self.configuration), stop_signal="QUIT")]
@@ -103,11 +104,6 @@ class Gateway:
 
     def _users(self) -> dict[str, str]:
         return {"GATEWAY_USERS_DIR": str(self.layout.users), "GATEWAY_USERS_MODE": "600"}
-
-
-def gateway_variables() -> list[str]:
-    """The variables of the gateway that can be set in .env."""
-    return re.findall(r'^: "\$\{([A-Z_]+):=', (SOURCES / "render.sh").read_text(), re.MULTILINE)
 
 
 def set_administrator(settings: Mapping[str, str], users: Mapping[str, str]) -> None:

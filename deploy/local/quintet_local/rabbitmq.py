@@ -1,41 +1,43 @@
 """RabbitMQ and the Erlang port mapper it needs: private node, private cookie, loopback only."""
 
+import hashlib
 import logging
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote
 
 import pika
 import pika.exceptions
 
-from quintet_local import erlang, ports, processes
+from quintet_local import broker_users, envfile, erlang, ports, processes
+from quintet_local.broker_users import ADMINISTRATOR, VHOST
 from quintet_local.layout import Layout
-from quintet_local.progress import StackError, say
+from quintet_local.progress import say
 from quintet_local.supervise import Program
 
 NAME = "rabbitmq"
 EPMD = "epmd"
-USER = VHOST = "quintet"
 # The VM starts no port mapper of its own, as that one would outlive the stack, and does not busy-wait.
 VM_ARGUMENTS = "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
 # A refused connection is an answer here, not an error to log.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
-# What belongs to one stack; all else is in deploy/rabbitmq, for both ways to run.
-CONFIGURATION = """\
-default_vhost = {vhost}
-default_user = {user}
-default_pass = {password}
-"""
 
 
 class RabbitMQ:
     """The broker of one stack."""
 
-    def __init__(self, layout: Layout, settings: Mapping[str, str], numbers: Mapping[str, int]) -> None:
+    def __init__(
+        self, layout: Layout, settings: Mapping[str, str], numbers: Mapping[str, int], services: Iterable[str]
+    ) -> None:
         self.layout = layout
-        self.password = settings["RABBITMQ_PASSWORD"]
+        self.settings = settings
         self.ports = numbers
         self.home = layout.home / NAME
+        self.definitions = broker_users.definitions(settings, services)
+        self.cookie = settings["RABBITMQ_ERLANG_COOKIE"]
 
     @cached_property
     def installed(self) -> erlang.Installed:
@@ -46,8 +48,7 @@ class RabbitMQ:
         environment = self._environment()
         return [
             Program(EPMD, [epmd, "-port", str(self.ports["epmd"])], environment),
-            # RabbitMQ's script ends in `exec` only so: the supervisor's pid is then the VM itself.
-            Program(NAME, [str(self.installed.server)], environment | {"RUNNING_UNDER_SYSTEMD": "1"}),
+            Program(NAME, [str(self.installed.server)], environment | self._of_the_server()),
         ]
 
     def prepare(self) -> None:
@@ -56,27 +57,38 @@ class RabbitMQ:
         (self.home / "env.conf").write_text("")
         (self.home / "advanced.config").write_text("[].\n")
         (self.home / "enabled_plugins").write_text("[].\n")
-        configuration = self.home / "rabbitmq.conf"
-        configuration.touch(mode=0o600)
-        configuration.write_text(CONFIGURATION.format(vhost=VHOST, user=USER, password=self.password))
+        # What belongs to one stack; all else is in deploy/rabbitmq, for both ways to run.
+        definitions = self.home / "definitions.json"
+        _write_private(definitions, self.definitions, 0o600)
+        _write_private(self.home / "rabbitmq.conf", f"load_definitions = {definitions}\n", 0o600)
+        # One that Erlang makes can be guessed: its generator has 36 bits.
+        _write_private(self.home / "home" / ".erlang.cookie", self.cookie, 0o400)
 
     def url(self) -> str:
-        return f"amqp://{USER}:{self.password}@127.0.0.1:{self.ports['amqp']}/{VHOST}"
+        return self._url(ADMINISTRATOR, self.settings["RABBITMQ_PASSWORD"])
+
+    def service_url(self, service: str) -> str:
+        return self._url(service, self.settings[envfile.broker_password_name(service)])
 
     def answers(self) -> bool:
-        """It opens a connection; a StackError if it refuses the password: waiting would not help."""
         if ports.is_free(self.ports["amqp"]):
             return False
         try:
             pika.BlockingConnection(pika.URLParameters(self.url())).close()
-        except pika.exceptions.ProbableAuthenticationError as error:
-            raise StackError(
-                f"RABBITMQ_PASSWORD in {self.layout.env_file} does not fit the data in {self.home}: "
-                "put the old .env back, or `make clean` to begin anew"
-            ) from error
         except (pika.exceptions.AMQPError, OSError):
             return False
         return True
+
+    def _url(self, user: str, password: str) -> str:
+        return f"amqp://{user}:{quote(password, safe='')}@127.0.0.1:{self.ports['amqp']}/{VHOST}"
+
+    def _of_the_server(self) -> dict[str, str]:
+        return {
+            # RabbitMQ's script ends in `exec` only so: the supervisor's pid is then the VM itself.
+            "RUNNING_UNDER_SYSTEMD": "1",
+            # Both are read at the start: one that runs with others is started again.
+            "QUINTET_READS": hashlib.sha256(f"{self.definitions} {self.cookie}".encode()).hexdigest(),
+        }
 
     def _environment(self) -> dict[str, str]:
         home = self.home
@@ -102,6 +114,14 @@ class RabbitMQ:
             "RABBITMQ_FEATURE_FLAGS_FILE": str(home / "feature_flags"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": VM_ARGUMENTS,
         }
+
+
+def _write_private(file: Path, text: str, mode: int) -> None:
+    new = file.with_name(f"{file.name}.new")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as out:
+        out.write(text)
+    new.replace(file)
 
 
 def stop_stray_epmd(port: int) -> None:

@@ -10,13 +10,9 @@ from quintet_local.layout import Layout
 from quintet_local.postgres import Postgres
 from quintet_local.progress import StackError, say
 from quintet_local.rabbitmq import RabbitMQ
+from quintet_local.settings import variables
 from quintet_local.supervise import Program
 from quintet_local.valkey import Valkey
-
-PASSED_ON = (
-    "LOG_LEVEL", "WEB_CONCURRENCY", "AUTH_SERVER", "DPP_URL", "SOURCE_NETWORKS",
-    "S3_BUCKET", "S3_ENDPOINT_URL", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY",
-)  # fmt: skip
 
 
 def discover(checkout: Path) -> list[str]:
@@ -48,9 +44,9 @@ class Service:
             "PYTHONUNBUFFERED": "1",
             # Where a service that asks another one over HTTP finds it.
             **{f"{other.upper()}_URL": f"unix:{layout.socket(other)}" for other in discover(layout.checkout)},
-            **{name: settings[name] for name in PASSED_ON if name in settings},
+            **{name: settings[name] for name in variables(word) if name in settings},
         }
-        self.amqp_url = broker.url()
+        self.amqp_url = broker.service_url(word)
 
     @property
     def web(self) -> Program:

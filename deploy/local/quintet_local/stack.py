@@ -44,7 +44,7 @@ class Stack:
 
     @cached_property
     def broker(self) -> rabbitmq.RabbitMQ:
-        return rabbitmq.RabbitMQ(self.layout, self.settings, self.ports)
+        return rabbitmq.RabbitMQ(self.layout, self.settings, self.ports, self.words)
 
     @cached_property
     def cache(self) -> valkey.Valkey:

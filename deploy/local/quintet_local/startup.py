@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from quintet_local import commands, envfile, gateway, ports, postgres, rabbitmq, tls, valkey
+from quintet_local import commands, envfile, gateway, ports, postgres, rabbitmq, settings, tls, valkey
 from quintet_local.progress import StackError, say, wait_until
 from quintet_local.services import Service, tail
 from quintet_local.stack import Stack
@@ -34,7 +34,8 @@ def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
 
 def _make_settings(stack: Stack, with_tls: bool) -> None:
     commands.settle(stack.layout.env_file)
-    envfile.ensure(stack.layout.env_file, stack.words, commands.free_port_from)
+    made = envfile.ensure(stack.layout.env_file, stack.words, commands.free_port_from)
+    settings.check(made, stack.words)
     if with_tls:
         tls.ensure(stack.layout.env_file, stack.layout.users / "tls", key_mode=0o600)
 

@@ -12,7 +12,7 @@ import psycopg2
 import psycopg2.errors
 import pytest
 
-from quintet_local import processes, startup
+from quintet_local import envfile, processes, startup
 from quintet_local.testing import TestStack, eventually, prepared_stack
 
 INFRASTRUCTURE = ["epmd", "nginx", "postgres", "rabbitmq", "valkey"]
@@ -46,8 +46,8 @@ def command(stack, *words, **environment):
         [sys.executable, str(stack.layout.checkout / "deploy" / "local"), *words],
         env=os.environ | {"STACK_DIR": str(stack.layout.home)} | environment,
         capture_output=True,
-        text=True,
         stdin=subprocess.DEVNULL,
+        text=True,
         timeout=100,
     )
 
@@ -210,3 +210,29 @@ def test_servers_read_the_configuration_that_containers_read(stack):
     for name, value in {"shared_buffers": "256MB", "log_checkpoints": "off"}.items():
         assert rows(stack.admin_database_url, f"SHOW {name}") == [(value,)]
     assert "deploy/rabbitmq/rabbitmq.conf" in stack.log("rabbitmq")
+
+
+def test_the_erlang_cookie_is_ours_and_a_weak_one_is_replaced(stack):
+    cookie = stack.layout.home / "rabbitmq" / "home" / ".erlang.cookie"
+    assert cookie.read_text() == stack.settings["RABBITMQ_ERLANG_COOKIE"]
+    assert len(cookie.read_text()) >= 32
+    assert cookie.stat().st_mode & 0o777 == 0o400
+    cookie.unlink()
+    cookie.write_text("ABCDEFGHIJKLMNOPQRST")
+    stack.broker.prepare()
+    assert cookie.read_text() == stack.settings["RABBITMQ_ERLANG_COOKIE"]
+    assert cookie.stat().st_mode & 0o777 == 0o400
+
+
+def test_a_changed_password_of_a_broker_user_counts_after_the_next_up(stack):
+    before = pids(stack)
+    envfile.put(stack.layout.env_file, {"SEQUENCE_AMQP_PASSWORD": "another password: %/@"})
+    try:
+        startup.up(fresh(stack))
+        changed = {name for name, pid in pids(stack).items() if pid != before[name]}
+        assert changed == {"rabbitmq", "sequence-worker"}
+        fresh(stack).wait_until_healthy()
+        pika.BlockingConnection(pika.URLParameters(fresh(stack).broker.service_url("sequence"))).close()
+    finally:
+        envfile.put(stack.layout.env_file, {"SEQUENCE_AMQP_PASSWORD": stack.settings["SEQUENCE_AMQP_PASSWORD"]})
+        startup.up(fresh(stack))
