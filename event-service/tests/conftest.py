@@ -45,13 +45,20 @@ def stream():
 
 
 class Api:
-    """The requests of event.md, for one stream, one producer and one consumer unless said otherwise."""
+    """The requests of event.md, for one stream, one user, one producer and one consumer unless said otherwise."""
 
-    def __init__(self, client, stream):
-        self.client, self.path = client, f"/api/v1/streams/{stream}"
+    def __init__(self, client, stream, user="ann", role="writer"):
+        self.client, self.stream, self.path = client, stream, f"/api/v1/streams/{stream}"
+        # As the gateway sends them; without a user as data from before the migration.
+        self.identity = {"X-Authenticated-User": user, "X-Authenticated-Role": role} if user else {}
+
+    def by(self, user, role="writer"):
+        """The same stream, as another user."""
+        return Api(self.client, self.stream, user, role)
 
     def append(self, body=None, producer="producer", **headers):
         headers = {
+            **self.identity,
             "X-Producer-ID": producer,
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
@@ -67,7 +74,7 @@ class Api:
         return self.client.get(
             f"{self.path}/events",
             query_string={"eventName": name, "limit": limit, **query},
-            headers={"X-Consumer-ID": consumer},
+            headers={**self.identity, "X-Consumer-ID": consumer},
         )
 
     def sequences(self, **query):
@@ -80,7 +87,7 @@ class Api:
         return self.client.post(
             f"{self.path}/events/{event_id}",
             data={"action": action, **form},
-            headers={"X-Consumer-ID": consumer},
+            headers={**self.identity, "X-Consumer-ID": consumer},
         )
 
     def consumers(self):
@@ -90,10 +97,15 @@ class Api:
         return self.client.get(f"{self.path}/consumers/{consumer}/parked").json
 
     def replay(self, event_id, consumer="consumer"):
-        return self.client.post(f"{self.path}/consumers/{consumer}/parked/{event_id}/replay")
+        path = f"{self.path}/consumers/{consumer}/parked/{event_id}/replay"
+        return self.client.post(path, headers=self.identity)
 
     def set_offset(self, offset, name="OrderPlaced", consumer="consumer"):
-        return self.client.put(f"{self.path}/consumers/{consumer}/offset", json={"eventName": name, "offset": offset})
+        body = {"eventName": name, "offset": offset}
+        return self.client.put(f"{self.path}/consumers/{consumer}/offset", json=body, headers=self.identity)
+
+    def put_schema(self, document, name="OrderPlaced", version=1):
+        return self.client.put(f"{self.path}/schemas/{name}/{version}", json=document, headers=self.identity)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import importlib
 import jsonschema_rs
 import pytest
 
-from quintet_e2e.checkout import all_services
+from quintet_e2e.checkout import Service, all_services
 
 # Its consumer takes whatever any service publishes.
 ANY_EVENT = "AnyEvent"
@@ -60,16 +60,18 @@ def test_who_consumes_says_what(service):
         assert queue.startswith(f"{service.word}.")
 
 
-def test_every_other_service_has_its_stream(words):
-    """From the start, and the worker that fills it is bound to what they publish."""
-    from event_service.domain.events import SERVICES
-
-    assert set(words) - {"event"} <= SERVICES
-    (consumption,) = importlib.import_module("event_service.handlers").HANDLERS.values()
-    assert {key.partition(".")[0] for key in consumption.bindings} == SERVICES
+def test_the_stream_of_every_service_is_reserved(words):
+    """The worker that fills these streams is bound to what the other services publish."""
+    settings = Service("event").settings_by_default()
+    assert sorted(settings.reserved_streams.split(",")) == sorted(words)
+    (consumption,) = handlers_of(Service("event")).values()
+    assert {key.partition(".")[0] for key in consumption.bindings} == set(words) - {"event"}
 
 
 def handlers_of(service):
     if not list(service.source.glob("handlers*")):
         return {}
-    return importlib.import_module(f"{service.package}.handlers").HANDLERS
+    handlers = importlib.import_module(f"{service.package}.handlers")
+    if hasattr(handlers, "handlers_for"):
+        return handlers.handlers_for(service.settings_by_default())
+    return handlers.HANDLERS

@@ -33,7 +33,7 @@ def test_production_gets_into_the_chart_and_into_the_stream(client):
     (event,) = recorded_of(client, factory)
     assert event["payload"] == {"id": factory, "points": 2, "from": 1611204818, "to": 1611204878}
     assert event["trigger"] == {"type": "request", "name": sent.headers["X-Request-ID"]}
-    assert event["producer"] == "factory"
+    assert (event["producer"], event["user"]) == ("factory", None)
 
 
 def test_an_etag_works_as_the_client_got_it(client):

@@ -63,7 +63,7 @@ def test_one_of_the_four_tells_too(client):
 
 
 def test_nobody_else_writes_to_the_streams_of_the_services(client):
-    for stream in ("sequence", "orders", "specstore", "factory"):
+    for stream in ("sequence", "event", "orders", "specstore", "factory"):
         for producer in ("sequence", "orders", "admin"):
             headers = {"X-Producer-ID": producer}
             answer = client.post(f"{path_of(stream)}/events", json=body(), headers=headers)

@@ -87,7 +87,13 @@ def test_an_event_is_appended_read_and_acknowledged(stream):
     assert event.pop("request_id").startswith(stream.client.label)
     posted = json.loads(EVENT)
     posted["event"]["id"] = event_id
-    known = {"stream": stream.name, "sequence": 1, "position": 1, "producer": PRODUCER}
+    known = {
+        "stream": stream.name,
+        "sequence": 1,
+        "position": 1,
+        "producer": PRODUCER,
+        "user": stream.client.credentials[0],
+    }
     assert event == posted | known
     assert stream.read()[1] == text, "reading moves nothing"
     assert stream.acknowledge(event_id) == (200, '"OK"')

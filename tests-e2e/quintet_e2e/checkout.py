@@ -40,9 +40,11 @@ class Service:
         """The class."""
         return importlib.import_module(f"{self.package}.settings").Settings
 
+    def settings_by_default(self) -> Any:
+        return self.settings().load({"DATABASE_URL": UNUSED_DATABASE})
+
     def app(self) -> Any:
-        settings = self.settings().load({"DATABASE_URL": UNUSED_DATABASE})
-        return importlib.import_module(f"{self.package}.app").create_app(settings)
+        return importlib.import_module(f"{self.package}.app").create_app(self.settings_by_default())
 
     def contracts(self, side: str) -> dict[str, Any]:
         """By name and version: `publishes` or `consumes`."""

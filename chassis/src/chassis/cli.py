@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +32,7 @@ class Service:
     word: str
     settings: type[WebSettings]
     server: Literal["gevent", "gthread"] = "gevent"
-    consumptions: Mapping[str, Consumption] = field(default_factory=dict)
+    consumptions: Callable[[Any], Mapping[str, Consumption]] = lambda _settings: {}
     timers: Callable[[Any], Mapping[str, Timer]] = lambda _settings: {}
 
     @property
@@ -83,20 +83,21 @@ def _worker(service: Service, settings: ServiceSettings) -> None:
     from chassis import worker
 
     os.nice(_WORKER_NICENESS)
-    worker.run(service.word, settings, service.consumptions, service.timers(settings))
+    worker.run(service.word, settings, service.consumptions(settings), service.timers(settings))
 
 
 def _dead_letters(service: Service, settings: ServiceSettings) -> None:
     from chassis import deadletters
 
-    deadletters.show(settings.amqp_url, sorted(service.consumptions))
+    deadletters.show(settings.amqp_url, sorted(service.consumptions(settings)))
 
 
 def _retry(service: Service, settings: ServiceSettings, queue: str | None) -> None:
     from chassis import deadletters
 
-    if queue is None or queue not in service.consumptions:
-        sys.exit(f"{service.word}-service has no queue {queue}; it has: {', '.join(service.consumptions) or 'none'}")
+    queues = service.consumptions(settings)
+    if queue is None or queue not in queues:
+        sys.exit(f"{service.word}-service has no queue {queue}; it has: {', '.join(queues) or 'none'}")
     deadletters.put_back(settings.amqp_url, queue)
 
 

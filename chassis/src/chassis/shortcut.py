@@ -45,7 +45,8 @@ class _Shortcut:
         self._metrics = app.extensions["chassis"].metrics
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if "%" in environ.get("RAW_URI", "") or "," in environ.get("HTTP_X_AUTHENTICATED_USER", ""):
+        identity = environ.get("HTTP_X_AUTHENTICATED_USER", "") + environ.get("HTTP_X_AUTHENTICATED_ROLE", "")
+        if "%" in environ.get("RAW_URI", "") or "," in identity:
             return self._app(environ, start_response)
         began = time.perf_counter()
         request_id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)

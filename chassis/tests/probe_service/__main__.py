@@ -28,4 +28,4 @@ CONSUMPTIONS = {QUEUE: Consumption(on_work, in_order="PROBE_IN_ORDER" in os.envi
 TIMERS = {"tick": Timer(0.05, on_tick)} if "PROBE_TIMER" in os.environ else {}
 
 if __name__ == "__main__":
-    main(Service("probe", ServiceSettings, consumptions=CONSUMPTIONS, timers=lambda _settings: TIMERS))
+    main(Service("probe", ServiceSettings, consumptions=lambda _: CONSUMPTIONS, timers=lambda _: TIMERS))

@@ -1,8 +1,8 @@
 """python -m event_service web | worker | migrate"""
 
 from chassis.cli import Service, main
-from event_service.handlers import HANDLERS
+from event_service.handlers import handlers_for
 from event_service.settings import Settings
 
 if __name__ == "__main__":
-    main(Service("event", Settings, server="gevent", consumptions=HANDLERS))
+    main(Service("event", Settings, server="gevent", consumptions=handlers_for))

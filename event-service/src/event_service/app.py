@@ -53,7 +53,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     database = app.extensions["chassis"].database
     # Set by the server that runs the app, once it does.
     watch = Watch(database, settings.watch_seconds, lambda: app.extensions.get("is_stopping", bool)())
-    own = Web(Appender(database), watch, settings.nack_limit, settings.live_heartbeat_seconds)
+    appender = Appender(database, settings.reserved)
+    own = Web(appender, watch, settings.nack_limit, settings.live_heartbeat_seconds, settings.reserved)
     app.extensions["event"] = own
     add_shortcut(app, Shortcut(own))
     return app

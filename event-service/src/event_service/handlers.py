@@ -1,6 +1,7 @@
 """Messages in: what the other services publish is appended to their streams."""
 
 import re
+from functools import partial
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -8,18 +9,23 @@ from chassis.attempts import Delivery
 from chassis.consumer import Consumption
 from chassis.db import Transaction
 from chassis.errors import Invalid
-from event_service.domain.events import SERVICES, Append, PostedEvent, lines_of, runs_of
+from event_service.domain.events import Append, PostedEvent, lines_of, runs_of
 from event_service.operations import appending
+from event_service.settings import Settings
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{0,128}\Z")
 
 
-def on_event_published(tx: Transaction, delivery: Delivery) -> None:
+# Its own events were appended over HTTP.
+_OWN = "event"
+
+
+def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozenset[str]) -> None:
     """Once for ever, whatever the inbox still remembers; what came in over HTTP is in its stream already."""
-    if delivery.app_id == "event":
+    if delivery.app_id == _OWN:
         return
-    if delivery.app_id not in SERVICES:
-        raise Invalid.field("app_id", f"must be one of {', '.join(sorted(SERVICES))}")
+    if delivery.app_id not in services:
+        raise Invalid.field("app_id", f"must be one of {', '.join(sorted(services))}")
     try:
         posted = TypeAdapter(PostedEvent).validate_python(delivery.body, strict=True)
     except ValidationError as error:
@@ -30,10 +36,12 @@ def on_event_published(tx: Transaction, delivery: Delivery) -> None:
     appending.append_published(tx, Append(delivery.app_id, delivery.app_id, request_id, [posted], runs))
 
 
-HANDLERS = {
-    "event.append": Consumption(
-        on_event_published,
-        bindings=tuple(f"{service}.#" for service in sorted(SERVICES)),
-        in_order=True,
-    )
-}
+def handlers_for(settings: Settings) -> dict[str, Consumption]:
+    services = settings.reserved - {_OWN}
+    return {
+        "event.append": Consumption(
+            partial(on_event_published, services=services),
+            bindings=tuple(f"{service}.#" for service in sorted(services)),
+            in_order=True,
+        )
+    }

@@ -29,6 +29,7 @@ def test_an_event_is_given_an_id_and_comes_back_as_it_went_in(api, an_event, str
         "sequence": 1,
         "position": 1,
         "producer": "producer",
+        "user": "ann",
         "request_id": "req-1",
     }
     assert '"one":1,"float":1.0' in api.read().text
@@ -54,12 +55,17 @@ def test_one_producer_may_own_many_streams(api_of, app):
         assert api_of(app, name).append(producer="p").status_code == 200
 
 
-@pytest.mark.parametrize("service", ["sequence", "orders", "specstore", "factory"])
+@pytest.mark.parametrize("service", ["sequence", "event", "orders", "specstore", "factory"])
+@pytest.mark.parametrize("role", ["writer", "admin"])
 @pytest.mark.parametrize("how", [{}, {"X_Expected_Position": "0"}, {"Idempotency_Key": "k"}])
-def test_the_services_streams_are_theirs_whatever_a_client_calls_itself(api_of, app, service, how):
-    response = api_of(app, service).append(producer=service, **how)
+def test_the_services_streams_are_theirs_whatever_a_client_calls_itself(api_of, app, service, role, how):
+    api = api_of(app, service).by(service, role)
+    response = api.append(producer=service, **how)
     assert (response.status_code, response.json) == (423, "Locked - Second writers not allowed")
-    assert api_of(app, service).read("A").json == []
+    if service == "event":
+        assert api.read("A").status_code == 404
+    else:
+        assert api.read("A").json == []
 
 
 def test_an_array_is_appended_whole_and_in_its_order(api, an_event):

@@ -35,6 +35,47 @@ def test_of_twenty_first_writers_one_wins(client, api_of, apps, stream, round_):
     assert event["event"]["id"] == answers[winner].json
 
 
+@pytest.mark.parametrize("how", [{}, {"X_Expected_Position": "0"}, {"Idempotency_Key": "key"}])
+def test_of_twenty_first_writers_of_different_users_one_wins(client, api_of, apps, stream, how):
+    """With the same producer ID."""
+    answers = together(20, lambda n: api_of(apps[n % 2], stream).by(f"user {n}").append(**how))
+    assert sorted(answer.status_code for answer in answers) == [200] + [423] * 19
+    winner = next(n for n, answer in enumerate(answers) if answer.status_code == 200)
+    (event,) = api_of(apps[0], stream).read().json
+    assert (event["user"], event["event"]["id"]) == (f"user {winner}", answers[winner].json)
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_a_stream_without_an_owner_gets_exactly_one_of_twenty_users(client, api_of, apps, stream, round_):
+    api_of(apps[0], stream).by(None).append()
+    answers = together(20, lambda n: api_of(apps[n % 2], stream).by(f"user {n}").append())
+    assert sorted(answer.status_code for answer in answers) == [200] + [423] * 19
+    assert len(api_of(apps[0], stream).read().json) == 2
+
+
+def test_owner_and_admin_append_at_the_same_time(client, api_of, apps, stream):
+    api = api_of(apps[0], stream)
+    api.append()
+
+    def act(number):
+        own = api_of(apps[number % 2], stream)
+        return (own if number % 4 < 2 else own.by("root", "admin")).append()
+
+    assert {answer.status_code for answer in together(20, act)} == {200}
+    users = [event["user"] for event in api.read().json]
+    assert (users.count("ann"), users.count("root")) == (11, 10)
+
+
+def test_a_schema_beside_the_first_append_of_another_user_never_binds_it(client, api_of, apps, stream, an_event):
+    for round_ in range(10):
+        api = api_of(apps[0], f"{stream} {round_}")
+        bob = api_of(apps[1], f"{stream} {round_}").by("bob")
+        answers = together(4, lambda n, api=api, bob=bob: bob.put_schema(False) if n % 2 else api.append())
+        assert [answer.status_code for answer in answers[::2]] == [200, 200]
+        assert {answer.status_code for answer in answers[1::2]} <= {200, 403}
+        assert api.append().status_code == 200
+
+
 def test_appends_at_the_same_time_leave_no_gap_and_no_twin(client, api_of, apps, stream, an_event):
     def act(number):
         api = api_of(apps[number % 2], stream)
@@ -126,6 +167,41 @@ def test_twenty_acks_of_one_event_move_the_offset_by_one(client, api_of, apps, s
     answers = together(20, lambda n: api_of(apps[n % 2], stream).settle(ids[0]))
     assert {(answer.status_code, answer.json) for answer in answers} == {(200, "OK")}
     assert api_of(apps[0], stream).sequences() == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["OrderPlaced", "Other"])
+def test_of_twenty_users_who_begin_a_consumer_one_owns_it(client, api_of, apps, stream, an_event, name):
+    """Also if they begin with events of two names."""
+    api = api_of(apps[0], stream)
+    (one,), (other,) = api.appended(), api.appended(name=name)
+
+    def act(number):
+        own = api_of(apps[number % 2], stream).by(f"user {number}")
+        return own.set_offset(1) if number % 5 == 0 else own.settle(other if number % 3 == 0 else one)
+
+    answers = together(20, act)
+    winners = {n for n, answer in enumerate(answers) if answer.status_code == 200}
+    # An acknowledgement out of order claims nothing.
+    assert {answer.status_code for answer in answers} <= {200, 400, 403}
+    assert len(winners) == 1
+    (winner,) = winners
+    api = api.by(f"user {winner}")
+    assert api.set_offset(0).status_code == 200
+    assert all(api.by(f"user {n}").set_offset(0).status_code == 403 for n in range(20) if n != winner)
+
+
+def test_of_two_users_who_acknowledge_at_the_same_time_one_becomes_the_owner_and_stays_it(client, api_of, apps, stream):
+    ids = api_of(apps[0], stream).appended(10)
+
+    def acknowledge(id_):
+        answers = together(2, lambda n: api_of(apps[n], stream).by(("ann", "bob")[n]).settle(id_))
+        return [answer.status_code for answer in answers]
+
+    first = acknowledge(ids[0])
+    assert sorted(first) == [200, 403]
+    assert [acknowledge(id_) for id_ in ids[1:]] == [first] * 9
+    (state,) = api_of(apps[0], stream).consumers()
+    assert state["offset"] == 10
 
 
 def test_twenty_refusals_at_once_park_one_event_once(client, api_of, apps, stream):

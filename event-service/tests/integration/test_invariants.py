@@ -15,7 +15,7 @@ def damaged(client, api, an_event, db):
 
     yield damage
     with db.transaction() as tx:
-        for table in ("runs", "parked", "offsets", "schemas", "series", "streams"):
+        for table in ("runs", "parked", "offsets", "consumers", "schemas", "series", "streams"):
             tx.run(f"DELETE FROM {table}")
 
 

@@ -24,4 +24,4 @@ def timers(settings: Settings) -> Mapping[str, Timer]:
 
 
 if __name__ == "__main__":
-    main(Service("specstore", Settings, consumptions=HANDLERS, timers=timers))
+    main(Service("specstore", Settings, consumptions=lambda _settings: HANDLERS, timers=timers))

@@ -14,9 +14,8 @@ from typing_extensions import TypedDict
 
 from chassis import strictjson
 from event_service.domain.names import Name
+from event_service.domain.ownership import NOBODY, Caller
 
-# Theirs from the start; only the worker appends to these.
-SERVICES = frozenset({"sequence", "orders", "specstore", "factory"})
 MOST_AT_ONCE = 1000
 # The migrations have this number too.
 MOST_IN_RUN = 100
@@ -162,7 +161,7 @@ def runs_of(events: Sequence[PostedEvent], ids: Sequence[str], lines: str) -> li
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Events for one stream by one producer: all of them or none."""
+    """Events for one stream by one producer and one user: all of them or none."""
 
     stream: str
     producer: str
@@ -172,6 +171,7 @@ class Append:
     expected_position: int | None = None
     # Of the schemas that the events were checked against.
     revision: int = 0
+    caller: Caller = NOBODY
 
 
 def event_ids(unix_milliseconds: int, count: int, random: bytes) -> list[str]:
@@ -202,5 +202,6 @@ class StoredEvent(TypedDict):
     sequence: int
     position: int
     producer: str
+    user: str | None
     request_id: str
     received_at: str

@@ -5,14 +5,18 @@ from datetime import datetime
 from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound
 from event_service.domain.offsets import Offset, Step, step_of_ack, step_of_nack
+from event_service.domain.ownership import Caller, not_owner_of_consumer
 from event_service.store import consumers as store
+from event_service.store import ownership
 
 # A contract of two words: what is not there, the stream or the event, makes no difference.
 _NOTHING = ""
 
 
-def acknowledge(tx: Transaction, stream: str, event_id: str, consumer: str, *, up_to: bool, now: datetime) -> None:
-    series, sequence = _place(tx, stream, event_id)
+def acknowledge(
+    tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, *, up_to: bool, now: datetime
+) -> None:
+    series, sequence = _claim(tx, stream, event_id, consumer, caller)
     offset = Offset(**store.lock_offset(tx, series, consumer, now))
     is_replayed = not up_to and store.find_replayed_nacks(tx, series, sequence, consumer) is not None
     step = step_of_ack(offset, sequence, up_to=up_to, is_replayed=is_replayed)
@@ -23,9 +27,17 @@ def acknowledge(tx: Transaction, stream: str, event_id: str, consumer: str, *, u
 
 
 def refuse(
-    tx: Transaction, stream: str, event_id: str, consumer: str, *, reason: str, limit: int, now: datetime
+    tx: Transaction,
+    stream: str,
+    event_id: str,
+    consumer: str,
+    caller: Caller,
+    *,
+    reason: str,
+    limit: int,
+    now: datetime,
 ) -> None:
-    series, sequence = _place(tx, stream, event_id)
+    series, sequence = _claim(tx, stream, event_id, consumer, caller)
     offset = Offset(**store.lock_offset(tx, series, consumer, now))
     replayed = store.find_replayed_nacks(tx, series, sequence, consumer)
     step = step_of_nack(offset, sequence, limit=limit, replayed_nacks=replayed)
@@ -40,18 +52,39 @@ def refuse(
         store.park(tx, series, sequence, consumer, (replayed or 0) + 1, reason, now)
 
 
-def _place(tx: Transaction, stream: str, event_id: str) -> tuple[int, int]:
-    place = store.find_place(tx, stream, event_id)
-    if place is None:
+def _claim(tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller) -> tuple[int, int]:
+    """Return (series, sequence) of the event once the consumer is one that the caller may use."""
+    event = _locate(tx, stream, event_id, consumer)
+    _become_owner(tx, event.stream_id, consumer, event.owner, caller)
+    return event.series, event.sequence
+
+
+def _locate(tx: Transaction, stream: str, event_id: str, consumer: str) -> store.EventLocation:
+    event = store.find_event_location(tx, stream, event_id, consumer)
+    if event is None:
         raise NotFound(_NOTHING)
-    return place
+    return event
 
 
-def put_offset(tx: Transaction, stream: str, consumer: str, name: str, offset: int, now: datetime) -> None:
+def _become_owner(tx: Transaction, stream_id: int, consumer: str, owner: str | None, caller: Caller) -> None:
+    """Make a consumer without an owner the caller's, whatever the caller's role.
+
+    A claim lasts only if the transaction commits: a request that fails claims nothing.
+    """
+    if owner is None and caller.user is not None:
+        owner = ownership.claim_consumer(tx, stream_id, consumer, caller.user)
+    if not caller.may_act_for(owner):
+        raise not_owner_of_consumer()
+
+
+def put_offset(
+    tx: Transaction, stream: str, consumer: str, caller: Caller, *, name: str, offset: int, now: datetime
+) -> None:
     """On purpose, forwards or back. What is parked above it will be read again, so it is parked no longer."""
     stream_id = store.find_stream_id(tx, stream)
     if stream_id is None:
         raise unknown_stream(stream)
+    _become_owner(tx, stream_id, consumer, ownership.find_consumer_owner(tx, stream_id, consumer), caller)
     series = store.find_series(tx, stream_id, name)
     last = series["last"] if series else 0
     if offset > last:
@@ -62,8 +95,12 @@ def put_offset(tx: Transaction, stream: str, consumer: str, name: str, offset: i
         store.delete_parked_above(tx, series["id"], consumer, offset)
 
 
-def replay_parked(tx: Transaction, stream: str, event_id: str, consumer: str, now: datetime) -> None:
-    if not store.replay(tx, stream, event_id, consumer, now):
+def replay_parked(tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, now: datetime) -> None:
+    """Claims nothing: it neither acknowledges nor moves the offset."""
+    event = _locate(tx, stream, event_id, consumer)
+    if not caller.may_act_for(event.owner):
+        raise not_owner_of_consumer()
+    if not store.replay(tx, event.series, event.sequence, consumer, now):
         raise NotFound(_NOTHING)
 
 

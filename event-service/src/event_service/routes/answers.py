@@ -10,11 +10,12 @@ from flask import Response, current_app, request
 from pydantic import BaseModel, Field
 
 from chassis import strictjson
-from chassis.current import json_text
+from chassis.current import json_text, role, username
 from chassis.errors import NotFound, Problem
 from chassis.turns import Turns
 from chassis.validation import Answer
 from event_service.domain.names import Consumer, StreamName
+from event_service.domain.ownership import Caller, caller_of
 from event_service.routes.appender import Appender
 from event_service.routes.watch import Watch
 
@@ -26,6 +27,7 @@ _LARGE_AT_ONCE = 4
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _PHRASES = {
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     409: "Conflict",
@@ -45,11 +47,16 @@ class Web:
     watch: Watch
     nack_limit: int
     heartbeat_seconds: float
+    reserved_streams: frozenset[str]
     large: Turns = field(default_factory=lambda: Turns(_LARGE_AT_ONCE))
 
 
 def web() -> Web:
     return current_app.extensions["event"]
+
+
+def caller() -> Caller:
+    return caller_of(username(), role())
 
 
 def few_large_at_once(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -91,7 +98,10 @@ def text_answer(description: str, text: str) -> Answer:
 OK = Answer("Done", {"type": "string", "const": "OK"})
 INVALID = text_answer("The request breaks a rule; the text names the field", "Bad Request - ")
 UNKNOWN = text_answer("There is no such stream or event", "Not Found")
-LOCKED = text_answer("The stream belongs to another producer", "Locked - Second writers not allowed$")
+LOCKED = text_answer(
+    "The stream belongs to another producer or user, or to a service", "Locked - Second writers not allowed$"
+)
+FORBIDDEN = text_answer("The stream or the consumer belongs to another user", "Forbidden - ")
 CONFLICT = text_answer(
     "The stream is at another position, or the first request with this key still runs", "Conflict - "
 )

@@ -2,12 +2,14 @@
 
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 
 from chassis import logs
 from chassis.batching import Batcher
 from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Problem
-from event_service.domain.events import SERVICES, Append
+from event_service.domain.events import Append
+from event_service.domain.ownership import second_writer
 from event_service.domain.schemas import Schemas, check_payloads
 from event_service.operations import appending
 from event_service.store.appending import append_events
@@ -20,8 +22,8 @@ _MOST_STREAMS_REMEMBERED = 1000
 
 
 class Appender:
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, reserved_streams: frozenset[str]) -> None:
+        self._database, self._reserved_streams = database, reserved_streams
         self._batcher: Batcher[Append, bool] = Batcher(self._try_together)
         self._schemas: OrderedDict[str, tuple[int, Schemas]] = OrderedDict()
         self._lock = threading.Lock()
@@ -29,20 +31,24 @@ class Appender:
     def append(self, append: Append) -> None:
         """Durable when it returns. Raises Invalid, Conflict, or what says that the stream is another's."""
         checked = self.checked(append)
-        if append.stream not in SERVICES:
-            is_small = len(append.events) <= _LARGEST_SHARED
-            if self._batcher.submit(checked) if is_small else self._try_together([checked])[0]:
-                return
+        is_small = len(append.events) <= _LARGEST_SHARED
+        if self._batcher.submit(checked) if is_small else self._try_together([checked])[0]:
+            return
         with self._database.transaction() as tx:
             self.append_alone(tx, checked)
 
     def append_alone(self, tx: Transaction, checked: Append) -> None:
         newer = appending.append_events(tx, checked)
         if newer:
-            self._remember(checked.stream, newer)
+            tx.after_commit.append(lambda: self._remember(checked.stream, newer))
 
     def checked(self, append: Append) -> Append:
-        """Against the schemas known here. What these refuse is tried without: newer ones decide."""
+        """Against the schemas known here. What these refuse is tried without: newer ones decide.
+
+        Raises what says that the stream is another's for the streams of the services.
+        """
+        if append.stream in self._reserved_streams:
+            raise second_writer()
         known = self._schemas.get(append.stream)
         if known is None:
             return append
@@ -51,15 +57,7 @@ class Appender:
             check_payloads(schemas, append.events)
         except Invalid:
             return append
-        return Append(
-            append.stream,
-            append.producer,
-            append.request_id,
-            append.events,
-            append.runs,
-            append.expected_position,
-            revision,
-        )
+        return replace(append, revision=revision)
 
     def _remember(self, stream: str, newer: tuple[int, Schemas]) -> None:
         with self._lock:
@@ -71,7 +69,8 @@ class Appender:
     def _try_together(self, appends: list[Append]) -> list[bool]:
         """Whether each was taken; who was not tries alone and is told why.
 
-        One producer and one revision for each stream: where two differ, one of them at least is wrong.
+        One producer, one caller and one revision for each stream: where two differ, one of them at least is wrong, or
+        an admin appends next to the owner.
         """
         first: dict[str, Append] = {}
         for append in appends:
@@ -91,4 +90,4 @@ class Appender:
 
 
 def _agree(one: Append, other: Append) -> bool:
-    return one.producer == other.producer and one.revision == other.revision
+    return (one.producer, one.caller, one.revision) == (other.producer, other.caller, other.revision)

@@ -13,12 +13,14 @@ from event_service.domain.events import StoredEvent
 from event_service.domain.names import Name
 from event_service.operations import consuming
 from event_service.routes.answers import (
+    FORBIDDEN,
     LARGEST_NUMBER,
     OK,
     USUAL,
     ConsumerPath,
     ParkedPath,
     StreamPath,
+    caller,
     existing_id,
     ok,
 )
@@ -90,10 +92,12 @@ def _state(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @bp.put("/<consumer>/offset")
-@endpoint("Replays or skips on purpose", {200: OK, **USUAL}, path=ConsumerPath, body=WantedOffset)
+@endpoint("Replays or skips on purpose", {200: OK, 403: FORBIDDEN, **USUAL}, path=ConsumerPath, body=WantedOffset)
 def put_offset(stream: str, consumer: str, body: WantedOffset) -> Response:
     with transaction() as tx:
-        consuming.put_offset(tx, stream, consumer, body.event_name, body.offset, datetime.now(UTC))
+        consuming.put_offset(
+            tx, stream, consumer, caller(), name=body.event_name, offset=body.offset, now=datetime.now(UTC)
+        )
     return ok()
 
 
@@ -113,9 +117,13 @@ def list_parked(stream: str, consumer: str, query: ListQuery) -> Response:
 
 
 @bp.post("/<consumer>/parked/<event>/replay")
-@endpoint("A parked event comes first in the consumer's next reads", {200: OK, **USUAL}, path=ParkedPath)
+@endpoint(
+    "A parked event comes first in the consumer's next reads",
+    {200: OK, 403: FORBIDDEN, **USUAL},
+    path=ParkedPath,
+)
 def replay_parked(stream: str, consumer: str, event: str) -> Response:
     id_ = existing_id(event)
     with transaction() as tx:
-        consuming.replay_parked(tx, stream, id_, consumer, datetime.now(UTC))
+        consuming.replay_parked(tx, stream, id_, consumer, caller(), datetime.now(UTC))
     return ok()

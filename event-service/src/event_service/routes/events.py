@@ -16,10 +16,12 @@ from chassis.errors import Invalid, NotFound
 from chassis.validation import DIGITS, Answer, PlainText, endpoint
 from event_service.domain.events import LARGEST_EVENT_BYTES, Append, Posted, StoredEvent, event_ids, lines_of, runs_of
 from event_service.domain.names import Consumer, Name, Producer
+from event_service.domain.ownership import Caller
 from event_service.operations import consuming
 from event_service.routes.answers import (
     AWAY,
     CONFLICT,
+    FORBIDDEN,
     INVALID,
     KEY_REUSED,
     LARGEST_NUMBER,
@@ -31,6 +33,7 @@ from event_service.routes.answers import (
     ConsumerHeader,
     EventPath,
     StreamPath,
+    caller,
     existing_id,
     few_large_at_once,
     ok,
@@ -101,7 +104,7 @@ class Acknowledgement(BaseModel):
     idempotent=True,
 )
 def append_events(stream: str, headers: AppendHeaders, body: Any) -> Response:
-    append, answer = appending(stream, headers.producer, g.request_id, body, len(request.get_data()))
+    append, answer = appending(stream, headers.producer, caller(), g.request_id, body, len(request.get_data()))
     appender = web().appender
     if headers.expected_position is None and "Idempotency-Key" not in request.headers:
         appender.append(append)
@@ -115,14 +118,14 @@ def append_events(stream: str, headers: AppendHeaders, body: Any) -> Response:
     return once(append_alone)
 
 
-def appending(stream: str, producer: str, request_id: str, body: Any, size: int) -> tuple[Append, str]:
+def appending(stream: str, producer: str, caller: Caller, request_id: str, body: Any, size: int) -> tuple[Append, str]:
     """What a checked body of so many bytes appends, and what is answered once it has."""
     events = body if isinstance(body, list) else [body]
     ids = event_ids(time.time_ns() // 1_000_000, len(events), os.urandom(8))
     lines = lines_of(events)
     _check_sizes(size if events is not body else 0, lines)
     answer = strictjson.dumps(ids) if events is body else f'"{ids[0]}"'
-    return Append(stream, producer, request_id, events, runs_of(events, ids, lines)), answer
+    return Append(stream, producer, request_id, events, runs_of(events, ids, lines), caller=caller), answer
 
 
 def _check_sizes(sent: int, lines: str) -> None:
@@ -189,7 +192,7 @@ def get_event(stream: str, event: str) -> Response:
 @bp.post("/<event>")
 @endpoint(
     "Acknowledges or refuses an event",
-    {200: OK, 400: INVALID, 404: UNKNOWN, 409: CONFLICT, 422: KEY_REUSED, 503: AWAY},
+    {200: OK, 400: INVALID, 403: FORBIDDEN, 404: UNKNOWN, 409: CONFLICT, 422: KEY_REUSED, 503: AWAY},
     path=EventPath,
     headers=ConsumerHeader,
     form=Acknowledgement,
@@ -200,14 +203,14 @@ def settle_event(stream: str, event: str, headers: ConsumerHeader, form: Acknowl
         raise Invalid.field("upTo", "goes with ACK only")
     if form.action == "ACK" and form.reason:
         raise Invalid.field("reason", "goes with NACK only")
-    id_, consumer, limit = existing_id(event), headers.consumer, web().nack_limit
+    id_, consumer, limit, by = existing_id(event), headers.consumer, web().nack_limit, caller()
 
     def settle(tx: Any) -> Response:
         now = datetime.now(UTC)
         if form.action == "ACK":
-            consuming.acknowledge(tx, stream, id_, consumer, up_to=form.up_to == "1", now=now)
+            consuming.acknowledge(tx, stream, id_, consumer, by, up_to=form.up_to == "1", now=now)
         else:
-            consuming.refuse(tx, stream, id_, consumer, reason=form.reason or "", limit=limit, now=now)
+            consuming.refuse(tx, stream, id_, consumer, by, reason=form.reason or "", limit=limit, now=now)
         return ok()
 
     return once(settle)

@@ -12,6 +12,7 @@ from chassis.validation import checked
 from chassis.web import LARGEST_BODY_BYTES
 from event_service.domain.events import Posted
 from event_service.domain.names import Producer
+from event_service.domain.ownership import Caller, caller_of
 from event_service.routes.answers import LARGE_BYTES, Web
 from event_service.routes.events import appending
 
@@ -37,12 +38,12 @@ class Shortcut:
             return None
         raw = environ["wsgi.input"].read(length)
         with self._own.large if len(raw) >= LARGE_BYTES else nullcontext():
-            return self._append(path[1], producer, request_id, raw)
+            return self._append(path[1], producer, _caller_of(environ), request_id, raw)
 
-    def _append(self, stream: str, producer: str, request_id: str, raw: bytes) -> Reply:
+    def _append(self, stream: str, producer: str, caller: Caller, request_id: str, raw: bytes) -> Reply:
         body = strictjson.loads(raw)
         body = checked(lambda: _posted.validate_python(body, strict=True))
-        append, answer = appending(stream, producer, request_id, body, len(raw))
+        append, answer = appending(stream, producer, caller, request_id, body, len(raw))
         self._own.appender.append(append)
         return Reply(_ROUTE, answer.encode(), [])
 
@@ -51,6 +52,10 @@ def _length_of(environ: dict[str, Any]) -> int:
     """0 where it is not told, or too large."""
     told = environ.get("CONTENT_LENGTH", "")
     return int(told) if told.isdecimal() and len(told) < 8 and int(told) <= LARGEST_BODY_BYTES else 0
+
+
+def _caller_of(environ: dict[str, Any]) -> Caller:
+    return caller_of(environ.get("HTTP_X_AUTHENTICATED_USER", ""), environ.get("HTTP_X_AUTHENTICATED_ROLE", ""))
 
 
 def _producer_of(environ: dict[str, Any]) -> str | None:

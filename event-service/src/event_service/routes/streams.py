@@ -10,22 +10,26 @@ from typing_extensions import TypedDict
 from chassis import strictjson
 from chassis.current import transaction
 from chassis.validation import DIGITS, Answer, ListQuery, endpoint
-from event_service.domain.events import LARGEST_EVENT_BYTES, LARGEST_VERSION, SERVICES
+from event_service.domain.events import LARGEST_EVENT_BYTES, LARGEST_VERSION
 from event_service.domain.names import Name
+from event_service.domain.ownership import second_writer
 from event_service.domain.schemas import Document, Schema
-from event_service.operations.appending import SECOND_WRITER
+from event_service.operations import appending
 from event_service.operations.consuming import unknown_stream
 from event_service.routes.answers import (
     AWAY,
+    FORBIDDEN,
     INVALID,
     LOCKED,
     OK,
     TOO_LARGE,
     USUAL,
     StreamPath,
+    caller,
     ok,
+    web,
 )
-from event_service.store import appending, reading
+from event_service.store import reading
 
 bp = Blueprint("streams", __name__, url_prefix="/api/v1/streams")
 
@@ -78,15 +82,15 @@ def _state(row: dict[str, Any]) -> dict[str, Any]:
 @bp.put("/<stream>/schemas/<name>/<version>")
 @endpoint(
     "From now on payloads of that name and version are checked against this JSON Schema",
-    {200: OK, 400: INVALID, 413: TOO_LARGE, 423: LOCKED, 503: AWAY},
+    {200: OK, 400: INVALID, 403: FORBIDDEN, 413: TOO_LARGE, 423: LOCKED, 503: AWAY},
     path=SchemaPath,
     body=Document,
     largest_body_bytes=LARGEST_EVENT_BYTES,
 )
 def put_schema(stream: str, name: str, version: str, body: Document) -> Response:
     Schema(body)
-    if stream in SERVICES:
-        raise SECOND_WRITER
+    if stream in web().reserved_streams:
+        raise second_writer()
     with transaction() as tx:
-        appending.put_schema(tx, stream, name, int(version), strictjson.dumps(body))
+        appending.put_schema(tx, stream, name, int(version), strictjson.dumps(body), caller())
     return ok()

@@ -6,6 +6,7 @@ from typing import Any
 from chassis import outbox, strictjson
 from chassis.db import Transaction
 from event_service.domain.events import Append
+from event_service.domain.ownership import Caller
 
 # No name and no JSON text has one of these in it: a column of an array travels as lines, many times faster; and those
 # of a run's events are parted by another.
@@ -13,7 +14,7 @@ _LINE, _RUN = "\n", "\x1e"
 
 _APPEND = """
     SELECT append_events(
-        %(streams)s, %(producers)s, %(revisions)s, %(counts)s,
+        %(streams)s, %(producers)s, %(users)s, %(admins)s, %(revisions)s, %(counts)s,
         %(kind_streams)s, %(kind_names)s, %(kind_counts)s, %(kind_keys)s, %(kind_types)s, %(kind_headers)s,
         %(kinds)s, %(run_counts)s, %(behind_in_stream)s, %(behind_in_series)s, %(ids)s, %(request_ids)s, %(bodies)s,
         %(expected)s, %(publish)s
@@ -22,17 +23,17 @@ _APPEND = """
 
 
 def append_events(tx: Transaction, appends: Sequence[Append], *, publish: bool) -> set[str]:
-    """The streams that took their events. The others have another producer, other schemas or another position.
+    """The streams that took their events. The others have another producer, another owner, other schemas or another
 
-    Each stream may have one producer, one revision and one expected position among the appends.
+    position. Each stream may have one producer, one caller, one revision and one expected position among the appends.
     """
     rows = tx.rows(_APPEND, **_columns(appends), publish=publish)
     return {name for (name,) in rows}
 
 
 def _columns(appends: Sequence[Append]) -> dict[str, Any]:
-    # A stream has one producer and one revision among the appends.
-    streams = {append.stream: (append.producer, append.revision) for append in appends}
+    # A stream has one producer, one caller and one revision among the appends.
+    streams = {append.stream: append for append in appends}
     in_stream = dict.fromkeys(streams, 0)
     kinds: dict[tuple[str, str], int] = {}
     in_series: list[int] = []
@@ -50,8 +51,10 @@ def _columns(appends: Sequence[Append]) -> dict[str, Any]:
             in_series[kind] += run.size
     return {
         "streams": _lines(streams),
-        "producers": _lines(producer for producer, _ in streams.values()),
-        "revisions": _numbers(revision for _, revision in streams.values()),
+        "producers": _lines(append.producer for append in streams.values()),
+        "users": _lines(append.caller.user or "" for append in streams.values()),
+        "admins": _lines("t" if append.caller.is_admin else "f" for append in streams.values()),
+        "revisions": _numbers(append.revision for append in streams.values()),
         "counts": _numbers(in_stream.values()),
         "expected": appends[0].expected_position,
         "kind_counts": _numbers(in_series),
@@ -95,7 +98,7 @@ def _numbers(numbers: Iterable[int]) -> str:
 def lock_stream(tx: Transaction, name: str) -> dict[str, Any] | None:
     """Nobody else appends to it until this transaction ends. None while it was never written to."""
     return tx.find(
-        "SELECT id, producer, position, revision FROM streams WHERE name = %(name)s FOR NO KEY UPDATE",
+        "SELECT id, producer, owner, position, revision FROM streams WHERE name = %(name)s FOR NO KEY UPDATE",
         name=name,
     )
 
@@ -109,21 +112,54 @@ def list_schemas(tx: Transaction, stream_id: int) -> dict[tuple[str, int], str]:
     return {(name, version): document for name, version, document in rows}
 
 
-def put_schema(tx: Transaction, stream: str, name: str, version: int, document: str) -> None:
-    """From the commit on, appends to the stream that were checked against other schemas are not taken."""
+def put_schema(tx: Transaction, stream: str, name: str, version: int, document: str, caller: Caller) -> bool:
+    """Return False if the stream has events and belongs to another user, or to no user yet.
+
+    From the commit on, appends to the stream that were checked against other schemas are not taken.
+    """
+    return bool(
+        tx.value(
+            _PUT_SCHEMA,
+            stream=stream,
+            name=name,
+            version=version,
+            document=document,
+            user=caller.user,
+            is_admin=caller.is_admin,
+        )
+    )
+
+
+_PUT_SCHEMA = """
+    WITH stream AS (
+        INSERT INTO streams AS existing (name, revision) VALUES (%(stream)s, 1)
+        ON CONFLICT ON CONSTRAINT streams_name DO UPDATE SET revision = existing.revision + 1
+        WHERE existing.producer IS NULL OR existing.owner = %(user)s OR %(is_admin)s
+        RETURNING id, producer
+    ), draft AS (
+        INSERT INTO schema_drafts (stream_id, owner, name, version, document)
+        SELECT id, coalesce(%(user)s, ''), %(name)s, %(version)s, %(document)s FROM stream WHERE producer IS NULL
+        ON CONFLICT ON CONSTRAINT schema_drafts_pkey DO UPDATE SET document = excluded.document
+    ), schema AS (
+        INSERT INTO schemas (stream_id, name, version, document)
+        SELECT id, %(name)s, %(version)s, %(document)s FROM stream WHERE producer IS NOT NULL
+        ON CONFLICT ON CONSTRAINT schemas_pkey DO UPDATE SET document = excluded.document
+    )
+    SELECT 1 FROM stream
+"""
+
+
+def adopt_drafts(tx: Transaction, stream_id: int, user: str | None) -> None:
+    """Turn the drafts of this user into schemas of the stream, and delete those of others."""
     tx.run(
         """
-        WITH stream AS (
-            INSERT INTO streams AS known (name, revision) VALUES (%(stream)s, 1)
-            ON CONFLICT ON CONSTRAINT streams_name DO UPDATE SET revision = known.revision + 1
-            RETURNING id
+        WITH drafts AS (
+            DELETE FROM schema_drafts WHERE stream_id = %(stream)s RETURNING owner, name, version, document
         )
         INSERT INTO schemas (stream_id, name, version, document)
-        SELECT id, %(name)s, %(version)s, %(document)s FROM stream
+        SELECT %(stream)s, name, version, document FROM drafts WHERE owner = coalesce(%(user)s, '')
         ON CONFLICT ON CONSTRAINT schemas_pkey DO UPDATE SET document = excluded.document
         """,
-        stream=stream,
-        name=name,
-        version=version,
-        document=document,
+        stream=stream_id,
+        user=user,
     )

@@ -1,23 +1,34 @@
 """Statements about what consumers have done: offsets and parked events."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from chassis.db import Transaction
 from event_service.store.reading import OPEN_ITEM, STREAM
 
 
-def find_place(tx: Transaction, stream: str, event_id: str) -> tuple[int, int] | None:
-    """(series, sequence) of an event in that stream."""
+class EventLocation(NamedTuple):
+    """Where an event of a stream is, and the owner of the consumer that asks for it."""
+
+    stream_id: int
+    series: int
+    sequence: int
+    owner: str | None
+
+
+def find_event_location(tx: Transaction, stream: str, event_id: str, consumer: str) -> EventLocation | None:
     rows = tx.rows(
         """
-        SELECT series_id, sequence FROM place_of(%(id)s) JOIN streams ON streams.id = stream_id
+        SELECT event.stream_id, series_id, sequence, consumers.owner
+        FROM place_of(%(id)s) AS event JOIN streams ON streams.id = event.stream_id
+        LEFT JOIN consumers ON consumers.stream_id = event.stream_id AND consumers.name = %(consumer)s
         WHERE streams.name = %(stream)s
         """,
         id=event_id,
         stream=stream,
+        consumer=consumer,
     )
-    return rows[0] if rows else None
+    return EventLocation(*rows[0]) if rows else None
 
 
 def lock_offset(tx: Transaction, series: int, consumer: str, now: datetime) -> dict[str, Any]:
@@ -145,7 +156,7 @@ def delete_parked_above(tx: Transaction, series: int, consumer: str, sequence: i
     )
 
 
-def replay(tx: Transaction, stream: str, event_id: str, consumer: str, now: datetime) -> bool:
+def replay(tx: Transaction, series: int, sequence: int, consumer: str, now: datetime) -> bool:
     """Whether it was parked. Asking again while it is given out changes nothing."""
     return (
         tx.run(
@@ -153,13 +164,10 @@ def replay(tx: Transaction, stream: str, event_id: str, consumer: str, now: date
             UPDATE parked
             SET nacks = CASE WHEN replayed_at IS NULL THEN 0 ELSE nacks END,
                 replayed_at = coalesce(replayed_at, %(now)s)
-            WHERE consumer = %(consumer)s AND (series_id, sequence) = (
-                SELECT series_id, sequence FROM place_of(%(id)s) JOIN streams ON streams.id = stream_id
-                WHERE streams.name = %(stream)s
-            )
+            WHERE series_id = %(series)s AND sequence = %(sequence)s AND consumer = %(consumer)s
             """,
-            stream=stream,
-            id=event_id,
+            series=series,
+            sequence=sequence,
             consumer=consumer,
             now=now,
         )

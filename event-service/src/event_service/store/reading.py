@@ -14,7 +14,7 @@ STREAM = """
 
 # An event without its closing brace.
 OPEN_ITEM = """
-    open_item(event.id, event.body, stream.name, event.sequence, event.position, stream.producer,
+    open_item(event.id, event.body, stream.name, event.sequence, event.position, stream.producer, event.user_json,
               event.request_id, event.received_at)
 """
 ITEM = f"{OPEN_ITEM} || '}}'"

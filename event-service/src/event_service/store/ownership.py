@@ -1,0 +1,27 @@
+"""Statements about the owners of consumers."""
+
+from chassis.db import Transaction
+
+
+def find_consumer_owner(tx: Transaction, stream_id: int, consumer: str) -> str | None:
+    owner: str | None = tx.value(
+        "SELECT owner FROM consumers WHERE stream_id = %(stream)s AND name = %(consumer)s",
+        stream=stream_id,
+        consumer=consumer,
+    )
+    return owner
+
+
+def claim_consumer(tx: Transaction, stream_id: int, consumer: str, user: str) -> str:
+    """Make the consumer the user's if it has no owner, and return its owner. Concurrent callers get the same one."""
+    owner: str = tx.value(
+        """
+        INSERT INTO consumers AS existing (stream_id, name, owner) VALUES (%(stream)s, %(consumer)s, %(user)s)
+        ON CONFLICT ON CONSTRAINT consumers_pkey DO UPDATE SET owner = existing.owner
+        RETURNING owner
+        """,
+        stream=stream_id,
+        consumer=consumer,
+        user=user,
+    )
+    return owner
