@@ -49,7 +49,7 @@ def test_compose_lists_every_service_once():
     compose = (CHECKOUT / "docker-compose.yml").read_text()
     listed = re.search(r"^x-services: &services ([a-z,]+)$", compose, re.MULTILINE)[1].split(",")
     assert sorted(listed) == sorted(folder.name.removesuffix("-service") for folder in CHECKOUT.glob("*-service"))
-    assert compose.count("SERVICES: *services") == 2
+    assert compose.count("SERVICES: *services") == 2 and compose.count("RESERVED_STREAMS: *services") == 1
 
 
 def test_the_tools_look_at_each_service(tools, service):

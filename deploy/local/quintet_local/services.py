@@ -37,13 +37,15 @@ class Service:
         self.word = word
         self.layout = layout
         self.socket = layout.socket(word)
+        services = discover(layout.checkout)
         self.common = {
             "DATABASE_URL": postgres.service_url(word),
             "REDIS_URL": cache.url(),
             "DATA_DIR": str(layout.files_of(word)),
+            "RESERVED_STREAMS": ",".join(services),
             "PYTHONUNBUFFERED": "1",
             # Where a service that asks another one over HTTP finds it.
-            **{f"{other.upper()}_URL": f"unix:{layout.socket(other)}" for other in discover(layout.checkout)},
+            **{f"{other.upper()}_URL": f"unix:{layout.socket(other)}" for other in services},
             **{name: settings[name] for name in variables(word) if name in settings},
         }
         self.amqp_url = broker.service_url(word)
