@@ -12,7 +12,9 @@ from quintet_local.layout import CHECKOUT
 from quintet_local.progress import StackError, say
 
 # Where things are is told to the programs by the stack itself.
-_SET_BY_THE_STACK = re.compile(r"DATABASE_URL|AMQP_URL|REDIS_URL|BIND|DATA_DIR|RESERVED_STREAMS|SEQUENCE_URL|SDX_SEQUENCE_POSTGRES_\w+")
+_SET_BY_THE_STACK = re.compile(
+    r"DATABASE_URL|AMQP_URL|REDIS_URL|BIND|DATA_DIR|RESERVED_STREAMS|SEQUENCE_URL|SDX_SEQUENCE_POSTGRES_\w+"
+)
 _SET_FOR_THE_CONSOLE = ("BIND", "SERVICES", "SERVICE_URL")
 _UNUSED = "postgresql://unused"
 
