@@ -142,7 +142,7 @@ def test_slow_uploads_leave_room_for_others(stack, client, slow_users, path, con
                 head = f"PUT {path.format(user=user.credentials[0])} HTTP/1.1"
                 upload = opened.enter_context(closing(connection(user, head)))
                 upload.sendall(
-                    f"Content-Type: {content_type}\r\nAuth-Token: {token}\r\nContent-Length: 1000000\r\n\r\nid|".encode()
+                    f"Content-Type: {content_type}\r\nAuth-Token: {token}\r\nContent-Length: 99999\r\n\r\nid|".encode()
                 )
                 uploads.append(upload)
         thread = threading.Thread(target=trickle, args=(uploads, ended))
