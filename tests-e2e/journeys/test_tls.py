@@ -1,0 +1,41 @@
+"""`make up TLS=1` in both ways to run: HTTPS with a generated certificate, and health checks that follow."""
+
+import re
+
+import pytest
+import requests
+
+from quintet_local import envfile
+
+
+@pytest.fixture
+def certificate(stack):
+    env_file = stack.home / ".env"
+    before = env_file.read_text()
+    stack.command("up", "--tls")
+    yield envfile.load(env_file)["TLS_CERT"]
+    env_file.write_text(before)
+    stack.command("up")
+
+
+def test_stack_serves_https_and_finds_itself_healthy(stack, certificate):
+    url = f"https://127.0.0.1:{stack.settings['GATEWAY_PORT']}"
+    user = (stack.user, stack.password)
+    response = requests.get(f"{url}/health", auth=user, verify=certificate, timeout=30)
+    assert (response.status_code, response.json()["status"]) == (200, "OK")
+    assert "max-age" in response.headers["Strict-Transport-Security"]
+    page = requests.put(
+        f"{url}/sequences/over-tls",
+        json={"minimum": 1, "maximum": 9},
+        headers={"Origin": url, "Sec-Fetch-Site": "same-origin"},
+        auth=user,
+        verify=certificate,
+        timeout=30,
+    )
+    assert page.status_code in (200, 201)
+    assert requests.get(f"http://127.0.0.1:{stack.settings['GATEWAY_PORT']}/livez", timeout=30).status_code == 400
+    assert stack.command("url").startswith(f"https://{stack.user}:")
+    assert re.search(rf"health at {url}/health: OK", stack.command("status"))
+    # A second `up` keeps the certificate, and the gateway stays healthy.
+    stack.command("up")
+    requests.get(f"{url}/livez", verify=certificate, timeout=30).raise_for_status()
