@@ -114,7 +114,8 @@ class Api:
         return self.client.get(f"/source/{flow_id}", headers={**self.headers, **headers})
 
     def update(self, pipeline, event, **more):
-        return self.client.post("/source/update", json={"pipeline": pipeline, "event": event, **more})
+        body = {"pipeline": pipeline, "event": event, **more}
+        return self.client.post("/source/update", json=body, headers=self.headers)
 
     def finish(self, pipeline, success=True, **more):
         return self.update(pipeline, "finish", success=success, **more)

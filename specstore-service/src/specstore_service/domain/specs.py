@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from specstore_service.domain import schedules
 from specstore_service.domain.names import DatasetName, Location, Name, OwnerId
 
+PRIVATE = "private"
 MOST_RESOURCES = 500
 MOST_FIELDS = 2000
 MOST_STEPS = 500
