@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import psutil
 import pytest
@@ -51,9 +52,16 @@ class Web:
         except requests.ConnectionError:
             return False
 
-    def open_files(self, name):
+    def worker(self):
         (worker,) = psutil.Process(self.process.pid).children()
-        return sum(name in file.path for file in worker.open_files())
+        return worker
+
+    def open_files(self, name):
+        return sum(name in file.path for file in self.worker().open_files())
+
+    def established(self):
+        found = self.worker().net_connections("tcp")
+        return sum(it.status == psutil.CONN_ESTABLISHED and it.laddr.port == self.port for it in found)
 
     def connect(self, head, receive_bytes=4096):
         connection = socket.socket()
@@ -65,16 +73,28 @@ class Web:
 
 
 @pytest.fixture
-def web(db, settings, tmp_path, eventually):
-    web = Web(settings, tmp_path / "web.log")
-    try:
+def start(db, settings, tmp_path, eventually):
+    """Call it with more variables for its environment."""
+    started = []
+
+    def start(**more):
+        started.append(web := Web(settings, tmp_path / "web.log", **more))
         eventually(web.is_up)
-        yield web
+        return web
+
+    yield start
+    for web in started:
         web.process.terminate()
-        web.process.wait(60)
-    finally:
-        web.process.kill()
-        web.process.wait()
+        try:
+            web.process.wait(60)
+        finally:
+            web.process.kill()
+            web.process.wait()
+
+
+@pytest.fixture
+def web(start):
+    return start()
 
 
 @pytest.fixture
@@ -104,23 +124,35 @@ def served(web, api, flow):
     return [answer.status_code for answer in answers]
 
 
-def test_downloads_that_nobody_reads_keep_nothing_from_others(web, api, client, workers, eventually, connections):
+@pytest.fixture(params=["folder", "bucket"])
+def web_with_large_file(request, start, api, client, workers, settings):
+    """(the process, the flow, its file large.bin), read from each of the two stores."""
     content = os.urandom(1024 * 1024) * (FILE_BYTES // (1024 * 1024))
     assert client.put("/source/ann/files/large.bin", data=content, headers=api.headers).status_code == 200
     flow = api.uploaded(resources=[{"name": "large", "path": "large.bin"}])
     workers.run_all()
-    path = f"/source/{flow}/data/large.bin"
-    head = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    if request.param == "folder":
+        return start(), flow, content
+    given, keep = request.getfixturevalue("s3")[0], request.getfixturevalue("keep")
+    folder = Path(settings.data_dir) / "objects"
+    for file in folder.glob("flows/**/*"):
+        if file.is_file():
+            keep(str(file.relative_to(folder)), file.read_bytes())
+    return start(**{name.upper(): value for name, value in given.items()}), flow, content
+
+
+def test_downloads_that_nobody_reads_keep_nothing_from_others(web_with_large_file, api, eventually, connections):
+    web, flow, content = web_with_large_file
+    head = f"GET /source/{flow}/data/large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     slow = [connections(web.connect(head)) for _ in range(SLOW_CLIENTS)]
     # Each of them is being answered.
     assert [connection.recv(12) for connection in slow] == [b"HTTP/1.1 200"] * SLOW_CLIENTS
-    assert web.open_files("-large.bin") == SLOW_CLIENTS
     assert served(web, api, flow) == [200] * 15
-    assert web.open_files("-large.bin") == SLOW_CLIENTS
+    assert web.established() == SLOW_CLIENTS
     assert b"".join(iter(lambda: slow[0].recv(1 << 20), b"")).endswith(content)
     for connection in slow:
         connection.close()
-    eventually(lambda: web.open_files("-large.bin") == 0)
+    eventually(lambda: web.established() == 0 and web.open_files("-large.bin") == 0)
 
 
 def test_uploads_that_do_not_go_on_keep_nothing_from_others(web, api, workers, eventually, connections):
