@@ -1,20 +1,28 @@
 import copy
 import http.server
 import json
+import secrets
 import shutil
+import subprocess
+import sys
 import threading
+import time
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from chassis import testing
 from chassis.attempts import Delivery, Surroundings
+from chassis.errors import Unavailable
+from chassis.throwaway import free_port
 from specstore_service import handlers
 from specstore_service.app import create_app
 from specstore_service.operations import tokens
 from specstore_service.settings import Settings
-from specstore_service.store import keys
+from specstore_service.store import keys, opening
+from specstore_service.store.objects import scratch_file
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +122,8 @@ class Api:
         return self.client.get(f"/source/{flow_id}", headers={**self.headers, **headers})
 
     def update(self, pipeline, event, **more):
-        return self.client.post("/source/update", json={"pipeline": pipeline, "event": event, **more})
+        body = {"pipeline": pipeline, "event": event, **more}
+        return self.client.post("/source/update", json=body, headers=self.headers)
 
     def finish(self, pipeline, success=True, **more):
         return self.update(pipeline, "finish", success=success, **more)
@@ -213,3 +222,51 @@ def server():
     yield server
     server.server.shutdown()
     server.server.server_close()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory):
+    """(settings of the bucket, the folder it lies in): a server that speaks S3, rclone's, over a real folder."""
+    folder = tmp_path_factory.mktemp("s3")
+    (folder / "specs").mkdir()
+    program = Path(sys.executable).parent / "rclone"
+    key, secret, port = secrets.token_hex(8), secrets.token_hex(16), free_port()
+    command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{key},{secret}",
+               "--vfs-cache-mode", "off", "--config", "", str(folder)]  # fmt: skip
+    given = {
+        "s3_bucket": "specs",
+        "s3_endpoint_url": f"http://127.0.0.1:{port}",
+        "s3_access_key_id": key,
+        "s3_secret_access_key": secret,
+    }
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        yield given, folder / "specs"
+        process.terminate()
+
+
+@pytest.fixture
+def in_s3(settings, s3):
+    return settings.model_copy(update=s3[0])
+
+
+@pytest.fixture
+def bucket(in_s3):
+    bucket = opening.objects_of(in_s3)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            bucket.delete(["anything"])
+            return bucket
+        except Unavailable:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def keep(bucket):
+    def keep(key, content):
+        with scratch_file(bucket) as file:
+            file.write_bytes(content)
+            bucket.put(key, file)
+
+    return keep

@@ -9,6 +9,7 @@ import pytest
 from quintet_e2e.clients import Client, all_at_once, done
 from quintet_e2e.faults import assert_healed
 from quintet_e2e.specs import ROWS, Owner
+from quintet_e2e.streams import events_of
 from quintet_local.testing import eventually
 
 AT_ONCE = 20
@@ -93,5 +94,13 @@ def test_what_is_private_is_its_owners_and_another_may_not_upload_in_his_name(st
     assert other.post("/source/upload", headers=theirs.headers, json=private).status_code == 403
     assert other.post(f"/source/{flow}/cancel", headers=theirs.headers).status_code == 403
     assert other.get("/source/pipelines").status_code == 403
-    assert owner.ended(flow)["state"] == "SUCCEEDED"
+    failure = {"event": "finish", "success": False}
+    for pipeline in (flow, f"{flow}x"):
+        response = other.post("/source/update", headers=theirs.headers, json={"pipeline": pipeline, **failure})
+        assert (response.status_code, response.json()["errors"]) == (404, ["pipeline not found"])
+    status = owner.ended(flow)
+    assert status["state"] == "SUCCEEDED"
+    names = ["FlowQueued", "FlowStarted", "FlowFinished"]
+    eventually(lambda: owner.told(status["event_ref"]) == names)
+    assert not [event for event in events_of(other, "specstore") if dataset in str(event["payload"])]
     other.close()

@@ -88,9 +88,9 @@ class Flows:
                 assert now_["state"] == "FAILED" and "own: row" in now_["error_log"][0], now_["error_log"]
                 assert all("Dependency unsuccessful" in text for text in now_["error_log"][1:])
         told = Counter(
-            (event["event"]["name"], event["payload"]["flow_id"], event["payload"].get("success"))
+            (event["event"]["name"], event["payload"].get("flow_id"), event["payload"].get("success"))
             for event in events_of(self.owner.client, "specstore")
-            if event["payload"]["flow_id"] in self.states
+            if event["payload"].get("flow_id") in self.states
         )
         assert told == Counter(
             (name, flow, is_good if name == "FlowFinished" else None)

@@ -59,6 +59,8 @@ def test_what_is_due_is_run_once_by_two_workers(stack, client, owner):
     assert_healed(stack)
     queued = [event for event in events_of(client, "specstore") if event["event"]["name"] == "FlowQueued"]
     by_timer = Counter(
-        event["payload"]["flow_id"] for event in queued if event["trigger"] == {"type": "timer", "name": "schedules"}
+        event["payload"].get("flow_id")
+        for event in queued
+        if event["trigger"] == {"type": "timer", "name": "schedules"}
     )
     assert {flow: by_timer[flow] for flow in again} == dict.fromkeys(again, 1)

@@ -87,6 +87,11 @@ class Owner:
         return [revision["revision"] for revision in page["revisions"]]
 
     def told(self, flow: str) -> list[str]:
-        """The events of that flow, oldest first."""
+        """The events of that flow, oldest first; of a private one `flow` is its reference in events."""
         events = events_of(self.client, "specstore")
-        return [event["event"]["name"] for event in events if event["payload"]["flow_id"] == flow]
+        return [event["event"]["name"] for event in events if flow in flows_of(event)]
+
+
+def flows_of(event: dict[str, Any]) -> set[str | None]:
+    """How an event of the stream `specstore` names its flow: by its ID or, of a private dataset, by a reference."""
+    return {event["payload"].get("flow_id"), event["payload"].get("flow")} - {None}

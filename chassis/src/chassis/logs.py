@@ -2,10 +2,14 @@
 
 import io
 import logging
+import re
 import sys
 from typing import Any
 
 import structlog
+
+# Signed tokens, in whatever was logged: a path, a query, the text of an exception.
+_TOKEN = re.compile(r"eyJ(?:[A-Za-z0-9_.=-]|%[0-9A-Fa-f]{2}){10,}")
 
 
 def configure(service: str, level: str = "info") -> None:
@@ -32,6 +36,7 @@ def configure(service: str, level: str = "info") -> None:
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False, default=repr),
+            _mask_tokens,
         ],
     )
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -54,6 +59,10 @@ def _named(service: str) -> Any:
         return event
 
     return add
+
+
+def _mask_tokens(_logger: Any, _method: str, line: Any) -> str:
+    return _TOKEN.sub("<token>", line)
 
 
 def logger(name: str) -> Any:

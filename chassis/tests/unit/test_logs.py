@@ -23,6 +23,23 @@ except ZeroDivisionError:
     logging.getLogger("library").exception("failed too")
 """
 
+TOKENS = """
+import logging
+from chassis import logs
+logs.configure("probe", "info")
+log = logs.logger("one")
+token = "eyJhbGciOiJSUzI1NiJ9.eyJ1c2VyaWQiOiJhbm4ifQ.c2lnbmF0dXJl-_secret"
+unsigned = token.rpartition(".")[0] + "."
+for path in (f"/source/{token}/x", f"/a?jwt={token}&b=1", "/" + token.replace(".", "%2E"), unsigned):
+    log.warning("request.failed", path=path)
+    logging.getLogger("gunicorn.error").error("Error handling request %s %s", "GET", path)
+try:
+    raise ValueError(f"no {token} here")
+except ValueError:
+    log.exception("thing.failed", told={"deep": [token]})
+log.info("thing.done", name="eyJ", word="heyJude")
+"""
+
 
 def lines(program: str, **environ: str) -> list[dict[str, Any]]:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, env={**os.environ, **environ})
@@ -51,3 +68,13 @@ def test_exceptions_are_fields_and_what_lies_below_the_level_is_left_out() -> No
 
 def test_a_line_is_written_in_any_locale() -> None:
     assert lines(PROGRAM, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")[0]["name"] == "ä\nb"
+
+
+def test_a_token_is_masked_wherever_it_is_logged() -> None:
+    *found, last = lines(TOKENS)
+    assert found[0]["path"] == "/source/<token>/x" and found[2]["path"] == "/a?jwt=<token>&b=1"
+    assert found[1]["event"] == "Error handling request GET /source/<token>/x"
+    assert found[-1]["exception"].endswith("ValueError: no <token> here") and found[-1]["told"] == {"deep": ["<token>"]}
+    for part in ("secret", "eyJhbGci", "eyJ1c2Vy"):
+        assert part not in str(found)
+    assert (last["name"], last["word"]) == ("eyJ", "heyJude")

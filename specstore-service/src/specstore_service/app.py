@@ -15,6 +15,7 @@ from specstore_service.routes import BLUEPRINTS
 from specstore_service.routes.answers import Web, render
 from specstore_service.settings import Settings
 from specstore_service.store import invariants, keys
+from specstore_service.store.opening import objects_of
 
 VERSION = "0.1.0"
 
@@ -51,6 +52,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     checks = {"auth-server": _asks(settings.auth_server)} if settings.auth_server else {}
     blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS, checks)]
     app = web.create_app("specstore", VERSION, settings, blueprints, render=render)
+    # The library for a bucket takes seconds to load: not while requests wait.
+    objects_of(settings)
     app.extensions["specstore"] = Web(settings, Keyring(_key_source(settings, app.extensions["chassis"].database)))
     return app
 

@@ -94,7 +94,10 @@ def test_odd_texts_in_an_update_are_refused(client, api):
     for text in TEXTS:
         for field in ("pipeline", "event"):
             body = json.dumps({"pipeline": flow, "event": "start", field: text})
-            check(client.post("/source/update", data=body, content_type="application/json"), "/source/update")
+            check(
+                client.post("/source/update", data=body, content_type="application/json", headers=api.headers),
+                "/source/update",
+            )
     assert api.status(flow).json["state"] == "QUEUED"
 
 
@@ -102,7 +105,7 @@ def test_odd_texts_that_a_runner_tells_are_given_back(client, api):
     flow = api.uploaded()
     kept = [text for text in TEXTS if text not in ("\u0000", "\ud800")]
     body = {"pipeline": flow, "event": "finish", "success": False, "errors": kept, "log": kept, "stats": {"x": kept}}
-    assert client.post("/source/update", json=body).status_code == 200
+    assert client.post("/source/update", json=body, headers=api.headers).status_code == 200
     told = api.status(flow).json["pipelines"][flow]
     assert told["error_log"] == kept and told["stats"] == {"x": kept}
 

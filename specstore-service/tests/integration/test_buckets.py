@@ -1,10 +1,6 @@
 """The same with S3 in place of a folder: a server that speaks it, rclone's, over a real folder."""
 
-import secrets
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,55 +8,6 @@ import pytest
 from chassis.errors import NotFound, Unavailable
 from chassis.throwaway import free_port
 from specstore_service.store import opening
-from specstore_service.store.objects import scratch_file
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    """(settings of the bucket, the folder it lies in)"""
-    folder = tmp_path_factory.mktemp("s3")
-    (folder / "specs").mkdir()
-    program = Path(sys.executable).parent / "rclone"
-    key, secret, port = secrets.token_hex(8), secrets.token_hex(16), free_port()
-    command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{key},{secret}",
-               "--vfs-cache-mode", "off", "--config", "", str(folder)]  # fmt: skip
-    given = {
-        "s3_bucket": "specs",
-        "s3_endpoint_url": f"http://127.0.0.1:{port}",
-        "s3_access_key_id": key,
-        "s3_secret_access_key": secret,
-    }
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        yield given, folder / "specs"
-        process.terminate()
-
-
-@pytest.fixture
-def in_s3(settings, s3):
-    return settings.model_copy(update=s3[0])
-
-
-@pytest.fixture
-def bucket(in_s3):
-    bucket = opening.objects_of(in_s3)
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            bucket.delete(["anything"])
-            return bucket
-        except Unavailable:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-
-
-@pytest.fixture
-def keep(bucket):
-    def keep(key, content):
-        with scratch_file(bucket) as file:
-            file.write_bytes(content)
-            bucket.put(key, file)
-
-    return keep
 
 
 def test_what_is_put_can_be_read_whole_and_in_part(bucket, keep):

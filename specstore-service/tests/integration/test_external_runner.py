@@ -15,6 +15,8 @@ from chassis.errors import Unavailable
 from specstore_service import handlers
 from specstore_service.app import create_app
 
+RUNNER = {"X-Authenticated-Role": "runner"}
+
 
 class Runner:
     def __init__(self):
@@ -51,7 +53,8 @@ class Runner:
         hook = {"pipeline_id": f"./{pipeline}"}
         more = {"success": success, "errors": [] if success else ["it broke"], "stats": {"bytes": 1}, "log": "a\nb"}
         for event in ({"event": "queue"}, {"event": "start"}, {"event": "progress", "log": "a"}, {"event": "finish"}):
-            client.post("/source/update", json={**hook, **event, **(more if event["event"] == "finish" else {})})
+            body = {**hook, **event, **(more if event["event"] == "finish" else {})}
+            client.post("/source/update", json=body, headers=RUNNER)
         return success
 
     def stop(self):
@@ -138,8 +141,8 @@ def test_hooks_that_are_lost_or_come_in_any_order_do_no_harm(outside, upload, ap
     flow = upload()
     pipelines = list(api.status(flow).json["pipelines"])
     for pipeline in reversed(pipelines):
-        outside.post("/source/update", json={"pipeline": f"./{pipeline}", "event": "finish", "success": True})
-        outside.post("/source/update", json={"pipeline": f"./{pipeline}", "event": "start"})
+        for event in ({"event": "finish", "success": True}, {"event": "start"}):
+            outside.post("/source/update", json={"pipeline": f"./{pipeline}", **event}, headers=RUNNER)
     assert api.status(flow).json["state"] == "SUCCEEDED"
 
 

@@ -37,11 +37,19 @@ def test_no_credential_and_no_proxy_is_used(server, got, monkeypatch):
     assert "Authorization" not in headers and "secret" not in str(headers)
 
 
-@pytest.mark.parametrize(
-    "host",
-    ["127.0.0.1", "localhost", "2130706433", "0x7f000001", "017700000001", "127.1", "0.0.0.0", "0", "[::1]",
-     "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "169.254.169.254", "10.0.0.1", "100.64.0.1", "224.0.0.1"],
-)  # fmt: skip
+THE_SERVER = [
+    "127.0.0.1", "localhost", "2130706433", "0x7f000001", "017700000001", "127.1", "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]", "[::ffff:0:127.0.0.1]", "[::ffff:0:7f00:1]", "[64:ff9b::127.0.0.1]",
+]  # fmt: skip
+ELSEWHERE = [
+    "127.0.0.2", "0.0.0.0", "0", "[::]", "[::1]", "[::127.0.0.1]", "[64:ff9b:1::127.0.0.1]",
+    "[64:ff9b:1:7f00:0:100::]", "[2002:7f00:1::1]", "[2001::1]", "[fec0::1]", "[fd00::1]", "[fe80::1]", "[ff02::1]",
+    "[::ffff:0:10.0.0.1]", "169.254.169.254", "2852039166", "10.0.0.1", "167772161", "100.64.0.1", "224.0.0.1",
+    "255.255.255.255",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", THE_SERVER + ELSEWHERE)
 def test_what_is_not_public_is_refused(server, got, host):
     server.says("/secret", b"x")
     before = len(server.asked)
@@ -50,14 +58,21 @@ def test_what_is_not_public_is_refused(server, got, host):
     assert len(server.asked) == before
 
 
-def test_a_redirect_to_what_is_not_public_is_refused(server, got):
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_a_redirect_to_another_address_that_is_not_public_is_refused(server, got, host):
+    """That the address of the server itself is allowed allows no other one."""
     server.says("/secret", b"x")
-    there = f"http://127.0.0.2:{server.port}/secret"
-    url = server.says("/away", status=302, Location=there)
+    url = server.says("/away", status=302, Location=f"http://{host}:{server.port}/secret")
     before = len(server.asked)
     with pytest.raises(Unfetchable, match="no address"):
         got(url)
     assert len(server.asked) == before + 1
+
+
+@pytest.mark.parametrize("address", ["::ffff:0:7f00:1", "64:ff9b:1::7f00:1", "2002:7f00:1::1", "::7f00:1", "fec0::1"])
+def test_a_name_that_leads_to_another_form_of_a_private_address_is_refused(server, got, address):
+    with pytest.raises(Unfetchable, match="no address"):
+        got(f"http://name.test:{server.port}/", allowed=(), look_up=lambda _host, _port: [address])
 
 
 @pytest.mark.parametrize("place", ["file:///etc/passwd", "gopher://127.0.0.1/", "ftp://127.0.0.1/x"])

@@ -273,3 +273,19 @@ def test_a_large_table_is_checked_by_a_process_of_its_own(run, put, get):
     status = run({"name": "reds", "path": "reds.csv", "schema": {"fields": SCHEMA["fields"][:2]}})
     (error,) = errors_of(status, "validation_report")
     assert error.startswith("reds: row 12002, field id")
+
+
+@pytest.mark.parametrize("format_", ["csv", "tsv", "json", "inline"])
+def test_too_many_columns_fail_every_pipeline_of_the_table_with_the_limit(run, put, format_):
+    names = [f"c{number}" for number in range(1_000_000 if format_ != "inline" else 2001)]
+    if format_ == "inline":
+        resource = {"name": "wide", "data": [names]}
+    else:
+        content = json.dumps([names]) if format_ == "json" else {"csv": ",", "tsv": "\t"}[format_].join(names)
+        put(f"wide.{format_}", content.encode())
+        resource = {"name": "wide", "path": f"wide.{format_}", "schema": {"fields": [{"name": "c0"}]}}
+    status = run(resource)
+    text = "wide: row 1 has more than 2000 columns: a table must have at most 2000"
+    pipelines = status["pipelines"].values()
+    failed = [pipeline["title"] for pipeline in pipelines if text in "".join(pipeline["error_log"])]
+    assert failed == ["Validating package contents", "Creating CSV", "Creating JSON"]

@@ -20,7 +20,7 @@ def test_a_new_flow_is_queued(api, a_spec):
     }  # fmt: skip
     del status["pipelines"], status["modified"]
     assert status == {
-        "id": flow, "spec_contents": a_spec(), "state": "QUEUED", "logs": [], "error_log": [],
+        "id": flow, "event_ref": None, "spec_contents": a_spec(), "state": "QUEUED", "logs": [], "error_log": [],
         "stats": {"bytes": None, "count_of_rows": None, "dataset_name": "wines", "hash": None},
     }  # fmt: skip
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NAMES = ["validation_report", "reds_csv", "reds_json", "wines_zip", "reds_csv_preview", "reds", ""]
+RUNNER = {"X-Authenticated-Role": "runner"}
 DEPENDENCY = 'Dependency unsuccessful. Cannot run until dependency "{}" is successfully executed'
 
 
@@ -114,7 +115,7 @@ def test_an_unknown_pipeline_is_not_found(api, flow, pipeline):
 )
 def test_a_wrong_field_is_named_and_changes_nothing(client, api, flow, change, field):
     before = api.status(flow).json
-    answer = client.post("/source/update", json={"pipeline": flow, "event": "start", **change})
+    answer = client.post("/source/update", json={"pipeline": flow, "event": "start", **change}, headers=RUNNER)
     assert answer.status_code == 400
     assert (answer.json["success"], answer.json["id"]) == ("fail", None)
     assert field in answer.json["errors"][0]
@@ -122,7 +123,9 @@ def test_a_wrong_field_is_named_and_changes_nothing(client, api, flow, change, f
 
 
 def test_the_name_may_come_as_pipeline_id(client, flow):
-    answer = client.post("/source/update", json={"pipeline_id": f"./{flow}", "event": "start", "extra": 1})
+    answer = client.post(
+        "/source/update", json={"pipeline_id": f"./{flow}", "event": "start", "extra": 1}, headers=RUNNER
+    )
     assert answer.json["status"] == "running"
 
 
@@ -170,7 +173,7 @@ def test_any_order_with_repeats_from_several_threads_ends_in_one_state(app, api,
     def send(updates):
         client = app.test_client()
         for update in updates:
-            assert client.post("/source/update", json=update).status_code == 200
+            assert client.post("/source/update", json=update, headers=RUNNER).status_code == 200
 
     @settings(max_examples=40)
     @given(said=EVENTS, data=st.data())
@@ -209,7 +212,7 @@ def test_seven_that_finish_at_once_lose_nothing_and_end_the_flow_once(app, api, 
                 "errors": ["it"],
                 "stats": {"bytes": 1},
             }
-            assert client.post("/source/update", json=body).status_code == 200
+            assert client.post("/source/update", json=body, headers=RUNNER).status_code == 200
 
         threads = [threading.Thread(target=finish, args=(pipeline,)) for pipeline in pipelines_of(flow)]
         for thread in threads:
@@ -252,7 +255,7 @@ def test_cancel_beside_finishes_ends_the_flow_once(app, api, outbox_of):
             barrier.wait()
             for name in names:
                 body = {"pipeline": f"{flow}/{name}".rstrip("/"), "event": "finish", "success": True}
-                assert app.test_client().post("/source/update", json=body).status_code == 200
+                assert app.test_client().post("/source/update", json=body, headers=RUNNER).status_code == 200
 
         threads = [threading.Thread(target=finish, args=(names,)) for names in (NAMES[:4], NAMES[4:])]
         for thread in threads:

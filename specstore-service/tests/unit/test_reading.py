@@ -8,7 +8,7 @@ import pytest
 
 from specstore_service.domain.sources import Source
 from specstore_service.domain.specs import Tabulator
-from specstore_service.operations import reading
+from specstore_service.operations import delimited, reading
 from specstore_service.operations.copies import Failed
 
 UNPACKED = 10_000_000
@@ -79,9 +79,11 @@ def test_lines_that_are_no_table_are_refused(read, content, words):
 
 
 def test_a_row_of_quotes_without_end_does_not_fill_the_memory(read, monkeypatch):
-    monkeypatch.setattr(reading, "_MOST_TIMES_FOR_A_BATCH", 2)
-    with pytest.raises(Failed, match="a row is too long"):
-        read(b"a\n" + b'"x\ny",' * 500_000)
+    monkeypatch.setattr(delimited, "_MAX_BATCH_CHARACTERS", 2_000_000)
+    with pytest.raises(Failed, match="row 2: a row is too long"):
+        read(b'a\n"' + b"x\ny," * 600_000)
+    with pytest.raises(Failed, match="row 3: a row is too long"):
+        read(b"a\n" + (b'"' + b"x\ny," * 300_000 + b'"\n') * 2)
     assert len(read(b"a\n" + b'"x\ny"\n' * 500_000)) == 500_001
 
 
@@ -137,7 +139,7 @@ def test_sheets_are_read(read):
 
 
 def test_a_sheet_that_says_to_be_immense_is_read_as_it_is(read):
-    rows = read(a_workbook(["a"], [1], XFD3="far"), format_="xlsx")
+    rows = read(a_workbook(["a"], [1], BXX3="far"), format_="xlsx")
     assert rows[:2] == [["a"], [1]] and len(rows) == 3 and rows[2][-1] == "far"
 
 

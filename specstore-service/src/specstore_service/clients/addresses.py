@@ -11,19 +11,19 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 _MOST_TRIED = 4
 
-# Addresses of IPv6 that lead to one of IPv4, and how far from the end that stands.
-_CARRIERS = {
-    ipaddress.IPv6Network("::ffff:0:0/96"): 0,
-    ipaddress.IPv6Network("::/96"): 0,
-    ipaddress.IPv6Network("64:ff9b::/96"): 0,
-    ipaddress.IPv6Network("64:ff9b:1::/48"): 0,
-    ipaddress.IPv6Network("2002::/16"): 80,
-}
-# What Python's lists (of some versions) take for global.
-_NOT_GLOBAL = [
+# IPv6 forms of an IPv4 address, which is their last 32 bits: mapped, translated (SIIT) and NAT64. Every other form
+# (6to4, Teredo, IPv4-compatible, local-use NAT64) is outside the public networks below.
+_IPV4_FORMS = [ipaddress.ip_network(text) for text in ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")]
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+# Python versions differ in which of these they take for global.
+_NOT_PUBLIC = [
     ipaddress.ip_network(text)
-    for text in ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20", "5f00::/16", "fec0::/10")
-]
+    for text in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+        "224.0.0.0/3", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+    )
+]  # fmt: skip
 
 
 class Forbidden(OSError):
@@ -36,17 +36,17 @@ def networks(text: str | None) -> tuple[Network, ...]:
 
 
 def is_allowed(address: str, allowed: Sequence[Network]) -> bool:
-    """Global, or in one of those networks; an IPv4 address inside an IPv6 one counts as what it is."""
+    """Return whether an address is public or in one of those networks; an IPv4 address counts in IPv6 form, too."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if any(ip in network for network in allowed if network.version == ip.version):
+    if _is_in(ip, allowed):
         return True
-    if isinstance(ip, ipaddress.IPv6Address):
-        for carrier, shift in _CARRIERS.items():
-            if ip in carrier:
-                return is_allowed(str(ipaddress.IPv4Address((int(ip) >> shift) & 0xFFFFFFFF)), allowed)
-    return (
-        ip.is_global and not ip.is_multicast and not any(ip in net for net in _NOT_GLOBAL if net.version == ip.version)
-    )
+    if _is_in(ip, _IPV4_FORMS):
+        return is_allowed(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)), allowed)
+    return ip.is_global and not _is_in(ip, _NOT_PUBLIC) and (ip.version == 4 or ip in _GLOBAL_UNICAST)
+
+
+def _is_in(ip: IPAddress, of_networks: Sequence[Network]) -> bool:
+    return any(ip in network for network in of_networks)
 
 
 def resolve(host: str, port: int) -> Sequence[str]:

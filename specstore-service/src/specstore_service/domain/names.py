@@ -28,6 +28,10 @@ def _dataset(value: str) -> str:
     return value
 
 
+def owner_of(flow_or_pipeline: str) -> str:
+    return flow_or_pipeline.partition("/")[0]
+
+
 def is_url(location: str) -> bool:
     return _SCHEME.match(location) is not None
 

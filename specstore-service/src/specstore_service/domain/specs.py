@@ -7,8 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from specstore_service.domain import schedules
 from specstore_service.domain.names import DatasetName, Location, Name, OwnerId
 
+PRIVATE = "private"
 MOST_RESOURCES = 500
-MOST_FIELDS = 2000
+# Of a table, and so of the fields of its schema.
+MAX_COLUMNS = 2000
 MOST_STEPS = 500
 MOST_OUTPUTS = 100
 
@@ -41,7 +43,7 @@ class SchemaField(_Part):
 
 
 class TableSchema(_Part):
-    fields: Annotated[list[SchemaField], Field(min_length=1, max_length=MOST_FIELDS)]
+    fields: Annotated[list[SchemaField], Field(min_length=1, max_length=MAX_COLUMNS)]
 
 
 class Resource(_Part):

@@ -127,10 +127,14 @@ def _time_out(tx: Transaction, flow: dict[str, Any], silent_seconds: float, now:
         _fail(tx, flow, before, dead, TIMED_OUT, now, Cause(flow["request_id"], timer="time-outs"))
 
 
+def unknown_pipeline() -> NotFound:
+    return NotFound("pipeline not found")
+
+
 def _locked(tx: Transaction, pipeline: str) -> tuple[dict[str, Any], list[Pipeline], Pipeline]:
     flow = flows.lock_flow_of(tx, pipeline)
     if flow is None:
-        raise NotFound("pipeline not found")
+        raise unknown_pipeline()
     all_ = pipelines.list_pipelines(tx, flow["id"])
     return flow, all_, next(it for it in all_ if it.id == pipeline)
 
@@ -188,7 +192,7 @@ def _settle(
     ]
     request_id = cause.request_id or flow["request_id"]
     if flow["state"] == QUEUED and any(it.has_begun for it in after):
-        messages.append(telling.event("FlowStarted", {"flow_id": flow["name"]}, request_id, now, cause.timer))
+        messages.append(telling.event("FlowStarted", telling.subject(flow), request_id, now, cause.timer))
     has_ended = state in rules.ENDED
     if has_ended and flow["finished_at"] is None:
         errors = rules.error_log(after, pipelines.list_errors(tx, flow["id"]))

@@ -10,7 +10,7 @@ from chassis.errors import Problem
 from chassis.validation import checked
 from specstore_service.domain import schedules
 from specstore_service.domain.plans import plan
-from specstore_service.domain.specs import Spec
+from specstore_service.domain.specs import PRIVATE, Spec
 from specstore_service.operations import telling
 from specstore_service.store import datasets, flows
 
@@ -47,7 +47,7 @@ def upload(tx: Transaction, wanted: Revision, most_datasets: int, now: datetime)
             if count >= most_datasets:
                 raise Problem(f"Max datasets for user exceeded plan limit ({most_datasets})", status=403)
             dataset = datasets.insert_dataset(tx, *said)
-    return _begin(tx, wanted, dataset["id"], dataset["revision"], now)
+    return _begin(tx, wanted, dataset, now)
 
 
 def run_again(
@@ -58,31 +58,35 @@ def run_again(
     due_at: datetime | None = None,
     next_due_at: datetime | None = None,
 ) -> str:
-    """The id of a new flow of a spec that was uploaded before; the dataset's schedule stays as it is."""
+    """The id of a new flow of a spec that was uploaded before; the dataset's schedule stays as it is.
+
+    While the dataset is private, so is each new revision, whatever its spec said before that.
+    """
     dataset = datasets.add_revision(tx, wanted.spec.meta.ownerid, wanted.spec.meta.dataset, now, next_due_at)
-    return _begin(tx, wanted, dataset["id"], dataset["revision"], now, due_at)
+    return _begin(tx, wanted, dataset, now, due_at)
 
 
 def _begin(
-    tx: Transaction, wanted: Revision, dataset: int, revision: int, now: datetime, due_at: datetime | None = None
+    tx: Transaction, wanted: Revision, dataset: dict[str, Any], now: datetime, due_at: datetime | None = None
 ) -> str:
-    flow_id = f"{wanted.spec.dataset_id}/{revision}"
+    flow_id = f"{wanted.spec.dataset_id}/{dataset['revision']}"
     planned = plan(wanted.spec, flow_id)
-    flows.insert_flow(
+    is_private = dataset["findability"] == PRIVATE
+    flow = flows.insert_flow(
         tx,
         planned,
-        dataset=dataset,
-        revision=revision,
+        dataset=dataset["id"],
+        revision=dataset["revision"],
         name=flow_id,
         spec=wanted.text,
-        findability=wanted.spec.meta.findability,
+        findability=PRIVATE if is_private else wanted.spec.meta.findability,
         is_external=wanted.is_external,
         due_at=due_at,
         request_id=wanted.request_id,
         now=now,
     )
     timer = "schedules" if due_at else ""
-    messages = [telling.event("FlowQueued", {"flow_id": flow_id}, wanted.request_id, now, timer)]
+    messages = [telling.event("FlowQueued", telling.subject(flow), wanted.request_id, now, timer)]
     if wanted.is_external:
         messages.append(outbox.job("specstore.refresh", {"flow": flow_id}, request_id=wanted.request_id))
     else:

@@ -1,5 +1,6 @@
 """Files in and out: what owners upload to be a source, and what pipelines have made."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, request
@@ -84,17 +85,23 @@ def put_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> A
     objects = objects_of(web().settings)
     _refuse_too_much(objects, owner, path, request.content_length or 0)
     with scratch_file(objects) as scratch:
-        sink = Sink(scratch)
-        try:
-            while piece := request.stream.read(PIECE_BYTES):
-                with told_as_problems():
-                    sink.write(piece)
-        finally:
-            sink.close()
+        sink = _receive_body(scratch)
         # Others may have come meanwhile, and not everybody says before how much he sends.
         _refuse_too_much(objects, owner, path, sink.size)
         objects.put(file_key(owner, path), scratch)
     return {"path": path, "bytes": sink.size, "hash": sink.hash}
+
+
+def _receive_body(target: Path) -> Sink:
+    """Return the sink, closed, with the size and the hash; while a slow client sends, nothing else is held."""
+    sink = Sink(target)
+    try:
+        while piece := request.stream.read(PIECE_BYTES):
+            with told_as_problems():
+                sink.write(piece)
+    finally:
+        sink.close()
+    return sink
 
 
 def _refuse_too_much(objects: Objects, owner: str, path: str, size: int) -> None:

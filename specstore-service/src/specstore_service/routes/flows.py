@@ -2,9 +2,10 @@
 
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Blueprint, g
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis import strictjson
@@ -13,6 +14,7 @@ from chassis.db import Transaction
 from chassis.validation import Answer, endpoint
 from specstore_service.domain import flows as rules
 from specstore_service.domain.flows import Pipeline
+from specstore_service.domain.specs import PRIVATE
 from specstore_service.operations import updates, uploads
 from specstore_service.operations.updates import Cause
 from specstore_service.operations.uploads import Revision
@@ -47,6 +49,7 @@ class PipelineStatus(TypedDict):
 
 class FlowStatus(TypedDict):
     id: str
+    event_ref: Annotated[str | None, Field(description="What events of a private revision call it; else null")]
     spec_contents: dict[str, Any]
     modified: str
     state: str
@@ -87,6 +90,7 @@ def _status(flow: dict[str, Any]) -> str:
     empty = {"bytes": None, "count_of_rows": None, "dataset_name": flow["dataset"], "hash": None}
     rest = {
         "id": flow["name"],
+        "event_ref": flow["event_ref"] if flow["findability"] == PRIVATE else None,
         "modified": moment(flow["modified_at"]),
         "state": flow["state"],
         "logs": [line for row in rows for line in row[_STATE + 2]],

@@ -6,16 +6,18 @@ from typing import Annotated, Any, Literal, Self
 from flask import Blueprint, g
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from chassis.current import transaction
+from chassis.current import role, transaction
 from chassis.validation import Answer, endpoint
+from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
 from specstore_service.operations.updates import Cause, Outcome, Update
-from specstore_service.routes.answers import Updated
+from specstore_service.routes.answers import Authorised, TokenQuery, Updated, bearer
 
 bp = Blueprint("updates", __name__, url_prefix="/source")
 
 PipelineId = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Lines = Annotated[list[str], Field(max_length=100_000)]
+_RUNNERS = ("admin", "runner")
 _SUCCESS = {"QUEUED": "pending", "INPROGRESS": "pending", "SUCCEEDED": "success", "FAILED": "fail"}
 _STATUS = {"QUEUED": "pending", "INPROGRESS": "running", "SUCCEEDED": "success", "FAILED": "failed"}
 
@@ -52,14 +54,29 @@ class Said(BaseModel):
     "A pipeline was queued, has begun, goes on or has ended",
     {
         200: Answer("How its flow stands", Updated),
-        **{status: Answer("What went wrong, in words", Updated) for status in (400, 404, 413, 415, 503)},
+        **{status: Answer("What went wrong, in words", Updated) for status in (400, 401, 404, 413, 415, 503)},
     },
+    query=TokenQuery,
+    headers=Authorised,
     body=Said,
 )
-def update(body: Said) -> Any:
+def update(query: TokenQuery, headers: Authorised, body: Said) -> Any:
+    change = body.as_update()
+    if not _may_update(change.pipeline, headers, query):
+        raise updates.unknown_pipeline()
     with transaction() as tx:
-        outcome = updates.apply(tx, body.as_update(), datetime.now(UTC), Cause(g.request_id))
+        outcome = updates.apply(tx, change, datetime.now(UTC), Cause(g.request_id))
     return _answer(outcome)
+
+
+def _may_update(pipeline: str, headers: Authorised, query: TokenQuery) -> bool:
+    """Return whether the caller is a runner or the flow's owner, without looking whether the pipeline exists.
+
+    Raises Problem (401) for a token that is not valid.
+    """
+    if role() in _RUNNERS:
+        return True
+    return bool(headers.token or query.jwt) and bearer(headers, query).userid == owner_of(pipeline)
 
 
 def _answer(outcome: Outcome) -> Any:

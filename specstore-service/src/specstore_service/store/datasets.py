@@ -27,7 +27,7 @@ def add_upload(
                every_seconds = %(every)s, due_at = %(due_at)s,
                scheduled_revision = CASE WHEN %(due_at)s::timestamptz IS NOT NULL THEN revisions + 1 END
         WHERE owner = %(owner)s AND name = %(name)s
-        RETURNING id, revisions AS revision
+        RETURNING id, revisions AS revision, findability
         """,
         owner=owner,
         name=name,
@@ -47,7 +47,7 @@ def add_revision(
         UPDATE datasets SET revisions = revisions + 1, modified_at = %(now)s,
                             due_at = coalesce(%(next_due_at)s, due_at)
         WHERE owner = %(owner)s AND name = %(name)s
-        RETURNING id, revisions AS revision
+        RETURNING id, revisions AS revision, findability
         """,
         owner=owner,
         name=name,
@@ -72,7 +72,7 @@ def insert_dataset(
         INSERT INTO datasets (owner, name, revisions, findability, modified_at, every_seconds, due_at,
                               scheduled_revision)
         VALUES (%(owner)s, %(name)s, 1, %(findability)s, %(now)s, %(every)s, %(due_at)s, %(scheduled)s)
-        RETURNING id, revisions AS revision
+        RETURNING id, revisions AS revision, findability
         """,
         owner=owner,
         name=name,
@@ -116,12 +116,17 @@ _VISIBLE = "(%(is_owner)s OR datasets.findability = 'published')"
 
 
 def list_datasets(tx: Transaction, owner: str, *, is_owner: bool, limit: int, offset: int) -> list[dict[str, Any]]:
+    """Each with the newest of its revisions that the caller may see."""
     return tx.all(
         f"""
         SELECT datasets.owner || '/' || datasets.name AS id, datasets.name AS dataset, datasets.findability,
-               datasets.revisions AS revision, flows.state, datasets.every_seconds,
-               datasets.due_at, datasets.modified_at
-        FROM datasets JOIN flows ON flows.dataset = datasets.id AND flows.revision = datasets.revisions
+               newest.revision, newest.state, datasets.every_seconds, datasets.due_at,
+               newest.created_at AS modified_at
+        FROM datasets JOIN LATERAL (
+            SELECT revision, state, created_at FROM flows
+            WHERE dataset = datasets.id AND (%(is_owner)s OR findability <> 'private')
+            ORDER BY revision DESC LIMIT 1
+        ) AS newest ON true
         WHERE owner = %(owner)s AND {_VISIBLE}
         ORDER BY datasets.name LIMIT %(limit)s OFFSET %(offset)s
         """,

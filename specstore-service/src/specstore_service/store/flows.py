@@ -10,26 +10,28 @@ from specstore_service.domain.plans import Planned
 
 _COLUMNS = """
     flows.id, flows.name, flows.revision, flows.state, flows.findability, flows.is_external, flows.request_id,
-    flows.finished_at
+    flows.finished_at, flows.event_ref::text AS event_ref
 """
 
 
-def insert_flow(tx: Transaction, planned: list[Planned], **values: Any) -> None:
-    """With its pipelines, in one statement: uploads of one dataset wait for each other."""
-    tx.run(
-        """
+def insert_flow(tx: Transaction, planned: list[Planned], **values: Any) -> dict[str, Any]:
+    """Return the flow. Its pipelines are inserted in the same statement: uploads of one dataset wait for each other."""
+    return tx.one(
+        f"""
         WITH flow AS (
             INSERT INTO flows (dataset, revision, name, spec, findability, state, is_external, due_at, request_id,
                                created_at, modified_at)
             VALUES (%(dataset)s, %(revision)s, %(name)s, %(spec)s, %(findability)s, 'QUEUED', %(is_external)s,
                     %(due_at)s, %(request_id)s, %(now)s, %(now)s)
-            RETURNING id
+            RETURNING {_COLUMNS}
+        ), inserted AS (
+            INSERT INTO pipelines (flow, position, name, title, kind, target, needs, is_ready)
+            SELECT flow.id, position - 1, it.id, title, kind, target, needs, cardinality(needs) = 0
+            FROM flow, ROWS FROM (
+                json_to_recordset(%(planned)s) AS (id text, title text, kind text, target text, needs integer[])
+            ) WITH ORDINALITY AS it (id, title, kind, target, needs, position)
         )
-        INSERT INTO pipelines (flow, position, name, title, kind, target, needs, is_ready)
-        SELECT flow.id, position - 1, it.id, title, kind, target, needs, needs = '{}'
-        FROM flow, ROWS FROM (
-            json_to_recordset(%(planned)s) AS (id text, title text, kind text, target text, needs integer[])
-        ) WITH ORDINALITY AS it (id, title, kind, target, needs, position)
+        SELECT id, name, findability, event_ref FROM flow
         """,
         planned=strictjson.dumps([asdict(pipeline) for pipeline in planned]),
         **values,

@@ -77,7 +77,7 @@ class Folder:
             except FileNotFoundError:
                 raise NotFound("there is no such file") from None
             file.seek(start)
-        return Pieces(file, length)
+        return Pieces(file, length, lambda size: off_the_loop(file.read, size))
 
     def delete(self, keys: Iterable[str]) -> None:
         with told_as_problems():
@@ -99,14 +99,14 @@ class Folder:
 class Pieces:
     """Of what is open already; closed with this, read or not."""
 
-    def __init__(self, source: Any, length: int) -> None:
-        self._source, self._left = source, length
+    def __init__(self, source: Any, length: int, read: Callable[[int], bytes] | None = None) -> None:
+        self._source, self._left, self._read = source, length, read or source.read
 
     def __iter__(self) -> "Pieces":
         return self
 
     def __next__(self) -> bytes:
-        piece = self._source.read(min(PIECE_BYTES, self._left)) if self._left else b""
+        piece = self._read(min(PIECE_BYTES, self._left)) if self._left else b""
         self._left -= len(piece)
         if not (piece and self._left):
             self.close()

@@ -1,0 +1,108 @@
+"""Rows of comma- and tab-separated text. Lines, rows and columns are counted before a row is built."""
+
+import codecs
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from specstore_service.operations.limits import (
+    MAX_CELL_BYTES,
+    MAX_COLUMNS,
+    ROWS_AT_ONCE,
+    Unreadable,
+    too_many_columns,
+)
+
+_PIECE_BYTES = 1024 * 1024
+# A quote that is never closed must not fill the memory, nor must long rows of one batch.
+_MAX_BATCH_CHARACTERS = 64 * 1024 * 1024
+
+
+@contextmanager
+def rows_of(path: Path, delimiter: str) -> Iterator[Iterator[list[str]]]:
+    """Raises Unreadable, also while the rows are read."""
+    _refuse_endless_line(path, delimiter)
+    with path.open(encoding=_encoding(path), newline="") as file:
+        yield _rows(file, delimiter)
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(4)
+    return "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+
+
+def _rows(file: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    # One limit for the whole process: others set it, too.
+    csv.field_size_limit(MAX_CELL_BYTES)
+    lines = _BoundedLines(file, delimiter)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            lines.begin_row()
+            yield row
+    except csv.Error as error:
+        raise Unreadable(f"line {reader.line_num}: {error}") from None
+
+
+class _BoundedLines:
+    """Hands lines to the csv reader, which builds a row as a whole; raises Unreadable before that is too large."""
+
+    def __init__(self, file: Iterable[str], delimiter: str) -> None:
+        self._file, self._delimiter = file, delimiter
+        self._wide_row = _wide_row(delimiter)
+        self._row_number, self._batch_characters = 0, 0
+        self._lines: list[str] = []
+        self.begin_row()
+
+    def begin_row(self) -> None:
+        self._batch_characters += sum(map(len, self._lines))
+        if self._row_number % ROWS_AT_ONCE == 0:
+            self._batch_characters = 0
+        self._row_number += 1
+        self._lines.clear()
+        self._characters = self._delimiters = self._counted_lines = 0
+        self._check_at = MAX_COLUMNS
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._file:
+            self._lines.append(line)
+            self._characters += len(line)
+            # A shorter row cannot have more columns.
+            if self._characters > MAX_COLUMNS:
+                self._check_row()
+            yield line
+
+    def _check_row(self) -> None:
+        if self._batch_characters + self._characters > _MAX_BATCH_CHARACTERS:
+            raise Unreadable(f"row {self._row_number}: a row is too long: is a quote not closed?")
+        self._delimiters += sum(line.count(self._delimiter) for line in self._lines[self._counted_lines :])
+        self._counted_lines = len(self._lines)
+        # Those inside quotes separate no columns. A row of many lines is not searched again for each of them.
+        if self._delimiters >= self._check_at:
+            if self._wide_row.match("".join(self._lines)):
+                raise too_many_columns(f"row {self._row_number}")
+            self._check_at = 2 * self._delimiters
+
+
+def _wide_row(delimiter: str) -> re.Pattern[str]:
+    """Match the beginning of a row that has more than the columns that are allowed, as the csv reader counts them."""
+    cell = rf'(?:"(?:[^"]++|"")*+"|[^"{delimiter}][^{delimiter}]*+)?+'
+    return re.compile(f"(?:{cell}{delimiter}){{{MAX_COLUMNS}}}")
+
+
+def _refuse_endless_line(path: Path, delimiter: str) -> None:
+    """Lines are read whole."""
+    length = begin = offset = 0
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_PIECE_BYTES):
+            end = max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
+            begin, length = (offset + end, len(piece) - end) if end else (begin, length + len(piece))
+            offset += len(piece)
+            if length > MAX_CELL_BYTES:
+                file.seek(begin)
+                if _wide_row(delimiter).match(file.read(_PIECE_BYTES).decode("utf-8", "replace")):
+                    raise too_many_columns("a line")
+                raise Unreadable(f"a line is longer than {MAX_CELL_BYTES} bytes")

@@ -1,0 +1,96 @@
+"""Rows of a sheet of an XLSX file. What an archive unpacks to, and its rows, are bounded before openpyxl loads them."""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from xml.parsers import expat
+
+from specstore_service.operations.limits import Unreadable, too_many_columns
+
+_MAX_PARTS = 10_000
+# Of the format. Cells that are only formatted count here, unlike in the limit for tables.
+_MAX_SHEET_ROWS, _MAX_SHEET_COLUMNS = 1_048_576, 16_384
+_ROW = "http://schemas.openxmlformats.org/spreadsheetml/2006/main row"
+# What openpyxl raises for a part that is missing or of another shape; SyntaxError is XML's.
+_NO_SPREADSHEET = (KeyError, ValueError, TypeError, AttributeError, IndexError, SyntaxError)
+
+
+@contextmanager
+def rows_of(path: Path, sheet: int | str, unpacked_bytes: int) -> Iterator[Iterator[list[Any]]]:
+    """Raises Unreadable, also while the rows are read."""
+    _refuse_bomb(path, unpacked_bytes)
+    import openpyxl
+
+    with path.open("rb") as file:
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        except _NO_SPREADSHEET as error:
+            raise Unreadable("cannot be read as a spreadsheet") from error
+        yield _cells(_chosen(book, sheet))
+
+
+def _refuse_bomb(path: Path, unpacked_bytes: int) -> None:
+    """A part of an archive cannot give more than its size in the directory: zipfile cuts it off there."""
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        if len(parts) > _MAX_PARTS or sum(part.file_size for part in parts) > unpacked_bytes:
+            raise Unreadable(f"takes up more than {unpacked_bytes} bytes when it is unpacked")
+        for part in parts:
+            try:
+                with archive.open(part) as content:
+                    _refuse_large_rows(content)
+            except (ValueError, RuntimeError) as error:
+                # A row's number that is none; a part that is encrypted or packed in an unknown way.
+                raise Unreadable("cannot be read as a spreadsheet") from error
+
+
+def _refuse_large_rows(content: IO[bytes]) -> None:
+    """openpyxl holds a row as a whole, and makes up rows that are left out. Any part may be that of a sheet."""
+    depth = row_depth = cells = number = 0
+
+    def begin(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth, row_depth, cells, number
+        depth += 1
+        if name == _ROW:
+            row_depth, cells, number = depth, 0, int(attributes.get("r", number + 1))
+            if number > _MAX_SHEET_ROWS:
+                raise Unreadable(f"has more than {_MAX_SHEET_ROWS} rows")
+        elif row_depth and depth == row_depth + 1:
+            cells += 1
+            if cells > _MAX_SHEET_COLUMNS:
+                raise too_many_columns(f"row {number}")
+
+    def end(_name: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartElementHandler, parser.EndElementHandler = begin, end
+    try:
+        parser.ParseFile(content)
+    except expat.ExpatError:
+        pass  # An image, or XML that openpyxl will not read either.
+
+
+def _chosen(book: Any, sheet: int | str) -> Any:
+    names = [it.title for it in book.worksheets]
+    if isinstance(sheet, int) and sheet <= len(names):
+        return book.worksheets[sheet - 1]
+    if sheet in names:
+        return book[sheet]
+    raise Unreadable(f"there is no sheet {sheet}")
+
+
+def _cells(sheet: Any) -> Iterator[list[Any]]:
+    # What the sheet says of its own size may be anything.
+    sheet.reset_dimensions()
+    try:
+        for cells in sheet.iter_rows(values_only=True):
+            row = list(cells)
+            while row and row[-1] is None:
+                row.pop()
+            yield row
+    except _NO_SPREADSHEET as error:
+        raise Unreadable("cannot be read as a spreadsheet") from error

@@ -1,0 +1,66 @@
+"""Who may report on a pipeline: a runner, an administrator, the flow's owner; to anyone else it does not exist."""
+
+import pytest
+
+RUNNER_ROLES = ("admin", "runner")
+
+
+@pytest.fixture(params=["published", "private"])
+def flow(request, api):
+    return api.uploaded(findability=request.param)
+
+
+def failing(pipeline):
+    return {"pipeline": pipeline, "event": "finish", "success": False, "errors": ["sabotage"]}
+
+
+def parts_of(response):
+    return response.status_code, response.data, {k: v for k, v in response.headers.items() if k != "X-Request-ID"}
+
+
+@pytest.mark.parametrize("role", RUNNER_ROLES)
+def test_a_runner_and_an_administrator_may_update_every_flow(client, api, flow, role):
+    response = client.post("/source/update", json=failing(flow), headers={"X-Authenticated-Role": role})
+    assert (response.status_code, response.json["id"]) == (200, flow)
+    assert api.status(flow).json["error_log"][0] == "sabotage"
+
+
+def test_the_owner_may_with_the_token_in_the_header_or_in_the_query(client, api, flow, a_token):
+    body = {"pipeline": f"./{flow}", "event": "start"}
+    assert client.post("/source/update", json=body, headers=api.headers).json["status"] == "running"
+    assert client.post(f"/source/update?jwt={a_token()}", json=body).json["id"] == flow
+
+
+@pytest.mark.parametrize("role", ["", "writer", "reader", "Admin", "administrator"])
+@pytest.mark.parametrize("has_token", [False, True])
+def test_to_anyone_else_a_pipeline_is_unknown_and_nothing_changes(
+    client, api, flow, a_token, role, has_token, outbox, db
+):
+    headers = {"X-Authenticated-User": "ben", "X-Authenticated-Role": role}
+    if has_token:
+        headers["Auth-Token"] = a_token("ben")
+    before, messages = api.status(flow).json, len(outbox())
+    for pipeline in (flow, f"./{flow}", f"{flow}/reds_csv"):
+        response = client.post("/source/update", json=failing(pipeline), headers=headers)
+        unknown = client.post("/source/update", json=failing(f"{pipeline}x"), headers=headers)
+        assert response.status_code == 404
+        assert response.json == {"success": "fail", "status": "failed", "id": None, "errors": ["pipeline not found"]}
+        assert parts_of(response) == parts_of(unknown)
+    assert api.status(flow).json == before and len(outbox()) == messages
+
+
+def test_an_owners_token_reveals_nothing_of_names_that_begin_alike(client, api, flow, a_token):
+    for other in ("an", "anna", "ANN"):
+        response = client.post("/source/update", json=failing(flow), headers={"Auth-Token": a_token(other)})
+        assert response.status_code == 404
+
+
+def test_a_token_that_is_not_valid_is_refused_whether_the_pipeline_exists_or_not(client, api, flow):
+    for token in ("x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."):
+        known, unknown = (
+            client.post("/source/update", json=failing(pipeline), headers={"Auth-Token": token})
+            for pipeline in (flow, f"{flow}x")
+        )
+        assert known.status_code == 401
+        assert parts_of(known) == parts_of(unknown)
+    assert api.status(flow).json["state"] == "QUEUED"

@@ -1,0 +1,173 @@
+"""A table of too many columns is refused in every format, by a message that states the limit, before it is built."""
+
+import io
+import json
+import tracemalloc
+import zipfile
+
+import openpyxl
+import pytest
+
+from specstore_service.domain.sources import Source
+from specstore_service.domain.specs import MAX_COLUMNS, Tabulator
+from specstore_service.operations import documents, reading
+from specstore_service.operations.copies import Failed
+
+MILLION = 1_000_000
+UNPACKED = 400_000_000
+TOO_MANY = f"^reds: .* has more than {MAX_COLUMNS} columns: a table must have at most {MAX_COLUMNS}$"
+MAX_PEAK_BYTES = 64 * 1024 * 1024
+
+
+def a_source(format_="csv", rows=None, headers=1, schema=None):
+    return Source("reds", None, None, "reds", rows, format_, schema, Tabulator(headers=headers), True)
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(content, format_="csv", **how):
+        path = tmp_path / "data"
+        path.write_bytes(content)
+        with reading.batches_of(a_source(format_, **how), path, UNPACKED) as batches:
+            return [row for batch in batches for row in batch]
+
+    return read
+
+
+@pytest.fixture
+def refused(read):
+    """The peak of what Python held in memory until the table was refused."""
+
+    def refused(content, format_="csv", words=TOO_MANY):
+        tracemalloc.start()
+        try:
+            with pytest.raises(Failed, match=words) as problem:
+                read(content, format_)
+            return str(problem.value), tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return refused
+
+
+def names(count):
+    return [f"c{number}" for number in range(count)]
+
+
+def a_sheet(row):
+    """A workbook whose sheet has that XML in its rows."""
+    book, file, wide = openpyxl.Workbook(), io.BytesIO(), io.BytesIO()
+    book.active.append(["a"])
+    book.save(file)
+    with zipfile.ZipFile(file) as good, zipfile.ZipFile(wide, "w", zipfile.ZIP_DEFLATED) as bad:
+        for name in good.namelist():
+            content = good.read(name)
+            if name == "xl/worksheets/sheet1.xml":
+                begin, end = content.index(b"<sheetData>"), content.index(b"</sheetData>")
+                # Without the dimension all of the sheet is read as soon as the workbook is opened.
+                content = content[:begin].replace(b"dimension", b"dimensions") + b"<sheetData>" + row + content[end:]
+            bad.writestr(name, content)
+    return wide.getvalue()
+
+
+def as_json(value):
+    return json.dumps(value).encode()
+
+
+WIDE = {
+    "csv": (",".join(names(MILLION)).encode() + b"\n1,2\n", "csv"),
+    "a later row of a csv": (b"a,b\n1,2\n" + b"," * MILLION + b"\n", "csv"),
+    "rows above the headers": (b"," * MILLION + b"\na,b\n", "csv"),
+    "quoted cells": (b'"a","b ""c"" d",' * (MILLION // 2) + b"\n", "csv"),
+    "a row of many lines": (b"a\n" + b'"x\ny",' * MILLION, "csv"),
+    "tsv": ("\t".join(names(MILLION)).encode(), "tsv"),
+    "utf-16": (",".join(names(MILLION)).encode("utf-16"), "csv"),
+    "json arrays": (as_json([names(MILLION)]), "json"),
+    "json objects": (as_json([dict.fromkeys(names(MILLION))]), "json"),
+    "json structures": (as_json([[[1, {"a": 2}], "]"] * MILLION]), "json"),
+    "json objects that differ": (as_json([{name: 1} for name in names(50_000)]), "json"),
+    "xlsx": (a_sheet(b"<row>" + b"<c/>" * MILLION + b"</row>"), "xlsx"),
+    "xlsx with other elements": (a_sheet(b"<row>" + b"<x/>" * MILLION + b"</row>"), "xlsx"),
+}
+
+
+@pytest.mark.parametrize("content", list(WIDE.values()), ids=list(WIDE))
+def test_a_million_columns_are_refused_without_being_held(refused, content):
+    _, peak = refused(*content)
+    assert peak < MAX_PEAK_BYTES
+
+
+def test_a_line_of_a_hundred_megabytes_is_not_read_as_a_whole(refused):
+    _, peak = refused(b"a,b,c," * 17_000_000)
+    assert peak < MAX_PEAK_BYTES
+    _, peak = refused(b"a" * 100_000_000, words="a line is longer than 16777216 bytes")
+    assert peak < MAX_PEAK_BYTES
+
+
+def test_the_row_is_named(refused):
+    assert "reds: row 3 has" in refused(b"a\n1\n" + b"," * MAX_COLUMNS + b"\n")[0]
+    assert "reds: row 2 has" in refused(as_json([[1], names(MAX_COLUMNS + 1)]), "json")[0]
+    assert "reds: row 1 has" in refused(a_sheet(b'<row><c r="XFD1"><v>1</v></c></row>'), "xlsx")[0]
+
+
+@pytest.mark.parametrize("headers", [1, 2])
+def test_as_many_columns_as_are_allowed_are_read(read, headers):
+    row, above = names(MAX_COLUMNS), ["title"]
+    rows = [above, row, row][2 - headers :]
+    lines = "\n".join(",".join(row) for row in rows).encode()
+    assert read(lines, headers=headers) == [row, row]
+    assert read(lines.replace(b",", b"\t"), "tsv", headers=headers) == [row, row]
+    assert read(as_json(rows), "json", headers=headers) == [row, row]
+    cells = "".join(f"<c t='str'><v>{name}</v></c>" for name in row)
+    sheet = a_sheet(f"<row/><row>{cells}</row>".encode())
+    assert read(sheet, "xlsx", headers=2) == [row]
+
+
+def test_cells_that_are_only_formatted_are_no_columns(read):
+    assert read(a_sheet(b"<row><c><v>1</v></c>" + b"<c/>" * 16_000 + b"</row>"), "xlsx") == [[1]]
+
+
+def test_delimiters_inside_quotes_are_no_columns(read):
+    text = "1,2,3\n" * 200_000
+    quoted = f'"{text}","{text}"'.encode()
+    assert read(b"a,b\n" + quoted) == [["a", "b"], [text, text]]
+    assert read(b'5" tape,"' + b"," * 5000 + b'"\n5" tape,"' + b"," * 5000 + b'"') == [['5" tape', "," * 5000]] * 2
+    assert read(b'"a ""b"", c",' * 1999 + b"1") == [['a "b", c'] * 1999 + ["1"]]
+
+
+def test_a_cell_of_many_commas_is_one_column_of_json(read):
+    row = {"a": "[1,2" * 500_000, "b": [[1, 2]] * 100_000, "c": '\\"],'}
+    assert read(as_json([row, row]), "json") == [["a", "b", "c"], *[list(row.values())] * 2]
+
+
+@pytest.mark.parametrize(
+    "rows", [[names(MAX_COLUMNS + 1)], [dict.fromkeys(names(MAX_COLUMNS + 1))], [{name: 1} for name in names(2001)]]
+)
+def test_rows_inline_are_refused_too(rows):
+    with pytest.raises(Failed, match=TOO_MANY), reading.batches_of(a_source("", rows), None, UNPACKED) as batches:
+        list(batches)
+
+
+def test_a_sheet_of_more_rows_than_the_format_has_is_refused(read):
+    with pytest.raises(Failed, match="has more than 1048576 rows"):
+        read(a_sheet(b'<row r="1"/><row r="99999999999"/>'), "xlsx")
+
+
+@pytest.mark.parametrize("window", [1, 2, 7, 1024])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_is_the_same_whatever_fits_into_the_window(read, monkeypatch, window, encoding):
+    monkeypatch.setattr(documents, "_WINDOW_CHARACTERS", window)
+    rows = [{"a": 'x"]},{', "é": [1, {"b": "\\"}]}, {"a": 12.5, "é": None}, {}]
+    content = json.dumps(rows, ensure_ascii=False, indent=3).encode(encoding)
+    assert read(content, "json") == [["a", "é"], list(rows[0].values()), [12.5, None], [None, None]][:3]
+
+
+@pytest.mark.parametrize("window", [1, 1024])
+@pytest.mark.parametrize(
+    "content",
+    ['[["a"] ["b"]]', '[["a"],]', '[["a"]', '[["a"]]]', '[["a"]] x', '[["a"}]', '[["a]', "[[1 2]]", ' [["a"', "[,]"],
+)
+def test_what_is_not_json_is_refused(read, monkeypatch, window, content):
+    monkeypatch.setattr(documents, "_WINDOW_CHARACTERS", window)
+    with pytest.raises(Failed, match="cannot be read as what its format says"):
+        read(content.encode(), "json")
