@@ -1,12 +1,13 @@
 """With DPP_URL: pipelines are run by somebody else, who is told of them, fetches the plan and sends hooks."""
 
 import http.server
+import secrets
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
-from quintet_e2e.clients import done
+from quintet_e2e.clients import Client, done
 from quintet_e2e.faults import assert_healed
 from quintet_e2e.specs import Owner
 from quintet_local.testing import eventually
@@ -83,9 +84,11 @@ class Runner:
 
 
 @pytest.fixture
-def runner(stack, client):
-    """The service is told of him for as long as the test lasts."""
-    with Runner(client).running() as runner:
+def runner(stack):
+    """A user with the role `runner`. For the duration of the test, the service has DPP_URL."""
+    name = f"runner-{secrets.token_hex(4)}"
+    user = Client(stack, name, stack.add_user(name, "runner"))
+    with closing(user), Runner(user).running() as runner:
         stack.stop(WEB)
         stack.stop(WORKER)
         try:
