@@ -45,8 +45,12 @@ def create_app(
     blueprints: Sequence[Blueprint],
     *,
     render: Render | None = None,
+    idempotent_headers: Sequence[str] = (),
 ) -> Flask:
-    """`render` makes the body of every error; RFC 9457 unless a service's contract has another shape."""
+    """`render` makes the body of every error; RFC 9457 unless a service's contract has another shape.
+
+    `idempotent_headers` change what a request means: with another value it is no repetition of an Idempotency-Key.
+    """
     app = _App(service, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
     app.url_map.merge_slashes = False
@@ -58,7 +62,14 @@ def create_app(
         settings.database_url, name=service, size=settings.pool_size, wait_seconds=settings.pool_wait_seconds
     )
     app.extensions["chassis"] = Running(
-        service, version, settings, database, Metrics(metrics_folder()), render or problem_json, time.time()
+        service,
+        version,
+        settings,
+        database,
+        Metrics(metrics_folder()),
+        render or problem_json,
+        time.time(),
+        idempotent_headers=tuple(idempotent_headers),
     )
     app.before_request(_begin)
     app.after_request(_end)
