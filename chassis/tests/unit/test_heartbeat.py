@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from chassis import broker
 from chassis.broker import _HeartbeatChecker
+from chassis.nodes import Nodes
 
 
 class Clock:
@@ -58,3 +60,17 @@ def test_a_node_that_sends_its_heartbeats_late_is_kept() -> None:
     _HeartbeatChecker(clock, 10)
     clock.receive_until(300, 9.9)
     assert clock.left_at is None
+
+
+def test_the_heartbeat_is_10_s_and_an_address_has_3_s_to_answer() -> None:
+    (node,) = Nodes("amqp://u:p@127.0.0.1/v").in_order()
+    parameters = broker.parameters(node, "tests")
+    assert (parameters.heartbeat, parameters.socket_timeout, parameters.stack_timeout) == (10, 3, 3)
+    assert parameters.connection_attempts == 1
+
+
+def test_a_certificate_is_checked_against_the_host_and_not_its_address() -> None:
+    (node, *_) = Nodes("amqps://u:p@localhost/v").in_order()
+    parameters = broker.parameters(node, "tests")
+    assert parameters.host in ("127.0.0.1", "::1")
+    assert parameters.ssl_options.server_hostname == "localhost"
