@@ -1,43 +1,109 @@
-"""RabbitMQ: the only place that imports pika. Connections, queues as we declare them, publishing in windows."""
+"""RabbitMQ: the only place that imports pika. Connections and queues as we declare them."""
 
+import math
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pika
 import pika.exceptions
+import pika.heartbeat
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
+from chassis.nodes import Node, Nodes
 from chassis.outbox import EVENTS
 
 Error = pika.exceptions.AMQPError
 Properties = pika.BasicProperties
+ClosedByUs = (pika.exceptions.ChannelClosedByClient, pika.exceptions.ConnectionClosedByClient)
 
 # A worker killed under a message is none of the message's failures, unless it happens this often.
 MOST_DELIVERIES = 30
 _ENDLESS = 2**31 - 1
 _PERSISTENT = 2
 _GOODBYE_SECONDS = 2
-# A queue without a leader holds up the channel for a minute, its orderly end too.
-_CONFIRM_SECONDS = 10
+# A node that stops answering is left within 15 s, and each address has 3 s to answer.
+_HEARTBEAT_SECONDS = 10
+_CHECK_SECONDS = 2
+_CONNECT_SECONDS = 3
 
 
-def parameters(url: str, name: str) -> pika.URLParameters:
-    """Raises ValueError for an address that is none."""
-    given = pika.URLParameters(url)
+class _HeartbeatChecker(pika.heartbeat.HeartbeatChecker):
+    """Leaves a node that was silent for 1.2 heartbeats, at most two seconds later; pika's own may take three.
+
+    It counts intervals, as this process may have stood still itself.
+    """
+
+    @property
+    def connection_is_idle(self) -> bool:
+        return self._idle_byte_intervals >= math.ceil(1.2 * max(self._timeout, _HEARTBEAT_SECONDS) / _CHECK_SECONDS)
+
+    def _start_check_timer(self) -> None:
+        self._check_interval = _CHECK_SECONDS
+        super()._start_check_timer()
+
+
+class Connection(pika.SelectConnection):
+    """Asynchronous: for who runs its loop."""
+
+    def drop(self, error: Exception) -> None:
+        """End it without a word to a node that would not answer."""
+        self._terminate_stream(error)
+
+    def _create_heartbeat_checker(self) -> _HeartbeatChecker | None:
+        return _HeartbeatChecker(self, self.params.heartbeat) if self.params.heartbeat else None
+
+
+def parameters(node: Node, name: str) -> pika.URLParameters:
+    """Raises ValueError for a URL that is none."""
+    given = pika.URLParameters(node.url)
+    given.host, given.port = node.address, node.port
+    if given.ssl_options and not given.ssl_options.server_hostname:
+        given.ssl_options.server_hostname = node.host
     if given.heartbeat is None:
-        given.heartbeat = 30
+        given.heartbeat = _HEARTBEAT_SECONDS
     given.blocked_connection_timeout = 30
-    given.socket_timeout = 5
-    given.stack_timeout = 10
+    given.socket_timeout = given.stack_timeout = _CONNECT_SECONDS
     given.connection_attempts = 1
     given.client_properties = {"connection_name": name}
     return given
 
 
+@contextmanager
+def connected(nodes: Nodes, name: str) -> Iterator[pika.BlockingConnection]:
+    """A connection to the first node that answers; where it is lost, that node is the last to be tried again.
+
+    Raises Error if no node answers.
+    """
+    node, connection = _connect(nodes, name)
+    try:
+        yield connection
+    except (Error, OSError):
+        nodes.put_last(node)
+        raise
+
+
 def connect(url: str, name: str) -> pika.BlockingConnection:
-    """Raises Error, or OSError where nothing listens."""
-    return pika.BlockingConnection(parameters(url, name))
+    """As `connected`, for who does not connect again."""
+    return _connect(Nodes(url), name)[1]
+
+
+def _connect(nodes: Nodes, name: str) -> tuple[Node, pika.BlockingConnection]:
+    failure: BaseException | None = None
+    for node in nodes.in_order():
+        try:
+            return node, pika.BlockingConnection(parameters(node, name), _impl_class=Connection)
+        except (Error, AMQPConnectorException, OSError) as error:
+            failure = error
+            nodes.put_last(node)
+    raise no_answer(failure) from failure
+
+
+def no_answer(failure: BaseException | None) -> Exception:
+    """What to raise if that was the last node; None: there was none to try."""
+    return Error(f"no node of RabbitMQ answers ({failure!r})" if failure else "no host of RabbitMQ has an address")
 
 
 def leave_in_order(connection: pika.BlockingConnection) -> None:
@@ -52,6 +118,11 @@ def leave_in_order(connection: pika.BlockingConnection) -> None:
             connection.process_data_events(_GOODBYE_SECONDS)
     except (Error, OSError):
         pass
+
+
+def is_ack(frame: Any) -> bool:
+    """Whether the broker took what it confirms."""
+    return isinstance(frame.method, pika.spec.Basic.Ack)
 
 
 def dead_letter_queue(queue: str) -> str:
@@ -97,116 +168,3 @@ def properties(
         content_type="application/json",
         delivery_mode=_PERSISTENT,
     )
-
-
-def publish(url: str, name: str, queue: str, given: pika.BasicProperties, body: bytes) -> None:
-    """The queue has it when this returns. On a connection of its own; raises Error or OSError."""
-    windows = iter([[("", queue, given, body, True)]])
-    taken: list[int] = []
-    WindowPublisher(url, name, lambda: next(windows, None), taken.extend).run()
-    if not taken:
-        raise Error(f"{queue} did not take a message")
-
-
-class WindowPublisher:
-    """Publishes many messages before it waits for their confirms: one by one would be fourteen times slower.
-
-    Runs its own loop in the calling thread. Each round it asks `next_window` for (exchange, key, properties, body,
-    mandatory) tuples, publishes them, and hands the indices that the broker took to `confirmed`. Where the window was
-    empty it pauses first. `next_window` returning None ends the loop.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        name: str,
-        next_window: Callable[[], list[tuple[str, str, Any, bytes, bool]] | None],
-        confirmed: Callable[[list[int]], None],
-        *,
-        pause_seconds: float = 0.1,
-    ) -> None:
-        self._next_window, self._confirmed = next_window, confirmed
-        self._pause_seconds = pause_seconds
-        self._failure: BaseException | None = None
-        self._channel: Any = None
-        self._patience: Any = None
-        self._published = 0
-        self._waiting: dict[int, int] = {}
-        self._taken: list[int] = []
-        self._returned: set[str] = set()
-        self._window: list[tuple[str, str, Any, bytes, bool]] = []
-        self._connection = pika.SelectConnection(
-            parameters(url, name),
-            on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
-            on_open_error_callback=lambda _connection, error: self._end(error),
-            on_close_callback=lambda _connection, error: self._end(self._failure or error),
-        )
-
-    def run(self) -> None:
-        """Until `next_window` says it is over. Raises what broke the connection or what a callback raised."""
-        try:
-            self._connection.ioloop.start()
-        finally:
-            self._connection.ioloop.close()
-        if self._failure:
-            raise self._failure
-
-    def _opened(self, channel: Any) -> None:
-        self._channel = channel
-        channel.add_on_close_callback(self._channel_closed)
-        channel.add_on_return_callback(lambda _c, _method, given, _body: self._returned.add(given.message_id))
-        channel.exchange_declare(EVENTS, "topic", durable=True)
-        channel.confirm_delivery(self._on_confirm, callback=lambda _frame: self._guarded(self._round))
-
-    def _channel_closed(self, _channel: Any, error: BaseException) -> None:
-        if not isinstance(error, pika.exceptions.ChannelClosedByClient):
-            self._abandon(error)
-
-    def _guarded(self, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except BaseException as error:
-            self._abandon(error)
-
-    def _round(self) -> None:
-        window = self._next_window()
-        if window is None:
-            self._abandon(None)
-        elif not window:
-            self._connection.ioloop.call_later(self._pause_seconds, lambda: self._guarded(self._round))
-        else:
-            self._window, self._taken = window, []
-            self._patience = self._connection.ioloop.call_later(
-                _CONFIRM_SECONDS, lambda: self._end(Error(f"no confirm within {_CONFIRM_SECONDS} s"))
-            )
-            for index, (exchange, key, given, body, mandatory) in enumerate(window):
-                self._published += 1
-                self._waiting[self._published] = index
-                self._channel.basic_publish(exchange, key, body, given, mandatory=mandatory)
-
-    def _on_confirm(self, frame: Any) -> None:
-        tag, is_ack = frame.method.delivery_tag, isinstance(frame.method, pika.spec.Basic.Ack)
-        tags = [known for known in self._waiting if known <= tag] if frame.method.multiple else [tag]
-        for done in tags:
-            index = self._waiting.pop(done)
-            # A returned message is confirmed too, after its return.
-            if is_ack and self._window[index][2].message_id not in self._returned:
-                self._taken.append(index)
-        if not self._waiting:
-            self._guarded(self._finish_window)
-
-    def _finish_window(self) -> None:
-        self._connection.ioloop.remove_timeout(self._patience)
-        self._returned.clear()
-        self._confirmed(sorted(self._taken))
-        self._round()
-
-    def _abandon(self, error: BaseException | None) -> None:
-        self._failure = self._failure or error
-        if self._connection.is_open:
-            self._connection.close()
-
-    def _end(self, error: BaseException) -> None:
-        if not isinstance(error, pika.exceptions.ConnectionClosedByClient):
-            self._failure = self._failure or error
-        self._connection.ioloop.stop()

@@ -1,11 +1,16 @@
 """Settings from environment variables, every wrong one named at once."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:,/?#@\s]+)(:[0-9]{1,5})?"
+_AMQP_URL = re.compile(rf"amqps?://([^/?#]*@)?{_HOST}(,{_HOST})*(/[^/?#]*)?(\?[^#]*)?")
 
 
 class ConfigError(Exception):
@@ -60,19 +65,27 @@ class ServiceSettings(WebSettings):
     database_url: str = Field(
         repr=False,
         pattern="^postgres(ql)?://",
-        description="Postgres: `postgresql://user:password@host:port/database`",
+        description="Postgres: `postgresql://user:password@host:port/database`, or several `host:port,host:port`",
     )
     amqp_url: str = Field(
         "amqp://guest:guest@127.0.0.1:5672/%2F",
         repr=False,
-        pattern="^amqps?://",
-        description="RabbitMQ; only the worker connects",
+        description="RabbitMQ, or several nodes `host:port,host:port`; only the worker connects",
     )
     pool_size: int = Field(8, ge=1, le=100, description="Postgres connections of each process at the most")
     pool_wait_seconds: float = Field(
         3, gt=0, le=60, description="How long a request waits for a connection before it is told 503"
     )
     worker_threads: int = Field(4, ge=1, le=64, description="Messages that a worker handles at the same time")
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _names_hosts(cls, url: str) -> str:
+        if not _AMQP_URL.fullmatch(url):
+            raise PydanticCustomError(
+                "amqp_url", "must be amqp://user:password@host:port/vhost, with commas between several host:port"
+            )
+        return url
 
 
 def _value_of(variable: str, environ: Mapping[str, str]) -> str | None:

@@ -11,10 +11,14 @@ from chassis import broker, logs
 from chassis.attempts import Attempts, Handler, Interrupted, Surroundings
 from chassis.config import ServiceSettings
 from chassis.db import Database
+from chassis.nodes import Nodes
+from chassis.publisher import publish
 
 log = logs.logger(__name__)
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
+# No node that stops answering is left sooner, and the next one is to be tried at once.
+_STABLE_SECONDS = 5
 _DRAIN_SECONDS = 20
 _LOOK_AT_DEAD_LETTERS_SECONDS = 5
 
@@ -48,7 +52,7 @@ class Consumer:
         settings: ServiceSettings | None = None,
     ) -> None:
         self._name, self._queue, self._consumption = f"{service}-worker {queue}", queue, consumption
-        self._amqp_url, self._stopping = amqp_url, stopping
+        self._nodes, self._stopping = Nodes(amqp_url), stopping
         self._threads = 1 if consumption.in_order else threads
         surroundings = Surroundings(database, settings, stopping) if consumption.is_long else None
         self._attempts = Attempts(queue, consumption.handler, database, surroundings)
@@ -64,17 +68,18 @@ class Consumer:
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
-                self._consume()
+                with broker.connected(self._nodes, self._name) as self._connection:
+                    self._consume()
             except (broker.Error, OSError) as error:
                 log.warning("consumer.disconnected", queue=self._queue, reason=repr(error))
             except Exception:
                 log.exception("consumer.failed", queue=self._queue)
             self.connected = False
-            pause = _SHORTEST_PAUSE if time.monotonic() - began > _LONGEST_PAUSE else min(pause * 2, _LONGEST_PAUSE)
+            is_stable = time.monotonic() - began > _STABLE_SECONDS
+            pause = _SHORTEST_PAUSE if is_stable else min(pause * 2, _LONGEST_PAUSE)
             self._stopping.wait(pause)
 
     def _consume(self) -> None:
-        self._connection = broker.connect(self._amqp_url, self._name)
         # What was received on this connection ends with it: another one will be given the message.
         self._ending = threading.Event()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._queue)
@@ -146,7 +151,7 @@ class Consumer:
         given = (properties.headers or {}).items()
         kept = {name: value if isinstance(value, str | int) else repr(value) for name, value in given}
         properties.headers = {**kept, "x-reason": reason, "x-queue": self._queue}
-        broker.publish(self._amqp_url, self._name, broker.dead_letter_queue(self._queue), properties, body)
+        publish(self._nodes, self._name, broker.dead_letter_queue(self._queue), properties, body)
 
     def _settle(self, channel: Any, tag: int) -> None:
         """In the connection's thread, as the two below. A channel that is gone took its deliveries back."""

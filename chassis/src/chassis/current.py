@@ -33,6 +33,8 @@ class Running:
     started_at: float
     # Without any of a group it cannot answer at all: down, not degraded.
     vital: tuple[tuple[str, ...], ...] = (("postgres",),)
+    # In the fingerprint of a request with an Idempotency-Key, as its method, path and body are.
+    idempotent_headers: tuple[str, ...] = ()
 
     @property
     def database(self) -> Database:
@@ -78,9 +80,9 @@ def once(make: Callable[[Transaction], Any], *, sent: bytes | None = None) -> Re
         with transaction() as tx:
             return current_app.make_response(make(tx))
     user, key = username(), idempotency.checked(key)
-    print_ = idempotency.fingerprint(request.method, request.full_path, _what_was_sent() if sent is None else sent)
+    print_ = fingerprint(_what_was_sent() if sent is None else sent)
     with transaction() as tx:
-        known = idempotency.claim(tx, user, key, print_)
+        known = idempotency.claim(tx, user, key, print_, running().idempotent_headers)
         if known:
             return Response(known.body, known.status, {**known.headers, "Idempotent-Replayed": "true"})
         response = current_app.make_response(make(tx))
@@ -89,6 +91,12 @@ def once(make: Callable[[Transaction], Any], *, sent: bytes | None = None) -> Re
         headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
         idempotency.keep(tx, user, key, print_, idempotency.Answer(response.status_code, headers, response.get_data()))
     return response
+
+
+def fingerprint(sent: bytes) -> str:
+    """Of this request with `sent` for its body: what a repetition with the same Idempotency-Key must equal."""
+    headers = {name: request.headers[name] for name in running().idempotent_headers if name in request.headers}
+    return idempotency.fingerprint(request.method, request.full_path, sent, headers)
 
 
 def _what_was_sent() -> bytes:

@@ -6,9 +6,9 @@ from typing import Any
 
 import psycopg2
 import psycopg2.errors
-import psycopg2.extensions as pgext
 from psycopg2.extras import execute_values
 
+from chassis.connect import connect
 from chassis.errors import Conflict, Unavailable
 from chassis.pool import Pool
 
@@ -23,29 +23,7 @@ StatementError = (
 # What a connection outside a transaction block raises when Postgres goes away.
 Broken = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
-_DSN_DEFAULTS: dict[str, Any] = {
-    "connect_timeout": 3,
-    "keepalives": 1,
-    "keepalives_idle": 30,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10000,
-}
-
-_CONNECT_SECONDS = 3
-# Above the role's statement_timeout: Postgres speaks first unless it is frozen or unreachable.
-_ANSWER_SECONDS = 31
 _PING_AFTER_IDLE_SECONDS = 1.0
-
-
-def connect(dsn: str, *, name: str, autocommit: bool = False) -> Any:
-    """A connection of its own, outside any pool. Raises Unavailable."""
-    try:
-        connection = psycopg2.connect(dsn, application_name=name, **_DSN_DEFAULTS)
-    except psycopg2.OperationalError as error:
-        raise Unavailable("Postgres does not answer") from error
-    connection.autocommit = autocommit
-    return connection
 
 
 class Transaction:
@@ -192,22 +170,3 @@ def _is_alive(connection: Any, idle_seconds: float) -> bool:
     except psycopg2.Error:
         return False
     return True
-
-
-def make_cooperative() -> None:
-    """While one greenlet waits for Postgres, others run: for a process whose server model is gevent."""
-    from gevent import socket
-
-    def wait(connection: Any) -> None:
-        while True:
-            state = connection.poll()
-            if state == pgext.POLL_OK:
-                return
-            connecting = connection.status == pgext.STATUS_SETUP
-            ready = socket.wait_read if state == pgext.POLL_READ else socket.wait_write
-            try:
-                ready(connection.fileno(), timeout=_CONNECT_SECONDS if connecting else _ANSWER_SECONDS)
-            except TimeoutError:
-                raise psycopg2.OperationalError("no answer in time") from None
-
-    pgext.set_wait_callback(wait)

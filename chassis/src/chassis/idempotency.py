@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chassis import strictjson
@@ -25,18 +26,20 @@ def checked(key: str) -> str:
     return key
 
 
-def fingerprint(method: str, path: str, body: bytes) -> str:
-    """What must be equal for a repetition to be one."""
+def fingerprint(method: str, path: str, body: bytes, headers: Mapping[str, str]) -> str:
+    """What must be equal for a repetition to be one; `headers` are those that carry meaning."""
     digest = hashlib.sha256()
-    for part in (method.encode(), path.encode(), body):
+    fields = [f"{name}: {value}".encode() for name, value in headers.items()]
+    for part in (method.encode(), path.encode(), body, *fields):
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
 
 
-def claim(tx: Transaction, username: str, key: str, print_: str) -> Answer | None:
+def claim(tx: Transaction, username: str, key: str, print_: str, header_names: Sequence[str] = ()) -> Answer | None:
     """None: this transaction is the first, and holds the key until it ends. An Answer: give it again.
 
-    Raises Conflict: 409 while the first still runs, 422 when the key was used for something else.
+    Raises Conflict: 409 while the first still runs, 422 when the key was used for a different request, where
+    `header_names` are those that may differ.
     """
     held = tx.value(
         "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || %(name)s, 0))",
@@ -56,7 +59,8 @@ def claim(tx: Transaction, username: str, key: str, print_: str) -> Answer | Non
     if known is None:
         return None
     if known["fingerprint"] != print_:
-        raise Conflict("this Idempotency-Key was used for another method, path or body", status=422)
+        headers = f", or for another {' or '.join(header_names)}" if header_names else ""
+        raise Conflict(f"this Idempotency-Key was used for another method, path or body{headers}", status=422)
     return Answer(known["status"], strictjson.loads(known["headers"].encode()), bytes(known["body"]))
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from chassis import broker, db, logs, strictjson
 from chassis.errors import Unavailable
+from chassis.nodes import Nodes
+from chassis.publisher import WindowPublisher
 
 log = logs.logger(__name__)
 
@@ -42,7 +44,7 @@ class Relay:
     """
 
     def __init__(self, service: str, database_url: str, amqp_url: str, stopping: threading.Event) -> None:
-        self._service, self._database_url, self._amqp_url = service, database_url, amqp_url
+        self._service, self._database_url, self._nodes = service, database_url, Nodes(amqp_url)
         self._stopping = stopping
         self._connection: Any = None
         self._window: list[Any] = []
@@ -77,7 +79,7 @@ class Relay:
             log.info("relay.leads")
             self._proved.clear()
             name = f"{self._service}-relay"
-            broker.WindowPublisher(self._amqp_url, name, self._next_window, self._delete).run()
+            WindowPublisher(self._nodes, name, self._next_window, self._delete).run()
             return True
         finally:
             self._connection.close()

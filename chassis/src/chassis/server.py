@@ -84,7 +84,7 @@ def post_fork(_server: Any, _worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """What waits on purpose can see that the process wants to end."""
     if "gevent" in worker.cfg.worker_class_str:
-        from chassis.db import make_cooperative
+        from chassis.connect import make_cooperative
 
         make_cooperative()
     worker.wsgi.extensions["is_stopping"] = lambda: not worker.alive

@@ -45,8 +45,12 @@ def create_app(
     blueprints: Sequence[Blueprint],
     *,
     render: Render | None = None,
+    idempotent_headers: Sequence[str] = (),
 ) -> Flask:
-    """`render` makes the body of every error; RFC 9457 unless a service's contract has another shape."""
+    """`render` makes the body of every error; RFC 9457 unless a service's contract has another shape.
+
+    `idempotent_headers` change what a request means: with another value it is no repetition of an Idempotency-Key.
+    """
     app = _App(service, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
     app.url_map.merge_slashes = False
@@ -55,9 +59,15 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.compact = True  # type: ignore[attr-defined]
     app.extensions["chassis"] = Running(
-        service, version, settings, _database(service, settings), Metrics(metrics_folder()), render or problem_json,
+        service,
+        version,
+        settings,
+        _database(service, settings),
+        Metrics(metrics_folder()),
+        render or problem_json,
         time.time(),
-    )  # fmt: skip
+        idempotent_headers=tuple(idempotent_headers),
+    )
     app.before_request(_begin)
     app.after_request(_end)
     app.register_error_handler(Problem, _answer_problem)

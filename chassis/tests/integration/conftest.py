@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -11,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -68,6 +70,9 @@ class OwnNode(Node):
         os.killpg(server.pid, number)
         server.wait(30)
 
+    def send_signal(self, number: int) -> None:
+        os.killpg(self._processes[-1].pid, number)
+
     def remove(self) -> None:
         for process in reversed(self._processes):
             os.killpg(process.pid, signal.SIGKILL)
@@ -78,6 +83,85 @@ class OwnNode(Node):
         return subprocess.Popen(
             program.command, env=program.environment, stdout=self._log, stderr=self._log, start_new_session=True
         )
+
+
+class Address:
+    """An address at which a node of RabbitMQ listens, until it is frozen: then it accepts and never answers."""
+
+    def __init__(self, target: tuple[str, int], address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        self._target, self._listener = target, socket.create_server(address)
+        self._sockets: list[tuple[socket.socket, socket.socket]] = []
+        self._silent: list[socket.socket] = []
+        self._frozen = threading.Event()
+        self.port = self._listener.getsockname()[1]
+        self.accepted = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def freeze(self) -> None:
+        """The rest of the cluster misses the node at once; who is connected to it hears nothing."""
+        self._frozen.set()
+        for _, server in self._sockets:
+            _shut(server)
+
+    def close(self) -> None:
+        _shut(self._listener)
+        self.freeze()
+        for client in [*self._silent, *(client for client, _ in self._sockets)]:
+            _shut(client)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self.accepted += 1
+                if self._frozen.is_set():
+                    self._silent.append(client)
+                    continue
+                server = socket.create_connection(self._target)
+                self._sockets.append((client, server))
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=self._forward, args=(source, target), daemon=True).start()
+
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not self._frozen.is_set():
+                    target.sendall(data)
+        if not self._frozen.is_set():
+            _shut(target)
+
+
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
+
+
+@pytest.fixture
+def address_of(node: Node) -> Iterator[Callable[..., Address]]:
+    """Makes one more address of the node."""
+    parts = urlsplit(node.url)
+    made = []
+
+    def make(*address: Any) -> Address:
+        made.append(Address((parts.hostname or "", parts.port or 5672), *address))
+        return made[-1]
+
+    yield make
+    for address in made:
+        address.close()
+
+
+@pytest.fixture
+def url_of(node: Node) -> Callable[..., str]:
+    """The URL of a cluster at these hosts."""
+
+    def make(*hosts: str) -> str:
+        parts = urlsplit(node.url)
+        credentials = parts.netloc.rpartition("@")[0]
+        return parts._replace(netloc=f"{credentials}@{','.join(hosts)}").geturl()
+
+    return make
 
 
 @pytest.fixture(scope="session")

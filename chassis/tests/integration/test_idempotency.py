@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chassis import current
+from chassis import current, idempotency
 from chassis.db import Database
 
 BODY = {"name": "a", "size": 1}
@@ -40,6 +40,30 @@ def test_the_key_with_another_request_is_a_422(client: Any, db: Database, other:
     put(client)
     assert put(client, **other).status_code == 422
     assert count(db) == 1
+
+
+@pytest.mark.parametrize("first", [{}, {"X-For": "one"}, {"X-For": "one", "X-Before": "2"}])
+@pytest.mark.parametrize("second", [{}, {"X-For": "one"}, {"X-For": "two"}, {"X-Before": "one"}, {"X-Before": "2"}])
+def test_the_key_with_another_meaningful_header_is_a_422(client: Any, db: Database, first: Any, second: Any) -> None:
+    assert put(client, **first).status_code == 201
+    answer = put(client, **second)
+    if first == second:
+        assert answer.headers["Idempotent-Replayed"] == "true"
+    else:
+        assert (answer.status_code, answer.content_type) == (422, "application/problem+json")
+        assert "X-For or X-Before" in answer.json["detail"]
+    assert count(db) == 1
+
+
+def test_other_headers_may_differ(client: Any, db: Database) -> None:
+    put(client, **{"X-For": "one", "User-Agent": "first"})
+    assert put(client, **{"X-For": "one", "User-Agent": "second"}).headers["Idempotent-Replayed"] == "true"
+
+
+def test_a_request_without_such_headers_keeps_the_fingerprint_that_it_had_before_they_counted() -> None:
+    """A key that was stored before an upgrade is known after it."""
+    before = "cc94a09490e58c251954031580d10da4e575b1f1fdf2c8aba2b338ec97bb6e74"
+    assert idempotency.fingerprint("PUT", "/things/a?", b"{}", {}) == before
 
 
 def test_a_key_belongs_to_its_user(client: Any, db: Database) -> None:

@@ -102,7 +102,7 @@ def create_app(settings: ServiceSettings | None = None) -> Flask:
     checks = {"neighbour": lambda _running: {"detail": "answers"}}
     invariants = {"effects_have_names": _effects_have_names}
     parts = [bp, health.blueprint(lambda: document(app), invariants, checks)]
-    app = web.create_app("probe", "1.2.3", settings, parts)
+    app = web.create_app("probe", "1.2.3", settings, parts, idempotent_headers=("X-For", "X-Before"))
     return app
 
 

@@ -63,6 +63,28 @@ def test_secrets_show_in_no_repr_and_no_error() -> None:
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://u:p@a:5672,b:5672,c/vhost",
+        "amqp://a,b,c",
+        "amqps://u:p%40@[::1]:5671,host-1.example/%2F?heartbeat=5",
+        "amqp://u:p@w@127.0.0.1/",
+    ],
+)
+def test_a_broker_may_have_several_hosts(url: str) -> None:
+    assert ServiceSettings.load({"DATABASE_URL": DATABASE, "AMQP_URL": url}).amqp_url == url
+
+
+@pytest.mark.parametrize(
+    "url", ["amqp://", "amqp://u:p@", "amqp://a,,b", "amqp://a:x", "amqp://a:1,b:", "amqp://u:topsecret@a b/", "a:5672"]
+)
+def test_an_address_of_the_broker_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="AMQP_URL: must be amqp://user:password@host:port/vhost") as caught:
+        ServiceSettings.load({"DATABASE_URL": DATABASE, "AMQP_URL": url})
+    assert "topsecret" not in str(caught.value)
+
+
 def test_settings_cannot_be_changed() -> None:
     settings = ServiceSettings.load({"DATABASE_URL": DATABASE})
     with pytest.raises(ValueError, match="frozen"):

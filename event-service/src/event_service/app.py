@@ -36,6 +36,10 @@ INVARIANTS = {
 }
 
 
+# Which producer, which consumer, and where: the same body means something else with another.
+IDEMPOTENT_HEADERS = ("X-Producer-ID", "X-Consumer-ID", "X-Expected-Position")
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Settings come from the environment where none are given."""
     settings = settings or Settings.load()
@@ -49,7 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         )
 
     blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
-    app = web.create_app("event", VERSION, settings, blueprints, render=render)
+    app = web.create_app("event", VERSION, settings, blueprints, render=render, idempotent_headers=IDEMPOTENT_HEADERS)
     database = app.extensions["chassis"].database
     # Set by the server that runs the app, once it does.
     watch = Watch(database, settings.watch_seconds, lambda: app.extensions.get("is_stopping", bool)())

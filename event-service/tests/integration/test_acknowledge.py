@@ -112,3 +112,19 @@ def test_the_key_of_a_retried_refusal_makes_it_count_once(api):
         response = api.client.post(f"{api.path}/events/{id_}", data={"action": "NACK"}, headers=headers)
         assert response.json == "OK"
     assert api.consumers()[0]["stuck"]["nacks"] == 1
+
+
+def test_the_key_of_another_consumers_acknowledgement_is_422_and_moves_nothing(api):
+    (id_,) = api.appended()
+
+    def acknowledge(consumer):
+        headers = {"X-Consumer-ID": consumer, "X-Authenticated-User": "ann", "Idempotency-Key": "key"}
+        return api.client.post(f"{api.path}/events/{id_}", data={"action": "ACK"}, headers=headers)
+
+    assert acknowledge("one").json == "OK"
+    refused = acknowledge("two")
+    assert refused.status_code == 422
+    assert "X-Consumer-ID" in refused.get_data(as_text=True)
+    assert [state["offset"] for state in api.consumers() if state["consumer"] == "two"] in ([], [0])
+    assert api.sequences(consumer="two") == [1]
+    assert acknowledge("one").headers["Idempotent-Replayed"] == "true"

@@ -139,6 +139,13 @@ def test_the_retry_of_an_append_gives_the_first_id_and_appends_nothing(api, an_e
     assert other.json.startswith("Unprocessable Content - ")
 
 
+@pytest.mark.parametrize("change", [{"producer": "another"}, {"X_Expected_Position": "1"}])
+def test_the_key_with_another_producer_or_position_is_422_and_appends_nothing(api, change):
+    assert api.append(Idempotency_Key="k").status_code == 200
+    assert api.append(Idempotency_Key="k", **change).status_code == 422
+    assert api.sequences() == [1]
+
+
 def test_a_retry_is_answered_though_the_position_has_moved_on(api):
     first = api.append(Idempotency_Key="key", X_Expected_Position="0")
     api.appended(3)

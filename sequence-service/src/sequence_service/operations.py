@@ -68,15 +68,16 @@ def draw(tx: Transaction, wanted: Draw, now: datetime) -> Drawn:
 
 
 def _draw_alone(tx: Transaction, wanted: Draw) -> Drawn | Problem:
-    sequence = store.take_tickets(tx, wanted.name, wanted.count, wanted.count)
-    if sequence is not None:
-        return Drawn(sequence, sequence.issued - wanted.count, wanted.count)
-    known = store.find_sequence(tx, wanted.name)
+    # Locked: revived between two statements, it would be taken for exhausted.
+    known = store.lock_sequence(tx, wanted.name)
     if known is None:
         return _unknown(wanted.name)
     if wanted.count > known.size:
         return Invalid.field("n", f"must be at most {known.size}, the size of the range")
-    return Conflict(f"the sequence {wanted.name} is exhausted: {known.remaining} left, {wanted.count} wanted")
+    sequence = store.take_tickets(tx, wanted.name, wanted.count, wanted.count)
+    if sequence is None:
+        return Conflict(f"the sequence {wanted.name} is exhausted: {known.remaining} left, {wanted.count} wanted")
+    return Drawn(sequence, sequence.issued - wanted.count, wanted.count)
 
 
 def _tell(tx: Transaction, drawn: Drawn, request_id: str, now: datetime) -> None:
@@ -95,16 +96,26 @@ def _tell(tx: Transaction, drawn: Drawn, request_id: str, now: datetime) -> None
 
 
 def create_sequence(tx: Transaction, wanted: Sequence) -> tuple[Sequence, bool]:
-    """The sequence as it stands, and whether this made it. Raises Conflict where a different one stands."""
-    if store.insert_sequence(tx, wanted):
-        return wanted, True
-    # Locked, so that one which is being deleted is either still there for good or gone.
-    known = store.lock_sequence(tx, wanted.name)
-    if known is None:
-        raise Conflict(f"the sequence {wanted.name} is being deleted; try again")
-    if replace(known, issued=0) != wanted:
-        raise Conflict(f"another sequence {wanted.name} stands, with other bounds, cycle or format")
-    return known, False
+    """Return the sequence, and whether this created or revived it. Raises Conflict if the name has another definition.
+
+    A deleted sequence goes on where it stopped, so that none of its numbers is issued twice.
+    """
+    created = store.insert_or_revive_sequence(tx, wanted)
+    if created:
+        return created, True
+    existing, is_deleted = store.get_reserved(tx, wanted.name)
+    if replace(existing, issued=0) == wanted:
+        return existing, False
+    definition = (
+        f"minimum {existing.minimum}, maximum {existing.maximum}, cycle {str(existing.cycle).lower()}, "
+        f"format {existing.format}"
+    )
+    if is_deleted:
+        raise Conflict(
+            f"the name {wanted.name} is reserved by a deleted sequence with another definition ({definition}): "
+            "repeat that one to revive it, or choose another name"
+        )
+    raise Conflict(f"the sequence {wanted.name} exists with another definition ({definition})")
 
 
 def delete_sequence(tx: Transaction, name: str) -> None:

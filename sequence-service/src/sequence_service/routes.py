@@ -179,12 +179,12 @@ def get_sequence(name: str) -> Any:
 
 @bp.put("/sequences/<name>")
 @endpoint(
-    "Makes a sequence",
+    "Creates a sequence, or revives a deleted one where it stopped",
     {
         200: Answer("It stood already, the same", SequenceState),
-        201: Answer("Made", SequenceState),
+        201: Answer("Created or revived", SequenceState),
         400: _INVALID,
-        409: problem("A different one stands"),
+        409: problem("The name has another definition; that of a deleted sequence stays reserved"),
         415: problem("The body is no JSON"),
         422: problem("The Idempotency-Key was used for something else"),
         503: _AWAY,
@@ -206,8 +206,8 @@ def put_sequence(name: str, body: Spec) -> Any:
 
 @bp.delete("/sequences/<name>")
 @endpoint(
-    "Removes a sequence",
-    {204: Answer("Gone"), 400: _INVALID, 404: _UNKNOWN, 409: problem("It cannot be deleted"), 503: _AWAY},
+    "Deletes a sequence; its name stays reserved, and its numbers are never issued again",
+    {204: Answer("Deleted"), 400: _INVALID, 404: _UNKNOWN, 409: problem("It cannot be deleted"), 503: _AWAY},
     path=SequencePath,
 )
 def delete_sequence(name: str) -> Any:

@@ -6,11 +6,12 @@ from chassis.db import Transaction
 from sequence_service.domain import Sequence
 
 _COLUMNS = "name, minimum, maximum, cycle, format, issued"
+_EXISTS = "deleted_at IS NULL"
 
 
 def list_sequences(tx: Transaction, limit: int, offset: int) -> list[Sequence]:
     rows = tx.all(
-        f"SELECT {_COLUMNS} FROM sequences ORDER BY name LIMIT %(limit)s OFFSET %(offset)s",
+        f"SELECT {_COLUMNS} FROM sequences WHERE {_EXISTS} ORDER BY name LIMIT %(limit)s OFFSET %(offset)s",
         limit=limit,
         offset=offset,
     )
@@ -18,26 +19,40 @@ def list_sequences(tx: Transaction, limit: int, offset: int) -> list[Sequence]:
 
 
 def count_sequences(tx: Transaction) -> int:
-    return int(tx.value("SELECT count(*) FROM sequences"))
+    return int(tx.value(f"SELECT count(*) FROM sequences WHERE {_EXISTS}"))
 
 
 def find_sequence(tx: Transaction, name: str) -> Sequence | None:
-    row = tx.find(f"SELECT {_COLUMNS} FROM sequences WHERE name = %(name)s", name=name)
+    row = tx.find(f"SELECT {_COLUMNS} FROM sequences WHERE name = %(name)s AND {_EXISTS}", name=name)
     return _sequence(row) if row else None
 
 
 def lock_sequence(tx: Transaction, name: str) -> Sequence | None:
-    row = tx.find(f"SELECT {_COLUMNS} FROM sequences WHERE name = %(name)s FOR UPDATE", name=name)
+    row = tx.find(f"SELECT {_COLUMNS} FROM sequences WHERE name = %(name)s AND {_EXISTS} FOR UPDATE", name=name)
     return _sequence(row) if row else None
 
 
-def insert_sequence(tx: Transaction, sequence: Sequence) -> bool:
-    """False where one of that name stands."""
-    inserted = tx.run(
-        """
+def get_reserved(tx: Transaction, name: str) -> tuple[Sequence, bool]:
+    """Return the sequence that has the name, and whether it is deleted."""
+    row = tx.one(f"SELECT {_COLUMNS}, NOT ({_EXISTS}) AS is_deleted FROM sequences WHERE name = %(name)s", name=name)
+    is_deleted = row.pop("is_deleted")
+    return _sequence(row), is_deleted
+
+
+def insert_or_revive_sequence(tx: Transaction, sequence: Sequence) -> Sequence | None:
+    """Return the sequence, new or as it was when it was deleted.
+
+    None if the name has a sequence that exists or is defined differently; its row is locked then.
+    """
+    row = tx.find(
+        f"""
         INSERT INTO sequences (name, minimum, maximum, cycle, format)
         VALUES (%(name)s, %(minimum)s, %(maximum)s, %(cycle)s, %(format)s)
-        ON CONFLICT ON CONSTRAINT sequences_pkey DO NOTHING
+        ON CONFLICT ON CONSTRAINT sequences_pkey DO UPDATE SET deleted_at = NULL
+        WHERE sequences.deleted_at IS NOT NULL
+          AND (sequences.minimum, sequences.maximum, sequences.cycle, sequences.format)
+            = (excluded.minimum, excluded.maximum, excluded.cycle, excluded.format)
+        RETURNING {_COLUMNS}
         """,
         name=sequence.name,
         minimum=sequence.minimum,
@@ -45,17 +60,18 @@ def insert_sequence(tx: Transaction, sequence: Sequence) -> bool:
         cycle=sequence.cycle,
         format=sequence.format,
     )
-    return inserted == 1
+    return _sequence(row) if row else None
 
 
 def delete_sequence(tx: Transaction, name: str) -> bool:
-    return tx.run("DELETE FROM sequences WHERE name = %(name)s", name=name) == 1
+    """Its row stays, so that its name is reserved and its counter goes on where it is revived."""
+    return tx.run(f"UPDATE sequences SET deleted_at = now() WHERE name = %(name)s AND {_EXISTS}", name=name) == 1
 
 
 def take_tickets(tx: Transaction, name: str, count: int, largest: int, *, quietly: bool = False) -> Sequence | None:
     """The sequence after `count` more tickets, given to nobody else: they are the last it has issued.
 
-    None, and none taken, where there is no such sequence, where it has fewer left, or where `largest`, the
+    None, and none taken, where no such sequence exists, where it has fewer left, or where `largest`, the
     greatest single draw among them, exceeds the range; `quietly` also where they end a cycle or bring the range
     near its end.
     Concurrent callers queue on the row: who rolls back leaves no gap.
@@ -70,7 +86,7 @@ def take_tickets(tx: Transaction, name: str, count: int, largest: int, *, quietl
 _SIZE = "(maximum::numeric - minimum + 1)"
 _UPDATE = f"""
     UPDATE sequences SET issued = issued + %(count)s
-    WHERE name = %(name)s AND %(largest)s <= {_SIZE} AND (cycle OR issued + %(count)s <= {_SIZE})
+    WHERE name = %(name)s AND {_EXISTS} AND %(largest)s <= {_SIZE} AND (cycle OR issued + %(count)s <= {_SIZE})
 """
 _NOTHING_TO_TELL = f"""
     AND CASE WHEN cycle THEN div(issued + %(count)s, {_SIZE}) = div(issued, {_SIZE})

@@ -25,7 +25,7 @@ def claims(**change):
         "exp": int(time.time()) + 600,
         **change,
     }
-    return {name: value for name, value in all_.items() if value is not None}
+    return {name: value() if callable(value) else value for name, value in all_.items() if value is not None}
 
 
 class Server:
@@ -102,10 +102,10 @@ def test_every_forgery_is_refused(server, key_pair):
 @pytest.mark.parametrize(
     "change",
     [
-        {"exp": int(time.time()) - 1},
+        {"exp": lambda: int(time.time()) - 1},
         {"exp": None},
         {"exp": "tomorrow"},
-        {"nbf": int(time.time()) + 600},
+        {"nbf": lambda: int(time.time()) + 600},
         {"service": "other"},
         {"service": None},
         {"service": ["source"]},

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from chassis import idempotency, strictjson
-from chassis.current import transaction, username
+from chassis.current import fingerprint, transaction, username
 from chassis.db import Database, Transaction
 from chassis.errors import NotFound
 from chassis.validation import Answer, endpoint
@@ -99,7 +99,7 @@ def import_orders(query: ImportQuery) -> Response:
 
 def _accept(receiver: Receiver, sink: Sink, file: forms.Incoming, query: ImportQuery, key: str | None) -> Response:
     """The number of the batch is drawn outside of any transaction; an answer that is known already needs none."""
-    print_ = idempotency.fingerprint(request.method, request.full_path, file.digest.digest() + file.name.encode())
+    print_ = fingerprint(file.digest.digest() + file.name.encode())
     if key is not None:
         with transaction() as tx:
             if known := _known(tx, key, print_):

@@ -1,0 +1,100 @@
+"""Nothing that changes from run to run is computed at import: a slow run would use a value that is out of date."""
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from quintet_e2e.checkout import CHECKOUT, python_files
+
+CHANGING = {
+    *(f"time.{name}{unit}" for name in ("time", "monotonic", "perf_counter", "process_time") for unit in ("", "_ns")),
+    *(f"{kind}.{name}" for kind in ("datetime", "date") for name in ("now", "utcnow", "today")),
+    *(f"uuid.uuid{version}" for version in (1, 4, 7)),
+    *("time.gmtime", "time.localtime", "time.ctime", "os.getpid", "os.urandom", "throwaway.free_port"),
+}
+CHANGING_MODULES = {"random", "secrets"}
+# A command that starts counting when it is started.
+MEANT = {CHECKOUT / "deploy" / "local" / "quintet_local" / "progress.py"}
+
+
+def code_run_at_import(tree: ast.AST) -> Iterator[ast.AST]:
+    """Everything but the bodies of functions: module and class level, decorators, default arguments."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            defaults = [*node.args.defaults, *(default for default in node.args.kw_defaults if default)]
+            for part in [*defaults, *getattr(node, "decorator_list", [])]:
+                yield part
+                yield from code_run_at_import(part)
+        else:
+            yield node
+            yield from code_run_at_import(node)
+
+
+def imported_names(tree: ast.AST) -> dict[str, str]:
+    """What each name of the module stands for: `from time import time as clock` is `clock: time.time`."""
+    names = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.asname: alias.name for alias in node.names if alias.asname}
+    return names
+
+
+def changing_calls(source: str) -> list[int]:
+    """The lines on which such a function is called at import."""
+    tree = ast.parse(source)
+    imported = imported_names(tree)
+    lines = []
+    for node in code_run_at_import(tree):
+        if isinstance(node, ast.Call):
+            first, *rest = ast.unparse(node.func).split(".")
+            path = [*imported.get(first, first).split("."), *rest]
+            if ".".join(path[-2:]) in CHANGING or path[0] in CHANGING_MODULES:
+                lines.append(node.lineno)
+    return sorted(lines)
+
+
+def test_no_module_computes_what_changes_at_import():
+    files = [file for file in python_files(CHECKOUT) if ".venv" not in file.parts and file not in MEANT]
+    found = {str(file.relative_to(CHECKOUT)): changing_calls(file.read_text(encoding="utf-8")) for file in files}
+    assert {file: lines for file, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time\nNOW = time.time()",
+        "import time as clock\nNOW = int(clock.time()) + 600",
+        "from time import monotonic as m\nBEGAN = m()",
+        "import datetime\nNOW = datetime.datetime.now(datetime.UTC)",
+        "from datetime import datetime, UTC\nclass A:\n    now = datetime.now(UTC)",
+        "from datetime import date\ndef f(day=date.today()): ...",
+        "from datetime import date\ndef f(*, day=date.today()): ...",
+        "import time\nf = lambda now=time.time(): now",
+        "import time, pytest\n@pytest.mark.parametrize('x', [{'exp': int(time.time()) - 1}])\ndef test(x): ...",
+        "import uuid\nNAME = f'probe-{uuid.uuid4().hex}'",
+        "from uuid import uuid4\nNAME = str(uuid4())",
+        "from chassis.throwaway import free_port\nPORT = free_port()",
+        "import secrets\nKEY = secrets.token_hex(8)",
+        "from random import randint\nPORT = randint(1, 2)",
+        "import os\nNAME = os.getpid()",
+    ],
+)
+def test_such_a_call_is_found(source):
+    assert changing_calls(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time\ndef now():\n    return time.time()",
+        "import time\nnow = time.time",
+        "import time, pytest\n@pytest.mark.parametrize('x', [lambda: time.time() - 1])\ndef test(x): ...",
+        "from datetime import date, datetime, UTC\nDAY, MOMENT = date(2026, 11, 22), datetime(2026, 1, 1, tzinfo=UTC)",
+        "from time import sleep\nWAIT = sleep",
+    ],
+)
+def test_another_is_not(source):
+    assert not changing_calls(source)
