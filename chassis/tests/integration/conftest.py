@@ -52,7 +52,8 @@ class OwnNode(Node):
         layout = Layout(home=folder, env_file=folder / ".env")
         layout.make()
         ports = {name: free_port() for name in ("amqp", "erlang", "epmd")}
-        rabbitmq = RabbitMQ(layout, {"RABBITMQ_PASSWORD": secrets.token_hex(8)}, ports)
+        settings = {name: secrets.token_hex(16) for name in ("RABBITMQ_PASSWORD", "RABBITMQ_ERLANG_COOKIE")}
+        rabbitmq = RabbitMQ(layout, settings, ports, services=[])
         rabbitmq.prepare()
         self._mapper, self._server = rabbitmq.programs()
         self._log = (folder / "rabbitmq.log").open("ab")
