@@ -137,3 +137,16 @@ def test_no_variable_holds_a_secret(compose):
     assert not [
         name for name in re.findall(r"\$\{([A-Z_0-9]+)", text) if re.search("PASSWORD|SECRET_|KEY|COOKIE", name)
     ]
+
+
+def test_only_the_gateway_and_who_fetches_data_reach_the_outside(compose):
+    leads_outside = {name for name, network in compose["networks"].items() if not (network or {}).get("internal")}
+    goes_outside = {name for name, program in compose["services"].items() if leads_outside & set(program["networks"])}
+    assert goes_outside == {DOOR, "specstore-web", "specstore-worker"}
+
+
+def test_no_web_shares_a_network_with_the_broker_and_the_gateway_with_no_server(compose):
+    networks = {name: set(program["networks"]) for name, program in compose["services"].items()}
+    for name, own in networks.items():
+        assert not (name.endswith("-web") and own & networks["rabbitmq"]), name
+        assert not (name in ("postgres", "rabbitmq", "redis") and own & networks[DOOR]), name
