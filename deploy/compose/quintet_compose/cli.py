@@ -7,9 +7,8 @@ import subprocess
 from quintet_compose import identity, secret_files
 from quintet_compose.stack import Compose
 from quintet_local import commands, envfile, loading, settings
-from quintet_local.progress import StackError, say, wait_until
-
-HEALTHY_WITHIN_SECONDS = 180
+from quintet_local.progress import StackError, say
+from quintet_local.watching import Watch
 
 
 def main() -> int:
@@ -34,10 +33,9 @@ def up(stack: Compose, given: argparse.Namespace) -> None:
     stack.run("build", "--quiet")
     say("starting the containers")
     start(stack)
-    wait_until(
+    Watch(stack.programs, stack.health).wait(
         "the gateway finds every service healthy",
         stack.is_healthy,
-        HEALTHY_WITHIN_SECONDS,
         advice=lambda: "look at `make status` and `make logs S=<container>`",
     )
     commands.say_where(stack.address, stack.settings)
