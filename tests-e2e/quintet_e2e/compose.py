@@ -19,7 +19,7 @@ import docker.errors
 import psutil
 import pytest
 
-from quintet_e2e.stacks import CHECKOUT, STARTED_AGAIN_SECONDS, Running
+from quintet_e2e.stacks import CHECKOUT, STARTED_AGAIN_SECONDS, Running, environment_for
 from quintet_local import envfile, ports, processes
 from quintet_local.testing import eventually
 
@@ -217,7 +217,7 @@ def _clean(home: Path) -> None:
 def _deploy(home: Path, *words: str) -> None:
     done = subprocess.run(
         [sys.executable, str(CHECKOUT / "deploy" / "compose"), *words],
-        env=os.environ | {"STACK_DIR": str(home)},
+        env=environment_for(home),
         capture_output=True,
         text=True,
         timeout=UP_SECONDS,

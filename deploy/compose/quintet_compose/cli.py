@@ -3,6 +3,7 @@
 import argparse
 import shutil
 import subprocess
+from pathlib import Path
 
 from quintet_compose import identity, secret_files
 from quintet_compose.stack import Compose
@@ -57,6 +58,9 @@ def start(stack: Compose) -> None:
 
 
 def down(stack: Compose, given: argparse.Namespace) -> None:
+    if identity.find(stack.home, stack.env_file) is None:
+        say("nothing to stop: there is no stack here")
+        return
     stack.run("down", "--remove-orphans")
     say("stopped; the data stays (`make clean` removes it)")
 
@@ -71,25 +75,24 @@ def clean(stack: Compose, given: argparse.Namespace) -> None:
             f"nothing was removed: {stack.env_file} did not make {' '.join(others)}, though it names the project"
             f" {found.project}. Clean where that data was made, or: docker volume rm {' '.join(others)}"
         )
-    volumes = [f"volume {volume.name}" for volume in identity.volumes(found.project)]
-    images = stack.images()
-    files = [file for file in (stack.users, stack.secrets, stack.env_file) if file.exists()]
-    commands.confirm_removal([*volumes, *(f"image {image}" for image in images), *files], given)
+    volumes, images = [volume.name for volume in identity.volumes(found.project)], stack.images()
+    files = [file for file in (stack.users, stack.secrets, *_env_file(stack)) if file.exists()]
+    things = [*(f"volume {name}" for name in volumes), *(f"image {name}" for name in images), *files]
+    commands.confirm_removal(things, given)
     stack.run("down", "--remove-orphans", "--volumes")
     if images:
         subprocess.run(["docker", "image", "rm", *images], capture_output=True)
     for folder in (stack.users, stack.secrets):
         shutil.rmtree(folder, ignore_errors=True)
-    _forget(stack)
+    envfile.remove(stack.env_file, identity.PROJECT, identity.STACK_ID)
+    for file in _env_file(stack):
+        file.unlink(missing_ok=True)
     say("removed")
 
 
-def _forget(stack: Compose) -> None:
-    """The passwords stay where a stack without containers still uses them."""
-    if (stack.home / ".local").exists():
-        envfile.remove(stack.env_file, identity.PROJECT, identity.STACK_ID)
-    else:
-        stack.env_file.unlink(missing_ok=True)
+def _env_file(stack: Compose) -> list[Path]:
+    """Return it unless a stack without containers still needs its passwords."""
+    return [] if (stack.home / ".local").exists() else [stack.env_file]
 
 
 def url(stack: Compose, given: argparse.Namespace) -> None:
