@@ -150,3 +150,13 @@ def test_no_web_shares_a_network_with_the_broker_and_the_gateway_with_no_server(
     for name, own in networks.items():
         assert not (name.endswith("-web") and own & networks["rabbitmq"]), name
         assert not (name in ("postgres", "rabbitmq", "redis") and own & networks[DOOR]), name
+
+
+def test_nothing_has_a_name_that_another_checkout_uses_too(compose):
+    assert compose["name"].startswith("${COMPOSE_PROJECT_NAME:?")
+    for name, program in compose["services"].items():
+        assert "container_name" not in program, name
+        if "build" in program:
+            assert program["image"].endswith(":${QUINTET_TAG:-${COMPOSE_PROJECT_NAME}}"), name
+    for name, volume in compose["volumes"].items():
+        assert "STACK_ID" in volume["labels"]["quintet.stack"], name
