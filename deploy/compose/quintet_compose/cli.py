@@ -24,12 +24,11 @@ def env(stack: Compose, given: argparse.Namespace) -> None:
     made = envfile.ensure(stack.env_file, stack.words, commands.free_port_from)
     settings.check(made, stack.words)
     secret_files.write(stack.secrets, made, stack.words)
+    stack.change_users("add", made["ADMIN_USER"], "--role", "admin", PASSWORD=made["ADMIN_PASSWORD"])
 
 
 def up(stack: Compose, given: argparse.Namespace) -> None:
     env(stack, given)
-    user, password = stack.settings["ADMIN_USER"], stack.settings["ADMIN_PASSWORD"]
-    stack.change_users("add", user, "--role", "admin", PASSWORD=password)
     say("building the images that have changed")
     stack.run("build", "--quiet")
     say("starting the containers")
