@@ -137,3 +137,27 @@ def test_no_variable_holds_a_secret(compose):
     text = (CHECKOUT / "docker-compose.yml").read_text()
     names = re.findall(r"\$\{([A-Z_0-9]+)", text)
     assert not [name for name in names if re.search("PASSWORD|SECRET_|(?<!TLS_)KEY|COOKIE", name)]
+
+
+def test_only_the_gateway_and_who_fetches_data_reach_the_outside(compose):
+    leads_outside = {name for name, network in compose["networks"].items() if not (network or {}).get("internal")}
+    goes_outside = {name for name, program in compose["services"].items() if leads_outside & set(program["networks"])}
+    assert goes_outside == {DOOR, "specstore-web", "specstore-worker"}
+
+
+def test_no_web_shares_a_network_with_the_broker_and_the_gateway_with_no_server(compose):
+    networks = {name: set(program["networks"]) for name, program in compose["services"].items()}
+    for name, own in networks.items():
+        assert not (name.endswith("-web") and own & networks["rabbitmq"]), name
+        assert not (name in ("postgres", "rabbitmq", "redis") and own & networks[DOOR]), name
+    assert networks["console"] == {"front"}
+
+
+def test_nothing_has_a_name_that_another_checkout_uses_too(compose):
+    assert compose["name"].startswith("${COMPOSE_PROJECT_NAME:?")
+    for name, program in compose["services"].items():
+        assert "container_name" not in program, name
+        if "build" in program:
+            assert program["image"].endswith(":${QUINTET_TAG:-${COMPOSE_PROJECT_NAME}}"), name
+    for name, volume in compose["volumes"].items():
+        assert "STACK_ID" in volume["labels"]["quintet.stack"], name

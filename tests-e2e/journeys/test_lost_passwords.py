@@ -1,12 +1,11 @@
 """Data whose passwords are gone is neither taken over nor waited for: `make up` says what is wrong, at once."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
-from quintet_e2e.stacks import CHECKOUT
+from quintet_e2e.stacks import CHECKOUT, environment_for
 
 
 @pytest.mark.parametrize("stack", ["compose"], indirect=True)
@@ -16,7 +15,7 @@ def test_up_refuses_volumes_without_their_env_file_and_changes_nothing(stack, cl
     try:
         refused = subprocess.run(
             [sys.executable, str(CHECKOUT / "deploy" / "compose"), "up"],
-            env=os.environ | {"STACK_DIR": str(stack.home)},
+            env=environment_for(stack.home),
             capture_output=True,
             text=True,
             timeout=60,

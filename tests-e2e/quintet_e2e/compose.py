@@ -19,7 +19,7 @@ import docker.errors
 import psutil
 import pytest
 
-from quintet_e2e.stacks import CHECKOUT, STARTED_AGAIN_SECONDS, Running
+from quintet_e2e.stacks import CHECKOUT, STARTED_AGAIN_SECONDS, Running, environment_for
 from quintet_local import envfile, ports, processes
 from quintet_local.testing import eventually
 
@@ -29,6 +29,7 @@ OWNER = "owner"
 IMAGES_TAG = "tests-" + hashlib.sha256(os.fsencode(CHECKOUT)).hexdigest()[:8]
 UP_SECONDS = 900
 ENGINE_ANSWERS_WITHIN = 20
+PROBE_SECONDS = 5
 
 
 class Compose(Running):
@@ -100,6 +101,24 @@ class Compose(Running):
     def descriptions(self) -> list[Any]:
         """What `docker inspect` shows of each container."""
         return [container.attrs for container in self._containers().values()]
+
+    def reached_from(self, program: str, ports: Mapping[str, int]) -> set[str]:
+        """Those of the programs whose port takes a connection from inside that container, at any address they have."""
+        containers = self._containers()
+        places = [
+            f"{name} {network['IPAddress']} {port}"
+            for name, port in ports.items()
+            for network in containers[name].attrs["NetworkSettings"]["Networks"].values()
+        ]
+        probe = f'timeout {PROBE_SECONDS} bash -c "exec 3<>/dev/tcp/$address/$port" 2>&- && echo "$name"'
+        script = f"while read -r name address port; do ({probe}) & done; wait"
+        done = subprocess.run(
+            ["docker", "exec", "--interactive", containers[program].id, "bash", "-c", script],
+            input="\n".join(places) + "\n",
+            capture_output=True,
+            text=True,
+        )
+        return set(done.stdout.split())
 
     def _containers(self) -> dict[str, Any]:
         label = f"com.docker.compose.project={self._project}"
@@ -198,7 +217,7 @@ def _clean(home: Path) -> None:
 def _deploy(home: Path, *words: str) -> None:
     done = subprocess.run(
         [sys.executable, str(CHECKOUT / "deploy" / "compose"), *words],
-        env=os.environ | {"STACK_DIR": str(home)},
+        env=environment_for(home),
         capture_output=True,
         text=True,
         timeout=UP_SECONDS,

@@ -26,6 +26,12 @@ STARTED_AGAIN_SECONDS = 60
 _MOVES_SECONDS, _STANDS_SECONDS = 0.1, 0.4
 
 
+def environment_for(home: Path) -> dict[str, str]:
+    """Of a command for the stack in that folder: no choice of the developer's for his own stack counts."""
+    theirs = {name: value for name, value in os.environ.items() if name not in ("COMPOSE_PROJECT_NAME", "YES")}
+    return theirs | {"STACK_DIR": str(home)}
+
+
 class Running(ABC):
     """A program is `sequence-web`, `event-worker`, `postgres`, `redis`, `rabbitmq` or `gateway` in both ways to run."""
 
@@ -134,7 +140,7 @@ class Running(ABC):
         """As the Makefile calls it."""
         done = subprocess.run(
             [sys.executable, str(CHECKOUT / "deploy" / self.kind), *words],
-            env=os.environ | {"STACK_DIR": str(self.home)} | environment,
+            env=environment_for(self.home) | environment,
             capture_output=True,
             text=True,
             timeout=COMMAND_SECONDS,

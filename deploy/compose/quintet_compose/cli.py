@@ -3,14 +3,14 @@
 import argparse
 import shutil
 import subprocess
+from pathlib import Path
 
 from quintet_compose import identity, secret_files
 from quintet_compose.stack import Compose
 from quintet_local import commands, envfile, loading, settings, tls
 from quintet_local.gateway import address_with_password, change_users, list_users, set_administrator
-from quintet_local.progress import StackError, say, wait_until
-
-HEALTHY_WITHIN_SECONDS = 180
+from quintet_local.progress import StackError, say
+from quintet_local.watching import Watch
 
 
 def main() -> int:
@@ -25,6 +25,7 @@ def env(stack: Compose, given: argparse.Namespace) -> None:
     made = envfile.ensure(stack.env_file, stack.words, commands.free_port_from)
     settings.check(made, stack.words)
     secret_files.write(stack.secrets, made, stack.words)
+    set_administrator(made, stack.users_tool())
 
 
 def up(stack: Compose, given: argparse.Namespace) -> None:
@@ -32,15 +33,13 @@ def up(stack: Compose, given: argparse.Namespace) -> None:
     if given.tls:
         # The user of the gateway's container has to read the key.
         tls.ensure(stack.env_file, stack.users / "tls", key_mode=0o644)
-    set_administrator(stack.settings, stack.users_tool())
     say("building the images that have changed")
     stack.run("build", "--quiet")
     say("starting the containers")
     start(stack)
-    wait_until(
+    Watch(stack.programs, stack.health).wait(
         "the gateway finds every service healthy",
         stack.is_healthy,
-        HEALTHY_WITHIN_SECONDS,
         advice=lambda: "look at `make status` and `make logs S=<container>`",
     )
     commands.say_where(stack.address, stack.settings)
@@ -62,6 +61,9 @@ def start(stack: Compose) -> None:
 
 
 def down(stack: Compose, given: argparse.Namespace) -> None:
+    if identity.find(stack.home, stack.env_file) is None:
+        say("nothing to stop: there is no stack here")
+        return
     stack.run("down", "--remove-orphans")
     say("stopped; the data stays (`make clean` removes it)")
 
@@ -76,25 +78,24 @@ def clean(stack: Compose, given: argparse.Namespace) -> None:
             f"nothing was removed: {stack.env_file} did not make {' '.join(others)}, though it names the project"
             f" {found.project}. Clean where that data was made, or: docker volume rm {' '.join(others)}"
         )
-    volumes = [f"volume {volume.name}" for volume in identity.volumes(found.project)]
-    images = stack.images()
-    files = [file for file in (stack.users, stack.secrets, stack.env_file) if file.exists()]
-    commands.confirm_removal([*volumes, *(f"image {image}" for image in images), *files], given)
+    volumes, images = [volume.name for volume in identity.volumes(found.project)], stack.images()
+    files = [file for file in (stack.users, stack.secrets, *_env_file(stack)) if file.exists()]
+    things = [*(f"volume {name}" for name in volumes), *(f"image {name}" for name in images), *files]
+    commands.confirm_removal(things, given)
     stack.run("down", "--remove-orphans", "--volumes")
     if images:
         subprocess.run(["docker", "image", "rm", *images], capture_output=True)
     for folder in (stack.users, stack.secrets):
         shutil.rmtree(folder, ignore_errors=True)
-    _forget(stack)
+    envfile.remove(stack.env_file, identity.PROJECT, identity.STACK_ID)
+    for file in _env_file(stack):
+        file.unlink(missing_ok=True)
     say("removed")
 
 
-def _forget(stack: Compose) -> None:
-    """The passwords stay where a stack without containers still uses them."""
-    if (stack.home / ".local").exists():
-        envfile.remove(stack.env_file, identity.PROJECT, identity.STACK_ID)
-    else:
-        stack.env_file.unlink(missing_ok=True)
+def _env_file(stack: Compose) -> list[Path]:
+    """Return it unless a stack without containers still needs its passwords."""
+    return [] if (stack.home / ".local").exists() else [stack.env_file]
 
 
 def url(stack: Compose, given: argparse.Namespace) -> None:

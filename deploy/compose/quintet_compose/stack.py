@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from quintet_compose import identity
 from quintet_compose.identity import Identity
@@ -12,6 +13,7 @@ from quintet_local import envfile, services, settings
 from quintet_local.gateway import address, ask_health
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import StackError
+from quintet_local.watching import Program
 
 # The gateway's user reads them inside its container; they hold hashes only.
 USERS_MODE = "644"
@@ -78,7 +80,23 @@ class Compose:
         listed = subprocess.run(["docker", "image", "ls", *filters, "--format", form], capture_output=True, text=True)
         return sorted(listed.stdout.split())
 
-    def health(self) -> Mapping[str, object]:
+    def programs(self) -> list[Program]:
+        """Return what the containers do."""
+        label = f"label=com.docker.compose.project={self.identity.project}"
+        ids = subprocess.run(["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True)
+        form = (
+            '{{index .Config.Labels "com.docker.compose.service"}} {{.RestartCount}} {{.State.Status}}'
+            " {{with .State.Health}}{{.Status}}{{end}}"
+        )
+        lines = subprocess.run(
+            ["docker", "inspect", "--format", form, *ids.stdout.split()], capture_output=True, text=True
+        ).stdout.splitlines()
+        found = (line.split(" ", 2) for line in lines)
+        return [
+            Program(name, state, starts, is_failing=state.startswith("restarting")) for name, starts, state in found
+        ]
+
+    def health(self) -> Mapping[str, Any]:
         return ask_health(self.settings)
 
     def is_healthy(self) -> bool:

@@ -97,14 +97,14 @@ class Stack:
                 for folder in self._folders():
                     shutil.rmtree(folder, ignore_errors=True)
         if self.layout.env_file in left:
-            self.layout.env_file.unlink(missing_ok=True)
+            self.layout.env_file.unlink()
         say(f"removed {', '.join(map(str, left))}")
 
     def remains(self) -> list[Path]:
         """Return what `clean` removes: the .env not while it names a stack in containers, which needs its passwords."""
         folders = self._folders() if self.layout.is_made() else []
         secrets = [] if envfile.names_containers(self.layout.env_file) else [self.layout.env_file]
-        return [path for path in [*folders, *secrets] if path.exists()]
+        return [path for path in [*folders, *secrets] if path.exists() and self.layout.home not in path.parents]
 
     def _folders(self) -> list[Path]:
         return [self.layout.home, self.layout.run, self.layout.for_nobody]

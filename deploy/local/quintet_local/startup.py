@@ -1,17 +1,15 @@
 """`make up`, step by step: from nothing, from a stopped stack or from a half dead one to a healthy one."""
 
-import time
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from quintet_local import commands, envfile, gateway, ports, postgres, rabbitmq, settings, tls, valkey
 from quintet_local.progress import StackError, say, wait_until
 from quintet_local.services import Service, tail
 from quintet_local.stack import Stack
-
-READY_WITHIN_SECONDS = 60
-# Long enough for Postgres to find the memory of its killed predecessor released.
-MOST_SECONDS_OF_FAILED_STARTS = 10
+from quintet_local.watching import Program, Watch
 
 
 def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
@@ -83,8 +81,7 @@ def _start_servers(stack: Stack) -> None:
 
 
 def _start_services(stack: Stack, reload: bool) -> None:
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(Service.migrate, stack.services))
+    _migrate(stack)
     for service in stack.services:
         if reload:
             _stop_web(stack, service)
@@ -100,6 +97,20 @@ def _start_services(stack: Stack, reload: bool) -> None:
     for service in stack.services:
         _wait_for(stack, service.web.name, service.answers)
     say("services: started")
+
+
+def _migrate(stack: Stack) -> None:
+    """Wait for as long as it takes: a large table may need hours."""
+    with ThreadPoolExecutor() as pool:
+        running = {service.word: pool.submit(service.migrate) for service in stack.services}
+        wait_until(
+            "migrations",
+            lambda: all(future.done() for future in running.values()),
+            within_seconds=math.inf,
+            missing=lambda: ", ".join(word for word, future in running.items() if not future.done()),
+        )
+    for future in running.values():
+        future.result()
 
 
 def _stop_web(stack: Stack, service: Service) -> None:
@@ -122,37 +133,30 @@ def _start_gateway(stack: Stack) -> None:
 
 
 def _wait_for_health(stack: Stack) -> None:
-    """Says what it waits for: which services the gateway does not yet find healthy."""
-    began = time.monotonic()
-    wait_until(
+    watch = _watch(stack, [program.name for program in stack.programs()], stack.gateway.health)
+    watch.wait(
         "health of all at the gateway",
         lambda: stack.gateway.health().get("status") == "OK",
-        READY_WITHIN_SECONDS,
-        give_up=lambda: _failed_start(stack, [program.name for program in stack.programs()], began),
         advice=lambda: f"/health says: {stack.gateway.health()}\nthe logs are in {stack.layout.logs}",
     )
 
 
 def _wait_for(stack: Stack, name: str, answers: Callable[[], bool]) -> None:
-    began = time.monotonic()
     log = stack.layout.log_of(name)
-    wait_until(
-        f"{name}: ready",
-        answers,
-        READY_WITHIN_SECONDS,
-        give_up=lambda: _failed_start(stack, [name], began),
-        advice=lambda: f"the end of {log}:\n{tail(log)}",
-    )
+    _watch(stack, [name]).wait(f"{name}: ready", answers, advice=lambda: f"the end of {log}:\n{tail(log)}")
 
 
-def _failed_start(stack: Stack, names: list[str], began: float) -> str | None:
-    """A program that ends by itself may succeed at the next attempt; not believed for long."""
-    states = stack.supervisor.states()
-    for name in names:
-        state = states.get(name, {}).get("statename")
-        if state == "FATAL" or (state == "BACKOFF" and time.monotonic() - began > MOST_SECONDS_OF_FAILED_STARTS):
-            return f"{name} ends again and again (`make logs S={name}`)"
-    return None
+def _watch(stack: Stack, names: list[str], health: Callable[[], Mapping[str, Any]] = dict) -> Watch:
+    def look() -> list[Program]:
+        states = stack.supervisor.states()
+        return [_program(name, states[name]) for name in names if name in states]
+
+    return Watch(look, health)
+
+
+def _program(name: str, state: Mapping[str, Any]) -> Program:
+    is_failing, has_failed = state["statename"] == "BACKOFF", state["statename"] == "FATAL"
+    return Program(name, state["statename"], state["start"], is_failing, has_failed)
 
 
 def _runs(stack: Stack, name: str) -> bool:

@@ -73,7 +73,7 @@ class Supervisor:
             | {"TMPDIR": str(self.layout.temporary)},
             check=True,
         )
-        wait_until("supervisor", self.is_up, within_seconds=10)
+        wait_until("supervisor", self.is_up, within_seconds=60)
         processes.write_record(self.layout.pids, ITSELF, self.pid())
 
     def take_in_changes(self) -> list[str]:
