@@ -12,8 +12,8 @@ def docker(*words):
     return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.split()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _engine():
+@pytest.fixture(scope="session")
+def engine():
     try:
         docker("info")
     except (FileNotFoundError, subprocess.CalledProcessError):

@@ -12,6 +12,8 @@ from quintet_local import envfile
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import StackError
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 
 def made(home):
     """What `make up` does before it starts anything."""

@@ -20,10 +20,10 @@ def layout(home, checkout):
     return Layout(home=home, env_file=home / ".env", checkout=checkout)
 
 
-def test_the_stack_of_another_checkout_is_neither_used_nor_removed(tmp_path):
-    home = tmp_path / "stack"
-    layout(home, tmp_path / "one").make()
-    other = layout(home, tmp_path / "other")
+def test_the_stack_of_another_checkout_is_neither_used_nor_removed(folder):
+    home = folder / "stack"
+    layout(home, folder / "one").make()
+    other = layout(home, folder / "other")
     with pytest.raises(StackError, match="one"):
         other.make()
     for command in (Stack(other).down, Stack(other).clean):
@@ -32,21 +32,21 @@ def test_the_stack_of_another_checkout_is_neither_used_nor_removed(tmp_path):
     assert home.exists()
 
 
-def test_the_stack_of_a_checkout_that_is_gone_can_be_removed(tmp_path):
-    home = tmp_path / "stack"
-    layout(home, tmp_path / "one").make()
-    shutil.rmtree(tmp_path / "one")
-    Stack(layout(home, tmp_path / "other")).clean()
+def test_the_stack_of_a_checkout_that_is_gone_can_be_removed(folder):
+    home = folder / "stack"
+    layout(home, folder / "one").make()
+    shutil.rmtree(folder / "one")
+    Stack(layout(home, folder / "other")).clean()
     assert not home.exists()
 
 
-def test_cleaning_a_copy_ends_no_program_of_the_original(tmp_path):
+def test_cleaning_a_copy_ends_no_program_of_the_original(folder):
     """A record of this very process: whoever believed it would end the tests."""
-    original = layout(tmp_path / "original", tmp_path / "one")
+    original = layout(folder / "original", folder / "one")
     original.make()
     processes.write_record(original.pids, "postgres", os.getpid())
-    shutil.copytree(original.home, tmp_path / "copy")
-    copy = layout(tmp_path / "copy", tmp_path / "one")
+    shutil.copytree(original.home, folder / "copy")
+    copy = layout(folder / "copy", folder / "one")
     copy.claim()
     assert processes.read_records(copy.pids) == []
     Stack(copy).clean()
@@ -54,8 +54,8 @@ def test_cleaning_a_copy_ends_no_program_of_the_original(tmp_path):
     assert processes.read_records(original.pids)
 
 
-def test_the_passwords_stay_while_a_stack_in_containers_needs_them(tmp_path):
-    ours = Layout(home=tmp_path / ".local", env_file=tmp_path / ".env")
+def test_the_passwords_stay_while_a_stack_in_containers_needs_them(folder):
+    ours = Layout(home=folder / ".local", env_file=folder / ".env")
     ours.make()
     ours.env_file.write_text("COMPOSE_PROJECT_NAME=quintet-0\n")
     Stack(ours).clean()
@@ -66,8 +66,8 @@ def test_the_passwords_stay_while_a_stack_in_containers_needs_them(tmp_path):
 
 
 @pytest.mark.parametrize("reply, is_removed", [("\n", False), ("n\n", False), ("y\n", True)])
-def test_on_a_terminal_clean_asks(tmp_path, reply, is_removed):
-    home = tmp_path / "stack"
+def test_on_a_terminal_clean_asks(folder, reply, is_removed):
+    home = folder / "stack"
     Layout(home=home, env_file=home / ".env").make()
     keyboard, terminal = pty.openpty()
     os.write(keyboard, reply.encode())

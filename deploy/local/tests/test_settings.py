@@ -21,8 +21,8 @@ WORDS = services.discover(CHECKOUT)
         ("specstore", "OWNER_BYTES"),
     ],
 )
-def test_a_setting_of_a_service_reaches_it_and_no_other(tmp_path, word, name):
-    layout = Layout(home=tmp_path, env_file=tmp_path / ".env")
+def test_a_setting_of_a_service_reaches_it_and_no_other(folder, word, name):
+    layout = Layout(home=folder, env_file=folder / ".env")
     layout.make()
     stack = Stack(layout)
     passwords = dict.fromkeys(settings.envfile.names(WORDS), "x")
