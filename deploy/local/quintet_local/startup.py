@@ -26,6 +26,8 @@ def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
             return
         _start_servers(stack)
         _start_services(stack, reload)
+        if reload:
+            stack.supervisor.stop([gateway.CONSOLE])
         _start_gateway(stack)
         say("ready")
 

@@ -65,7 +65,7 @@ def rows(url, statement):
 def test_everything_runs_and_a_second_up_changes_nothing(stack):
     before = pids(stack)
     own = [f"{word}-{kind}" for word in stack.words for kind in ("web", "worker")]
-    assert sorted(before) == sorted([*INFRASTRUCTURE, *own])
+    assert sorted(before) == sorted([*INFRASTRUCTURE, "console", *own])
     assert all(before.values())
     again = command(stack, "up")
     assert again.returncode == 0, again.stderr
@@ -155,7 +155,7 @@ def test_a_single_program_can_be_away_for_a_while(stack):
     stack.wait_until_healthy()
 
 
-def test_reload_restarts_the_services_only(stack):
+def test_reload_restarts_the_services_and_the_console_only(stack):
     before = pids(stack)
     startup.up(fresh(stack), reload=True)
     after = pids(stack)
