@@ -5,4 +5,4 @@ from event_service.handlers import HANDLERS
 from event_service.settings import Settings
 
 if __name__ == "__main__":
-    main(Service("event", Settings, server="gevent", consumptions=HANDLERS))
+    main(Service("event", Settings, consumptions=HANDLERS))

@@ -30,7 +30,7 @@ def status_message(status: str, reason: str | None, names: str | None) -> str:
     return said(_REASONS[reason], **parts)
 
 
-def errors_csv(header: Header, contents: Iterable[bytes]) -> Iterator[str]:
+def errors_csv(header: Header, report: Iterable[bytes]) -> Iterator[str]:
     separator = header.separator
 
     @functools.cache
@@ -41,10 +41,9 @@ def errors_csv(header: Header, contents: Iterable[bytes]) -> Iterator[str]:
 
     def lines() -> Iterator[str]:
         yield first_line(header) + "\r\n"
-        for content in contents:
+        for complete in entries(report):
             yield "".join(
-                f"{entry.cells}{separator}{entry.line}{separator}{told(entry.findings)}\r\n"
-                for entry in entries(content)
+                f"{entry.cells}{separator}{entry.line}{separator}{told(entry.findings)}\r\n" for entry in complete
             )
 
     return stream_with_context(lines())
