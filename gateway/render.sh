@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prints nginx.conf: the template with every ${VARIABLE} replaced. README.md says what the variables mean.
-set -eua
+set -euaf
 here=$(cd "$(dirname "$0")" && pwd)
 
 # Settings of the operator, from .env.
@@ -22,6 +22,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 : "${SERVICES?}"
 GATEWAY_DIR=${GATEWAY_DIR:-$here}
 RUN_DIR=${RUN_DIR:-/run/gateway}
+TEMP_DIR=${TEMP_DIR:-$RUN_DIR}
 USERS_DIR=${USERS_DIR:-/users}
 SWAGGER_DIR=${SWAGGER_DIR:-$here/swagger}
 SOCKETS_DIR=${SOCKETS_DIR:-}
@@ -32,6 +33,16 @@ RESOLVER=${RESOLVER:-127.0.0.11}
 USER_LINE=${USER_LINE:-}
 WORKERS=${WORKERS:-2}
 
+fail() { echo "$1" >&2; exit 1; }
+origin='https?://[A-Za-z0-9.-]+(:[0-9]+)?'
+case $RATE_LIMITS in on | off) ;; *) fail 'RATE_LIMITS must be on or off' ;; esac
+echo "$CORS_ORIGINS" | grep -Eqx "($origin(,$origin)*)?" \
+    || fail 'CORS_ORIGINS must be origins such as https://app.example.com, separated by commas'
+echo "$TRUSTED_PROXIES" | grep -Eqx '[0-9A-Fa-f.:/,]*' \
+    || fail 'TRUSTED_PROXIES must be addresses or networks such as 10.0.0.0/8, separated by commas'
+[ -n "$TLS_CERT" ] || [ -z "$TLS_KEY" ] || fail 'TLS_CERT must name the certificate of TLS_KEY'
+[ -n "$TLS_KEY" ] || [ -z "$TLS_CERT" ] || fail 'TLS_KEY must name the key of TLS_CERT'
+
 SERVICES_PATTERN=$(echo "$SERVICES" | tr , '|')
 # Sockets get connections that are kept open; without them, an upstream is a DNS name with a port.
 UPSTREAM_LINES='' UPSTREAM_PORT=:8000
@@ -39,7 +50,7 @@ if [ -n "$SOCKETS_DIR" ]; then
     UPSTREAM_PORT=''
     for name in $(echo "$SERVICES" | sed 's/[a-z]*/&-web/g; s/,/ /g') console; do
         UPSTREAM_LINES="$UPSTREAM_LINES
-    upstream $name { server unix:$SOCKETS_DIR/${name%-web}.sock; keepalive 32; keepalive_timeout 60s; }"
+    upstream $name { server \"unix:$SOCKETS_DIR/${name%-web}.sock\"; keepalive 32; keepalive_timeout 60s; }"
     done
 fi
 TRUSTED_PROXY_LINES=''
@@ -53,8 +64,8 @@ TLS_LINES=''
 if [ -n "$TLS_CERT" ]; then
     LISTEN="$LISTEN ssl"
     TLS_LINES="http2 on;
-        ssl_certificate $TLS_CERT;
-        ssl_certificate_key $TLS_KEY;
+        ssl_certificate \"$TLS_CERT\";
+        ssl_certificate_key \"$TLS_KEY\";
         ssl_protocols TLSv1.2 TLSv1.3;
         ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;
         ssl_session_cache shared:tls:2m;

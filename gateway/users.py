@@ -44,7 +44,7 @@ class Users:
     def _read(self, name: str, pattern: re.Pattern[str]) -> dict[str, str]:
         file = self.directory / name
         entries: dict[str, str] = {}
-        for number, line in enumerate(file.read_text().split("\n") if file.exists() else [], start=1):
+        for number, line in enumerate(file.read_text(errors="replace").split("\n") if file.exists() else [], start=1):
             if match := pattern.fullmatch(line):
                 entries[match[1]] = match[2]
             elif line:
@@ -78,7 +78,8 @@ class Users:
     def save(self) -> None:
         # Either order is safe: a user with only a password or only a role is refused.
         self._write("htpasswd", [f"{name}:{value}" for name, value in sorted(self.hashes.items())])
-        self._write("roles.conf", [f'":{name}" {role};' for name, role in sorted(self.roles.items())])
+        roles = {name: role for name, role in self.roles.items() if name in self.hashes}
+        self._write("roles.conf", [f'":{name}" {role};' for name, role in sorted(roles.items())])
 
     def _write(self, name: str, lines: list[str]) -> None:
         """Replace the file atomically and durably, so that nginx never reads half of it."""
@@ -89,6 +90,9 @@ class Users:
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), self.mode)
         os.replace(temporary, self.directory / name)
+        folder = os.open(self.directory, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
 
 
 def ssha(password: str) -> str:
@@ -124,7 +128,7 @@ def add(directory: Path, mode: int, name: str, role: str | None) -> str:
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     with locked_users(directory, mode) as users:
         exists = name in users.hashes
-        role = role or users.roles.get(name, "writer")
+        role = role or (users.roles.get(name, "writer") if exists else "writer")
         users.put(name, password, role)
     done = f"replaced the password of {name}" if exists else f"added {name}"
     return f"{done} ({role}), password: {password}"
@@ -165,7 +169,10 @@ def main(arguments: list[str]) -> str:
     directory = os.environ.get("GATEWAY_USERS_DIR")
     if not directory:
         raise UserError("GATEWAY_USERS_DIR must name the directory of the files htpasswd and roles.conf")
-    where = Path(directory), int(os.environ.get("GATEWAY_USERS_MODE", "640"), 8)
+    mode = os.environ.get("GATEWAY_USERS_MODE", "640")
+    if not re.fullmatch("[0-7]{3}", mode):
+        raise UserError(f"GATEWAY_USERS_MODE must be the mode of the files, three octal digits: {mode!r}")
+    where = Path(directory), int(mode, 8)
     if parsed.command == "add":
         return add(*where, parsed.name, parsed.role)
     if parsed.command == "administrator":

@@ -102,10 +102,11 @@ def test_spellings_of_one_credential_share_one_quota(new_gateway):
     assert answers.count(200) <= 8 and set(answers) == {200, 429}
 
 
-def test_wrong_passwords_from_elsewhere_use_up_nothing(new_gateway):
-    gateway = new_gateway(RATE_LIMIT_WRITER="1", RATE_BURST="5")
-    assert statuses(gateway, 20, password="wrong", address="127.0.0.2") == {401, 429}
+def test_wrong_passwords_use_up_nothing_of_the_users_quota(new_gateway):
+    gateway = new_gateway(RATE_LIMIT_WRITER="1", RATE_LIMIT_READER="1", RATE_BURST="5")
+    assert statuses(gateway, 20, password="wrong") == {401}
     assert statuses(gateway, 6) == {200}
+    assert statuses(gateway, 3) == {429}
 
 
 @pytest.mark.parametrize("right", [True, False])

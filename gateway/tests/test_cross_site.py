@@ -42,6 +42,9 @@ def call(gateway, method, path, user="ann", **headers):
         {"Origin": "http://evil.example|shop.example:8080"},
         {"Origin": LISTED},
         {"Origin": OWN, "Sec_Fetch_Site": "cross-site"},
+        {"Origin": "http://evil|evil|"},
+        {"Sec_Fetch_Site": "same-origin, cross-site"},
+        {"Sec_Fetch_Site": "unknown"},
     ],
 )
 def test_state_changing_request_of_another_site_is_refused(gateway, method, path, headers):

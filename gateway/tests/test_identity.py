@@ -199,6 +199,8 @@ REQUESTS = [
     ("POST", "/source/update/", 200, 200, 403, 403),
     ("POST", "/source/upload", 200, 200, 403, 403),
     ("GET", "/source/ann", 200, 200, 200, 403),
+    ("POST", "/source/ann/files/../../update", 200, 200, 403, 403),
+    ("PUT", "/source/update", 200, 200, 403, 403),
 ]
 
 

@@ -1,5 +1,6 @@
 """How much, how fast, how slow."""
 
+import os
 import re
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 GATEWAY = Path(__file__).resolve().parents[1]
@@ -113,7 +115,6 @@ SETTINGS = [
     "client_header_timeout 15s;",
     "client_body_timeout 15s;",
     "send_timeout 15s;",
-    "proxy_intercept_errors off;",
 ]
 
 
@@ -156,6 +157,58 @@ def slow_upload(gateway, user, path="/acme_orders/api/v1/orders/import"):
     head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {gateway.basic(user)}\r\nContent-Length: 1000\r\n\r\n"
     client.sendall(head.encode() + b"x")
     return client
+
+
+def test_one_user_cannot_hold_all_connections(new_gateway):
+    gateway = new_gateway(RATE_LIMITS="off")
+    head = f"POST /sequences/a/next HTTP/1.1\r\nHost: x\r\nAuthorization: {gateway.basic('ann')}\r\n"
+    with ExitStack() as stack:
+        for _ in range(500):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=20))
+            client.sendall(f"{head}Content-Length: 1000000\r\n\r\nx".encode())
+        gateway.eventually(lambda: gateway.call("GET", "/sequences", "ann").status == 429)
+        assert gateway.call("GET", "/sequences", "root").status == 200
+    gateway.eventually(lambda: gateway.call("GET", "/sequences", "ann").status == 200)
+
+
+HOSTILE = ["/" + "eyj" * 2600, "/" + "eyJ" * 2600, "/x?" + "%" * 7900, "/x?" + "&" * 7900, "/x?" + "a=&" * 2600]
+HOSTILE += ["/" + "%65" * 2600, "/x?" + "jw" * 3900, "/x?" + "&a" * 3900, "/x?" + "ey" * 3900]
+
+
+def test_no_path_is_expensive_to_log(new_gateway):
+    gateway = new_gateway(RATE_LIMITS="off")
+    processes = [psutil.Process(int(pid)) for pid in gateway.workers()]
+
+    def processor_seconds():
+        return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+    before = processor_seconds()
+    for path in HOSTILE * 10:
+        assert gateway.call("GET", path).status in (400, 401)
+    # A millisecond each, where an expression that backtracks takes 25 to 76.
+    assert processor_seconds() - before < len(HOSTILE) * 10 * 0.005
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"RATE_LIMITS": "yes"}, "RATE_LIMITS must be on or off"),
+        ({"CORS_ORIGINS": "$http_origin"}, "CORS_ORIGINS must be origins"),
+        ({"CORS_ORIGINS": "https://a.example, https://b.example"}, "CORS_ORIGINS must be origins"),
+        ({"CORS_ORIGINS": "https://a.example/"}, "CORS_ORIGINS must be origins"),
+        ({"TRUSTED_PROXIES": "*"}, "TRUSTED_PROXIES must be addresses"),
+        ({"TLS_CERT": "/cert.pem"}, "TLS_KEY must name the key"),
+        ({"TLS_KEY": "/key.pem"}, "TLS_CERT must name the certificate"),
+    ],
+)
+def test_wrong_setting_is_refused_with_its_name(wrong, message):
+    done = subprocess.run(
+        ["sh", str(GATEWAY / "render.sh")],
+        env={"SERVICES": "a", "NGINX": "true", "PATH": os.environ["PATH"], **wrong},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and message in done.stderr
 
 
 def test_one_user_has_four_uploads_at_a_time(new_gateway):
@@ -247,6 +300,16 @@ def test_every_request_is_one_line_of_json_in_the_log(gateway):
         and line["upstream"].endswith("sequence.sock")
         and line["seconds"] >= 0
     )
+
+
+@pytest.mark.parametrize("agent", [b"\xff agent", b"agent \xc3\xa4 \xff", b'"\x80'])
+def test_log_is_valid_whatever_bytes_are_sent(gateway, agent):
+    answer = gateway.call("GET", "/sequences", "ann", headers={"User-Agent": agent})
+    assert gateway.log(answer.headers["X-Request-ID"])["user_agent"].isascii()
+    request_id = f"bytes-{agent.hex()}"
+    head = f"X-Request-ID: {request_id}\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+    gateway.raw(b"GET /sequences/\xff\xfe HTTP/1.1\r\n" + head)
+    assert gateway.log(request_id)["uri"] == "/sequences/..."
 
 
 def test_the_log_names_the_method_that_was_sent_also_beside_an_error_of_the_gateway(gateway):

@@ -154,6 +154,9 @@ def test_open_endpoints_forward_a_fixed_path_and_no_user(gateway, path, service,
         "access_token=s3cret",
         "password=s3cret",
         "q=eyJhbGciOiJSUzI1NiJ9.s3cret",
+        "jwt%3Ds3cret",
+        "jwt;s3cret",
+        "api_key=s3cret",
     ],
 )
 def test_a_token_in_the_query_is_not_logged(gateway, query):
@@ -176,6 +179,8 @@ def test_a_file_of_more_than_a_mebibyte_goes_to_the_specs_only(gateway):
         "eyJhbGciOiJSUzI1NiJ9%2es3cret%2es1gnature",
         "%65%79%4AhbGciOiJSUzI1NiJ9.s3cret.s1gnature",
         "ey%4ahbGci.s3cret",
+        "eyJhbGci%252es3cret",
+        "eyJ!x.s3cret",
     ],
 )
 def test_a_token_in_the_path_is_not_logged(gateway, token):
@@ -211,7 +216,7 @@ def test_documents_and_pages(gateway):
     ):
         assert gateway.call("HEAD", path, "rita").status == 200
         assert gateway.call("HEAD", path).status == 401
-    assert gateway.call("GET", "/docs", "ann").headers["Location"] == "/docs/"
+    assert gateway.call("GET", "/docs", "ann").text == gateway.call("GET", "/docs/", "ann").text
 
 
 def test_live_stream_is_passed_on_as_it_comes(gateway):

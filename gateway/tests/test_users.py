@@ -70,6 +70,15 @@ def test_the_last_admin_stays_an_admin(users):
     assert users("remove", "ann").returncode == 0
 
 
+def test_role_without_a_password_is_dropped(users, tmp_path):
+    users("add", "ann")
+    roles = tmp_path / "users" / "roles.conf"
+    roles.write_text(roles.read_text() + '":Zoe" admin;\n":bob" admin;\n')
+    assert users("add", "zoe").stdout.startswith("added zoe (writer)")
+    assert users("add", "bob").stdout.startswith("added bob (writer)")
+    assert roles.read_text() == '":ann" writer;\n":bob" writer;\n":zoe" writer;\n'
+
+
 def test_names_must_differ_in_more_than_case(users):
     users("add", "ann")
     done = users("add", "Ann", "--role", "admin")
@@ -106,6 +115,7 @@ def test_other_errors_say_what_to_do(users, tmp_path):
     users("add", "ann")
     assert "unknown user 'bob'; users: ann" in users("remove", "bob").stderr
     assert "must be one of admin, writer, reader, runner: 'king'" in users("add", "ann", "--role", "king").stderr
+    assert "GATEWAY_USERS_MODE must be" in users("list", GATEWAY_USERS_MODE="9").stderr
     assert "GATEWAY_USERS_DIR must name" in users("list", GATEWAY_USERS_DIR="").stderr
     (tmp_path / "file").write_text("")
     assert "File exists" in users("add", "ann", GATEWAY_USERS_DIR=str(tmp_path / "file")).stderr
@@ -125,7 +135,7 @@ def test_malformed_role_grants_nothing_and_is_reported(users, tmp_path, role):
 def test_password_hash_of_an_older_version_is_reported_and_removed(users, tmp_path):
     users("add", "ann")
     hashes = tmp_path / "users" / "htpasswd"
-    hashes.write_text("bob:$2b$08$abcdefghijklmnopqrstuv\n" + hashes.read_text())
+    hashes.write_bytes(b"bob:$2b$08$abcdefghijklmnopqrstuv\xff\n" + hashes.read_bytes())
     done = users("administrator", "root", ADMIN_PASSWORD="a long passphrase: 1")
     assert "htpasswd:1 (user 'bob')" in done.stderr and "`make user` lets its user in again" in done.stderr
     assert "$2b$" not in hashes.read_text()

@@ -85,7 +85,7 @@ def test_too_many_uploads_are_told_and_a_later_one_goes_through(stack, client, p
             return problem(page).is_visible()
 
         eventually(is_refused, 30)
-        expect(problem(page)).to_contain_text("too many uploads")
+        expect(problem(page)).to_contain_text("Too many requests")
     eventually(lambda: not is_refused(), 60)
     assert_healed(stack)
 

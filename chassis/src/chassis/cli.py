@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from chassis import logs
 from chassis.config import METRICS_FOLDER, ConfigError, ServiceSettings, WebSettings, environment
@@ -27,11 +27,10 @@ _POSTGRES_PATIENCE_SECONDS = 120
 
 @dataclass(frozen=True)
 class Service:
-    """`word` names folder, schema and queues; `server` is how its web process shares itself between requests."""
+    """`word` names folder, schema and queues."""
 
     word: str
     settings: type[WebSettings]
-    server: Literal["gevent", "gthread"] = "gevent"
     consumptions: Callable[[Any], Mapping[str, Consumption]] = lambda _settings: {}
     timers: Callable[[Any], Mapping[str, Timer]] = lambda _settings: {}
 
@@ -69,9 +68,8 @@ def _web(service: Service, settings: WebSettings) -> None:
         "config": "python:chassis.server",
         "name": service.word,
         "bind": settings.bind,
-        "worker-class": "chassis.geventworker.Worker" if service.server == "gevent" else service.server,
+        "worker-class": "chassis.geventworker.Worker",
         "workers": settings.web_concurrency,
-        "threads": settings.web_threads,
         "log-level": settings.log_level,
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]

@@ -53,9 +53,6 @@ class WebSettings(Settings):
 
     bind: str = Field("0.0.0.0:8000", description="Where web listens: `host:port` or `unix:/path`")
     web_concurrency: int = Field(2, ge=1, le=64, description="Web processes")
-    web_threads: int = Field(
-        8, ge=1, le=256, description="Threads of a web process, where the service's server model is threads"
-    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged")
 
 
@@ -86,6 +83,15 @@ class ServiceSettings(WebSettings):
                 "amqp_url", "must be amqp://user:password@host:port/vhost, with commas between several host:port"
             )
         return url
+
+
+class UploadSettings(ServiceSettings):
+    """For a service that takes files: how slow an upload may be (chassis.uploads)."""
+
+    upload_min_bytes_per_second: int = Field(
+        1024, ge=0, le=2**30, description="An upload that is slower on average is ended with 408; 0 allows any rate"
+    )
+    upload_max_seconds: float = Field(3600, gt=0, le=86400, description="An upload that takes longer is ended with 408")
 
 
 def _value_of(variable: str, environ: Mapping[str, str]) -> str | None:

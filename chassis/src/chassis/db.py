@@ -74,13 +74,9 @@ class Transaction:
         execute_values(self._cursor, sql, rows, page_size=1000)
 
     def copy_in(self, sql: str, source: Any) -> int:
-        """`COPY … FROM STDIN`: how many rows. Where the server model is gevent psycopg2 refuses to."""
+        """`COPY … FROM STDIN`: return the number of rows. For workers only: under gevent psycopg2 refuses it."""
         self._cursor.copy_expert(sql, source, size=1024 * 1024)
         return self._cursor.rowcount
-
-    def copy_out(self, sql: str, target: Any, **params: Any) -> None:
-        """`COPY … TO STDOUT`, a row with each `write`."""
-        self._cursor.copy_expert(self._cursor.mogrify(sql, params), target)
 
     def _columns(self) -> list[str]:
         return [column.name for column in self._cursor.description]

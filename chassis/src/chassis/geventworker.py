@@ -5,10 +5,24 @@ from types import TracebackType
 from typing import Any
 
 import gevent
+from gunicorn.http.parser import Parser
 from gunicorn.workers.ggevent import GeventWorker
 
 # The proxy may send one more request on a connection that it keeps; the answer to that tells it to close.
 LINGER_SECONDS = 2
+# What a route leaves unread of a body is discarded up to here, and the connection closed beyond.
+_MAX_UNREAD_BYTES, _MAX_UNREAD_SECONDS = 2 * 1024 * 1024, 2
+
+_finish_body = Parser.finish_body
+
+
+def _finish_body_within_limits(parser: Parser) -> bool:
+    """gunicorn would discard gigabytes, and let no other request run while they arrive fast."""
+    return _finish_body(parser, time.monotonic() + _MAX_UNREAD_SECONDS, _MAX_UNREAD_BYTES)
+
+
+# gunicorn has no setting for it.
+Parser.finish_body = _finish_body_within_limits
 
 
 class Worker(GeventWorker):

@@ -68,7 +68,7 @@ def on_starting(_server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Who goes without a word (a cut network) keeps his thread for half a minute: connections have this from here."""
+    """Find out within half a minute that a client is gone without a word (a cut network)."""
     for listener in server.LISTENERS:
         if listener.sock.family != socket.AF_UNIX:
             listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -83,10 +83,10 @@ def post_fork(_server: Any, _worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """What waits on purpose can see that the process wants to end."""
-    if "gevent" in worker.cfg.worker_class_str:
-        from chassis.connect import make_cooperative
+    # Not before gevent has patched the process.
+    from chassis.connect import make_cooperative
 
-        make_cooperative()
+    make_cooperative()
     worker.wsgi.extensions["is_stopping"] = lambda: not worker.alive
     # What a request leaves behind is freed by counting; looking for cycles after each body of JSON costs a seventh.
     gc.collect()

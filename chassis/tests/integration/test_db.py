@@ -98,12 +98,10 @@ def test_an_address_where_nobody_listens_is_unavailable() -> None:
         pass
 
 
-def test_copy_takes_rows_in_and_out_with_the_transaction(db: Database) -> None:
-    out = io.BytesIO()
+def test_copy_takes_rows_in_with_the_transaction(db: Database) -> None:
     with db.transaction() as tx:
         assert tx.copy_in("COPY effects (name) FROM STDIN", io.BytesIO(b"one\nit's\n")) == 2
-        tx.copy_out("COPY (SELECT name FROM effects WHERE name = %(name)s) TO STDOUT", out, name="it's")
-    assert (out.getvalue(), names(db)) == (b"it's\n", ["one", "it's"])
+    assert names(db) == ["one", "it's"]
     with pytest.raises(KeyError), db.transaction() as tx:
         tx.copy_in("COPY effects (name) FROM STDIN", io.BytesIO(b"lost\n"))
         raise KeyError

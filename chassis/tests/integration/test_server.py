@@ -42,16 +42,11 @@ class Web:
         return sum(float(value) for _, value in COUNT.findall(self.get("/metrics").text))
 
 
-@pytest.fixture(params=["gevent", "gthread"])
-def starting(request: Any, settings: ServiceSettings, environment: Any, db: Any) -> Iterator[Web]:
+@pytest.fixture
+def starting(settings: ServiceSettings, environment: Any, db: Any) -> Iterator[Web]:
     port = free_port()
-    program = f"""
-from chassis.cli import Service, main
-from chassis.config import ServiceSettings
-main(Service("probe", ServiceSettings, server="{request.param}"), ["web"])
-"""
     variables = environment(settings, BIND=f"127.0.0.1:{port}", WEB_CONCURRENCY="2")
-    process = subprocess.Popen([sys.executable, "-c", program], env=variables)
+    process = subprocess.Popen([sys.executable, "-m", "probe_service", "web"], env=variables)
     yield Web(process, port)
     process.terminate()
     try:

@@ -7,8 +7,9 @@ from flask import Blueprint, Flask, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import current, health, openapi, web
-from chassis.config import ServiceSettings
+from chassis.config import ServiceSettings, UploadSettings
 from chassis.errors import Conflict, NotFound, Unavailable
+from chassis.uploads import UploadStream
 from chassis.validation import DIGITS, WHOLE, Answer, PlainText, endpoint
 
 bp = Blueprint("probe", __name__)
@@ -84,6 +85,25 @@ def raise_error(kind: str) -> Any:
     }[kind]
 
 
+class ImpatientStream(UploadStream):
+    grace_seconds = 0.5
+
+
+@bp.put("/uploads")
+def put_upload() -> Any:
+    request.max_content_length = 2**41
+    body, size = ImpatientStream(request), 0
+    while piece := body.read(64 * 1024):
+        size += len(piece)
+    return {"size": size}
+
+
+@bp.put("/refused-uploads")
+def refuse_upload() -> Any:
+    ImpatientStream(request).drain(2**20, 1)
+    raise Conflict("no upload is taken now")
+
+
 @bp.get("/slow")
 def slow() -> Any:
     time.sleep(request.args.get("seconds", 1, type=float))
@@ -98,7 +118,7 @@ def slow_query() -> Any:
 
 
 def create_app(settings: ServiceSettings | None = None) -> Flask:
-    settings = settings or ServiceSettings.load()
+    settings = settings or UploadSettings.load()
     checks = {"neighbour": lambda _running: {"detail": "answers"}}
     invariants = {"effects_have_names": _effects_have_names}
     parts = [bp, health.blueprint(lambda: document(app), invariants, checks)]

@@ -37,6 +37,7 @@ def up(stack: Compose, given: argparse.Namespace) -> None:
     stack.run("build", "--quiet")
     say("starting the containers")
     start(stack)
+    stack.reload_gateway()
     Watch(stack.programs, stack.health).wait(
         "the gateway finds every service healthy",
         stack.is_healthy,

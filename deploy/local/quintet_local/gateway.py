@@ -51,13 +51,11 @@ class Gateway:
         console = Program(CONSOLE, [sys.executable, "-m", "console_service", "web"], environment)
         return [console, Program(NAME, self._command(self.configuration), stop_signal="QUIT")]
 
-    def prepare(self) -> bool:
-        """Brings the administrator and nginx.conf up to the .env; whether a running nginx has to reload."""
+    def prepare(self) -> None:
+        """Bring the users and nginx.conf up to .env. A running nginx has to reload afterwards."""
         self.run.mkdir(mode=0o700, exist_ok=True)
         set_administrator(self.settings, self._users())
         wanted = self.render()
-        if self.configuration.exists() and self.configuration.read_text() == wanted:
-            return False
         new = self.configuration.with_suffix(".new")
         new.touch(mode=0o600)
         new.write_text(wanted)
@@ -65,7 +63,6 @@ class Gateway:
         if checked.returncode:
             raise StackError(f"nginx refuses its configuration ({new}):\n{checked.stderr}")
         new.replace(self.configuration)
-        return True
 
     def render(self, **changed: str) -> str:
         """Return nginx.conf; `changed` variables have other values than this stack's."""
@@ -126,9 +123,9 @@ def change_users(
     print(done.stderr, end="", file=sys.stderr, flush=True)
     if done.returncode:
         raise StackError("nothing was changed")
-    added = re.fullmatch(r"added (\S+) \((\w+)\), password: (\S+)\n", done.stdout)
-    if reload() and added:
-        name, role, password = added.groups()
+    given = re.fullmatch(r".* (\S+) \((\w+)\), password: (\S+)\n", done.stdout)
+    if reload() and given:
+        name, role, password = given.groups()
         wait_until(f"the gateway knows {name}", lambda: _has_role(settings, name, password, role), 10)
     print(done.stdout, end="", flush=True)
 
@@ -137,17 +134,27 @@ def list_users(users: Mapping[str, str]) -> None:
     print(_users_tool(["list"], users).stdout, end="")
 
 
+# Requests without an effect, and which of them a role is refused.
+_PROBES = (("GET", "/nothing"), ("POST", "/nothing"), ("POST", "/invariants"), ("GET", "/source/pipelines"))
+_REFUSED = {
+    "admin": [False, False, False, False],
+    "writer": [False, False, True, True],
+    "reader": [False, True, True, True],
+    "runner": [True, True, True, False],
+}
+
+
 def _has_role(settings: Mapping[str, str], name: str, password: str, role: str) -> bool:
-    """A request that the role allows: nginx refuses users whose role it has not read yet."""
-    response = _get(settings, "/source/pipelines" if role == "runner" else "/nothing", (name, password))
-    return response.status_code not in (401, 403)
+    """Tell whether nginx has read the user's password and role."""
+    statuses = [_send(settings, method, path, (name, password)).status_code for method, path in _PROBES]
+    return 401 not in statuses and [status == 403 for status in statuses] == _REFUSED[role]
 
 
-def _get(settings: Mapping[str, str], path: str, user: tuple[str, str]) -> requests.Response:
+def _send(settings: Mapping[str, str], method: str, path: str, user: tuple[str, str]) -> requests.Response:
     with warnings.catch_warnings():
         # A certificate is for the public name of the gateway; here it is called by its address on this machine.
         warnings.simplefilter("ignore", InsecureRequestWarning)
-        return requests.get(f"{address(settings)}{path}", auth=user, timeout=ASK_SECONDS, verify=False)
+        return requests.request(method, f"{address(settings)}{path}", auth=user, timeout=ASK_SECONDS, verify=False)
 
 
 def _users_tool(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -169,7 +176,7 @@ def ask_health(settings: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the response of /health; its status is "no answer" while the gateway gives none."""
     user = settings["ADMIN_USER"], settings["ADMIN_PASSWORD"]
     try:
-        answer = _get(settings, "/health", user)
+        answer = _send(settings, "GET", "/health", user)
         body = answer.json()
     except (requests.RequestException, ValueError) as error:
         return {"status": "no answer", "detail": repr(error)}

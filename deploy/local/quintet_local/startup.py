@@ -125,9 +125,8 @@ def _stop_web(stack: Stack, service: Service) -> None:
 
 
 def _start_gateway(stack: Stack) -> None:
-    runs = _runs(stack, gateway.NAME)
-    if stack.gateway.prepare() and runs:
-        say("gateway: reloading with its new configuration")
+    stack.gateway.prepare()
+    if _runs(stack, gateway.NAME):
         stack.supervisor.signal(gateway.NAME, "HUP")
     stack.supervisor.start_program(gateway.CONSOLE)
     stack.supervisor.start_program(gateway.NAME)

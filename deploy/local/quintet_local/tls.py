@@ -22,7 +22,7 @@ def ensure(env_file: Path, folder: Path, key_mode: int) -> None:
     if envfile.load(env_file).get("TLS_CERT"):
         return
     certificate, key = folder / "cert.pem", folder / "key.pem"
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _generate(certificate, key, key_mode)
     envfile.put(env_file, {"TLS_CERT": str(certificate), "TLS_KEY": str(key)})
     say(f"generated a self-signed certificate: {certificate} (TLS_CERT and TLS_KEY in {env_file})")

@@ -56,8 +56,8 @@ def test_what_a_stack_may_hold_is_known():
 def test_a_wrong_value_is_told_before_anything_starts():
     with pytest.raises(StackError, match=r"(?s)orders-service.*SMALLEST_AGE"):
         settings.check({"SMALLEST_AGE": "young"}, WORDS)
-    with pytest.raises(StackError, match="UPLOADS_AT_ONCE"):
-        settings.check({"UPLOADS_AT_ONCE": "8"}, WORDS)
+    with pytest.raises(StackError, match="RULES_OFF"):
+        settings.check({"RULES_OFF": "no_such_rule"}, WORDS)
 
 
 def test_secrets_are_told_apart():

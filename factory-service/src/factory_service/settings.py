@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from chassis.config import ServiceSettings
+from chassis.config import UploadSettings
 
 
-class Settings(ServiceSettings):
+class Settings(UploadSettings):
     redis_url: str | None = Field(
         None,
         repr=False,

@@ -221,6 +221,22 @@ def test_a_file_that_broke_off_is_none_and_its_key_is_free(settings, db, served,
     assert requests.post(f"{web.base}/api/factories/load", content, headers=headers, timeout=60).status_code == 202
 
 
+def test_a_file_that_does_not_go_on_is_ended_and_leaves_nothing(settings, db, served, eventually):
+    web = served(settings, UPLOAD_MAX_SECONDS="2")
+    head = "POST /api/factories/load HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+    head += "Content-Type: application/json\r\nIdempotency-Key: silent\r\n\r\n{"
+    with socket.create_connection(("127.0.0.1", web.port), timeout=60) as connection:
+        connection.sendall(head.encode())
+        response, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(body)["detail"].startswith("the upload takes too long")
+    with db.transaction() as tx:
+        assert tx.value("SELECT (SELECT count(*) FROM loads) + (SELECT count(*) FROM load_chunks)") == 0
+    headers = {"Idempotency-Key": "silent", "Content-Type": "application/json"}
+    answer = requests.post(f"{web.base}/api/factories/load", SPROCKETS.read_bytes(), headers=headers, timeout=60)
+    assert answer.status_code == 202
+
+
 def test_a_retry_with_the_same_key_is_one_load(client, db):
     first = load(client, FACTORIES.read_bytes(), **{"Idempotency-Key": "k"})
     again = load(client, FACTORIES.read_bytes(), **{"Idempotency-Key": "k"})

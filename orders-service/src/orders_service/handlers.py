@@ -21,9 +21,9 @@ from orders_service.store import imports, orders, uploads
 # Then another import has its turn. Between two turns nothing is stored for 0.15 s.
 _TURN_SECONDS = 5.0
 # What has no more left ends first, which takes about a second.
-_LITTLE_BLOCKS = 16
+_LITTLE_BLOCKS = 64
 _SILENT_SECONDS = 120
-_MOST_BLOCKS, _MOST_DRY_IDS, _MOST_COUNTS, _MOST_BATCH_NOS = 200, 100_000, 1000, 20
+_MOST_BLOCKS, _MOST_DRY_IDS, _MOST_COUNTS, _MOST_BATCH_NOS = 800, 100_000, 1000, 20
 
 
 class Turn(BaseModel):

@@ -4,11 +4,11 @@ import os
 
 from pydantic import Field, model_validator
 
-from chassis.config import ServiceSettings
+from chassis.config import UploadSettings
 from orders_service.domain.rules import RULE, Policy
 
 
-class Settings(ServiceSettings):
+class Settings(UploadSettings):
     sequence_url: str = Field(
         "http://sequence-web:8000",
         pattern="^(http://|unix:/).+",
@@ -16,12 +16,6 @@ class Settings(ServiceSettings):
     )
     largest_upload_bytes: int = Field(
         2**31, ge=1, le=2**40, description="A larger file is refused with 413; the gateway has a limit of its own"
-    )
-    uploads_at_once: int = Field(
-        4,
-        ge=1,
-        le=255,
-        description="Uploads that a web process takes at the same time, fewer than its threads; beyond it 503",
     )
     rules_off: str | None = Field(None, description="Rules that do not count, with commas between them")
     refused_states: str = Field(
@@ -36,8 +30,6 @@ class Settings(ServiceSettings):
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
-        if self.uploads_at_once >= self.web_threads:
-            raise ValueError("UPLOADS_AT_ONCE must be less than WEB_THREADS, which other requests need too")
         if unknown := set(_names(self.rules_off)) - set(RULE):
             raise ValueError(f"RULES_OFF names no rule: {', '.join(sorted(unknown))}")
         return self

@@ -22,7 +22,8 @@ def test_each_reason_of_a_failure_is_in_the_contract(api, client, a_file, an_ord
     client.delete(f"/acme_orders/api/v1/orders/import/status/{cancelled}")
     api.finish(cancelled)
     header = b"id|name|email|state|zipcode|birthday"
-    for content in (b"\xff\xfe", header + b"|id", header[3:], header + b"|note"):
+    too_many, too_long = header + b"|" * 1000, header + b"x" * 2**20
+    for content in (b"\xff\xfe", too_many, too_long, header + b"|id", header[3:], header + b"|note"):
         assert api.imported(content)["status"] == "FAILURE"
     failed = [body for name, body in outbox() if name == "OrdersImportFailed"]
     reasons = contract["properties"]["payload"]["properties"]["reason"]["enum"]

@@ -36,16 +36,54 @@ def test_every_row_is_there_once_as_it_stood_with_all_its_findings(api, a_file, 
     ]
 
 
-@pytest.mark.parametrize("cell", ["=cmd|' /C calc'!A0", "+1", "@SUM(A1)", "-1+1", "\tx", "'=x", "''@"])
+FORMULAS = {
+    "=cmd|' /C calc'!A0": "'=cmd|' /C calc'!A0",
+    "+1": "'+1",
+    "@SUM(A1)": "'@SUM(A1)",
+    "-1+1": "'-1+1",
+    "＝1": "'＝1",
+    "＠SUM(A1)": "'＠SUM(A1)",
+    "\u00a0=1": "'\u00a0=1",
+    "\u3000+1": "'\u3000+1",
+    "\t=1": "'\t'=1",
+    "\n=1": "'\n'=1",
+    "'=x": "''=x",
+    "''@": "'''@",
+    "a,=1": "a,'=1",
+    "a; ＝1": "a;' ＝1",
+    "a\t@x|-y": "a\t'@x|'-y",
+    'a,"=1"': 'a,\'"=1"',
+    "a\r\n'=1": "a\r\n''=1",
+    "Smith, Ann-Marie = Ann @ home": "Smith, Ann-Marie = Ann @ home",
+    "'tis": "'tis",
+}
+
+
+@pytest.mark.parametrize("cell", FORMULAS)
 def test_a_formula_is_made_harmless_and_comes_back_as_it_was(api, a_file, an_order, cell):
-    quoted = '"' + cell + '"'
+    quoted = '"' + cell.replace('"', '""') + '"'
     first = api.imported(a_file(an_order(-5, name=quoted, state="NJ")))
     report = api.errors(first["task_id"])
     row = dict(zip(*cells(report), strict=True))
-    assert (row["name"], row["id"]) == ("'" + cell, "-5")
+    assert (row["name"], row["id"]) == (FORMULAS[cell], "-5")
     corrected = api.imported(report.replace("|NJ|", "|TX|").replace("\n-5|", "\n-6|").encode())
     assert corrected["valid"] == 1
     assert api.order(-6).json["result"]["name"] == cell
+
+
+def test_a_row_that_cannot_be_split_is_made_harmless_too(api, a_file):
+    status = api.imported(a_file("=1", "x,＝1", "-7"))
+    assert [row[0] for row in cells(api.errors(status["task_id"]))[1:]] == ["'=1", "x,'＝1", "-7"]
+
+
+def test_a_report_is_whole_however_it_is_cut_into_parts(api, a_file, an_order, monkeypatch):
+    lines = [an_order(id, name="Zoë 😀" * (id % 7), state="NJ", zipcode=f"{id:05}") for id in range(60)]
+    task = api.imported(a_file(*lines))["task_id"]
+    whole = api.errors(task)
+    assert [line.rsplit("|", 3)[0] for line in whole.splitlines()[1:]] == lines
+    for size in (1, 7, 1000):
+        monkeypatch.setattr("orders_service.routes.imports._REPORT_PART_BYTES", size)
+        assert api.errors(task) == whole
 
 
 def test_a_report_that_is_corrected_and_sent_again_gives_valid_orders(api, counted, a_file, an_order):

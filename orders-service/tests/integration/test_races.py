@@ -19,8 +19,8 @@ PATH = "/acme_orders/api/v1/orders/import"
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    monkeypatch.setattr("orders_service.routes.receiving.BLOCK_BYTES", 3000)
-    monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 1000)
+    monkeypatch.setattr("orders_service.routes.receiving.BLOCK_BYTES", 750)
+    monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 250)
 
 
 class Broken(Exception):
@@ -167,8 +167,8 @@ def test_when_its_time_is_up_an_import_lets_others_go_first_unless_hardly_anythi
     while api.status(task)["status"] in ("PENDING", "PROGRESS"):
         delivered({"task_id": task, "turn": len(left)})
         left.append(blocks_left(api))
-    assert left[0] > 20
-    assert [blocks for blocks in left if 0 < blocks <= 16] == []
+    assert left[0] > 80
+    assert [blocks for blocks in left if 0 < blocks <= 64] == []
     assert len(left) > 2
 
 
@@ -177,7 +177,7 @@ def test_a_worker_that_stops_leaves_even_the_last_bit_to_another(api, delivered,
     delivered.ending.set()
     before = blocks_left(api)
     delivered({"task_id": task, "turn": 1})
-    assert 0 < blocks_left(api) < before <= 16
+    assert 0 < blocks_left(api) < before <= 64
     delivered.ending.clear()
     delivered({"task_id": task, "turn": 2})
     assert api.status(task)["status"] == "SUCCESS"

@@ -1,5 +1,7 @@
-"""The web process as it runs: gunicorn with threads, over a real socket."""
+"""The web process as it runs: gunicorn with gevent, over a real socket."""
 
+import contextlib
+import json
 import os
 import signal
 import socket
@@ -17,11 +19,11 @@ MIB = 1024 * 1024
 
 
 class Served:
-    def __init__(self, url):
+    def __init__(self, url, **settings):
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         environment = {**os.environ, "DATABASE_URL": url, "BIND": f"127.0.0.1:{self.port}", "WEB_CONCURRENCY": "1"}
-        more = {"SEQUENCE_URL": "http://127.0.0.1:9", "WEB_THREADS": "4", "UPLOADS_AT_ONCE": "2"}
+        more = {"SEQUENCE_URL": "http://127.0.0.1:9", **settings}
         self.process = subprocess.Popen([sys.executable, "-m", "orders_service", "web"], env=environment | more)
 
     def until_it_answers(self):
@@ -40,6 +42,15 @@ class Served:
         connection.sendall(f"{head}{more}\r\n".encode() + sent)
         return connection
 
+    def begin_download(self, path):
+        """A connection on which a response begins, and whose client takes as little of it as possible."""
+        connection = socket.socket()
+        connection.settimeout(60)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", self.port))
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return connection
+
     def workers(self):
         found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout
         return [int(pid) for pid in found.split()]
@@ -53,15 +64,21 @@ class Served:
             return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
 
 
+@contextlib.contextmanager
+def serving(url, **settings):
+    started = Served(url, **settings)
+    try:
+        started.until_it_answers()
+        yield started
+    finally:
+        started.process.send_signal(signal.SIGTERM)
+        started.process.wait(timeout=60)
+
+
 @pytest.fixture(scope="module")
 def process(settings):
-    found = Served(settings.database_url)
-    try:
-        found.until_it_answers()
-        yield found
-    finally:
-        found.process.send_signal(signal.SIGTERM)
-        found.process.wait(timeout=60)
+    with serving(settings.database_url) as started:
+        yield started
 
 
 @pytest.fixture
@@ -81,6 +98,11 @@ def left(db):
         return tx.rows("SELECT (SELECT count(*) FROM uploads), (SELECT count(*) FROM blocks)")[0]
 
 
+def bytes_left(db):
+    with db.transaction() as tx:
+        return tx.value("SELECT sum(length(content)) FROM blocks")
+
+
 def test_an_upload_that_is_cut_leaves_nothing(served, db, client):
     with served.begin_upload(sent=b"x" * (3 * MIB)):
         eventually(lambda: left(db)[1] >= 2)
@@ -97,25 +119,57 @@ def test_a_chunked_body_that_is_cut_leaves_nothing(served, db, client):
     assert client.get(f"{PATH}/status").json["total"] == 0
 
 
-def test_uploads_beyond_the_limit_are_told_at_once_and_small_requests_find_a_thread(served, db):
-    slow = [served.begin_upload(sent=b"id") for _ in range(2)]
-    try:
-        eventually(lambda: left(db)[0] == 2)
-        refused = requests.put(served.base + PATH, data=b"id", headers={"Content-Type": "text/csv"}, timeout=30)
-        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
-        assert refused.json()["message"] == "too many uploads are under way; try again later"
-        for _ in range(20):
-            assert requests.get(f"{served.base}/acme_orders/api/v1/orders", timeout=30).status_code == 200
-    finally:
-        for connection in slow:
-            connection.close()
-    eventually(lambda: left(db) == (0, 0))
+def assert_others_are_served(served):
+    for _ in range(20):
+        assert requests.get(f"{served.base}/acme_orders/api/v1/orders", timeout=30).status_code == 200
 
-    def one_is_taken_again():
-        answer = requests.put(served.base + PATH, data=b"", headers={"Content-Type": "text/csv"}, timeout=30)
-        return answer.status_code == 202
 
-    eventually(one_is_taken_again)
+def test_forty_slow_uploads_of_one_user_leave_room_for_others(served, db):
+    """With an Idempotency-Key each, which must not cost a connection of Postgres each."""
+    with contextlib.ExitStack() as slow:
+        for number in range(40):
+            more = f"X-Authenticated-User: mallory\r\nIdempotency-Key: slow-{number}\r\n"
+            slow.enter_context(served.begin_upload(sent=b"id", more=more))
+        eventually(lambda: left(db)[0] == 40)
+        assert_others_are_served(served)
+        assert connections(db) <= 1
+        sent = put(served, **{"X-Authenticated-User": "ann", "Idempotency-Key": "quick"})
+        assert sent.status_code == 202
+    eventually(lambda: left(db)[0] == 0)
+    eventually(lambda: connections(db) == 0)
+
+
+def connections(db):
+    """Of those that hold Idempotency-Keys."""
+    with db.transaction() as tx:
+        return tx.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'orders-upload'")
+
+
+def test_sixty_readers_of_a_report_who_never_read_leave_room_for_others(served, api, a_file, an_order):
+    count = 20_000
+    task = api.imported(
+        a_file(*(an_order(id, state="NJ", zipcode=f"{id:05}", name="x" * 1000) for id in range(count)))
+    )["task_id"]
+    before = served.peak_mib()
+    with contextlib.ExitStack() as readers:
+        begun = [readers.enter_context(served.begin_download(f"{PATH}/{task}/errors.csv")) for _ in range(60)]
+        assert all(connection.recv(8, socket.MSG_PEEK) == b"HTTP/1.1" for connection in begun)
+        assert_others_are_served(served)
+        assert put(served).status_code == 202
+        assert served.peak_mib() < before + 60
+    whole = requests.get(f"{served.base}{PATH}/{task}/errors.csv", timeout=60).text.splitlines()
+    assert [int(line.split("|", 1)[0]) for line in whole[1:]] == list(range(count))
+
+
+def test_an_upload_that_sends_nothing_is_ended_and_leaves_nothing(settings, db):
+    with serving(settings.database_url, UPLOAD_MAX_SECONDS="2") as impatient:
+        for sent in (b"", b"id|na", b"x" * 300_000):
+            with impatient.begin_upload(sent=sent, more="Idempotency-Key: k\r\n") as connection:
+                head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 408 ")
+            assert json.loads(body)["message"].startswith("the upload takes too long")
+            assert left(db) == (0, 0)
+        assert put(impatient, **{"Idempotency-Key": "k"}).status_code == 202
 
 
 def put(served, **headers):
@@ -148,5 +202,6 @@ def test_memory_does_not_grow_with_the_file(served, db):
     before = served.peak_mib()
     answer = requests.put(served.base + PATH, data=lines(), headers={"Content-Type": "text/csv"}, timeout=60)
     assert answer.status_code == 202
-    assert left(db) == (0, 120)
+    assert left(db)[0] == 0
+    assert bytes_left(db) == 120 * MIB
     assert served.peak_mib() < min(before + 40, 120)

@@ -20,7 +20,8 @@ def test_the_policy_is_what_is_set():
         ("REFUSED_STATES", "New York"),
         ("SMALLEST_AGE", "old"),
         ("SEQUENCE_URL", "ftp://x"),
-        ("UPLOADS_AT_ONCE", "8"),
+        ("UPLOAD_MIN_BYTES_PER_SECOND", "-1"),
+        ("UPLOAD_MAX_SECONDS", "0"),
     ],
 )
 def test_what_is_wrong_is_named(name, value):

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from chassis.config import ServiceSettings
+from chassis.config import UploadSettings
 
 
-class Settings(ServiceSettings):
+class Settings(UploadSettings):
     auth_server: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9.\[\]:_-]+$",

@@ -13,6 +13,7 @@ from chassis.current import json_text, transaction
 from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound, Problem
 from chassis.openapi import problem
+from chassis.uploads import UploadStream
 from chassis.validation import Answer, endpoint
 from factory_service.routes import answers
 from factory_service.store import loads as store
@@ -66,6 +67,7 @@ class Load(BaseModel):
     {
         202: Answer("Accepted; `Location` says how it goes", Load),
         400: answers.INVALID,
+        408: problem("The upload is too slow or takes too long"),
         409: answers.CONFLICT,
         413: problem("The file is too large"),
         415: problem("The body is no JSON"),
@@ -84,7 +86,7 @@ def load_file() -> Response:
         store.insert_load(tx, id_, answers.request_id())
     is_accepted = False
     try:
-        size, digest = _take_in(id_)
+        size, digest = _take_in(id_, UploadStream(request))
 
         def accept(tx: Transaction) -> Response:
             nonlocal is_accepted
@@ -103,10 +105,10 @@ def load_file() -> Response:
                 store.delete_load(tx, id_)
 
 
-def _take_in(id_: str) -> tuple[int, bytes]:
+def _take_in(id_: str, body: UploadStream) -> tuple[int, bytes]:
     """Each chunk in a transaction of its own: a slow client must not hold one open."""
     size, digest = 0, hashlib.sha256()
-    for number, content in enumerate(_chunks()):
+    for number, content in enumerate(_chunks(body)):
         with transaction() as tx:
             store.insert_chunk(tx, id_, number, content)
         size += len(content)
@@ -116,11 +118,11 @@ def _take_in(id_: str) -> tuple[int, bytes]:
     return size, digest.digest()
 
 
-def _chunks() -> Any:
+def _chunks(body: UploadStream) -> Any:
     """Of one size, whatever came at a time."""
     waiting = b""
     left = sys.maxsize if request.content_length is None else request.content_length
-    while left and (piece := request.stream.read(min(_CHUNK_BYTES - len(waiting), left))):
+    while left and (piece := body.read(min(_CHUNK_BYTES - len(waiting), left))):
         waiting += piece
         left -= len(piece)
         if len(waiting) == _CHUNK_BYTES:

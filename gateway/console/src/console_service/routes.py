@@ -1,5 +1,9 @@
 """HTTP endpoints of the console. Only the gateway calls them, and it has checked user and role."""
 
+import math
+import threading
+import time
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +16,8 @@ from console_service import clients
 from console_service.domain import CAN_RESPOND, overall_status
 from console_service.settings import Settings
 
+READINESS_SECONDS = 1.0
+
 
 def blueprint(settings: Settings) -> Blueprint:
     bp = Blueprint("console", __name__)
@@ -21,11 +27,17 @@ def blueprint(settings: Settings) -> Blueprint:
     def livez() -> Any:
         return {"status": "OK"}
 
+    readiness = Readiness()
+
     @bp.get("/readyz")
     def readyz() -> Response:
-        """The one check that is open to everyone, so it gives no details."""
-        reports = clients.fetch_reports(urls, "/healthcheck", _identity(), settings.health_timeout_seconds)
-        is_ready = all(report["status"] in CAN_RESPOND for report in reports.values())
+        """The one check that is open to everyone, so it gives no details and costs little, however often it is made."""
+
+        def check() -> bool:
+            reports = clients.fetch_reports(urls, "/healthcheck", {}, settings.health_timeout_seconds)
+            return all(report["status"] in CAN_RESPOND for report in reports.values())
+
+        is_ready = readiness.get(check)
         return _json({"status": "OK" if is_ready else "DOWN"}, is_ready)
 
     @bp.get("/health")
@@ -51,6 +63,22 @@ def blueprint(settings: Settings) -> Blueprint:
         return _json({"status": status, "services": reports}, status == "OK")
 
     return bp
+
+
+class Readiness:
+    """The result of a check, kept for a second; concurrent requests wait for one check together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_ready = False
+        self._valid_until = -math.inf
+
+    def get(self, check: Callable[[], bool]) -> bool:
+        with self._lock:
+            if time.monotonic() > self._valid_until:
+                self._is_ready = check()
+                self._valid_until = time.monotonic() + READINESS_SECONDS
+            return self._is_ready
 
 
 def _identity() -> dict[str, str]:

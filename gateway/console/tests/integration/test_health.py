@@ -3,8 +3,11 @@
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+from quintet_local.testing import eventually
 
 
 def responds(service, status, body):
@@ -83,7 +86,7 @@ def test_service_without_a_process_is_unreachable(get, services):
         response = get("/health")
         assert response.json()["services"]["event-service"]["error"] == "unreachable"
         assert response.json()["services"]["sequence-service"]["status"] == "OK"
-        assert get("/readyz").status_code == 503
+        eventually(lambda: get("/readyz").status_code == 503)
     finally:
         os.rename(f"{path}.away", path)
     assert get("/health").status_code == 200
@@ -132,8 +135,20 @@ def test_other_methods_return_405_and_request_nothing(get, services, path):
 )
 def test_readiness_gives_no_details(get, services, code, status, ready):
     responds(services["event"], code, {"status": status, "dependencies": {"postgres": "secret"}})
+    expected = 200 if ready else 503
+    eventually(lambda: get("/readyz").status_code == expected)  # a result is kept for a second
     response = get("/readyz")
     assert (response.status_code, response.json()) == (200, {"status": "OK"}) if ready else (503, {"status": "DOWN"})
+
+
+def test_readiness_is_checked_once_a_second_for_all_who_ask(get, services):
+    with ThreadPoolExecutor(30) as pool:
+        began = time.monotonic()
+        statuses = {response.status_code for response in pool.map(lambda _: get("/readyz"), range(150))}
+        seconds = time.monotonic() - began
+    assert statuses <= {200, 503}
+    # Two processes, each at most once a second.
+    assert len(services["event"].requests) <= 2 * (seconds + 1)
 
 
 def test_invariants_of_all_services(get, services):

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from orders_service.domain.formulas import CONTAINS_FORMULA, escape
 from orders_service.domain.headers import Header
 from orders_service.domain.judging import Judged
 from orders_service.domain.reports import PART, as_cell
@@ -10,15 +11,14 @@ from orders_service.domain.splitting import Row
 from orders_service.domain.tables import UNREADABLE
 
 _LONGEST_SHOWN_BYTES = 1000
-# A number is none, though it may begin with a minus.
-_IS_FORMULA = r"^'*[=+\-@\t\r]"
-_IS_NUMBER = r"^-[0-9]+$"
 
 
 def report_of(rows: pl.DataFrame, judged: Judged, header: Header, policy: Policy) -> bytes:
     """Of the rows that are no valid orders, in the order of the file; `rows` are those that could be split."""
     told = rows.filter(pl.col("reason").is_not_null() | (pl.col("failed") != 0))
-    split = told.select("at", _findings(policy), pl.col("#line").cast(pl.String).alias("line"), _cells(header))
+    harmless = told.select(_harmless(told[name]) for name in header.own_columns)
+    split = told.select("at", _findings(policy), pl.col("#line").cast(pl.String).alias("line"))
+    split = split.with_columns(harmless.select(_cells(header))["cells"])
     broken = pl.DataFrame([_entry(at, row, header) for at, row in judged.broken], schema=split.schema, orient="row")
     both = pl.concat([split, broken]).sort("at")
     entry = pl.concat_str("findings", "line", "cells", separator=PART)
@@ -46,13 +46,20 @@ def _cells(header: Header) -> pl.Expr:
 
 def _cell(name: str, separator: str) -> pl.Expr:
     text = pl.col(name)
-    is_formula = text.str.contains(_IS_FORMULA) & ~text.str.contains(_IS_NUMBER)
-    harmless = pl.when(is_formula).then(pl.concat_str(pl.lit("'"), text)).otherwise(text)
     has_special = pl.any_horizontal(
         [text.str.contains(special, literal=True) for special in (separator, '"', "\n", "\r")]
     )
-    quoted = pl.concat_str(pl.lit('"'), harmless.str.replace_all('"', '""', literal=True), pl.lit('"'))
-    return pl.when(has_special).then(quoted).otherwise(harmless)
+    quoted = pl.concat_str(pl.lit('"'), text.str.replace_all('"', '""', literal=True), pl.lit('"'))
+    return pl.when(has_special).then(quoted).otherwise(text)
+
+
+def _harmless(cells: pl.Series) -> pl.Series:
+    """Few have a formula: only these are looked at one by one."""
+    has_formula = cells.str.contains(CONTAINS_FORMULA)
+    if not has_formula.any():
+        return cells
+    formulas = cells.filter(has_formula).unique()
+    return cells.replace(formulas, pl.Series([escape(text) for text in formulas], dtype=pl.String))
 
 
 def _entry(at: int, row: Row, header: Header) -> tuple[int, str, str, str]:
@@ -61,7 +68,5 @@ def _entry(at: int, row: Row, header: Header) -> tuple[int, str, str, str]:
     if row.reason == "too_long":
         raw = raw[:_LONGEST_SHOWN_BYTES] + "…".encode()
     text = raw.decode("utf-8", "replace").replace("\0", UNREADABLE)
-    if text.lstrip("'")[:1] in ("=", "+", "-", "@", "\t", "\r") and text:
-        text = f"'{text}"
     others = header.separator * (len(header.own_columns) - 1)
-    return at, row.reason or "fields", str(row.line), as_cell(text, header.separator) + others
+    return at, row.reason or "fields", str(row.line), as_cell(escape(text), header.separator) + others

@@ -1,12 +1,14 @@
 """What errors.csv is made of: an entry for each row that did not become a valid order."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from orders_service.domain.headers import COLUMNS, REPORT_COLUMNS, Header
 
 # Between the parts of an entry: no text has it, since rows with it are shown with another character.
 PART = "\0"
+BETWEEN_REPORTS = PART.encode()
 NO_HEADER = Header("|", COLUMNS)
 
 
@@ -22,9 +24,16 @@ class Entry:
     cells: str
 
 
-def entries(content: bytes) -> Iterator[Entry]:
-    parts = iter(content.decode("utf-8").split(PART))
-    return (Entry(findings, line, cells) for findings, line, cells in zip(parts, parts, parts, strict=True))
+def entries(chunks: Iterable[bytes]) -> Iterator[list[Entry]]:
+    """Return the entries that are complete with each chunk of a report, wherever it was cut."""
+    rest = b""
+    for chunk in chunks:
+        *parts, rest = (rest + chunk).split(BETWEEN_REPORTS)
+        end = len(parts) - len(parts) % 3
+        rest = BETWEEN_REPORTS.join([*parts[end:], rest])
+        if end:
+            texts = (part.decode("utf-8") for part in itertools.islice(parts, end))
+            yield [Entry(*entry) for entry in zip(texts, texts, texts, strict=True)]
 
 
 def first_line(header: Header) -> str:

@@ -7,6 +7,8 @@ import functools
 import re
 from dataclasses import dataclass
 
+from orders_service.domain.headers import MAX_COLUMNS
+
 LONGEST_ROW_BYTES = 1024 * 1024
 
 
@@ -101,12 +103,15 @@ def _end_of_too_long(data: bytes, window: int) -> int:
 def _fields_at(
     data: bytes, start: int, window: int, separator: bytes, is_whole: bool
 ) -> tuple[list[bytes] | None, int]:
-    """The fields of the row that begins there and ends before `window`, and where it ends; None: it does not."""
+    """The fields of the row that begins there and ends before `window`, and where it ends; None: it does not.
+
+    Of a row with more fields than a header may have columns, the first ones.
+    """
     line_end = data.find(b"\n", start, window)
     if line_end < 0 and is_whole:
         line_end = window
     if line_end >= 0 and not has_quoted_field(data[start:line_end], separator):
-        return _without_return(data[start:line_end]).split(separator), min(line_end + 1, window)
+        return _without_return(data[start:line_end]).split(separator, MAX_COLUMNS), min(line_end + 1, window)
     fields: list[bytes] = []
     position = start
     while True:
@@ -116,6 +121,12 @@ def _fields_at(
         fields.append(field)
         if data[position : position + 1] != separator or position >= window:
             return fields, min(position + 1, window)
+        if len(fields) > MAX_COLUMNS:
+            # The rest is not split: the row ends with the line.
+            line_end = data.find(b"\n", position, window)
+            if line_end < 0 and not is_whole:
+                return None, start
+            return fields, line_end + 1 or window
         position += 1
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from orders_service.domain.formulas import unescape
 from orders_service.domain.headers import BYTE_ORDER_MARK, Header
 from orders_service.domain.splitting import LONGEST_ROW_BYTES, Row, has_quoted_field, rows_in
 
@@ -121,7 +122,7 @@ def _careful_table(found: list[Row], header: Header, first_line: int) -> Table:
             broken.append((place, Row(number, row.raw, None, row.reason or "fields")))
             continue
         text, reason = _text_of(row.fields)
-        cells.append([_as_typed(cell) for cell in text] if header.is_report else text)
+        cells.append([unescape(cell) for cell in text] if header.is_report else text)
         at.append(place)
         lines.append(number)
         reasons.append(reason)
@@ -138,15 +139,6 @@ def _text_of(fields: list[bytes]) -> tuple[list[str], str | None]:
     except UnicodeDecodeError:
         text, reason = [cell.decode("utf-8", "replace") for cell in fields], "encoding"
     return [cell.replace("\0", UNREADABLE) for cell in text], reason
-
-
-def _as_typed(cell: str) -> str:
-    """What a report made harmless by an apostrophe, without it."""
-    return cell[1:] if cell.startswith("'") and cell.lstrip("'")[:1] in FORMULA_BEGINS else cell
-
-
-# Not the empty string, which is in every other.
-FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _at(values: range | list[int]) -> pl.Series:

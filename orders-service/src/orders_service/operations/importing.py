@@ -17,7 +17,7 @@ from orders_service.operations.storing import Storing
 from orders_service.operations.uploading import turn_of
 from orders_service.store import imports, uploads
 
-_BLOCKS_A_STEP = 2
+_BLOCKS_A_STEP, _BYTES_A_STEP = 8, 2 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,10 @@ class Import:
         first: int,
         thread: ThreadPoolExecutor,
     ) -> _Ahead:
-        end = min(first + _BLOCKS_A_STEP, found["blocks"])
-        piece = b"".join(uploads.get_block(tx, self._id, number) for number in range(first, end))
+        piece, end = b"", first
+        while end < min(first + _BLOCKS_A_STEP, found["blocks"]) and len(piece) < _BYTES_A_STEP:
+            piece += uploads.get_block(tx, self._id, end)
+            end += 1
         # The day of the upload, whenever this is.
         today = found["uploaded_at"].astimezone(UTC).date()
         is_last = end == found["blocks"]

@@ -1,7 +1,6 @@
 """A file that comes with a request, read as it comes: as the body itself or as a field of a form."""
 
 import hashlib
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from chassis.errors import Invalid, Problem
+from chassis.uploads import UploadStream
 
 FIELD = "csv_file"
 _READ_BYTES = 64 * 1024
@@ -46,17 +46,17 @@ class Incoming:
     digest: Any
 
 
-def incoming(request: Request, name: str | None) -> Incoming:
+def incoming(request: Request, body: UploadStream, name: str | None) -> Incoming:
     """Raises Invalid, before the file is read, for what is none."""
     if request.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise Problem("Content-Encoding is not supported: send the file as it is", status=415)
     digest = hashlib.sha256()
     if request.mimetype == "text/csv":
-        return Incoming(checked_name(name or "orders.csv"), _hashed(_read(request), digest), digest)
+        return Incoming(checked_name(name or "orders.csv"), _hashed(_read(request, body), digest), digest)
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary.isascii() or not boundary:
         raise Invalid(MISSING[1], errors=[MISSING])
-    form = _Form(boundary.encode(), _read(request), digest)
+    form = _Form(boundary.encode(), _read(request, body), digest)
     return Incoming(checked_name(form.begin()), form.content(), digest)
 
 
@@ -75,21 +75,19 @@ def checked_name(given: str) -> str:
 
 
 @contextmanager
-def heard_out(request: Request) -> Iterator[None]:
+def heard_out(body: UploadStream) -> Iterator[None]:
     """Who is still sending when the connection closes never reads why: a refusal waits for the rest, up to a limit."""
     try:
         yield
     except Problem:
-        left, until = _MOST_HEARD_OUT_BYTES, time.monotonic() + _HEARD_OUT_SECONDS
-        while left > 0 and time.monotonic() < until and (piece := request.stream.read(_READ_BYTES)):
-            left -= len(piece)
+        body.drain(_MOST_HEARD_OUT_BYTES, _HEARD_OUT_SECONDS)
         raise
 
 
-def _read(request: Request) -> Iterator[bytes]:
+def _read(request: Request, body: UploadStream) -> Iterator[bytes]:
     """All of the body. Raises Invalid where the client broke off, which looks like an end to a length that is told."""
     missing = request.content_length or 0
-    while piece := request.stream.read(_READ_BYTES):
+    while piece := body.read(_READ_BYTES):
         missing -= len(piece)
         yield piece
     if missing > 0:

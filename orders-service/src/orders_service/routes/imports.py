@@ -13,10 +13,11 @@ from chassis import idempotency, strictjson
 from chassis.current import fingerprint, transaction, username
 from chassis.db import Database, Transaction
 from chassis.errors import NotFound
+from chassis.uploads import UploadStream
 from chassis.validation import Answer, endpoint
 from orders_service import clients
 from orders_service.domain.headers import Header
-from orders_service.domain.reports import NO_HEADER
+from orders_service.domain.reports import BETWEEN_REPORTS, NO_HEADER
 from orders_service.operations import uploading
 from orders_service.routes import answers, forms, written
 from orders_service.routes.answers import USUAL, Page, Query, Spoken, envelope, flag_of, refusal, shape
@@ -28,6 +29,7 @@ bp = Blueprint("imports", __name__, url_prefix="/acme_orders/api/v1/orders/impor
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 _NOT_FOUND = "import not found"
+_REPORT_PART_BYTES = 64 * 1024
 
 
 class ImportQuery(Query):
@@ -73,6 +75,7 @@ class Status(TypedDict):
     {
         202: Answer("It is safe, and will be imported", shape("ImportStarted", Started)),
         400: answers.INVALID,
+        408: refusal("The upload is too slow or takes too long"),
         409: refusal("The first request with this key still runs"),
         413: refusal("The file is larger than allowed"),
         415: refusal("No CSV file"),
@@ -88,8 +91,9 @@ def import_orders(query: ImportQuery) -> Response:
     key = request.headers.get("Idempotency-Key")
     if key is not None:
         idempotency.checked(key)
-    with receiver.slot(), forms.heard_out(request):
-        file = forms.incoming(request, query.file_name)
+    body = UploadStream(request)
+    with forms.heard_out(body):
+        file = forms.incoming(request, body, query.file_name)
         with receiver.receiving(username(), key) as sink:
             for piece in file.pieces:
                 sink.write(piece)
@@ -231,12 +235,16 @@ def get_errors(task_id: str, query: Spoken) -> Response:
 
 
 def _report(database: Database, task_id: str) -> Iterator[bytes]:
-    """Piece by piece, each in a transaction of its own: a slow reader holds none."""
+    """Return the report in small parts, each read in its own transaction: a slow reader must not hold one."""
     number = -1
     while True:
-        with database.transaction() as tx:
-            found = imports.find_report(tx, task_id, number)
-        if found is None:
+        with database.statements() as tx:
+            following = imports.find_next_report(tx, task_id, number)
+        if following is None:
             return
-        number, content = found
-        yield content
+        number, start, part = following, 0, b""
+        while start == 0 or part:
+            with database.statements() as tx:
+                part = imports.get_part_of_report(tx, task_id, number, start, _REPORT_PART_BYTES)
+            start += len(part)
+            yield part or BETWEEN_REPORTS

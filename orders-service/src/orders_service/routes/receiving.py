@@ -1,10 +1,11 @@
-"""Uploads of one web process: pieces of files go into Postgres while they arrive, a few files at a time."""
+"""Uploads of one web process: pieces of files go into Postgres while they arrive."""
 
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
+from typing import Any
 
 from chassis import logs
 from chassis.db import Database, Transaction, connect, told_as_problems
@@ -14,30 +15,20 @@ from orders_service.store import uploads
 
 log = logs.logger(__name__)
 
-BLOCK_BYTES = 1024 * 1024
+# Each upload in progress keeps at most one in memory.
+BLOCK_BYTES = 256 * 1024
 _SIGN_OF_LIFE_SECONDS = 10
 _KEY_FREE_WITHIN_SECONDS = 3
-_LOOK_AGAIN_SECONDS = 0.05
-_BUSY = "too many uploads are under way; try again later"
+_LOOK_AGAIN_SECONDS = 0.1
 _UNDER_WAY = "a request with this Idempotency-Key is still under way; try again when it is done"
 
 
 class Receiver:
-    """No more uploads at once than leave threads for other requests."""
+    """Any number of uploads at a time: one that waits for its client costs a greenlet and a block of memory."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database, self.settings = database, settings
-        self._slots = threading.Semaphore(settings.uploads_at_once)
-
-    @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Raises Unavailable at once where there is none."""
-        if not self._slots.acquire(blocking=False):
-            raise Unavailable(_BUSY, retry_after_seconds=5)
-        try:
-            yield
-        finally:
-            self._slots.release()
+        self._keys = _HeldKeys(settings.database_url)
 
     @contextmanager
     def receiving(self, username: str, key: str | None) -> Iterator["Sink"]:
@@ -45,7 +36,7 @@ class Receiver:
 
         A process that is killed cannot see to that; the worker does, when nothing was heard of the upload for a while.
         """
-        with self._holding(username, key):
+        with self._keys.holding(username, key):
             sink = Sink(self.database)
             try:
                 yield sink
@@ -53,28 +44,81 @@ class Receiver:
                 sink.discard()
                 raise
 
-    @contextmanager
-    def _holding(self, username: str, key: str | None) -> Iterator[None]:
-        """The key, by a connection of its own, so that it is free as soon as this process is dead.
 
-        Raises Conflict where another upload has it, and still has it after a moment: who sends again because the
-        connection broke is quicker than that upload's end.
+class _HeldKeys:
+    """Idempotency keys of uploads in progress, locked by one connection for all of this process.
+
+    So they are free as soon as the process is dead, and many uploads do not use up the connections of Postgres. Where
+    the connection breaks they are free too early: the claim of a key in the transaction of the 202 still decides.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._connection: Any = None
+        self._held: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def holding(self, username: str, key: str | None) -> Iterator[None]:
+        """Raises Conflict where another upload has it, and still has it after a moment.
+
+        A client that repeats the request because its connection broke is quicker than the end of the first upload.
         """
         if key is None:
             yield
             return
-        with closing(connect(self.settings.database_url, name="orders-upload", autocommit=True)) as connection:
-            until = time.monotonic() + _KEY_FREE_WITHIN_SECONDS
-            with told_as_problems():
-                while not uploads.hold_key(Transaction(connection), username, key):
-                    if time.monotonic() > until:
-                        raise Conflict(_UNDER_WAY)
-                    time.sleep(_LOOK_AGAIN_SECONDS)
+        until = time.monotonic() + _KEY_FREE_WITHIN_SECONDS
+        while not self._hold(username, key):
+            if time.monotonic() > until:
+                raise Conflict(_UNDER_WAY)
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        try:
             yield
+        finally:
+            self._release(username, key)
+
+    def _hold(self, username: str, key: str) -> bool:
+        with self._lock:
+            # Postgres would let the same connection lock it once more.
+            if (username, key) in self._held:
+                return False
+            with self._statements() as tx:
+                if uploads.hold_key(tx, username, key):
+                    self._held.add((username, key))
+            return (username, key) in self._held
+
+    def _release(self, username: str, key: str) -> None:
+        with self._lock:
+            self._held.discard((username, key))
+            try:
+                with self._statements() as tx:
+                    uploads.release_key(tx, username, key)
+            except Problem as problem:
+                log.warning("key.not_released", reason=problem.detail)
+
+    @contextmanager
+    def _statements(self) -> Iterator[Transaction]:
+        """The connection is open as long as a key is held."""
+        try:
+            with told_as_problems():
+                if self._connection is None:
+                    self._connection = connect(self._dsn, name="orders-upload", autocommit=True)
+                    uploads.notice_lost_client(Transaction(self._connection))
+                yield Transaction(self._connection)
+        except BaseException:
+            self._close()
+            raise
+        if not self._held:
+            self._close()
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 class Sink:
-    """Pieces of one file, gathered into blocks; each block is a short transaction, however slow the client is."""
+    """Pieces of one file, gathered into blocks; each block is a statement of its own, however slow the client is."""
 
     def __init__(self, database: Database) -> None:
         self.id = str(uuid.uuid4())
@@ -95,8 +139,8 @@ class Sink:
         if self._size >= BLOCK_BYTES:
             self._store()
         elif time.monotonic() - self._seen_at > _SIGN_OF_LIFE_SECONDS:
-            with self._database.transaction() as tx:
-                self._touch(tx)
+            with self._database.statements() as tx:
+                self._seen(uploads.touch_upload(tx, self.id))
 
     def finish(self) -> None:
         if self._gathered:
@@ -111,13 +155,12 @@ class Sink:
     def _store(self) -> None:
         content = b"".join(self._gathered)
         self._gathered.clear()
-        with self._database.transaction() as tx:
-            self._touch(tx)
-            uploads.insert_block(tx, self.id, self.blocks, content)
+        with self._database.statements() as tx:
+            self._seen(uploads.insert_block(tx, self.id, self.blocks, content))
         self.blocks, self._size = self.blocks + 1, 0
 
-    def _touch(self, tx: Transaction) -> None:
-        if not uploads.touch_upload(tx, self.id):
+    def _seen(self, is_there: bool) -> None:
+        if not is_there:
             raise Unavailable("the upload took too long and was given up")
         self._seen_at = time.monotonic()
 

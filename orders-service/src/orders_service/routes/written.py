@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from flask import stream_with_context
 
 from chassis import strictjson
-from orders_service.domain.headers import COLUMNS, Header
+from orders_service.domain.headers import COLUMNS, MAX_COLUMNS, MAX_HEADER_BYTES, Header
 from orders_service.domain.reports import as_cell, entries, first_line
 from orders_service.domain.rules import REJECTIONS, RULE, Policy, Rule
 from orders_service.routes.words import said
@@ -14,6 +14,8 @@ from orders_service.routes.words import said
 _REASONS = {
     "cancelled": "cancelled",
     "no_text": "the file is no text: no header can be read",
+    "too_many_columns": "the header must not have more than %(max_columns)s columns",
+    "header_too_long": "the first line must be a header that is shorter than %(max_bytes)s bytes",
     "doubled_columns": "the header has a column twice: %(names)s",
     "missing_columns": "the header lacks a column: %(names)s",
     "unknown_columns": "the header has an unknown column: %(names)s; known are %(known)s",
@@ -24,10 +26,11 @@ def status_message(status: str, reason: str | None, names: str | None) -> str:
     if status == "SUCCESS" or reason is None:
         return said("import finished")
     named = ", ".join(strictjson.loads((names or "[]").encode()))
-    return said(_REASONS[reason], names=named, known=", ".join(COLUMNS))
+    parts = {"names": named, "known": ", ".join(COLUMNS), "max_columns": MAX_COLUMNS, "max_bytes": MAX_HEADER_BYTES}
+    return said(_REASONS[reason], **parts)
 
 
-def errors_csv(header: Header, contents: Iterable[bytes]) -> Iterator[str]:
+def errors_csv(header: Header, report: Iterable[bytes]) -> Iterator[str]:
     separator = header.separator
 
     @functools.cache
@@ -38,10 +41,9 @@ def errors_csv(header: Header, contents: Iterable[bytes]) -> Iterator[str]:
 
     def lines() -> Iterator[str]:
         yield first_line(header) + "\r\n"
-        for content in contents:
+        for complete in entries(report):
             yield "".join(
-                f"{entry.cells}{separator}{entry.line}{separator}{told(entry.findings)}\r\n"
-                for entry in entries(content)
+                f"{entry.cells}{separator}{entry.line}{separator}{told(entry.findings)}\r\n" for entry in complete
             )
 
     return stream_with_context(lines())

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from chassis.db import Transaction
-from orders_service.store import pieces
 
 _STATUS = """
     id::text AS task_id, batch_no, file_name, dry_run, status,
@@ -118,15 +117,36 @@ def update_batch_no(tx: Transaction, import_id: str, batch_no: int) -> None:
 
 
 def insert_report(tx: Transaction, import_id: str, number: int, content: bytes) -> None:
-    pieces.insert(tx, "reports", import_id, number, content)
+    """Reports are never changed: who reads them in several transactions reads the same."""
+    tx.run(
+        "INSERT INTO reports (import_id, number, content) VALUES (%(id)s, %(number)s, %(content)s)",
+        id=import_id,
+        number=number,
+        content=content,
+    )
 
 
-def find_report(tx: Transaction, import_id: str, after: int) -> tuple[int, bytes] | None:
-    """The next piece, and which it is."""
-    number = tx.value(
+def find_next_report(tx: Transaction, import_id: str, after: int) -> int | None:
+    """Return the number of the report that follows."""
+    return tx.value(
         "SELECT min(number) FROM reports WHERE import_id = %(id)s AND number > %(after)s", id=import_id, after=after
     )
-    return None if number is None else (number, pieces.get(tx, "reports", import_id, number))
+
+
+def get_part_of_report(tx: Transaction, import_id: str, number: int, start: int, length: int) -> bytes:
+    """Return at most so many bytes, counted from 0; none at the end. Postgres reads only these: they are not packed."""
+    return bytes(
+        tx.value(
+            """
+            SELECT substring(content FROM %(start)s + 1 FOR %(length)s) FROM reports
+            WHERE import_id = %(id)s AND number = %(number)s
+            """,
+            id=import_id,
+            number=number,
+            start=start,
+            length=length,
+        )
+    )
 
 
 def find_columns(tx: Transaction, import_id: str) -> dict[str, Any] | None:

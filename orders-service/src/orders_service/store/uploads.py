@@ -1,20 +1,32 @@
 """Uploads that are under way, and the pieces of files."""
 
 from chassis.db import Transaction
-from orders_service.store import pieces
 
 
 def insert_upload(tx: Transaction, upload_id: str) -> None:
     tx.run("INSERT INTO uploads (id) VALUES (%(id)s)", id=upload_id)
 
 
-def hold_key(tx: Transaction, username: str, key: str) -> bool:
-    """As long as the connection lives, outside of any transaction. False where another one holds it."""
-    # Postgres finds out within half a minute that a machine has gone without a word.
+def notice_lost_client(tx: Transaction) -> None:
+    """Make Postgres notice within half a minute that the machine behind this connection is gone without a word."""
     tx.run("SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4")
-    # Not the lock of chassis.idempotency, which is taken beside this one.
-    name = f"\x02{username}\x02{key}"
-    return bool(tx.value("SELECT pg_try_advisory_lock(hashtextextended(current_schema() || %(name)s, 0))", name=name))
+
+
+def hold_key(tx: Transaction, username: str, key: str) -> bool:
+    """Lock it until `release_key` or the end of the connection. False where another connection holds it."""
+    return bool(tx.value(f"SELECT pg_try_advisory_lock({_KEY})", name=_name_of_key(username, key)))
+
+
+def release_key(tx: Transaction, username: str, key: str) -> None:
+    tx.value(f"SELECT pg_advisory_unlock({_KEY})", name=_name_of_key(username, key))
+
+
+_KEY = "hashtextextended(current_schema() || %(name)s, 0)"
+
+
+def _name_of_key(username: str, key: str) -> str:
+    """Not the lock of chassis.idempotency, which is taken in addition to this one."""
+    return f"\x02{username}\x02{key}"
 
 
 def touch_upload(tx: Transaction, upload_id: str) -> bool:
@@ -32,12 +44,27 @@ def delete_silent_uploads(tx: Transaction, silent_seconds: int) -> int:
     )
 
 
-def insert_block(tx: Transaction, import_id: str, number: int, content: bytes) -> None:
-    pieces.insert(tx, "blocks", import_id, number, content)
+def insert_block(tx: Transaction, upload_id: str, number: int, content: bytes) -> bool:
+    """Touch the upload too, in one statement. False where it was given up."""
+    inserted = tx.run(
+        """
+        WITH upload AS (UPDATE uploads SET seen_at = now() WHERE id = %(id)s RETURNING id)
+        INSERT INTO blocks (import_id, number, content) SELECT id, %(number)s, %(content)s FROM upload
+        """,
+        id=upload_id,
+        number=number,
+        content=content,
+    )
+    return inserted == 1
 
 
 def get_block(tx: Transaction, import_id: str, number: int) -> bytes:
-    return pieces.get(tx, "blocks", import_id, number)
+    """The block must exist."""
+    return bytes(
+        tx.value(
+            "SELECT content FROM blocks WHERE import_id = %(id)s AND number = %(number)s", id=import_id, number=number
+        )
+    )
 
 
 def delete_blocks(tx: Transaction, import_id: str, first: int = 0, end: int = 2**31 - 1) -> int:

@@ -11,6 +11,7 @@ from werkzeug.datastructures import Range
 from chassis.current import running, transaction
 from chassis.errors import Invalid, Problem
 from chassis.openapi import problem
+from chassis.uploads import UploadStream
 from chassis.validation import Answer, endpoint
 from specstore_service.domain import files
 from specstore_service.domain.names import check_location, is_url
@@ -66,6 +67,7 @@ class ResultPath(RevisionPath):
         400: INVALID,
         401: NO_TOKEN,
         403: NO_TOKEN,
+        408: problem("The upload is too slow or takes too long"),
         413: problem("Larger than a file may be, or than what is left of what the owner may keep"),
         415: problem("The body has a Content-Encoding"),
         503: AWAY,
@@ -94,9 +96,9 @@ def put_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> A
 
 def _receive_body(target: Path) -> Sink:
     """Return the sink, closed, with the size and the hash; while a slow client sends, nothing else is held."""
-    sink = Sink(target)
+    sink, body = Sink(target), UploadStream(request)
     try:
-        while piece := request.stream.read(PIECE_BYTES):
+        while piece := body.read(PIECE_BYTES):
             with told_as_problems():
                 sink.write(piece)
     finally:

@@ -1,0 +1,81 @@
+"""Time limits on a request body that is read as a stream, so that a slow client cannot keep an upload open."""
+
+import socket
+import time
+from contextlib import suppress
+from typing import cast
+
+import gevent
+from flask import Request
+
+from chassis.config import UploadSettings
+from chassis.current import running
+from chassis.errors import Problem
+
+TOO_SLOW = "the upload is too slow: send the file over a faster connection"
+TOO_LONG = "the upload takes too long: send the file over a faster connection, or split it into smaller files"
+_FIRST_READ_BYTES = 1024
+_DRAIN_READ_BYTES = 64 * 1024
+
+
+class UploadStream:
+    """The body of a request, for routes that take files: read it here only, not from the request as well.
+
+    Reading raises Problem (408) once the client's average rate is below UPLOAD_MIN_BYTES_PER_SECOND after a grace
+    period, or the upload lasts longer than UPLOAD_MAX_SECONDS, also while the client sends nothing. The rate counts
+    only time spent waiting for the client. Afterwards the body has ended, and the server closes the connection.
+    """
+
+    grace_seconds = 20.0
+
+    def __init__(self, request: Request) -> None:
+        settings = cast(UploadSettings, running().settings)
+        self._request = request
+        self._min_rate = settings.upload_min_bytes_per_second
+        self._ends_at = time.monotonic() + settings.upload_max_seconds
+        self._received = 0
+        self._waited_seconds = 0.0
+        self._is_cut = False
+
+    def read(self, max_bytes: int) -> bytes:
+        """Return the next bytes, or none at the end of the body."""
+        if self._is_cut:
+            return b""
+        # A read returns only once it is complete: small ones first, so that a low rate shows in time.
+        size = min(max_bytes, max(_FIRST_READ_BYTES, self._received))
+        began = time.monotonic()
+        seconds, too_late = self._time_for(size, began)
+        try:
+            if seconds <= 0:
+                raise too_late
+            with gevent.Timeout(seconds, too_late):
+                data = self._request.stream.read(size)
+        except Problem:
+            self._cut()
+            raise
+        self._waited_seconds += time.monotonic() - began
+        self._received += len(data)
+        # Under gevent a client that sends fast would otherwise keep other requests waiting.
+        time.sleep(0)
+        return data
+
+    def drain(self, max_bytes: int, max_seconds: float) -> None:
+        """Discard what still arrives, so that a client that is still sending gets to read an early response."""
+        with suppress(Problem), gevent.Timeout(max_seconds, False):
+            while max_bytes > 0 and (data := self.read(min(max_bytes, _DRAIN_READ_BYTES))):
+                max_bytes -= len(data)
+
+    def _time_for(self, size: int, now: float) -> tuple[float, Problem]:
+        """Return how many seconds the next bytes may take, and what to raise if they take longer."""
+        seconds, detail = self._ends_at - now, TOO_LONG
+        if self._min_rate:
+            slowest = max(self.grace_seconds, (self._received + size) / self._min_rate) - self._waited_seconds
+            if slowest < seconds:
+                seconds, detail = slowest, TOO_SLOW
+        return seconds, Problem(detail, status=408)
+
+    def _cut(self) -> None:
+        """Accept no more from this connection: the server would otherwise wait for the rest of the body."""
+        self._is_cut = True
+        with suppress(OSError, KeyError):
+            self._request.environ["gunicorn.socket"].shutdown(socket.SHUT_RD)
