@@ -101,7 +101,9 @@ def test_page_of_another_site_changes_nothing(stack, client, host, statuses):
     done(client.put(f"/sequences/{mark}", json={"minimum": 1, "maximum": 1000}))
     before = state(client, mark)
     page_of_the_site = PAGE.replace("URL_OF_THE_GATEWAY", f"'{stack.url}'").replace("MARK", mark)
-    with chromium() as browser, foreign_site(page_of_the_site) as port, opened(browser, stack, "/") as page:
+    with chromium() as browser, foreign_site(page_of_the_site) as port:
+        page = browser.new_page(http_credentials={"username": stack.user, "password": stack.password})
+        page.goto(f"{stack.url}/")
         assert "Quintet" in page.title()  # logged in
         requests = []
         page.on("response", lambda response: requests.append((response.request.url, response.status)))

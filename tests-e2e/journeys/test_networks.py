@@ -8,6 +8,7 @@ SERVERS = {"postgres": 5432, "rabbitmq": 5672, "redis": 6379}
 PORTS = SERVERS | dict.fromkeys(WEBS, 8000)
 REACHED = {
     "gateway": WEBS,
+    "console": WEBS,
     **{f"{word}-web": WEBS | {"postgres"} for word in WORDS},
     "factory-web": WEBS | {"postgres", "redis"},
     "event-worker": {"postgres", "rabbitmq"},

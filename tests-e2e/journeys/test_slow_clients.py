@@ -106,16 +106,14 @@ def test_slow_readers_of_a_dataset_block_nobody(client, slow_users):
     flow = done(client.post("/source/upload", headers=owner.headers, json=spec))["flow_id"]
     status = owner.ended(flow)
     assert status["state"] == "SUCCEEDED", status
-    sizes = {each["stats"]["path"]: each["stats"]["bytes"] for each in status["pipelines"].values() if each["stats"]}
-    name = max(sizes, key=lambda path: sizes[path])
-    path = f"/source/{flow}/data/{name}"
+    path = f"/source/{flow}/data/{status['pipelines'][f'{flow}/large']['stats']['path']}"
     reads = [f"/source/{owner.id}?limit=1", *READS]
     with ExitStack() as readers:
         read_slowly(readers, slow_users, path)
         assert slow_users[0].get(path).status_code == 429
         for read in reads * 3:
             done(client.get(read, headers=owner.headers, timeout=10))
-        assert len(client.get(path).content) == sizes[name]
+        assert len(client.get(path).content) == LARGE_BYTES
 
 
 def trickle(uploads: list[socket.socket], ended: threading.Event) -> None:
