@@ -72,6 +72,30 @@ def test_a_new_revision_of_an_old_spec_is_private_while_its_dataset_is(client, a
     assert client.get(f"/source/{again}").status_code == 404
 
 
+@pytest.mark.parametrize("success", [True, False])
+def test_a_published_flow_is_not_named_from_when_its_dataset_becomes_private(api, payloads, rows, success):
+    flow = api.uploaded()
+    private = api.uploaded(findability="private")
+    end(api, flow, success)
+    reference = api.status(flow).json["event_ref"]
+    assert payloads()[:2] == [{"flow_id": flow}, {"flow": api.status(private).json["event_ref"]}]
+    assert payloads()[2:] == [{"flow": reference}] * 2 and reference
+    assert not [row for row in rows() if "broken" in row]
+
+
+def test_a_published_flow_is_not_named_by_a_cancellation_while_its_dataset_is_private(api, payloads):
+    flow, _ = api.uploaded(), api.uploaded(findability="private")
+    api.post(f"{flow}/cancel")
+    assert payloads()[-1] == {"flow": api.status(flow).json["event_ref"]}
+
+
+def test_a_flow_is_named_again_when_its_dataset_is_published_again(api, payloads):
+    flow, _, _ = api.uploaded(), api.uploaded(findability="private"), api.uploaded()
+    end(api, flow)
+    assert api.status(flow).json["event_ref"] is None
+    assert {payload["flow_id"] for payload in payloads()[-2:]} == {flow}
+
+
 def test_a_scheduled_revision_of_a_private_dataset_is_not_named(api, db, payloads):
     api.uploaded(findability="private", schedule="every 1m")
     with db.transaction() as tx:
