@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -99,14 +100,23 @@ class _Elements:
 
     def _element(self) -> Any:
         try:
-            element, self._position = _DECODER.raw_decode(self._text, self._position)
+            return self._decode()
         except json.JSONDecodeError:
             self._text, self._position = self._text[self._position :] + self._file.read(MAX_CELL_BYTES), 0
-            end = self._end_of_large_element()
-            element, self._position = json.loads(self._text[:end]), end
+            self._refuse_too_large_element()
+            return self._decode()
+
+    def _decode(self) -> Any:
+        try:
+            element, self._position = _DECODER.raw_decode(self._text, self._position)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            limit = sys.get_int_max_str_digits()
+            raise Unreadable(f"row {self._number}: integers must have at most {limit} digits") from None
         return element
 
-    def _end_of_large_element(self) -> int:
+    def _refuse_too_large_element(self) -> None:
         depth = columns = 1
         for token in _TOKEN.finditer(self._text, 1):
             position = token.start()
@@ -118,7 +128,7 @@ class _Elements:
             elif character in "[]{}":
                 depth += 1 if character in "[{" else -1
             if depth == 0:
-                return position + 1
+                return
             if position > MAX_CELL_BYTES:
                 raise Unreadable(f"row {self._number} is longer than {MAX_CELL_BYTES} bytes")
         raise _not_json()
