@@ -9,7 +9,7 @@ import pytest
 
 from specstore_service.domain.sources import Source
 from specstore_service.domain.specs import Tabulator
-from specstore_service.operations import delimited, reading, spreadsheets
+from specstore_service.operations import delimited, documents, reading, spreadsheets
 from specstore_service.operations.copies import Failed
 
 UNPACKED = 10_000_000
@@ -119,6 +119,12 @@ def test_an_integer_of_too_many_digits_is_refused(read, row, padding):
     content = "[" + ",".join(row % digits for digits in ("1", " " * padding + "1" * 4301, "1")) + "]"
     with pytest.raises(Failed, match="reds: row 2: integers must have at most 4300 digits"):
         read(content.encode(), format_="json")
+
+
+def test_rows_of_json_are_numbered_over_many_windows(read, monkeypatch):
+    monkeypatch.setattr(documents, "_WINDOW_CHARACTERS", 10_000)
+    with pytest.raises(Failed, match="reds: row 20001: integers must have"):
+        read(b"[" + b"[1] ,\n" * 20_000 + b"[" + b"1" * 4301 + b"]]", format_="json")
 
 
 def test_json_is_read_in_bounds(read):

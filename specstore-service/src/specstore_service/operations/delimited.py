@@ -57,30 +57,30 @@ class _BoundedLines:
     def __init__(self, file: Iterable[str], delimiter: str) -> None:
         self._file, self._delimiter = file, delimiter
         self._wide_row = _wide_row(delimiter)
-        self.row_number, self._batch_characters = 0, 0
+        self.row_number, self._batch_characters = 1, 0
         self._lines: list[str] = []
-        self.begin_row()
+        self._checked_row = 0
 
     def begin_row(self) -> None:
-        self._batch_characters += sum(map(len, self._lines))
-        if self.row_number % ROWS_AT_ONCE == 0:
-            self._batch_characters = 0
         self.row_number += 1
         self._lines.clear()
-        self._characters = self._delimiters = self._counted_lines = 0
-        self._check_at = MAX_COLUMNS
+        if self.row_number % ROWS_AT_ONCE == 1:
+            self._batch_characters = 0
 
     def __iter__(self) -> Iterator[str]:
         for line in self._file:
             self._lines.append(line)
-            self._characters += len(line)
+            self._batch_characters += len(line)
             # A shorter row cannot have more columns.
-            if self._characters > MAX_COLUMNS:
+            if len(line) > MAX_COLUMNS or len(self._lines) > 1:
                 self._check_row()
             yield line
 
     def _check_row(self) -> None:
-        if self._batch_characters + self._characters > _MAX_BATCH_CHARACTERS:
+        if self._checked_row != self.row_number:
+            self._checked_row, self._check_at = self.row_number, MAX_COLUMNS
+            self._delimiters = self._counted_lines = 0
+        if self._batch_characters > _MAX_BATCH_CHARACTERS:
             raise Unreadable(f"row {self.row_number}: a row is too long: is a quote not closed?")
         self._delimiters += sum(line.count(self._delimiter) for line in self._lines[self._counted_lines :])
         self._counted_lines = len(self._lines)

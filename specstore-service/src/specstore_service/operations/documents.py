@@ -11,6 +11,7 @@ from specstore_service.operations.limits import MAX_CELL_BYTES, MAX_COLUMNS, Unr
 
 _WINDOW_CHARACTERS = 1024 * 1024
 _BLANK = re.compile(r"[ \t\r\n]*")
+_COMMA = re.compile(r"[ \t\r\n]*+,[ \t\r\n]*+")
 # A string that has no end reaches to that of the text.
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
 
@@ -36,7 +37,7 @@ def rows_of(items: Callable[[], Iterable[Any]], known_names: list[str]) -> Itera
         if names:
             yield names
         for item in items():
-            yield [item.get(name) for name in names]
+            yield list(map(item.get, names))
         return
     for number, item in enumerate(items(), 1):
         if not isinstance(item, list):
@@ -50,9 +51,10 @@ def _names(items: Iterable[Any], known_names: list[str]) -> list[str]:
     for number, item in enumerate(items, 1):
         if not isinstance(item, dict):
             raise _mixed(number)
-        names.update(dict.fromkeys(item))
-        if len(names) > MAX_COLUMNS:
-            raise too_many_columns(f"row {number}, with those before it,")
+        if not item.keys() <= names.keys():
+            names.update(dict.fromkeys(item))
+            if len(names) > MAX_COLUMNS:
+                raise too_many_columns(f"row {number}, with those before it,")
     return list(names)
 
 
@@ -83,6 +85,7 @@ class _Elements:
                 self._number += 1
                 self._next_character()
                 yield self._element()
+                yield from self._elements_of_full_window()
             self._position += 1
             if character != "]":
                 raise _not_json()
@@ -97,6 +100,17 @@ class _Elements:
                 self._text, self._position = self._text[self._position :] + more, 0
             else:
                 return self._text[self._position : self._position + 1]
+
+    def _elements_of_full_window(self) -> Iterator[Any]:
+        """Return the elements that begin before the last window of the text, up to one that is invalid or larger."""
+        text, last = self._text, len(self._text) - _WINDOW_CHARACTERS
+        while self._position <= last and (comma := _COMMA.match(text, self._position)):
+            try:
+                element, self._position = _DECODER.raw_decode(text, comma.end())
+            except ValueError:
+                return
+            self._number += 1
+            yield element
 
     def _element(self) -> Any:
         try:
