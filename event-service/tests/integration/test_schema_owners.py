@@ -7,7 +7,7 @@ from event_service.app import create_app
 
 NUMBERS = {"properties": {"n": {"type": "integer"}}}
 TEXTS = {"properties": {"n": {"type": "string"}}}
-FORBIDDEN = "Forbidden - the stream belongs to another user, or to none yet: only its owner may set schemas"
+FORBIDDEN = "Forbidden - the stream belongs to another user or has no owner yet: only its owner may set schemas"
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def _locate(tx: Transaction, stream: str, event_id: str, consumer: str) -> store
 
 
 def _become_owner(tx: Transaction, stream_id: int, consumer: str, owner: str | None, caller: Caller) -> None:
-    """Make a consumer without an owner the caller's, whatever the caller's role.
+    """Make a consumer without an owner the caller's, regardless of the caller's role.
 
     A claim lasts only if the transaction commits: a request that fails claims nothing.
     """

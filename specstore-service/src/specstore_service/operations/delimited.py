@@ -81,7 +81,8 @@ class _BoundedLines:
             self._checked_row, self._check_at = self.row_number, MAX_COLUMNS
             self._delimiters = self._counted_lines = 0
         if self._batch_characters > _MAX_BATCH_CHARACTERS:
-            raise Unreadable(f"row {self.row_number}: a row is too long: is a quote not closed?")
+            limit = f"{ROWS_AT_ONCE} consecutive rows must have at most {_MAX_BATCH_CHARACTERS} characters"
+            raise Unreadable(f"row {self.row_number}: {limit}; a quote may not be closed")
         self._delimiters += sum(line.count(self._delimiter) for line in self._lines[self._counted_lines :])
         self._counted_lines = len(self._lines)
         # Those inside quotes separate no columns. A row of many lines is not searched again for each of them.

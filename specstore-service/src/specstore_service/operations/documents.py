@@ -31,7 +31,7 @@ def rows_of_file(path: Path, known_names: list[str], max_bytes: int) -> Iterator
 
 
 def rows_of(items: Callable[[], Iterable[Any]], known_names: list[str]) -> Iterator[list[Any]]:
-    """`items` gives them from the beginning with each call. Raises Unreadable while the rows are read."""
+    """Return the rows. Each call of `items` must start at the first item. Raises Unreadable while the rows are read."""
     if isinstance(next(iter(items()), None), dict):
         names = _names(items(), known_names)
         if names:
