@@ -50,5 +50,9 @@ class _SocketConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(self.timeout if isinstance(self.timeout, int | float) else None)
-        connection.connect(self._path)
+        try:
+            connection.connect(self._path)
+        except BaseException:
+            connection.close()
+            raise
         return connection

@@ -77,6 +77,8 @@ def _operation(operation_id: str, described: Endpoint, schemas: dict[str, Any]) 
     if described.idempotent:
         parameters.append(_KEY_HEADER)
     operation: dict[str, Any] = {"operationId": operation_id, "summary": described.summary}
+    if described.description:
+        operation["description"] = described.description
     if parameters:
         operation["parameters"] = parameters
     body, content_type = (described.form, FORM) if described.form else (described.body, JSON)

@@ -74,6 +74,7 @@ class Endpoint:
     body_optional: bool = False
     idempotent: bool = False
     largest_body_bytes: int | None = None
+    description: str | None = None
 
     @functools.cached_property
     def query_of_none(self) -> BaseModel | None:

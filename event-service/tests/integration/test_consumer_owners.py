@@ -105,6 +105,7 @@ def test_reading_is_open_to_everybody_and_claims_nothing(api):
         lambda api, ids: api.settle("00000000-0000-0000-0000-000000000000"),
         lambda api, ids: api.settle(ids[0], "nonsense"),
         lambda api, ids: api.set_offset(9),
+        lambda api, ids: api.set_offset(0, name="Other"),
         lambda api, ids: api.replay(ids[0]),
     ],
 )

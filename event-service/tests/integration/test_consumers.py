@@ -47,10 +47,12 @@ def test_an_offset_lies_between_0_and_the_last_sequence(api, offset):
     assert response.json.startswith("Bad Request - offset: ")
 
 
-def test_a_name_that_is_not_in_the_stream_has_only_offset_0(api):
+@pytest.mark.parametrize("offset", [0, 1])
+def test_an_offset_of_a_name_without_events_is_not_found(api, stream, offset):
     api.appended()
-    assert api.set_offset(0, name="Other").status_code == 200
-    assert api.set_offset(1, name="Other").status_code == 400
+    response = api.set_offset(offset, name="Other")
+    assert (response.status_code, response.json) == (404, f"Not Found - stream {stream} has no event Other")
+    assert api.consumers() == []
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Schemas are set by the owner of a stream; before its first event they bind only the user that set them."""
 
 import pytest
+import yaml
 
 from event_service.app import create_app
 
 NUMBERS = {"properties": {"n": {"type": "integer"}}}
 TEXTS = {"properties": {"n": {"type": "string"}}}
-FORBIDDEN = "Forbidden - the stream belongs to another user, or to none yet: only its owner may set schemas"
+FORBIDDEN = "Forbidden - the stream belongs to another user or has no owner yet: only its owner may set schemas"
 
 
 @pytest.fixture
@@ -28,6 +29,12 @@ def test_the_owner_and_an_admin_set_schemas(api, of_text):
     assert api.append(of_text).status_code == 400
     assert api.by("root", "admin").put_schema(TEXTS).json == "OK"
     assert api.append(of_text).status_code == 200
+
+
+def test_the_document_states_whom_a_schema_set_before_the_first_event_binds(client):
+    path = "/api/v1/streams/{stream}/schemas/{name}/{version}"
+    description = yaml.safe_load(client.get("/openapi.yaml").text)["paths"][path]["put"]["description"]
+    assert "binds only the stream of the user who set it" in description
 
 
 def test_what_is_not_a_schema_is_a_bad_request_for_another_user_too(api):

@@ -1,6 +1,6 @@
 import pytest
 
-from event_service.domain.ownership import NOBODY, Caller, caller_of, second_writer
+from event_service.domain.ownership import NO_USER, Caller, caller_of, second_writer
 
 
 @pytest.mark.parametrize(
@@ -10,8 +10,8 @@ from event_service.domain.ownership import NOBODY, Caller, caller_of, second_wri
         (Caller("ann"), "bob", False),
         (Caller("ann"), None, True),
         (Caller("ann", is_admin=True), "bob", True),
-        (NOBODY, None, True),
-        (NOBODY, "ann", False),
+        (NO_USER, None, True),
+        (NO_USER, "ann", False),
     ],
 )
 def test_owner_and_admin_may_act_and_anyone_while_there_is_no_owner(caller, owner, may):
@@ -24,7 +24,7 @@ def test_no_other_role_is_an_admin(role):
 
 
 def test_an_empty_user_is_none():
-    assert caller_of("", "") == NOBODY
+    assert caller_of("", "") == NO_USER
     assert caller_of("", "writer").user is None
 
 

@@ -32,5 +32,6 @@ def test_every_answer_to_a_fuzzed_request_is_in_the_document(app, db):
         "put_file",
         "delete_file",
         "list_datasets",
+        "list_pipelines",
     )
     fuzz(app, stricter_than_schema=stricter, most_examples=10)

@@ -41,7 +41,7 @@ class Runner:
         """As its scheduler: what has all that it needs, one after the other, until nothing is left."""
         ended = {}
         while True:
-            plan = client.get("/source/pipelines?limit=1000").json["pipelines"]
+            plan = client.get("/source/pipelines?limit=1000", headers=RUNNER).json["pipelines"]
             ready = [it for it in plan if it["id"] not in ended and set(it["needs"]) <= set(ended)]
             if not ready:
                 return ended
@@ -114,7 +114,7 @@ def test_a_runner_that_is_away_or_broken_is_waited_for(deliver, runner):
 
 def test_the_plan_is_handed_out_and_worked_off(outside, upload, api, runner, a_spec, outbox_of):
     flow = upload()
-    (first, *_, last) = outside.get("/source/pipelines").json["pipelines"]
+    (first, *_, last) = outside.get("/source/pipelines", headers=RUNNER).json["pipelines"]
     assert first == {
         "id": f"{flow}/validation_report", "title": "Validating package contents", "kind": "derived/report",
         "target": "", "flow_id": flow, "status": "QUEUED", "needs": [], "spec": a_spec(),
@@ -123,7 +123,7 @@ def test_the_plan_is_handed_out_and_worked_off(outside, upload, api, runner, a_s
     runner.run_all(outside, lambda _: True)
     status = api.status(flow).json
     assert (status["state"], status["logs"]) == ("SUCCEEDED", ["a", "b"] * 7)
-    assert outside.get("/source/pipelines").json == {"pipelines": [], "total": 0}
+    assert outside.get("/source/pipelines", headers=RUNNER).json == {"pipelines": [], "total": 0}
     (finished,) = outbox_of("FlowFinished")
     assert finished["payload"]["success"] is True
     assert outbox_of("specstore.pipeline") == []
@@ -149,6 +149,6 @@ def test_hooks_that_are_lost_or_come_in_any_order_do_no_harm(outside, upload, ap
 def test_the_plan_comes_in_pages(outside, upload):
     upload()
     upload(dataset="beers")
-    pages = [outside.get(f"/source/pipelines?limit=5&offset={offset}").json for offset in (0, 5, 10)]
+    pages = [outside.get(f"/source/pipelines?limit=5&offset={offset}", headers=RUNNER).json for offset in (0, 5, 10)]
     assert [page["total"] for page in pages] == [14] * 3
     assert len({it["id"] for page in pages for it in page["pipelines"]}) == 14

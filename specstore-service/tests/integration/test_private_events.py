@@ -50,6 +50,14 @@ def test_an_event_of_another_flow_names_it(api, payloads):
     assert {payload["flow_id"] for payload in payloads()} == {flow}
 
 
+def test_a_private_flow_that_ended_before_there_were_references_has_none(api, db):
+    flow = api.uploaded(findability="private")
+    end(api, flow)
+    with db.transaction() as tx:
+        tx.run("UPDATE flows SET event_ref = NULL")
+    assert api.status(flow).json["event_ref"] is None
+
+
 def test_every_private_revision_has_a_reference_of_its_own(api):
     references = [api.status(api.uploaded(findability="private")).json["event_ref"] for _ in range(3)]
     assert len(set(references)) == 3
@@ -72,6 +80,30 @@ def test_a_new_revision_of_an_old_spec_is_private_while_its_dataset_is(client, a
     assert client.get(f"/source/{again}").status_code == 404
 
 
+@pytest.mark.parametrize("success", [True, False])
+def test_a_published_flow_is_not_named_from_when_its_dataset_becomes_private(api, payloads, rows, success):
+    flow = api.uploaded()
+    private = api.uploaded(findability="private")
+    end(api, flow, success)
+    reference = api.status(flow).json["event_ref"]
+    assert payloads()[:2] == [{"flow_id": flow}, {"flow": api.status(private).json["event_ref"]}]
+    assert payloads()[2:] == [{"flow": reference}] * 2 and reference
+    assert not [row for row in rows() if "broken" in row]
+
+
+def test_a_published_flow_is_not_named_by_a_cancellation_while_its_dataset_is_private(api, payloads):
+    flow, _ = api.uploaded(), api.uploaded(findability="private")
+    api.post(f"{flow}/cancel")
+    assert payloads()[-1] == {"flow": api.status(flow).json["event_ref"]}
+
+
+def test_a_flow_is_named_again_when_its_dataset_is_published_again(api, payloads):
+    flow, _, _ = api.uploaded(), api.uploaded(findability="private"), api.uploaded()
+    end(api, flow)
+    assert api.status(flow).json["event_ref"] is None
+    assert {payload["flow_id"] for payload in payloads()[-2:]} == {flow}
+
+
 def test_a_scheduled_revision_of_a_private_dataset_is_not_named(api, db, payloads):
     api.uploaded(findability="private", schedule="every 1m")
     with db.transaction() as tx:
@@ -91,7 +123,7 @@ def test_a_list_shows_others_nothing_of_a_newer_private_revision(client, api):
     assert client.get("/source/ann/wines/latest").json["id"] == published
 
 
-def test_flows_of_before_the_migration_get_a_reference(settings):
+def test_flows_of_before_the_migration_get_a_reference_unless_they_have_ended(settings):
     connection = postgres.connect(settings.database_url, name="tests", autocommit=True)
     with connection.cursor() as cursor:
         cursor.execute("CREATE SCHEMA older; SET search_path = older")
@@ -109,16 +141,22 @@ def test_flows_of_before_the_migration_get_a_reference(settings):
             )
             insert = """
                 INSERT INTO flows (dataset, revision, name, spec, findability, state, is_external, request_id,
-                                   created_at, modified_at)
-                SELECT id, %(n)s, 'ann/wines/' || %(n)s, '{}', 'private', 'QUEUED', false, '', now(), now()
+                                   created_at, modified_at, finished_at)
+                SELECT id, %(n)s, 'ann/wines/' || %(n)s, '{}', 'private', %(state)s, false, '', now(), now(),
+                       CASE %(state)s WHEN 'FAILED' THEN now() END
                 FROM datasets
             """
-            for revision in (1, 2):
-                cursor.execute(insert, {"n": revision})
+            for revision, state in enumerate(("QUEUED", "INPROGRESS", "FAILED"), 1):
+                cursor.execute(insert, {"n": revision, "state": state})
+            ended = "SELECT pg_relation_filenode('flows'), xmin, event_ref FROM flows WHERE state = 'FAILED'"
+            cursor.execute(ended.replace("event_ref", "NULL"))
+            before_it = cursor.fetchone()
             migrate(url, "older", files)
+            cursor.execute(ended)
+            assert cursor.fetchone() == before_it
             # The code of before may still be running.
-            cursor.execute(insert, {"n": 3})
-            cursor.execute("SELECT count(DISTINCT event_ref) FROM flows")
+            cursor.execute(insert, {"n": 4, "state": "QUEUED"})
+            cursor.execute("SELECT count(DISTINCT event_ref) FROM flows WHERE state <> 'FAILED'")
             assert cursor.fetchone() == (3,)
         finally:
             cursor.execute("DROP SCHEMA older CASCADE")

@@ -1,8 +1,9 @@
-"""Who may report on a pipeline: a runner, an administrator, the flow's owner; to anyone else it does not exist."""
+"""Who may report on pipelines and read the plan: a runner and an admin; a flow's owner may report on its pipelines."""
 
 import pytest
 
 RUNNER_ROLES = ("admin", "runner")
+OTHER_ROLES = pytest.mark.parametrize("role", ["", "writer", "reader", "Admin", "administrator"])
 
 
 @pytest.fixture(params=["published", "private"])
@@ -31,7 +32,22 @@ def test_the_owner_may_with_the_token_in_the_header_or_in_the_query(client, api,
     assert client.post(f"/source/update?jwt={a_token()}", json=body).json["id"] == flow
 
 
-@pytest.mark.parametrize("role", ["", "writer", "reader", "Admin", "administrator"])
+@pytest.mark.parametrize("role", RUNNER_ROLES)
+def test_a_runner_and_an_administrator_read_the_plan_of_every_flow(client, flow, role):
+    plan = client.get("/source/pipelines", headers={"X-Authenticated-Role": role})
+    assert (plan.status_code, {pipeline["flow_id"] for pipeline in plan.json["pipelines"]}) == (200, {flow})
+
+
+@OTHER_ROLES
+def test_to_anyone_else_the_plan_is_unknown(client, flow, a_token, role):
+    headers = {"X-Authenticated-User": "ann", "X-Authenticated-Role": role, "Auth-Token": a_token()}
+    response = client.get("/source/pipelines", headers=headers)
+    unknown = client.get("/source/nobody", headers=headers)
+    assert response.status_code == 404
+    assert {**response.json, "instance": ""} == {**unknown.json, "instance": ""}
+
+
+@OTHER_ROLES
 @pytest.mark.parametrize("has_token", [False, True])
 def test_to_anyone_else_a_pipeline_is_unknown_and_nothing_changes(
     client, api, flow, a_token, role, has_token, outbox, db

@@ -56,13 +56,13 @@ def test_a_private_ipv4_address_is_refused_in_every_ipv6_form(prefix, ipv4):
 
 @pytest.mark.parametrize("ipv4", PRIVATE_IPV4 + PUBLIC_IPV4)
 def test_forms_that_nothing_public_uses_are_refused_whatever_they_carry(ipv4):
-    for prefix in (COMPATIBLE, LOCAL_NAT64, LOCAL_NAT64_SUBNET):
+    for prefix in (TRANSLATED, COMPATIBLE, LOCAL_NAT64, LOCAL_NAT64_SUBNET):
         assert not is_allowed(ending_in(prefix, ipv4), ())
     assert not is_allowed(six_to_four(ipv4), ())
     assert not is_allowed(local_nat64_after_48_bits(ipv4), ())
 
 
-@pytest.mark.parametrize("prefix", [MAPPED, TRANSLATED, NAT64])
+@pytest.mark.parametrize("prefix", [MAPPED, NAT64])
 def test_a_form_counts_as_the_ipv4_address_that_it_carries(prefix):
     assert is_allowed(ending_in(prefix, "8.8.8.8"), ())
     assert is_allowed(ending_in(prefix, "10.1.2.3"), networks("10.1.0.0/16"))

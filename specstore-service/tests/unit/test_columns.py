@@ -80,6 +80,11 @@ WIDE = {
     "rows above the headers": (b"," * MILLION + b"\na,b\n", "csv"),
     "quoted cells": (b'"a","b ""c"" d",' * (MILLION // 2) + b"\n", "csv"),
     "a row of many lines": (b"a\n" + b'"x\ny",' * MILLION, "csv"),
+    "columns after a cell of many delimiters": (b'"' + b"," * 4 * MILLION + b'\n"' + b",x" * (4 * MILLION - 1), "csv"),
+    "columns on many lines after such a cell": (
+        b'"' + b"," * 4 * MILLION + b'\n"' + (b",x" * 100_000 + b',"\n"') * 40,
+        "csv",
+    ),
     "tsv": ("\t".join(names(MILLION)).encode(), "tsv"),
     "utf-16": (",".join(names(MILLION)).encode("utf-16"), "csv"),
     "json arrays": (as_json([names(MILLION)]), "json"),
@@ -95,6 +100,12 @@ WIDE = {
 def test_a_million_columns_are_refused_without_being_held(refused, content):
     _, peak = refused(*content)
     assert peak < MAX_PEAK_BYTES
+
+
+def test_rows_with_more_columns_than_are_allowed_are_not_collected(refused):
+    masked = b'"' + b"," * MILLION + b'\n"' + b",xyz" * (MILLION - 2) + b"\n"
+    _, peak = refused(masked * 20)
+    assert peak < 2 * MAX_PEAK_BYTES
 
 
 def test_a_line_of_a_hundred_megabytes_is_not_read_as_a_whole(refused):

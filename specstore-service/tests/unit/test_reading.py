@@ -1,5 +1,6 @@
 """Rows of sources good and bad: in bounds, or refused in words."""
 
+import errno
 import io
 import zipfile
 
@@ -8,7 +9,7 @@ import pytest
 
 from specstore_service.domain.sources import Source
 from specstore_service.domain.specs import Tabulator
-from specstore_service.operations import delimited, reading
+from specstore_service.operations import delimited, documents, reading, spreadsheets
 from specstore_service.operations.copies import Failed
 
 UNPACKED = 10_000_000
@@ -80,9 +81,10 @@ def test_lines_that_are_no_table_are_refused(read, content, words):
 
 def test_a_row_of_quotes_without_end_does_not_fill_the_memory(read, monkeypatch):
     monkeypatch.setattr(delimited, "_MAX_BATCH_CHARACTERS", 2_000_000)
-    with pytest.raises(Failed, match="row 2: a row is too long"):
+    too_long = "200 consecutive rows must have at most 2000000 characters; a quote may not be closed$"
+    with pytest.raises(Failed, match=f"^reds: row 2: {too_long}"):
         read(b'a\n"' + b"x\ny," * 600_000)
-    with pytest.raises(Failed, match="row 3: a row is too long"):
+    with pytest.raises(Failed, match=f"^reds: row 3: {too_long}"):
         read(b"a\n" + (b'"' + b"x\ny," * 300_000 + b'"\n') * 2)
     assert len(read(b"a\n" + b'"x\ny"\n' * 500_000)) == 500_001
 
@@ -110,6 +112,20 @@ def test_tabs_and_json_are_read(read):
 def test_json_that_is_no_table_is_refused(read, content):
     with pytest.raises(Failed, match="reds: "):
         read(content, format_="json")
+
+
+@pytest.mark.parametrize("padding", [0, 1_500_000])
+@pytest.mark.parametrize("row", ['{"a": [%s]}', "[%s]"])
+def test_an_integer_of_too_many_digits_is_refused(read, row, padding):
+    content = "[" + ",".join(row % digits for digits in ("1", " " * padding + "1" * 4301, "1")) + "]"
+    with pytest.raises(Failed, match="reds: row 2: integers must have at most 4300 digits"):
+        read(content.encode(), format_="json")
+
+
+def test_rows_of_json_are_numbered_over_many_windows(read, monkeypatch):
+    monkeypatch.setattr(documents, "_WINDOW_CHARACTERS", 10_000)
+    with pytest.raises(Failed, match="reds: row 20001: integers must have"):
+        read(b"[" + b"[1] ,\n" * 20_000 + b"[" + b"1" * 4301 + b"]]", format_="json")
 
 
 def test_json_is_read_in_bounds(read):
@@ -162,6 +178,44 @@ def test_an_archive_of_something_else_is_no_spreadsheet(read):
         read(an_archive(a="b"), format_="xlsx")
     with pytest.raises(Failed, match="spreadsheet"):
         read(an_archive(**{"[Content_Types].xml": "<x", "xl/workbook.xml": "<"}), format_="xlsx")
+
+
+METHODS = {"deflate": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}
+
+
+def repacked(content, method):
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(file, "w", method) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("part", ["xl/worksheets/sheet1.xml", "xl/workbook.xml"])
+def test_a_spreadsheet_with_damaged_contents_is_refused(read, method, part):
+    content = repacked(a_workbook(["a"], [1]), method)
+    assert read(content, format_="xlsx") == [["a"], [1]]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        info = archive.getinfo(part)
+    begin = info.header_offset + 30 + len(part)
+    for first in range(begin, begin + info.compress_size - 8):
+        damaged = content[:first] + b"\xff" * 8 + content[first + 8 :]
+        with pytest.raises(Failed, match=r"^reds: cannot be read as a spreadsheet$"):
+            read(damaged, format_="xlsx")
+
+
+def test_a_spreadsheet_with_a_damaged_directory_is_refused(read):
+    content = a_workbook(["a"], [1])
+    for needle, offset, damage in ((b"PK\1\2", 6, b"\xff"), (b"PK\1\2", 42, b"\xff\xff\xff\x7f")):
+        at = content.index(needle) + offset
+        with pytest.raises(Failed, match=r"^reds: cannot be read as a spreadsheet$"):
+            read(content[:at] + damage + content[at + len(damage) :], format_="xlsx")
+
+
+def test_an_error_of_the_storage_does_not_make_a_spreadsheet_invalid(read):
+    with pytest.raises(OSError, match="disk"), spreadsheets._translate_errors():
+        raise OSError(errno.EIO, "disk")
 
 
 def test_a_bomb_is_refused_before_it_is_opened(read):

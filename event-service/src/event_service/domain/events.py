@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from chassis import strictjson
 from event_service.domain.names import Name
-from event_service.domain.ownership import NOBODY, Caller
+from event_service.domain.ownership import NO_USER, Caller
 
 MOST_AT_ONCE = 1000
 # The migrations have this number too.
@@ -171,7 +171,7 @@ class Append:
     expected_position: int | None = None
     # Of the schemas that the events were checked against.
     revision: int = 0
-    caller: Caller = NOBODY
+    caller: Caller = NO_USER
 
 
 def event_ids(unix_milliseconds: int, count: int, random: bytes) -> list[str]:

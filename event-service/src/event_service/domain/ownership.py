@@ -12,11 +12,11 @@ class Caller(NamedTuple):
     is_admin: bool = False
 
     def may_act_for(self, owner: str | None) -> bool:
-        """Return whether the caller may change what `owner` owns. None: it has no owner yet, so anyone may."""
+        """Return whether the caller may change what `owner` owns. None: it has no owner yet, so any user may."""
         return self.is_admin or owner is None or owner == self.user
 
 
-NOBODY = Caller()
+NO_USER = Caller()
 
 
 def caller_of(username: str, role: str) -> Caller:
@@ -30,7 +30,7 @@ def second_writer() -> Problem:
 
 
 def not_owner_of_stream() -> Problem:
-    return Problem("the stream belongs to another user, or to none yet: only its owner may set schemas", status=403)
+    return Problem("the stream belongs to another user or has no owner yet: only its owner may set schemas", status=403)
 
 
 def not_owner_of_consumer() -> Problem:

@@ -52,6 +52,6 @@ def append_published(tx: Transaction, append: Append) -> bool:
 
 
 def put_schema(tx: Transaction, stream: str, name: str, version: int, document: str, caller: Caller) -> None:
-    """Only the owner of a stream with events may, and an admin. For a stream without events anybody may."""
+    """Only the owner of a stream with events may, and an admin. For a stream without events any user may."""
     if not appending.put_schema(tx, stream, name, version, document, caller):
         raise not_owner_of_stream()

@@ -67,7 +67,7 @@ def _locate(tx: Transaction, stream: str, event_id: str, consumer: str) -> store
 
 
 def _become_owner(tx: Transaction, stream_id: int, consumer: str, owner: str | None, caller: Caller) -> None:
-    """Make a consumer without an owner the caller's, whatever the caller's role.
+    """Make a consumer without an owner the caller's, regardless of the caller's role.
 
     A claim lasts only if the transaction commits: a request that fails claims nothing.
     """
@@ -86,13 +86,13 @@ def put_offset(
         raise unknown_stream(stream)
     _become_owner(tx, stream_id, consumer, ownership.find_consumer_owner(tx, stream_id, consumer), caller)
     series = store.find_series(tx, stream_id, name)
-    last = series["last"] if series else 0
-    if offset > last:
-        raise Invalid.field("offset", f"must be between 0 and {last}, the last sequence of {name}")
-    if series:
-        store.lock_offset(tx, series["id"], consumer, now)
-        store.move_offset(tx, series["id"], consumer, offset, now)
-        store.delete_parked_above(tx, series["id"], consumer, offset)
+    if series is None:
+        raise NotFound(f"stream {stream} has no event {name}")
+    if offset > series["last"]:
+        raise Invalid.field("offset", f"must be between 0 and {series['last']}, the last sequence of {name}")
+    store.lock_offset(tx, series["id"], consumer, now)
+    store.move_offset(tx, series["id"], consumer, offset, now)
+    store.delete_parked_above(tx, series["id"], consumer, offset)
 
 
 def replay_parked(tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, now: datetime) -> None:

@@ -86,6 +86,9 @@ def _state(row: dict[str, Any]) -> dict[str, Any]:
     path=SchemaPath,
     body=Document,
     largest_body_bytes=LARGEST_EVENT_BYTES,
+    description="In a stream with events, only its owner and an admin may set schemas. A schema that is set before the "
+    "first event, by an admin too, binds only the stream of the user who set it: it applies if that user appends the "
+    "first event, and is deleted if another user does.",
 )
 def put_schema(stream: str, name: str, version: str, body: Document) -> Response:
     Schema(body)

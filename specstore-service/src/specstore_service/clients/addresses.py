@@ -11,9 +11,9 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 _MOST_TRIED = 4
 
-# IPv6 forms of an IPv4 address, which is their last 32 bits: mapped, translated (SIIT) and NAT64. Every other form
-# (6to4, Teredo, IPv4-compatible, local-use NAT64) is outside the public networks below.
-_IPV4_FORMS = [ipaddress.ip_network(text) for text in ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")]
+# IPv6 forms of an IPv4 address, which is their last 32 bits: mapped and NAT64. Every other form (translated, 6to4,
+# Teredo, IPv4-compatible, local-use NAT64) is outside the public networks below.
+_IPV4_FORMS = [ipaddress.ip_network(text) for text in ("::ffff:0:0/96", "64:ff9b::/96")]
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 # Python versions differ in which of these they take for global.
 _NOT_PUBLIC = [

@@ -18,6 +18,8 @@ from specstore_service.operations.limits import (
 _PIECE_BYTES = 1024 * 1024
 # A quote that is never closed must not fill the memory, nor must long rows of one batch.
 _MAX_BATCH_CHARACTERS = 64 * 1024 * 1024
+# Delimiters that may follow the latest search of a row before it is searched again.
+_MAX_UNSEARCHED_DELIMITERS = 1_000_000
 
 
 @contextmanager
@@ -41,6 +43,8 @@ def _rows(file: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         for row in reader:
+            if len(row) > MAX_COLUMNS:
+                raise too_many_columns(f"row {lines.row_number}")
             lines.begin_row()
             yield row
     except csv.Error as error:
@@ -53,38 +57,39 @@ class _BoundedLines:
     def __init__(self, file: Iterable[str], delimiter: str) -> None:
         self._file, self._delimiter = file, delimiter
         self._wide_row = _wide_row(delimiter)
-        self._row_number, self._batch_characters = 0, 0
+        self.row_number, self._batch_characters = 1, 0
         self._lines: list[str] = []
-        self.begin_row()
+        self._checked_row = 0
 
     def begin_row(self) -> None:
-        self._batch_characters += sum(map(len, self._lines))
-        if self._row_number % ROWS_AT_ONCE == 0:
-            self._batch_characters = 0
-        self._row_number += 1
+        self.row_number += 1
         self._lines.clear()
-        self._characters = self._delimiters = self._counted_lines = 0
-        self._check_at = MAX_COLUMNS
+        if self.row_number % ROWS_AT_ONCE == 1:
+            self._batch_characters = 0
 
     def __iter__(self) -> Iterator[str]:
         for line in self._file:
             self._lines.append(line)
-            self._characters += len(line)
+            self._batch_characters += len(line)
             # A shorter row cannot have more columns.
-            if self._characters > MAX_COLUMNS:
+            if len(line) > MAX_COLUMNS or len(self._lines) > 1:
                 self._check_row()
             yield line
 
     def _check_row(self) -> None:
-        if self._batch_characters + self._characters > _MAX_BATCH_CHARACTERS:
-            raise Unreadable(f"row {self._row_number}: a row is too long: is a quote not closed?")
+        if self._checked_row != self.row_number:
+            self._checked_row, self._check_at = self.row_number, MAX_COLUMNS
+            self._delimiters = self._counted_lines = 0
+        if self._batch_characters > _MAX_BATCH_CHARACTERS:
+            limit = f"{ROWS_AT_ONCE} consecutive rows must have at most {_MAX_BATCH_CHARACTERS} characters"
+            raise Unreadable(f"row {self.row_number}: {limit}; a quote may not be closed")
         self._delimiters += sum(line.count(self._delimiter) for line in self._lines[self._counted_lines :])
         self._counted_lines = len(self._lines)
         # Those inside quotes separate no columns. A row of many lines is not searched again for each of them.
         if self._delimiters >= self._check_at:
             if self._wide_row.match("".join(self._lines)):
-                raise too_many_columns(f"row {self._row_number}")
-            self._check_at = 2 * self._delimiters
+                raise too_many_columns(f"row {self.row_number}")
+            self._check_at = self._delimiters + min(self._delimiters, _MAX_UNSEARCHED_DELIMITERS)
 
 
 def _wide_row(delimiter: str) -> re.Pattern[str]:

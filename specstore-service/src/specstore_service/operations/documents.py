@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -10,6 +11,7 @@ from specstore_service.operations.limits import MAX_CELL_BYTES, MAX_COLUMNS, Unr
 
 _WINDOW_CHARACTERS = 1024 * 1024
 _BLANK = re.compile(r"[ \t\r\n]*")
+_COMMA = re.compile(r"[ \t\r\n]*+,[ \t\r\n]*+")
 # A string that has no end reaches to that of the text.
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
 
@@ -29,13 +31,13 @@ def rows_of_file(path: Path, known_names: list[str], max_bytes: int) -> Iterator
 
 
 def rows_of(items: Callable[[], Iterable[Any]], known_names: list[str]) -> Iterator[list[Any]]:
-    """`items` gives them from the beginning with each call. Raises Unreadable while the rows are read."""
+    """Return the rows. Each call of `items` must start at the first item. Raises Unreadable while the rows are read."""
     if isinstance(next(iter(items()), None), dict):
         names = _names(items(), known_names)
         if names:
             yield names
         for item in items():
-            yield [item.get(name) for name in names]
+            yield list(map(item.get, names))
         return
     for number, item in enumerate(items(), 1):
         if not isinstance(item, list):
@@ -49,9 +51,10 @@ def _names(items: Iterable[Any], known_names: list[str]) -> list[str]:
     for number, item in enumerate(items, 1):
         if not isinstance(item, dict):
             raise _mixed(number)
-        names.update(dict.fromkeys(item))
-        if len(names) > MAX_COLUMNS:
-            raise too_many_columns(f"row {number}, with those before it,")
+        if not item.keys() <= names.keys():
+            names.update(dict.fromkeys(item))
+            if len(names) > MAX_COLUMNS:
+                raise too_many_columns(f"row {number}, with those before it,")
     return list(names)
 
 
@@ -82,6 +85,7 @@ class _Elements:
                 self._number += 1
                 self._next_character()
                 yield self._element()
+                yield from self._elements_of_full_window()
             self._position += 1
             if character != "]":
                 raise _not_json()
@@ -97,16 +101,36 @@ class _Elements:
             else:
                 return self._text[self._position : self._position + 1]
 
+    def _elements_of_full_window(self) -> Iterator[Any]:
+        """Return the elements that begin before the last window of the text, up to one that is invalid or larger."""
+        text, last = self._text, len(self._text) - _WINDOW_CHARACTERS
+        while self._position <= last and (comma := _COMMA.match(text, self._position)):
+            try:
+                element, self._position = _DECODER.raw_decode(text, comma.end())
+            except ValueError:
+                return
+            self._number += 1
+            yield element
+
     def _element(self) -> Any:
+        try:
+            return self._decode()
+        except json.JSONDecodeError:
+            self._text, self._position = self._text[self._position :] + self._file.read(MAX_CELL_BYTES), 0
+            self._refuse_too_large_element()
+            return self._decode()
+
+    def _decode(self) -> Any:
         try:
             element, self._position = _DECODER.raw_decode(self._text, self._position)
         except json.JSONDecodeError:
-            self._text, self._position = self._text[self._position :] + self._file.read(MAX_CELL_BYTES), 0
-            end = self._end_of_large_element()
-            element, self._position = json.loads(self._text[:end]), end
+            raise
+        except ValueError:
+            limit = sys.get_int_max_str_digits()
+            raise Unreadable(f"row {self._number}: integers must have at most {limit} digits") from None
         return element
 
-    def _end_of_large_element(self) -> int:
+    def _refuse_too_large_element(self) -> None:
         depth = columns = 1
         for token in _TOKEN.finditer(self._text, 1):
             position = token.start()
@@ -118,7 +142,7 @@ class _Elements:
             elif character in "[]{}":
                 depth += 1 if character in "[{" else -1
             if depth == 0:
-                return position + 1
+                return
             if position > MAX_CELL_BYTES:
                 raise Unreadable(f"row {self._number} is longer than {MAX_CELL_BYTES} bytes")
         raise _not_json()

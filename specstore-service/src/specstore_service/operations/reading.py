@@ -1,7 +1,6 @@
 """Rows of a source, some hundred at a time, whatever its format: a gigabyte takes no more memory than a page."""
 
 import json
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -48,7 +47,7 @@ def _told_as_failure(name: str) -> Iterator[None]:
         raise Failed(f"{name}: is not text in UTF-8") from None
     except Unreadable as error:
         raise Failed(f"{name}: {error}") from None
-    except (zipfile.BadZipFile, RecursionError, json.JSONDecodeError):
+    except (RecursionError, json.JSONDecodeError):
         raise Failed(f"{name}: cannot be read as what its format says") from None
 
 

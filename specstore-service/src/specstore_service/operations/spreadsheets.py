@@ -1,6 +1,9 @@
 """Rows of a sheet of an XLSX file. What an archive unpacks to, and its rows, are bounded before openpyxl loads them."""
 
+import errno
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,37 +16,48 @@ _MAX_PARTS = 10_000
 # Of the format. Cells that are only formatted count here, unlike in the limit for tables.
 _MAX_SHEET_ROWS, _MAX_SHEET_COLUMNS = 1_048_576, 16_384
 _ROW = "http://schemas.openxmlformats.org/spreadsheetml/2006/main row"
-# What openpyxl raises for a part that is missing or of another shape; SyntaxError is XML's.
-_NO_SPREADSHEET = (KeyError, ValueError, TypeError, AttributeError, IndexError, SyntaxError)
+# What zipfile raises for an archive that is damaged, encrypted or compressed in an unsupported way, and openpyxl for a
+# part that is missing or of another shape; SyntaxError is XML's.
+_INVALID = (
+    KeyError, ValueError, TypeError, AttributeError, IndexError, SyntaxError, ArithmeticError, RuntimeError, EOFError,
+    zlib.error, lzma.LZMAError, zipfile.BadZipFile,
+)  # fmt: skip
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    try:
+        yield
+    except _INVALID as error:
+        raise Unreadable("cannot be read as a spreadsheet") from error
+    except OSError as error:
+        # That of bzip2 for damaged data, or an offset outside the file; any other is one of the storage.
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise Unreadable("cannot be read as a spreadsheet") from error
 
 
 @contextmanager
 def rows_of(path: Path, sheet: int | str, unpacked_bytes: int) -> Iterator[Iterator[list[Any]]]:
     """Raises Unreadable, also while the rows are read."""
-    _refuse_bomb(path, unpacked_bytes)
     import openpyxl
 
     with path.open("rb") as file:
-        try:
+        with _translate_errors():
+            _refuse_bomb(file, unpacked_bytes)
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-        except _NO_SPREADSHEET as error:
-            raise Unreadable("cannot be read as a spreadsheet") from error
         yield _cells(_chosen(book, sheet))
 
 
-def _refuse_bomb(path: Path, unpacked_bytes: int) -> None:
+def _refuse_bomb(file: IO[bytes], unpacked_bytes: int) -> None:
     """A part of an archive cannot give more than its size in the directory: zipfile cuts it off there."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
         if len(parts) > _MAX_PARTS or sum(part.file_size for part in parts) > unpacked_bytes:
             raise Unreadable(f"takes up more than {unpacked_bytes} bytes when it is unpacked")
         for part in parts:
-            try:
-                with archive.open(part) as content:
-                    _refuse_large_rows(content)
-            except (ValueError, RuntimeError) as error:
-                # A row's number that is none; a part that is encrypted or packed in an unknown way.
-                raise Unreadable("cannot be read as a spreadsheet") from error
+            with archive.open(part) as content:
+                _refuse_large_rows(content)
 
 
 def _refuse_large_rows(content: IO[bytes]) -> None:
@@ -86,11 +100,9 @@ def _chosen(book: Any, sheet: int | str) -> Any:
 def _cells(sheet: Any) -> Iterator[list[Any]]:
     # What the sheet says of its own size may be anything.
     sheet.reset_dimensions()
-    try:
+    with _translate_errors():
         for cells in sheet.iter_rows(values_only=True):
             row = list(cells)
             while row and row[-1] is None:
                 row.pop()
             yield row
-    except _NO_SPREADSHEET as error:
-        raise Unreadable("cannot be read as a spreadsheet") from error

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from chassis import outbox
-from specstore_service.domain.specs import PRIVATE
 
 # An event holds 256 KiB; what is longer can be read in the flow's status.
 _MOST_ERRORS, _LONGEST_ERROR = 50, 500
@@ -16,14 +15,14 @@ def event(name: str, payload: dict[str, Any], request_id: str, now: datetime, ti
 
 def subject(flow: dict[str, Any]) -> dict[str, Any]:
     """Return how an event's payload names its flow; of a private one, nothing that reveals owner, name or contents."""
-    return {"flow": flow["event_ref"]} if flow["findability"] == PRIVATE else {"flow_id": flow["name"]}
+    return {"flow": flow["event_ref"]} if flow["is_private"] else {"flow_id": flow["name"]}
 
 
 def finished(
     flow: dict[str, Any], *, success: bool, errors: list[str], request_id: str, now: datetime, timer: str = ""
 ) -> outbox.Message:
     payload = subject(flow)
-    if flow["findability"] != PRIVATE:
+    if not flow["is_private"]:
         payload |= {
             "success": success,
             "errors": [text[:_LONGEST_ERROR] for text in errors[:_MOST_ERRORS]],

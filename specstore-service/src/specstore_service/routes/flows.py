@@ -14,7 +14,6 @@ from chassis.db import Transaction
 from chassis.validation import Answer, endpoint
 from specstore_service.domain import flows as rules
 from specstore_service.domain.flows import Pipeline
-from specstore_service.domain.specs import PRIVATE
 from specstore_service.operations import updates, uploads
 from specstore_service.operations.updates import Cause
 from specstore_service.operations.uploads import Revision
@@ -49,7 +48,9 @@ class PipelineStatus(TypedDict):
 
 class FlowStatus(TypedDict):
     id: str
-    event_ref: Annotated[str | None, Field(description="What events of a private revision call it; else null")]
+    event_ref: Annotated[
+        str | None, Field(description="Reference used in the events of a private revision; otherwise null")
+    ]
     spec_contents: dict[str, Any]
     modified: str
     state: str
@@ -90,7 +91,7 @@ def _status(flow: dict[str, Any]) -> str:
     empty = {"bytes": None, "count_of_rows": None, "dataset_name": flow["dataset"], "hash": None}
     rest = {
         "id": flow["name"],
-        "event_ref": flow["event_ref"] if flow["findability"] == PRIVATE else None,
+        "event_ref": flow["event_ref"] if flow["is_private"] else None,
         "modified": moment(flow["modified_at"]),
         "state": flow["state"],
         "logs": [line for row in rows for line in row[_STATE + 2]],

@@ -21,6 +21,7 @@ from specstore_service.routes.answers import (
     OwnerPath,
     TokenListQuery,
     is_owner,
+    is_runner,
     unknown,
 )
 from specstore_service.store import datasets, flows, pipelines
@@ -76,10 +77,12 @@ class PlannedPipelines(TypedDict):
 @bp.get("/pipelines")
 @endpoint(
     "The pipelines of all flows that have not ended, for a runner outside",
-    {200: Answer("A page of them", PlannedPipelines), 400: INVALID, 503: AWAY},
+    {200: Answer("A page of them", PlannedPipelines), 400: INVALID, 404: UNKNOWN, 503: AWAY},
     query=ListQuery,
 )
 def list_pipelines(query: ListQuery) -> Any:
+    if not is_runner():
+        raise unknown()
     with transaction() as tx:
         rows = pipelines.list_planned(tx, query.limit, query.offset)
         total = pipelines.count_planned(tx)

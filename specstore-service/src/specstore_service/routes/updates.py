@@ -6,18 +6,17 @@ from typing import Annotated, Any, Literal, Self
 from flask import Blueprint, g
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from chassis.current import role, transaction
+from chassis.current import transaction
 from chassis.validation import Answer, endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
 from specstore_service.operations.updates import Cause, Outcome, Update
-from specstore_service.routes.answers import Authorised, TokenQuery, Updated, bearer
+from specstore_service.routes.answers import Authorised, TokenQuery, Updated, bearer, is_runner
 
 bp = Blueprint("updates", __name__, url_prefix="/source")
 
 PipelineId = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Lines = Annotated[list[str], Field(max_length=100_000)]
-_RUNNERS = ("admin", "runner")
 _SUCCESS = {"QUEUED": "pending", "INPROGRESS": "pending", "SUCCEEDED": "success", "FAILED": "fail"}
 _STATUS = {"QUEUED": "pending", "INPROGRESS": "running", "SUCCEEDED": "success", "FAILED": "failed"}
 
@@ -74,7 +73,7 @@ def _may_update(pipeline: str, headers: Authorised, query: TokenQuery) -> bool:
 
     Raises Problem (401) for a token that is not valid.
     """
-    if role() in _RUNNERS:
+    if is_runner():
         return True
     return bool(headers.token or query.jwt) and bearer(headers, query).userid == owner_of(pipeline)
 

@@ -12,6 +12,12 @@ _COLUMNS = """
     flows.id, flows.name, flows.revision, flows.state, flows.findability, flows.is_external, flows.request_id,
     flows.finished_at, flows.event_ref::text AS event_ref
 """
+# A flow is private while its dataset is, even if it was uploaded before that.
+_IS_PRIVATE = "'private' IN (datasets.findability, flows.findability)"
+_WITH_DATASET = f"""
+    SELECT {_COLUMNS}, {_IS_PRIVATE} AS is_private
+    FROM flows JOIN datasets ON datasets.id = flows.dataset
+"""
 
 
 def insert_flow(tx: Transaction, planned: list[Planned], **values: Any) -> dict[str, Any]:
@@ -31,7 +37,7 @@ def insert_flow(tx: Transaction, planned: list[Planned], **values: Any) -> dict[
                 json_to_recordset(%(planned)s) AS (id text, title text, kind text, target text, needs integer[])
             ) WITH ORDINALITY AS it (id, title, kind, target, needs, position)
         )
-        SELECT id, name, findability, event_ref FROM flow
+        SELECT id, name, event_ref, findability = 'private' AS is_private FROM flow
         """,
         planned=strictjson.dumps([asdict(pipeline) for pipeline in planned]),
         **values,
@@ -42,7 +48,7 @@ def lock_flow_of(tx: Transaction, pipeline: str) -> dict[str, Any] | None:
     """The flow of that pipeline: whoever changes anything of a flow holds its row."""
     return tx.find(
         f"""
-        SELECT {_COLUMNS} FROM flows WHERE id = (SELECT flow FROM pipelines WHERE name = %(pipeline)s) FOR UPDATE
+        {_WITH_DATASET} WHERE flows.id = (SELECT flow FROM pipelines WHERE name = %(pipeline)s) FOR UPDATE OF flows
         """,
         pipeline=pipeline,
     )
@@ -50,7 +56,7 @@ def lock_flow_of(tx: Transaction, pipeline: str) -> dict[str, Any] | None:
 
 def lock_flow(tx: Transaction, flow_id: int, *, skip_locked: bool = False) -> dict[str, Any] | None:
     how = "SKIP LOCKED" if skip_locked else ""
-    return tx.find(f"SELECT {_COLUMNS} FROM flows WHERE id = %(id)s FOR UPDATE {how}", id=flow_id)
+    return tx.find(f"{_WITH_DATASET} WHERE flows.id = %(id)s FOR UPDATE OF flows {how}", id=flow_id)
 
 
 def update_flow(tx: Transaction, flow_id: int, state: str, *, has_ended: bool, now: datetime) -> None:
@@ -80,14 +86,14 @@ def find_flow(tx: Transaction, owner: str, dataset: str, revision: str, *, is_ow
     which = _WHICH.get(revision, "AND flows.revision = %(revision)s")
     return tx.find(
         f"""
-        SELECT {_COLUMNS}, flows.spec, flows.modified_at, datasets.name AS dataset,
+        SELECT {_COLUMNS}, {_IS_PRIVATE} AS is_private, flows.spec, flows.modified_at, datasets.name AS dataset,
                (SELECT json_agg(json_build_array(
                     position, pipelines.name, needs, has_begun, succeeded, pipelines.state, is_ready,
                     title, errors::json, log::json, stats::json) ORDER BY position)::text
                 FROM pipelines WHERE flow = flows.id) AS pipelines
         FROM flows JOIN datasets ON datasets.id = flows.dataset
         WHERE datasets.owner = %(owner)s AND datasets.name = %(dataset)s
-          AND (%(is_owner)s OR 'private' NOT IN (datasets.findability, flows.findability))
+          AND (%(is_owner)s OR NOT {_IS_PRIVATE})
         {which} LIMIT 1
         """,
         owner=owner,
@@ -97,10 +103,10 @@ def find_flow(tx: Transaction, owner: str, dataset: str, revision: str, *, is_ow
     )
 
 
-_OF_DATASET = """
+_OF_DATASET = f"""
     FROM flows JOIN datasets ON datasets.id = flows.dataset
     WHERE datasets.owner = %(owner)s AND datasets.name = %(dataset)s
-      AND (%(is_owner)s OR 'private' NOT IN (datasets.findability, flows.findability))
+      AND (%(is_owner)s OR NOT {_IS_PRIVATE})
 """
 
 

@@ -1,0 +1,19 @@
+"""Requests over a Unix socket."""
+
+import gc
+import warnings
+from pathlib import Path
+
+import pytest
+import requests
+
+from chassis import http_client
+
+
+def test_a_connection_that_is_refused_leaves_no_socket_open(tmp_path: Path) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        with pytest.raises(requests.ConnectionError):
+            http_client.request("GET", f"unix:{tmp_path / 'missing'}", "/livez", timeout=1)
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
