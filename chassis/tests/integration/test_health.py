@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
@@ -60,12 +60,14 @@ def test_without_a_worker_that_is_connected_it_is_degraded(client: Any, db: Data
 def frozen(server: ThrowawayPostgres) -> Iterator[None]:
     processes = [process := psutil.Process(server.process.pid), *process.children()]
     for each in processes:
-        each.suspend()
+        with suppress(psutil.NoSuchProcess):  # an autovacuum worker ends by itself
+            each.suspend()
     try:
         yield
     finally:
         for each in processes:
-            each.resume()
+            with suppress(psutil.NoSuchProcess):
+                each.resume()
 
 
 def test_with_postgres_away_or_frozen_it_says_so_within_a_second_and_lives(
