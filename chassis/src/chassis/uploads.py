@@ -61,7 +61,8 @@ class UploadStream:
 
     def drain(self, max_bytes: int, max_seconds: float) -> None:
         """Discard what still arrives, so that a client that is still sending gets to read an early response."""
-        with suppress(Problem), gevent.Timeout(max_seconds, False):
+        # A Problem, so that `read` cuts the connection: what is left of the body must not be read as the next request.
+        with suppress(Problem), gevent.Timeout(max_seconds, Problem(TOO_SLOW, status=408)):
             while max_bytes > 0 and (data := self.read(min(max_bytes, _DRAIN_READ_BYTES))):
                 max_bytes -= len(data)
 

@@ -125,6 +125,20 @@ def test_a_refusal_does_not_wait_for_a_silent_client(start: Start) -> None:
         assert connection.recv(12) == b"HTTP/1.1 409"
 
 
+def test_the_rest_of_a_refused_body_is_not_read_as_a_request(start: Start) -> None:
+    port = start(UPLOAD_MIN_BYTES_PER_SECOND="0")
+    smuggled = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    with upload(port, "/refused-uploads", length=-1) as connection:
+        connection.sendall(b"%x\r\nabc" % (3 + len(smuggled)))
+        response = connection.recv(65536)
+        assert response.startswith(b"HTTP/1.1 409")
+        with suppress(OSError):  # a closed connection may refuse it at once
+            connection.sendall(smuggled)
+            while data := connection.recv(65536):
+                response += data
+    assert response.count(b"HTTP/1.1 ") == 1, response
+
+
 def test_a_whole_body_is_read_and_the_connection_stays(start: Start) -> None:
     port = start()
     with requests.Session() as session:

@@ -24,6 +24,7 @@ from factory_service.store import factories as store
 from factory_service.store import loads
 
 _SWEPT_AT_ONCE = 20_000
+_ABANDONED_AFTER_SECONDS = 600
 
 Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
@@ -80,12 +81,11 @@ def sweep(tx: Transaction, _now: datetime) -> None:
     store.sweep(tx, _SWEPT_AT_ONCE)
 
 
-def forget_abandoned(tx: Transaction, _now: datetime) -> None:
-    loads.delete_abandoned(tx)
+def timers(settings: Settings) -> Mapping[str, Timer]:
+    def delete_abandoned_loads(tx: Transaction, _now: datetime) -> None:
+        loads.delete_abandoned(tx, settings.upload_max_seconds + _ABANDONED_AFTER_SECONDS)
 
-
-def timers(_settings: Settings) -> Mapping[str, Timer]:
-    return {"sweep": Timer(1, sweep), "abandoned loads": Timer(60, forget_abandoned)}
+    return {"sweep": Timer(1, sweep), "abandoned loads": Timer(60, delete_abandoned_loads)}
 
 
 HANDLERS = {

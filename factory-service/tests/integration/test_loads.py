@@ -2,11 +2,13 @@ import concurrent.futures
 import json
 import random
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import requests
 
+from factory_service.handlers import timers
 from factory_service.routes import loads
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -246,3 +248,18 @@ def test_a_retry_with_the_same_key_is_one_load(client, db):
         assert (
             tx.value("SELECT count(*) FROM loads") == tx.value("SELECT count(DISTINCT load_id) FROM load_chunks") == 1
         )
+
+
+@pytest.mark.parametrize(("hours", "is_kept"), [(2, True), (4, False)])
+def test_an_upload_is_abandoned_only_after_the_longest_time_it_may_take(db, settings, hours, is_kept):
+    allowed = settings.model_copy(update={"upload_max_seconds": 3 * 3600.0})
+    with db.transaction() as tx:
+        id_ = tx.value(
+            """
+            INSERT INTO loads (id, status, created_at)
+            VALUES (gen_random_uuid(), 'UPLOADING', now() - make_interval(hours => %(hours)s)) RETURNING id::text
+            """,
+            hours=hours,
+        )
+        timers(allowed)["abandoned loads"].run(tx, datetime.now(UTC))
+        assert tx.value("SELECT count(*) FROM loads WHERE id = %(id)s", id=id_) == is_kept

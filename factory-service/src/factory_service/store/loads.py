@@ -37,9 +37,15 @@ def delete_load(tx: Transaction, id_: str) -> None:
     tx.run("DELETE FROM loads WHERE id = %(id)s", id=id_)
 
 
-def delete_abandoned(tx: Transaction) -> None:
-    """Of clients that went away, or processes that died, while a file came in."""
-    tx.run("DELETE FROM loads WHERE status = 'UPLOADING' AND created_at < now() - interval '1 hour'")
+def delete_abandoned(tx: Transaction, after_seconds: float) -> None:
+    """Delete uploads whose client or process died on the way. `after_seconds` must exceed what an upload may take."""
+    tx.run(
+        """
+        DELETE FROM loads
+        WHERE status = 'UPLOADING' AND created_at < now() - make_interval(secs => %(after_seconds)s)
+        """,
+        after_seconds=after_seconds,
+    )
 
 
 def find_load(tx: Transaction, id_: str) -> dict[str, Any] | None:
