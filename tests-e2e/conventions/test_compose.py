@@ -157,6 +157,7 @@ def test_nothing_has_a_name_that_another_checkout_uses_too(compose):
     assert compose["name"].startswith("${COMPOSE_PROJECT_NAME:?")
     for name, program in compose["services"].items():
         assert "container_name" not in program, name
+        assert "STACK_ID" in program["labels"]["quintet.stack"], name
         if "build" in program:
             assert program["image"].endswith(":${QUINTET_TAG:-${COMPOSE_PROJECT_NAME}}"), name
     for name, volume in compose["volumes"].items():

@@ -62,9 +62,11 @@ def start(stack: Compose) -> None:
 
 
 def down(stack: Compose, given: argparse.Namespace) -> None:
-    if identity.find(stack.home, stack.env_file) is None:
+    found = identity.find(stack.home, stack.env_file)
+    if found is None:
         say("nothing to stop: there is no stack here")
         return
+    identity.refuse_foreign(found, stack.env_file, "nothing was stopped")
     stack.run("down", "--remove-orphans")
     say("stopped; the data stays (`make clean` removes it)")
 
@@ -74,11 +76,7 @@ def clean(stack: Compose, given: argparse.Namespace) -> None:
     if found is None:
         say(f"nothing to remove: no {stack.env_file} names a stack in containers")
         return
-    if others := identity.foreign(found):
-        raise StackError(
-            f"nothing was removed: {stack.env_file} did not make {' '.join(others)}, though it names the project"
-            f" {found.project}. Clean where that data was made, or: docker volume rm {' '.join(others)}"
-        )
+    identity.refuse_foreign(found, stack.env_file, "nothing was removed")
     volumes, images = [volume.name for volume in identity.volumes(found.project)], stack.images()
     files = [file for file in (stack.users, stack.secrets, *_env_file(stack)) if file.exists()]
     things = [*(f"volume {name}" for name in volumes), *(f"image {name}" for name in images), *files]
