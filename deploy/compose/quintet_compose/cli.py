@@ -9,6 +9,7 @@ from quintet_compose import identity, secret_files
 from quintet_compose.stack import Compose
 from quintet_local import commands, envfile, loading, settings, tls
 from quintet_local.gateway import address_with_password, change_users, list_users, set_administrator
+from quintet_local.layout import MARKER
 from quintet_local.progress import StackError, say
 from quintet_local.watching import Watch
 
@@ -94,7 +95,8 @@ def clean(stack: Compose, given: argparse.Namespace) -> None:
 
 def _env_file(stack: Compose) -> list[Path]:
     """Return it unless a stack without containers still needs its passwords."""
-    return [] if (stack.home / ".local").exists() else [stack.env_file]
+    is_needed = (stack.home / ".local").exists() or (stack.home / MARKER).exists()
+    return [] if is_needed else [stack.env_file]
 
 
 def url(stack: Compose, given: argparse.Namespace) -> None:

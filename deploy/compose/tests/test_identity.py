@@ -10,7 +10,7 @@ import pytest
 
 from quintet_compose import identity
 from quintet_local import envfile
-from quintet_local.layout import CHECKOUT
+from quintet_local.layout import CHECKOUT, MARKER, Layout
 from quintet_local.progress import StackError
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -161,6 +161,19 @@ def test_clean_names_what_it_removes_and_needs_a_yes(tmp_path, make_volume, volu
     assert refused.returncode == 1 and "YES=1" in refused.stderr
     assert volume in refused.stderr and str(tmp_path / ".env") in refused.stderr
     assert volume in volumes()
+
+
+def test_clean_keeps_the_env_that_a_stack_without_containers_needs(tmp_path):
+    Layout(home=tmp_path, env_file=tmp_path / ".env").make()
+    made(tmp_path)
+    for name in (".secrets", ".users"):
+        (tmp_path / name).mkdir()
+    done = clean(tmp_path, "--yes")
+    assert done.returncode == 0, done.stderr
+    kept = envfile.load(tmp_path / ".env")
+    assert "POSTGRES_PASSWORD" in kept and "COMPOSE_PROJECT_NAME" not in kept
+    assert (tmp_path / MARKER).exists()
+    assert not (tmp_path / ".secrets").exists() and not (tmp_path / ".users").exists()
 
 
 def test_a_stack_from_before_stacks_had_names_keeps_its_data(tmp_path, make_volume):

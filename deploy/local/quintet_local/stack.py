@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from quintet_local import envfile, gateway, ports, postgres, processes, rabbitmq, services, supervise, valkey
-from quintet_local.layout import Layout
+from quintet_local.layout import FILES_FOR_CONTAINERS, MARKER, Layout
 from quintet_local.progress import StackError, say
 from quintet_local.supervise import Program, Supervisor
 
@@ -94,20 +94,28 @@ class Stack:
             self.layout.claim()
             with self.alone():
                 self._stop()
-                for folder in self._folders():
-                    shutil.rmtree(folder, ignore_errors=True)
+                for path in self._made():
+                    remove(path)
         if self.layout.env_file in left:
-            self.layout.env_file.unlink()
+            self.layout.env_file.unlink(missing_ok=True)
         say(f"removed {', '.join(map(str, left))}")
 
     def remains(self) -> list[Path]:
         """Return what `clean` removes: the .env not while it names a stack in containers, which needs its passwords."""
-        folders = self._folders() if self.layout.is_made() else []
+        made = self._made() if self.layout.is_made() else []
         secrets = [] if envfile.names_containers(self.layout.env_file) else [self.layout.env_file]
-        return [path for path in [*folders, *secrets] if path.exists() and self.layout.home not in path.parents]
+        return [path for path in [*made, *secrets] if path.exists() and not {*made} & {*path.parents}]
 
-    def _folders(self) -> list[Path]:
-        return [self.layout.home, self.layout.run, self.layout.for_nobody]
+    def _made(self) -> list[Path]:
+        return [*self._home(), self.layout.run, self.layout.for_nobody]
+
+    def _home(self) -> list[Path]:
+        """Return the home, or only what is in it beside the files of a stack in containers; the marker comes last."""
+        home, env_file = self.layout.home, self.layout.env_file
+        if env_file.parent != home or not envfile.names_containers(env_file):
+            return [home]
+        own = [path for path in home.iterdir() if path.name not in FILES_FOR_CONTAINERS]
+        return sorted(own, key=lambda path: path.name == MARKER)
 
     def stop_leftovers(self) -> None:
         """Ends what a killed supervisor left running. The supervisor first: it would start them again."""
@@ -139,3 +147,10 @@ def stop_rank(program: str) -> int:
     ranks = {supervise.ITSELF: 0, gateway.NAME: 1, rabbitmq.NAME: 3}
     servers = dict.fromkeys((rabbitmq.EPMD, postgres.NAME, valkey.NAME), 4)
     return (ranks | servers).get(program, 2)
+
+
+def remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
