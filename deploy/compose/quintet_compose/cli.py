@@ -86,6 +86,12 @@ def clean(stack: Compose, given: argparse.Namespace) -> None:
             say(f"nothing to remove: no {stack.env_file} names a stack in containers")
             return
         identity.refuse_foreign(found, stack.env_file, "nothing was removed")
+        if not envfile.names_folder(stack.env_file):
+            raise StackError(
+                f"nothing was removed: {stack.env_file} does not say for which folder it was made ({envfile.HOME})."
+                f" It may be a copy, and the data of the project {found.project} may belong to its original."
+                " If the data belongs here, `make up` writes the folder into it; `make clean` works from then on"
+            )
         _remove(stack, found, given)
 
 

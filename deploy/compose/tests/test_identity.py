@@ -186,6 +186,20 @@ def test_a_stack_from_before_stacks_had_names_keeps_its_data(tmp_path, make_volu
     assert not identity.foreign(old)
 
 
+def test_clean_removes_no_old_data_until_up_has_written_the_folder_into_env(tmp_path, make_volume, volumes):
+    """A checkout of before that was copied has an .env that could be the one of either."""
+    volume = make_volume(f"quintet-{hashlib.sha256(os.fsencode(tmp_path)).hexdigest()[:12]}", "")
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=x\n")
+    refused = clean(tmp_path, "--yes")
+    assert refused.returncode == 1 and "STACK_HOME" in refused.stderr and "`make up`" in refused.stderr
+    assert volume in volumes() and (tmp_path / ".env").exists()
+    assert command(tmp_path, "env").returncode == 0
+    assert envfile.load(tmp_path / ".env")["STACK_HOME"] == str(tmp_path)
+    done = clean(tmp_path, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert volume not in volumes() and not (tmp_path / ".env").exists()
+
+
 def test_a_fresh_folder_does_not_take_the_data_of_an_old_stack(tmp_path, make_volume):
     make_volume(identity.OLD_PROJECT, "")
     envfile.ensure(tmp_path / ".env", [], lambda port: port)  # as a stack without containers does
