@@ -116,7 +116,12 @@ def test_each_service_is_passed_every_setting_that_it_knows_and_no_other(compose
 
 def test_gateway_and_console_receive_every_setting_that_they_know(compose):
     assert environment(compose, DOOR).keys() == {*settings.gateway_variables(), "SERVICES"}
-    assert environment(compose, "console").keys() == {*settings.console_variables(), "SERVICES"}
+    assert environment(compose, "console").keys() == {*settings.console_variables(), "SERVICES", "WEB_CONCURRENCY"}
+
+
+def test_the_console_is_one_process_whose_memory_suffices(compose):
+    assert environment(compose, "console")["WEB_CONCURRENCY"] == 1
+    assert compose["services"]["console"]["mem_limit"] == "192m"
 
 
 def test_secrets_reach_containers_as_files_and_each_service_only_its_own(compose, service):
@@ -157,6 +162,7 @@ def test_nothing_has_a_name_that_another_checkout_uses_too(compose):
     assert compose["name"].startswith("${COMPOSE_PROJECT_NAME:?")
     for name, program in compose["services"].items():
         assert "container_name" not in program, name
+        assert "STACK_ID" in program["labels"]["quintet.stack"], name
         if "build" in program:
             assert program["image"].endswith(":${QUINTET_TAG:-${COMPOSE_PROJECT_NAME}}"), name
     for name, volume in compose["volumes"].items():

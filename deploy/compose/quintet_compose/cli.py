@@ -3,12 +3,16 @@
 import argparse
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from quintet_compose import identity, secret_files
+from quintet_compose.identity import Identity
 from quintet_compose.stack import Compose
-from quintet_local import commands, envfile, loading, settings, tls
+from quintet_local import commands, envfile, loading, locking, settings, tls
 from quintet_local.gateway import address_with_password, change_users, list_users, set_administrator
+from quintet_local.layout import MARKER
 from quintet_local.progress import StackError, say
 from quintet_local.watching import Watch
 
@@ -19,7 +23,11 @@ def main() -> int:
 
 def env(stack: Compose, given: argparse.Namespace) -> None:
     """Make the files that docker-compose.yml reads, also for whoever calls `docker compose` by hand."""
-    stack.home.mkdir(parents=True, exist_ok=True)
+    with stack.alone():
+        _make_files(stack)
+
+
+def _make_files(stack: Compose) -> None:
     commands.settle(stack.env_file)
     stack.identity = identity.ensure(stack.home, stack.env_file)
     made = envfile.ensure(stack.env_file, stack.words, commands.free_port_from)
@@ -29,20 +37,21 @@ def env(stack: Compose, given: argparse.Namespace) -> None:
 
 
 def up(stack: Compose, given: argparse.Namespace) -> None:
-    env(stack, given)
-    if given.tls:
-        # The user of the gateway's container has to read the key.
-        tls.ensure(stack.env_file, stack.users / "tls", key_mode=0o644)
-    say("building the images that have changed")
-    stack.run("build", "--quiet")
-    say("starting the containers")
-    start(stack)
-    stack.reload_gateway()
-    Watch(stack.programs, stack.health).wait(
-        "the gateway finds every service healthy",
-        stack.is_healthy,
-        advice=lambda: "look at `make status` and `make logs S=<container>`",
-    )
+    with stack.alone():
+        _make_files(stack)
+        if given.tls:
+            # The user of the gateway's container has to read the key.
+            tls.ensure(stack.env_file, stack.users / "tls", key_mode=0o644)
+        say("building the images that have changed")
+        stack.run("build", "--quiet")
+        say("starting the containers")
+        start(stack)
+        stack.reload_gateway()
+        Watch(stack.programs, stack.health).wait(
+            "the gateway finds every service healthy",
+            stack.is_healthy,
+            advice=lambda: "look at `make status` and `make logs S=<container>`",
+        )
     commands.say_where(stack.address, stack.settings)
 
 
@@ -62,23 +71,41 @@ def start(stack: Compose) -> None:
 
 
 def down(stack: Compose, given: argparse.Namespace) -> None:
-    if identity.find(stack.home, stack.env_file) is None:
-        say("nothing to stop: there is no stack here")
-        return
-    stack.run("down", "--remove-orphans")
-    say("stopped; the data stays (`make clean` removes it)")
+    with _found(stack) as found:
+        if found is None:
+            say("nothing to stop: there is no stack here")
+            return
+        identity.refuse_foreign(found, stack.env_file, "nothing was stopped")
+        stack.run("down", "--remove-orphans")
+        say("stopped; the data stays (`make clean` removes it)")
 
 
 def clean(stack: Compose, given: argparse.Namespace) -> None:
-    found = identity.find(stack.home, stack.env_file)
-    if found is None:
-        say(f"nothing to remove: no {stack.env_file} names a stack in containers")
+    with _found(stack) as found:
+        if found is None:
+            say(f"nothing to remove: no {stack.env_file} names a stack in containers")
+            return
+        identity.refuse_foreign(found, stack.env_file, "nothing was removed")
+        if not envfile.names_folder(stack.env_file):
+            raise StackError(
+                f"nothing was removed: {stack.env_file} does not say for which folder it was made ({envfile.HOME})."
+                f" It may be a copy, and the data of the project {found.project} may belong to its original."
+                " If the data belongs here, `make up` writes the folder into it; `make clean` works from then on"
+            )
+        _remove(stack, found, given)
+
+
+@contextmanager
+def _found(stack: Compose) -> Iterator[Identity | None]:
+    """Give the stack of this folder while no other command changes it; without a stack, no file is made either."""
+    if identity.find(stack.home, stack.env_file) is None:
+        yield None
         return
-    if others := identity.foreign(found):
-        raise StackError(
-            f"nothing was removed: {stack.env_file} did not make {' '.join(others)}, though it names the project"
-            f" {found.project}. Clean where that data was made, or: docker volume rm {' '.join(others)}"
-        )
+    with stack.alone():
+        yield identity.find(stack.home, stack.env_file)
+
+
+def _remove(stack: Compose, found: Identity, given: argparse.Namespace) -> None:
     volumes, images = [volume.name for volume in identity.volumes(found.project)], stack.images()
     files = [file for file in (stack.users, stack.secrets, *_env_file(stack)) if file.exists()]
     things = [*(f"volume {name}" for name in volumes), *(f"image {name}" for name in images), *files]
@@ -89,14 +116,15 @@ def clean(stack: Compose, given: argparse.Namespace) -> None:
     for folder in (stack.users, stack.secrets):
         shutil.rmtree(folder, ignore_errors=True)
     envfile.remove(stack.env_file, identity.PROJECT, identity.STACK_ID)
-    for file in _env_file(stack):
+    for file in (*_env_file(stack), stack.home / locking.NAME):
         file.unlink(missing_ok=True)
     say("removed")
 
 
 def _env_file(stack: Compose) -> list[Path]:
     """Return it unless a stack without containers still needs its passwords."""
-    return [] if (stack.home / ".local").exists() else [stack.env_file]
+    is_needed = (stack.home / ".local").exists() or (stack.home / MARKER).exists()
+    return [] if is_needed else [stack.env_file]
 
 
 def url(stack: Compose, given: argparse.Namespace) -> None:

@@ -1,13 +1,15 @@
 """Which stack on the engine belongs to a folder: a name and an ID in its .env, made by the first `make up`.
 
 The name of the Compose project follows from the folder, so that no two checkouts share one. The ID is a label of the
-volumes: whoever has the same name, but not the .env that made them, cannot remove them.
+volumes and containers: whoever has the same name, but not the .env that made them, can neither stop nor remove them.
 """
 
 import hashlib
 import os
+import re
 import secrets
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from quintet_local.progress import StackError
 LABEL = "quintet.stack"
 OLD_PROJECT = "quintet"
 ID_BYTES = 8
+_OF_PROJECT = "label=com.docker.compose.project"
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,33 @@ class Volume:
     name: str
     stack_id: str
 
+    @property
+    def removal(self) -> str:
+        return f"docker volume rm {self.name}"
+
+
+@dataclass(frozen=True)
+class Container:
+    name: str
+    stack_id: str
+
+    @property
+    def removal(self) -> str:
+        return f"docker rm --force {self.name}"
+
 
 def find(home: Path, env_file: Path) -> Identity | None:
     """Return the stack of this folder, or None if it has none. Changes nothing."""
     settings = envfile.load_own(env_file)
     if "POSTGRES_PASSWORD" not in settings:
         return None
-    name = os.environ.get(PROJECT) or settings.get(PROJECT)
     stack_id = settings.get(STACK_ID, None if envfile.HOME in settings else "")
     if stack_id is None:
         return None
-    if stack_id or PROJECT in settings:
-        return Identity(name or name_for(home), stack_id)
-    return _find_old(name, home)
+    found = Identity(settings.get(PROJECT) or name_for(home), stack_id) if stack_id else _find_old(home, settings)
+    if found:
+        _refuse_another_name(found.project, env_file)
+    return found
 
 
 def ensure(home: Path, env_file: Path) -> Identity:
@@ -54,50 +71,81 @@ def ensure(home: Path, env_file: Path) -> Identity:
     identity = find(home, env_file)
     kept = envfile.load(env_file)
     if identity is None:
-        name = os.environ.get(PROJECT) or kept.get(PROJECT) or name_for(home)
+        if name := kept.get(PROJECT):
+            _refuse_another_name(name, env_file)
+        name = name or os.environ.get(PROJECT) or name_for(home)
         identity = Identity(name, kept.get(STACK_ID) or secrets.token_hex(ID_BYTES))
-    if others := foreign(identity):
-        raise StackError(
-            f"volumes of the project {identity.project} are here that {env_file} did not make: {' '.join(others)}."
-            f" Put the .env that made them back, name another project ({PROJECT}=… in .env), or remove them:"
-            f" docker volume rm {' '.join(others)}"
-        )
-    envfile.put(env_file, {PROJECT: kept.get(PROJECT) or identity.project, STACK_ID: identity.stack_id})
+    refuse_foreign(identity, env_file, "nothing was started")
+    envfile.put(env_file, {PROJECT: identity.project, STACK_ID: identity.stack_id})
     return identity
+
+
+def refuse_foreign(identity: Identity, env_file: Path, outcome: str) -> None:
+    """Raise a StackError that begins with the outcome if another stack uses the same name."""
+    if others := foreign(identity):
+        names = ", ".join(other.name for other in others)
+        removal = "; ".join(other.removal for other in others)
+        raise StackError(
+            f"{outcome}: the project {identity.project} has containers or volumes not made by {env_file}: {names}."
+            f" Put the .env that made them back, choose another name before the first `make up` ({PROJECT}=… in .env),"
+            f" or remove them: {removal}"
+        )
+
+
+def foreign(identity: Identity) -> list[Container | Volume]:
+    """Return the containers and volumes of its project that another stack has made.
+
+    Those without a label are older than the labels, when all projects had one of the old names.
+    """
+    there: list[Container | Volume] = [*containers(identity.project), *volumes(identity.project)]
+    if not identity.stack_id and not is_old(identity.project):
+        return there
+    return [each for each in there if each.stack_id != identity.stack_id]
 
 
 def volumes(project: str) -> list[Volume]:
     form = f'{{{{.Name}}}}\t{{{{.Label "{LABEL}"}}}}'
-    listed = _docker("volume", "ls", "--filter", f"label=com.docker.compose.project={project}", "--format", form)
+    listed = _docker("volume", "ls", "--filter", f"{_OF_PROJECT}={project}", "--format", form)
     return [Volume(*line.split("\t")) for line in listed]
 
 
-def foreign(identity: Identity) -> list[str]:
-    """Return the volumes of its project that another stack has made."""
-    return [volume.name for volume in volumes(identity.project) if volume.stack_id != identity.stack_id]
+def containers(project: str) -> list[Container]:
+    form = f'{{{{.Names}}}}\t{{{{.Label "{LABEL}"}}}}'
+    listed = _docker("ps", "--all", "--filter", f"{_OF_PROJECT}={project}", "--format", form)
+    return [Container(*line.split("\t")) for line in listed]
+
+
+def is_old(project: str) -> bool:
+    """Tell whether stacks had such a name before each folder had a name of its own."""
+    return bool(re.fullmatch(rf"{re.escape(OLD_PROJECT)}(-[0-9a-f]{{12}})?", project))
 
 
 def name_for(home: Path) -> str:
     return f"quintet-{_digest(home)[:8]}"
 
 
-def _find_old(name: str | None, home: Path) -> Identity | None:
+def _refuse_another_name(name: str, env_file: Path) -> None:
+    """Raise a StackError if the environment names another project: it counts only where no name is kept yet."""
+    other = os.environ.get(PROJECT)
+    if other and other != name:
+        raise StackError(f"{PROJECT} is {other} in the environment, but the stack of {env_file} is {name}: unset it")
+
+
+def _find_old(home: Path, settings: Mapping[str, str]) -> Identity | None:
     """Return the stack that was made before each folder had a name of its own."""
-    old_name = f"{OLD_PROJECT}-{_digest(home)[:12]}" if os.environ.get("STACK_DIR") else OLD_PROJECT
-    if not volumes(old_name):
+    usual = f"{OLD_PROJECT}-{_digest(home)[:12]}" if os.environ.get("STACK_DIR") else OLD_PROJECT
+    name = settings.get(PROJECT, usual)
+    if not is_old(name) or (PROJECT not in settings and not volumes(name)):
         return None
-    if name not in (None, old_name):
-        raise StackError(f"the data of {home} is in the project {old_name}, not in {name}: unset {PROJECT}")
-    if elsewhere := _checkout_of(old_name):
-        raise StackError(f"the project {old_name} runs from {elsewhere}: stop it there first (`make down`)")
-    return Identity(old_name, "")
+    if elsewhere := _checkout_of(name):
+        raise StackError(f"the project {name} runs from {elsewhere}: stop it there first (`make down`)")
+    return Identity(name, "")
 
 
 def _checkout_of(project: str) -> str | None:
     """Return the other checkout, if there is one, that containers of the project were started from."""
-    label = "com.docker.compose.project"
-    form = f'{{{{.Label "{label}.working_dir"}}}}'
-    checkouts = set(_docker("ps", "--all", "--filter", f"label={label}={project}", "--format", form))
+    form = '{{.Label "com.docker.compose.project.working_dir"}}'
+    checkouts = set(_docker("ps", "--all", "--filter", f"{_OF_PROJECT}={project}", "--format", form))
     return next((other for other in checkouts - {str(CHECKOUT)} if Path(other).exists()), None)
 
 

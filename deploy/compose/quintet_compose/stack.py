@@ -3,13 +3,14 @@
 import os
 import subprocess
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from quintet_compose import identity
 from quintet_compose.identity import Identity
-from quintet_local import envfile, services, settings
+from quintet_local import envfile, locking, services, settings
 from quintet_local.gateway import address, ask_health
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import StackError
@@ -37,6 +38,9 @@ class Compose:
         if found is None:
             raise StackError(NOTHING_HERE)
         return found
+
+    def alone(self) -> AbstractContextManager[None]:
+        return locking.alone(self.home)
 
     @property
     def settings(self) -> dict[str, str]:

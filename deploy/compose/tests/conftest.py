@@ -2,6 +2,8 @@
 
 import secrets
 import subprocess
+import tarfile
+import tempfile
 
 import pytest
 
@@ -45,6 +47,41 @@ def make_volume():
 
     yield make
     subprocess.run(["docker", "volume", "rm", "--force", *made], capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def empty_image(engine):
+    name = f"quintet-tests-empty:{secrets.token_hex(4)}"
+    with tempfile.TemporaryFile() as archive:
+        tarfile.open(fileobj=archive, mode="w").close()
+        archive.seek(0)
+        subprocess.run(["docker", "import", "-", name], stdin=archive, capture_output=True, check=True)
+    yield name
+    subprocess.run(["docker", "image", "rm", name], capture_output=True)
+
+
+@pytest.fixture
+def make_container(empty_image):
+    """Make one as Compose does, which never runs; "" for the ID makes one without its label."""
+    made = []
+
+    def make(project, stack_id):
+        label = ["--label", f"quintet.stack={stack_id}"] if stack_id else []
+        name = f"{project}-postgres-1"
+        words = ["--label", f"com.docker.compose.project={project}", *label, "--name", name, empty_image, "true"]
+        docker("container", "create", *words)
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        subprocess.run(["docker", "rm", "--force", name], capture_output=True)
+
+
+@pytest.fixture
+def containers():
+    """Tell the names of all that are there."""
+    return lambda: set(docker("ps", "--all", "--format", "{{.Names}}"))
 
 
 @pytest.fixture

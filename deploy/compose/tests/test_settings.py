@@ -42,6 +42,12 @@ def test_a_setting_reaches_the_services_that_know_it(environments):
     assert {name for name in told if "NACK_LIMIT" in told[name]} == {"event-migrate", "event-web", "event-worker"}
 
 
+def test_more_web_processes_are_for_the_services_and_not_for_the_console(environments):
+    told = environments("WEB_CONCURRENCY=8\n")
+    assert told["orders-web"]["WEB_CONCURRENCY"] == "8"
+    assert told["console"]["WEB_CONCURRENCY"] == "1"
+
+
 def test_the_shell_of_a_developer_does_not_reach_a_container(environments, monkeypatch):
     monkeypatch.setenv("POOL_SIZE", "3")
     monkeypatch.setenv("S3_REGION", "elsewhere")

@@ -61,6 +61,11 @@ def names_containers(file: Path) -> bool:
     return PROJECT in load(file)
 
 
+def names_folder(file: Path) -> bool:
+    """Tell whether the file says for which folder it was made; older ones do not."""
+    return HOME in load(file)
+
+
 def original_of(file: Path) -> Path | None:
     """Return the .env that this one is a copy of; None if it was made here, or moved here with its folder."""
     settings = load(file)

@@ -46,6 +46,7 @@ class Gateway:
             "SERVICES": ",".join(self.services),
             "SERVICE_URL": f"unix:{self.layout.run}/{{service}}.sock",
             "PYTHONUNBUFFERED": "1",
+            "WEB_CONCURRENCY": "1",
             **{name: self.settings[name] for name in console_variables() if name in self.settings},
         }
         console = Program(CONSOLE, [sys.executable, "-m", "console_service", "web"], environment)

@@ -7,10 +7,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from quintet_local import locking
 from quintet_local.progress import StackError
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 MARKER = "this-is-a-quintet-stack"
+# What a stack in containers keeps in the folder that STACK_DIR names.
+FILES_FOR_CONTAINERS = {".env", ".secrets", ".users"}
 # sun_path holds 108 bytes; supervisor binds a name with its pid appended before it renames it.
 LONGEST_SOCKET_PATH = 90
 LONGEST_SOCKET_NAME = "supervisord.sock"
@@ -82,7 +85,12 @@ class Layout:
         return (self.home / MARKER).exists()
 
     def claim(self) -> None:
-        """Refuse the stack of another checkout; in a copy of a stack, forget which programs the original runs."""
+        """Refuse the stack of another checkout, and a folder that holds something else, since `make clean` removes it.
+
+        In a copy of a stack, forget which programs the original runs.
+        """
+        if self.home.exists() and not self.is_made() and self._holds_other_things():
+            raise StackError(f"{self.home} holds other things: set STACK_DIR to an empty or new folder")
         home, checkout = self._made_for()
         if home == self.home and checkout != self.checkout and (checkout / "Makefile").exists():
             raise StackError(f"{self.home} holds the stack of {checkout}: run `make` there, or set another STACK_DIR")
@@ -95,11 +103,11 @@ class Layout:
         lines = (self.home / MARKER).read_text().splitlines() if self.is_made() else []
         return (Path(lines[0]), Path(lines[1])) if len(lines) > 1 else (self.home, self.checkout)
 
+    def _holds_other_things(self) -> bool:
+        return any(path.name not in {*FILES_FOR_CONTAINERS, locking.NAME} for path in self.home.iterdir())
+
     def make(self) -> None:
-        """Makes the folders; refuses a folder that holds something else, since `make clean` removes it."""
         self.claim()
-        if self.home.exists() and not self.is_made() and any(self.home.iterdir()):
-            raise StackError(f"{self.home} holds other things: set STACK_DIR to an empty or new folder")
         for folder in (self.home, self.pids, self.logs, self.users, self.temporary):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.home / MARKER).write_text(f"{self.home}\n{self.checkout}\n")

@@ -1,16 +1,14 @@
 """One stack: its parts, and what can be asked of it while it runs or does not."""
 
-import fcntl
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from quintet_local import envfile, gateway, ports, postgres, processes, rabbitmq, services, supervise, valkey
-from quintet_local.layout import Layout
+from quintet_local import envfile, gateway, locking, ports, postgres, processes, rabbitmq, services, supervise, valkey
+from quintet_local.layout import FILES_FOR_CONTAINERS, MARKER, Layout
 from quintet_local.progress import StackError, say
 from quintet_local.supervise import Program, Supervisor
 
@@ -66,16 +64,8 @@ class Stack:
         own = [program for service in self.services for program in (service.worker, service.web)]
         return [*infrastructure, *own, *self.gateway.programs()]
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keeps a second `make up` or `make down` of the same stack waiting."""
-        with open(self.layout.home / "lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say("another command works on this stack: waiting for it")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def alone(self) -> AbstractContextManager[None]:
+        return locking.alone(self.layout.env_file.parent)
 
     def down(self) -> None:
         """Afterwards nothing of this stack runs, whatever state it was in. Its data stays."""
@@ -89,25 +79,34 @@ class Stack:
 
     def clean(self) -> None:
         """Stops it and removes its data, its settings and its secrets."""
-        left = self.remains()
         if self.layout.is_made():
             self.layout.claim()
-            with self.alone():
+        elif not self.layout.env_file.exists():
+            return
+        with self.alone():
+            if self.layout.is_made():
                 self._stop()
-                for folder in self._folders():
-                    shutil.rmtree(folder, ignore_errors=True)
-        if self.layout.env_file in left:
-            self.layout.env_file.unlink()
+            left = self.remains()
+            for path in [*left, self.layout.env_file.with_name(locking.NAME)]:
+                remove(path)
         say(f"removed {', '.join(map(str, left))}")
 
     def remains(self) -> list[Path]:
         """Return what `clean` removes: the .env not while it names a stack in containers, which needs its passwords."""
-        folders = self._folders() if self.layout.is_made() else []
+        made = self._made() if self.layout.is_made() else []
         secrets = [] if envfile.names_containers(self.layout.env_file) else [self.layout.env_file]
-        return [path for path in [*folders, *secrets] if path.exists() and self.layout.home not in path.parents]
+        return [path for path in [*made, *secrets] if path.exists() and not {*made} & {*path.parents}]
 
-    def _folders(self) -> list[Path]:
-        return [self.layout.home, self.layout.run, self.layout.for_nobody]
+    def _made(self) -> list[Path]:
+        return list(dict.fromkeys([self.layout.run, self.layout.for_nobody, *self._home()]))
+
+    def _home(self) -> list[Path]:
+        """Return the home, or only what is in it beside the files of a stack in containers; the marker comes last."""
+        home, env_file = self.layout.home, self.layout.env_file
+        if env_file.parent != home or not envfile.names_containers(env_file):
+            return [home]
+        own = [path for path in home.iterdir() if path.name not in {*FILES_FOR_CONTAINERS, locking.NAME}]
+        return sorted(own, key=lambda path: path.name == MARKER)
 
     def stop_leftovers(self) -> None:
         """Ends what a killed supervisor left running. The supervisor first: it would start them again."""
@@ -139,3 +138,16 @@ def stop_rank(program: str) -> int:
     ranks = {supervise.ITSELF: 0, gateway.NAME: 1, rabbitmq.NAME: 3}
     servers = dict.fromkeys((rabbitmq.EPMD, postgres.NAME, valkey.NAME), 4)
     return (ranks | servers).get(program, 2)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder. The lock in it goes last: without it another command does not wait."""
+    if path.is_dir() and not path.is_symlink():
+        for inside in (each for each in path.iterdir() if each.name != locking.NAME):
+            if inside.is_dir() and not inside.is_symlink():
+                shutil.rmtree(inside, ignore_errors=True)
+            else:
+                inside.unlink(missing_ok=True)
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -14,8 +14,9 @@ from quintet_local.watching import Program, Watch
 
 def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
     """Afterwards everything runs and /health is OK, or a StackError says what is wrong."""
-    stack.layout.make()
+    stack.layout.claim()
     with stack.alone():
+        stack.layout.make()
         _make_settings(stack, tls)
         was_up = _make_supervisor(stack)
         _check_gateways_port(stack)

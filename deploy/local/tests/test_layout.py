@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from quintet_local import processes
-from quintet_local.layout import CHECKOUT, Layout
+from quintet_local.layout import CHECKOUT, MARKER, Layout
 from quintet_local.progress import StackError
 from quintet_local.stack import Stack
 
@@ -63,6 +63,27 @@ def test_the_passwords_stay_while_a_stack_in_containers_needs_them(folder):
     ours.env_file.write_text("ADMIN_USER=admin\n")
     Stack(ours).clean()
     assert not ours.env_file.exists()
+
+
+def test_a_stack_in_containers_keeps_its_files_in_a_folder_that_both_use(folder):
+    home = folder / "stack"
+    ours = Layout(home=home, env_file=home / ".env")
+    ours.make()
+    ours.env_file.write_text("COMPOSE_PROJECT_NAME=quintet-0\n")
+    for name in (".secrets", ".users"):
+        (home / name).mkdir()
+        (home / name / "file").touch()
+    assert not {home, home / ".env", home / ".secrets", home / ".users"} & {*Stack(ours).remains()}
+    assert home / MARKER in Stack(ours).remains()
+    Stack(ours).clean()
+    assert {path.name for path in home.iterdir()} == {".env", ".secrets", ".users"}
+    assert all((home / name / "file").exists() for name in (".secrets", ".users"))
+    Stack(ours).clean()
+    assert ours.env_file.exists()
+    ours.make()
+    ours.env_file.write_text("ADMIN_USER=admin\n")
+    Stack(ours).clean()
+    assert not home.exists()
 
 
 @pytest.mark.parametrize("reply, is_removed", [("\n", False), ("n\n", False), ("y\n", True)])

@@ -10,6 +10,16 @@ from quintet_local.stack import Stack
 WORDS = services.discover(CHECKOUT)
 
 
+def environments_of(folder, **lines):
+    layout = Layout(home=folder, env_file=folder / ".env")
+    layout.make()
+    stack = Stack(layout)
+    passwords = dict.fromkeys(settings.envfile.names(WORDS), "x")
+    stack.__dict__["settings"] = passwords | {"GATEWAY_PORT": "1"} | lines
+    stack.choose_ports()
+    return {program.name: program.environment for program in stack.programs()}
+
+
 @pytest.mark.parametrize(
     "word, name",
     [
@@ -22,17 +32,17 @@ WORDS = services.discover(CHECKOUT)
     ],
 )
 def test_a_setting_of_a_service_reaches_it_and_no_other(folder, word, name):
-    layout = Layout(home=folder, env_file=folder / ".env")
-    layout.make()
-    stack = Stack(layout)
-    passwords = dict.fromkeys(settings.envfile.names(WORDS), "x")
-    stack.__dict__["settings"] = passwords | {name: "17", "GATEWAY_PORT": "1"}
-    stack.choose_ports()
-    environments = {program.name: program.environment for program in stack.programs()}
+    environments = environments_of(folder, **{name: "17"})
     for kind in ("web", "worker"):
         assert environments[f"{word}-{kind}"][name] == "17"
     knows = {each for each in WORDS if name in settings.variables(each)}
     assert {program.partition("-")[0] for program, told in environments.items() if name in told} == knows
+
+
+def test_more_web_processes_are_for_the_services_and_not_for_the_console(folder):
+    told = environments_of(folder, WEB_CONCURRENCY="8")
+    assert told["orders-web"]["WEB_CONCURRENCY"] == "8"
+    assert told["console"]["WEB_CONCURRENCY"] == "1"
 
 
 def test_an_unknown_name_is_told_with_the_nearest_known_one():
