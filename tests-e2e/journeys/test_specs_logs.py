@@ -41,8 +41,8 @@ def test_a_token_in_the_query_is_in_no_log_whatever_fails(stack, client, owner):
         # A body that nobody takes any more may be cut off.
         assert all(attempt(ask).is_away for ask in asked)
         # The connection that it came on may be over, too.
-        eventually(lambda: client.get(plain).status_code == 502, BACK_WITHIN)
-        eventually(lambda: f"{plain} HTTP" in stack.log("gateway"), LOGGED_WITHIN)
+        eventually(lambda: client.get(plain).status_code == 503, BACK_WITHIN)
+        eventually(lambda: f'"uri":"{plain}"' in stack.log("gateway"), LOGGED_WITHIN)
     finally:
         stack.start(WEB)
         eventually(lambda: client.get(plain).status_code == 400, BACK_WITHIN)

@@ -16,6 +16,7 @@ from quintet_e2e.stacks import Running
 
 # What a request may be told while something is down.
 AWAY = frozenset({502, 503, 504})
+TOO_MANY = 429  # the user has as many uploads open as the gateway admits
 STILL_UNDER_WAY = 409  # another request with the same Idempotency-Key, whose client has given up
 TIMEOUT_SECONDS = 40
 # One for each connection that a reload may close as it is used, and some.
@@ -57,7 +58,7 @@ class Client:
         ends = time.monotonic() + TIMEOUT_SECONDS
         while True:
             tried = attempt(lambda: self.send(method, path, headers=keyed, **more))
-            if tried.answer is not None and tried.answer.status_code not in AWAY | {STILL_UNDER_WAY}:
+            if tried.answer is not None and tried.answer.status_code not in AWAY | {STILL_UNDER_WAY, TOO_MANY}:
                 return tried.answer
             assert time.monotonic() < ends, f"no outcome within {TIMEOUT_SECONDS} s: {tried.told}"
             time.sleep(0.05)
