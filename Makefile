@@ -76,7 +76,7 @@ openapi: setup ## Write each service's openapi.yaml anew from its code
 	@for folder in *-service; do word=$${folder%-service}; \
 	    DATABASE_URL=postgresql://unused $(PY) -m $${word}_service openapi > $$folder/openapi.yaml || exit 1; done
 
-env: setup ## Only make .env and what else `docker compose` by hand needs, if there is none
+env: setup ## Only create .env and the other files that `docker compose` reads, for calling it by hand
 	@$(PY) deploy/compose env
 
 help: ## Show this

@@ -57,7 +57,7 @@ class Connection(pika.SelectConnection):
 
 
 def parameters(node: Node, name: str) -> pika.URLParameters:
-    """Raises ValueError for a URL that is none."""
+    """Raise ValueError if the URL is invalid."""
     given = pika.URLParameters(node.url)
     given.host, given.port = node.address, node.port
     if given.ssl_options and not given.ssl_options.server_hostname:

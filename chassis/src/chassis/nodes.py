@@ -27,7 +27,7 @@ class Nodes:
     """`amqp://user:password@a:5672,b/vhost`: every address of every host, those that failed last at the end."""
 
     def __init__(self, url: str) -> None:
-        """Raises ValueError for a port that is none."""
+        """Raise ValueError if a port is invalid."""
         parts = urlsplit(url)
         credentials, at, hosts = parts.netloc.rpartition("@")
         self._hosts = [_host(parts._replace(netloc=f"{credentials}{at}{host}").geturl()) for host in hosts.split(",")]

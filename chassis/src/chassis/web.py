@@ -49,7 +49,7 @@ def create_app(
 ) -> Flask:
     """`render` makes the body of every error; RFC 9457 unless a service's contract has another shape.
 
-    `idempotent_headers` change what a request means: with another value it is no repetition of an Idempotency-Key.
+    `idempotent_headers` change what a request means: with a different value, a repeated Idempotency-Key returns 422.
     """
     app = _App(service, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES

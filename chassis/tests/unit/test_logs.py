@@ -34,9 +34,9 @@ for path in (f"/source/{token}/x", f"/a?jwt={token}&b=1", "/" + token.replace(".
     log.warning("request.failed", path=path)
     logging.getLogger("gunicorn.error").error("Error handling request %s %s", "GET", path)
 try:
-    raise ValueError(f"no {token} here")
+    raise ValueError(f"found {token}")
 except ValueError:
-    log.exception("thing.failed", told={"deep": [token]})
+    log.exception("thing.failed", nested={"deep": [token]})
 log.info("thing.done", name="eyJ", word="heyJude")
 """
 
@@ -74,7 +74,7 @@ def test_a_token_is_masked_wherever_it_is_logged() -> None:
     *found, last = lines(TOKENS)
     assert found[0]["path"] == "/source/<token>/x" and found[2]["path"] == "/a?jwt=<token>&b=1"
     assert found[1]["event"] == "Error handling request GET /source/<token>/x"
-    assert found[-1]["exception"].endswith("ValueError: no <token> here") and found[-1]["told"] == {"deep": ["<token>"]}
+    assert found[-1]["exception"].endswith("ValueError: found <token>") and found[-1]["nested"] == {"deep": ["<token>"]}
     for part in ("secret", "eyJhbGci", "eyJ1c2Vy"):
         assert part not in str(found)
     assert (last["name"], last["word"]) == ("eyJ", "heyJude")

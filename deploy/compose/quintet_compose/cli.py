@@ -22,7 +22,7 @@ def main() -> int:
 
 
 def env(stack: Compose, given: argparse.Namespace) -> None:
-    """Make the files that docker-compose.yml reads, also for whoever calls `docker compose` by hand."""
+    """Create the files that docker-compose.yml reads, also for calling `docker compose` by hand."""
     with stack.alone():
         _make_files(stack)
 

@@ -1,7 +1,7 @@
 """Which stack on the engine belongs to a folder: a name and an ID in its .env, made by the first `make up`.
 
 The name of the Compose project follows from the folder, so that no two checkouts share one. The ID is a label of the
-volumes and containers: whoever has the same name, but not the .env that made them, can neither stop nor remove them.
+volumes and containers: another folder with the same name and another .env can neither stop nor remove them.
 """
 
 import hashlib

@@ -54,7 +54,7 @@ class Compose:
         return address(self.settings)
 
     def run(self, *arguments: str) -> None:
-        """Nobody is asked anything: newer versions offer to make volumes anew."""
+        """Run it without standard input: newer versions of Compose would ask whether to recreate volumes."""
         command = self._command(*arguments)
         if subprocess.run(command, env=self._environment(), stdin=subprocess.DEVNULL).returncode:
             raise StackError(f"`docker compose {' '.join(arguments)}` failed: see above")
