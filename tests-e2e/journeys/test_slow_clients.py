@@ -22,6 +22,7 @@ SLOW_USERS = 5
 UPLOADS_PER_USER, DOWNLOADS_PER_USER = 4, 8
 # More than what the buffers between a service and a client hold.
 LARGE_BYTES = 48 * 2**20
+POINTS = 400_000
 SAMPLES = 25
 SECONDS = 0.5
 READS = [f"{orders.API}?limit=5", "/sequences", "/api/v1/streams?limit=5", "/api/factories?limit=1"]
@@ -108,12 +109,28 @@ def test_slow_readers_of_a_dataset_block_nobody(client, slow_users):
     assert status["state"] == "SUCCEEDED", status
     path = f"/source/{flow}/data/{status['pipelines'][f'{flow}/large']['stats']['path']}"
     reads = [f"/source/{owner.id}?limit=1", *READS]
-    with ExitStack() as readers:
+    with others_unaffected(client), ExitStack() as readers:
         read_slowly(readers, slow_users, path)
         assert slow_users[0].get(path).status_code == 429
         for read in reads * 3:
             done(client.get(read, headers=owner.headers, timeout=10))
         assert len(client.get(path).content) == LARGE_BYTES
+
+
+def test_slow_readers_of_a_chart_block_nobody(client, slow_users):
+    values = [secrets.randbelow(2**31) for _ in range(POINTS)]
+    chart = {"time": list(range(10**9, 10**9 + POINTS))}
+    chart |= {"sprocket_production_actual": values, "sprocket_production_goal": values}
+    load = client.post("/api/factories/load", json={"factories": [{"factory": {"chart_data": chart}}]})
+    assert load.status_code == 202, load.text
+    eventually(lambda: done(client.get(load.headers["Location"]))["status"] == "SUCCESS", 120)
+    newest = done(client.get("/api/factories?limit=1"))["count"] - 1
+    factory_id = done(client.get(f"/api/factories?limit=1&offset={newest}"))["factories"][0]["id"]
+    path = f"/api/factory/{factory_id}"
+    with others_unaffected(client), ExitStack() as readers:
+        read_slowly(readers, slow_users, path)
+        assert seconds_of_reads(client) < 10 * SECONDS
+        assert len(done(client.get(path))["factory"]["chart_data"]["time"]) == POINTS
 
 
 def trickle(uploads: list[socket.socket], ended: threading.Event) -> None:
