@@ -73,7 +73,7 @@ def start(stack: Compose) -> None:
 def down(stack: Compose, given: argparse.Namespace) -> None:
     with _found(stack) as found:
         if found is None:
-            say("nothing to stop: there is no stack here")
+            say("nothing to stop: no stack exists here")
             return
         identity.refuse_foreign(found, stack.env_file, "nothing was stopped")
         stack.run("down", "--remove-orphans")

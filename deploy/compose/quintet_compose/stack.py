@@ -13,12 +13,11 @@ from quintet_compose.identity import Identity
 from quintet_local import envfile, locking, services, settings
 from quintet_local.gateway import address, ask_health
 from quintet_local.layout import CHECKOUT
-from quintet_local.progress import StackError
+from quintet_local.progress import NO_STACK, StackError
 from quintet_local.watching import Program
 
 # The gateway's user reads them inside its container; they hold hashes only.
 USERS_MODE = "644"
-NOTHING_HERE = "there is no stack here yet: `make up` makes one"
 
 
 class Compose:
@@ -36,7 +35,7 @@ class Compose:
     def identity(self) -> Identity:
         found = identity.find(self.home, self.env_file)
         if found is None:
-            raise StackError(NOTHING_HERE)
+            raise StackError(NO_STACK)
         return found
 
     def alone(self) -> AbstractContextManager[None]:
@@ -46,7 +45,7 @@ class Compose:
     def settings(self) -> dict[str, str]:
         settings = envfile.load_own(self.env_file)
         if "ADMIN_PASSWORD" not in settings:
-            raise StackError(NOTHING_HERE)
+            raise StackError(NO_STACK)
         return settings
 
     @property

@@ -148,7 +148,7 @@ def test_clean_refuses_volumes_that_another_stack_of_that_name_made(tmp_path, pr
 
 
 def test_clean_in_a_fresh_clone_removes_nothing(tmp_path, make_volume, volumes):
-    kept = {make_volume("quintet-tests-old", ""), make_volume(identity.name_for(tmp_path), "of whoever was here")}
+    kept = {make_volume("quintet-tests-old", ""), make_volume(identity.name_for(tmp_path), "of another stack")}
     done = clean(tmp_path, "--yes")
     assert done.returncode == 0 and "nothing to remove" in done.stderr
     assert kept <= volumes()

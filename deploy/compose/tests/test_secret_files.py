@@ -1,4 +1,4 @@
-"""Files of secrets: right for whoever reads them, and a change is not forgotten before the containers have it."""
+"""Secret files have the right modes and contents, and a change is remembered until the containers have it."""
 
 import stat
 

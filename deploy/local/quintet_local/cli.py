@@ -28,7 +28,7 @@ def down(stack: Stack, arguments: argparse.Namespace) -> None:
 
 def clean(stack: Stack, arguments: argparse.Namespace) -> None:
     if not (remains := stack.remains()):
-        say("nothing to remove: there is no stack here")
+        say("nothing to remove: no stack exists here")
         return
     stack.layout.claim()
     commands.confirm_removal(remains, arguments)

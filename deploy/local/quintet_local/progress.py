@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 POLL_SECONDS = 0.05
 LOOK_EVERY_SECONDS = 1
 SAY_STILL_WAITING_EVERY_SECONDS = 5
+NO_STACK = "no stack exists here yet: `make up` creates one"
 
 
 class StackError(Exception):

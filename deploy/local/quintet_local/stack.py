@@ -9,7 +9,7 @@ from pathlib import Path
 
 from quintet_local import envfile, gateway, locking, ports, postgres, processes, rabbitmq, services, supervise, valkey
 from quintet_local.layout import FILES_FOR_CONTAINERS, MARKER, Layout
-from quintet_local.progress import StackError, say
+from quintet_local.progress import NO_STACK, StackError, say
 from quintet_local.supervise import Program, Supervisor
 
 
@@ -25,7 +25,7 @@ class Stack:
     def settings(self) -> dict[str, str]:
         settings = envfile.load_own(self.layout.env_file)
         if "ADMIN_PASSWORD" not in settings:
-            raise StackError("there is no stack here yet: `make up` makes one")
+            raise StackError(NO_STACK)
         return settings
 
     @cached_property
@@ -70,7 +70,7 @@ class Stack:
     def down(self) -> None:
         """Afterwards nothing of this stack runs, whatever state it was in. Its data stays."""
         if not self.layout.is_made():
-            say("nothing to stop: there is no stack here")
+            say("nothing to stop: no stack exists here")
             return
         self.layout.claim()
         with self.alone():
