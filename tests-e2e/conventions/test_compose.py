@@ -62,7 +62,7 @@ def test_every_container_is_confined(compose):
         assert program["cap_drop"] == ["ALL"], name
         assert program["security_opt"] == ["no-new-privileges:true"], name
         assert program["mem_limit"] and program["pids_limit"], name
-        assert "privileged" not in program and "network_mode" not in program, name
+        assert "privileged" not in program and program.get("network_mode", "none") == "none", name
 
 
 def test_the_brokers_name_is_pinned(compose):
@@ -146,16 +146,30 @@ def test_no_variable_holds_a_secret(compose):
 
 def test_only_the_gateway_and_who_fetches_data_reach_the_outside(compose):
     leads_outside = {name for name, network in compose["networks"].items() if not (network or {}).get("internal")}
-    goes_outside = {name for name, program in compose["services"].items() if leads_outside & set(program["networks"])}
+    goes_outside = {name for name, networks in networks_of(compose).items() if leads_outside & networks}
     assert goes_outside == {DOOR, "specstore-web", "specstore-worker"}
 
 
-def test_no_web_shares_a_network_with_the_broker_and_the_gateway_with_no_server(compose):
-    networks = {name: set(program["networks"]) for name, program in compose["services"].items()}
-    for name, own in networks.items():
-        assert not (name.endswith("-web") and own & networks["rabbitmq"]), name
-        assert not (name in ("postgres", "rabbitmq", "redis") and own & networks[DOOR]), name
-    assert networks["console"] == {"front"}
+def networks_of(compose):
+    return {name: set(program.get("networks", ())) for name, program in compose["services"].items()}
+
+
+def test_a_web_shares_a_network_with_the_gateway_and_the_console_but_not_with_another_web(compose, words):
+    networks = networks_of(compose)
+    webs = {f"{word}-web" for word in words}
+    for web in webs:
+        neighbors = {name for name, own in networks.items() if own & networks[web]}
+        assert neighbors >= {DOOR, "console"}
+        assert not neighbors & {"rabbitmq", "postgres"} and neighbors & webs == {web}
+    assert not networks[DOOR] & (networks["redis"] | networks["rabbitmq"])
+
+
+def test_postgres_is_reached_through_its_socket_alone_and_with_a_password(compose, service):
+    assert compose["services"]["postgres"]["network_mode"] == "none"
+    rules = (CHECKOUT / "deploy" / "compose" / "pg_hba.conf").read_text().splitlines()
+    assert [rule for rule in rules if not rule.startswith("#")] == ["local all all scram-sha-256"]
+    for kind in ("migrate", "web", "worker"):
+        assert "postgres-socket:/run/postgresql" in compose["services"][f"{service.word}-{kind}"]["volumes"]
 
 
 def test_nothing_has_a_name_that_another_checkout_uses_too(compose):

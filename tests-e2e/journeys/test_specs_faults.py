@@ -126,7 +126,6 @@ class Faults:
         if stack.kind == "compose":
             self.usual["the worker is cut off"] = lambda: self._cut_off(WORKER, 15)
             self.rare["web is cut off"] = lambda: self._cut_off(WEB, 8)
-            self.rare["postgres is cut off"] = lambda: self._cut_off("postgres", 8)
             self.rare["rabbitmq is cut off"] = lambda: self._cut_off("rabbitmq", 15)
 
     def rounds(self):

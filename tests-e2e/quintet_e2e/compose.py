@@ -49,8 +49,9 @@ class Compose(Running):
 
     @property
     def database_url(self) -> str:
-        password = self.settings["POSTGRES_PASSWORD"]
-        return f"postgresql://admin:{password}@{self._address('postgres')}:5432/quintet"
+        # Postgres has no network; this is its socket's folder as the host sees it.
+        folder = f"/proc/{self._pid('postgres')}/root/run/postgresql"
+        return f"postgresql://admin:{self.settings['POSTGRES_PASSWORD']}@/quintet?host={folder}"
 
     @property
     def programs(self) -> list[str]:
@@ -109,6 +110,7 @@ class Compose(Running):
             f"{name} {network['IPAddress']} {port}"
             for name, port in ports.items()
             for network in containers[name].attrs["NetworkSettings"]["Networks"].values()
+            if network["IPAddress"]
         ]
         probe = f'timeout {PROBE_SECONDS} bash -c "exec 3<>/dev/tcp/$address/$port" 2>&- && echo "$name"'
         script = f"while read -r name address port; do ({probe}) & done; wait"

@@ -48,7 +48,7 @@ def _of_service(settings: Mapping[str, str], service: str) -> dict[str, str]:
     broker_password = settings[envfile.broker_password_name(service)]
     made = {
         "db_password": database_password,
-        "database_url": f"postgresql://{service}:{quote(database_password, safe='')}@postgres:5432/{DATABASE}",
+        "database_url": f"postgresql://{service}:{quote(database_password, safe='')}@/{DATABASE}?host=/run/postgresql",
         "amqp_url": f"amqp://{service}:{quote(broker_password, safe='')}@rabbitmq:5672/{VHOST}",
     }
     if "redis_url" in settings_class(service).model_fields:

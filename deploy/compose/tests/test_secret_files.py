@@ -23,7 +23,7 @@ def test_any_user_of_a_container_reads_them_and_nobody_else_gets_there(tmp_path)
 
 def test_a_password_is_quoted_in_an_address():
     made = secret_files.contents(SETTINGS | {"EVENT_DB_PASSWORD": "a/b@c: d"}, WORDS)
-    assert made["event_database_url"] == "postgresql://event:a%2Fb%40c%3A%20d@postgres:5432/quintet"
+    assert made["event_database_url"] == "postgresql://event:a%2Fb%40c%3A%20d@/quintet?host=/run/postgresql"
     assert made["event_db_password"] == "a/b@c: d"
 
 
