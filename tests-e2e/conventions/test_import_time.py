@@ -76,7 +76,7 @@ def test_no_module_computes_what_changes_at_import():
         "import time, pytest\n@pytest.mark.parametrize('x', [{'exp': int(time.time()) - 1}])\ndef test(x): ...",
         "import uuid\nNAME = f'probe-{uuid.uuid4().hex}'",
         "from uuid import uuid4\nNAME = str(uuid4())",
-        "from chassis.throwaway import free_port\nPORT = free_port()",
+        "from quintet_testing.postgres import free_port\nPORT = free_port()",
         "import secrets\nKEY = secrets.token_hex(8)",
         "from random import randint\nPORT = randint(1, 2)",
         "import os\nNAME = os.getpid()",

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 
-from chassis.config import ServiceSettings
-from chassis.throwaway import ThrowawayPostgres
+from chassis.runtime.config import ServiceSettings
+from quintet_testing.postgres import ThrowawayPostgres
 
 BEGIN = """
 from gevent import monkey; monkey.patch_all()
 import gevent, os, signal, sys, time
-from chassis import connect, db
+from chassis.db import connect
+from chassis import db
 from chassis.errors import Unavailable
 connect.make_cooperative()
 url = sys.argv[1]
