@@ -11,7 +11,7 @@ CHANGING = {
     *(f"time.{name}{unit}" for name in ("time", "monotonic", "perf_counter", "process_time") for unit in ("", "_ns")),
     *(f"{kind}.{name}" for kind in ("datetime", "date") for name in ("now", "utcnow", "today")),
     *(f"uuid.uuid{version}" for version in (1, 4, 7)),
-    *("time.gmtime", "time.localtime", "time.ctime", "os.getpid", "os.urandom", "throwaway.free_port"),
+    *("time.gmtime", "time.localtime", "time.ctime", "os.getpid", "os.urandom", "postgres.free_port"),
 }
 CHANGING_MODULES = {"random", "secrets"}
 # A command that starts counting when it is started.

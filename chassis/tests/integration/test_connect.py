@@ -18,7 +18,7 @@ BEGIN = {
     "threads": "cooperative = lambda: None",
     "greenlets": """
 from gevent import monkey; monkey.patch_all()
-from chassis.db.connect import make_cooperative as cooperative
+from chassis.db.connection import make_cooperative as cooperative
 """,
 }
 # Three seconds for each host of at most two, and what a busy machine adds; it took 31 s for one.

@@ -1,6 +1,6 @@
 """Postgres: connections, a bounded pool, transactions, migrations."""
 
-from chassis.db.connect import connect
+from chassis.db.connection import connect
 from chassis.db.transaction import (
     Broken,
     Database,

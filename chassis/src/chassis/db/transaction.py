@@ -8,7 +8,7 @@ import psycopg2
 import psycopg2.errors
 from psycopg2.extras import execute_values
 
-from chassis.db.connect import connect
+from chassis.db.connection import connect
 from chassis.db.pool import Pool
 from chassis.errors import Conflict, Unavailable
 
