@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis import strictjson
 from chassis.errors import Invalid
 from chassis.strictjson import dumps, loads
 
@@ -124,23 +123,3 @@ def test_all_text_without_surrogates_and_nul_is_allowed_and_no_other(value: Any)
             loads(raw)
     else:
         assert loads(raw) == value
-
-
-_PIECES = st.sampled_from(
-    ['{"a": 1}', '{"a": 1, "a": 2}', '{"\\u0061": 1, "a": 2}', "[1e5, 1E400]", '"\\\\\\":[{"', '"{}[]:"', "NaN", "1.0",
-     '{"a": {"b": [1, {"c": "\\\\"}]}}', '"\\ud83d\\ude00"', '"\\ud800"', "true", "[]", "{}", '{"Infinity": "I"}',
-     '"["', '"]"', '"{"', '"}"', '{"a": 1, "\\u003a": 2, "a": 3}', "12345678901234567890", "-9223372036854775809",
-     "9223372036854775808", "1234567890123456789.5"]
-)  # fmt: skip
-
-
-@given(st.lists(_PIECES, max_size=6), st.integers(0, 70))
-def test_the_quick_way_takes_and_gives_the_same_as_the_careful_one(pieces: list[str], depth: int) -> None:
-    raw = ("[" * depth + "[" + ",".join(pieces) + "]" + "]" * depth).encode()
-    quick = strictjson._quickly(raw, strictjson.DEEPEST)
-    try:
-        careful = strictjson._carefully(raw.decode(), strictjson.DEEPEST)
-    except Invalid:
-        assert quick is strictjson._UNSURE
-    else:
-        assert quick is strictjson._UNSURE or (quick == careful and dumps(quick) == dumps(careful))
