@@ -1,14 +1,18 @@
-"""JSON as RFC 8259 has it, without what Python's own parser lets through (NaN, twins of a key, endless nesting)."""
+"""JSON as RFC 8259 has it, without what Python's own parser lets through (NaN, twins of a key, endless nesting, numbers
+that it rounds)."""
 
 import json
 import math
 import re
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from chassis.errors import Invalid
 
 DEEPEST = 64
 _CONTAINERS = (dict, list)
+# Fifteen digits and a point; a number without an exponent that is no longer comes back from a 64-bit float as it was.
+_ALWAYS_EXACT = 16
 # After an even number of backslashes: else the backslash is text itself.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -39,11 +43,22 @@ def _reason(error: ValueError) -> str:
     return "a number has too many digits" if "digit" in str(error) else str(error)
 
 
-def _finite(text: str) -> float:
+def _exact(text: str) -> float:
+    """Return the number that is written as `text`; raise ValueError where a 64-bit float would change it."""
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"the number {text[:20]} is too large")
+    if (len(text) > _ALWAYS_EXACT or "e" in text or "E" in text) and not _is_kept(text, number):
+        raise ValueError(f"the number {text[:20]} must be one that a 64-bit float can hold")
     return number
+
+
+def _is_kept(text: str, number: float) -> bool:
+    try:
+        return Decimal(text) == Decimal(repr(number))
+    except InvalidOperation:
+        # The exponent is beyond even what Decimal can hold.
+        return False
 
 
 def _no_constant(name: str) -> None:
@@ -59,7 +74,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-_decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_unique)
+_decoder = json.JSONDecoder(parse_float=_exact, parse_constant=_no_constant, object_pairs_hook=_unique)
 
 
 def _is_too_deep(value: Any) -> bool:
