@@ -39,8 +39,8 @@ LOCAL = Nginx(_local_command)
 @contextlib.contextmanager
 def noop_behind_gateways(stack: TestStack, folder: Path, nginx: Nginx = LOCAL) -> Iterator[tuple[str, str]]:
     """(address behind the same gateway with the same users, address behind it without authentication)."""
-    like_ours = ["--config", "python:chassis.server", "--name", "noop"]
-    like_ours += ["--worker-class", "chassis.geventworker.Worker", "--workers", "2"]
+    like_ours = ["--config", "python:chassis.web.server", "--name", "noop"]
+    like_ours += ["--worker-class", "chassis.web.geventworker.Worker", "--workers", "2"]
     with contextlib.ExitStack() as running:
         _start_web(running, folder, [*like_ours, "noop:app"])
         gateway, without = (

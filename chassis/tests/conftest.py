@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from chassis import logs, testing
-from chassis.config import ServiceSettings
-from chassis.throwaway import ThrowawayPostgres
+from chassis.runtime import logs
+from chassis.runtime.config import ServiceSettings
+from quintet_testing import plugin as testing
+from quintet_testing.postgres import ThrowawayPostgres
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

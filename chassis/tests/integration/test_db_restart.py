@@ -18,7 +18,7 @@ import pytest
 from chassis import db
 from chassis.db import Database
 from chassis.errors import Unavailable
-from chassis.throwaway import ThrowawayPostgres
+from quintet_testing.postgres import ThrowawayPostgres
 
 THREADS, POOL = 16, 8
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from chassis import broker, outbox
-from chassis.nodes import Nodes
-from chassis.publisher import publish as publish_one
-from chassis.relay import Relay
+from chassis.messaging import broker, outbox
+from chassis.messaging.nodes import Nodes
+from chassis.messaging.publisher import publish as publish_one
+from chassis.messaging.relay import Relay
 
 # 15 s until a frozen node is left, 3 s until the next is tried, and what a busy machine adds; it took 70 s.
 PATIENCE_SECONDS = 25

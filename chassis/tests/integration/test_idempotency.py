@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chassis import current, idempotency
 from chassis.db import Database
+from chassis.web import current, idempotency
 
 BODY = {"name": "a", "size": 1}
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from flask import Blueprint
 
-from chassis import web
-from chassis.config import ServiceSettings
 from chassis.errors import Invalid
-from chassis.shortcut import Reply, add_shortcut
+from chassis.runtime.config import ServiceSettings
+from chassis.web import app as web
+from chassis.web.shortcut import Reply, add_shortcut
 
 ROUTE = "/things/<name>"
 

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from flask import Blueprint, Flask, request
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis import current, health, openapi, web
-from chassis.config import ServiceSettings, UploadSettings
 from chassis.errors import Conflict, NotFound, Unavailable
-from chassis.uploads import UploadStream
-from chassis.validation import DIGITS, WHOLE, Answer, PlainText, endpoint
+from chassis.runtime.config import ServiceSettings, UploadSettings
+from chassis.web import app as web
+from chassis.web import current, health, openapi
+from chassis.web.uploads import UploadStream
+from chassis.web.validation import DIGITS, WHOLE, Answer, PlainText, endpoint
 
 bp = Blueprint("probe", __name__)
 

@@ -5,9 +5,11 @@ from typing import Any
 
 from flask import Flask
 
-from chassis import health, openapi, strictjson, web
+from chassis import strictjson
 from chassis.db import Transaction
-from chassis.shortcut import add_shortcut
+from chassis.web import app as web
+from chassis.web import health, openapi
+from chassis.web.shortcut import add_shortcut
 from event_service.routes import BLUEPRINTS
 from event_service.routes.answers import Web, render
 from event_service.routes.appender import Appender

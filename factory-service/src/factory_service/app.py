@@ -6,11 +6,13 @@ from typing import Any
 
 from flask import Flask
 
-from chassis import health, openapi, strictjson, web
-from chassis.current import Running
+from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.errors import Unavailable
-from chassis.shortcut import add_shortcut
+from chassis.web import app as web
+from chassis.web import health, openapi
+from chassis.web.current import Running
+from chassis.web.shortcut import add_shortcut
 from factory_service.cache.answers import Answers
 from factory_service.cache.connection import Away, Redis
 from factory_service.cache.trust import Trust

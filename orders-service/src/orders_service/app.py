@@ -4,7 +4,8 @@ from typing import Any
 
 from flask import Flask
 
-from chassis import health, openapi, web
+from chassis.web import app as web
+from chassis.web import health, openapi
 from orders_service.routes import BLUEPRINTS
 from orders_service.routes.answers import render
 from orders_service.routes.forms import FILE

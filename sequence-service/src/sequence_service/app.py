@@ -4,8 +4,9 @@ from typing import Any
 
 from flask import Flask
 
-from chassis import health, openapi, web
-from chassis.shortcut import add_shortcut
+from chassis.web import app as web
+from chassis.web import health, openapi
+from chassis.web.shortcut import add_shortcut
 from sequence_service import operations, routes
 from sequence_service.settings import Settings
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import accumulate
 
-from chassis import outbox
 from chassis.db import Transaction
 from chassis.errors import Conflict, Invalid, NotFound, Problem
+from chassis.messaging import outbox
 from sequence_service import store
 from sequence_service.domain import BUILT_IN, Sequence
 

@@ -11,13 +11,13 @@ import orjson
 from flask import Blueprint, Response, current_app, g
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 
-from chassis.batching import Batcher
-from chassis.current import JSON_TYPE, once, transaction
 from chassis.db import Database, Transaction
 from chassis.errors import Problem
-from chassis.openapi import problem
-from chassis.shortcut import Reply
-from chassis.validation import DIGITS, WHOLE, Answer, ListQuery, endpoint
+from chassis.runtime.batching import Batcher
+from chassis.web.current import JSON_TYPE, once, transaction
+from chassis.web.openapi import problem
+from chassis.web.shortcut import Reply
+from chassis.web.validation import DIGITS, WHOLE, Answer, ListQuery, endpoint
 from sequence_service import domain, operations, store
 from sequence_service.domain import LARGEST, MOST_AT_ONCE, SMALLEST, Sequence
 from sequence_service.operations import Draw, Drawn

@@ -5,9 +5,11 @@ from typing import Any
 
 from flask import Flask
 
-from chassis import health, openapi, strictjson, web
-from chassis.current import Running
+from chassis import strictjson
 from chassis.db import Database, Transaction
+from chassis.web import app as web
+from chassis.web import health, openapi
+from chassis.web.current import Running
 from specstore_service.clients import neighbours
 from specstore_service.operations import tokens
 from specstore_service.operations.tokens import Keyring

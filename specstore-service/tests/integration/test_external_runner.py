@@ -10,8 +10,8 @@ import uuid
 
 import pytest
 
-from chassis.attempts import Delivery, Surroundings
 from chassis.errors import Unavailable
+from chassis.messaging.attempts import Delivery, Surroundings
 from specstore_service import handlers
 from specstore_service.app import create_app
 

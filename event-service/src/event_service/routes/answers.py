@@ -10,10 +10,10 @@ from flask import Response, current_app, request
 from pydantic import BaseModel, Field
 
 from chassis import strictjson
-from chassis.current import json_text, role, username
 from chassis.errors import NotFound, Problem
-from chassis.turns import Turns
-from chassis.validation import Answer
+from chassis.runtime.turns import Turns
+from chassis.web.current import json_text, role, username
+from chassis.web.validation import Answer
 from event_service.domain.names import Consumer, StreamName
 from event_service.domain.ownership import Caller, caller_of
 from event_service.routes.appender import Appender

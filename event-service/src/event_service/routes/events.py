@@ -11,9 +11,9 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chassis import strictjson
-from chassis.current import json_text, once, running
 from chassis.errors import Invalid, NotFound
-from chassis.validation import DIGITS, Answer, PlainText, endpoint
+from chassis.web.current import json_text, once, running
+from chassis.web.validation import DIGITS, Answer, PlainText, endpoint
 from event_service.domain.events import LARGEST_EVENT_BYTES, Append, Posted, StoredEvent, event_ids, lines_of, runs_of
 from event_service.domain.names import Consumer, Name, Producer
 from event_service.domain.ownership import Caller

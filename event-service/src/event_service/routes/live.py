@@ -6,11 +6,11 @@ from typing import Annotated
 from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis import logs
-from chassis.current import running, transaction
 from chassis.db import Database
 from chassis.errors import Invalid, Unavailable
-from chassis.validation import DIGITS, Answer, endpoint
+from chassis.runtime import logs
+from chassis.web.current import running, transaction
+from chassis.web.validation import DIGITS, Answer, endpoint
 from event_service.domain.names import Name
 from event_service.operations.consuming import unknown_stream
 from event_service.routes.answers import LARGEST_NUMBER, USUAL, StreamPath, Web, web

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 from flask import Blueprint, Response, request
 from pydantic import AfterValidator, BaseModel, Field
 
-from chassis import outbox
-from chassis.current import json_text, transaction
 from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound, Problem
-from chassis.openapi import problem
-from chassis.uploads import UploadStream
-from chassis.validation import Answer, endpoint
+from chassis.messaging import outbox
+from chassis.web.current import json_text, transaction
+from chassis.web.openapi import problem
+from chassis.web.uploads import UploadStream
+from chassis.web.validation import Answer, endpoint
 from factory_service.routes import answers
 from factory_service.store import loads as store
 

@@ -10,8 +10,8 @@ from typing import Any
 from flask import Blueprint, Response, g
 
 from chassis import strictjson
-from chassis.current import json_text, role, username
 from chassis.errors import NotFound
+from chassis.web.current import json_text, role, username
 from console_service import clients
 from console_service.domain import CAN_RESPOND, overall_status
 from console_service.settings import Settings

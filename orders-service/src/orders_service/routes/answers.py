@@ -7,9 +7,9 @@ from flask import Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from chassis import strictjson
-from chassis.current import json_text
 from chassis.errors import Problem
-from chassis.validation import Answer
+from chassis.web.current import json_text
+from chassis.web.validation import Answer
 from orders_service.routes.words import language, said
 
 _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")

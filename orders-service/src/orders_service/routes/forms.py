@@ -11,7 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from chassis.errors import Invalid, Problem
-from chassis.uploads import UploadStream
+from chassis.web.uploads import UploadStream
 
 FIELD = "csv_file"
 _READ_BYTES = 64 * 1024

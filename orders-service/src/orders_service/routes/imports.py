@@ -9,12 +9,13 @@ from flask import Blueprint, Response, current_app, g, request
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from chassis import idempotency, strictjson
-from chassis.current import fingerprint, transaction, username
+from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.errors import NotFound
-from chassis.uploads import UploadStream
-from chassis.validation import Answer, endpoint
+from chassis.web import idempotency
+from chassis.web.current import fingerprint, transaction, username
+from chassis.web.uploads import UploadStream
+from chassis.web.validation import Answer, endpoint
 from orders_service import clients
 from orders_service.domain.headers import Header
 from orders_service.domain.reports import BETWEEN_REPORTS, NO_HEADER

@@ -8,11 +8,11 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 from werkzeug.datastructures import Range
 
-from chassis.current import running, transaction
 from chassis.errors import Invalid, Problem
-from chassis.openapi import problem
-from chassis.uploads import UploadStream
-from chassis.validation import Answer, endpoint
+from chassis.web.current import running, transaction
+from chassis.web.openapi import problem
+from chassis.web.uploads import UploadStream
+from chassis.web.validation import Answer, endpoint
 from specstore_service.domain import files
 from specstore_service.domain.names import check_location, is_url
 from specstore_service.operations.copies import bytes_left, file_key

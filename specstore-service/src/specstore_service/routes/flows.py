@@ -9,9 +9,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis import strictjson
-from chassis.current import json_text, once, running, transaction
 from chassis.db import Transaction
-from chassis.validation import Answer, endpoint
+from chassis.web.current import json_text, once, running, transaction
+from chassis.web.validation import Answer, endpoint
 from specstore_service.domain import flows as rules
 from specstore_service.domain.flows import Pipeline
 from specstore_service.operations import updates, uploads

@@ -8,9 +8,9 @@ from typing import cast
 import gevent
 from flask import Request
 
-from chassis.config import UploadSettings
-from chassis.current import running
 from chassis.errors import Problem
+from chassis.runtime.config import UploadSettings
+from chassis.web.current import running
 
 TOO_SLOW = "the upload is too slow: send the file over a faster connection"
 TOO_LONG = "the upload takes too long: send the file over a faster connection, or split it into smaller files"

@@ -12,12 +12,13 @@ from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
-from chassis import logs, strictjson
-from chassis.config import ServiceSettings, WebSettings, metrics_folder
-from chassis.current import JSON_TYPE, Render, Running, running
+from chassis import strictjson
 from chassis.db import Database
 from chassis.errors import Invalid, Problem
-from chassis.metrics import Metrics
+from chassis.runtime import logs
+from chassis.runtime.config import ServiceSettings, WebSettings, metrics_folder
+from chassis.web.current import JSON_TYPE, Render, Running, running
+from chassis.web.metrics import Metrics
 
 log = logs.logger(__name__)
 

@@ -12,8 +12,8 @@ import pika.heartbeat
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
-from chassis.nodes import Node, Nodes
-from chassis.outbox import EVENTS
+from chassis.messaging.nodes import Node, Nodes
+from chassis.messaging.outbox import EVENTS
 
 Error = pika.exceptions.AMQPError
 Properties = pika.BasicProperties

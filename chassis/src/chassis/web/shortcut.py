@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from flask import Flask, request
 
-from chassis import logs
-from chassis.current import JSON_TYPE
-from chassis.web import request_id_of
+from chassis.runtime import logs
+from chassis.web.app import request_id_of
+from chassis.web.current import JSON_TYPE
 
 _ERROR = "chassis.error"
 _STATUS = {200: "200 OK", 304: "304 NOT MODIFIED"}

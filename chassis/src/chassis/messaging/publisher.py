@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from chassis import broker
-from chassis.nodes import Node, Nodes
-from chassis.outbox import EVENTS
+from chassis.messaging import broker
+from chassis.messaging.nodes import Node, Nodes
+from chassis.messaging.outbox import EVENTS
 
 # A queue without a leader holds up the channel for a minute, its orderly end too.
 _CONFIRM_SECONDS = 10

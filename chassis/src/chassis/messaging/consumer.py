@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from chassis import broker, logs
-from chassis.attempts import Attempts, Handler, Interrupted, Surroundings
-from chassis.config import ServiceSettings
 from chassis.db import Database
-from chassis.nodes import Nodes
-from chassis.publisher import publish
+from chassis.messaging import broker
+from chassis.messaging.attempts import Attempts, Handler, Interrupted, Surroundings
+from chassis.messaging.nodes import Nodes
+from chassis.messaging.publisher import publish
+from chassis.runtime import logs
+from chassis.runtime.config import ServiceSettings
 
 log = logs.logger(__name__)
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from flask import Response, current_app, request
 
-from chassis import idempotency, strictjson
-from chassis.config import WebSettings
+from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.errors import Problem
-from chassis.metrics import Metrics
+from chassis.runtime.config import WebSettings
+from chassis.web import idempotency
+from chassis.web.metrics import Metrics
 
 JSON_TYPE = "application/json; charset=utf-8"
 

@@ -7,11 +7,14 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from chassis import logs, openapi, outbox, strictjson
-from chassis.current import Running, json_text, running, transaction
+from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Problem, Unavailable
-from chassis.metrics import CONTENT_TYPE
+from chassis.messaging import outbox
+from chassis.runtime import logs
+from chassis.web import openapi
+from chassis.web.current import Running, json_text, running, transaction
+from chassis.web.metrics import CONTENT_TYPE
 
 log = logs.logger(__name__)
 

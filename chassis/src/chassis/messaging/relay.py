@@ -5,10 +5,12 @@ import time
 import zlib
 from typing import Any
 
-from chassis import broker, db, logs, strictjson
+from chassis import db, strictjson
 from chassis.errors import Unavailable
-from chassis.nodes import Nodes
-from chassis.publisher import WindowPublisher
+from chassis.messaging import broker
+from chassis.messaging.nodes import Nodes
+from chassis.messaging.publisher import WindowPublisher
+from chassis.runtime import logs
 
 log = logs.logger(__name__)
 

@@ -4,13 +4,14 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Conflict, Invalid
 
 _VISIBLE = re.compile(r"[!-~]{1,255}\Z")
-HOURS_KEPT = 24
+_HOURS_KEPT = 24
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def claim(tx: Transaction, username: str, key: str, print_: str, header_names: S
         """,
         username=username,
         key=key,
-        hours=HOURS_KEPT,
+        hours=_HOURS_KEPT,
     )
     if known is None:
         return None
@@ -80,4 +81,11 @@ def keep(tx: Transaction, username: str, key: str, print_: str, answer: Answer) 
         status=answer.status,
         headers=strictjson.dumps(answer.headers),
         body=answer.body,
+    )
+
+
+def prune(tx: Transaction, _now: datetime) -> None:
+    """Forget the responses that are older than a key lives."""
+    tx.run(
+        "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => %(hours)s)", hours=_HOURS_KEPT
     )
