@@ -30,5 +30,5 @@ def create_app(settings: Settings | None = None) -> Flask:
         )
 
     app = web.create_app("sequence", VERSION, settings, [routes.bp, health.blueprint(document, INVARIANTS)])
-    app.extensions["draws"] = routes.batcher(app.database)
+    app.extensions["draws"] = routes.batchers(app.database)
     return app

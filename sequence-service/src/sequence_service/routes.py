@@ -1,6 +1,5 @@
 """HTTP in: parse, draw, answer."""
 
-from collections import defaultdict
 from collections.abc import Sequence as Listing
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -80,25 +79,14 @@ _AWAY = problem("A dependency is away; try again after `Retry-After` seconds")
 _UNKNOWN = problem("There is no such sequence")
 
 
-def batcher(database: Database) -> Batcher[Draw, Drawn]:
-    def of_one_sequence(draws: list[Draw]) -> Listing[Drawn | Problem]:
-        try:
-            with database.transaction() as tx:
-                return operations.draw_all(tx, draws, datetime.now(UTC))
-        except Problem as problem:
-            # What was drawn from other sequences of the batch stays drawn.
-            return [problem] * len(draws)
+def batchers(database: Database) -> dict[str, Batcher[Draw, Drawn]]:
+    """Return one for each sequence of the contract: draws that arrive together share a transaction."""
 
-    def run(draws: list[Draw]) -> list[Drawn | Problem]:
-        indices: dict[str, list[int]] = defaultdict(list)
-        for index, draw in enumerate(draws):
-            indices[draw.name].append(index)
-        outcomes: dict[int, Drawn | Problem] = {}
-        for those in indices.values():
-            outcomes.update(zip(those, of_one_sequence([draws[index] for index in those]), strict=True))
-        return [outcomes[index] for index in range(len(draws))]
+    def draw_together(draws: list[Draw]) -> Listing[Drawn | Problem]:
+        with database.transaction() as tx:
+            return operations.draw_all(tx, draws, datetime.now(UTC))
 
-    return Batcher(run)
+    return {name: Batcher(draw_together) for name in domain.BUILT_IN}
 
 
 def _draws(name: str) -> Any:
@@ -113,8 +101,8 @@ def _draws(name: str) -> Any:
         query=count,
     )
     def draw(query: Any) -> Response:
-        draws: Batcher[Draw, Drawn] = current_app.extensions["draws"]
-        numbers = draws.submit(Draw(name, query.n, g.request_id)).numbers if query.n else []
+        draws: dict[str, Batcher[Draw, Drawn]] = current_app.extensions["draws"]
+        numbers = draws[name].submit(Draw(name, query.n, g.request_id)).numbers if query.n else []
         single = {"sequence_no": numbers[0]} if query.n == 1 else {}
         return _uncacheable({**single, "sequence_list": numbers})
 
