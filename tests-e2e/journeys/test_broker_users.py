@@ -48,6 +48,14 @@ def test_no_service_publishes_events_in_the_name_of_another(stack):
         assert refused(channel, lambda: channel.basic_publish("events", "sequence.SequenceWrapped", b"{}"))
 
 
+@pytest.mark.parametrize("service", ["event", "orders"])
+def test_no_service_deletes_or_declares_the_exchange_of_events(stack, service):
+    with channel_of(stack, service) as channel:
+        assert refused(channel, lambda: channel.exchange_delete("events"))
+    with channel_of(stack, service) as channel:
+        assert refused(channel, lambda: channel.exchange_declare("events", "topic", durable=True))
+
+
 def test_dead_letters_are_listed_and_put_back_by_the_service_whose_they_are(stack):
     mark = f"not JSON {secrets.token_hex(4)}"
     with channel_of(stack, "event") as channel:

@@ -19,6 +19,7 @@ import pytest
 from chassis.db import Database
 from chassis.messaging import attempts, broker, consumer
 from chassis.messaging.consumer import Consumer, Consumption
+from chassis.messaging.outbox import EVENTS
 from quintet_testing.postgres import free_port
 
 Published = Callable[..., str]
@@ -197,6 +198,8 @@ def own_node(node: Node) -> Node:
 def channel(node: Node) -> Iterator[Any]:
     connection = node.connect()
     channel = connection.channel()
+    # A private node has it from its definitions, one at TEST_AMQP_URL may not.
+    channel.exchange_declare(EVENTS, "topic", durable=True)
     channel.confirm_delivery()
     yield channel
     with contextlib.suppress(broker.Error):

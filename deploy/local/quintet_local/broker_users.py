@@ -1,4 +1,4 @@
-"""RabbitMQ's users and what each may do, as definitions that the broker loads whenever it starts."""
+"""RabbitMQ's users, their rights and the exchange of events, as definitions that the broker loads at each start."""
 
 import base64
 import hashlib
@@ -26,6 +26,17 @@ def definitions(settings: Mapping[str, str], services: Iterable[str]) -> str:
     return json.dumps(
         {
             "vhosts": [{"name": VHOST}],
+            "exchanges": [
+                {
+                    "name": EVENTS,
+                    "vhost": VHOST,
+                    "type": "topic",
+                    "durable": True,
+                    "auto_delete": False,
+                    "internal": False,
+                    "arguments": {},
+                }
+            ],
             "users": [administrator, *(_user(name, password) for name, password in passwords.items())],
             "permissions": [
                 {"user": ADMINISTRATOR, "vhost": VHOST, **everything},
@@ -44,7 +55,7 @@ def _rights(service: str) -> dict[str, str]:
     """Its own queues with their dead letters, and the exchange of events: publish to it, bind own queues to it."""
     own = rf"{service}\..*"
     return {
-        "configure": f"^({own}|{EVENTS})$",
+        "configure": f"^{own}$",
         "write": f"^({own}|{EVENTS}|{DEFAULT_EXCHANGE})$",
         "read": f"^({own}|{EVENTS})$",
     }

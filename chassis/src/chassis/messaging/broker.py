@@ -135,9 +135,11 @@ def dead_letter_queue(queue: str) -> str:
 def declare_queue(
     channel: BlockingChannel, queue: str, bindings: Iterable[str] = (), *, single_active: bool = False
 ) -> None:
-    """The queue, its dead letters, and the keys of the exchange `events` that it takes. Safe to repeat."""
+    """Declare the queue, its dead letters, and the keys of the exchange `events` that it takes. Safe to repeat.
+
+    The exchange must exist: the broker's definitions have it, as no service may change it.
+    """
     dead = dead_letter_queue(queue)
-    channel.exchange_declare(EVENTS, "topic", durable=True)
     # RabbitMQ 4 would drop a dead letter that was looked at twenty times.
     endless = {"x-queue-type": "quorum", "x-delivery-limit": _ENDLESS}
     channel.queue_declare(dead, durable=True, arguments=endless)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from chassis.messaging import broker
 from chassis.messaging.nodes import Node, Nodes
-from chassis.messaging.outbox import EVENTS
 
 # A queue without a leader holds up the channel for a minute, its orderly end too.
 _CONFIRM_SECONDS = 10
@@ -95,7 +94,6 @@ class Publisher:
         self._channel = channel
         channel.add_on_close_callback(lambda _channel, error: self._fail(error))
         channel.add_on_return_callback(lambda _c, _m, properties, _b: self._returned_ids.add(properties.message_id))
-        channel.exchange_declare(EVENTS, "topic", durable=True)
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._connection.ioloop.stop())
 
     def _confirmed(self, frame: Any) -> None:
