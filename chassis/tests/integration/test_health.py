@@ -106,7 +106,7 @@ def test_checks_that_hang_or_fail_cost_a_second_together_and_leave_it_degraded(
         raise RuntimeError("secret internals")
 
     hangs = {f"hanging{number}": lambda _running: time.sleep(1.6) or {} for number in range(3)}
-    parts = [health.blueprint(dict, {}, {**hangs, "failing": fail})]
+    parts = [health.blueprint("", {}, {**hangs, "failing": fail})]
     app: Flask = web.create_app("probe", "1", settings, parts)
     report(db)
     began = time.monotonic()

@@ -3,7 +3,7 @@
 import time
 from typing import Annotated, Any
 
-from flask import Blueprint, Flask, request
+from flask import Blueprint, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.errors import Conflict, NotFound, Unavailable
@@ -117,17 +117,12 @@ def slow_query() -> Any:
     return {"slept": True}
 
 
-def create_app(settings: ServiceSettings | None = None) -> Flask:
+def create_app(settings: ServiceSettings | None = None) -> web.App:
     settings = settings or UploadSettings.load()
     checks = {"neighbour": lambda _running: {"detail": "answers"}}
     invariants = {"effects_have_names": _effects_have_names}
-    parts = [bp, health.blueprint(lambda: document(app), invariants, checks)]
-    app = web.create_app("probe", "1.2.3", settings, parts, idempotent_headers=("X-For", "X-Before"))
-    return app
-
-
-def document(app: Flask) -> dict[str, Any]:
-    return openapi.document(app, title="probe", version="1.2.3", description="For tests")
+    parts = [bp, health.blueprint("For tests", invariants, checks)]
+    return web.create_app("probe", "1.2.3", settings, parts, idempotent_headers=("X-For", "X-Before"))
 
 
 def _effects_have_names(tx: Any) -> str | None:

@@ -6,14 +6,15 @@ import pytest
 import yaml
 
 from chassis.runtime.config import ServiceSettings
+from chassis.web import openapi
 from chassis.web.openapi import as_yaml
 
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    from probe_service.app import create_app, document
+    from probe_service.app import create_app
 
-    return document(create_app(ServiceSettings(database_url="postgresql://u@127.0.0.1:1/x")))
+    return openapi.document(create_app(ServiceSettings(database_url="postgresql://u@127.0.0.1:1/x")), "For tests")
 
 
 def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:

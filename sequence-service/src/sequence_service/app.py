@@ -1,15 +1,12 @@
 """Puts the service together."""
 
-from typing import Any
-
-from flask import Flask
-
 from chassis.web import app as web
-from chassis.web import health, openapi
+from chassis.web import health
 from sequence_service import operations, routes
 from sequence_service.settings import Settings
 
 VERSION = "0.1.0"
+DESCRIPTION = "Numbers for documents. No number is issued to two callers."
 
 INVARIANTS = {
     "no sequence has issued more than its range holds": operations.overdrawn,
@@ -17,18 +14,10 @@ INVARIANTS = {
 }
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None) -> web.App:
     """Settings come from the environment where none are given."""
     settings = settings or Settings.load()
 
-    def document() -> dict[str, Any]:
-        return openapi.document(
-            app,
-            title="sequence-service",
-            version=VERSION,
-            description="Numbers for documents. Who asks gets numbers that nobody else gets.",
-        )
-
-    app = web.create_app("sequence", VERSION, settings, [routes.bp, health.blueprint(document, INVARIANTS)])
+    app = web.create_app("sequence", VERSION, settings, [routes.bp, health.blueprint(DESCRIPTION, INVARIANTS)])
     app.extensions["draws"] = routes.batchers(app.database)
     return app

@@ -1,5 +1,6 @@
 """Whether a service can do its work: what it needs, what waits, what is stuck, what must hold."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,20 +28,21 @@ Check = Callable[[App], dict[str, Any]]
 
 
 def blueprint(
-    document: Callable[[], dict[str, Any]],
+    description: str,
     invariants: Mapping[str, Invariant],
     checks: dict[str, Check] | None = None,
     vital: Sequence[frozenset[str]] = (frozenset({"postgres"}),),
 ) -> Blueprint:
-    """`invariants` return None or say what is broken; `checks` are the service's own dependencies.
+    """Routes that every service has: liveness, health, metrics, invariants, and the OpenAPI document.
 
+    `description` is the document's; `invariants` return None or say what is broken; `checks` are the service's own
+    dependencies.
     The service is DOWN, not DEGRADED, once all dependencies of one set of `vital` are down.
     """
     bp = Blueprint("health", __name__)
     asked: dict[str, Check] = {"postgres": _postgres, "rabbitmq": _messaging, **(checks or {})}
     # More than are asked at once: one that hangs must not make the next probe wait.
     pool = ThreadPoolExecutor(max_workers=4 * len(asked), thread_name_prefix="health")
-    described: list[str] = []
 
     @bp.get("/livez")
     def livez() -> Any:
@@ -77,11 +79,23 @@ def blueprint(
 
     @bp.get("/openapi.yaml")
     def openapi_yaml() -> Any:
-        if not described:
-            described.append(openapi.as_yaml(document()))
-        return Response(described[0], content_type="application/yaml; charset=utf-8")
+        return Response(document(), content_type="application/yaml; charset=utf-8")
+
+    @functools.cache
+    def document() -> str:
+        return openapi.as_yaml(openapi.document(this_app(), description))
 
     return bp
+
+
+def no_row(find: Callable[[Transaction], dict[str, Any] | None]) -> Invariant:
+    """Return an invariant that holds while `find` finds no counterexample, which is its detail otherwise."""
+
+    def check(tx: Transaction) -> str | None:
+        row = find(tx)
+        return strictjson.dumps({name: str(value) for name, value in row.items()}) if row else None
+
+    return check
 
 
 def _gauges() -> dict[str, float]:

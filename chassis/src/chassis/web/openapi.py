@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 import yaml
-from flask import Flask
 from pydantic import BaseModel, TypeAdapter
 
+from chassis.web.app import App
 from chassis.web.validation import FORM, JSON, Answer, Endpoint
 
 _REF = "#/components/schemas/{model}"
@@ -39,8 +39,8 @@ def problem(description: str) -> Answer:
     return Answer(description, ProblemDocument, "application/problem+json")
 
 
-def document(app: Flask, *, title: str, version: str, description: str) -> dict[str, Any]:
-    """Routes that were declared without `endpoint` (health and the like) are left out."""
+def document(app: App, description: str) -> dict[str, Any]:
+    """Describe the routes that are declared with `endpoint`; health and the like are left out."""
     schemas: dict[str, Any] = {}
     paths: dict[str, dict[str, Any]] = {}
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, sorted(rule.methods or ()))):
@@ -53,7 +53,7 @@ def document(app: Flask, *, title: str, version: str, description: str) -> dict[
             paths.setdefault(path, {})[method.lower()] = _operation(operation_id, described, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": version, "description": description},
+        "info": {"title": f"{app.service}-service", "version": app.version, "description": description},
         "servers": [{"url": "/"}],
         "security": [{"basic": []}],
         "paths": paths,
@@ -82,7 +82,9 @@ def _operation(operation_id: str, described: Endpoint, schemas: dict[str, Any]) 
     if parameters:
         operation["parameters"] = parameters
     body, content_type = (described.form, FORM) if described.form else (described.body, JSON)
-    if body is not None:
+    if described.streamed_body:
+        operation["requestBody"] = dict(described.streamed_body)
+    elif body is not None:
         operation["requestBody"] = {
             "required": not described.body_optional,
             "content": {content_type: {"schema": _schema(body, schemas)}},

@@ -70,6 +70,8 @@ class Endpoint:
     headers: type[BaseModel] | None = None
     form: type[BaseModel] | None = None
     body: Any = None
+    # What the document says of a body that the route reads itself.
+    streamed_body: Mapping[str, Any] | None = None
     # Left out altogether, a body is an empty object.
     body_optional: bool = False
     idempotent: bool = False
