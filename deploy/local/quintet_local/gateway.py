@@ -49,8 +49,12 @@ class Gateway:
             "WEB_CONCURRENCY": "1",
             **{name: self.settings[name] for name in console_variables() if name in self.settings},
         }
-        console = Program(CONSOLE, [sys.executable, "-m", "console_service", "web"], environment)
-        return [console, Program(NAME, self._command(self.configuration), stop_signal="QUIT")]
+        console = [sys.executable, "-m", "console_service", "web"]
+        start = [sys.executable, "-m", "quintet_local.nginx", str(self.layout.programs_lock), str(self.run)]
+        return [
+            Program(CONSOLE, console, environment, orphan_signal="QUIT"),
+            Program(NAME, [*start, *self._command(self.configuration)], stop_signal="QUIT", orphan_signal="TERM"),
+        ]
 
     def prepare(self) -> None:
         """Bring the users and nginx.conf up to .env. A running nginx has to reload afterwards."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from quintet_local import commands, envfile, gateway, ports, postgres, rabbitmq, settings, tls, valkey
+from quintet_local import commands, envfile, gateway, orphans, ports, postgres, rabbitmq, settings, tls, valkey
 from quintet_local.progress import StackError, say, wait_until
 from quintet_local.services import Service, tail
 from quintet_local.stack import Stack
@@ -48,8 +48,9 @@ def _make_supervisor(stack: Stack) -> bool:
         if changed := stack.supervisor.take_in_changes():
             say(f"new or changed: {', '.join(changed)}")
         return True
-    stack.stop_leftovers()
+    orphans.wait_for_end(stack.layout.programs_lock)
     stack.choose_ports()
+    stack.postgres.remove_stale_lock()
     stack.supervisor.configure(stack.programs())
     stack.supervisor.start()
     return False

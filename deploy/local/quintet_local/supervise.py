@@ -5,14 +5,14 @@ import resource
 import subprocess
 import sys
 import xmlrpc.client
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from supervisor import xmlrpc as supervisor_xmlrpc
 
-from quintet_local import processes
 from quintet_local.layout import Layout
 from quintet_local.progress import wait_until
 
@@ -26,13 +26,19 @@ MOST_ATTEMPTS = 100
 
 @dataclass(frozen=True)
 class Program:
-    """One supervised process: what to run, and how it likes to be stopped."""
+    """One supervised process: what to run, and how it likes to be stopped.
+
+    `prefix` are words before the command which choose its user. `orphan_signal` is what the process receives when its
+    supervisor dies: one that makes it end within seconds, together with the processes that it has started.
+    """
 
     name: str
     command: list[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    prefix: Sequence[str] = ()
     stop_signal: str = "TERM"
     stop_seconds: int = 30
+    orphan_signal: str = "KILL"
 
 
 class Supervisor:
@@ -74,7 +80,6 @@ class Supervisor:
             check=True,
         )
         wait_until("supervisor", self.is_up, within_seconds=60)
-        processes.write_record(self.layout.pids, ITSELF, self.pid())
 
     def take_in_changes(self) -> list[str]:
         """Makes the running supervisor follow its file; the names of changed programs, now stopped."""
@@ -123,7 +128,7 @@ class Supervisor:
     def shut_down(self) -> None:
         pid = self.pid()
         self.ask("shutdown")
-        wait_until("end of the supervisor", lambda: not processes.runs(pid), within_seconds=60)
+        wait_until("end of the supervisor", lambda: not _runs(pid), within_seconds=60)
 
     def _alive(self, names: list[str]) -> bool:
         states = self.states()
@@ -158,10 +163,12 @@ def render(layout: Layout, programs: list[Program]) -> str:
 
 
 def _section(layout: Layout, program: Program) -> dict[str, object]:
-    places = [str(layout.pids), str(layout.run), str(layout.home)]
-    launch = [sys.executable, "-m", "quintet_local.launch", *places, program.name]
+    # Kept open by the program and what it starts, see orphans.py.
+    lock = ["flock", "--shared", "--no-fork", str(layout.programs_lock)]
+    # After a change of the user, which would clear it.
+    death_signal = ["setpriv", "--pdeathsig", program.orphan_signal]
     return {
-        "command": " ".join(_quoted(word) for word in [*launch, *program.command]),
+        "command": " ".join(_quoted(word) for word in [*lock, *program.prefix, *death_signal, *program.command]),
         "environment": ",".join(f"{name}={_quoted(value)}" for name, value in program.environment.items()),
         "directory": layout.home,
         "autostart": "false",
@@ -186,3 +193,11 @@ def _quoted(word: str) -> str:
 
 def _escaped(value: object) -> str:
     return str(value).replace("%", "%%")
+
+
+def _runs(pid: int) -> bool:
+    """Not so for one that has ended and only waits for its parent to take notice."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
