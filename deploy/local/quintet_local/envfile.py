@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dotenv
 
-from quintet_local.progress import StackError
+from quintet_local.progress import NO_STACK, StackError
 
 HEADER = "# Made by `make up` on its first run. Secrets: keep this file out of version control.\n"
 SECRET_BYTES = 24
@@ -27,6 +27,14 @@ def load_own(file: Path) -> dict[str, str]:
     if original := original_of(file):
         raise StackError(f"{file} is a copy of {original} and names its stack: `make up` gives this folder its own")
     return load(file)
+
+
+def load_existing(file: Path) -> dict[str, str]:
+    """Return the settings of this folder's stack, or raise a StackError if it has none."""
+    settings = load_own(file)
+    if "ADMIN_PASSWORD" not in settings:
+        raise StackError(NO_STACK)
+    return settings
 
 
 def ensure(file: Path, services: Iterable[str], free_port_from: Callable[[int], int]) -> dict[str, str]:

@@ -11,9 +11,8 @@ from quintet_local import orphans
 
 
 def main(lock: str, sockets: str, *command: str) -> None:
-    for process in orphans.holders(Path(lock)):
-        if process.name() == "nginx":
-            orphans.kill(process)
+    for process in orphans.holders(Path(lock), "nginx"):
+        orphans.kill(process)
     # nginx does not replace those of a killed one.
     for socket in Path(sockets).glob("*.sock"):
         socket.unlink()

@@ -26,8 +26,10 @@ def wait_for_end(lock: Path) -> None:
         _wait(lock)
 
 
-def holders(lock: Path) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if _has_open(process, lock)]
+def holders(lock: Path, name: str = "") -> list[psutil.Process]:
+    """Return the processes that hold it, only those of that name if there is one."""
+    processes = [process for process in psutil.process_iter(["name"]) if name in ("", process.info["name"])]
+    return [process for process in processes if _has_open(process, lock)]
 
 
 def kill(process: psutil.Process) -> None:

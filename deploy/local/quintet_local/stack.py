@@ -1,6 +1,8 @@
 """One stack: its parts, and what can be asked of it while it runs or does not."""
 
+import os
 import shutil
+import subprocess
 from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import groupby
@@ -8,7 +10,7 @@ from pathlib import Path
 
 from quintet_local import envfile, gateway, locking, orphans, ports, postgres, rabbitmq, services, valkey
 from quintet_local.layout import FILES_FOR_CONTAINERS, MARKER, Layout
-from quintet_local.progress import NO_STACK, StackError, say
+from quintet_local.progress import StackError, say
 from quintet_local.supervise import Program, Supervisor
 
 
@@ -22,10 +24,7 @@ class Stack:
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        settings = envfile.load_own(self.layout.env_file)
-        if "ADMIN_PASSWORD" not in settings:
-            raise StackError(NO_STACK)
-        return settings
+        return envfile.load_existing(self.layout.env_file)
 
     @cached_property
     def ports(self) -> dict[str, int]:
@@ -62,6 +61,21 @@ class Stack:
         infrastructure = [*self.broker.programs(), self.postgres.program(), self.cache.program()]
         own = [program for service in self.services for program in (service.worker, service.web)]
         return [*infrastructure, *own, *self.gateway.programs()]
+
+    def users_tool(self) -> dict[str, str]:
+        return self.gateway.users_tool()
+
+    def reload_gateway(self) -> bool:
+        """Return whether there is one that runs."""
+        is_up = bool(self.supervisor.states().get(gateway.NAME, {}).get("pid"))
+        if is_up:
+            self.supervisor.signal(gateway.NAME, "HUP")
+        return is_up
+
+    def ask_worker(self, word: str, *arguments: str) -> None:
+        worker = next(service for service in self.services if service.word == word).worker
+        if subprocess.run([*worker.command[:-1], *arguments], env={**os.environ, **worker.environment}).returncode:
+            raise StackError("see above")
 
     def alone(self) -> AbstractContextManager[None]:
         return locking.alone(self.layout.env_file.parent)

@@ -179,9 +179,9 @@ def test_with_a_killed_supervisor_the_whole_stack_ends_and_up_starts_it_again(st
 def test_a_killed_nginx_leaves_no_worker_behind(stack):
     workers = psutil.Process(stack.pid("nginx")).children()
     stack.kill("nginx")
-    stack.wait_until_healthy()
     assert workers
-    assert not {*workers} & {*processes_of(stack)}
+    eventually(lambda: not {*workers} & {*processes_of(stack)})
+    stack.wait_until_healthy()
 
 
 def test_two_stacks_run_side_by_side_and_down_leaves_nothing_of_a_killed_one(stack):
