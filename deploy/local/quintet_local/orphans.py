@@ -20,16 +20,19 @@ def wait_for_end(lock: Path) -> None:
     try:
         _wait(lock)
     except StackError:
-        for process in holders(lock):
-            say(f"killing {process.name()}, left over without its supervisor (pid {process.pid})")
+        left = holders(lock)
+        say(f"killing what is left: {', '.join(sorted({process.info['name'] for process in left}))}")
+        # The supervisor first, if it was only out of reach: it would start the others again.
+        for process in left:
             kill(process)
         _wait(lock)
 
 
 def holders(lock: Path, name: str = "") -> list[psutil.Process]:
-    """Return the processes that hold it, only those of that name if there is one."""
-    processes = [process for process in psutil.process_iter(["name"]) if name in ("", process.info["name"])]
-    return [process for process in processes if _has_open(process, lock)]
+    """Return the processes that hold it, the oldest first; only those of that name if there is one."""
+    processes = [each for each in psutil.process_iter(["name", "create_time"]) if name in ("", each.info["name"])]
+    found = [process for process in processes if _has_open(process, lock)]
+    return sorted(found, key=lambda process: process.info["create_time"])
 
 
 def kill(process: psutil.Process) -> None:

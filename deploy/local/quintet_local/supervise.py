@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 from supervisor import xmlrpc as supervisor_xmlrpc
 
 from quintet_local.layout import Layout
@@ -72,8 +71,9 @@ class Supervisor:
         """Starts with an environment of its own: what a developer's shell holds reaches no program."""
         self.socket.unlink(missing_ok=True)
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        supervisord = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration)]
         subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration)],
+            [*_holding(self.layout.programs_lock), *supervisord],
             env=environment
             | {"LANG": "C.UTF-8", "PYTHONPATH": str(Path(__file__).parents[1])}
             | {"TMPDIR": str(self.layout.temporary)},
@@ -126,9 +126,8 @@ class Supervisor:
         self.ask("signalProcess", name, signal)
 
     def shut_down(self) -> None:
-        pid = self.pid()
+        """Ask for it; orphans.py waits for it."""
         self.ask("shutdown")
-        wait_until("end of the supervisor", lambda: not _runs(pid), within_seconds=60)
 
     def _alive(self, names: list[str]) -> bool:
         states = self.states()
@@ -163,12 +162,11 @@ def render(layout: Layout, programs: list[Program]) -> str:
 
 
 def _section(layout: Layout, program: Program) -> dict[str, object]:
-    # Kept open by the program and what it starts, see orphans.py.
-    lock = ["flock", "--shared", "--no-fork", str(layout.programs_lock)]
     # After a change of the user, which would clear it.
     death_signal = ["setpriv", "--pdeathsig", program.orphan_signal]
+    words = [*_holding(layout.programs_lock), *program.prefix, *death_signal, *program.command]
     return {
-        "command": " ".join(_quoted(word) for word in [*lock, *program.prefix, *death_signal, *program.command]),
+        "command": " ".join(_quoted(word) for word in words),
         "environment": ",".join(f"{name}={_quoted(value)}" for name, value in program.environment.items()),
         "directory": layout.home,
         "autostart": "false",
@@ -195,9 +193,6 @@ def _escaped(value: object) -> str:
     return str(value).replace("%", "%%")
 
 
-def _runs(pid: int) -> bool:
-    """Not so for one that has ended and only waits for its parent to take notice."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+def _holding(lock: Path) -> list[str]:
+    """Return the words before a command that lock the file as long as the command or anything it starts is alive."""
+    return ["flock", "--shared", "--no-fork", str(lock)]
