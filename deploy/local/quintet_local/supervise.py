@@ -74,9 +74,7 @@ class Supervisor:
         supervisord = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration)]
         subprocess.run(
             [*_holding(self.layout.programs_lock), *supervisord],
-            env=environment
-            | {"LANG": "C.UTF-8", "PYTHONPATH": str(Path(__file__).parents[1])}
-            | {"TMPDIR": str(self.layout.temporary)},
+            env=environment | {"LANG": "C.UTF-8", "TMPDIR": str(self.layout.temporary)},
             check=True,
         )
         wait_until("supervisor", self.is_up, within_seconds=60)
