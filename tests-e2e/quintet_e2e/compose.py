@@ -21,7 +21,8 @@ import pytest
 
 from quintet_e2e.stacks import CHECKOUT, STARTED_AGAIN_SECONDS, Running, environment_for
 from quintet_local import envfile, ports
-from quintet_local.testing import abandoned, eventually, owned
+from quintet_local.testing import abandoned, owned
+from quintet_testing.waiting import eventually
 
 PREFIX = "quintet-compose-tests-"
 # All stacks of this checkout's tests share their images, so that the second one builds nothing.

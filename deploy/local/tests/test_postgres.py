@@ -9,7 +9,7 @@ from quintet_local import envfile, postgres_user
 from quintet_local.layout import Layout
 from quintet_local.ports import some_free
 from quintet_local.postgres import Postgres
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing_extensions import TypedDict
 
 from chassis import strictjson
 from chassis.errors import NotFound, Problem
-from chassis.web.app import problem_json
-from chassis.web.current import json_text, role
+from chassis.web.app import json_response, role
+from chassis.web.errors import problem_json
 from chassis.web.openapi import problem
 from chassis.web.validation import Answer, ListQuery
 from specstore_service.domain.names import Name
@@ -54,7 +54,7 @@ def render(wrong: Problem) -> Response:
         body = {"success": "fail", "status": "failed", "id": None, "errors": [wrong.detail]}
     else:
         return problem_json(wrong)
-    return json_text(strictjson.dumps(body), wrong.status)
+    return json_response(strictjson.dumps(body), wrong.status)
 
 
 def _in_words(wrong: Problem) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from flask import Blueprint, g
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from chassis.web.current import transaction
+from chassis.web.app import transaction
 from chassis.web.validation import Answer, endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
