@@ -57,14 +57,14 @@ def test_data_that_nobody_kept_elsewhere_is_moved_to_the_stack(make_postgres):
     assert not former.parent.exists()
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 1, 2**22 + 1])
-def test_the_process_id_in_a_stale_lock_file_may_belong_to_another_process_by_now(make_postgres, pid):
+def test_the_process_id_in_a_stale_lock_file_may_belong_to_another_process_by_now(make_postgres):
     postgres = make_postgres()
     postgres.prepare()
     lock = postgres.data / "postmaster.pid"
-    lock.write_text(f"{pid}\n{postgres.data}\n")
-    postgres.remove_stale_lock()
-    assert not lock.exists()
+    for pid in (os.getpid(), 1, 2**22 + 1):
+        lock.write_text(f"{pid}\n{postgres.data}\n")
+        postgres.remove_stale_lock()
+        assert not lock.exists()
     with subprocess.Popen(["sleep", "60"], cwd=postgres.data) as server:
         lock.write_text(f"{server.pid}\n{postgres.data}\n")
         postgres.remove_stale_lock()
