@@ -20,11 +20,11 @@ import psutil
 import pytest
 
 from quintet_e2e.stacks import CHECKOUT, STARTED_AGAIN_SECONDS, Running, environment_for
-from quintet_local import envfile, ports, processes
+from quintet_local import envfile, ports
+from quintet_local.testing import abandoned, owned
 from quintet_testing.waiting import eventually
 
 PREFIX = "quintet-compose-tests-"
-OWNER = "owner"
 # All stacks of this checkout's tests share their images, so that the second one builds nothing.
 IMAGES_TAG = "tests-" + hashlib.sha256(os.fsencode(CHECKOUT)).hexdigest()[:8]
 UP_SECONDS = 900
@@ -146,16 +146,17 @@ def compose_stack() -> Iterator[Running]:
     try:
         _need_root()
         _need_base_images(engine)
-        _clean_abandoned()
+        for home in abandoned(PREFIX):
+            _clean(home)
         home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-        processes.write_record(home, OWNER, os.getpid())
         port = ports.some_free(set())
         (home / ".env").write_text(f"GATEWAY_PORT={port}\nRATE_LIMITS=off\nQUINTET_TAG={IMAGES_TAG}\n")
-        try:
-            _deploy(home, "up")
-            yield Compose(home, engine)
-        finally:
-            _clean(home)
+        with owned(home):
+            try:
+                _deploy(home, "up")
+                yield Compose(home, engine)
+            finally:
+                _clean(home)
     finally:
         engine.close()
 
@@ -201,14 +202,6 @@ def base_images() -> set[str]:
     plain = re.findall(r"^FROM ([a-z][\w./-]*:[\w.-]+)", text, re.MULTILINE)
     settable = re.findall(r"\b([A-Z]+_IMAGE)(?:=|:-)([\w./-]+:[\w.-]+)", text)
     return {*plain, *(os.environ.get(name) or usual for name, usual in settable)}
-
-
-def _clean_abandoned() -> None:
-    """Removes the stacks of test runs that were killed."""
-    for home in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        pid, _, started = (home / OWNER).read_text().partition(" ")
-        if not processes.is_alive(processes.Record(OWNER, int(pid), float(started))):
-            _clean(home.resolve())
 
 
 def _clean(home: Path) -> None:

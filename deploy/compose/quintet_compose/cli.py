@@ -10,8 +10,8 @@ from pathlib import Path
 from quintet_compose import identity, secret_files
 from quintet_compose.identity import Identity
 from quintet_compose.stack import Compose
-from quintet_local import commands, envfile, loading, locking, settings, tls
-from quintet_local.gateway import address_with_password, change_users, list_users, set_administrator
+from quintet_local import commands, envfile, locking, tls
+from quintet_local.gateway import set_administrator
 from quintet_local.layout import MARKER
 from quintet_local.progress import StackError, say
 from quintet_local.watching import Watch
@@ -30,8 +30,7 @@ def env(stack: Compose, given: argparse.Namespace) -> None:
 def _make_files(stack: Compose) -> None:
     commands.settle(stack.env_file)
     stack.identity = identity.ensure(stack.home, stack.env_file)
-    made = envfile.ensure(stack.env_file, stack.words, commands.free_port_from)
-    settings.check(made, stack.words)
+    made = commands.make_settings(stack.env_file, stack.words)
     secret_files.write(stack.secrets, made, stack.words)
     set_administrator(made, stack.users_tool())
 
@@ -47,12 +46,13 @@ def up(stack: Compose, given: argparse.Namespace) -> None:
         say("starting the containers")
         start(stack)
         stack.reload_gateway()
-        Watch(stack.programs, stack.health).wait(
+        # `up --wait` does not notice a worker that ends again and again, and gives up a web that has ended once.
+        Watch(stack.programs, stack.end_of_log, stack.health).wait(
             "the gateway finds every service healthy",
             stack.is_healthy,
             advice=lambda: "look at `make status` and `make logs S=<container>`",
         )
-    commands.say_where(stack.address, stack.settings)
+    commands.say_where(stack.settings)
 
 
 def start(stack: Compose) -> None:
@@ -61,7 +61,7 @@ def start(stack: Compose) -> None:
         stack.run("up", "--detach", "--remove-orphans", *(["--force-recreate"] if changed.exists() else []))
         changed.unlink(missing_ok=True)
     except StackError as problem:
-        prepares = ["roles", *(f"{word}-migrate" for word in stack.words)]
+        prepares = ["postgres", "roles", *(f"{word}-migrate" for word in stack.words)]
         stack.run("logs", "--tail", "3", *prepares)
         raise StackError(
             f"{problem}\nIf a container that comes first has failed, its last lines are here. `password authentication"
@@ -127,15 +127,9 @@ def _env_file(stack: Compose) -> list[Path]:
     return [] if is_needed else [stack.env_file]
 
 
-def url(stack: Compose, given: argparse.Namespace) -> None:
-    print(address_with_password(stack.settings))
-
-
 def status(stack: Compose, given: argparse.Namespace) -> int:
     stack.run("ps", "--all")
-    health = stack.health()
-    commands.show_health(stack.address, health)
-    return 0 if health["status"] == "OK" else 3
+    return 0 if commands.show_health(stack.settings) else 3
 
 
 def logs(stack: Compose, given: argparse.Namespace) -> None:
@@ -144,49 +138,11 @@ def logs(stack: Compose, given: argparse.Namespace) -> None:
     stack.run("logs", "--tail", "100", *follow, *chosen)
 
 
-def user(stack: Compose, given: argparse.Namespace) -> None:
-    commands.refuse_administrator(given.name, stack.settings)
-    role = ["--role", given.role] if given.role else []
-    change_users(["add", given.name, *role], stack.settings, stack.users_tool(), stack.reload_gateway)
-
-
-def user_remove(stack: Compose, given: argparse.Namespace) -> None:
-    commands.refuse_administrator(given.name, stack.settings)
-    change_users(["remove", given.name], stack.settings, stack.users_tool(), stack.reload_gateway)
-
-
-def users(stack: Compose, given: argparse.Namespace) -> None:
-    list_users(stack.users_tool())
-
-
-def dead_letters(stack: Compose, given: argparse.Namespace) -> None:
-    for word in stack.words:
-        stack.run("exec", "-T", f"{word}-worker", "python", "-m", f"{word}_service", "dead-letters")
-
-
-def retry(stack: Compose, given: argparse.Namespace) -> None:
-    word = given.queue.partition(".")[0]
-    if word not in stack.words:
-        raise StackError(f"no service has a queue {given.queue!r}: `make dead-letters` lists them")
-    stack.run("exec", "-T", f"{word}-worker", "python", "-m", f"{word}_service", "retry", given.queue)
-
-
-def load_data(stack: Compose, given: argparse.Namespace) -> None:
-    loading.load(stack.address, stack.settings, given.files)
-
-
 COMMANDS: dict[str, commands.Command] = {
     "up": up,
     "down": down,
     "clean": clean,
     "env": env,
-    "url": url,
     "status": status,
     "logs": logs,
-    "user": user,
-    "user-remove": user_remove,
-    "users": users,
-    "dead-letters": dead_letters,
-    "retry": retry,
-    "load-data": load_data,
 }

@@ -33,23 +33,12 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Volume:
+class Resource:
+    """A volume or a container of a project, and the command that removes it."""
+
     name: str
     stack_id: str
-
-    @property
-    def removal(self) -> str:
-        return f"docker volume rm {self.name}"
-
-
-@dataclass(frozen=True)
-class Container:
-    name: str
-    stack_id: str
-
-    @property
-    def removal(self) -> str:
-        return f"docker rm --force {self.name}"
+    removal: str
 
 
 def find(home: Path, env_file: Path) -> Identity | None:
@@ -92,27 +81,30 @@ def refuse_foreign(identity: Identity, env_file: Path, outcome: str) -> None:
         )
 
 
-def foreign(identity: Identity) -> list[Container | Volume]:
+def foreign(identity: Identity) -> list[Resource]:
     """Return the containers and volumes of its project that another stack has made.
 
     Those without a label are older than the labels, when all projects had one of the old names.
     """
-    there: list[Container | Volume] = [*containers(identity.project), *volumes(identity.project)]
+    resources = [*containers(identity.project), *volumes(identity.project)]
     if not identity.stack_id and not is_old(identity.project):
-        return there
-    return [each for each in there if each.stack_id != identity.stack_id]
+        return resources
+    return [resource for resource in resources if resource.stack_id != identity.stack_id]
 
 
-def volumes(project: str) -> list[Volume]:
-    form = f'{{{{.Name}}}}\t{{{{.Label "{LABEL}"}}}}'
-    listed = _docker("volume", "ls", "--filter", f"{_OF_PROJECT}={project}", "--format", form)
-    return [Volume(*line.split("\t")) for line in listed]
+def volumes(project: str) -> list[Resource]:
+    return _resources(project, "{{.Name}}", ["volume", "ls"], "docker volume rm")
 
 
-def containers(project: str) -> list[Container]:
-    form = f'{{{{.Names}}}}\t{{{{.Label "{LABEL}"}}}}'
-    listed = _docker("ps", "--all", "--filter", f"{_OF_PROJECT}={project}", "--format", form)
-    return [Container(*line.split("\t")) for line in listed]
+def containers(project: str) -> list[Resource]:
+    return _resources(project, "{{.Names}}", ["ps", "--all"], "docker rm --force")
+
+
+def _resources(project: str, name_form: str, words: list[str], removal: str) -> list[Resource]:
+    form = f'{name_form}\t{{{{.Label "{LABEL}"}}}}'
+    lines = _docker(*words, "--filter", f"{_OF_PROJECT}={project}", "--format", form)
+    pairs = (line.split("\t") for line in lines)
+    return [Resource(name, stack_id, f"{removal} {name}") for name, stack_id in pairs]
 
 
 def is_old(project: str) -> bool:

@@ -11,13 +11,14 @@ from typing import Any
 from quintet_compose import identity
 from quintet_compose.identity import Identity
 from quintet_local import envfile, locking, services, settings
-from quintet_local.gateway import address, ask_health
+from quintet_local.gateway import ask_health
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import NO_STACK, StackError
 from quintet_local.watching import Program
 
 # The gateway's user reads them inside its container; they hold hashes only.
 USERS_MODE = "644"
+LOG_LINES = "15"
 
 
 class Compose:
@@ -43,14 +44,7 @@ class Compose:
 
     @property
     def settings(self) -> dict[str, str]:
-        settings = envfile.load_own(self.env_file)
-        if "ADMIN_PASSWORD" not in settings:
-            raise StackError(NO_STACK)
-        return settings
-
-    @property
-    def address(self) -> str:
-        return address(self.settings)
+        return envfile.load_existing(self.env_file)
 
     def run(self, *arguments: str) -> None:
         """Run it without standard input: newer versions of Compose would ask whether to recreate volumes."""
@@ -75,6 +69,12 @@ class Compose:
     def users_tool(self) -> dict[str, str]:
         """Return the environment for gateway/users.py."""
         return {"GATEWAY_USERS_DIR": str(self.users), "GATEWAY_USERS_MODE": USERS_MODE}
+
+    def ask_worker(self, word: str, *arguments: str) -> None:
+        self.run("exec", "-T", f"{word}-worker", "python", "-m", f"{word}_service", *arguments)
+
+    def end_of_log(self, name: str) -> str:
+        return f"the end of its log:\n{self.ask('logs', '--no-log-prefix', '--tail', LOG_LINES, name)}"
 
     def images(self) -> list[str]:
         """Return the images that only this stack uses: those with its name as their tag."""

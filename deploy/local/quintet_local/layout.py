@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,12 +41,13 @@ class Layout:
 
     @property
     def for_nobody(self) -> Path:
-        """Where Postgres goes if it has to run as `nobody`, who may not enter the checkout's parents."""
+        """Where the data of a Postgres that ran as `nobody` once was."""
         return Path("/var/tmp") / f"quintet-{self.key}"
 
     @property
-    def pids(self) -> Path:
-        return self.home / "pids"
+    def programs_lock(self) -> Path:
+        """Held by the programs of the stack while they live."""
+        return self.home / "programs.lock"
 
     @property
     def logs(self) -> Path:
@@ -85,18 +85,12 @@ class Layout:
         return (self.home / MARKER).exists()
 
     def claim(self) -> None:
-        """Refuse the stack of another checkout, and a folder that holds something else, since `make clean` removes it.
-
-        In a copy of a stack, forget which programs the original runs.
-        """
+        """Refuse the stack of another checkout, and a folder with other things: `make clean` would remove them."""
         if self.home.exists() and not self.is_made() and self._holds_other_things():
             raise StackError(f"{self.home} holds other things: set STACK_DIR to an empty or new folder")
         home, checkout = self._made_for()
         if home == self.home and checkout != self.checkout and (checkout / "Makefile").exists():
             raise StackError(f"{self.home} holds the stack of {checkout}: run `make` there, or set another STACK_DIR")
-        if home != self.home and (home / MARKER).exists():
-            shutil.rmtree(self.pids, ignore_errors=True)
-            self.ports_file.unlink(missing_ok=True)
 
     def _made_for(self) -> tuple[Path, Path]:
         """Return the folder and the checkout that the stack was made for; older markers do not tell."""
@@ -108,7 +102,7 @@ class Layout:
 
     def make(self) -> None:
         self.claim()
-        for folder in (self.home, self.pids, self.logs, self.users, self.temporary):
+        for folder in (self.home, self.logs, self.users, self.temporary):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.home / MARKER).write_text(f"{self.home}\n{self.checkout}\n")
         make_private(self.run)

@@ -29,6 +29,16 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
+def is_held(file: Path) -> bool:
+    """Tell whether any process holds a lock on the file."""
+    with open(file, "a") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def _open(folder: Path) -> int:
     while True:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

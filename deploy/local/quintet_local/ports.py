@@ -1,4 +1,4 @@
-"""Ports on loopback: found free once, then kept in the stack's folder."""
+"""Ports on loopback: found free once, then kept in the stack's folder; and what listens on a socket."""
 
 import json
 import random
@@ -8,14 +8,14 @@ from pathlib import Path
 # Below 32768, where the kernel begins to hand out ports for outgoing connections.
 LOWEST, HIGHEST = 20000, 32000
 MOST_TRIES = 500
+LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 NAMES = ("postgres", "amqp", "erlang", "epmd")
 
 
 def is_free(port: int) -> bool:
     """Nothing listens on it, on either loopback address (epmd listens on both)."""
-    return _can_bind(socket.AF_INET, "127.0.0.1", port) and (
-        not _has_ipv6_loopback() or _can_bind(socket.AF_INET6, "::1", port)
-    )
+    # A machine without IPv6 has no port 0 there either.
+    return all(_can_bind(*address, port) for address in LOOPBACKS if _can_bind(*address, 0))
 
 
 def first_free_from(port: int) -> int:
@@ -51,20 +51,23 @@ def choose(file: Path) -> dict[str, int]:
 
 
 def _can_bind(family: socket.AddressFamily, host: str, port: int) -> bool:
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As the servers do: a port whose last connections linger is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def _has_ipv6_loopback() -> bool:
     try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind(("::1", 0))
+        with socket.socket(family) as probe:
+            # As the servers do: a port whose last connections linger is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
     except OSError:
         return False
     return True
+
+
+def responds(file: Path, request: bytes, response: bytes) -> bool:
+    """Tell whether what listens on the Unix socket sends something that begins with `response`."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1)
+            connection.connect(str(file))
+            connection.sendall(request)
+            return connection.recv(16).startswith(response)
+    except OSError:
+        return False

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -10,70 +9,53 @@ from pathlib import Path
 
 import psutil
 
-from quintet_local import binaries, disguise, envfile, processes
-from quintet_local.layout import Layout, make_private
+from quintet_local import binaries, envfile, postgres_user
+from quintet_local.layout import Layout
+from quintet_local.postgres_user import ADMIN, INITDB
 from quintet_local.progress import StackError, say
 from quintet_local.supervise import Program
 
 NAME = "postgres"
-ADMIN = "admin"
 DATABASE = "quintet"
-INITDB = ["-U", ADMIN, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--locale-provider=builtin",
-          "--builtin-locale=C.UTF-8", "--data-checksums", "--no-instructions"]  # fmt: skip
 
 
 class Postgres:
-    """The server of one stack; who it runs as is explained in disguise.py."""
+    """The server of one stack; who it runs as is explained in postgres_user.py."""
 
     def __init__(self, layout: Layout, settings: Mapping[str, str], port: int) -> None:
         self.layout = layout
         self.password = settings["POSTGRES_PASSWORD"]
         self.settings = settings
         self.port = port
-        self.disguise = disguise.choose()
-        self.home = layout.for_nobody if self.disguise == disguise.SETPRIV else layout.home
-        self.data = self.home / "postgres"
+        self.user_prefix = postgres_user.prefix()
+        self.data = layout.home / "postgres"
 
     def program(self) -> Program:
-        file = self.layout.checkout / "deploy" / "postgres" / "postgresql.conf"
-        if self.disguise == disguise.SETPRIV:
-            file = self._copy_for_nobody(file)
         options = {
-            "config_file": file,
+            "config_file": self.layout.checkout / "deploy" / "postgres" / "postgresql.conf",
             "listen_addresses": "127.0.0.1",
             "port": self.port,
             "unix_socket_directories": "",
         }
         flags = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        return Program(
-            NAME,
-            [*self.disguise, str(self._binary("postgres")), "-D", str(self.data), *flags],
-            stop_signal="INT",
-        )
+        command = [str(binaries.postgres("postgres")), "-D", str(self.data), *flags]
+        # SIGTERM would make it wait for its clients.
+        return Program(NAME, command, prefix=self.user_prefix, stop_signal="INT", orphan_signal="INT")
 
     def prepare(self) -> None:
-        """Makes the data folder if there is none, and clears away what a crash of the machine left."""
-        if (self.data / "PG_VERSION").exists():
-            self._remove_stale_lock()
-            return
-        say("postgres: making its data folder")
-        shutil.rmtree(self.data, ignore_errors=True)
-        making = self.data.with_name("postgres.new")
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(mode=0o700)
-        with tempfile.NamedTemporaryFile("w", dir=self.home) as password_file:
-            password_file.write(self.password)
-            password_file.flush()
-            if self.disguise == disguise.SETPRIV:
-                os.chown(making, disguise.NOBODY, disguise.NOBODY)
-                os.chown(password_file.name, disguise.NOBODY, disguise.NOBODY)
-            arguments = [*INITDB, "--pwfile", password_file.name, "-D", str(making)]
-            made = subprocess.run(
-                [*self.disguise, str(self._binary("initdb")), *arguments], capture_output=True, text=True
-            )
-        if made.returncode:
-            raise StackError(f"initdb failed:\n{made.stdout}{made.stderr}")
-        making.rename(self.data)
+        """Make the data folder if there is none."""
+        self._bring_home()
+        if not (self.data / "PG_VERSION").exists():
+            say("postgres: making its data folder")
+            shutil.rmtree(self.data, ignore_errors=True)
+            self._initialize(self.data.with_name("postgres.new")).rename(self.data)
+        self._give(self.data)
+
+    def remove_stale_lock(self) -> None:
+        """Postgres refuses to start if the process ID in its lock file has gone to another process."""
+        lock = self.data / "postmaster.pid"
+        if lock.exists() and not self._is_of_this_folder(int(lock.read_text().split()[0])):
+            lock.unlink()
 
     def answers(self) -> bool:
         """A StackError if it does, but refuses the password: waiting would not help."""
@@ -113,37 +95,38 @@ class Postgres:
         command = [str(binaries.postgres("psql")), "-X", "-A", "-t", *arguments]
         return subprocess.run(command, env=connection | environment, capture_output=True, text=True)
 
-    def _binary(self, name: str) -> Path:
-        binary = binaries.postgres(name)
-        if self.disguise != disguise.SETPRIV:
-            return binary
-        package = binary.parents[2]
-        # Programs and libraries find each other by relative path.
-        self._copy_for_nobody(package.with_name(f"{package.name}.libs"))
-        return self._copy_for_nobody(package) / binary.relative_to(package)
+    def _initialize(self, data: Path) -> Path:
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir(mode=0o700)
+        with tempfile.NamedTemporaryFile("w", dir=self.layout.home) as password_file:
+            password_file.write(self.password)
+            password_file.flush()
+            for path in (data, Path(password_file.name)):
+                self._give(path)
+            words = [*INITDB, "-A", "scram-sha-256", "--data-checksums", "--pwfile", password_file.name]
+            command = [*self.user_prefix, str(binaries.postgres("initdb")), *words, "-D", str(data)]
+            made = subprocess.run(command, capture_output=True, text=True)
+        if made.returncode:
+            raise StackError(f"initdb failed:\n{made.stdout}{made.stderr}")
+        return data
 
-    def _copy_for_nobody(self, source: Path) -> Path:
-        make_private(self.home)
-        self.home.chmod(0o711)
-        copy = self.home / source.name
-        if source.is_file():
-            copy.write_text(source.read_text())
-            copy.chmod(0o644)
-        elif not copy.exists():
-            say(f"postgres: copying {source.name} to {self.home}, where the user nobody can read it")
-            making = self.home / f"{source.name}.new"
-            shutil.rmtree(making, ignore_errors=True)
-            shutil.copytree(source, making)
-            making.rename(copy)
-        return copy
+    def _give(self, path: Path) -> None:
+        """Make the user that Postgres runs as the owner: it insists on that for its folder."""
+        is_nobody = self.user_prefix == postgres_user.SETPRIV
+        owner, group = (postgres_user.NOBODY,) * 2 if is_nobody else (os.getuid(), os.getgid())
+        if path.stat().st_uid != owner:
+            for each in (path, *path.rglob("*")):
+                os.chown(each, owner, group)
 
-    def _remove_stale_lock(self) -> None:
-        """Postgres refuses to start if the number in its lock file has gone to another process."""
-        lock = self.data / "postmaster.pid"
-        if not lock.exists():
-            return
-        pid = int(lock.read_text().split("\n", 1)[0])
-        if processes.works_in(self.data, pid):
-            say(f"postgres: stopping one that was left over (pid {pid})")
-            processes.stop([psutil.Process(pid)], signal.SIGINT)
-        lock.unlink(missing_ok=True)
+    def _bring_home(self) -> None:
+        """Data that another user was to reach was once kept elsewhere."""
+        former = self.layout.for_nobody / "postgres"
+        if former.exists() and not self.data.exists():
+            shutil.move(former, self.data)
+            shutil.rmtree(self.layout.for_nobody)
+
+    def _is_of_this_folder(self, pid: int) -> bool:
+        try:
+            return bool(psutil.Process(pid).cwd() == str(self.data))
+        except psutil.Error:
+            return False

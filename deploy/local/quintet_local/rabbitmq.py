@@ -12,16 +12,17 @@ from urllib.parse import quote
 import pika
 import pika.exceptions
 
-from quintet_local import broker_users, envfile, erlang, ports, processes
+from quintet_local import broker_users, envfile, erlang, ports
 from quintet_local.broker_users import ADMINISTRATOR, VHOST
 from quintet_local.layout import Layout
-from quintet_local.progress import say
 from quintet_local.supervise import Program
 
 NAME = "rabbitmq"
 EPMD = "epmd"
-# The VM starts no port mapper of its own, as that one would outlive the stack, and does not busy-wait.
-VM_ARGUMENTS = "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
+# For each VM, also those that RabbitMQ's scripts start: a port mapper that one starts itself outlives the stack.
+EVERY_VM = "-start_epmd false"
+# It does not busy-wait.
+VM_ARGUMENTS = "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
 # A refused connection is an answer here, not an error to log.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
@@ -48,7 +49,7 @@ class RabbitMQ:
         environment = self._environment()
         return [
             Program(EPMD, [epmd, "-port", str(self.ports["epmd"])], environment),
-            Program(NAME, [str(self.installed.server)], environment | self._of_the_server()),
+            Program(NAME, [str(self.installed.server)], environment | self._of_the_server(), orphan_signal="TERM"),
         ]
 
     def prepare(self) -> None:
@@ -96,6 +97,7 @@ class RabbitMQ:
             "PATH": self.installed.path,
             "HOME": str(home / "home"),
             "LANG": "C.UTF-8",
+            "ERL_FLAGS": EVERY_VM,
             "ERL_EPMD_PORT": str(self.ports["epmd"]),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_CONF_ENV_FILE": str(home / "env.conf"),
@@ -122,10 +124,3 @@ def _write_private(file: Path, text: str, mode: int) -> None:
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as out:
         out.write(text)
     new.replace(file)
-
-
-def stop_stray_epmd(port: int) -> None:
-    """A port mapper that an Erlang VM started as a daemon: it belongs to no program's group."""
-    for stray in processes.started_with(EPMD, "ERL_EPMD_PORT", str(port)):
-        say(f"stopping a left over epmd (pid {stray.pid})")
-        processes.stop([stray])

@@ -1,11 +1,11 @@
 """The services: whatever lies in a folder `<word>-service`. Everything else follows from the word."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from quintet_local import ports
 from quintet_local.layout import Layout
 from quintet_local.postgres import Postgres
 from quintet_local.progress import StackError, say
@@ -60,14 +60,7 @@ class Service:
 
     def answers(self) -> bool:
         """Its web process takes a request on its socket."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(1)
-            try:
-                connection.connect(str(self.socket))
-                connection.sendall(b"GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n")
-                return connection.recv(16).startswith(b"HTTP/1.")
-            except OSError:
-                return False
+        return ports.responds(self.socket, b"GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n", b"HTTP/1.")
 
     def migrate(self) -> None:
         """Runs to its end; its output goes to a log of its own and, if it fails, to the person too."""
@@ -80,7 +73,9 @@ class Service:
         say(f"{self.word}: migrated")
 
     def _program(self, kind: str, environment: Mapping[str, str]) -> Program:
-        return Program(f"{self.word}-{kind}", self._command(kind), environment)
+        # gunicorn ends its workers; at SIGTERM it would wait for its clients.
+        orphan_signal = "QUIT" if kind == "web" else "KILL"
+        return Program(f"{self.word}-{kind}", self._command(kind), environment, orphan_signal=orphan_signal)
 
     def _command(self, kind: str) -> list[str]:
         return [sys.executable, "-m", f"{self.word}_service", kind]

@@ -1,15 +1,16 @@
 """One stack: its parts, and what can be asked of it while it runs or does not."""
 
+import os
 import shutil
-import signal
+import subprocess
 from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from quintet_local import envfile, gateway, locking, ports, postgres, processes, rabbitmq, services, supervise, valkey
+from quintet_local import envfile, gateway, locking, orphans, ports, postgres, rabbitmq, services, valkey
 from quintet_local.layout import FILES_FOR_CONTAINERS, MARKER, Layout
-from quintet_local.progress import NO_STACK, StackError, say
+from quintet_local.progress import StackError, say
 from quintet_local.supervise import Program, Supervisor
 
 
@@ -23,10 +24,7 @@ class Stack:
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        settings = envfile.load_own(self.layout.env_file)
-        if "ADMIN_PASSWORD" not in settings:
-            raise StackError(NO_STACK)
-        return settings
+        return envfile.load_existing(self.layout.env_file)
 
     @cached_property
     def ports(self) -> dict[str, int]:
@@ -63,6 +61,21 @@ class Stack:
         infrastructure = [*self.broker.programs(), self.postgres.program(), self.cache.program()]
         own = [program for service in self.services for program in (service.worker, service.web)]
         return [*infrastructure, *own, *self.gateway.programs()]
+
+    def users_tool(self) -> dict[str, str]:
+        return self.gateway.users_tool()
+
+    def reload_gateway(self) -> bool:
+        """Return whether there is one that runs."""
+        is_up = bool(self.supervisor.states().get(gateway.NAME, {}).get("pid"))
+        if is_up:
+            self.supervisor.signal(gateway.NAME, "HUP")
+        return is_up
+
+    def ask_worker(self, word: str, *arguments: str) -> None:
+        worker = next(service for service in self.services if service.word == word).worker
+        if subprocess.run([*worker.command[:-1], *arguments], env={**os.environ, **worker.environment}).returncode:
+            raise StackError("see above")
 
     def alone(self) -> AbstractContextManager[None]:
         return locking.alone(self.layout.env_file.parent)
@@ -108,18 +121,6 @@ class Stack:
         own = [path for path in home.iterdir() if path.name not in {*FILES_FOR_CONTAINERS, locking.NAME}]
         return sorted(own, key=lambda path: path.name == MARKER)
 
-    def stop_leftovers(self) -> None:
-        """Ends what a killed supervisor left running. The supervisor first: it would start them again."""
-        homes = [self.layout.home, self.layout.for_nobody]
-        records = processes.read_records(self.layout.pids)
-        for record in sorted(records, key=lambda record: stop_rank(record.name)):
-            if left := processes.remaining(record, homes):
-                say(f"stopping {record.name}, left over without its supervisor (pid {left[0].pid})")
-                processes.stop(left, signal.SIGINT if record.name == postgres.NAME else signal.SIGTERM)
-            (self.layout.pids / record.name).unlink(missing_ok=True)
-        if self.ports:
-            rabbitmq.stop_stray_epmd(self.ports["epmd"])
-
     def _stop(self) -> None:
         if self.supervisor.is_up():
             running = [name for name, state in self.supervisor.states().items() if state["pid"]]
@@ -128,14 +129,14 @@ class Stack:
                 say(f"stopping {', '.join(names)}")
                 self.supervisor.stop(names)
             self.supervisor.shut_down()
-        self.stop_leftovers()
+        orphans.wait_for_end(self.layout.programs_lock)
         for socket in self.layout.run.glob("*.sock*"):
             socket.unlink()
 
 
 def stop_rank(program: str) -> int:
     """The door is closed first, then those who use the servers stop, then the servers."""
-    ranks = {supervise.ITSELF: 0, gateway.NAME: 1, rabbitmq.NAME: 3}
+    ranks = {gateway.NAME: 1, rabbitmq.NAME: 3}
     servers = dict.fromkeys((rabbitmq.EPMD, postgres.NAME, valkey.NAME), 4)
     return (ranks | servers).get(program, 2)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from quintet_local import commands, envfile, gateway, ports, postgres, rabbitmq, settings, tls, valkey
+from quintet_local import commands, gateway, orphans, ports, postgres, rabbitmq, tls, valkey
 from quintet_local.progress import StackError, say, wait_until
 from quintet_local.services import Service, tail
 from quintet_local.stack import Stack
@@ -34,9 +34,7 @@ def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
 
 
 def _make_settings(stack: Stack, with_tls: bool) -> None:
-    commands.settle(stack.layout.env_file)
-    made = envfile.ensure(stack.layout.env_file, stack.words, commands.free_port_from)
-    settings.check(made, stack.words)
+    commands.make_settings(stack.layout.env_file, stack.words)
     if with_tls:
         tls.ensure(stack.layout.env_file, stack.layout.users / "tls", key_mode=0o600)
 
@@ -48,8 +46,9 @@ def _make_supervisor(stack: Stack) -> bool:
         if changed := stack.supervisor.take_in_changes():
             say(f"new or changed: {', '.join(changed)}")
         return True
-    stack.stop_leftovers()
+    orphans.wait_for_end(stack.layout.programs_lock)
     stack.choose_ports()
+    stack.postgres.remove_stale_lock()
     stack.supervisor.configure(stack.programs())
     stack.supervisor.start()
     return False
@@ -120,15 +119,13 @@ def _stop_web(stack: Stack, service: Service) -> None:
     """It waits for its clients, so nginx has to drop the connections that it keeps open."""
     say(f"{service.word}: restarting")
     stack.supervisor.begin_to_stop([service.web.name])
-    if _runs(stack, gateway.NAME):
-        stack.supervisor.signal(gateway.NAME, "HUP")
+    stack.reload_gateway()
     stack.supervisor.wait_for_end([service.web.name])
 
 
 def _start_gateway(stack: Stack) -> None:
     stack.gateway.prepare()
-    if _runs(stack, gateway.NAME):
-        stack.supervisor.signal(gateway.NAME, "HUP")
+    stack.reload_gateway()
     stack.supervisor.start_program(gateway.CONSOLE)
     stack.supervisor.start_program(gateway.NAME)
     _wait_for_health(stack)
@@ -144,8 +141,7 @@ def _wait_for_health(stack: Stack) -> None:
 
 
 def _wait_for(stack: Stack, name: str, answers: Callable[[], bool]) -> None:
-    log = stack.layout.log_of(name)
-    _watch(stack, [name]).wait(f"{name}: ready", answers, advice=lambda: f"the end of {log}:\n{tail(log)}")
+    _watch(stack, [name]).wait(f"{name}: ready", answers, advice=lambda: _end_of_log(stack, name))
 
 
 def _watch(stack: Stack, names: list[str], health: Callable[[], Mapping[str, Any]] = dict) -> Watch:
@@ -153,7 +149,12 @@ def _watch(stack: Stack, names: list[str], health: Callable[[], Mapping[str, Any
         states = stack.supervisor.states()
         return [_program(name, states[name]) for name in names if name in states]
 
-    return Watch(look, health)
+    return Watch(look, lambda name: _end_of_log(stack, name), health)
+
+
+def _end_of_log(stack: Stack, name: str) -> str:
+    log = stack.layout.log_of(name)
+    return f"the end of {log}:\n{tail(log)}"
 
 
 def _program(name: str, state: Mapping[str, Any]) -> Program:

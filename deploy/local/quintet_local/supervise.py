@@ -5,14 +5,13 @@ import resource
 import subprocess
 import sys
 import xmlrpc.client
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from supervisor import xmlrpc as supervisor_xmlrpc
 
-from quintet_local import processes
 from quintet_local.layout import Layout
 from quintet_local.progress import wait_until
 
@@ -26,13 +25,19 @@ MOST_ATTEMPTS = 100
 
 @dataclass(frozen=True)
 class Program:
-    """One supervised process: what to run, and how it likes to be stopped."""
+    """One supervised process: what to run, and how it likes to be stopped.
+
+    `prefix` are words before the command which choose its user. `orphan_signal` is what the process receives when its
+    supervisor dies: one that makes it end within seconds, together with the processes that it has started.
+    """
 
     name: str
     command: list[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    prefix: Sequence[str] = ()
     stop_signal: str = "TERM"
     stop_seconds: int = 30
+    orphan_signal: str = "KILL"
 
 
 class Supervisor:
@@ -66,15 +71,13 @@ class Supervisor:
         """Starts with an environment of its own: what a developer's shell holds reaches no program."""
         self.socket.unlink(missing_ok=True)
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        supervisord = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration)]
         subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration)],
-            env=environment
-            | {"LANG": "C.UTF-8", "PYTHONPATH": str(Path(__file__).parents[1])}
-            | {"TMPDIR": str(self.layout.temporary)},
+            [*_holding(self.layout.programs_lock), *supervisord],
+            env=environment | {"LANG": "C.UTF-8", "TMPDIR": str(self.layout.temporary)},
             check=True,
         )
         wait_until("supervisor", self.is_up, within_seconds=60)
-        processes.write_record(self.layout.pids, ITSELF, self.pid())
 
     def take_in_changes(self) -> list[str]:
         """Makes the running supervisor follow its file; the names of changed programs, now stopped."""
@@ -121,9 +124,8 @@ class Supervisor:
         self.ask("signalProcess", name, signal)
 
     def shut_down(self) -> None:
-        pid = self.pid()
+        """Ask for it; orphans.py waits for it."""
         self.ask("shutdown")
-        wait_until("end of the supervisor", lambda: not processes.runs(pid), within_seconds=60)
 
     def _alive(self, names: list[str]) -> bool:
         states = self.states()
@@ -158,10 +160,11 @@ def render(layout: Layout, programs: list[Program]) -> str:
 
 
 def _section(layout: Layout, program: Program) -> dict[str, object]:
-    places = [str(layout.pids), str(layout.run), str(layout.home)]
-    launch = [sys.executable, "-m", "quintet_local.launch", *places, program.name]
+    # After a change of the user, which would clear it.
+    death_signal = ["setpriv", "--pdeathsig", program.orphan_signal]
+    words = [*_holding(layout.programs_lock), *program.prefix, *death_signal, *program.command]
     return {
-        "command": " ".join(_quoted(word) for word in [*launch, *program.command]),
+        "command": " ".join(_quoted(word) for word in words),
         "environment": ",".join(f"{name}={_quoted(value)}" for name, value in program.environment.items()),
         "directory": layout.home,
         "autostart": "false",
@@ -186,3 +189,8 @@ def _quoted(word: str) -> str:
 
 def _escaped(value: object) -> str:
     return str(value).replace("%", "%%")
+
+
+def _holding(lock: Path) -> list[str]:
+    """Return the words before a command that lock the file as long as the command or anything it starts is alive."""
+    return ["flock", "--shared", "--no-fork", str(lock)]

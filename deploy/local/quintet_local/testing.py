@@ -1,19 +1,21 @@
 """A stack of their own for tests: same code, own folder, own ports, nothing left behind."""
 
+import fcntl
 import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from quintet_local import ports, processes, startup
+from quintet_local import locking, ports, startup
 from quintet_local.layout import Layout
+from quintet_local.progress import StackError
 from quintet_local.stack import Stack
 from quintet_testing.waiting import eventually
 
 PREFIX = "quintet-tests-"
-OWNER = "owner"
+OWNER = "owner.lock"
 
 
 class TestStack(Stack):
@@ -86,26 +88,33 @@ def running_stack(**settings: str) -> Iterator[TestStack]:
 @contextmanager
 def prepared_stack(**settings: str) -> Iterator[TestStack]:
     """A stack that was not yet started."""
-    clean_abandoned()
+    for home in abandoned(PREFIX):
+        with suppress(StackError):  # that of another checkout
+            TestStack(Layout(home=home, env_file=home / ".env")).clean()
     home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
     layout = Layout(home=home, env_file=home / ".env")
     layout.make()
-    processes.write_record(home, OWNER, os.getpid())
-    wanted = {"GATEWAY_PORT": str(ports.some_free(set()))} | settings
-    layout.env_file.write_text("".join(f"{name}={value}\n" for name, value in wanted.items()))
-    stack = TestStack(layout)
-    try:
-        yield stack
-    finally:
-        TestStack(layout).clean()
+    with owned(home):
+        lines = {"GATEWAY_PORT": str(ports.some_free(set()))} | settings
+        layout.env_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        stack = TestStack(layout)
+        try:
+            yield stack
+        finally:
+            TestStack(layout).clean()
 
 
-def clean_abandoned() -> None:
-    """Removes the stacks of test runs that were killed."""
-    for home in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        owner = home / OWNER
-        if home.stat().st_uid != os.getuid() or not owner.exists():
-            continue
-        pid, _, started = owner.read_text().partition(" ")
-        if not processes.is_alive(processes.Record(OWNER, int(pid), float(started))):
-            TestStack(Layout(home=home.resolve(), env_file=home / ".env")).clean()
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Hold a lock in the folder, which tells that the test run it belongs to is still alive."""
+    new = folder / f"{OWNER}.new"
+    with open(new, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        new.rename(folder / OWNER)
+        yield
+
+
+def abandoned(prefix: str) -> list[Path]:
+    """Return the folders of test runs that were killed."""
+    owners = Path(tempfile.gettempdir()).resolve().glob(f"{prefix}*/{OWNER}")
+    return [owner.parent for owner in owners if owner.stat().st_uid == os.getuid() and not locking.is_held(owner)]

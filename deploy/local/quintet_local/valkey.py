@@ -1,8 +1,6 @@
 """Valkey, the Redis of this stack: on a unix socket, so that it needs neither port nor password."""
 
-import socket
-
-from quintet_local import binaries
+from quintet_local import binaries, ports
 from quintet_local.layout import Layout
 from quintet_local.supervise import Program
 
@@ -32,11 +30,4 @@ class Valkey:
         return f"unix://{self.socket}"
 
     def answers(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(1)
-            try:
-                connection.connect(str(self.socket))
-                connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
-            except OSError:
-                return False
+        return ports.responds(self.socket, b"PING\r\n", b"+PONG")

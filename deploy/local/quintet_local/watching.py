@@ -26,10 +26,18 @@ class Program:
 
 
 class Watch:
-    """`look` tells what the programs do now; `health` what the gateway says of the services, where that is asked."""
+    """`look` tells what the programs do now, `end_of_log` what one of them has written last.
 
-    def __init__(self, look: Callable[[], Iterable[Program]], health: Callable[[], Mapping[str, Any]] = dict) -> None:
-        self._look, self._health = look, health
+    `health` tells what the gateway says of the services, where that is asked.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], Iterable[Program]],
+        end_of_log: Callable[[str], str],
+        health: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        self._look, self._end_of_log, self._health = look, end_of_log, health
         self._began = time.monotonic()
         self._starts: dict[str, set[object]] = {}
 
@@ -48,7 +56,7 @@ class Watch:
             starts = self._starts.setdefault(program.name, set())
             starts.add(program.starts)
             if program.has_failed or (program.is_failing and is_late) or len(starts) > MAX_STARTS:
-                return f"{program.name} ends again and again (`make logs S={program.name}`)"
+                return f"{program.name} ends again and again; {self._end_of_log(program.name)}"
         return None
 
     def missing(self) -> str:

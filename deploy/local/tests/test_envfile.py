@@ -2,6 +2,8 @@
 
 import stat
 
+import pytest
+
 from quintet_local import envfile
 
 
@@ -46,3 +48,28 @@ def test_a_file_that_others_could_read_is_closed(tmp_path):
 def test_the_gateways_port_is_the_next_free_one(tmp_path):
     made = envfile.ensure(tmp_path / ".env", [], lambda port: port + 3)
     assert made["GATEWAY_PORT"] == "8083"
+
+
+@pytest.mark.parametrize(
+    "line, value",
+    [
+        ("A=b # why", "b"),
+        ("A='b # c'", "b # c"),
+        ('A="b c"', "b c"),
+        ("A=$HOME/${USER}", "$HOME/${USER}"),
+        ("export A=b", "b"),
+        ("A=", ""),
+    ],
+)
+def test_quotes_comments_and_references(tmp_path, line, value):
+    file = tmp_path / ".env"
+    file.write_text(f"# a comment\n\n{line}\n")
+    assert envfile.load(file) == {"A": value}
+
+
+@pytest.mark.parametrize("value", ["plain", "a b", "it's", "#1 $HOME", 'say "x"', "back\\slash", ""])
+def test_what_is_written_is_read_again(tmp_path, value):
+    file = tmp_path / ".env"
+    file.write_text("A=old\nB=stays\n")
+    envfile.put(file, {"A": value})
+    assert envfile.load(file) == {"A": value, "B": "stays"}

@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from quintet_local import processes
 from quintet_local.layout import CHECKOUT, MARKER, Layout
 from quintet_local.progress import StackError
 from quintet_local.stack import Stack
@@ -41,17 +40,17 @@ def test_the_stack_of_a_checkout_that_is_gone_can_be_removed(folder):
 
 
 def test_cleaning_a_copy_ends_no_program_of_the_original(folder):
-    """A record of this very process: whoever believed it would end the tests."""
     original = layout(folder / "original", folder / "one")
     original.make()
-    processes.write_record(original.pids, "postgres", os.getpid())
-    shutil.copytree(original.home, folder / "copy")
-    copy = layout(folder / "copy", folder / "one")
-    copy.claim()
-    assert processes.read_records(copy.pids) == []
-    Stack(copy).clean()
-    assert not copy.home.exists()
-    assert processes.read_records(original.pids)
+    lock = ["flock", "--shared", "--no-fork", str(original.programs_lock)]
+    with subprocess.Popen([*lock, "sh", "-c", "echo; exec sleep 60"], stdout=subprocess.PIPE) as program:
+        program.stdout.readline()
+        shutil.copytree(original.home, folder / "copy")
+        copy = layout(folder / "copy", folder / "one")
+        Stack(copy).clean()
+        assert not copy.home.exists()
+        assert program.poll() is None
+        program.kill()
 
 
 def test_the_passwords_stay_while_a_stack_in_containers_needs_them(folder):

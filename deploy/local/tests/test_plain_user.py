@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from quintet_local import ports, processes
+from quintet_local import ports
 from quintet_local.layout import CHECKOUT
 
 UID = 61234
@@ -54,8 +54,8 @@ def python_for_everybody():
 
 
 def running():
-    owned = [process for process in psutil.process_iter() if process.uids().real == UID]
-    return [process for process in owned if processes.runs(process.pid)]
+    owned = [process for process in psutil.process_iter(["uids", "status"]) if process.info["uids"].real == UID]
+    return [process for process in owned if process.info["status"] != psutil.STATUS_ZOMBIE]
 
 
 @pytest.mark.timeout(300)

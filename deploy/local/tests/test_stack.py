@@ -13,11 +13,12 @@ import psycopg2
 import psycopg2.errors
 import pytest
 
-from quintet_local import envfile, processes, startup
+from quintet_local import envfile, startup
 from quintet_local.testing import TestStack, prepared_stack
 from quintet_testing.waiting import eventually
 
 INFRASTRUCTURE = ["epmd", "nginx", "postgres", "rabbitmq", "valkey"]
+INTERRUPTED = "database system was interrupted"
 
 
 def fresh(stack):
@@ -166,14 +167,22 @@ def test_reload_restarts_the_services_and_the_console_only(stack):
     assert changed == set(after) - set(INFRASTRUCTURE)
 
 
-def test_up_heals_a_stack_whose_supervisor_was_killed(stack):
-    before = pids(stack)
+def test_with_a_killed_supervisor_the_whole_stack_ends_and_up_starts_it_again(stack):
+    crashes = stack.log("postgres").count(INTERRUPTED)
+    assert processes_of(stack) != []
     os.kill(stack.supervisor.pid(), signal.SIGKILL)
-    eventually(lambda: not stack.supervisor.is_up())
-    assert processes.runs(before["postgres"])
+    eventually(lambda: processes_of(stack) == [], within_seconds=10)
     startup.up(fresh(stack))
-    assert not any(processes.runs(pid) for pid in before.values())
     assert stack.is_healthy()
+    assert stack.log("postgres").count(INTERRUPTED) == crashes
+
+
+def test_a_killed_nginx_leaves_no_worker_behind(stack):
+    workers = psutil.Process(stack.pid("nginx")).children()
+    stack.kill("nginx")
+    assert workers
+    eventually(lambda: not {*workers} & {*processes_of(stack)})
+    stack.wait_until_healthy()
 
 
 def test_two_stacks_run_side_by_side_and_down_leaves_nothing_of_a_killed_one(stack):
@@ -182,8 +191,11 @@ def test_two_stacks_run_side_by_side_and_down_leaves_nothing_of_a_killed_one(sta
         assert second.url != stack.url
         assert second.is_healthy()
         taken = [second.gateway.port, *second.ports.values()]
+        web, nginx = second.pid("sequence-web"), second.pid("nginx")
+        # Frozen, it does not end by itself; nor do the workers of a killed nginx.
+        os.kill(web, signal.SIGSTOP)
         os.kill(second.supervisor.pid(), signal.SIGKILL)
-        os.kill(pids_file(second, "nginx"), signal.SIGKILL)
+        os.kill(nginx, signal.SIGKILL)
         down = command(second, "down")
         assert down.returncode == 0, down.stderr
         assert processes_of(second) == []
@@ -195,10 +207,6 @@ def test_two_stacks_run_side_by_side_and_down_leaves_nothing_of_a_killed_one(sta
         assert command(second, "clean", "--yes").returncode == 0
         assert not home.exists()
     assert stack.is_healthy()
-
-
-def pids_file(stack, program):
-    return int((stack.layout.pids / program).read_text().split()[0])
 
 
 def listening():
