@@ -10,12 +10,9 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "deploy" / "local"))
 
 import psutil
 from ceiling import LOCAL, Nginx, noop_behind_gateways

