@@ -17,20 +17,12 @@ _WINDOW = 500
 _SHORTEST_PAUSE, _LONGEST_PAUSE, _STANDBY_PAUSE = 0.2, 5.0, 1.0
 _REFUSED_SECONDS = 1.0
 
-# Whole rows: a window is exceeded by the last one's messages at the most.
 _NEXT = """
-    SELECT coalesce(array_agg(id), '{}') FROM (
-        SELECT id, sum(messages) OVER (ORDER BY id) - messages AS before FROM (
-            SELECT id, messages FROM outbox
-            WHERE CASE exchange WHEN '' THEN routing_key ELSE exchange END <> ALL (%(refused)s)
-            ORDER BY id LIMIT %(window)s
-        ) AS first
-    ) AS counted WHERE before < %(window)s
-"""
-_TAKE = """
     SELECT id, message_id::text, exchange, routing_key, type, correlation_id, headers, body, mandatory,
            extract(epoch FROM created_at)::bigint
-    FROM outgoing WHERE id = ANY(%s) ORDER BY id, place
+    FROM outbox
+    WHERE CASE exchange WHEN '' THEN routing_key ELSE exchange END <> ALL (%(refused)s)
+    ORDER BY id LIMIT %(window)s
 """
 
 
@@ -92,10 +84,7 @@ class Relay:
         refused = [lane for lane, until in self._refused_until.items() if until > now]
         with self._connection.cursor() as cursor:
             cursor.execute(_NEXT, {"refused": refused, "window": _WINDOW})
-            (ids,) = cursor.fetchone()
-            if ids:
-                cursor.execute(_TAKE, (ids,))
-            self._window, self._left_out = self._in_order(cursor.fetchall() if ids else [])
+            self._window, self._left_out = self._in_order(cursor.fetchall())
         return [self._publishable(row) for row in self._window]
 
     def _in_order(self, rows: list[Any]) -> tuple[list[Any], list[Any]]:
