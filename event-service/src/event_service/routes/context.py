@@ -38,8 +38,7 @@ def caller() -> Caller:
 
 
 def limit_large_requests(view: Callable[..., Response]) -> Callable[..., Response]:
-    """Let large bodies wait, as bytes, while others are processed: what is parsed from each is ten times as large, and
-    a processor that has to keep all of that in its caches is a quarter slower."""
+    """Let large bodies wait as bytes: what is parsed from each takes ten times their memory."""
 
     @wraps(view)
     def admitted(**path: Any) -> Response:

@@ -28,11 +28,12 @@ def find_order_contradiction(tx: Transaction) -> dict[str, Any] | None:
     """Within a name, positions rise with sequences; and an event's series is one of its stream."""
     return tx.find(
         """
-        SELECT event.id::text AS event, event.stream_id, event.position, event.sequence
-        FROM events AS event JOIN series ON series.id = event.series_id
-        LEFT JOIN events AS previous
-          ON previous.series_id = event.series_id AND previous.sequence = event.sequence - 1
-        WHERE previous.position > event.position OR series.stream_id <> event.stream_id
+        SELECT event.stream_id, event.position, event.sequence FROM (
+            SELECT stream_id, series_id, position, sequence,
+                   lag(position) OVER (PARTITION BY series_id ORDER BY sequence) AS previous
+            FROM events
+        ) AS event JOIN series ON series.id = event.series_id
+        WHERE event.previous > event.position OR series.stream_id <> event.stream_id
         LIMIT 1
         """
     )
