@@ -4,10 +4,10 @@ import uuid
 import pytest
 
 from chassis import db as postgres
-from chassis import testing
-from chassis.migrate import migrate, migrations_of
+from chassis.db.migrate import migrate, migrations_of
 from event_service.app import create_app
 from event_service.settings import Settings
+from quintet_testing import plugin as testing
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,10 @@ from typing import Any
 
 from flask import Flask
 
-from chassis import health, openapi, strictjson, web
+from chassis import strictjson
 from chassis.db import Transaction
+from chassis.web import app as web
+from chassis.web import health, openapi
 from event_service.batcher import create_append_batcher
 from event_service.cache import SchemaCache
 from event_service.poller import AppendPoller
@@ -54,8 +56,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
     app = web.create_app("event", VERSION, settings, blueprints, render=render, idempotent_headers=IDEMPOTENT_HEADERS)
-    database = app.extensions["chassis"].database
+    database = app.database
     # Set by the server that runs the app, once it does.
-    poller = AppendPoller(database, settings.watch_seconds, lambda: app.extensions.get("is_stopping", bool)())
+    poller = AppendPoller(database, settings.watch_seconds, lambda: app.is_stopping())
     app.extensions["event"] = Context(settings, create_append_batcher(database), SchemaCache(), poller)
     return app

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from chassis import logs
-from chassis.batching import Batcher
 from chassis.db import Database
 from chassis.errors import Problem
+from chassis.runtime import logs
+from chassis.runtime.batching import Batcher
 from event_service.domain.events import Append
 from event_service.operations import events
 

@@ -6,8 +6,8 @@ from itertools import groupby
 
 import pytest
 
-from chassis import outbox
 from chassis.errors import Unavailable
+from chassis.messaging import outbox
 from chassis.strictjson import dumps, loads
 
 BEFORE = "0006"

@@ -8,8 +8,8 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from chassis.current import transaction
-from chassis.validation import WHOLE, Answer, ListQuery, endpoint
+from chassis.web.app import transaction
+from chassis.web.validation import WHOLE, Answer, ListQuery, endpoint
 from event_service.domain.events import StoredEvent
 from event_service.domain.names import Name
 from event_service.operations import consuming

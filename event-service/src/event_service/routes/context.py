@@ -7,9 +7,9 @@ from typing import Any
 
 from flask import Response, current_app, request
 
-from chassis.batching import Batcher
-from chassis.current import role, username
-from chassis.turns import Turns
+from chassis.runtime.batching import Batcher
+from chassis.runtime.turns import Turns
+from chassis.web.app import role, username
 from event_service.cache import SchemaCache
 from event_service.domain.events import Append
 from event_service.domain.ownership import Caller, caller_of

@@ -10,10 +10,11 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chassis import strictjson
-from chassis.current import json_text, once, running
 from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound
-from chassis.validation import DIGITS, Answer, PlainText, endpoint
+from chassis.web.app import json_response, this_app
+from chassis.web.idempotency import once
+from chassis.web.validation import DIGITS, Answer, PlainText, endpoint
 from event_service.batcher import MAX_BATCHED_EVENTS, AppendFailed
 from event_service.domain.events import Append, Posted, PostedEvent, StoredEvent, check_sizes, event_id
 from event_service.domain.names import Consumer, Name, Producer
@@ -95,7 +96,7 @@ def append_events(stream: str, headers: AppendHeaders, body: PostedEvent | list[
     if stream in context().settings.reserved:
         raise second_writer()
     append = context().schema_cache.validate(_append_of(stream, headers, events))
-    response = json_text(strictjson.dumps(append.ids if events is body else append.ids[0]))
+    response = json_response(strictjson.dumps(append.ids if events is body else append.ids[0]))
     if len(events) <= MAX_BATCHED_EVENTS and "Idempotency-Key" not in request.headers:
         try:
             context().append_batcher.submit(append)
@@ -150,14 +151,14 @@ def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response
 def _read_from(stream: str, position: int, query: ReadQuery) -> Response:
     if query.event_name is not None or query.wait:
         raise Invalid("from: stands without eventName and wait")
-    with running().database.statements() as tx:
+    with this_app().database.statements() as tx:
         stream_id = consuming.get_stream_id(tx, stream)
         rows = store.list_after_position(tx, stream_id, position - 1, query.limit)
     return json_array(document for _, _, document in rows)
 
 
 def _find_unread(stream: str, name: str, consumer: str, limit: int) -> store.Page:
-    with running().database.statements() as tx:
+    with this_app().database.statements() as tx:
         page = store.find_unread(tx, stream, name, consumer, limit)
     if page is None:
         raise consuming.unknown_stream(stream)
@@ -168,11 +169,11 @@ def _find_unread(stream: str, name: str, consumer: str, limit: int) -> store.Pag
 @endpoint("One event", {200: Answer("The event", StoredEvent), **USUAL}, path=EventPath)
 def get_event(stream: str, event: str) -> Response:
     id_ = parse_event_id(event)
-    with running().database.statements() as tx:
+    with this_app().database.statements() as tx:
         text = store.find_event(tx, stream, id_)
     if text is None:
         raise NotFound("")
-    return json_text(text)
+    return json_response(text)
 
 
 @bp.post("/<event>")

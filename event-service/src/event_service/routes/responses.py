@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from flask import Response
 
 from chassis import strictjson
-from chassis.current import json_text
 from chassis.errors import Problem
-from chassis.validation import Answer
+from chassis.web.app import json_response
+from chassis.web.validation import Answer
 
 _PHRASES = {
     400: "Bad Request",
@@ -27,15 +27,15 @@ def render(problem: Problem) -> Response:
     """`"<reason phrase> - <error>"`; a content type that is not taken is a bad request here."""
     status = 400 if problem.status == 415 else problem.status
     phrase = _PHRASES.get(status, "Error")
-    return json_text(strictjson.dumps(f"{phrase} - {problem.detail}" if problem.detail else phrase), status)
+    return json_response(strictjson.dumps(f"{phrase} - {problem.detail}" if problem.detail else phrase), status)
 
 
 def ok() -> Response:
-    return json_text('"OK"')
+    return json_response('"OK"')
 
 
 def json_array(documents: Iterable[str]) -> Response:
-    return json_text(f"[{','.join(documents)}]")
+    return json_response(f"[{','.join(documents)}]")
 
 
 def text_answer(description: str, text: str) -> Answer:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from chassis import outbox
 from chassis.db import Transaction
+from chassis.messaging import outbox
 from event_service.domain.events import Append, to_json
 
 
