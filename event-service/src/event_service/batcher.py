@@ -30,6 +30,6 @@ def create_append_batcher(database: Database) -> Batcher[Append, None]:
             raise
         except Exception:
             log.exception("append.batch_failed", appends=len(appends))
-            return [AppendFailed()] * len(appends)
+            return [AppendFailed() for _ in appends]
 
     return Batcher(append_together)

@@ -104,11 +104,11 @@ def append_events(stream: str, headers: AppendHeaders, body: PostedEvent | list[
         except (SchemasChanged, AppendFailed):
             pass
 
-    def append_alone(tx: Transaction) -> Response:
+    def append_in_transaction(tx: Transaction) -> Response:
         operations.append_validated(tx, append, context().schema_cache)
         return response
 
-    return once(append_alone)
+    return once(append_in_transaction)
 
 
 def _append_of(stream: str, headers: AppendHeaders, events: list[PostedEvent]) -> Append:
