@@ -1,7 +1,10 @@
+import secrets
 import uuid
 
 import pytest
 
+from chassis import db as postgres
+from chassis.db.migrate import migrate, migrations_of
 from event_service.app import create_app
 from event_service.settings import Settings
 from quintet_testing import plugin as testing
@@ -117,3 +120,55 @@ def api(client, stream):
 def api_of(db):
     """An Api on another app: `api_of(app, stream)`."""
     return lambda app, stream: Api(app.test_client(), stream)
+
+
+class OldDatabase:
+    """A database in a schema of its own, as the version before that migration left it."""
+
+    def __init__(self, settings, before):
+        self._schema, migrations = f"old_{secrets.token_hex(4)}", migrations_of("chassis", "event_service")
+        self._admin = postgres.connect(settings.database_url, name="tests", autocommit=True)
+        with self._admin.cursor() as cursor:
+            cursor.execute(f"CREATE SCHEMA {self._schema}")
+        url = f"{settings.database_url}?options=-csearch_path%3D{self._schema}"
+        self.settings = settings.model_copy(update={"database_url": url})
+        migrate(url, "event", [each for each in migrations if each.source == "chassis" or each.name < before])
+        self._database = postgres.Database(url, name="tests", size=2, wait_seconds=5)
+
+    def rows(self, sql, **params):
+        with self._database.transaction() as tx:
+            return tx.rows(sql, **params)
+
+    def run(self, sql, **params):
+        with self._database.transaction() as tx:
+            return tx.run(sql, **params)
+
+    def upgrade(self):
+        migrate(self.settings.database_url, "event", migrations_of("chassis", "event_service"))
+
+    def remove(self):
+        self._database.close()
+        with self._admin.cursor() as cursor:
+            cursor.execute(f"DROP SCHEMA {self._schema} CASCADE")
+        self._admin.close()
+
+
+@pytest.fixture
+def old(settings, request):
+    """The test's module states with BEFORE which migration its data comes before."""
+    database = OldDatabase(settings, request.module.BEFORE)
+    yield database
+    database.remove()
+
+
+@pytest.fixture
+def upgraded(old, api_of):
+    """Call it for the stream `old` in an app of this version."""
+
+    def upgrade():
+        old.upgrade()
+        api = api_of(create_app(old.settings), "old")
+        assert api.client.get("/invariants").json["status"] == "OK"
+        return api
+
+    return upgrade

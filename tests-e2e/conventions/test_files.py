@@ -10,7 +10,7 @@ from quintet_e2e.checkout import CHECKOUT, all_services, names_in, python_files
 FOLDER = {"README.md", "Dockerfile", "pyproject.toml", "openapi.yaml", "src", "tests"}
 PACKAGE = {"__init__.py", "__main__.py", "settings.py", "app.py", "migrations"}
 # A module, or a package of that name where it has grown too long.
-MAY_BE_PACKAGES = {"routes", "handlers", "operations", "domain", "store", "clients", "cache"}
+MAY_BE_PACKAGES = {"routes", "handlers", "operations", "domain", "store", "clients", "cache", "batcher", "poller"}
 TESTS = {"conftest.py", "unit", "integration", "contract"}
 LONGEST_FILE = 250
 LONGEST_CHASSIS_MODULE = 225

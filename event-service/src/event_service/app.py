@@ -9,12 +9,12 @@ from chassis import strictjson
 from chassis.db import Transaction
 from chassis.web import app as web
 from chassis.web import health, openapi
-from chassis.web.shortcut import add_shortcut
+from event_service.batcher import create_append_batcher
+from event_service.cache import SchemaCache
+from event_service.poller import AppendPoller
 from event_service.routes import BLUEPRINTS
-from event_service.routes.answers import Web, render
-from event_service.routes.appender import Appender
-from event_service.routes.shortcut import Shortcut
-from event_service.routes.watch import Watch
+from event_service.routes.context import Context
+from event_service.routes.responses import render
 from event_service.settings import Settings
 from event_service.store import invariants
 
@@ -58,9 +58,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = web.create_app("event", VERSION, settings, blueprints, render=render, idempotent_headers=IDEMPOTENT_HEADERS)
     database = app.database
     # Set by the server that runs the app, once it does.
-    watch = Watch(database, settings.watch_seconds, lambda: app.is_stopping())
-    appender = Appender(database, settings.reserved)
-    own = Web(appender, watch, settings.nack_limit, settings.live_heartbeat_seconds, settings.reserved)
-    app.extensions["event"] = own
-    add_shortcut(app, Shortcut(own))
+    poller = AppendPoller(database, settings.watch_seconds, lambda: app.is_stopping())
+    app.extensions["event"] = Context(settings, create_append_batcher(database), SchemaCache(), poller)
     return app

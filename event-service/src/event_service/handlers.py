@@ -9,8 +9,8 @@ from chassis.db import Transaction
 from chassis.errors import Invalid
 from chassis.messaging.attempts import Delivery
 from chassis.messaging.consumer import Consumption
-from event_service.domain.events import Append, PostedEvent, lines_of, runs_of
-from event_service.operations import appending
+from event_service.domain.events import Append, PostedEvent
+from event_service.operations import events
 from event_service.settings import Settings
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{0,128}\Z")
@@ -32,8 +32,11 @@ def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozens
         problem = error.errors(include_url=False, include_input=False)[0]
         raise Invalid.field(".".join(map(str, problem["loc"])) or "body", problem["msg"]) from None
     request_id = delivery.request_id if _PLAIN.match(delivery.request_id) else ""
-    runs = runs_of([posted], [delivery.message_id], lines_of([posted]))
-    appending.append_published(tx, Append(delivery.app_id, delivery.app_id, request_id, [posted], runs))
+    # Schemas that were set before the stream was reserved do not apply.
+    append = Append(
+        delivery.app_id, delivery.app_id, request_id, [delivery.message_id], [posted], schemas_revision=None
+    )
+    events.append_published(tx, append)
 
 
 def handlers_for(settings: Settings) -> dict[str, Consumption]:

@@ -162,7 +162,7 @@ def test_every_event_goes_to_the_exchange_as_it_was_posted(api, an_event, db, st
     body = an_event("a.b c", payload={"text": "é"})
     ids = [api.append(body, X_Request_ID="req-7").json, *api.append([body, an_event("B")]).json]
     with db.transaction() as tx:
-        rows = tx.all("SELECT *, message_id::text AS uuid FROM outgoing ORDER BY id, place")
+        rows = tx.all("SELECT *, message_id::text AS uuid FROM outbox ORDER BY id")
     assert [row["uuid"] for row in rows] == ids
     assert loads(rows[0]["body"].encode()) == body
     assert rows[0]["exchange"] == "events"

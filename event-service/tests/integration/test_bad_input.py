@@ -184,9 +184,9 @@ def test_an_unknown_path_is_not_found(client, path):
 
 
 def test_an_unexpected_error_shows_nothing_of_itself(app, api, monkeypatch):
-    from event_service.store import reading
+    from event_service.store import events
 
-    monkeypatch.setattr(reading, "find_page_for", lambda *_: {}["secret"])
+    monkeypatch.setattr(events, "find_unread", lambda *_: {}["secret"])
     response = api.read()
     assert response.status_code == 500
     assert response.json.startswith("Internal Server Error - ")

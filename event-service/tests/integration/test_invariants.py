@@ -15,7 +15,7 @@ def damaged(client, api, an_event, db):
 
     yield damage
     with db.transaction() as tx:
-        for table in ("runs", "parked", "offsets", "consumers", "schemas", "series", "streams"):
+        for table in ("events", "parked", "offsets", "consumers", "schemas", "series", "streams"):
             tx.run(f"DELETE FROM {table}")
 
 
@@ -23,13 +23,14 @@ def damaged(client, api, an_event, db):
     ("sql", "broken"),
     [
         ("SELECT 1", set()),
-        ("DELETE FROM runs WHERE position = 2", {"positions", "sequences"}),
-        ("UPDATE runs SET position = 9 WHERE position = 4", {"positions"}),
-        ("UPDATE runs SET count = 2 WHERE count = 3", {"positions", "sequences"}),
+        ("DELETE FROM events WHERE position = 2", {"positions", "sequences"}),
+        ("UPDATE events SET position = 9 WHERE position = 4", {"positions"}),
+        ("DELETE FROM events WHERE position = 1", {"positions", "sequences"}),
+        ("DELETE FROM events WHERE position = 7", {"positions", "sequences"}),
         ("UPDATE streams SET position = 5 WHERE position = 7", {"positions"}),
         ("UPDATE series SET last = 3 WHERE name = 'A'", {"sequences"}),
-        ("UPDATE runs SET sequence = 7 WHERE position = 4", {"sequences"}),
-        ("UPDATE runs SET position = 20 - position", {"positions", "order"}),
+        ("UPDATE events SET sequence = 7 WHERE position = 4", {"sequences"}),
+        ("UPDATE events SET position = 20 - position", {"positions", "order"}),
         ("UPDATE offsets SET acknowledged = 9", {"offset"}),
         ("UPDATE offsets SET acknowledged = 0", {"parked"}),
         ("DELETE FROM offsets", {"parked"}),

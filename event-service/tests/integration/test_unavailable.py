@@ -38,8 +38,8 @@ def test_connections_that_are_cut_cost_one_answer_at_the_most(api, settings, api
     answers = []
     reader = threading.Thread(target=lambda: answers.append(mine.read("New", wait=20)))
     reader.start()
-    watch = app.extensions["event"].watch
-    while not watch._waiters:
+    poller = app.extensions["event"].poller
+    while not poller._waiters:
         time.sleep(0.005)
     with db.transaction() as tx:
         tx.run(

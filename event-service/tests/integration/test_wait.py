@@ -19,7 +19,7 @@ def timed(act):
 
 
 def waiting(app):
-    return sum(len(waiters) for waiters in app.extensions["event"].watch._waiters.values())
+    return sum(len(waiters) for waiters in app.extensions["event"].poller._waiters.values())
 
 
 def until(check):
@@ -70,7 +70,7 @@ def test_an_event_of_another_name_wakes_nobody(api, app, pool):
 def test_the_process_asks_nothing_while_nobody_waits(api, app):
     api.appended()
     api.read("New", wait=0.1)
-    until(lambda: not app.extensions["event"].watch._is_ticking)
+    until(lambda: not app.extensions["event"].poller._is_polling)
     assert api.read("New", wait=0.1).json == []
 
 

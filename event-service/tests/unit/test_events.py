@@ -1,10 +1,11 @@
 import json
+import os
 import uuid
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from event_service.domain.events import MOST_IN_RUN, Posted, event_ids, lines_of, runs_of
+from event_service.domain.events import Posted, event_id, to_json
 
 ADAPTER = TypeAdapter(Posted)
 
@@ -87,60 +88,18 @@ def checked(body):
     return ADAPTER.validate_python(body, strict=True)
 
 
-def test_the_stored_line_is_the_body_without_its_ends(an_event):
-    body = an_event(payload={"big": 10**30, "one": 1, "one point": 1.0, "text": "é🍷\u2028"})
-    line = lines_of([checked(body)])
-    assert json.loads('{"event":{' + line + "}") == body
-    assert '"one":1,"one point":1.0' in line
+def test_json_keeps_numbers_and_text_as_they_are(an_event):
+    body = an_event(payload={"one": 1, "one point": 1.0, "text": "é🍷\u2028", "lines": "line\nbreak\r\x1e"})
+    for big in ({}, {"big": 10**30}):
+        body["payload"].update(big)
+        text = to_json(checked(body)).decode()
+        assert json.loads(text) == body
+        assert '"one":1,"one point":1.0' in text
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        {"a": "line\nbreak\r\x1e\u2028"},
-        {"big": 10**30},
-        # What stands between events that are written as one.
-        {"a": [{"b": {}}, "\n", {"event": {"c": 1}}]},
-        {"a": ["\n", '},"\\n",{"event":{']},
-    ],
-)
-def test_each_event_has_a_line(an_event, payload):
-    bodies = [an_event(payload=payload), an_event(), an_event(payload=payload)]
-    lines = lines_of(checked(bodies)).split("\n")
-    assert [json.loads('{"event":{' + line + "}") for line in lines] == bodies
-
-
-@pytest.mark.parametrize(
-    ("names", "counts"),
-    [
-        ("A", [1]),
-        ("AAB", [2, 1]),
-        ("ABBA", [1, 2, 1]),
-        ("A" * 100, [100]),
-        ("A" * 101, [100, 1]),
-        ("A" * 250 + "B", [100, 100, 50, 1]),
-    ],
-)
-def test_runs_are_of_one_name_and_none_is_long(an_event, names, counts):
-    events = checked([an_event(name, payload={"n": n}) for n, name in enumerate(names)])
-    ids = [str(n) for n in range(len(names))]
-    runs = runs_of(events, ids, lines_of(events))
-    assert [run.size for run in runs] == counts
-    firsts = [sum(counts[:place]) for place in range(len(counts))]
-    assert [(run.name, run.id) for run in runs] == [(names[first], str(first)) for first in firsts]
-    assert "\n".join(run.lines for run in runs) == lines_of(events)
-    assert all(run.lines.count("\n") + 1 == run.size <= MOST_IN_RUN for run in runs)
-
-
-def test_large_events_make_short_runs(an_event):
-    events = checked([an_event(payload={"n": "x" * size}) for size in (10, 30_000, 30_000, 30_000, 100_000, 10, 10)])
-    runs = runs_of(events, [str(n) for n in range(7)], lines_of(events))
-    assert [(run.id, run.size) for run in runs] == [("0", 3), ("3", 1), ("4", 1), ("5", 2)]
-
-
-def test_ids_are_uuids_in_the_order_of_time():
-    ids = [id_ for milliseconds in (1, 2, 1 << 40) for id_ in event_ids(milliseconds, 1000, bytes(range(8)))]
-    assert len(set(ids)) == 3000
-    assert ids == sorted(ids)
+def test_ids_are_uuids_of_version_7_and_follow_the_time():
+    ids = [event_id(milliseconds, os.urandom(10)) for milliseconds in (1, 2, 1 << 40) for _ in range(100)]
+    assert len(set(ids)) == 300
+    assert [id_[:13] for id_ in ids] == sorted(id_[:13] for id_ in ids)
     assert {uuid.UUID(id_).version for id_ in ids} == {7}
     assert all(uuid.UUID(id_).variant == uuid.RFC_4122 and str(uuid.UUID(id_)) == id_ for id_ in ids)

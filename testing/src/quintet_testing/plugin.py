@@ -123,7 +123,7 @@ def outbox(db: postgres.Database) -> Any:
 
     def waiting() -> list[tuple[str, Any]]:
         with db.transaction() as tx:
-            rows = tx.rows("SELECT type, body FROM outgoing ORDER BY id, place")
+            rows = tx.rows("SELECT type, body FROM outbox ORDER BY id")
         return [(type_, loads(body.encode())) for type_, body in rows]
 
     return waiting

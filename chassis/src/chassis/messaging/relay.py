@@ -21,20 +21,12 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE, _STANDBY_PAUSE = 0.2, 5.0, 1.0
 _REFUSED_SECONDS = 1.0
 _IDLE_SECONDS = 0.1
 
-# Whole rows: a window is exceeded by the last one's messages at the most.
 _NEXT = """
-    SELECT coalesce(array_agg(id), '{}') FROM (
-        SELECT id, sum(messages) OVER (ORDER BY id) - messages AS before FROM (
-            SELECT id, messages FROM outbox
-            WHERE CASE exchange WHEN '' THEN routing_key ELSE exchange END <> ALL (%(refused)s)
-            ORDER BY id LIMIT %(window)s
-        ) AS first
-    ) AS counted WHERE before < %(window)s
-"""
-_TAKE = """
     SELECT id, message_id::text AS message_id, exchange, routing_key, type, correlation_id, headers, body, mandatory,
            extract(epoch FROM created_at)::bigint AS created
-    FROM outgoing WHERE id = ANY(%(ids)s) ORDER BY id, place
+    FROM outbox
+    WHERE CASE exchange WHEN '' THEN routing_key ELSE exchange END <> ALL (%(refused)s)
+    ORDER BY id LIMIT %(window)s
 """
 
 
@@ -88,38 +80,34 @@ class Relay:
 
     def _publish_window(self, tx: db.Transaction, publisher: Publisher) -> bool:
         """Publish the next rows and delete those that were taken; return False if none were due."""
-        window, postponed = self._without_second_tries(self._next_rows(tx))
+        window = self._without_second_tries(self._next_rows(tx))
         taken = publisher.publish([self._publication(row) for row in window])
         refused = [row for index, row in enumerate(window) if index not in taken]
         sent = [row for index, row in enumerate(window) if index in taken]
         self._note_lanes(sent, refused)
-        # A row may stand for several messages: it goes once all of them are sent.
-        done = {row["id"] for row in sent} - {row["id"] for row in refused} - {row["id"] for row in postponed}
-        if done:
-            tx.run("DELETE FROM outbox WHERE id = ANY(%(ids)s)", ids=list(done))
+        if sent:
+            tx.run("DELETE FROM outbox WHERE id = ANY(%(ids)s)", ids=[row["id"] for row in sent])
         return bool(window)
 
     def _next_rows(self, tx: db.Transaction) -> list[dict[str, Any]]:
         now = time.monotonic()
         refused = [lane for lane, until in self._refused_until.items() if until > now]
-        ids = tx.value(_NEXT, refused=refused, window=_WINDOW)
-        return tx.all(_TAKE, ids=ids) if ids else []
+        return tx.all(_NEXT, refused=refused, window=_WINDOW)
 
-    def _without_second_tries(self, rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return the rows to publish now and those to postpone.
+    def _without_second_tries(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows to publish now.
 
         Of a lane that has not proved to have a queue, only the first mandatory message is tried: were its queue
         declared in the middle of the window, it would get the window's second half first.
         """
         now: list[dict[str, Any]] = []
-        postponed: list[dict[str, Any]] = []
         tried: set[str] = set()
         for row in rows:
             lane = _lane(row)
-            may_go = not row["mandatory"] or lane in self._proved or lane not in tried
-            (now if may_go else postponed).append(row)
+            if not row["mandatory"] or lane in self._proved or lane not in tried:
+                now.append(row)
             tried.add(lane)
-        return now, postponed
+        return now
 
     def _note_lanes(self, sent: list[dict[str, Any]], refused: list[dict[str, Any]]) -> None:
         lanes = set(map(_lane, refused))

@@ -4,20 +4,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-import gevent
-from gevent import monkey
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-_LONGEST_GATHER_SECONDS = 0.005
-
-
-def _gather() -> None:
-    """Where requests are greenlets, those that have arrived already come to their own `submit` first."""
-    if monkey.is_module_patched("threading"):
-        with gevent.Timeout(_LONGEST_GATHER_SECONDS, False):
-            gevent.idle()
 
 
 class _Call(Generic[Item, Result]):
@@ -33,9 +21,8 @@ class Batcher(Generic[Item, Result]):
     """`run` gets all items that came in while its last call was under way, and gives a result for each.
 
     1. Who comes while nobody leads becomes the leader; others wait.
-    2. Where there was company last time, it lets those come who are on their way, for 5 ms at the most.
-    3. The leader takes all that wait (at most `most`), runs them, and wakes them.
-    4. It makes the first of those who came meanwhile the next leader, so nobody works for others for ever.
+    2. The leader takes all that wait (at most `most`), runs them, and wakes them.
+    3. It makes the first of those who came meanwhile the next leader, so nobody works for others for ever.
     A result that is an exception is raised for its caller alone; what `run` itself raises, for all of the batch.
     """
 
@@ -45,7 +32,6 @@ class Batcher(Generic[Item, Result]):
         self._lock = threading.Lock()
         self._waiting: list[_Call[Item, Result]] = []
         self._led = False
-        self._had_company = False
 
     def submit(self, item: Item) -> Result:
         call: _Call[Item, Result] = _Call(item)
@@ -61,11 +47,8 @@ class Batcher(Generic[Item, Result]):
         return call.result  # type: ignore[return-value]
 
     def _lead(self) -> None:
-        if self._had_company:
-            _gather()
         with self._lock:
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-        self._had_company = len(batch) > 1
         try:
             results = self._run([call.item for call in batch])
             if len(results) != len(batch):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 from zoneinfo import available_timezones
 
 import orjson
@@ -13,13 +13,11 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, WithJsonSch
 from typing_extensions import TypedDict
 
 from chassis import strictjson
+from chassis.errors import Invalid
 from event_service.domain.names import Name
 from event_service.domain.ownership import NO_USER, Caller
 
 MOST_AT_ONCE = 1000
-# The migrations have this number too.
-MOST_IN_RUN = 100
-_LONGEST_RUN = 65536
 LARGEST_EVENT_BYTES = 256 * 1024
 LARGEST_VERSION = 2**31 - 1
 
@@ -108,55 +106,28 @@ def _one_or_several() -> WrapValidator:
 
 Posted = Annotated[PostedEvent | _Several, _one_or_several()]
 
-_OPENING, _CLOSING = '{"event":{', "}"
-# Between events that are written as one. A payload may hold the same, so lines are counted.
-_BREAK = "\n"
-_BETWEEN = f'{_CLOSING},"\\n",{_OPENING}'
 
-
-def lines_of(events: Sequence[PostedEvent]) -> str:
-    """A line for each: its JSON without the opening and the closing that all have."""
-    parted: list[Any] = [_BREAK] * (2 * len(events) - 1)
-    parted[::2] = events
+def to_json(value: Any) -> bytes:
+    """Return compact JSON; integers have any number of digits."""
     try:
-        text = orjson.dumps(parted).decode()
+        return orjson.dumps(value)
     except TypeError:
-        # A whole number of more than 64 bits.
-        text = ""
-    lines = text[len(_OPENING) + 1 : -len(_CLOSING) - 1].replace(_BETWEEN, "\n")
-    if lines.count("\n") == len(events) - 1 and text:
-        return lines
-    return "\n".join(strictjson.dumps(event)[len(_OPENING) : -len(_CLOSING)] for event in events)
+        # An integer of more than 64 bits.
+        return strictjson.dumps(value).encode()
 
 
-class Run(NamedTuple):
-    """Events of one name that come one behind the other, with their lines; `id` is the first one's."""
-
-    name: str
-    id: str
-    size: int
-    lines: str
+def check_sizes(events: Sequence[PostedEvent], sent_bytes: int | None) -> None:
+    """Raise Invalid if an event is too large: as it was sent, or, in an array (None), as it is stored."""
+    largest = sent_bytes or max(len(to_json(event)) for event in events)
+    if largest > LARGEST_EVENT_BYTES:
+        raise Invalid(f"an event may have {LARGEST_EVENT_BYTES} bytes at the most", status=413)
 
 
-def runs_of(events: Sequence[PostedEvent], ids: Sequence[str], lines: str) -> list[Run]:
-    """As few as can be. Reading one event means to read its run, so none is long."""
-    names = [event["event"]["name"] for event in events]
-    if names.count(names[0]) == len(names) <= MOST_IN_RUN and len(lines) <= _LONGEST_RUN:
-        return [Run(names[0], ids[0], len(names), lines)]
-    each = lines.split("\n")
-
-    def run(first: int, end: int) -> Run:
-        return Run(names[first], ids[first], end - first, "\n".join(each[first:end]))
-
-    runs: list[Run] = []
-    first = length = 0
-    for place, line in enumerate(each):
-        is_full = place - first == MOST_IN_RUN or length + len(line) > _LONGEST_RUN
-        if place > first and (is_full or names[place] != names[first]):
-            runs.append(run(first, place))
-            first, length = place, 0
-        length += len(line)
-    return [*runs, run(first, len(each))]
+def event_id(unix_milliseconds: int, random: bytes) -> str:
+    """Return a UUID of version 7 made of 10 random bytes: events of one time are neighbors in their index."""
+    digits = f"{unix_milliseconds:012x}{random.hex()}"
+    variant = "89ab"[random[2] & 3]
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,25 +137,12 @@ class Append:
     stream: str
     producer: str
     request_id: str
+    ids: Sequence[str]
     events: Sequence[PostedEvent] = field(repr=False)
-    runs: Sequence[Run] = field(repr=False)
     expected_position: int | None = None
-    # Of the schemas that the events were checked against.
-    revision: int = 0
+    # Of the schemas that the events were validated against; None: they need not be.
+    schemas_revision: int | None = 0
     caller: Caller = NO_USER
-
-
-def event_ids(unix_milliseconds: int, count: int, random: bytes) -> list[str]:
-    """UUIDs of version 7 in ascending order: a counter of 12 bits, then 62 bits of the 8 random bytes (RFC 9562, 6.2).
-
-    Those of a moment lie side by side in their index, and from the first of a run the others follow.
-    """
-    if count > MOST_AT_ONCE:
-        raise ValueError(f"{count} ids of one moment")
-    time, tail = f"{unix_milliseconds:012x}", random.hex()
-    head = f"{time[:8]}-{time[8:]}-7"
-    end = f"-{'89ab'[random[0] & 3]}{tail[1:4]}-{tail[4:16]}"
-    return [f"{head}{number:03x}{end}" for number in range(count)]
 
 
 class StoredHead(EventHead):

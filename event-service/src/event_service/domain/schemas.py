@@ -95,3 +95,11 @@ def check_payloads(schemas: Schemas, events: Sequence[PostedEvent]) -> None:
         schema = schemas.get((head["name"], int(head["version"])))
         if schema:
             schema.check(event["payload"], "payload" if len(events) == 1 else f"{index}.payload")
+
+
+class SchemasChanged(Exception):
+    """The stream has schemas of another revision than the append was validated against."""
+
+    def __init__(self, revision: int, *, is_first_append: bool) -> None:
+        super().__init__(revision)
+        self.revision, self.is_first_append = revision, is_first_append

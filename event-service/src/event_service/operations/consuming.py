@@ -7,7 +7,7 @@ from chassis.errors import Invalid, NotFound
 from event_service.domain.offsets import Offset, Step, step_of_ack, step_of_nack
 from event_service.domain.ownership import Caller, not_owner_of_consumer
 from event_service.store import consumers as store
-from event_service.store import ownership
+from event_service.store import ownership, streams
 
 # A contract of two words: what is not there, the stream or the event, makes no difference.
 _NOTHING = ""
@@ -81,11 +81,9 @@ def put_offset(
     tx: Transaction, stream: str, consumer: str, caller: Caller, *, name: str, offset: int, now: datetime
 ) -> None:
     """On purpose, forwards or back. What is parked above it will be read again, so it is parked no longer."""
-    stream_id = store.find_stream_id(tx, stream)
-    if stream_id is None:
-        raise unknown_stream(stream)
+    stream_id = get_stream_id(tx, stream)
     _become_owner(tx, stream_id, consumer, ownership.find_consumer_owner(tx, stream_id, consumer), caller)
-    series = store.find_series(tx, stream_id, name)
+    series = streams.find_series(tx, stream_id, name)
     if series is None:
         raise NotFound(f"stream {stream} has no event {name}")
     if offset > series["last"]:
@@ -106,3 +104,10 @@ def replay_parked(tx: Transaction, stream: str, event_id: str, consumer: str, ca
 
 def unknown_stream(name: str) -> NotFound:
     return NotFound(f"stream {name}")
+
+
+def get_stream_id(tx: Transaction, name: str) -> int:
+    stream = streams.find_stream(tx, name)
+    if stream is None:
+        raise unknown_stream(name)
+    return int(stream["id"])

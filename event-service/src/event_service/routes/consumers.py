@@ -1,5 +1,6 @@
 """Who reads a stream, how far, and what is parked."""
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -7,23 +8,14 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from chassis.web.app import json_response, transaction
+from chassis.web.app import transaction
 from chassis.web.validation import WHOLE, Answer, ListQuery, endpoint
 from event_service.domain.events import StoredEvent
 from event_service.domain.names import Name
 from event_service.operations import consuming
-from event_service.routes.answers import (
-    FORBIDDEN,
-    LARGEST_NUMBER,
-    OK,
-    USUAL,
-    ConsumerPath,
-    ParkedPath,
-    StreamPath,
-    caller,
-    existing_id,
-    ok,
-)
+from event_service.routes.context import caller
+from event_service.routes.parameters import MAX_NUMBER, ConsumerPath, ParkedPath, StreamPath, parse_event_id
+from event_service.routes.responses import FORBIDDEN, OK, USUAL, ok
 from event_service.store import consumers as store
 
 bp = Blueprint("consumers", __name__, url_prefix="/api/v1/streams/<stream>/consumers")
@@ -66,7 +58,7 @@ class ParkedPage(TypedDict):
 class WantedOffset(BaseModel):
     model_config = ConfigDict(extra="forbid")
     event_name: Name = Field(alias="eventName")
-    offset: Annotated[int, Field(ge=0, le=LARGEST_NUMBER), WHOLE]
+    offset: Annotated[int, Field(ge=0, le=MAX_NUMBER), WHOLE]
 
 
 @bp.get("")
@@ -78,12 +70,10 @@ class WantedOffset(BaseModel):
 )
 def list_consumers(stream: str, query: ListQuery) -> Any:
     with transaction() as tx:
-        stream_id = store.find_stream_id(tx, stream)
-        if stream_id is None:
-            raise consuming.unknown_stream(stream)
-        found = store.list_consumers(tx, stream_id, query.limit, query.offset)
+        stream_id = consuming.get_stream_id(tx, stream)
+        rows = store.list_consumers(tx, stream_id, query.limit, query.offset)
         total = store.count_consumers(tx, stream_id)
-    return {"consumers": [_state(row) for row in found], "total": total}
+    return {"consumers": [_state(row) for row in rows], "total": total}
 
 
 def _state(row: dict[str, Any]) -> dict[str, Any]:
@@ -108,12 +98,12 @@ def put_offset(stream: str, consumer: str, body: WantedOffset) -> Response:
     path=ConsumerPath,
     query=ListQuery,
 )
-def list_parked(stream: str, consumer: str, query: ListQuery) -> Response:
+def list_parked(stream: str, consumer: str, query: ListQuery) -> Any:
     with transaction() as tx:
-        text = store.list_parked(tx, stream, consumer, query.limit, query.offset)
-    if text is None:
-        raise consuming.unknown_stream(stream)
-    return json_response(text)
+        stream_id = consuming.get_stream_id(tx, stream)
+        rows = store.list_parked(tx, stream_id, consumer, query.limit, query.offset)
+        total = store.count_parked(tx, stream_id, consumer)
+    return {"parked": [{**json.loads(row.pop("document")), **row} for row in rows], "total": total}
 
 
 @bp.post("/<consumer>/parked/<event>/replay")
@@ -123,7 +113,7 @@ def list_parked(stream: str, consumer: str, query: ListQuery) -> Response:
     path=ParkedPath,
 )
 def replay_parked(stream: str, consumer: str, event: str) -> Response:
-    id_ = existing_id(event)
+    id_ = parse_event_id(event)
     with transaction() as tx:
         consuming.replay_parked(tx, stream, id_, consumer, caller(), datetime.now(UTC))
     return ok()

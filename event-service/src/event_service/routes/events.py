@@ -3,7 +3,6 @@
 import os
 import re
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -11,43 +10,30 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chassis import strictjson
+from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound
 from chassis.web.app import json_response, this_app
 from chassis.web.idempotency import once
 from chassis.web.validation import DIGITS, Answer, PlainText, endpoint
-from event_service.domain.events import LARGEST_EVENT_BYTES, Append, Posted, StoredEvent, event_ids, lines_of, runs_of
+from event_service.batcher import MAX_BATCHED_EVENTS, AppendFailed
+from event_service.domain.events import Append, Posted, PostedEvent, StoredEvent, check_sizes, event_id
 from event_service.domain.names import Consumer, Name, Producer
-from event_service.domain.ownership import Caller
+from event_service.domain.ownership import second_writer
+from event_service.domain.schemas import SchemasChanged
 from event_service.operations import consuming
-from event_service.routes.answers import (
-    AWAY,
-    CONFLICT,
-    FORBIDDEN,
-    INVALID,
-    KEY_REUSED,
-    LARGEST_NUMBER,
-    LOCKED,
-    OK,
-    TOO_LARGE,
-    UNKNOWN,
-    USUAL,
-    ConsumerHeader,
-    EventPath,
-    StreamPath,
-    caller,
-    existing_id,
-    few_large_at_once,
-    ok,
-    web,
-)
-from event_service.store import reading
+from event_service.operations import events as operations
+from event_service.routes import responses
+from event_service.routes.context import caller, context, limit_large_requests
+from event_service.routes.parameters import MAX_NUMBER, ConsumerHeader, EventPath, StreamPath, parse_event_id
+from event_service.routes.responses import USUAL, json_array, ok
+from event_service.store import events as store
 
 bp = Blueprint("events", __name__, url_prefix="/api/v1/streams/<stream>/events")
 
 
 class AppendHeaders(BaseModel):
     producer: Producer = Field(alias="X-Producer-ID")
-    expected_position: Annotated[int, Field(ge=0, le=LARGEST_NUMBER), DIGITS] | None = Field(
+    expected_position: Annotated[int, Field(ge=0, le=MAX_NUMBER), DIGITS] | None = Field(
         None, alias="X-Expected-Position"
     )
 
@@ -68,7 +54,7 @@ class ReadQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=1000), DIGITS]
     event_name: Name | None = Field(None, alias="eventName", description="Required without `from`")
     wait: Annotated[float, Field(ge=0, le=30), BeforeValidator(_plain_seconds)] = 0
-    from_: Annotated[int, Field(ge=1, le=LARGEST_NUMBER), DIGITS] | None = Field(
+    from_: Annotated[int, Field(ge=1, le=MAX_NUMBER), DIGITS] | None = Field(
         None,
         alias="from",
         description="A position: the stream as it is, all names, without consumer and `eventName`",
@@ -87,55 +73,55 @@ class Acknowledgement(BaseModel):
 
 
 @bp.post("")
-@few_large_at_once
+@limit_large_requests
 @endpoint(
     "Appends one event, or up to 1000 of them: all or none",
     {
         200: Answer("The id, or the ids", str | list[str]),
-        400: INVALID,
-        409: CONFLICT,
-        413: TOO_LARGE,
-        422: KEY_REUSED,
-        423: LOCKED,
-        503: AWAY,
+        400: responses.INVALID,
+        409: responses.CONFLICT,
+        413: responses.TOO_LARGE,
+        422: responses.KEY_REUSED,
+        423: responses.LOCKED,
+        503: responses.AWAY,
     },
     path=StreamPath,
     headers=AppendHeaders,
     body=Posted,
     idempotent=True,
 )
-def append_events(stream: str, headers: AppendHeaders, body: Any) -> Response:
-    append, answer = appending(stream, headers.producer, caller(), g.request_id, body, len(request.get_data()))
-    appender = web().appender
-    if headers.expected_position is None and "Idempotency-Key" not in request.headers:
-        appender.append(append)
-        return json_response(answer)
-    checked = appender.checked(replace(append, expected_position=headers.expected_position))
-
-    def append_alone(tx: Any) -> Response:
-        appender.append_alone(tx, checked)
-        return json_response(answer)
-
-    return once(append_alone)
-
-
-def appending(stream: str, producer: str, caller: Caller, request_id: str, body: Any, size: int) -> tuple[Append, str]:
-    """What a checked body of so many bytes appends, and what is answered once it has."""
+def append_events(stream: str, headers: AppendHeaders, body: PostedEvent | list[PostedEvent]) -> Response:
     events = body if isinstance(body, list) else [body]
-    ids = event_ids(time.time_ns() // 1_000_000, len(events), os.urandom(8))
-    lines = lines_of(events)
-    _check_sizes(size if events is not body else 0, lines)
-    answer = strictjson.dumps(ids) if events is body else f'"{ids[0]}"'
-    return Append(stream, producer, request_id, events, runs_of(events, ids, lines), caller=caller), answer
+    check_sizes(events, None if events is body else len(request.get_data()))
+    if stream in context().settings.reserved:
+        raise second_writer()
+    append = context().schema_cache.validate(_append_of(stream, headers, events))
+    response = json_response(strictjson.dumps(append.ids if events is body else append.ids[0]))
+    if len(events) <= MAX_BATCHED_EVENTS and "Idempotency-Key" not in request.headers:
+        try:
+            context().append_batcher.submit(append)
+            return response
+        except (SchemasChanged, AppendFailed):
+            pass
+
+    def append_in_transaction(tx: Transaction) -> Response:
+        operations.append_validated(tx, append, context().schema_cache)
+        return response
+
+    return once(append_in_transaction)
 
 
-def _check_sizes(sent: int, lines: str) -> None:
-    """Of one event as it was sent; of several, as each is kept."""
-    largest = sent
-    if not sent and len(lines) * 4 > LARGEST_EVENT_BYTES:
-        largest = max(len(line.encode()) for line in lines.split("\n"))
-    if largest > LARGEST_EVENT_BYTES:
-        raise Invalid(f"an event may have {LARGEST_EVENT_BYTES} bytes at the most", status=413)
+def _append_of(stream: str, headers: AppendHeaders, events: list[PostedEvent]) -> Append:
+    now = time.time_ns() // 1_000_000
+    return Append(
+        stream,
+        headers.producer,
+        g.request_id,
+        [event_id(now, os.urandom(10)) for _ in events],
+        events,
+        expected_position=headers.expected_position,
+        caller=caller(),
+    )
 
 
 @bp.get("")
@@ -153,27 +139,27 @@ def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response
         raise Invalid.field("eventName", "is missing")
     if headers.consumer is None:
         raise Invalid.field("X-Consumer-ID", "is missing")
-    page = _page(stream, query.event_name, headers.consumer, query.limit)
-    # Somebody may set the offset back meanwhile: so it looks once more when the time is up.
-    if page.is_empty and query.wait and not web().watch.is_stopping():
-        web().watch.wait(stream, query.event_name, page.last, query.wait)
-        page = _page(stream, query.event_name, headers.consumer, query.limit)
-    return json_response(page.text)
+    page = _find_unread(stream, query.event_name, headers.consumer, query.limit)
+    poller = context().poller
+    # A replay or an offset that is set back meanwhile wakes nobody: so read once more when the time is over.
+    if not page.documents and query.wait and not poller.is_stopping():
+        poller.wait(stream, query.event_name, page.last, query.wait)
+        page = _find_unread(stream, query.event_name, headers.consumer, query.limit)
+    return json_array(page.documents)
 
 
 def _read_from(stream: str, position: int, query: ReadQuery) -> Response:
     if query.event_name is not None or query.wait:
         raise Invalid("from: stands without eventName and wait")
     with this_app().database.statements() as tx:
-        text = reading.find_page_from(tx, stream, position, query.limit)
-    if text is None:
-        raise consuming.unknown_stream(stream)
-    return json_response(text)
+        stream_id = consuming.get_stream_id(tx, stream)
+        rows = store.list_after_position(tx, stream_id, position - 1, query.limit)
+    return json_array(document for _, _, document in rows)
 
 
-def _page(stream: str, name: str, consumer: str, limit: int) -> reading.Page:
+def _find_unread(stream: str, name: str, consumer: str, limit: int) -> store.Page:
     with this_app().database.statements() as tx:
-        page = reading.find_page_for(tx, stream, name, consumer, limit)
+        page = store.find_unread(tx, stream, name, consumer, limit)
     if page is None:
         raise consuming.unknown_stream(stream)
     return page
@@ -182,9 +168,9 @@ def _page(stream: str, name: str, consumer: str, limit: int) -> reading.Page:
 @bp.get("/<event>")
 @endpoint("One event", {200: Answer("The event", StoredEvent), **USUAL}, path=EventPath)
 def get_event(stream: str, event: str) -> Response:
-    id_ = existing_id(event)
+    id_ = parse_event_id(event)
     with this_app().database.statements() as tx:
-        text = reading.find_event(tx, stream, id_)
+        text = store.find_event(tx, stream, id_)
     if text is None:
         raise NotFound("")
     return json_response(text)
@@ -193,7 +179,13 @@ def get_event(stream: str, event: str) -> Response:
 @bp.post("/<event>")
 @endpoint(
     "Acknowledges or refuses an event",
-    {200: OK, 400: INVALID, 403: FORBIDDEN, 404: UNKNOWN, 409: CONFLICT, 422: KEY_REUSED, 503: AWAY},
+    {
+        200: responses.OK,
+        403: responses.FORBIDDEN,
+        409: responses.CONFLICT,
+        422: responses.KEY_REUSED,
+        **USUAL,
+    },
     path=EventPath,
     headers=ConsumerHeader,
     form=Acknowledgement,
@@ -204,9 +196,9 @@ def settle_event(stream: str, event: str, headers: ConsumerHeader, form: Acknowl
         raise Invalid.field("upTo", "goes with ACK only")
     if form.action == "ACK" and form.reason:
         raise Invalid.field("reason", "goes with NACK only")
-    id_, consumer, limit, by = existing_id(event), headers.consumer, web().nack_limit, caller()
+    id_, consumer, limit, by = parse_event_id(event), headers.consumer, context().settings.nack_limit, caller()
 
-    def settle(tx: Any) -> Response:
+    def settle(tx: Transaction) -> Response:
         now = datetime.now(UTC)
         if form.action == "ACK":
             consuming.acknowledge(tx, stream, id_, consumer, by, up_to=form.up_to == "1", now=now)

@@ -6,21 +6,23 @@ from typing import Annotated
 from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis.db import Database
+from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Unavailable
 from chassis.runtime import logs
 from chassis.web.app import this_app, transaction
 from chassis.web.validation import DIGITS, Answer, endpoint
 from event_service.domain.names import Name
 from event_service.operations.consuming import unknown_stream
-from event_service.routes.answers import LARGEST_NUMBER, USUAL, StreamPath, Web, web
-from event_service.store import reading
+from event_service.routes.context import Context, context
+from event_service.routes.parameters import MAX_NUMBER, StreamPath
+from event_service.routes.responses import USUAL
+from event_service.store import events, streams
 
 log = logs.logger(__name__)
 
 bp = Blueprint("live", __name__, url_prefix="/api/v1/streams/<stream>/live")
 
-_AT_ONCE = 100
+_PAGE_SIZE = 100
 
 
 class LiveQuery(BaseModel):
@@ -29,7 +31,7 @@ class LiveQuery(BaseModel):
 
 
 class LiveHeaders(BaseModel):
-    last_event_id: Annotated[int, Field(ge=0, le=LARGEST_NUMBER), DIGITS] | None = Field(
+    last_event_id: Annotated[int, Field(ge=0, le=MAX_NUMBER), DIGITS] | None = Field(
         None, alias="Last-Event-ID", description="A position: goes on after it. Without it, from now on"
     )
 
@@ -45,14 +47,14 @@ class LiveHeaders(BaseModel):
 def follow_stream(stream: str, query: LiveQuery, headers: LiveHeaders) -> Response:
     name = None if query.event_name == "*" else query.event_name
     with transaction() as tx:
-        last = reading.find_position(tx, stream)
-        if last is None:
+        row = streams.find_stream(tx, stream)
+        if row is None:
             raise unknown_stream(stream)
-        start = last if headers.last_event_id is None else headers.last_event_id
-        if start > last:
-            raise Invalid.field("Last-Event-ID", f"is beyond the stream's last position, {last}")
-        after = start if name is None else reading.last_sequence_at(tx, stream, name, start)
-    lines = _lines(this_app().database, web(), stream, name, start, after)
+        start = row["position"] if headers.last_event_id is None else headers.last_event_id
+        if start > row["position"]:
+            raise Invalid.field("Last-Event-ID", f"is beyond the stream's last position, {row['position']}")
+        after = start if name is None else events.find_last_sequence_at(tx, row["id"], name, start)
+    lines = _lines(this_app().database, context(), stream, row["id"], name, start, after)
     return Response(
         lines,
         content_type="text/event-stream; charset=utf-8",
@@ -60,18 +62,27 @@ def follow_stream(stream: str, query: LiveQuery, headers: LiveHeaders) -> Respon
     )
 
 
-def _lines(database: Database, web: Web, stream: str, name: str | None, start: int, after: int) -> Iterator[str]:
+def _lines(
+    database: Database, context: Context, stream: str, stream_id: int, name: str | None, start: int, after: int
+) -> Iterator[str]:
     """`after` is the last number sent: a sequence of one name, a position of all. Ends with the process."""
-    # An id without data: whoever loses the connection before the first event goes on from here.
+    # An id without data: a client that loses the connection before the first event resumes from here.
     yield f"retry: 1000\nid: {start}\n\n"
     try:
-        while not web.watch.is_stopping():
+        while not context.poller.is_stopping():
             with database.statements() as tx:
-                found = reading.list_after(tx, stream, name, after, _AT_ONCE)
-            for number, position, text in found:
-                after = number
-                yield f"id: {position}\ndata: {text}\n\n"
-            if not found and not web.watch.wait(stream, name, after, web.heartbeat_seconds):
+                rows = _next_events(tx, stream_id, name, after)
+            for sequence, position, document in rows:
+                after = position if name is None else sequence
+                yield f"id: {position}\ndata: {document}\n\n"
+            if not rows and not context.poller.wait(stream, name, after, context.settings.live_heartbeat_seconds):
                 yield ":\n\n"
     except Unavailable as problem:
         log.warning("live.ended", reason=problem.detail)
+
+
+def _next_events(tx: Transaction, stream_id: int, name: str | None, after: int) -> list[tuple[int, int, str]]:
+    if name is None:
+        return events.list_after_position(tx, stream_id, after, _PAGE_SIZE)
+    series = streams.find_series(tx, stream_id, name)
+    return events.list_after_sequence(tx, series["id"], after, _PAGE_SIZE) if series else []

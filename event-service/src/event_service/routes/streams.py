@@ -14,22 +14,12 @@ from event_service.domain.events import LARGEST_EVENT_BYTES, LARGEST_VERSION
 from event_service.domain.names import Name
 from event_service.domain.ownership import second_writer
 from event_service.domain.schemas import Document, Schema
-from event_service.operations import appending
+from event_service.operations import schemas
 from event_service.operations.consuming import unknown_stream
-from event_service.routes.answers import (
-    AWAY,
-    FORBIDDEN,
-    INVALID,
-    LOCKED,
-    OK,
-    TOO_LARGE,
-    USUAL,
-    StreamPath,
-    caller,
-    ok,
-    web,
-)
-from event_service.store import reading
+from event_service.routes.context import caller, context
+from event_service.routes.parameters import StreamPath
+from event_service.routes.responses import AWAY, FORBIDDEN, INVALID, LOCKED, OK, TOO_LARGE, USUAL, ok
+from event_service.store import streams
 
 bp = Blueprint("streams", __name__, url_prefix="/api/v1/streams")
 
@@ -61,15 +51,15 @@ class SchemaPath(StreamPath):
 )
 def list_streams(query: ListQuery) -> Any:
     with transaction() as tx:
-        found = reading.list_streams(tx, query.limit, query.offset)
-        return {"streams": [_state(row) for row in found], "total": reading.count_streams(tx)}
+        rows = streams.list_streams(tx, query.limit, query.offset)
+        return {"streams": [_state(row) for row in rows], "total": streams.count_streams(tx)}
 
 
 @bp.get("/<stream>")
 @endpoint("One stream", {200: Answer("The stream", StreamState), **USUAL}, path=StreamPath)
 def get_stream(stream: str) -> Any:
     with transaction() as tx:
-        row = reading.find_stream(tx, stream)
+        row = streams.find_summary(tx, stream)
     if row is None:
         raise unknown_stream(stream)
     return _state(row)
@@ -92,8 +82,8 @@ def _state(row: dict[str, Any]) -> dict[str, Any]:
 )
 def put_schema(stream: str, name: str, version: str, body: Document) -> Response:
     Schema(body)
-    if stream in web().reserved_streams:
+    if stream in context().settings.reserved:
         raise second_writer()
     with transaction() as tx:
-        appending.put_schema(tx, stream, name, int(version), strictjson.dumps(body), caller())
+        schemas.put_schema(tx, stream, name, int(version), strictjson.dumps(body), caller())
     return ok()

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from chassis.db import Transaction
-from event_service.store.reading import OPEN_ITEM, STREAM
 
 
 class EventLocation(NamedTuple):
@@ -20,9 +19,9 @@ def find_event_location(tx: Transaction, stream: str, event_id: str, consumer: s
     rows = tx.rows(
         """
         SELECT event.stream_id, series_id, sequence, consumers.owner
-        FROM place_of(%(id)s) AS event JOIN streams ON streams.id = event.stream_id
+        FROM events AS event JOIN streams ON streams.id = event.stream_id
         LEFT JOIN consumers ON consumers.stream_id = event.stream_id AND consumers.name = %(consumer)s
-        WHERE streams.name = %(stream)s
+        WHERE event.id = %(id)s AND streams.name = %(stream)s
         """,
         id=event_id,
         stream=stream,
@@ -78,14 +77,6 @@ def count_nack(tx: Transaction, series: int, consumer: str, reason: str, now: da
         consumer=consumer,
         reason=reason,
         now=now,
-    )
-
-
-def find_series(tx: Transaction, stream_id: int, name: str) -> dict[str, Any] | None:
-    return tx.find(
-        "SELECT id, last FROM series WHERE stream_id = %(stream)s AND name = %(name)s",
-        stream=stream_id,
-        name=name,
     )
 
 
@@ -175,29 +166,32 @@ def replay(tx: Transaction, series: int, sequence: int, consumer: str, now: date
     )
 
 
-def list_parked(tx: Transaction, stream: str, consumer: str, limit: int, offset: int) -> str | None:
-    """As JSON, with their number. None for an unknown stream."""
-    is_known, total, text = tx.rows(
-        f"""
-        WITH {STREAM}, wanted AS (
-            SELECT parked.series_id, sequence, nacks, reason, parked_at
-            FROM parked JOIN series ON series.id = series_id
-            WHERE series.stream_id = (SELECT id FROM stream) AND consumer = %(consumer)s AND replayed_at IS NULL
-        ), page AS (
-            SELECT concat({OPEN_ITEM}, ',"nacks":', nacks, ',"reason":', to_json(reason), ',"parked_at":"',
-                          iso_time(parked_at), '"}}') AS item, event.position
-            FROM stream, wanted, LATERAL events_of_series(wanted.series_id, wanted.sequence - 1, 1) AS event
-            ORDER BY event.position LIMIT %(limit)s OFFSET %(offset)s
-        )
-        SELECT EXISTS (SELECT FROM stream), (SELECT count(*) FROM wanted),
-               (SELECT string_agg(item, ',' ORDER BY position) FROM page)
+def list_parked(tx: Transaction, stream_id: int, consumer: str, limit: int, offset: int) -> list[dict[str, Any]]:
+    return tx.all(
+        """
+        SELECT document, nacks, reason, iso_time(parked_at) AS parked_at
+        FROM parked JOIN event_documents AS event USING (series_id, sequence)
+        WHERE stream_id = %(stream)s AND consumer = %(consumer)s AND replayed_at IS NULL
+        ORDER BY position LIMIT %(limit)s OFFSET %(offset)s
         """,
-        stream=stream,
+        stream=stream_id,
         consumer=consumer,
         limit=limit,
         offset=offset,
-    )[0]
-    return f'{{"parked":[{text or ""}],"total":{total}}}' if is_known else None
+    )
+
+
+def count_parked(tx: Transaction, stream_id: int, consumer: str) -> int:
+    return int(
+        tx.value(
+            """
+            SELECT count(*) FROM parked JOIN series ON series.id = series_id
+            WHERE stream_id = %(stream)s AND consumer = %(consumer)s AND replayed_at IS NULL
+            """,
+            stream=stream_id,
+            consumer=consumer,
+        )
+    )
 
 
 def list_consumers(tx: Transaction, stream_id: int, limit: int, offset: int) -> list[dict[str, Any]]:
@@ -205,10 +199,11 @@ def list_consumers(tx: Transaction, stream_id: int, limit: int, offset: int) -> 
         """
         SELECT offsets.consumer, series.name AS "eventName", acknowledged AS offset, last - acknowledged AS lag,
                iso_time(moved_at) AS moved_at,
-               offsets.nacks, offsets.reason, blocking.id AS event,
+               offsets.nacks, offsets.reason, blocking.id::text AS event,
                iso_time(nacked_at) AS since
         FROM offsets JOIN series ON series.id = series_id
-        LEFT JOIN LATERAL events_of_series(series.id, acknowledged, 1) AS blocking ON offsets.nacks > 0
+        LEFT JOIN events AS blocking
+          ON blocking.series_id = series.id AND blocking.sequence = acknowledged + 1 AND offsets.nacks > 0
         WHERE series.stream_id = %(stream)s
         ORDER BY offsets.consumer, series.name LIMIT %(limit)s OFFSET %(offset)s
         """,
@@ -225,8 +220,3 @@ def count_consumers(tx: Transaction, stream_id: int) -> int:
             stream=stream_id,
         )
     )
-
-
-def find_stream_id(tx: Transaction, name: str) -> int | None:
-    found: int | None = tx.value("SELECT id FROM streams WHERE name = %(name)s AND producer IS NOT NULL", name=name)
-    return found

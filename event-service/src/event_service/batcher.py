@@ -1,0 +1,35 @@
+"""Concurrent appends of one process share a statement and a commit."""
+
+from collections.abc import Sequence
+
+from chassis.db import Database
+from chassis.errors import Problem
+from chassis.runtime import logs
+from chassis.runtime.batching import Batcher
+from event_service.domain.events import Append
+from event_service.operations import events
+
+log = logs.logger(__name__)
+
+# Larger appends share enough among their own events.
+MAX_BATCHED_EVENTS = 20
+
+
+class AppendFailed(Exception):
+    """The batch failed, perhaps because of another append: this one has to be repeated alone."""
+
+
+def create_append_batcher(database: Database) -> Batcher[Append, None]:
+    """Return a batcher whose `submit` raises what events.append_events returns, or AppendFailed."""
+
+    def append_together(appends: list[Append]) -> Sequence[BaseException | None]:
+        try:
+            with database.statements() as tx:
+                return events.append_events(tx, appends)
+        except Problem:
+            raise
+        except Exception:
+            log.exception("append.batch_failed", appends=len(appends))
+            return [AppendFailed() for _ in appends]
+
+    return Batcher(append_together)

@@ -1,0 +1,33 @@
+"""Compiled schemas, kept in the process so that most appends need no query for them."""
+
+import threading
+from dataclasses import replace
+
+from chassis.errors import Invalid
+from event_service.domain.events import Append
+from event_service.domain.schemas import Schemas, check_payloads
+
+_MAX_STREAMS = 1000
+
+
+class SchemaCache:
+    """The last known schemas of each stream. They may be outdated: an append states their revision for that reason."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._streams: dict[str, tuple[int, Schemas]] = {}
+
+    def put(self, stream: str, revision: int, schemas: Schemas) -> None:
+        with self._lock:
+            if len(self._streams) >= _MAX_STREAMS:
+                self._streams.pop(next(iter(self._streams)))
+            self._streams[stream] = revision, schemas
+
+    def validate(self, append: Append) -> Append:
+        """Return the append with the revision that it is valid for; unchanged if only current schemas can tell."""
+        revision, schemas = self._streams.get(append.stream, (0, {}))
+        try:
+            check_payloads(schemas, append.events)
+        except Invalid:
+            return append
+        return replace(append, schemas_revision=revision)

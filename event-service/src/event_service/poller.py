@@ -1,0 +1,89 @@
+"""Readers wait for events: one query to Postgres on behalf of all of them, repeated while there are any."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from chassis.db import Database
+from chassis.errors import Unavailable
+from chassis.runtime import logs
+from event_service.store import streams
+
+log = logs.logger(__name__)
+
+# A stream's events of one name, or of all.
+Key = tuple[str, str | None]
+
+_ERROR_PAUSE_SECONDS = 1.0
+
+
+@dataclass(eq=False)
+class _Waiter:
+    last: int
+    awake: threading.Event = field(default_factory=threading.Event)
+
+
+class AppendPoller:
+    """Runs a thread (a greenlet under gevent) only while a reader waits. See docs/decisions/0002."""
+
+    def __init__(self, database: Database, interval_seconds: float, is_stopping: Callable[[], bool]) -> None:
+        self._database, self._interval_seconds, self.is_stopping = database, interval_seconds, is_stopping
+        self._lock = threading.Lock()
+        self._waiters: dict[Key, set[_Waiter]] = {}
+        self._is_polling = False
+
+    def wait(self, stream: str, name: str | None, last: int, seconds: float) -> bool:
+        """Return True once there is a sequence (of all names: a position) above `last`, or the process stops.
+
+        False: the time is over. While Postgres is unavailable, nothing is new.
+        """
+        waiter = _Waiter(last)
+        key = (stream, name)
+        with self._lock:
+            self._waiters.setdefault(key, set()).add(waiter)
+            starts, self._is_polling = not self._is_polling, True
+        if starts:
+            threading.Thread(target=self._poll, name="poller", daemon=True).start()
+        try:
+            return waiter.awake.wait(seconds)
+        finally:
+            with self._lock:
+                self._waiters[key].discard(waiter)
+                if not self._waiters[key]:
+                    del self._waiters[key]
+
+    def _poll(self) -> None:
+        clock = threading.Event()
+        pause_seconds = self._interval_seconds
+        while True:
+            clock.wait(pause_seconds)
+            with self._lock:
+                keys = list(self._waiters)
+                self._is_polling = bool(keys)
+            if not keys:
+                return
+            pause_seconds = self._wake_readers(keys)
+
+    def _wake_readers(self, keys: list[Key]) -> float:
+        """Wake those that have something to read; return the seconds until the next query."""
+        if self.is_stopping():
+            self._wake(keys, [1 << 63] * len(keys))
+            return self._interval_seconds
+        try:
+            with self._database.statements() as tx:
+                newest = streams.list_last(tx, keys)
+        except Unavailable as problem:
+            log.warning("poller.unavailable", reason=problem.detail)
+            return _ERROR_PAUSE_SECONDS
+        except Exception:
+            log.exception("poller.failed")
+            return _ERROR_PAUSE_SECONDS
+        self._wake(keys, newest)
+        return self._interval_seconds
+
+    def _wake(self, keys: list[Key], newest: list[int]) -> None:
+        with self._lock:
+            for key, number in zip(keys, newest, strict=True):
+                for waiter in self._waiters.get(key, ()):
+                    if number > waiter.last:
+                        waiter.awake.set()

@@ -1,0 +1,40 @@
+"""Paths and headers that several routes have."""
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from chassis.errors import NotFound
+from event_service.domain.names import Consumer, StreamName
+
+MAX_NUMBER = 2**53
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+
+
+class StreamPath(BaseModel):
+    stream: StreamName
+
+
+class EventPath(StreamPath):
+    event: Annotated[str, Field(description="A UUID", json_schema_extra={"format": "uuid"})]
+
+
+class ConsumerPath(StreamPath):
+    consumer: Consumer
+
+
+class ParkedPath(ConsumerPath):
+    event: Annotated[str, Field(description="A UUID", json_schema_extra={"format": "uuid"})]
+
+
+class ConsumerHeader(BaseModel):
+    consumer: Consumer = Field(alias="X-Consumer-ID")
+
+
+def parse_event_id(text: str) -> str:
+    """Raise NotFound for text that is not a UUID: no event has such an ID."""
+    if not _UUID.match(text):
+        raise NotFound("")
+    return text

@@ -1,0 +1,152 @@
+"""Statements that append and read events."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from chassis.db import Transaction
+from chassis.messaging import outbox
+from event_service.domain.events import Append, to_json
+
+
+class AppendResult(NamedTuple):
+    """What became of an append (see append_events in the migrations), and the stream as it was before."""
+
+    outcome: str
+    producer: str | None
+    position: int
+    revision: int
+
+
+def append_events(tx: Transaction, appends: Sequence[Append], *, publish: bool) -> list[AppendResult]:
+    """Append what each stream accepts; the streams' rows stay locked until the transaction ends."""
+    rows = tx.rows(
+        """
+        SELECT outcome, stream_producer, stream_position, stream_revision
+        FROM append_events(%(appends)s, %(publish)s) ORDER BY index
+        """,
+        appends=to_json([_append_document(append) for append in appends]).decode(),
+        publish=publish,
+    )
+    return [AppendResult(*row) for row in rows]
+
+
+def _append_document(append: Append) -> dict[str, Any]:
+    return {
+        "stream": append.stream,
+        "stream_key": outbox.key_part(append.stream),
+        "producer": append.producer,
+        "username": append.caller.user,
+        "is_admin": append.caller.is_admin,
+        "revision": append.schemas_revision,
+        "expected_position": append.expected_position,
+        "request_id": append.request_id,
+        "events": [
+            {"id": id_, "key": outbox.key_part(event["event"]["name"]), **event}
+            for id_, event in zip(append.ids, append.events, strict=True)
+        ],
+    }
+
+
+def event_exists(tx: Transaction, event_id: str) -> bool:
+    return bool(tx.value("SELECT 1 FROM events WHERE id = %(id)s", id=event_id))
+
+
+class Page(NamedTuple):
+    """`last` is the newest sequence at that moment, whether in the page or not."""
+
+    documents: list[str]
+    last: int
+
+
+def find_unread(tx: Transaction, stream: str, name: str, consumer: str, limit: int) -> Page | None:
+    """Return what the consumer has not acknowledged, replayed events first; None for an unknown stream."""
+    reader = tx.find(
+        """
+        SELECT series.id AS series, coalesce(series.last, 0) AS last, coalesce(offsets.acknowledged, 0) AS acknowledged,
+               ARRAY(SELECT sequence FROM parked
+                     WHERE parked.series_id = series.id AND parked.consumer = %(consumer)s AND replayed_at IS NOT NULL
+                     ORDER BY sequence LIMIT %(limit)s) AS replayed
+        FROM streams
+        LEFT JOIN series ON series.stream_id = streams.id AND series.name = %(name)s
+        LEFT JOIN offsets ON offsets.series_id = series.id AND offsets.consumer = %(consumer)s
+        WHERE streams.name = %(stream)s AND streams.producer IS NOT NULL
+        """,
+        stream=stream,
+        name=name,
+        consumer=consumer,
+        limit=limit,
+    )
+    if reader is None:
+        return None
+    # Sequences have no gaps. Replayed events are acknowledged ones, so their sequences are the lowest.
+    unread = range(reader["acknowledged"] + 1, reader["last"] + 1)
+    sequences = (reader["replayed"] + list(unread[:limit]))[:limit]
+    return Page(_list_sequences(tx, reader["series"], sequences) if sequences else [], reader["last"])
+
+
+def _list_sequences(tx: Transaction, series: int, sequences: list[int]) -> list[str]:
+    rows = tx.rows(
+        """
+        SELECT document FROM event_documents
+        WHERE series_id = %(series)s AND sequence = ANY (%(sequences)s) ORDER BY sequence
+        """,
+        series=series,
+        sequences=sequences,
+    )
+    return [document for (document,) in rows]
+
+
+def list_after_sequence(tx: Transaction, series: int, sequence: int, limit: int) -> list[tuple[int, int, str]]:
+    """Return (sequence, position, document) of the next events of one name."""
+    return tx.rows(
+        """
+        SELECT sequence, position, document FROM event_documents
+        WHERE series_id = %(series)s AND sequence BETWEEN %(first)s AND %(last)s ORDER BY sequence
+        """,
+        series=series,
+        first=sequence + 1,
+        last=sequence + limit,
+    )
+
+
+def list_after_position(tx: Transaction, stream_id: int, position: int, limit: int) -> list[tuple[int, int, str]]:
+    """Return (sequence, position, document) of the next events of a stream, all names."""
+    return tx.rows(
+        """
+        SELECT sequence, position, document FROM event_documents
+        WHERE stream_id = %(stream)s AND position BETWEEN %(first)s AND %(last)s ORDER BY position
+        """,
+        stream=stream_id,
+        first=position + 1,
+        last=position + limit,
+    )
+
+
+def find_event(tx: Transaction, stream: str, event_id: str) -> str | None:
+    document: str | None = tx.value(
+        """
+        SELECT document FROM event_documents
+        WHERE id = %(id)s AND stream_id = (SELECT id FROM streams WHERE name = %(stream)s)
+        """,
+        stream=stream,
+        id=event_id,
+    )
+    return document
+
+
+def find_last_sequence_at(tx: Transaction, stream_id: int, name: str, position: int) -> int:
+    """Return the sequence of the last event of that name that is not after the position; 0 if there is none."""
+    return (
+        tx.value(
+            """
+            SELECT sequence FROM events
+            WHERE stream_id = %(stream)s AND position <= %(position)s
+              AND series_id = (SELECT id FROM series WHERE stream_id = %(stream)s AND name = %(name)s)
+            ORDER BY position DESC LIMIT 1
+            """,
+            stream=stream_id,
+            name=name,
+            position=position,
+        )
+        or 0
+    )

@@ -1,0 +1,69 @@
+"""Statements about the schemas of a stream's events."""
+
+from chassis.db import Transaction
+from event_service.domain.ownership import Caller
+
+
+def list_schemas(tx: Transaction, stream: str) -> dict[tuple[str, int], str]:
+    rows = tx.rows(
+        """
+        SELECT schemas.name, version, document FROM schemas JOIN streams ON streams.id = stream_id
+        WHERE streams.name = %(stream)s
+        """,
+        stream=stream,
+    )
+    return {(name, version): document for name, version, document in rows}
+
+
+def put_schema(tx: Transaction, stream: str, name: str, version: int, document: str, caller: Caller) -> bool:
+    """Return False if the stream has events and belongs to another user, or to no user yet.
+
+    From the commit on, appends to the stream that were checked against other schemas are not taken.
+    """
+    return bool(
+        tx.value(
+            _PUT_SCHEMA,
+            stream=stream,
+            name=name,
+            version=version,
+            document=document,
+            user=caller.user,
+            is_admin=caller.is_admin,
+        )
+    )
+
+
+_PUT_SCHEMA = """
+    WITH stream AS (
+        INSERT INTO streams AS existing (name, revision) VALUES (%(stream)s, 1)
+        ON CONFLICT ON CONSTRAINT streams_name DO UPDATE SET revision = existing.revision + 1
+        WHERE existing.producer IS NULL OR existing.owner = %(user)s OR %(is_admin)s
+        RETURNING id, producer
+    ), draft AS (
+        INSERT INTO schema_drafts (stream_id, owner, name, version, document)
+        SELECT id, coalesce(%(user)s, ''), %(name)s, %(version)s, %(document)s FROM stream WHERE producer IS NULL
+        ON CONFLICT ON CONSTRAINT schema_drafts_pkey DO UPDATE SET document = excluded.document
+    ), schema AS (
+        INSERT INTO schemas (stream_id, name, version, document)
+        SELECT id, %(name)s, %(version)s, %(document)s FROM stream WHERE producer IS NOT NULL
+        ON CONFLICT ON CONSTRAINT schemas_pkey DO UPDATE SET document = excluded.document
+    )
+    SELECT 1 FROM stream
+"""
+
+
+def adopt_drafts(tx: Transaction, stream: str, user: str | None) -> None:
+    """Turn the drafts of this user into schemas of the stream, and delete those of others."""
+    tx.run(
+        """
+        WITH drafts AS (
+            DELETE FROM schema_drafts WHERE stream_id = (SELECT id FROM streams WHERE name = %(stream)s)
+            RETURNING stream_id, owner, name, version, document
+        )
+        INSERT INTO schemas (stream_id, name, version, document)
+        SELECT stream_id, name, version, document FROM drafts WHERE owner = coalesce(%(user)s, '')
+        ON CONFLICT ON CONSTRAINT schemas_pkey DO UPDATE SET document = excluded.document
+        """,
+        stream=stream,
+        user=user,
+    )

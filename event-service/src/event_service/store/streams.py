@@ -1,0 +1,67 @@
+"""Statements about streams and the series of events of one name in them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from chassis.db import Transaction
+
+_SUMMARY = """
+    streams.name AS stream, producer, position,
+    coalesce((SELECT json_object_agg(series.name, series.last ORDER BY series.name)::text
+              FROM series WHERE stream_id = streams.id), '{}') AS events,
+    iso_time(first_at) AS first_at,
+    iso_time(last_at) AS last_at
+"""
+
+
+def list_streams(tx: Transaction, limit: int, offset: int) -> list[dict[str, Any]]:
+    return tx.all(
+        f"""
+        SELECT {_SUMMARY} FROM streams WHERE producer IS NOT NULL
+        ORDER BY streams.name LIMIT %(limit)s OFFSET %(offset)s
+        """,
+        limit=limit,
+        offset=offset,
+    )
+
+
+def count_streams(tx: Transaction) -> int:
+    return int(tx.value("SELECT count(*) FROM streams WHERE producer IS NOT NULL"))
+
+
+def find_summary(tx: Transaction, name: str) -> dict[str, Any] | None:
+    return tx.find(f"SELECT {_SUMMARY} FROM streams WHERE streams.name = %(name)s AND producer IS NOT NULL", name=name)
+
+
+def find_stream(tx: Transaction, name: str) -> dict[str, Any] | None:
+    """Return id and position; None for a stream that no event was appended to and that belongs to no service."""
+    return tx.find("SELECT id, position FROM streams WHERE name = %(name)s AND producer IS NOT NULL", name=name)
+
+
+def lock_stream(tx: Transaction, name: str) -> None:
+    """Let no other transaction append to the stream, if it exists, until this one ends."""
+    tx.run("SELECT 1 FROM streams WHERE name = %(name)s FOR NO KEY UPDATE", name=name)
+
+
+def find_series(tx: Transaction, stream_id: int, name: str) -> dict[str, Any] | None:
+    return tx.find(
+        "SELECT id, last FROM series WHERE stream_id = %(stream)s AND name = %(name)s",
+        stream=stream_id,
+        name=name,
+    )
+
+
+def list_last(tx: Transaction, requested: Sequence[tuple[str, str | None]]) -> list[int]:
+    """Return for each (stream, event name) its last sequence, for each (stream, None) its last position; else 0."""
+    rows = tx.rows(
+        """
+        SELECT coalesce(CASE WHEN requested.name IS NULL THEN streams.position ELSE series.last END, 0)
+        FROM unnest(%(streams)s::text[], %(names)s::text[]) WITH ORDINALITY AS requested (stream, name, number)
+        LEFT JOIN streams ON streams.name = requested.stream
+        LEFT JOIN series ON series.stream_id = streams.id AND series.name = requested.name
+        ORDER BY requested.number
+        """,
+        streams=[stream for stream, _ in requested],
+        names=[name for _, name in requested],
+    )
+    return [last for (last,) in rows]

@@ -1,0 +1,70 @@
+"""Appends that arrive while a process waits for Postgres are sent together."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from event_service.batcher import AppendFailed
+from event_service.domain.events import Append
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+@pytest.fixture
+def gathered(app, api, db, pool):
+    """A block in which appends of the app wait, `count` of them when it ends, and are then sent together."""
+    batcher = app.extensions["event"].append_batcher
+
+    @contextmanager
+    def gather(count):
+        api.append()
+        with db.transaction() as tx:
+            tx.rows("SELECT 1 FROM streams WHERE name = %(name)s FOR UPDATE", name=api.stream)
+            blocked = pool.submit(api.append)
+            until(lambda: batcher._led and not batcher._waiting)
+            yield
+            until(lambda: len(batcher._waiting) == count)
+        assert blocked.result(5).status_code == 200
+
+    return gather
+
+
+def until(check):
+    deadline = time.monotonic() + 5
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_they_share_a_commit_and_each_gets_its_own_response(gathered, api_of, app, api, pool, db):
+    streams = [f"{api.stream} {number}" for number in range(3)]
+    with gathered(5):
+        accepted = [pool.submit(api_of(app, stream).append) for stream in streams]
+        locked = pool.submit(api.by("bob").append)
+        conflict = pool.submit(api.append, X_Expected_Position="9")
+    assert [response.result(5).status_code for response in accepted] == [200] * 3
+    assert locked.result(5).status_code == 423
+    assert conflict.result(5).json == "Conflict - stream is at 2"
+    ids = [response.result(5).json for response in accepted]
+    with db.transaction() as tx:
+        rows = tx.rows("SELECT xmin::text FROM events WHERE id = ANY (%(ids)s::uuid[])", ids=ids)
+    assert len(rows) == 3 and len(set(rows)) == 1
+
+
+def test_an_append_that_postgres_cannot_read_harms_no_other(gathered, api_of, app, api, pool, an_event):
+    broken = Append("broken", "producer", "r-1", ["not a UUID"], [an_event()])
+    batcher = app.extensions["event"].append_batcher
+    with gathered(2):
+        failed = pool.submit(batcher.submit, broken)
+        good = pool.submit(api_of(app, f"{api.stream} good").append)
+    with pytest.raises(AppendFailed):
+        failed.result(5)
+    assert good.result(5).status_code == 200
+    assert api_of(app, f"{api.stream} good").sequences() == [1]
+    assert api_of(app, "broken").read().status_code == 404

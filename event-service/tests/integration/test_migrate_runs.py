@@ -1,0 +1,170 @@
+"""Events that earlier versions stored in runs, several of one name in a row, become a row each."""
+
+import json
+import secrets
+from itertools import groupby
+
+import pytest
+
+from chassis.errors import Unavailable
+from chassis.messaging import outbox
+from chassis.strictjson import dumps, loads
+
+BEFORE = "0006"
+# As the previous version sent them.
+APPEND = """
+    SELECT append_events(
+        %(stream)s, 'producer', %(user)s, 'f', '0', %(count)s,
+        %(kind_streams)s, %(kind_names)s, %(kind_counts)s, %(kind_keys)s, %(kind_types)s, %(kind_headers)s,
+        %(kinds)s, %(run_counts)s, %(behind_in_stream)s, %(behind_in_series)s, %(ids)s, %(request_ids)s, %(bodies)s,
+        NULL, true
+    )
+"""
+PAYLOAD = {"big": 10**30, "one": 1, "one point": 1.0, "exponent": 1e300, "text": "é e\u0301 🍷 \u2028 \\u0041 \r \x1e"}
+
+
+@pytest.fixture
+def append(old, an_event):
+    def append(names, *, stream="old", user="ann"):
+        """Return the IDs of events of these names, in one append: a run for each name that is repeated."""
+        head, tail = f"{secrets.token_hex(4)}-0000-7", f"-8{secrets.token_hex(2)[1:]}-{secrets.token_hex(6)}"
+        ids = [f"{head}{number:03x}{tail}" for number in range(len(names))]
+        kinds = list(dict.fromkeys(names))
+        runs, start = [], 0
+        for name, group in groupby(names):
+            end = start + len(list(group))
+            bodies = [dumps(an_event(name, payload={**PAYLOAD, "n": n})) for n in range(start, end)]
+            lines = "\n".join(text.removeprefix('{"event":{').removesuffix("}") for text in bodies)
+            runs.append(
+                (kinds.index(name) + 1, end - start, len(names) - end, names[end:].count(name), ids[start], lines)
+            )
+            start = end
+        columns = ["\n".join(map(str, column)) for column in zip(*(run[:5] for run in runs), strict=True)]
+        params = dict(zip(("kinds", "run_counts", "behind_in_stream", "behind_in_series", "ids"), columns, strict=True))
+        taken = old.rows(
+            APPEND,
+            stream=stream,
+            user=user,
+            count=str(len(names)),
+            kind_streams="\n".join(stream for _ in kinds),
+            kind_names="\n".join(kinds),
+            kind_counts="\n".join(str(names.count(kind)) for kind in kinds),
+            kind_keys="\n".join(f"{outbox.key_part(stream)}.{outbox.key_part(kind)}" for kind in kinds),
+            kind_types="\n".join(map(outbox.key_part, kinds)),
+            kind_headers="\n".join(dumps({"stream": stream, "event": kind}) for kind in kinds),
+            request_ids="\n".join("req-1" for _ in runs),
+            bodies="\x1e".join(run[5] for run in runs),
+            **params,
+        )
+        assert taken == [(stream,)]
+        return ids
+
+    return append
+
+
+def stored(old):
+    """Each event as the previous version read it, in the order of streams and positions."""
+    return old.rows(
+        """
+        SELECT streams.name, events.position, events.sequence, events.id, received_at, request_id,
+               user_json, '{"event":{' || body || '}'
+        FROM events JOIN streams ON streams.id = stream_id ORDER BY streams.name, events.position
+        """
+    )
+
+
+def test_every_event_keeps_its_place_its_id_and_its_content(old, append, upgraded, an_event):
+    append(["A"] * 60 + ["B"] + ["A"] * 3)
+    append(["C", "A", "C", "A"])
+    append(["A"], stream="other", user="")
+    before = stored(old)
+    assert len(before) == 69
+    api = upgraded()
+    events = [
+        event
+        for stream in ("old", "other")
+        for event in loads(api.client.get(f"/api/v1/streams/{stream}/events?from=1&limit=1000").data)
+    ]
+    for event, (stream, position, sequence, id_, received_at, request_id, user, body) in zip(
+        events, before, strict=True
+    ):
+        assert event["event"].pop("id") == id_
+        assert {name: event[name] for name in ("event", "system", "trigger", "payload")} == loads(body.encode())
+        assert (event["stream"], event["position"], event["sequence"]) == (stream, position, sequence)
+        assert (event["received_at"], event["request_id"]) == (received_at, request_id)
+        assert (event["producer"], event["user"]) == ("producer", json.loads(user))
+    assert '"one":1,"one point":1.0,"exponent":1e+300' in api.read("A").text
+
+
+def test_the_next_append_continues_positions_and_sequences(old, append, upgraded, an_event):
+    append(["A", "A", "B"])
+    api = upgraded()
+    assert api.by("bob").append().status_code == 423
+    api.append([an_event("B"), an_event("A")])
+    page = api.client.get(f"{api.path}/events?from=3&limit=9").json
+    assert [(event["event"]["name"], event["position"], event["sequence"]) for event in page] == [
+        ("B", 3, 1),
+        ("B", 4, 2),
+        ("A", 5, 3),
+    ]
+
+
+def test_consumers_continue_where_they_were(old, append, upgraded, an_event):
+    ids = append(["A"] * 5)
+    old.run(
+        """
+        INSERT INTO offsets (series_id, consumer, acknowledged, moved_at, nacks, nacked_at, reason)
+        SELECT id, 'consumer', 3, now(), 2, now(), 'busy' FROM series
+        """
+    )
+    old.run(
+        """
+        INSERT INTO parked (series_id, sequence, consumer, nacks, reason, parked_at)
+        SELECT id, 2, 'consumer', 5, 'broken', now() FROM series
+        """
+    )
+    api = upgraded()
+    assert api.sequences(name="A") == [4, 5]
+    (state,) = api.consumers()
+    assert (state["offset"], state["lag"], state["stuck"]["event"]) == (3, 2, ids[3])
+    assert [event["event"]["id"] for event in api.parked()["parked"]] == [ids[1]]
+    assert api.replay(ids[1]).status_code == 200
+    assert api.sequences(name="A") == [2, 4, 5]
+    assert api.settle(ids[3]).status_code == 200
+
+
+def test_waiting_messages_stay_in_order_and_are_as_complete_as_before(old, append, upgraded, an_event):
+    for stream in ("old", "other", "old"):
+        append(["A", "A", "ü b"], stream=stream)
+    columns = "message_id::text, exchange, routing_key, type, correlation_id, headers, body, mandatory, created_at"
+    before = old.rows(f"SELECT {columns} FROM outgoing ORDER BY id, place")
+    assert len(before) == 9
+    upgraded()
+    # The view is what a relay of the previous version reads.
+    for source in ("outbox ORDER BY id", "outgoing ORDER BY id, place"):
+        after = old.rows(f"SELECT {columns} FROM {source}")
+        assert [row[:6] + row[7:] for row in after] == [row[:6] + row[7:] for row in before]
+        assert [loads(row[6].encode()) for row in after] == [loads(row[6].encode()) for row in before]
+
+
+def test_a_process_of_the_previous_version_returns_503_and_stores_nothing(old, append, upgraded, an_event):
+    append(["A"])
+    api = upgraded()
+    with pytest.raises(Unavailable):
+        append(["A"])
+    for call in ("page_for('old', 'A', 'c', 9)", "page_from('old', 1, 9)", f"place_of('{'0' * 32}')"):
+        with pytest.raises(Unavailable):
+            old.rows(f"SELECT * FROM {call}")
+    assert api.sequences(name="A") == [1]
+
+
+def test_an_event_is_erased_or_deleted_alone(old, append, upgraded, an_event):
+    """The endpoints are not there yet; the table allows both."""
+    append(["A"] * 3)
+    api = upgraded()
+    old.run("UPDATE events SET system = NULL, trigger = NULL, payload = NULL WHERE position = 2")
+    events = api.read("A").json
+    assert [event["payload"] is None for event in events] == [False, True, False]
+    assert [(event["sequence"], event["position"]) for event in events] == [(1, 1), (2, 2), (3, 3)]
+    old.run("DELETE FROM events WHERE position = 1")
+    assert api.sequences(name="A") == [2, 3]
