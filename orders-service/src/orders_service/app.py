@@ -5,11 +5,11 @@ from typing import Any
 from flask import Flask
 
 from chassis import health, openapi, web
+from orders_service.operations.upload_receiver import UploadReceiver
 from orders_service.routes import BLUEPRINTS
-from orders_service.routes.answers import render
 from orders_service.routes.forms import FILE
-from orders_service.routes.receiving import Receiver
-from orders_service.routes.words import speak
+from orders_service.routes.i18n import init_babel
+from orders_service.routes.responses import render
 from orders_service.settings import Settings
 from orders_service.store.invariants import INVARIANTS
 
@@ -33,6 +33,6 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
     app = web.create_app("orders", VERSION, settings, blueprints, render=render)
-    speak(app)
-    app.extensions["orders"] = Receiver(app.extensions["chassis"].database, settings)
+    init_babel(app)
+    app.extensions["orders"] = UploadReceiver(app.extensions["chassis"].database, settings)
     return app

@@ -58,13 +58,18 @@ def insert_block(tx: Transaction, upload_id: str, number: int, content: bytes) -
     return inserted == 1
 
 
-def get_block(tx: Transaction, import_id: str, number: int) -> bytes:
-    """The block must exist."""
-    return bytes(
-        tx.value(
-            "SELECT content FROM blocks WHERE import_id = %(id)s AND number = %(number)s", id=import_id, number=number
-        )
+def read_blocks(tx: Transaction, import_id: str, first: int, end: int) -> bytes:
+    """Return the content of the blocks from `first` up to, not including, `end`."""
+    rows = tx.rows(
+        """
+        SELECT content FROM blocks WHERE import_id = %(id)s AND number >= %(first)s AND number < %(end)s
+        ORDER BY number
+        """,
+        id=import_id,
+        first=first,
+        end=end,
     )
+    return b"".join(bytes(content) for (content,) in rows)
 
 
 def delete_blocks(tx: Transaction, import_id: str, first: int = 0, end: int = 2**31 - 1) -> int:
@@ -76,8 +81,8 @@ def delete_blocks(tx: Transaction, import_id: str, first: int = 0, end: int = 2*
     )
 
 
-def delete_blocks_of_nobody(tx: Transaction, most: int) -> int:
-    """Of uploads that were given up and of imports that have ended, no more than so many at a time."""
+def delete_orphaned_blocks(tx: Transaction, max_rows: int) -> int:
+    """Delete blocks of uploads that were abandoned and of imports that have ended."""
     return tx.run(
         """
         DELETE FROM blocks WHERE (import_id, number) IN (
@@ -85,8 +90,8 @@ def delete_blocks_of_nobody(tx: Transaction, most: int) -> int:
             WHERE NOT EXISTS (SELECT FROM uploads WHERE uploads.id = import_id)
               AND NOT EXISTS (
                   SELECT FROM imports WHERE imports.id = import_id AND imports.status IN ('PENDING', 'PROGRESS'))
-            LIMIT %(most)s
+            LIMIT %(max_rows)s
         )
         """,
-        most=most,
+        max_rows=max_rows,
     )
