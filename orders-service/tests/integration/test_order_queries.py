@@ -2,7 +2,9 @@ from datetime import date
 
 import pytest
 
+from chassis.db import Transaction
 from orders_service.domain.rules import latest_birthday
+from orders_service.store.order_queries import OrderFilter, list_orders
 
 PATH = "/acme_orders/api/v1/orders"
 
@@ -89,6 +91,24 @@ def test_every_filter_finds_the_same_page_as_python(api, a_file, an_order):
             more = {} if after is None else {"after": after}
             expected = [id for id in ids_ if is_wanted(id) and (after is None or id > after)][offset : offset + limit]
             assert ids(api, limit=limit, offset=offset, **more, **query) == expected, (query, limit, offset, after)
+
+
+def test_a_large_offset_is_counted_in_the_index_alone(api, a_file, an_order):
+    api.imported(a_file(*(an_order(id) for id in range(30_000))))
+    plans = []
+
+    class Explaining(Transaction):
+        def all(self, sql, **params):
+            plans.extend(line for (line,) in self.rows(f"EXPLAIN {sql}", **params))
+            return super().all(sql, **params)
+
+    with api.db.transaction() as tx:
+        tx.run("ANALYZE orders")
+        tx.__class__ = Explaining
+        page = list_orders(tx, OrderFilter(), limit=10, offset=20_000, after=None)
+    assert [order["id"] for order in page] == list(range(20_000, 20_010))
+    assert any("Index Only Scan using orders_pkey" in line for line in plans)
+    assert not any("Seq Scan" in line for line in plans)
 
 
 @pytest.mark.parametrize(

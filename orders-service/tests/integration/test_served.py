@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import requests
@@ -58,6 +59,11 @@ class Served:
     def peak_mib(self):
         """Of its processes, the largest that each has been."""
         return max(self._peak(pid) for pid in self.workers())
+
+    def temporary_bytes(self, folder):
+        """Of the open files in that folder, also of those without a name any more."""
+        links = [link for pid in self.workers() for link in Path(f"/proc/{pid}/fd").iterdir()]
+        return sum(link.stat().st_size for link in links if os.readlink(link).startswith(str(folder)))
 
     def _peak(self, pid):
         with open(f"/proc/{pid}/status") as status:
@@ -194,14 +200,28 @@ def test_a_key_is_free_again_as_soon_as_the_process_that_held_it_is_killed(serve
     eventually(lambda: left(db)[0] == 1)
 
 
-def test_memory_does_not_grow_with_the_file(served, db):
-    def lines():
+PART = b'--x\r\nContent-Disposition: form-data; name="csv_file"; filename="a.csv"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("content_type", "begin", "end"),
+    [("text/csv", b"", b""), ("multipart/form-data; boundary=x", PART, b"\r\n--x--\r\n")],
+)
+def test_memory_and_temporary_files_do_not_grow_with_the_file(settings, db, tmp_path, content_type, begin, end):
+    sizes = []
+
+    def body():
+        yield begin
         for _ in range(120):
             yield b"x" * MIB
+            sizes.append(served.temporary_bytes(tmp_path))
+        yield end
 
-    before = served.peak_mib()
-    answer = requests.put(served.base + PATH, data=lines(), headers={"Content-Type": "text/csv"}, timeout=60)
-    assert answer.status_code == 202
+    with serving(settings.database_url, TMPDIR=str(tmp_path)) as served:
+        before = served.peak_mib()
+        response = requests.put(served.base + PATH, data=body(), headers={"Content-Type": content_type}, timeout=60)
+        assert response.status_code == 202
+        assert served.peak_mib() < min(before + 40, 120)
+    assert max(sizes) < MIB
     assert left(db)[0] == 0
     assert bytes_left(db) == 120 * MIB
-    assert served.peak_mib() < min(before + 40, 120)

@@ -49,7 +49,7 @@ def _insert_orders(tx: Transaction, import_: Import, rows: pl.DataFrame) -> pl.D
 
 
 def _mark_duplicates(tx: Transaction, import_: Import, rows: pl.DataFrame) -> pl.DataFrame:
-    ids = rows.filter(_IS_ORDER)["key"]
+    ids = rows.filter(_IS_ORDER)["key"].sort()
     # As Postgres writes an array: one constant, where a list would become thousands.
     array = "{" + ",".join(map(str, ids)) + "}"
     existing = orders.list_existing_ids(tx, array, import_.id if import_.dry_run else None)

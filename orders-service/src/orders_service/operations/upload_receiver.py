@@ -103,7 +103,6 @@ class _KeyLocks:
             with told_as_problems():
                 if self._connection is None:
                     self._connection = connect(self._dsn, name="orders-upload", autocommit=True)
-                    uploads.notice_lost_client(Transaction(self._connection))
                 yield Transaction(self._connection)
         except BaseException:
             self._close()

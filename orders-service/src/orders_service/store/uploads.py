@@ -7,11 +7,6 @@ def insert_upload(tx: Transaction, upload_id: str) -> None:
     tx.run("INSERT INTO uploads (id) VALUES (%(id)s)", id=upload_id)
 
 
-def notice_lost_client(tx: Transaction) -> None:
-    """Make Postgres notice within half a minute that the machine behind this connection is gone without a word."""
-    tx.run("SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4")
-
-
 def hold_key(tx: Transaction, username: str, key: str) -> bool:
     """Lock it until `release_key` or the end of the connection. False where another connection holds it."""
     return bool(tx.value(f"SELECT pg_try_advisory_lock({_KEY})", name=_name_of_key(username, key)))
