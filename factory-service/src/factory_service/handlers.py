@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis import inbox
-from chassis.attempts import Delivery, Interrupted, Surroundings
-from chassis.consumer import Consumption
 from chassis.db import Database, Transaction
-from chassis.validation import checked
-from chassis.worker import Timer
+from chassis.messaging import inbox
+from chassis.messaging.attempts import Delivery, Interrupted, Surroundings
+from chassis.messaging.consumer import Consumption
+from chassis.messaging.worker import Timer
+from chassis.web.validation import checked
 from factory_service.cache import warming
 from factory_service.cache.answers import Answers
 from factory_service.cache.connection import Redis

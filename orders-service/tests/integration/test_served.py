@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from chassis.throwaway import free_port
+from quintet_testing.postgres import free_port
 
 PATH = "/acme_orders/api/v1/orders/import"
 MIB = 1024 * 1024

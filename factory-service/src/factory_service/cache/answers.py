@@ -8,8 +8,8 @@ its commit. So what was read before a write is never put where it could be found
 import threading
 import time
 
-from chassis.batching import Batcher
 from chassis.db import Transaction
+from chassis.runtime.batching import Batcher
 from factory_service.cache import entries
 from factory_service.cache.changes import Change
 from factory_service.cache.connection import Away, Redis

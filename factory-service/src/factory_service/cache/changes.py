@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Sequence
 
-from chassis import logs
+from chassis.runtime import logs
 from factory_service.cache import entries
 from factory_service.cache.connection import Away, Redis
 from factory_service.cache.trust import LEASE_IS_OVER_SECONDS, Trust

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from chassis import logs
+from chassis.runtime import logs
 
 log = logs.logger(__name__)
 

@@ -3,9 +3,9 @@
 import threading
 import time
 
-from chassis import logs
 from chassis.db import Database
 from chassis.errors import Unavailable
+from chassis.runtime import logs
 from factory_service.cache.connection import Away, Redis
 from factory_service.store import trust as store
 from factory_service.store.trust import State

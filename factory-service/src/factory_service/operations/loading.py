@@ -7,9 +7,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from chassis import outbox, strictjson
+from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Invalid
+from chassis.messaging import outbox
 from factory_service.domain.files import Reader
 from factory_service.operations import factories, sprockets
 from factory_service.store import collections, load_entries

@@ -6,8 +6,8 @@ from flask import Blueprint, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from chassis.errors import Invalid
-from chassis.openapi import problem
-from chassis.validation import DIGITS, Answer, endpoint
+from chassis.web.openapi import problem
+from chassis.web.validation import DIGITS, Answer, endpoint
 from factory_service.domain.charts import FEWEST_THINNED, LATEST_TIME, MOST_BUCKETS, ChartData, bucket_seconds
 from factory_service.operations.factories import unknown_factory
 from factory_service.routes import answers

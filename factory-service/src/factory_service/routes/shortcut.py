@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from chassis.shortcut import Reply
+from chassis.web.shortcut import Reply
 from factory_service.cache import warming
 from factory_service.domain import tags
 from factory_service.routes import charts, factories, sprockets

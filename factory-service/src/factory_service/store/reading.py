@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Any
 
-from chassis.batching import Batcher
 from chassis.db import Database
 from chassis.errors import Unavailable
+from chassis.runtime.batching import Batcher
 from factory_service.domain.tags import version_in
 from factory_service.store import charts
 

@@ -68,9 +68,8 @@ def split_rows(chunk: bytes, separator: str, *, at_end: bool, skipping: bool = F
             rows.append(row)
         remaining -= sum(map(len, lines[first:end]))
         first = end
-    return SplitRows(
-        rows, len(chunk) - remaining, chunk.count(b"\n", 0, len(chunk) - remaining), skipping and not at_end
-    )
+    used_bytes = len(chunk) - remaining
+    return SplitRows(rows, used_bytes, chunk.count(b"\n", 0, used_bytes), skipping and not at_end)
 
 
 class _RowReader:

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
-from chassis import outbox, strictjson
+from chassis import strictjson
 from chassis.db import Database, Transaction
+from chassis.messaging import outbox
 from orders_service.domain.csv_tables import FileCursor
 from orders_service.domain.headers import BYTE_ORDER_MARK, MAX_HEADER_BYTES, BadHeader, header_of
 from orders_service.domain.imports import Import

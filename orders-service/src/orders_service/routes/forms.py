@@ -2,8 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,12 +12,11 @@ from werkzeug.formparser import MultiPartParser
 from werkzeug.sansio.multipart import File
 
 from chassis.errors import Invalid, Problem
-from chassis.uploads import UploadStream
+from chassis.web.uploads import UploadStream
 
 FIELD = "csv_file"
 _READ_BYTES = 64 * 1024
 _MAX_PARTS = 100
-_MAX_DRAINED_BYTES, _DRAIN_SECONDS = 16 * 1024 * 1024, 2
 _MAX_FIELD_BYTES = 256 * 1024
 _MAX_NAME_LENGTH = 255
 
@@ -82,16 +80,6 @@ def _checked_name(file_name: str) -> str:
     ):
         raise Invalid.field("file_name", "file_name must not contain control characters")
     return name
-
-
-@contextmanager
-def drain_body_on_error(body: UploadStream) -> Iterator[None]:
-    """Read the rest of the body, up to a limit, before an error: a client that still sends could not read it."""
-    try:
-        yield
-    except Problem:
-        body.drain(_MAX_DRAINED_BYTES, _DRAIN_SECONDS)
-        raise
 
 
 class _WholeBody(io.RawIOBase):

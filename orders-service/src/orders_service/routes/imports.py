@@ -9,12 +9,12 @@ from flask import Blueprint, Response, current_app, g, request
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from chassis import idempotency
-from chassis.current import fingerprint, transaction, username
-from chassis.db import Database, Transaction
+from chassis.db import Database
 from chassis.errors import NotFound
-from chassis.uploads import UploadStream
-from chassis.validation import Answer, endpoint
+from chassis.web import idempotency
+from chassis.web.app import this_app, transaction, username
+from chassis.web.uploads import UploadStream
+from chassis.web.validation import Answer, endpoint
 from orders_service import clients
 from orders_service.domain.reports import BETWEEN_REPORTS, NO_HEADER
 from orders_service.operations import uploading
@@ -87,11 +87,9 @@ class Status(TypedDict):
 def import_orders(query: ImportQuery) -> Response:
     receiver: UploadReceiver = current_app.extensions["orders"]
     request.max_content_length = receiver.settings.largest_upload_bytes
-    key = request.headers.get("Idempotency-Key")
-    if key is not None:
-        idempotency.checked(key)
+    key = idempotency.key_of_request()
     body = UploadStream(request)
-    with forms.drain_body_on_error(body), receiver.receiving(username(), key) as writer:
+    with receiver.receiving(username(), key) as writer:
         file = forms.receive_file(request, body, query.file_name, writer)
         writer.finish()
         return _accept(receiver, writer, file, query, key)
@@ -101,16 +99,16 @@ def _accept(
     receiver: UploadReceiver, writer: BlockWriter, file: forms.ReceivedFile, query: ImportQuery, key: str | None
 ) -> Response:
     """The batch number is issued outside of any transaction; a response that is stored already needs none."""
-    print_ = fingerprint(file.digest + file.name.encode())
+    fingerprint = idempotency.fingerprint_of_request(file.digest + file.name.encode())
     if key is not None:
         with transaction() as tx:
-            if stored := _stored_response(tx, key, print_):
+            if replayed := idempotency.claim(tx, key, fingerprint):
                 writer.discard()
-                return stored
+                return replayed
     batch_no = clients.issue_batch_no(receiver.settings.sequence_url, writer.id, g.request_id)
     with transaction() as tx:
-        if key is not None and (stored := _stored_response(tx, key, print_)):
-            return stored
+        if key is not None and (replayed := idempotency.claim(tx, key, fingerprint)):
+            return replayed
         upload = uploading.Upload(
             writer.id, username(), g.request_id, file.name, query.dry_run, writer.blocks, writer.rows
         )
@@ -118,16 +116,8 @@ def _accept(
         response = envelope({"task_id": writer.id, "batch_no": batch_no}, translate("starting import process"), 202)
         response.headers["Location"] = f"{bp.url_prefix}/status/{writer.id}"
         if key is not None:
-            headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
-            idempotency.keep(tx, username(), key, print_, idempotency.Answer(202, headers, response.get_data()))
+            idempotency.keep(tx, key, fingerprint, response)
     return response
-
-
-def _stored_response(tx: Transaction, key: str, print_: str) -> Response | None:
-    stored = idempotency.claim(tx, username(), key, print_)
-    if stored is None:
-        return None
-    return Response(stored.body, stored.status, {**stored.headers, "Idempotent-Replayed": "true"})
 
 
 @bp.get("/status")
@@ -224,8 +214,7 @@ def get_errors(task_id: str, query: Spoken) -> Response:
         exists, header = imports.find_header(tx, _checked(task_id))
     if not exists:
         raise NotFound(_NOT_FOUND)
-    database: Database = current_app.extensions["chassis"].database
-    lines = messages.errors_csv(header or NO_HEADER, _report(database, task_id))
+    lines = messages.errors_csv(header or NO_HEADER, _report(this_app().database, task_id))
     response = Response(lines, content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="errors-{task_id}.csv"'
     response.headers["Vary"] = "Accept-Language"
