@@ -99,6 +99,12 @@ def eventually(check, within_seconds=60):
         time.sleep(0.05)
 
 
+def test_a_web_process_does_not_load_polars():
+    """It would take 60 MB and threads of its own; only the worker validates."""
+    program = "import sys, orders_service.app, orders_service.handlers; sys.exit('polars' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
 def left(db):
     with db.transaction() as tx:
         return tx.rows("SELECT (SELECT count(*) FROM uploads), (SELECT count(*) FROM blocks)")[0]

@@ -9,8 +9,8 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orders_service.domain.csv_tables import FileCursor
 from orders_service.domain.headers import COLUMNS, Header
+from orders_service.domain.imports import FileCursor
 from orders_service.domain.rules import Policy
 from orders_service.domain.validation import validate_rows
 

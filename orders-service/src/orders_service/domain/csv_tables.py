@@ -8,23 +8,10 @@ import polars as pl
 from orders_service.domain.csv_rows import MAX_ROW_BYTES, Row, split_rows
 from orders_service.domain.formulas import unescape
 from orders_service.domain.headers import BYTE_ORDER_MARK, Header
+from orders_service.domain.imports import FileCursor
 
 # Shown for bytes that are not valid UTF-8, and for U+0000.
 UNREADABLE = "\ufffd"
-
-
-@dataclass(frozen=True)
-class FileCursor:
-    """The position between two chunks: the number of the next line, and the bytes of it that were read.
-
-    `skipping`: up to the next line break they belong to a row that was too long. `previous` is the state and the
-    zip code of the row before, None if it could not be split.
-    """
-
-    line: int = 1
-    rest: bytes = b""
-    skipping: bool = False
-    previous: tuple[bytes, bytes] | None = None
 
 
 @dataclass(frozen=True)

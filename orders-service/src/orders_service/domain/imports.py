@@ -1,10 +1,23 @@
-"""An import between two steps."""
+"""An import between two steps, and the position in its file."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from orders_service.domain.csv_tables import FileCursor
 from orders_service.domain.headers import Header
+
+
+@dataclass(frozen=True)
+class FileCursor:
+    """The position between two chunks: the number of the next line, and the bytes of it that were read.
+
+    `skipping`: up to the next line break they belong to a row that was too long. `previous` is the state and the
+    zip code of the row before, None if it could not be split.
+    """
+
+    line: int = 1
+    rest: bytes = b""
+    skipping: bool = False
+    previous: tuple[bytes, bytes] | None = None
 
 
 @dataclass(frozen=True)

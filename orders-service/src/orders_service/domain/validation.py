@@ -7,8 +7,9 @@ from datetime import date
 import polars as pl
 
 from orders_service.domain.csv_rows import Row
-from orders_service.domain.csv_tables import FileCursor, read_table
+from orders_service.domain.csv_tables import read_table
 from orders_service.domain.headers import Header
+from orders_service.domain.imports import FileCursor
 from orders_service.domain.rules import EMAIL, RULES, ZIPCODE_LENGTHS, Policy, latest_birthday
 
 EARLIEST_BIRTHDAY = date(1900, 1, 1)

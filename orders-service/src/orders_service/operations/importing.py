@@ -7,9 +7,8 @@ from datetime import datetime
 from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.messaging import outbox
-from orders_service.domain.csv_tables import FileCursor
 from orders_service.domain.headers import BYTE_ORDER_MARK, MAX_HEADER_BYTES, BadHeader, header_of
-from orders_service.domain.imports import Import
+from orders_service.domain.imports import FileCursor, Import
 from orders_service.domain.rules import Policy
 from orders_service.domain.validation import validate_rows
 from orders_service.operations.order_writer import write_rows

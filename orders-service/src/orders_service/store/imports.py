@@ -6,9 +6,8 @@ from typing import Any
 
 from chassis import strictjson
 from chassis.db import Transaction
-from orders_service.domain.csv_tables import FileCursor
 from orders_service.domain.headers import Header
-from orders_service.domain.imports import Import
+from orders_service.domain.imports import FileCursor, Import
 
 _STATUS = """
     id::text AS task_id, batch_no, file_name, dry_run, status,
