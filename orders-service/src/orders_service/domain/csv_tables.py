@@ -72,22 +72,24 @@ def _read_even(body: bytes, header: Header) -> pl.DataFrame | None:
 def _table_of(rows: list[Row], header: Header, first_line: int) -> Table:
     records: list[tuple[object, ...]] = []
     broken: list[tuple[int, Row]] = []
+    is_report = header.is_report
     for at, row in enumerate(rows):
         line = first_line + row.line
         if row.fields is None or len(row.fields) != len(header.columns):
             broken.append((at, Row(line, row.raw, None, row.reason or "fields")))
             continue
         cells, reason = _readable(row.fields)
-        records.append((*(map(unescape, cells) if header.is_report else cells), at, line, reason))
+        records.append((*(map(unescape, cells) if is_report else cells), at, line, reason))
     schema = {**dict.fromkeys(header.columns, pl.String), "at": pl.Int64, "#line": pl.Int64, "reason": pl.String}
     return Table(pl.DataFrame(records, schema=schema, orient="row"), broken)
 
 
 def _readable(fields: list[str]) -> tuple[list[str], str | None]:
     """Return the fields as text that can be stored, and what is wrong with them."""
-    reason = "nul" if any("\0" in field for field in fields) else None
+    text = "".join(fields)
+    reason = "nul" if "\0" in text else None
     try:
-        "".join(fields).encode("utf-8")
+        text.encode("utf-8")
     except UnicodeEncodeError:
         reason = "encoding"
         fields = [field.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for field in fields]

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,6 +18,8 @@ _READ_BYTES = 64 * 1024
 _MAX_PARTS = 100
 _MAX_FIELD_BYTES = 256 * 1024
 _MAX_NAME_LENGTH = 255
+# Separates the parts of a form in its digest.
+_END_OF_PART = b"\0end of a part\0"
 
 # What the document says of the body, which is read as it comes.
 _BYTES = {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -116,29 +117,33 @@ class _FormParser(MultiPartParser):
             ) from None
         if self._name is None:
             raise Invalid(MISSING[1], errors=[MISSING])
-        self._digest.update(repr(list(fields.items(multi=True))).encode())
+        for name, value in fields.items(multi=True):
+            self._digest.update(repr((name, None)).encode("utf-8", "replace") + value.encode() + _END_OF_PART)
         return self._name
 
     def start_file_streaming(self, event: File, total_content_length: int | None) -> Any:
         self._digest.update(repr((event.name, event.filename)).encode("utf-8", "replace"))
         if event.name != FIELD or not event.filename:
-            return _PartWriter(self._digest.update)
+            return _PartWriter(self._digest)
         if self._name is not None:
             raise Invalid.field(FIELD, "csv_file is given twice")
         self._name = _checked_name(event.filename)
-        return _PartWriter(self._digest.update, self._writer.write)
+        return _PartWriter(self._digest, self._writer)
 
 
 class _PartWriter(io.RawIOBase):
-    """Hands the content of a part on; werkzeug goes back to its beginning, where nothing is left to be read."""
+    """Hands the content of a part on to the digest and, if there is one, to the writer."""
 
-    def __init__(self, *write: Callable[[bytes], None]) -> None:
-        self._write = write
+    def __init__(self, digest: Any, writer: Writer | None = None) -> None:
+        self._digest, self._writer = digest, writer
 
     def write(self, data: Any) -> int:
-        for write in self._write:
-            write(data)
+        self._digest.update(data)
+        if self._writer is not None:
+            self._writer.write(data)
         return len(data)
 
     def seek(self, *_: Any) -> int:
+        """Werkzeug rewinds the part at its end; nothing of it is left to be read."""
+        self._digest.update(_END_OF_PART)
         return 0
