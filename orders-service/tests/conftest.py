@@ -6,7 +6,7 @@ import pytest
 
 from orders_service.app import create_app
 from orders_service.domain.rules import Policy
-from orders_service.operations.importing import Import
+from orders_service.operations.importing import run_slice
 from orders_service.settings import Settings
 from quintet_testing import plugin as testing
 
@@ -59,17 +59,18 @@ class Api:
         assert response.status_code == 202, response.text
         return response.json["result"]["task_id"]
 
-    def take_turn(self, task_id, policy=None, steps=1):
-        """As the worker does, but for so many steps after that of the header."""
+    def run_slice(self, task_id, policy=None, steps=1):
+        """As the worker does, but only that many steps after those of the header."""
         with self.db.transaction() as tx:
-            turn = tx.value("SELECT turn FROM imports WHERE id = %(id)s", id=task_id)
+            slice_ = tx.value("SELECT turn FROM imports WHERE id = %(id)s", id=task_id)
         done = itertools.count(1)
-        work = Import(self.db, task_id, turn, policy or Policy())
-        work.take_turn(lambda: datetime.now(UTC), lambda _: next(done) >= steps)
+        run_slice(
+            self.db, task_id, slice_, policy or Policy(), lambda: datetime.now(UTC), lambda _: next(done) >= steps
+        )
 
     def finish(self, task_id, **more):
         while self.status(task_id)["status"] in ("PENDING", "PROGRESS"):
-            self.take_turn(task_id, **more)
+            self.run_slice(task_id, **more)
         return self.status(task_id)
 
     def imported(self, content, query="", **more):

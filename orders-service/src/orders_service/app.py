@@ -6,11 +6,11 @@ from flask import Flask
 
 from chassis.web import app as web
 from chassis.web import health, openapi
+from orders_service.operations.upload_receiver import UploadReceiver
 from orders_service.routes import BLUEPRINTS
-from orders_service.routes.answers import render
 from orders_service.routes.forms import FILE
-from orders_service.routes.receiving import Receiver
-from orders_service.routes.words import speak
+from orders_service.routes.i18n import init_babel
+from orders_service.routes.responses import render
 from orders_service.settings import Settings
 from orders_service.store.invariants import INVARIANTS
 
@@ -34,6 +34,6 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
     app = web.create_app("orders", VERSION, settings, blueprints, render=render)
-    speak(app)
-    app.extensions["orders"] = Receiver(app.database, settings)
+    init_babel(app)
+    app.extensions["orders"] = UploadReceiver(app.database, settings)
     return app

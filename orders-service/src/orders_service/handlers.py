@@ -1,9 +1,8 @@
-"""Messages in: work on imports; and what has to be looked after now and then."""
+"""Message entry points, for slices of imports, and timers."""
 
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -15,60 +14,56 @@ from chassis.messaging.worker import Timer
 from chassis.web.validation import checked
 from orders_service import clients
 from orders_service.operations.uploading import QUEUE
-from orders_service.settings import Settings, spare_memory
+from orders_service.settings import Settings, limit_polars_threads
 from orders_service.store import imports, orders, uploads
 
-# Then another import has its turn. Between two turns nothing is stored for 0.15 s.
-_TURN_SECONDS = 5.0
-# What has no more left ends first, which takes about a second.
-_LITTLE_BLOCKS = 64
+# Then another import has its slice.
+_SLICE_SECONDS = 5.0
+# An import with no more left than this ends first, which takes about a second.
+_FEW_BLOCKS = 64
 _SILENT_SECONDS = 120
-_MOST_BLOCKS, _MOST_DRY_IDS, _MOST_COUNTS, _MOST_BATCH_NOS = 800, 100_000, 1000, 20
+_MAX_BLOCKS, _MAX_DRY_IDS, _MAX_COUNTS, _MAX_BATCH_NOS = 800, 100_000, 1000, 20
 
 
-class Turn(BaseModel):
+class ImportSlice(BaseModel):
     task_id: UUID
     turn: int
 
 
-def on_import_requested(around: Surroundings, delivery: Delivery) -> None:
-    """A turn of the import: steps from where it stands, so that a repetition goes on instead of repeating."""
-    # Not in a web process, which has this module's neighbours but never needs polars.
-    spare_memory()
-    from orders_service.operations.importing import Import
+def on_import_requested(context: Surroundings, delivery: Delivery) -> None:
+    """Continue the import from where it is, so that a repeated delivery continues instead of repeating."""
+    # Not in a web process, which imports this module too but never needs polars.
+    limit_polars_threads()
+    from orders_service.operations.importing import run_slice
 
-    wanted = _turn_in(delivery.body)
-    until = time.monotonic() + _TURN_SECONDS
+    job = checked(lambda: ImportSlice.model_validate(delivery.body))
+    ends_at = time.monotonic() + _SLICE_SECONDS
 
     def is_time_up(blocks_left: int) -> bool:
-        return around.ending.is_set() or (time.monotonic() > until and blocks_left > _LITTLE_BLOCKS)
+        return context.ending.is_set() or (time.monotonic() > ends_at and blocks_left > _FEW_BLOCKS)
 
-    work = Import(around.database, str(wanted.task_id), wanted.turn, around.settings.policy)
-    work.take_turn(lambda: datetime.now(UTC), is_time_up)
-
-
-def _turn_in(body: Any) -> Turn:
-    return checked(lambda: Turn.model_validate(body))
+    policy = context.settings.policy
+    run_slice(context.database, str(job.task_id), job.turn, policy, lambda: datetime.now(UTC), is_time_up)
 
 
-def clear_away(tx: Transaction, _now: datetime) -> None:
-    """What uploads that broke off and imports that ended have left."""
+def delete_stale_data(tx: Transaction, _now: datetime) -> None:
+    """Delete what broken uploads and ended imports have left."""
     uploads.delete_silent_uploads(tx, _SILENT_SECONDS)
-    uploads.delete_blocks_of_nobody(tx, _MOST_BLOCKS)
-    orders.delete_dry_ids_of_nobody(tx, _MOST_DRY_IDS)
-    orders.sum_up_counts(tx, _MOST_COUNTS)
+    uploads.delete_orphaned_blocks(tx, _MAX_BLOCKS)
+    orders.delete_orphaned_dry_ids(tx, _MAX_DRY_IDS)
+    orders.sum_up_counts(tx, _MAX_COUNTS)
 
 
 def number_batches(tx: Transaction, sequence_url: str) -> None:
-    """Of imports that were accepted while sequence-service was down."""
-    drawn: dict[str, int] = {}
-    for waiting in imports.list_without_batch_no(tx, _MOST_BATCH_NOS):
-        batch_no = clients.draw_batch_no(sequence_url, waiting["id"], waiting["request_id"])
+    """Number imports that were accepted while sequence-service was down."""
+    issued: dict[str, int] = {}
+    for row in imports.list_without_batch_no(tx, _MAX_BATCH_NOS):
+        batch_no = clients.issue_batch_no(sequence_url, row["id"], row["request_id"])
         if batch_no is None:
             break
-        drawn[waiting["id"]] = batch_no
+        issued[row["id"]] = batch_no
     # Only now: an import whose row is locked must not wait for another service.
-    for import_id, batch_no in drawn.items():
+    for import_id, batch_no in issued.items():
         imports.update_batch_no(tx, import_id, batch_no)
 
 
@@ -77,6 +72,6 @@ HANDLERS = {QUEUE: Consumption(on_import_requested, is_long=True)}
 
 def timers(settings: Settings) -> Mapping[str, Timer]:
     return {
-        "clear_away": Timer(5, clear_away),
+        "delete_stale_data": Timer(5, delete_stale_data),
         "batch_no": Timer(2, lambda tx, _now: number_batches(tx, settings.sequence_url)),
     }

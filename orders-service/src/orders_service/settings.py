@@ -48,6 +48,6 @@ def _names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def spare_memory() -> None:
-    """Before polars is imported, which has no other way to be told: a thread each would want memory of its own."""
+def limit_polars_threads() -> None:
+    """Call before polars is imported, which reads this then: each thread would take memory of its own."""
     os.environ.setdefault("POLARS_MAX_THREADS", "2")

@@ -82,7 +82,7 @@ def test_a_report_is_whole_however_it_is_cut_into_parts(api, a_file, an_order, m
     whole = api.errors(task)
     assert [line.rsplit("|", 3)[0] for line in whole.splitlines()[1:]] == lines
     for size in (1, 7, 1000):
-        monkeypatch.setattr("orders_service.routes.imports._REPORT_PART_BYTES", size)
+        monkeypatch.setattr("orders_service.routes.imports._REPORT_READ_BYTES", size)
         assert api.errors(task) == whole
 
 

@@ -35,7 +35,7 @@ def test_a_dry_run_judges_everything_and_stores_nothing(api, counted):
 
 
 def test_a_dry_run_finds_duplicates_of_earlier_steps_and_of_orders(api, counted, a_file, an_order, monkeypatch):
-    monkeypatch.setattr("orders_service.routes.receiving.BLOCK_BYTES", 1)
+    monkeypatch.setattr("orders_service.operations.upload_receiver.BLOCK_BYTES", 1)
     monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 5)
     api.imported(a_file(an_order(1)))
     assert counted(api.imported(a_file(an_order(1), an_order(2), an_order(3), an_order(2)), "?dry_run=1")) == (
@@ -61,10 +61,10 @@ def test_a_wrong_header_fails_the_import_and_is_named(api, outbox):
 
 
 def test_a_cancelled_import_ends_before_its_next_step(api, client, a_file, an_order, monkeypatch):
-    monkeypatch.setattr("orders_service.routes.receiving.BLOCK_BYTES", 25)
+    monkeypatch.setattr("orders_service.operations.upload_receiver.BLOCK_BYTES", 25)
     monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 25)
     task = api.accepted(a_file(*(an_order(id) for id in range(20))))
-    api.take_turn(task)
+    api.run_slice(task)
     assert client.delete(f"/acme_orders/api/v1/orders/import/status/{task}").status_code == 202
     before = api.status(task)
     status = api.finish(task)

@@ -12,14 +12,14 @@ from chassis.errors import Invalid, Unavailable
 from chassis.messaging.attempts import Delivery, Surroundings
 from orders_service.domain.rules import Policy
 from orders_service.handlers import on_import_requested
-from orders_service.operations.importing import Import
+from orders_service.operations.importing import run_slice
 
 PATH = "/acme_orders/api/v1/orders/import"
 
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    monkeypatch.setattr("orders_service.routes.receiving.BLOCK_BYTES", 750)
+    monkeypatch.setattr("orders_service.operations.upload_receiver.BLOCK_BYTES", 750)
     monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 250)
 
 
@@ -27,11 +27,11 @@ class Broken(Exception):
     """In the place of a kill."""
 
 
-def a_turn(db, task, turn=1, is_time_up=lambda _: False):
-    """As the worker takes it, which waits for what is locked for long."""
+def a_slice(db, task, slice_=1, is_time_up=lambda _: False):
+    """As the worker runs it, which waits for what is locked for long."""
     while True:
         try:
-            return Import(db, task, turn, Policy()).take_turn(lambda: datetime.now(UTC), is_time_up)
+            return run_slice(db, task, slice_, Policy(), lambda: datetime.now(UTC), is_time_up)
         except Unavailable:
             pass
 
@@ -52,7 +52,7 @@ def test_two_imports_with_the_same_ids_at_once_store_each_once_and_both_tell_the
         # Valid orders that say which file they came from.
         tasks.append(api.accepted(a_file(*(an_order(id, name=f"file {number}") for id in ids))))
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda task: a_turn(api.db, task), tasks))
+        list(threads.map(lambda task: a_slice(api.db, task), tasks))
     told = [counted(api.status(task)) for task in tasks]
     assert [sum(counts) for counts in told] == [600, 600]
     assert told[0][0] + told[1][0] == 600
@@ -66,20 +66,20 @@ def test_two_imports_with_the_same_ids_at_once_store_each_once_and_both_tell_the
 def test_a_job_that_comes_twice_at_once_has_one_effect(api, a_file, an_order, counted, outbox):
     task = api.accepted(a_file(*(an_order(id) for id in range(1000))))
     with ThreadPoolExecutor(3) as threads:
-        list(threads.map(lambda _: a_turn(api.db, task), range(3)))
+        list(threads.map(lambda _: a_slice(api.db, task), range(3)))
     assert counted(api.status(task)) == (1000, 0, 0, 0)
     assert [name for name, _ in outbox()].count("OrdersImported") == 1
 
 
 def test_a_job_of_a_turn_that_was_taken_does_nothing(api, a_file, an_order, outbox):
     task = api.accepted(a_file(*(an_order(id) for id in range(1000))))
-    a_turn(api.db, task, is_time_up=lambda _: True)
+    a_slice(api.db, task, is_time_up=lambda _: True)
     before = api.status(task)["current"]
     assert 0 < before < 1000
-    a_turn(api.db, task)
+    a_slice(api.db, task)
     assert api.status(task)["current"] == before
     assert [body["turn"] for name, body in outbox() if name == "orders.import"] == [1, 2]
-    a_turn(api.db, task, turn=2)
+    a_slice(api.db, task, slice_=2)
     assert api.status(task)["status"] == "SUCCESS"
 
 
@@ -110,7 +110,7 @@ def test_killed_at_any_statement_it_ends_as_if_nothing_had_been(api, a_file, an_
             for name in ("run", "rows", "find", "copy_in", "insert_many"):
                 patched.setattr(Transaction, name, run_or_die(getattr(Transaction, name)))
             try:
-                a_turn(api.db, task)
+                a_slice(api.db, task)
             except Broken:
                 pass
     assert kills > 5
@@ -131,7 +131,7 @@ def test_cancelled_while_it_runs_it_ends_with_what_is_in(api, client, a_file, an
             cancelling.start()
         return False
 
-    a_turn(api.db, task, is_time_up=cancel_after_three_steps)
+    a_slice(api.db, task, is_time_up=cancel_after_three_steps)
     cancelling.join()
     status = api.status(task)
     if status["status"] != "SUCCESS":
@@ -161,7 +161,7 @@ def blocks_left(api):
 def test_when_its_time_is_up_an_import_lets_others_go_first_unless_hardly_anything_is_left(
     api, delivered, a_file, an_order, monkeypatch
 ):
-    monkeypatch.setattr("orders_service.handlers._TURN_SECONDS", -1)
+    monkeypatch.setattr("orders_service.handlers._SLICE_SECONDS", -1)
     task = api.accepted(a_file(*(an_order(id) for id in range(1200))))
     left = [blocks_left(api)]
     while api.status(task)["status"] in ("PENDING", "PROGRESS"):
@@ -194,22 +194,22 @@ def test_the_worker_takes_a_job_as_it_comes_and_refuses_what_is_none(api, delive
 
 
 def test_what_was_left_by_a_killed_upload_is_cleared_away(api, client, a_file, an_order):
-    from orders_service.handlers import clear_away
-    from orders_service.routes.receiving import Sink
+    from orders_service.handlers import delete_stale_data
+    from orders_service.operations.upload_receiver import BlockWriter
 
     task = api.accepted(a_file(*(an_order(id) for id in range(200))))
-    sink = Sink(api.db)
-    sink.write(b"x" * 10_000)
+    writer = BlockWriter(api.db)
+    writer.write(b"x" * 10_000)
     with api.db.transaction() as tx:
-        clear_away(tx, datetime.now(UTC))
+        delete_stale_data(tx, datetime.now(UTC))
         assert tx.value("SELECT count(*) FROM uploads") == 1
         tx.run("UPDATE uploads SET seen_at = now() - interval '3 minutes'")
-        clear_away(tx, datetime.now(UTC))
+        delete_stale_data(tx, datetime.now(UTC))
         assert tx.value("SELECT count(*) FROM uploads") == 0
-        assert tx.value("SELECT count(*) FROM blocks WHERE import_id = %(id)s", id=sink.id) == 0
+        assert tx.value("SELECT count(*) FROM blocks WHERE import_id = %(id)s", id=writer.id) == 0
     assert api.finish(task)["valid"] == 200
     with api.db.transaction() as tx:
         for _ in range(1100):
             tx.run("INSERT INTO order_counts VALUES ('TX', true, 1), ('TX', true, -1)")
-        clear_away(tx, datetime.now(UTC))
+        delete_stale_data(tx, datetime.now(UTC))
         assert tx.value("SELECT count(*) FROM order_counts") == 1

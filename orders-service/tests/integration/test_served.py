@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import requests
@@ -59,6 +60,11 @@ class Served:
         """Of its processes, the largest that each has been."""
         return max(self._peak(pid) for pid in self.workers())
 
+    def temporary_bytes(self, folder):
+        """Of the open files in that folder, also of those without a name any more."""
+        links = [link for pid in self.workers() for link in Path(f"/proc/{pid}/fd").iterdir()]
+        return sum(link.stat().st_size for link in links if os.readlink(link).startswith(str(folder)))
+
     def _peak(self, pid):
         with open(f"/proc/{pid}/status") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
@@ -91,6 +97,12 @@ def eventually(check, within_seconds=60):
     while not check():
         assert time.monotonic() < deadline, "did not come about"
         time.sleep(0.05)
+
+
+def test_a_web_process_does_not_load_polars():
+    """It would take 60 MB and threads of its own; only the worker validates."""
+    program = "import sys, orders_service.app, orders_service.handlers; sys.exit('polars' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def left(db):
@@ -194,14 +206,28 @@ def test_a_key_is_free_again_as_soon_as_the_process_that_held_it_is_killed(serve
     eventually(lambda: left(db)[0] == 1)
 
 
-def test_memory_does_not_grow_with_the_file(served, db):
-    def lines():
+PART = b'--x\r\nContent-Disposition: form-data; name="csv_file"; filename="a.csv"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("content_type", "begin", "end"),
+    [("text/csv", b"", b""), ("multipart/form-data; boundary=x", PART, b"\r\n--x--\r\n")],
+)
+def test_memory_and_temporary_files_do_not_grow_with_the_file(settings, db, tmp_path, content_type, begin, end):
+    sizes = []
+
+    def body():
+        yield begin
         for _ in range(120):
             yield b"x" * MIB
+            sizes.append(served.temporary_bytes(tmp_path))
+        yield end
 
-    before = served.peak_mib()
-    answer = requests.put(served.base + PATH, data=lines(), headers={"Content-Type": "text/csv"}, timeout=60)
-    assert answer.status_code == 202
+    with serving(settings.database_url, TMPDIR=str(tmp_path)) as served:
+        before = served.peak_mib()
+        response = requests.put(served.base + PATH, data=body(), headers={"Content-Type": content_type}, timeout=60)
+        assert response.status_code == 202
+        assert served.peak_mib() < min(before + 40, 120)
+    assert max(sizes) < MIB
     assert left(db)[0] == 0
     assert bytes_left(db) == 120 * MIB
-    assert served.peak_mib() < min(before + 40, 120)

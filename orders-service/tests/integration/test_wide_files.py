@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from orders_service.domain.csv_rows import split_rows
 from orders_service.domain.headers import COLUMNS
-from orders_service.domain.splitting import rows_in
 
 SEPARATORS = ["|", ",", ";", "\t"]
 TOO_MANY = "the header must not have more than 1000 columns"
@@ -70,16 +70,16 @@ def test_a_row_with_too_many_fields_is_rejected_alone(api, separator, cell, coun
 @pytest.mark.parametrize("cell", [b'""', b'"\n"', b'"x\n', b'x"\n'])
 def test_rows_with_quotes_and_too_many_fields_are_split_to_the_end(cell):
     data = b"|".join([cell] * 200_000)
-    assert rows_in(data, b"|", at_end=True).used == len(data)
+    assert split_rows(data, "|", at_end=True).used_bytes == len(data)
 
 
 def test_where_a_row_with_too_many_fields_ends_does_not_depend_on_how_much_is_there():
     data = b'"a\nb"' + b'|"c"' * 2000 + b"\n1|2\n"
-    whole = rows_in(data, b"|", at_end=True).found
+    whole = split_rows(data, "|", at_end=True).rows
     assert [(row.line, len(row.raw)) for row in whole] == [(0, len(data) - 4), (2, 4)]
     for end in (1000, 5000, len(data) - 5):
-        assert rows_in(data[:end], b"|", at_end=False).found == []
-    assert rows_in(data[:-2], b"|", at_end=False).found == whole[:1]
+        assert split_rows(data[:end], "|", at_end=False).rows == []
+    assert split_rows(data[:-2], "|", at_end=False).rows == whole[:1]
 
 
 def memory_mib(kind):

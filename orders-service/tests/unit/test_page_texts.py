@@ -9,7 +9,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from orders_service.routes import page
-from orders_service.routes.words import LANGUAGES
+from orders_service.routes.i18n import LANGUAGES
 
 FOLDER = Path(page.__file__).parent
 CATALOGUES = sorted((FOLDER / "translations").glob("*/LC_MESSAGES/messages.po"))

@@ -19,40 +19,29 @@ def request(method: str, base_url: str, path: str, **options: Any) -> requests.R
     base = base_url.rstrip("/") if socket_path == base_url else f"unix://{quote(socket_path, safe='')}"
     with requests.Session() as session:
         session.trust_env = False
-        session.mount("unix://", _SocketAdapter())
+        session.mount("unix://", _UnixAdapter())
         return session.request(method, base + path, **options)
 
 
-class _SocketAdapter(HTTPAdapter):
+class _UnixAdapter(HTTPAdapter):
     """For `unix://<quoted path>/…`."""
 
-    def get_connection_with_tls_context(self, request: Any, *_: Any, **__: Any) -> Any:
-        return _SocketPool(unquote(urlsplit(request.url).netloc))
+    def get_connection_with_tls_context(self, request: Any, *_: Any, **__: Any) -> HTTPConnectionPool:
+        pool = HTTPConnectionPool("localhost", socket_path=unquote(urlsplit(request.url).netloc))
+        pool.ConnectionCls = _UnixConnection
+        return pool
 
     def request_url(self, request: Any, _proxies: Any) -> str:
         return request.path_url
 
 
-class _SocketPool(HTTPConnectionPool):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost")
-        self._path = path
+class _UnixConnection(HTTPConnection):
+    def __init__(self, *args: Any, socket_path: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._socket_path = socket_path
 
-    def _new_conn(self) -> Any:
-        return _SocketConnection(self._path, timeout=self.timeout.connect_timeout)
-
-
-class _SocketConnection(HTTPConnection):
-    def __init__(self, path: str, **options: Any) -> None:
-        super().__init__("localhost", **options)
-        self._path = path
-
-    def _new_conn(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(self.timeout if isinstance(self.timeout, int | float) else None)
-        try:
-            connection.connect(self._path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def connect(self) -> None:
+        # Assigned before it is connected, so that urllib3 closes it if the connection is refused.
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._socket_path)

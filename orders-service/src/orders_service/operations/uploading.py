@@ -50,12 +50,12 @@ def accept_upload(tx: Transaction, upload: Upload, batch_no: int | None, now: da
     outbox.add(
         tx,
         outbox.service_event("orders", "OrdersImportStarted", payload, now=now, request_id=upload.request_id),
-        turn_of(upload.id, 1, upload.request_id),
+        slice_job(upload.id, 1, upload.request_id),
     )
 
 
-def turn_of(import_id: str, turn: int, request_id: str) -> outbox.Message:
-    return outbox.job(QUEUE, {"task_id": import_id, "turn": turn}, request_id=request_id)
+def slice_job(import_id: str, slice_: int, request_id: str) -> outbox.Message:
+    return outbox.job(QUEUE, {"task_id": import_id, "turn": slice_}, request_id=request_id)
 
 
 def cancel_import(tx: Transaction, import_id: str) -> None:

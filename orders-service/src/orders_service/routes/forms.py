@@ -1,22 +1,25 @@
-"""A file that comes with a request, read as it comes: as the body itself or as a field of a form."""
+"""A file in a request, written as it arrives: the body itself or a field of a form."""
 
 import hashlib
-from collections.abc import Iterator
+import io
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+from werkzeug.formparser import MultiPartParser
+from werkzeug.sansio.multipart import File
 
 from chassis.errors import Invalid, Problem
 from chassis.web.uploads import UploadStream
 
 FIELD = "csv_file"
 _READ_BYTES = 64 * 1024
-_MOST_PARTS = 100
-_LARGEST_FIELD_BYTES = 256 * 1024
-_LONGEST_NAME = 255
+_MAX_PARTS = 100
+_MAX_FIELD_BYTES = 256 * 1024
+_MAX_NAME_LENGTH = 255
+# Separates the parts of a form in its digest.
+_END_OF_PART = b"\0end of a part\0"
 
 # What the document says of the body, which is read as it comes.
 _BYTES = {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -35,35 +38,43 @@ MISSING = (FIELD, "csv_file is missing: send a form with it, or the file itself 
 ONLY_CSV = "only '.csv' files are allowed for upload."
 
 
-@dataclass
-class Incoming:
-    """`pieces` can be gone through once; `digest` is of all that was sent, once they are."""
+class Writer(Protocol):
+    def write(self, data: bytes) -> None: ...
+
+
+@dataclass(frozen=True)
+class ReceivedFile:
+    """`digest` is that of the file, or of all fields and files of the form."""
 
     name: str
-    pieces: Iterator[bytes]
-    digest: Any
+    digest: bytes
 
 
-def incoming(request: Request, body: UploadStream, name: str | None) -> Incoming:
-    """Raises Invalid, before the file is read, for what is none."""
+def receive_file(request: Request, body: UploadStream, name: str | None, writer: Writer) -> ReceivedFile:
+    """Write the file to the writer. Raises Problem, before anything is written, if there is none of a right name."""
     if request.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise Problem("Content-Encoding is not supported: send the file as it is", status=415)
+    stream = _WholeBody(body, request.content_length)
     digest = hashlib.sha256()
     if request.mimetype == "text/csv":
-        return Incoming(checked_name(name or "orders.csv"), _hashed(_read(request, body), digest), digest)
+        name = _checked_name(name or "orders.csv")
+        while data := stream.read(_READ_BYTES):
+            digest.update(data)
+            writer.write(data)
+        return ReceivedFile(name, digest.digest())
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary.isascii() or not boundary:
         raise Invalid(MISSING[1], errors=[MISSING])
-    form = _Form(boundary.encode(), _read(request, body), digest)
-    return Incoming(checked_name(form.begin()), form.content(), digest)
+    name = _FormParser(writer, digest).receive(stream, boundary.encode())
+    return ReceivedFile(name, digest.digest())
 
 
-def checked_name(given: str) -> str:
-    """Of a path the last part."""
-    name = given.replace("\\", "/").rsplit("/", 1)[-1]
+def _checked_name(file_name: str) -> str:
+    """Return the last part of a path."""
+    name = file_name.replace("\\", "/").rsplit("/", 1)[-1]
     if not name.lower().endswith(".csv"):
         raise Problem(ONLY_CSV, status=415)
-    if len(name) > _LONGEST_NAME:
+    if len(name) > _MAX_NAME_LENGTH:
         raise Invalid.field("file_name", "file_name must be at most 255 characters")
     if any(
         ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 or char == "\ufffd" for char in name
@@ -72,70 +83,67 @@ def checked_name(given: str) -> str:
     return name
 
 
-def _read(request: Request, body: UploadStream) -> Iterator[bytes]:
-    """All of the body. Raises Invalid where the client broke off, which looks like an end to a length that is told."""
-    missing = request.content_length or 0
-    while piece := body.read(_READ_BYTES):
-        missing -= len(piece)
-        yield piece
-    if missing > 0:
-        raise Invalid.field(FIELD, "the upload broke off before its end")
+class _WholeBody(io.RawIOBase):
+    """Raises Invalid if the client broke off, which otherwise looks like the end of the body."""
+
+    def __init__(self, body: UploadStream, content_length: int | None) -> None:
+        self._body, self._missing = body, content_length or 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._body.read(size)
+        self._missing -= len(data)
+        if not data and self._missing > 0:
+            raise Invalid.field(FIELD, "the upload broke off before its end")
+        return data
 
 
-def _hashed(pieces: Iterator[bytes], digest: Any) -> Iterator[bytes]:
-    for piece in pieces:
-        digest.update(piece)
-        yield piece
+class _FormParser(MultiPartParser):
+    """Werkzeug's parser, which writes each file as it arrives instead of keeping it: ours to the writer."""
 
+    def __init__(self, writer: Writer, digest: Any) -> None:
+        super().__init__(max_form_memory_size=_MAX_FIELD_BYTES, max_form_parts=_MAX_PARTS, buffer_size=_READ_BYTES)
+        self._writer, self._digest = writer, digest
+        self._name: str | None = None
 
-class _Form:
-    """The fields of a multipart form one after the other; the file's content is handed on, never kept."""
-
-    def __init__(self, boundary: bytes, body: Iterator[bytes], digest: Any) -> None:
-        self._decoder = MultipartDecoder(boundary, _LARGEST_FIELD_BYTES, max_parts=_MOST_PARTS)
-        self._body, self._digest = body, digest
-
-    def begin(self) -> str:
-        """The name of the file, once its field begins."""
-        while not isinstance(event := self._next(), Epilogue):
-            if self._is_file(event):
-                return event.filename
-        raise Invalid(MISSING[1], errors=[MISSING])
-
-    def content(self) -> Iterator[bytes]:
-        """Up to the end of the whole form: a second file in it makes it wrong."""
-        is_ours = True
-        while not isinstance(event := self._next(), Epilogue):
-            if isinstance(event, Data):
-                if is_ours and event.data:
-                    yield bytes(event.data)
-                is_ours = is_ours and event.more_data
-            elif self._is_file(event):
-                raise Invalid.field(FIELD, "csv_file is given twice")
-
-    def _is_file(self, event: Any) -> bool:
-        return isinstance(event, File) and event.name == FIELD and bool(event.filename)
-
-    def _next(self) -> Any:
+    def receive(self, stream: Any, boundary: bytes) -> str:
+        """Read the form to its end and return the name of the file."""
         try:
-            event = self._decoder.next_event()
-            while isinstance(event, NeedData):
-                self._decoder.receive_data(next(self._body, None))
-                event = self._decoder.next_event()
+            fields, _ = self.parse(stream, boundary, None)
         except RequestEntityTooLarge:
             raise Problem("the form has too many or too large parts beside the file", status=413) from None
         except ValueError:
             raise Invalid.field(
                 FIELD, "the form cannot be read: it ends too early or its boundaries are wrong"
             ) from None
-        self._note(event)
-        return event
+        if self._name is None:
+            raise Invalid(MISSING[1], errors=[MISSING])
+        for name, value in fields.items(multi=True):
+            self._digest.update(repr((name, None)).encode("utf-8", "replace") + value.encode() + _END_OF_PART)
+        return self._name
 
-    def _note(self, event: Any) -> None:
-        """For the digest: names and contents, not the boundary."""
-        if isinstance(event, Field | File):
-            self._digest.update(repr((event.name, getattr(event, "filename", None))).encode("utf-8", "replace"))
-        elif isinstance(event, Data):
-            self._digest.update(event.data)
-            if not event.more_data:
-                self._digest.update(b"\0end of a part\0")
+    def start_file_streaming(self, event: File, total_content_length: int | None) -> Any:
+        self._digest.update(repr((event.name, event.filename)).encode("utf-8", "replace"))
+        if event.name != FIELD or not event.filename:
+            return _PartWriter(self._digest)
+        if self._name is not None:
+            raise Invalid.field(FIELD, "csv_file is given twice")
+        self._name = _checked_name(event.filename)
+        return _PartWriter(self._digest, self._writer)
+
+
+class _PartWriter(io.RawIOBase):
+    """Hands the content of a part on to the digest and, if there is one, to the writer."""
+
+    def __init__(self, digest: Any, writer: Writer | None = None) -> None:
+        self._digest, self._writer = digest, writer
+
+    def write(self, data: Any) -> int:
+        self._digest.update(data)
+        if self._writer is not None:
+            self._writer.write(data)
+        return len(data)
+
+    def seek(self, *_: Any) -> int:
+        """Werkzeug rewinds the part at its end; nothing of it is left to be read."""
+        self._digest.update(_END_OF_PART)
+        return 0

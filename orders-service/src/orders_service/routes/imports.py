@@ -9,7 +9,6 @@ from flask import Blueprint, Response, current_app, g, request
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from chassis import strictjson
 from chassis.db import Database
 from chassis.errors import NotFound
 from chassis.web import idempotency
@@ -17,20 +16,19 @@ from chassis.web.app import this_app, transaction, username
 from chassis.web.uploads import UploadStream
 from chassis.web.validation import Answer, endpoint
 from orders_service import clients
-from orders_service.domain.headers import Header
 from orders_service.domain.reports import BETWEEN_REPORTS, NO_HEADER
 from orders_service.operations import uploading
-from orders_service.routes import answers, forms, written
-from orders_service.routes.answers import USUAL, Page, Query, Spoken, envelope, flag_of, refusal, shape
-from orders_service.routes.receiving import Receiver, Sink
-from orders_service.routes.words import said
+from orders_service.operations.upload_receiver import BlockWriter, UploadReceiver
+from orders_service.routes import forms, messages, responses
+from orders_service.routes.i18n import translate
+from orders_service.routes.responses import USUAL, Page, Query, Spoken, envelope, flag_of, refusal, shape
 from orders_service.store import imports
 
 bp = Blueprint("imports", __name__, url_prefix="/acme_orders/api/v1/orders/import")
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 _NOT_FOUND = "import not found"
-_REPORT_PART_BYTES = 64 * 1024
+_REPORT_READ_BYTES = 64 * 1024
 
 
 class ImportQuery(Query):
@@ -75,46 +73,48 @@ class Status(TypedDict):
     "Import a CSV file of orders: as the field `csv_file` of a form, or as the body itself with the type text/csv",
     {
         202: Answer("It is safe, and will be imported", shape("ImportStarted", Started)),
-        400: answers.INVALID,
+        400: responses.INVALID,
         408: refusal("The upload is too slow or takes too long"),
         409: refusal("The first request with this key still runs"),
         413: refusal("The file is larger than allowed"),
         415: refusal("No CSV file"),
         422: refusal("The Idempotency-Key was used for something else"),
-        503: answers.AWAY,
+        503: responses.AWAY,
     },
     query=ImportQuery,
     idempotent=True,
 )
 def import_orders(query: ImportQuery) -> Response:
-    receiver: Receiver = current_app.extensions["orders"]
+    receiver: UploadReceiver = current_app.extensions["orders"]
     request.max_content_length = receiver.settings.largest_upload_bytes
     key = idempotency.key_of_request()
     body = UploadStream(request)
-    file = forms.incoming(request, body, query.file_name)
-    with receiver.receiving(username(), key) as sink:
-        for piece in file.pieces:
-            sink.write(piece)
-        sink.finish()
-        return _accept(receiver, sink, file, query, key)
+    with receiver.receiving(username(), key) as writer:
+        file = forms.receive_file(request, body, query.file_name, writer)
+        writer.finish()
+        return _accept(receiver, writer, file, query, key)
 
 
-def _accept(receiver: Receiver, sink: Sink, file: forms.Incoming, query: ImportQuery, key: str | None) -> Response:
-    """The number of the batch is drawn outside of any transaction; an answer that is known already needs none."""
-    fingerprint = idempotency.fingerprint_of_request(file.digest.digest() + file.name.encode())
+def _accept(
+    receiver: UploadReceiver, writer: BlockWriter, file: forms.ReceivedFile, query: ImportQuery, key: str | None
+) -> Response:
+    """The batch number is issued outside of any transaction; a response that is stored already needs none."""
+    fingerprint = idempotency.fingerprint_of_request(file.digest + file.name.encode())
     if key is not None:
         with transaction() as tx:
             if replayed := idempotency.claim(tx, key, fingerprint):
-                sink.discard()
+                writer.discard()
                 return replayed
-    batch_no = clients.draw_batch_no(receiver.settings.sequence_url, sink.id, g.request_id)
+    batch_no = clients.issue_batch_no(receiver.settings.sequence_url, writer.id, g.request_id)
     with transaction() as tx:
         if key is not None and (replayed := idempotency.claim(tx, key, fingerprint)):
             return replayed
-        upload = uploading.Upload(sink.id, username(), g.request_id, file.name, query.dry_run, sink.blocks, sink.rows)
+        upload = uploading.Upload(
+            writer.id, username(), g.request_id, file.name, query.dry_run, writer.blocks, writer.rows
+        )
         uploading.accept_upload(tx, upload, batch_no, datetime.now(UTC))
-        response = envelope({"task_id": sink.id, "batch_no": batch_no}, said("starting import process"), 202)
-        response.headers["Location"] = f"{bp.url_prefix}/status/{sink.id}"
+        response = envelope({"task_id": writer.id, "batch_no": batch_no}, translate("starting import process"), 202)
+        response.headers["Location"] = f"{bp.url_prefix}/status/{writer.id}"
         if key is not None:
             idempotency.keep(tx, key, fingerprint, response)
     return response
@@ -130,9 +130,9 @@ def list_imports(query: TaskQuery) -> Response:
     if query.task_id is not None:
         return _one_status(query.task_id)
     with transaction() as tx:
-        found = imports.list_statuses(tx, query.limit, query.offset)
+        rows = imports.list_statuses(tx, query.limit, query.offset)
         total = imports.count_imports(tx)
-    return envelope([_status(row) for row in found], total=total)
+    return envelope([_status(row) for row in rows], total=total)
 
 
 @bp.get("/status/<task_id>")
@@ -176,7 +176,7 @@ def _status(row: dict[str, Any]) -> dict[str, Any]:
         "rows_per_second": round(current / seconds, 1) if seconds > 0 else 0.0,
         "started_at": _time(row["started_at"]),
         "finished_at": _time(row["finished_at"]),
-        "message": written.status_message(row["status"], row["reason"], row["reason_names"]) if ended else "",
+        "message": messages.status_message(row["status"], row["reason"], row["reason_names"]) if ended else "",
     }
 
 
@@ -198,8 +198,8 @@ def _time(value: datetime | None) -> str | None:
 def cancel_import(task_id: str, query: Query) -> Response:
     with transaction() as tx:
         uploading.cancel_import(tx, _checked(task_id))
-        found = _existing(imports.find_status(tx, task_id))
-    return envelope({"task_id": found["task_id"], "batch_no": found["batch_no"]}, said("cancelling"), 202)
+        row = _existing(imports.find_status(tx, task_id))
+    return envelope({"task_id": row["task_id"], "batch_no": row["batch_no"]}, translate("cancelling"), 202)
 
 
 @bp.get("/<task_id>/errors.csv")
@@ -211,12 +211,10 @@ def cancel_import(task_id: str, query: Query) -> Response:
 )
 def get_errors(task_id: str, query: Spoken) -> Response:
     with transaction() as tx:
-        found = _existing(imports.find_columns(tx, _checked(task_id)))
-    header = NO_HEADER
-    if found["separator"]:
-        header = Header(found["separator"], tuple(strictjson.loads(found["columns"].encode())))
-    database = this_app().database
-    lines = written.errors_csv(header, _report(database, task_id))
+        exists, header = imports.find_header(tx, _checked(task_id))
+    if not exists:
+        raise NotFound(_NOT_FOUND)
+    lines = messages.errors_csv(header or NO_HEADER, _report(this_app().database, task_id))
     response = Response(lines, content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="errors-{task_id}.csv"'
     response.headers["Vary"] = "Accept-Language"
@@ -234,6 +232,6 @@ def _report(database: Database, task_id: str) -> Iterator[bytes]:
         number, start, part = following, 0, b""
         while start == 0 or part:
             with database.statements() as tx:
-                part = imports.get_part_of_report(tx, task_id, number, start, _REPORT_PART_BYTES)
+                part = imports.get_part_of_report(tx, task_id, number, start, _REPORT_READ_BYTES)
             start += len(part)
             yield part or BETWEEN_REPORTS

@@ -1,4 +1,4 @@
-"""Questions about the orders that are in."""
+"""Queries about the stored orders."""
 
 import re
 from typing import Annotated, Any
@@ -12,15 +12,15 @@ from chassis.errors import NotFound
 from chassis.web.app import transaction
 from chassis.web.validation import Answer, endpoint
 from orders_service.domain.rules import failed_rules
-from orders_service.routes.answers import USUAL, Page, Query, envelope, flag_of, number_of, shape
-from orders_service.routes.written import rule_message
-from orders_service.store import orders, questions
+from orders_service.routes.messages import rule_message
+from orders_service.routes.responses import USUAL, Page, Query, envelope, flag_of, number_of, shape
+from orders_service.store import order_queries, orders
 
 bp = Blueprint("orders", __name__, url_prefix="/acme_orders/api/v1/orders")
 
 _ID = re.compile(r"-?[0-9]{1,40}\Z", re.ASCII)
-_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
-_LONGEST_PART = 200
+_MIN_ID, _MAX_ID = -(2**63), 2**63 - 1
+_MAX_PART_LENGTH = 200
 
 
 def _two_letters(value: Any) -> str:
@@ -31,19 +31,19 @@ def _two_letters(value: Any) -> str:
 
 def _part_of(field: str) -> Any:
     def check(value: Any) -> str:
-        if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_PART or "\0" in value:
+        if not isinstance(value, str) or not 1 <= len(value) <= _MAX_PART_LENGTH or "\0" in value:
             raise ValueError(f"{field} must have 1 to 200 characters")
         return value
 
     return BeforeValidator(check)
 
 
-_LENGTH = Field(min_length=1, max_length=_LONGEST_PART, pattern="^[^\\x00]+$")
+_LENGTH = Field(min_length=1, max_length=_MAX_PART_LENGTH, pattern="^[^\\x00]+$")
 
 
 class OrdersQuery(Page):
     after: Annotated[
-        int | None, Field(ge=_SMALLEST, le=_LARGEST), number_of("after", _SMALLEST, _LARGEST, "after must be an id")
+        int | None, Field(ge=_MIN_ID, le=_MAX_ID), number_of("after", _MIN_ID, _MAX_ID, "after must be an id")
     ] = Field(None, description="Only ids beyond this one: quicker than an offset")
     valid: Annotated[bool | None, flag_of("valid")] = None
     state: Annotated[str | None, Field(pattern="^[A-Za-z]{2}$"), BeforeValidator(_two_letters)] = None
@@ -88,13 +88,12 @@ class OrderPath(BaseModel):
     query=OrdersQuery,
 )
 def list_orders(query: OrdersQuery) -> Response:
-    wanted = questions.Wanted(query.valid, query.state, query.name, query.email, query.zipcode)
+    order_filter = order_queries.OrderFilter(query.valid, query.state, query.name, query.email, query.zipcode)
+    is_counted = query.total or not order_filter.has_texts
     with transaction() as tx:
-        found = questions.list_orders(tx, wanted, query.limit, query.offset, query.after)
-        is_counted = query.total or not wanted.has_texts
-        total = questions.count_orders(tx, wanted) if is_counted else None
-    beside = {} if total is None else {"total": total}
-    return envelope(found, **beside)
+        page = order_queries.list_orders(tx, order_filter, query.limit, query.offset, query.after)
+        counts = {"total": order_queries.count_orders(tx, order_filter)} if is_counted else {}
+    return envelope(page, **counts)
 
 
 @bp.get("/<order_id>")
@@ -104,12 +103,12 @@ def get_order(order_id: str, query: Query) -> Response:
         raise NotFound("endpoint not found")
     number = int(order_id)
     with transaction() as tx:
-        found = orders.find_order(tx, number) if _SMALLEST <= number <= _LARGEST else None
-    if found is None:
+        row = orders.find_order(tx, number) if _MIN_ID <= number <= _MAX_ID else None
+    if row is None:
         raise NotFound("order not found")
-    failed, policy = found.pop("failed"), current_app.extensions["orders"].settings.policy
+    failed, policy = row.pop("failed"), current_app.extensions["orders"].settings.policy
     findings = [
-        {"rule": rule.name, "message": rule_message(rule, found["state"], policy)} for rule in failed_rules(failed)
+        {"rule": rule.name, "message": rule_message(rule, row["state"], policy)} for rule in failed_rules(failed)
     ]
-    birthday = format_date(found["birthday"], "MMMM d, y")
-    return envelope({**found, "birthday": birthday, "valid": not failed, "errors": findings})
+    birthday = format_date(row["birthday"], "MMMM d, y")
+    return envelope({**row, "birthday": birthday, "valid": not failed, "errors": findings})

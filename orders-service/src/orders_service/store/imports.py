@@ -1,9 +1,13 @@
 """Imports: where each stands."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from chassis import strictjson
 from chassis.db import Transaction
+from orders_service.domain.headers import Header
+from orders_service.domain.imports import FileCursor, Import
 
 _STATUS = """
     id::text AS task_id, batch_no, file_name, dry_run, status,
@@ -13,14 +17,14 @@ _STATUS = """
 """
 
 
-def insert_import(tx: Transaction, **given: Any) -> None:
+def insert_import(tx: Transaction, **values: Any) -> None:
     tx.run(
         """
         INSERT INTO imports (id, username, request_id, file_name, dry_run, batch_no, uploaded_at, total, blocks)
         VALUES (%(id)s, %(username)s, %(request_id)s, %(file_name)s, %(dry_run)s, %(batch_no)s, %(now)s, %(total)s,
                 %(blocks)s)
         """,
-        **given,
+        **values,
     )
 
 
@@ -41,43 +45,74 @@ def count_imports(tx: Transaction) -> int:
     return int(tx.value("SELECT count(*) FROM imports"))
 
 
-def lock_import(tx: Transaction, import_id: str) -> dict[str, Any] | None:
-    return tx.find("SELECT *, id::text AS id FROM imports WHERE id = %(id)s FOR UPDATE", id=import_id)
+def lock_import(tx: Transaction, import_id: str) -> Import | None:
+    row = tx.find(
+        """
+        SELECT id::text AS id, request_id, dry_run, status, cancelled, turn AS slice, uploaded_at,
+               blocks AS block_count, next_block, separator, columns,
+               line, rest, skipping, state_before, zipcode_before
+        FROM imports WHERE id = %(id)s FOR UPDATE
+        """,
+        id=import_id,
+    )
+    if row is None:
+        return None
+    header = _header(row.pop("separator"), row.pop("columns"))
+    state, zipcode = row.pop("state_before"), row.pop("zipcode_before")
+    previous = None if state is None else (bytes(state), bytes(zipcode))
+    cursor = FileCursor(row.pop("line"), bytes(row.pop("rest")), row.pop("skipping"), previous)
+    return Import(**row, header=header, cursor=cursor)
 
 
-def update_header(tx: Transaction, import_id: str, *, separator: str, columns: str, now: datetime) -> None:
+def _header(separator: str | None, columns: str | None) -> Header | None:
+    """Return None before the header was read."""
+    if separator is None or columns is None:
+        return None
+    return Header(separator, tuple(strictjson.loads(columns.encode())))
+
+
+def update_header(tx: Transaction, import_id: str, header: Header, now: datetime) -> None:
     tx.run(
         """
         UPDATE imports SET status = 'PROGRESS', started_at = %(now)s, separator = %(separator)s, columns = %(columns)s
         WHERE id = %(id)s
         """,
         id=import_id,
-        separator=separator,
-        columns=columns,
+        separator=header.separator,
+        columns=strictjson.dumps(header.columns),
         now=now,
     )
 
 
-def update_progress(tx: Transaction, import_id: str, **given: Any) -> None:
+def update_progress(
+    tx: Transaction, import_id: str, next_block: int, cursor: FileCursor, outcomes: Mapping[str, int]
+) -> None:
+    state, zipcode = cursor.previous or (None, None)
     tx.run(
         """
         UPDATE imports SET
             valid = valid + %(valid)s, invalid = invalid + %(invalid)s,
             duplicates = duplicates + %(duplicates)s, rejected = rejected + %(rejected)s,
             next_block = %(next_block)s, line = %(line)s, rest = %(rest)s, skipping = %(skipping)s,
-            state_before = %(state_before)s, zipcode_before = %(zipcode_before)s
+            state_before = %(state)s, zipcode_before = %(zipcode)s
         WHERE id = %(id)s
         """,
         id=import_id,
-        **given,
+        **{name: outcomes.get(name, 0) for name in ("valid", "invalid", "duplicates", "rejected")},
+        next_block=next_block,
+        line=cursor.line,
+        rest=cursor.rest,
+        skipping=cursor.skipping,
+        state=state,
+        zipcode=zipcode,
     )
 
 
-def update_turn(tx: Transaction, import_id: str, turn: int) -> None:
-    tx.run("UPDATE imports SET turn = %(turn)s WHERE id = %(id)s", id=import_id, turn=turn)
+def update_slice(tx: Transaction, import_id: str, slice_: int) -> None:
+    tx.run("UPDATE imports SET turn = %(slice)s WHERE id = %(id)s", id=import_id, slice=slice_)
 
 
-def update_ended(tx: Transaction, import_id: str, **given: Any) -> dict[str, Any]:
+def update_ended(tx: Transaction, import_id: str, **values: Any) -> dict[str, Any]:
     """Nothing waits any more, and the total is what was counted."""
     return tx.one(
         f"""
@@ -89,7 +124,7 @@ def update_ended(tx: Transaction, import_id: str, **given: Any) -> dict[str, Any
         RETURNING {_STATUS}
         """,
         id=import_id,
-        **given,
+        **values,
     )
 
 
@@ -101,10 +136,10 @@ def update_cancelled(tx: Transaction, import_id: str) -> bool:
     return touched == 1
 
 
-def list_without_batch_no(tx: Transaction, most: int) -> list[dict[str, Any]]:
+def list_without_batch_no(tx: Transaction, limit: int) -> list[dict[str, Any]]:
     return tx.all(
-        "SELECT id::text AS id, request_id FROM imports WHERE batch_no IS NULL ORDER BY number LIMIT %(most)s",
-        most=most,
+        "SELECT id::text AS id, request_id FROM imports WHERE batch_no IS NULL ORDER BY number LIMIT %(limit)s",
+        limit=limit,
     )
 
 
@@ -149,5 +184,7 @@ def get_part_of_report(tx: Transaction, import_id: str, number: int, start: int,
     )
 
 
-def find_columns(tx: Transaction, import_id: str) -> dict[str, Any] | None:
-    return tx.find("SELECT separator, columns FROM imports WHERE id = %(id)s", id=import_id)
+def find_header(tx: Transaction, import_id: str) -> tuple[bool, Header | None]:
+    """Return whether there is such an import, and its header if that was read."""
+    row = tx.find("SELECT separator, columns FROM imports WHERE id = %(id)s", id=import_id)
+    return (False, None) if row is None else (True, _header(**row))

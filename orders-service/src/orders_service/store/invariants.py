@@ -58,20 +58,4 @@ INVARIANTS: dict[str, Callable[[Transaction], Any]] = {
         LIMIT 1
         """
     ),
-    "each order is listed by its state and by its zip code": _none(
-        """
-        SELECT * FROM (
-            SELECT state, valid, sum(cardinality(ids)) AS listed FROM orders_by_state GROUP BY 1, 2
-        ) AS there FULL JOIN (
-            SELECT state, valid, sum(orders) AS told FROM order_counts GROUP BY 1, 2
-        ) AS said USING (state, valid)
-        WHERE coalesce(listed, 0) <> coalesce(told, 0)
-        UNION ALL
-        SELECT 'all zip codes', NULL, listed, told FROM
-            (SELECT coalesce(sum(cardinality(ids)), 0) AS listed FROM orders_by_zipcode) AS there,
-            (SELECT coalesce(sum(orders), 0) AS told FROM order_counts) AS said
-        WHERE listed <> told
-        LIMIT 1
-        """
-    ),
 }

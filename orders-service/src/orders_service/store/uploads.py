@@ -7,11 +7,6 @@ def insert_upload(tx: Transaction, upload_id: str) -> None:
     tx.run("INSERT INTO uploads (id) VALUES (%(id)s)", id=upload_id)
 
 
-def notice_lost_client(tx: Transaction) -> None:
-    """Make Postgres notice within half a minute that the machine behind this connection is gone without a word."""
-    tx.run("SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4")
-
-
 def hold_key(tx: Transaction, username: str, key: str) -> bool:
     """Lock it until `release_key` or the end of the connection. False where another connection holds it."""
     return bool(tx.value(f"SELECT pg_try_advisory_lock({_KEY})", name=_name_of_key(username, key)))
@@ -58,13 +53,18 @@ def insert_block(tx: Transaction, upload_id: str, number: int, content: bytes) -
     return inserted == 1
 
 
-def get_block(tx: Transaction, import_id: str, number: int) -> bytes:
-    """The block must exist."""
-    return bytes(
-        tx.value(
-            "SELECT content FROM blocks WHERE import_id = %(id)s AND number = %(number)s", id=import_id, number=number
-        )
+def read_blocks(tx: Transaction, import_id: str, first: int, end: int) -> bytes:
+    """Return the content of the blocks from `first` up to, not including, `end`."""
+    rows = tx.rows(
+        """
+        SELECT content FROM blocks WHERE import_id = %(id)s AND number >= %(first)s AND number < %(end)s
+        ORDER BY number
+        """,
+        id=import_id,
+        first=first,
+        end=end,
     )
+    return b"".join(bytes(content) for (content,) in rows)
 
 
 def delete_blocks(tx: Transaction, import_id: str, first: int = 0, end: int = 2**31 - 1) -> int:
@@ -76,8 +76,8 @@ def delete_blocks(tx: Transaction, import_id: str, first: int = 0, end: int = 2*
     )
 
 
-def delete_blocks_of_nobody(tx: Transaction, most: int) -> int:
-    """Of uploads that were given up and of imports that have ended, no more than so many at a time."""
+def delete_orphaned_blocks(tx: Transaction, max_rows: int) -> int:
+    """Delete blocks of uploads that were abandoned and of imports that have ended."""
     return tx.run(
         """
         DELETE FROM blocks WHERE (import_id, number) IN (
@@ -85,8 +85,8 @@ def delete_blocks_of_nobody(tx: Transaction, most: int) -> int:
             WHERE NOT EXISTS (SELECT FROM uploads WHERE uploads.id = import_id)
               AND NOT EXISTS (
                   SELECT FROM imports WHERE imports.id = import_id AND imports.status IN ('PENDING', 'PROGRESS'))
-            LIMIT %(most)s
+            LIMIT %(max_rows)s
         )
         """,
-        most=most,
+        max_rows=max_rows,
     )

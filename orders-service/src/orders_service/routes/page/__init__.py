@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from chassis.errors import NotFound
 from chassis.web.validation import Answer, endpoint
-from orders_service.routes.answers import Spoken, refusal
-from orders_service.routes.words import LANGUAGES, language
+from orders_service.routes.i18n import LANGUAGES, language
+from orders_service.routes.responses import Spoken, refusal
 
 bp = Blueprint("page", __name__, url_prefix="/acme_orders", template_folder=".")
 

@@ -1,4 +1,4 @@
-"""Uploads of one web process: pieces of files go into Postgres while they arrive."""
+"""Uploads of one web process: files are written to Postgres while they arrive."""
 
 import threading
 import time
@@ -23,29 +23,29 @@ _LOOK_AGAIN_SECONDS = 0.1
 _UNDER_WAY = "a request with this Idempotency-Key is still under way; try again when it is done"
 
 
-class Receiver:
+class UploadReceiver:
     """Any number of uploads at a time: one that waits for its client costs a greenlet and a block of memory."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database, self.settings = database, settings
-        self._keys = _HeldKeys(settings.database_url)
+        self._keys = _KeyLocks(settings.database_url)
 
     @contextmanager
-    def receiving(self, username: str, key: str | None) -> Iterator["Sink"]:
-        """Whatever ends it before it became an import, nothing of it stays.
+    def receiving(self, username: str, key: str | None) -> Iterator["BlockWriter"]:
+        """Yield a writer of the file. If the upload ends for any reason before it became an import, delete it.
 
-        A process that is killed cannot see to that; the worker does, when nothing was heard of the upload for a while.
+        A process that is killed cannot do that; the worker does, when the upload was silent for a while.
         """
         with self._keys.holding(username, key):
-            sink = Sink(self.database)
+            writer = BlockWriter(self.database)
             try:
-                yield sink
+                yield writer
             except BaseException:
-                sink.discard()
+                writer.discard()
                 raise
 
 
-class _HeldKeys:
+class _KeyLocks:
     """Idempotency keys of uploads in progress, locked by one connection for all of this process.
 
     So they are free as soon as the process is dead, and many uploads do not use up the connections of Postgres. Where
@@ -103,7 +103,6 @@ class _HeldKeys:
             with told_as_problems():
                 if self._connection is None:
                     self._connection = connect(self._dsn, name="orders-upload", autocommit=True)
-                    uploads.notice_lost_client(Transaction(self._connection))
                 yield Transaction(self._connection)
         except BaseException:
             self._close()
@@ -117,50 +116,52 @@ class _HeldKeys:
             connection.close()
 
 
-class Sink:
-    """Pieces of one file, gathered into blocks; each block is a statement of its own, however slow the client is."""
+class BlockWriter:
+    """Gathers the file into blocks; each block is a statement of its own, however slow the client is."""
 
     def __init__(self, database: Database) -> None:
         self.id = str(uuid.uuid4())
         self._database = database
-        self._gathered: list[bytes] = []
-        self._size = 0
+        self._buffer: list[bytes] = []
+        self._buffer_bytes = 0
         self._last_byte = b"\n"
         self._seen_at = time.monotonic()
         self.blocks = self.lines = 0
         with database.transaction() as tx:
             uploads.insert_upload(tx, self.id)
 
-    def write(self, piece: bytes) -> None:
-        self._gathered.append(piece)
-        self._size += len(piece)
-        self.lines += piece.count(b"\n")
-        self._last_byte = piece[-1:]
-        if self._size >= BLOCK_BYTES:
+    def write(self, data: bytes) -> None:
+        if not data:
+            return
+        self._buffer.append(data)
+        self._buffer_bytes += len(data)
+        self.lines += data.count(b"\n")
+        self._last_byte = data[-1:]
+        if self._buffer_bytes >= BLOCK_BYTES:
             self._store()
         elif time.monotonic() - self._seen_at > _SIGN_OF_LIFE_SECONDS:
             with self._database.statements() as tx:
                 self._seen(uploads.touch_upload(tx, self.id))
 
     def finish(self) -> None:
-        if self._gathered:
+        if self._buffer:
             self._store()
         self.lines += self._last_byte != b"\n"
 
     @property
     def rows(self) -> int:
-        """As far as lines tell: the header is none."""
+        """As far as lines tell: the header is not a row."""
         return max(self.lines - 1, 0)
 
     def _store(self) -> None:
-        content = b"".join(self._gathered)
-        self._gathered.clear()
+        content = b"".join(self._buffer)
+        self._buffer.clear()
         with self._database.statements() as tx:
             self._seen(uploads.insert_block(tx, self.id, self.blocks, content))
-        self.blocks, self._size = self.blocks + 1, 0
+        self.blocks, self._buffer_bytes = self.blocks + 1, 0
 
-    def _seen(self, is_there: bool) -> None:
-        if not is_there:
+    def _seen(self, exists: bool) -> None:
+        if not exists:
             raise Unavailable("the upload took too long and was given up")
         self._seen_at = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""What imports have to tell, in the reader's language."""
+"""Messages about imports and their rows, in the reader's language."""
 
 import functools
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from chassis import strictjson
 from orders_service.domain.headers import COLUMNS, MAX_COLUMNS, MAX_HEADER_BYTES, Header
 from orders_service.domain.reports import as_cell, entries, first_line
 from orders_service.domain.rules import REJECTIONS, RULE, Policy, Rule
-from orders_service.routes.words import said
+from orders_service.routes.i18n import translate
 
 _REASONS = {
     "cancelled": "cancelled",
@@ -24,17 +24,17 @@ _REASONS = {
 
 def status_message(status: str, reason: str | None, names: str | None) -> str:
     if status == "SUCCESS" or reason is None:
-        return said("import finished")
+        return translate("import finished")
     named = ", ".join(strictjson.loads((names or "[]").encode()))
     parts = {"names": named, "known": ", ".join(COLUMNS), "max_columns": MAX_COLUMNS, "max_bytes": MAX_HEADER_BYTES}
-    return said(_REASONS[reason], **parts)
+    return translate(_REASONS[reason], **parts)
 
 
 def errors_csv(header: Header, report: Iterable[bytes]) -> Iterator[str]:
     separator = header.separator
 
     @functools.cache
-    def told(findings: str) -> str:
+    def explained(findings: str) -> str:
         names = [finding.partition(":")[0] for finding in findings.split(" ")]
         messages = [finding_message(finding) for finding in findings.split(" ")]
         return as_cell("; ".join(names), separator) + separator + as_cell("; ".join(messages), separator)
@@ -43,7 +43,7 @@ def errors_csv(header: Header, report: Iterable[bytes]) -> Iterator[str]:
         yield first_line(header) + "\r\n"
         for complete in entries(report):
             yield "".join(
-                f"{entry.cells}{separator}{entry.line}{separator}{told(entry.findings)}\r\n" for entry in complete
+                f"{entry.cells}{separator}{entry.line}{separator}{explained(entry.findings)}\r\n" for entry in complete
             )
 
     return stream_with_context(lines())
@@ -58,5 +58,5 @@ def finding_message(finding: str) -> str:
     """Of a rule, with what it is about behind a colon, or of a rejection."""
     name, _, about = finding.partition(":")
     if name in RULE:
-        return said(RULE[name].message, about=about) if about else said(RULE[name].message)
-    return said(REJECTIONS[name])
+        return translate(RULE[name].message, about=about) if about else translate(RULE[name].message)
+    return translate(REJECTIONS[name])

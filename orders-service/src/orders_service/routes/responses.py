@@ -1,4 +1,4 @@
-"""Answers in the shape of the contract, and what many requests have in common."""
+"""Responses in the shape of the contract, and parameters that many requests have in common."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -10,7 +10,7 @@ from chassis import strictjson
 from chassis.errors import Problem
 from chassis.web.app import json_response
 from chassis.web.validation import Answer
-from orders_service.routes.words import language, said
+from orders_service.routes.i18n import language, translate
 
 _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
@@ -90,11 +90,11 @@ def envelope(result: Any, message: Any = "", status: int = 200, **beside: Any) -
 def render(problem: Problem) -> Response:
     """What is wrong with single fields is told by their names."""
     if problem.errors:
-        message: Any = {field: said(text) for field, text in problem.errors}
+        message: Any = {field: translate(text) for field, text in problem.errors}
     elif type(problem) is Problem and problem.status == 404:
-        message = said("endpoint not found")
+        message = translate("endpoint not found")
     else:
-        message = said(problem.detail)
+        message = translate(problem.detail)
     return envelope(None, message, problem.status)
 
 

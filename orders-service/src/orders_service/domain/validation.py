@@ -1,4 +1,4 @@
-"""Rows judged all at once: which are no orders, which of them fail which rules."""
+"""All rows of a chunk validated at once: which cannot be orders, and which rules the orders fail."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,41 +6,49 @@ from datetime import date
 
 import polars as pl
 
+from orders_service.domain.csv_rows import Row
+from orders_service.domain.csv_tables import read_table
 from orders_service.domain.headers import Header
+from orders_service.domain.imports import FileCursor
 from orders_service.domain.rules import EMAIL, RULES, ZIPCODE_LENGTHS, Policy, latest_birthday
-from orders_service.domain.splitting import Row
-from orders_service.domain.tables import Place, table_of
 
 EARLIEST_BIRTHDAY = date(1900, 1, 1)
 
 
 @dataclass(frozen=True)
-class Judged:
-    """`rows` has the table's columns and: `reason` (a text where it is no order), `key`, `born`, `failed`.
+class ValidatedRows:
+    """`rows` has the table's columns and: `reason` (a text if it cannot be an order), `key`, `born`, `failed`.
 
-    `broken` rows, (at, row), could not be split.
+    `broken` rows, (at, row), could not be split. `cursor` is after them all.
     """
 
     rows: pl.DataFrame
     broken: list[tuple[int, Row]]
-    behind: Place
+    cursor: FileCursor
 
 
-def judge(piece: bytes, header: Header, place: Place, policy: Policy, today: date, *, at_end: bool) -> Judged:
-    """The rows that are complete with this piece of the file; the rest of it goes into the place behind them.
+def validate_rows(
+    chunk: bytes, header: Header, cursor: FileCursor, policy: Policy, today: date, *, at_end: bool
+) -> ValidatedRows:
+    """Validate the rows that are complete with this chunk of the file; the rest of it goes into the cursor.
 
-    Of rows with one id in here the first is left, the others are duplicates.
+    Of several rows with the same ID in the chunk the first counts, the others are duplicates.
     """
-    table, behind = table_of(place.rest + piece, header, place, at_end=at_end)
+    table, after = read_table(chunk, header, cursor, at_end=at_end)
     rows = table.rows.with_columns(_key(), _births(table.rows, today)).with_columns(_reason())
     rows = rows.with_columns(
         pl.when(pl.col("reason").is_null() & ~_is_first())
         .then(pl.lit("duplicate"))
         .otherwise("reason")
         .alias("reason"),
-        pl.when(_passes_automatically(place)).then(0).otherwise(_failed(policy, today)).cast(pl.Int16).alias("failed"),
+        pl.when(_passes_automatically(cursor.previous))
+        .then(0)
+        .otherwise(_failed(policy, today))
+        .cast(pl.Int16)
+        .alias("failed"),
     )
-    return Judged(rows, table.broken, replace(behind, before=_before(rows, table.broken, place)))
+    previous = _last_row(rows, table.broken) if len(rows) or table.broken else cursor.previous
+    return ValidatedRows(rows, table.broken, replace(after, previous=previous))
 
 
 def _key() -> pl.Expr:
@@ -89,9 +97,9 @@ def _is_first() -> pl.Expr:
     return pl.when(is_order).then(pl.col("key")).is_first_distinct()
 
 
-def _passes_automatically(place: Place) -> pl.Expr:
-    """State and zip code, as written, are those of the row before it in the file."""
-    state, zipcode = (_text(value) for value in place.before or (None, None))
+def _passes_automatically(previous: tuple[bytes, bytes] | None) -> pl.Expr:
+    """Whether state and zip code, as written, are those of the preceding row in the file."""
+    state, zipcode = (_text(value) for value in previous or (None, None))
     follows = (pl.col("at") - pl.col("at").shift(1, fill_value=-1)) == 1
     same_state = pl.col("state") == pl.col("state").shift(1, fill_value=state)
     same_zipcode = pl.col("zipcode") == pl.col("zipcode").shift(1, fill_value=zipcode)
@@ -147,10 +155,8 @@ _FAILS: dict[str, Callable[[Policy, date], pl.Expr]] = {
 assert set(_FAILS) == {rule.name for rule in RULES}
 
 
-def _before(rows: pl.DataFrame, broken: list[tuple[int, Row]], place: Place) -> tuple[bytes, bytes] | None:
-    """What the next piece has to know of the last row."""
-    if not len(rows) and not broken:
-        return place.before
+def _last_row(rows: pl.DataFrame, broken: list[tuple[int, Row]]) -> tuple[bytes, bytes] | None:
+    """Return state and zip code of the last row of the chunk, None if it could not be split."""
     if not len(rows) or (broken and broken[-1][0] > rows["at"][-1]):
         return None
     return rows["state"][-1].encode(), rows["zipcode"][-1].encode()

@@ -1,28 +1,29 @@
-"""Judged rows as the entries of a report."""
+"""Validated rows as the entries of an error report."""
 
 import polars as pl
 
+from orders_service.domain.csv_rows import Row
+from orders_service.domain.csv_tables import UNREADABLE
 from orders_service.domain.formulas import CONTAINS_FORMULA, escape
 from orders_service.domain.headers import Header
-from orders_service.domain.judging import Judged
 from orders_service.domain.reports import PART, as_cell
 from orders_service.domain.rules import RULES, Policy
-from orders_service.domain.splitting import Row
-from orders_service.domain.tables import UNREADABLE
 
-_LONGEST_SHOWN_BYTES = 1000
+_MAX_SHOWN_BYTES = 1000
 
 
-def report_of(rows: pl.DataFrame, judged: Judged, header: Header, policy: Policy) -> bytes:
-    """Of the rows that are no valid orders, in the order of the file; `rows` are those that could be split."""
-    told = rows.filter(pl.col("reason").is_not_null() | (pl.col("failed") != 0))
-    harmless = told.select(_harmless(told[name]) for name in header.own_columns)
-    split = told.select("at", _findings(policy), pl.col("#line").cast(pl.String).alias("line"))
+def report_of(rows: pl.DataFrame, broken: list[tuple[int, Row]], header: Header, policy: Policy) -> bytes:
+    """Return the entries of the rows that are not valid orders, in the order of the file.
+
+    `broken` rows, (at, row), could not be split.
+    """
+    reported = rows.filter(pl.col("reason").is_not_null() | (pl.col("failed") != 0))
+    harmless = reported.select(_harmless(reported[name]) for name in header.own_columns)
+    split = reported.select("at", _findings(policy), pl.col("#line").cast(pl.String).alias("line"))
     split = split.with_columns(harmless.select(_cells(header))["cells"])
-    broken = pl.DataFrame([_entry(at, row, header) for at, row in judged.broken], schema=split.schema, orient="row")
-    both = pl.concat([split, broken]).sort("at")
+    unsplit = pl.DataFrame([_entry(at, row, header) for at, row in broken], schema=split.schema, orient="row")
     entry = pl.concat_str("findings", "line", "cells", separator=PART)
-    return (both.select(entry.str.join(PART)).item() or "").encode("utf-8")
+    return (pl.concat([split, unsplit]).sort("at").select(entry.str.join(PART)).item() or "").encode("utf-8")
 
 
 def _findings(policy: Policy) -> pl.Expr:
@@ -66,7 +67,7 @@ def _entry(at: int, row: Row, header: Header) -> tuple[int, str, str, str]:
     """A row that could not be split stands whole in the first cell."""
     raw = row.raw.rstrip(b"\r\n")
     if row.reason == "too_long":
-        raw = raw[:_LONGEST_SHOWN_BYTES] + "…".encode()
+        raw = raw[:_MAX_SHOWN_BYTES] + "…".encode()
     text = raw.decode("utf-8", "replace").replace("\0", UNREADABLE)
     others = header.separator * (len(header.own_columns) - 1)
     return at, row.reason or "fields", str(row.line), as_cell(escape(text), header.separator) + others

@@ -1,4 +1,4 @@
-"""The judge against a slow and obvious one, on files of all kinds, in pieces of all lengths."""
+"""The validation against a slow and obvious one, on files of all kinds, in chunks of all lengths."""
 
 import re
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orders_service.domain.headers import COLUMNS, Header
-from orders_service.domain.judging import judge
+from orders_service.domain.imports import FileCursor
 from orders_service.domain.rules import Policy
-from orders_service.domain.tables import Place
+from orders_service.domain.validation import validate_rows
 
 TODAY = date(2026, 11, 22)
 LONGEST = 200
@@ -142,17 +142,17 @@ def birthday(text):
 
 def judged(data, separator, policy, pieces):
     """What the real one says of the file cut there; duplicates over pieces are Postgres's to find, here a set's."""
-    header, place, seen, told = Header(separator.decode(), COLUMNS), Place(line=0), set(), []
+    header, cursor, seen, told = Header(separator.decode(), COLUMNS), FileCursor(line=0), set(), []
     cuts = [0, *sorted(cut % (len(data) + 1) for cut in pieces), len(data)]
     with (
-        patch("orders_service.domain.splitting.LONGEST_ROW_BYTES", LONGEST),
-        patch("orders_service.domain.tables.LONGEST_ROW_BYTES", LONGEST),
+        patch("orders_service.domain.csv_rows.MAX_ROW_BYTES", LONGEST),
+        patch("orders_service.domain.csv_tables.MAX_ROW_BYTES", LONGEST),
     ):
         for number, (begin, end) in enumerate(pairwise(cuts), 2):
-            found = judge(data[begin:end], header, place, policy, TODAY, at_end=number == len(cuts))
-            place = found.behind
-            rows = [(row["at"], *fate_of(row, seen)) for row in found.rows.iter_rows(named=True)]
-            rows += [(at, row.line, row.reason) for at, row in found.broken]
+            chunk = validate_rows(data[begin:end], header, cursor, policy, TODAY, at_end=number == len(cuts))
+            cursor = chunk.cursor
+            rows = [(row["at"], *fate_of(row, seen)) for row in chunk.rows.iter_rows(named=True)]
+            rows += [(at, row.line, row.reason) for at, row in chunk.broken]
             told += [(line, fate) for _, line, fate in sorted(rows)]
     return told
 

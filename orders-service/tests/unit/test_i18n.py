@@ -15,7 +15,7 @@ from orders_service.domain.rules import REJECTIONS, RULES
 SOURCE = Path(routes.__file__).parents[1]
 CATALOGUES = sorted((SOURCE / "routes" / "translations").glob("*/LC_MESSAGES/messages.po"))
 # Their arguments are said, or are the detail of a problem that is.
-SAYING = {"said", "ValueError", "Problem", "Invalid", "NotFound", "Conflict", "Unavailable", "field"}
+SAYING = {"translate", "ValueError", "Problem", "Invalid", "NotFound", "Conflict", "Unavailable", "field"}
 FIELDS_WITH = {
     "must be a number": ("limit", "offset", "after"),
     "must be a bool value": ("valid", "total", "dry_run"),
@@ -68,6 +68,6 @@ def test_what_is_compiled_is_what_is_written(file, tmp_path):
 
 
 def test_there_are_catalogues_for_all_languages_but_the_codes_own():
-    from orders_service.routes.words import LANGUAGES
+    from orders_service.routes.i18n import LANGUAGES
 
     assert [file.parts[-3] for file in CATALOGUES] == sorted(set(LANGUAGES) - {"en"})

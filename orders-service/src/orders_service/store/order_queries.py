@@ -1,0 +1,87 @@
+"""Lists of orders: a page of those that match a filter, and how many match."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from chassis.db import Transaction
+
+
+@dataclass(frozen=True)
+class OrderFilter:
+    """`state` is two capital letters; `name` and `email` are substrings, `zipcode` is a prefix."""
+
+    valid: bool | None = None
+    state: str | None = None
+    name: str | None = None
+    email: str | None = None
+    zipcode: str | None = None
+
+    @property
+    def has_texts(self) -> bool:
+        return any((self.name, self.email, self.zipcode))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {
+            **asdict(self),
+            "spellings": self.state and _spellings(self.state),
+            "name": self.name and _containing(self.name),
+            "email": self.email and _containing(self.email),
+        }
+
+
+def _spellings(state: str) -> list[str]:
+    """Return the four spellings of two letters: Postgres has statistics of the column, but none of `upper(state)`."""
+    return [first + second for first in (state[0], state[0].lower()) for second in (state[1], state[1].lower())]
+
+
+def _containing(part: str) -> str:
+    """Return a LIKE pattern for values that contain the text, whatever characters it has."""
+    for special in ("\\", "%", "_"):
+        part = part.replace(special, "\\" + special)
+    return f"%{part}%"
+
+
+# Parameters are constants to the planner: conditions without a value cost nothing.
+_MATCHES = """
+    (%(valid)s IS NULL OR (failed = 0) = %(valid)s)
+    AND (%(state)s IS NULL OR state = ANY (%(spellings)s::text[]))
+    AND (%(name)s IS NULL OR name ILIKE %(name)s)
+    AND (%(email)s IS NULL OR email ILIKE %(email)s)
+    AND (%(zipcode)s IS NULL OR starts_with(zipcode, %(zipcode)s))
+"""
+
+
+def list_orders(
+    tx: Transaction, order_filter: OrderFilter, limit: int, offset: int, after: int | None
+) -> list[dict[str, Any]]:
+    """Return a page in the order of the IDs.
+
+    The inner query counts up to the offset. Without a filter it reads only the index for that.
+    """
+    return tx.all(
+        f"""
+        SELECT id, name, failed = 0 AS valid FROM orders
+        WHERE id IN (
+            SELECT id FROM orders WHERE (%(after)s IS NULL OR id > %(after)s) AND {_MATCHES}
+            ORDER BY id LIMIT %(limit)s OFFSET %(offset)s
+        )
+        ORDER BY id
+        """,
+        **order_filter.parameters,
+        after=after,
+        limit=limit,
+        offset=offset,
+    )
+
+
+def count_orders(tx: Transaction, order_filter: OrderFilter) -> int:
+    """Return how many orders match: without texts the sum of the counts, which imports keep."""
+    if order_filter.has_texts:
+        sql = f"SELECT count(*) FROM orders WHERE {_MATCHES}"
+    else:
+        sql = """
+            SELECT coalesce(sum(orders), 0) FROM order_counts
+            WHERE (%(valid)s IS NULL OR valid = %(valid)s) AND (%(state)s IS NULL OR state = %(state)s)
+        """
+    return int(tx.value(sql, **order_filter.parameters))
