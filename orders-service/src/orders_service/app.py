@@ -1,38 +1,23 @@
 """Puts the service together."""
 
-from typing import Any
-
-from flask import Flask
-
 from chassis.web import app as web
-from chassis.web import health, openapi
+from chassis.web import health
 from orders_service.operations.upload_receiver import UploadReceiver
 from orders_service.routes import BLUEPRINTS
-from orders_service.routes.forms import FILE
 from orders_service.routes.i18n import init_babel
 from orders_service.routes.responses import render
 from orders_service.settings import Settings
 from orders_service.store.invariants import INVARIANTS
 
 VERSION = "0.1.0"
+DESCRIPTION = "Orders of wine, imported from CSV files and judged by the rules of shipping."
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None) -> web.App:
     """Settings come from the environment where none are given."""
     settings = settings or Settings.load()
 
-    def document() -> dict[str, Any]:
-        described = openapi.document(
-            app,
-            title="orders-service",
-            version=VERSION,
-            description="Orders of wine, imported from CSV files and judged by the rules of shipping.",
-        )
-        for operation in described["paths"]["/acme_orders/api/v1/orders/import"].values():
-            operation["requestBody"] = FILE
-        return described
-
-    blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
+    blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS)]
     app = web.create_app("orders", VERSION, settings, blueprints, render=render)
     init_babel(app)
     app.extensions["orders"] = UploadReceiver(app.database, settings)

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document of an app, from the types its routes are declared with."""
 
+import copy
 import re
 from typing import Any
 
@@ -83,7 +84,8 @@ def _operation(operation_id: str, described: Endpoint, schemas: dict[str, Any]) 
         operation["parameters"] = parameters
     body, content_type = (described.form, FORM) if described.form else (described.body, JSON)
     if described.streamed_body:
-        operation["requestBody"] = dict(described.streamed_body)
+        # A copy: YAML would refer to the first one.
+        operation["requestBody"] = copy.deepcopy(described.streamed_body)
     elif body is not None:
         operation["requestBody"] = {
             "required": not described.body_optional,

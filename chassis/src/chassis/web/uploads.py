@@ -1,14 +1,15 @@
-"""Time limits on a request body that is read as a stream, so that a slow client cannot keep an upload open."""
+"""A request body that is read as a stream: within limits of size and time, in pieces, and known to be whole."""
 
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import cast
 
 import gevent
 from flask import Request
 
-from chassis.errors import Problem
+from chassis.errors import Invalid, Problem
 from chassis.runtime.config import UploadSettings
 from chassis.web.app import this_app
 
@@ -20,18 +21,26 @@ _FIRST_READ_BYTES = 1024
 class UploadStream:
     """The body of a request, for routes that take files: read it here only, not from the request as well.
 
-    Reading raises Problem (408) once the client's average rate is below UPLOAD_MIN_BYTES_PER_SECOND after a grace
-    period, or the upload lasts longer than UPLOAD_MAX_SECONDS, also while the client sends nothing. The rate counts
-    only time spent waiting for the client. Afterwards the body has ended, and the server closes the connection.
+    Creating it raises Problem (415) if the body is compressed. Reading raises Invalid if the client broke off, and
+    Problem (413) once there are more than `max_bytes`. It raises Problem (408) once the client's average rate is below
+    UPLOAD_MIN_BYTES_PER_SECOND after a grace period, or the upload lasts longer than UPLOAD_MAX_SECONDS, also while the
+    client sends nothing. The rate counts only time spent waiting for the client. Afterwards the body has ended, and the
+    server closes the connection.
     """
 
     grace_seconds = 20.0
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, max_bytes: int, field: str = "body") -> None:
+        if request.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
+            raise Problem("Content-Encoding is not supported: send the file as it is", status=415)
+        # A body that does not state its length has to be read one byte further to see that it ends.
+        request.max_content_length = max_bytes + (request.content_length is None)
         settings = cast(UploadSettings, this_app().settings)
         self._request = request
         self._min_rate = settings.upload_min_bytes_per_second
         self._ends_at = time.monotonic() + settings.upload_max_seconds
+        self._field = field
+        self._missing = request.content_length or 0
         self._received = 0
         self._waited_seconds = 0.0
         self._is_cut = False
@@ -54,9 +63,23 @@ class UploadStream:
             raise
         self._waited_seconds += time.monotonic() - began
         self._received += len(data)
+        self._missing -= len(data)
+        if not data and self._missing > 0:
+            raise Invalid.field(self._field, "the upload broke off before its end")
         # Under gevent a client that sends fast would otherwise keep other requests waiting.
         time.sleep(0)
         return data
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """Yield the body in pieces of exactly that size, but for the last one."""
+        gathered = b""
+        while data := self.read(size - len(gathered)):
+            gathered += data
+            if len(gathered) == size:
+                yield gathered
+                gathered = b""
+        if gathered:
+            yield gathered
 
     def _time_for(self, size: int, now: float) -> tuple[float, Problem]:
         """Return how many seconds the next bytes may take, and what to raise if they take longer."""

@@ -82,13 +82,13 @@ class Status(TypedDict):
         503: responses.AWAY,
     },
     query=ImportQuery,
+    streamed_body=forms.FILE,
     idempotent=True,
 )
 def import_orders(query: ImportQuery) -> Response:
     receiver: UploadReceiver = current_app.extensions["orders"]
-    request.max_content_length = receiver.settings.largest_upload_bytes
     key = idempotency.key_of_request()
-    body = UploadStream(request)
+    body = UploadStream(request, receiver.settings.largest_upload_bytes, forms.FIELD)
     with receiver.receiving(username(), key) as writer:
         file = forms.receive_file(request, body, query.file_name, writer)
         writer.finish()

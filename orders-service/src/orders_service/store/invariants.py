@@ -1,23 +1,14 @@
 """What must hold, recomputed from the tables."""
 
-from collections.abc import Callable
-from typing import Any
-
-from chassis import strictjson
-from chassis.db import Transaction
-from chassis.web.health import Invariant
+from chassis.web.health import Invariant, no_row
 
 
-def _none(sql: str) -> Invariant:
-    def check(tx: Transaction) -> str | None:
-        row = tx.find(sql)
-        return strictjson.dumps(row) if row else None
-
-    return check
+def _no_row(sql: str) -> Invariant:
+    return no_row(lambda tx: tx.find(sql))
 
 
-INVARIANTS: dict[str, Callable[[Transaction], Any]] = {
-    "a finished import has told the fate of each row": _none(
+INVARIANTS: dict[str, Invariant] = {
+    "a finished import has told the fate of each row": _no_row(
         """
         SELECT id::text AS import, total, valid + invalid + duplicates + rejected AS told FROM imports
         WHERE status = 'SUCCESS' AND total <> valid + invalid + duplicates + rejected
@@ -25,7 +16,7 @@ INVARIANTS: dict[str, Callable[[Transaction], Any]] = {
         LIMIT 1
         """
     ),
-    "an import that goes on has all that is left of its file": _none(
+    "an import that goes on has all that is left of its file": _no_row(
         """
         SELECT id::text AS import, blocks - next_block AS wanted, count(blocks.number) AS there
         FROM imports LEFT JOIN blocks ON import_id = id AND blocks.number >= next_block
@@ -33,7 +24,7 @@ INVARIANTS: dict[str, Callable[[Transaction], Any]] = {
         LIMIT 1
         """
     ),
-    "the orders are those that imports stored": _none(
+    "the orders are those that imports stored": _no_row(
         """
         SELECT valid, told, stored FROM (
             SELECT true AS valid, coalesce(sum(valid), 0) AS told FROM imports WHERE NOT dry_run
@@ -46,7 +37,7 @@ INVARIANTS: dict[str, Callable[[Transaction], Any]] = {
         """
     ),
     # All orders are read here, and nowhere else: the other checks rest on these counts.
-    "the counts of states are those of the orders": _none(
+    "the counts of states are those of the orders": _no_row(
         """
         SELECT * FROM (
             SELECT CASE WHEN state ~ '^[A-Za-z]{2}$' THEN upper(state) ELSE '' END AS state, valid, sum(n) AS there
