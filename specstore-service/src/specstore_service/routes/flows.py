@@ -17,7 +17,8 @@ from specstore_service.domain.flows import Pipeline
 from specstore_service.operations import updates, uploads
 from specstore_service.operations.updates import Cause
 from specstore_service.operations.uploads import Revision
-from specstore_service.routes.answers import (
+from specstore_service.routes.listing import moment
+from specstore_service.routes.responses import (
     AWAY,
     INVALID,
     NO_TOKEN,
@@ -31,9 +32,9 @@ from specstore_service.routes.answers import (
     must_be_owner,
     unknown,
     web,
+    with_error_body,
 )
-from specstore_service.routes.listing import moment
-from specstore_service.routes.uploads import uploaded
+from specstore_service.routes.uploads import upload_error, uploaded
 from specstore_service.store import flows
 
 bp = Blueprint("flows", __name__, url_prefix="/source/<owner>/<dataset>/<revision>")
@@ -141,6 +142,7 @@ def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: 
 
 
 @bp.post("/retry")
+@with_error_body(upload_error)
 @endpoint(
     "A new revision of the same spec",
     {200: Answer("It is queued", Uploaded), **UPLOAD_FAILED, 404: Answer("There is no such revision", Uploaded)},

@@ -87,31 +87,20 @@ def touch(tx: Transaction, flow: int, position: int) -> None:
     )
 
 
-def find_lease(tx: Transaction, flow: int, position: int) -> dict[str, Any]:
-    """The newest attempt, and whether it may still be under way."""
-    return tx.one(
+def claim_lease(tx: Transaction, flow: int, position: int, lease_seconds: float) -> int | None:
+    """Return the number of a new attempt; None while another one has the lease."""
+    number: int | None = tx.value(
         """
-        SELECT attempt, coalesce(leased_until > now(), false) AS is_held
-        FROM pipelines WHERE flow = %(flow)s AND position = %(position)s
+        UPDATE pipelines SET attempt = attempt + 1, leased_until = now() + make_interval(secs => %(lease)s),
+                             heard_at = now()
+        WHERE flow = %(flow)s AND position = %(position)s AND (leased_until IS NULL OR leased_until <= now())
+        RETURNING attempt
         """,
         flow=flow,
         position=position,
+        lease=lease_seconds,
     )
-
-
-def begin_attempt(tx: Transaction, flow: int, position: int, lease_seconds: int) -> int:
-    return int(
-        tx.value(
-            """
-            UPDATE pipelines SET attempt = attempt + 1, leased_until = now() + make_interval(secs => %(lease)s),
-                                 heard_at = now()
-            WHERE flow = %(flow)s AND position = %(position)s RETURNING attempt
-            """,
-            flow=flow,
-            position=position,
-            lease=lease_seconds,
-        )
-    )
+    return number
 
 
 _SILENT = """
