@@ -5,8 +5,8 @@ it needs has; it has succeeded when it said so and all that it needs have. So st
 in which updates arrive leaves no trace.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from chassis import strictjson
@@ -27,6 +27,12 @@ class Pipeline:
     succeeded: bool | None = None
     state: str = QUEUED
     is_ready: bool = False
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Pipeline":
+        """Of a row that may have other columns, too."""
+        values = {column.name: row[column.name] for column in fields(cls)}
+        return cls(**{**values, "needs": tuple(row["needs"])})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """One revision: how it stands, and what its owner may do with it."""
 
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -78,42 +77,37 @@ class Cancelled(TypedDict):
 def get_status(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
     as_owner = is_owner(owner, headers, query)
     with running().database.statements() as tx:
-        flow = flows.find_flow(tx, owner, dataset, revision, is_owner=as_owner)
+        flow = flows.find_flow(tx, owner, dataset, revision, is_owner=as_owner, with_pipelines=True)
     if flow is None:
         raise unknown()
     return json_text(_status(flow))
 
 
 def _status(flow: dict[str, Any]) -> str:
-    """The spec goes out as it was taken, without being read once more."""
+    """The spec goes out as it was received, without being parsed."""
     rows = strictjson.loads(flow["pipelines"].encode())
-    all_ = [Pipeline(*row[:_STATE]) for row in rows]
-    errors = {place: own for place, (_, own, _, _) in enumerate(row[_STATE:] for row in rows)}
-    empty = {"bytes": None, "count_of_rows": None, "dataset_name": flow["dataset"], "hash": None}
+    pipelines = [Pipeline.from_row(row) for row in rows]
+    no_stats = {"bytes": None, "count_of_rows": None, "dataset_name": flow["dataset"], "hash": None}
     rest = {
         "id": flow["name"],
         "event_ref": flow["event_ref"] if flow["is_private"] else None,
         "modified": moment(flow["modified_at"]),
         "state": flow["state"],
-        "logs": [line for row in rows for line in row[_STATE + 2]],
-        "error_log": rules.error_log(all_, errors),
-        "stats": {**empty, **rows[-1][_STATE + 3]},
-        "pipelines": {it.id: _told(all_, it, *row[_STATE:]) for it, row in zip(all_, rows, strict=True)},
+        "logs": [line for row in rows for line in row["log"]],
+        "error_log": rules.error_log(pipelines, {row["position"]: row["errors"] for row in rows}),
+        # The last pipeline makes the package.
+        "stats": {**no_stats, **rows[-1]["stats"]},
+        "pipelines": {
+            row["id"]: {
+                "title": row["title"],
+                "status": row["state"],
+                "stats": row["stats"],
+                "error_log": row["errors"] + rules.dependency_errors(pipelines, pipeline),
+            }
+            for row, pipeline in zip(rows, pipelines, strict=True)
+        },
     }
     return f'{{"spec_contents":{flow["spec"]},{strictjson.dumps(rest)[1:]}'
-
-
-# So many columns of a row make up a Pipeline.
-_STATE = len(fields(Pipeline))
-
-
-def _told(all_: list[Pipeline], it: Pipeline, title: str, own: list[str], _log: Any, stats: Any) -> dict[str, Any]:
-    return {
-        "title": title,
-        "status": it.state,
-        "stats": stats,
-        "error_log": own + rules.dependency_errors(all_, it),
-    }
 
 
 @bp.post("/cancel")

@@ -7,12 +7,13 @@ from chassis import strictjson
 from chassis.db import Transaction
 from specstore_service.domain.flows import Pipeline, Report
 
-_STATE = "position, name AS id, needs, has_begun, succeeded, state, is_ready"
+# Those of a Pipeline.
+STATE_COLUMNS = "position, name AS id, needs, has_begun, succeeded, state, is_ready"
 
 
 def list_pipelines(tx: Transaction, flow: int) -> list[Pipeline]:
-    rows = tx.all(f"SELECT {_STATE} FROM pipelines WHERE flow = %(flow)s ORDER BY position", flow=flow)
-    return [Pipeline(**{**row, "needs": tuple(row["needs"])}) for row in rows]
+    rows = tx.all(f"SELECT {STATE_COLUMNS} FROM pipelines WHERE flow = %(flow)s ORDER BY position", flow=flow)
+    return [Pipeline.from_row(row) for row in rows]
 
 
 def get_report(tx: Transaction, flow: int, position: int) -> Report:
