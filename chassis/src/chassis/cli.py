@@ -68,7 +68,7 @@ def _web(service: Service, settings: WebSettings) -> None:
         "config": "python:chassis.web.server",
         "name": service.word,
         "bind": settings.bind,
-        "worker-class": "chassis.web.geventworker.Worker",
+        "worker-class": "gevent",
         "workers": settings.web_concurrency,
         "log-level": settings.log_level,
     }

@@ -1,7 +1,6 @@
 """Puts the service together."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from flask import Flask
@@ -11,7 +10,6 @@ from chassis.db import Database, Transaction
 from chassis.errors import Unavailable
 from chassis.web import app as web
 from chassis.web import health, openapi
-from chassis.web.current import Running
 from chassis.web.shortcut import add_shortcut
 from factory_service.cache.answers import Answers
 from factory_service.cache.connection import Away, Redis
@@ -57,6 +55,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     answers = Answers(redis, trust)
 
     checks = {"redis": _asks(redis)} if redis else {}
+    # With Redis, what was read before can still be answered while Postgres is away.
+    vital = [frozenset({"postgres", "redis"} if redis else {"postgres"})]
     must_hold = {
         "every factory has as many points as it says": _none(invariants.find_wrong_count),
         "every point belongs to a factory": _none(invariants.find_stray_points),
@@ -66,14 +66,12 @@ def create_app(settings: Settings | None = None) -> Flask:
         "nothing in Redis is older than in Postgres": _nothing_stale(answers),
     }
     app = web.create_app(
-        "factory", VERSION, settings, [*BLUEPRINTS, health.blueprint(lambda: _document(app), must_hold, checks)]
+        "factory", VERSION, settings, [*BLUEPRINTS, health.blueprint(lambda: _document(app), must_hold, checks, vital)]
     )
-    running = app.extensions["chassis"]
-    app.extensions["chassis"] = replace(running, vital=(("postgres", "redis"),) if redis else (("postgres",),))
     follower = (
         _database(settings.read_database_url, "follower", settings.pool_size) if settings.read_database_url else None
     )
-    own = Web(answers, Sources(running.database, follower))
+    own = Web(answers, Sources(app.database, follower))
     app.extensions["factory"] = own
     add_shortcut(app, Shortcut(own))
     return app
@@ -95,7 +93,7 @@ def _database(url: str, what: str, size: int) -> Database:
 
 
 def _asks(redis: Redis) -> health.Check:
-    def check(_app: Running) -> dict[str, Any]:
+    def check(_app: web.App) -> dict[str, Any]:
         try:
             redis.ask(redis.run_id(), ("PING",))
         except Away:

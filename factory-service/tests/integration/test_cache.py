@@ -60,7 +60,7 @@ def test_what_redis_has_costs_postgres_nothing(client, believed, a_factory, sett
     ]
     paths += ["/api/factories", "/api/factories?limit=3"]
     first = [client.get(path) for path in paths]
-    pool = client.application.extensions["chassis"].database._pool
+    pool = client.application.database._pool
     lease, pool.lease = pool.lease, None
     try:
         again = [client.get(path) for path in paths]

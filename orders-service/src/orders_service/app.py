@@ -35,5 +35,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
     app = web.create_app("orders", VERSION, settings, blueprints, render=render)
     speak(app)
-    app.extensions["orders"] = Receiver(app.extensions["chassis"].database, settings)
+    app.extensions["orders"] = Receiver(app.database, settings)
     return app

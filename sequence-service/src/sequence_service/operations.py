@@ -29,16 +29,6 @@ class Drawn:
         return self.sequence.numbers_at(self.first, self.count)
 
 
-def draw_quietly(tx: Transaction, draws: list[Draw]) -> list[Drawn] | None:
-    """The tickets of each draw of one sequence, in one statement; nobody else gets them.
-
-    None where there is more to do than to take them: a fact to tell, or a draw that cannot be.
-    """
-    counts = [draw.count for draw in draws]
-    sequence = store.take_tickets(tx, draws[0].name, sum(counts), max(counts), quietly=True)
-    return _shared_out(sequence, counts) if sequence else None
-
-
 def draw_all(tx: Transaction, draws: list[Draw], now: datetime) -> list[Drawn | Problem]:
     """The tickets of each draw of one sequence, or why it gets none.
 

@@ -75,7 +75,7 @@ def outside(db, settings, runner):
     settings = settings.model_copy(update={"dpp_url": runner.url})
     app = create_app(settings)
     yield app.test_client()
-    app.extensions["chassis"].database.close()
+    app.database.close()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +13,7 @@ import pytest
 from chassis import db as postgres
 from chassis.db.migrate import migrate, migrations_of
 from chassis.runtime.config import ServiceSettings
+from quintet_testing import waiting
 from quintet_testing.postgres import ThrowawayPostgres
 
 _TIMEOUTS = (
@@ -126,6 +127,11 @@ def outbox(db: postgres.Database) -> Any:
         return [(type_, loads(body.encode())) for type_, body in rows]
 
     return waiting
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., Any]:
+    return waiting.eventually
 
 
 @pytest.fixture

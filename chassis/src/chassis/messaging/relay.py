@@ -3,13 +3,14 @@
 import threading
 import time
 import zlib
+from contextlib import closing
 from typing import Any
 
 from chassis import db, strictjson
 from chassis.errors import Unavailable
 from chassis.messaging import broker
 from chassis.messaging.nodes import Nodes
-from chassis.messaging.publisher import WindowPublisher
+from chassis.messaging.publisher import Publication, Publisher
 from chassis.runtime import logs
 
 log = logs.logger(__name__)
@@ -18,6 +19,7 @@ _NAMESPACE = 0x51725265
 _WINDOW = 500
 _SHORTEST_PAUSE, _LONGEST_PAUSE, _STANDBY_PAUSE = 0.2, 5.0, 1.0
 _REFUSED_SECONDS = 1.0
+_IDLE_SECONDS = 0.1
 
 # Whole rows: a window is exceeded by the last one's messages at the most.
 _NEXT = """
@@ -30,9 +32,9 @@ _NEXT = """
     ) AS counted WHERE before < %(window)s
 """
 _TAKE = """
-    SELECT id, message_id::text, exchange, routing_key, type, correlation_id, headers, body, mandatory,
-           extract(epoch FROM created_at)::bigint
-    FROM outgoing WHERE id = ANY(%s) ORDER BY id, place
+    SELECT id, message_id::text AS message_id, exchange, routing_key, type, correlation_id, headers, body, mandatory,
+           extract(epoch FROM created_at)::bigint AS created
+    FROM outgoing WHERE id = ANY(%(ids)s) ORDER BY id, place
 """
 
 
@@ -40,7 +42,7 @@ class Relay:
     """Runs in a thread of its own. A message is sent when its row is gone.
 
     It may die between publish and delete, which sends a message twice, never between delete and publish. The advisory
-    lock lives on the connection that reads and deletes: who lost the lock cannot delete either.
+    lock lives on the connection that reads and deletes: a relay that lost the lock cannot delete either.
     Messages keep their order within a lane, which is a work queue or the exchange of events. Where nobody takes a
     lane's messages, the other lanes go on.
     """
@@ -48,9 +50,7 @@ class Relay:
     def __init__(self, service: str, database_url: str, amqp_url: str, stopping: threading.Event) -> None:
         self._service, self._database_url, self._nodes = service, database_url, Nodes(amqp_url)
         self._stopping = stopping
-        self._connection: Any = None
-        self._window: list[Any] = []
-        self._left_out: list[Any] = []
+        # Lanes whose last message a queue took, and until when the other lanes are left alone.
         self._proved: set[str] = set()
         self._refused_until: dict[str, float] = {}
         # Or on stand-by, while another process's relay is.
@@ -69,82 +69,76 @@ class Relay:
             self._stopping.wait(pause)
 
     def _lead(self) -> bool:
-        """False: another process leads."""
-        self._connection = db.connect(self._database_url, name=f"{self._service}-relay", autocommit=True)
-        try:
-            with self._connection.cursor() as cursor:
-                key = zlib.crc32(self._service.encode()) - 2**31
-                cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (_NAMESPACE, key))
-                if not cursor.fetchone()[0]:
-                    self.connected = True
-                    return False
+        """Publish until the worker stops; return False if another process leads."""
+        name = f"{self._service}-relay"
+        with closing(db.connect(self._database_url, name=name, autocommit=True)) as connection:
+            tx = db.Transaction(connection)
+            key = zlib.crc32(self._service.encode()) - 2**31
+            if not tx.value("SELECT pg_try_advisory_lock(%(space)s, %(key)s)", space=_NAMESPACE, key=key):
+                self.connected = True
+                return False
             log.info("relay.leads")
             self._proved.clear()
-            name = f"{self._service}-relay"
-            WindowPublisher(self._nodes, name, self._next_window, self._delete).run()
-            return True
-        finally:
-            self._connection.close()
+            with Publisher(self._nodes, name) as publisher:
+                while not self._stopping.is_set():
+                    self.connected = True
+                    if not self._publish_window(tx, publisher):
+                        publisher.idle(_IDLE_SECONDS)
+        return True
 
-    def _next_window(self) -> list[tuple[str, str, Any, bytes, bool]] | None:
-        self.connected = True
-        if self._stopping.is_set():
-            return None
+    def _publish_window(self, tx: db.Transaction, publisher: Publisher) -> bool:
+        """Publish the next rows and delete those that were taken; return False if none were due."""
+        window, postponed = self._without_second_tries(self._next_rows(tx))
+        taken = publisher.publish([self._publication(row) for row in window])
+        refused = [row for index, row in enumerate(window) if index not in taken]
+        sent = [row for index, row in enumerate(window) if index in taken]
+        self._note_lanes(sent, refused)
+        # A row may stand for several messages: it goes once all of them are sent.
+        done = {row["id"] for row in sent} - {row["id"] for row in refused} - {row["id"] for row in postponed}
+        if done:
+            tx.run("DELETE FROM outbox WHERE id = ANY(%(ids)s)", ids=list(done))
+        return bool(window)
+
+    def _next_rows(self, tx: db.Transaction) -> list[dict[str, Any]]:
         now = time.monotonic()
         refused = [lane for lane, until in self._refused_until.items() if until > now]
-        with self._connection.cursor() as cursor:
-            cursor.execute(_NEXT, {"refused": refused, "window": _WINDOW})
-            (ids,) = cursor.fetchone()
-            if ids:
-                cursor.execute(_TAKE, (ids,))
-            self._window, self._left_out = self._in_order(cursor.fetchall() if ids else [])
-        return [self._publishable(row) for row in self._window]
+        ids = tx.value(_NEXT, refused=refused, window=_WINDOW)
+        return tx.all(_TAKE, ids=ids) if ids else []
 
-    def _in_order(self, rows: list[Any]) -> tuple[list[Any], list[Any]]:
-        """One of each lane of which it is not known that somebody takes what has to be taken, all else; the rest.
+    def _without_second_tries(self, rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the rows to publish now and those to postpone.
 
-        A queue that appears in the middle of a window would get its second half first.
+        Of a lane that has not proved to have a queue, only the first mandatory message is tried: were its queue
+        declared in the middle of the window, it would get the window's second half first.
         """
-        safe: list[Any] = []
-        left_out: list[Any] = []
-        tried = set()
+        now: list[dict[str, Any]] = []
+        postponed: list[dict[str, Any]] = []
+        tried: set[str] = set()
         for row in rows:
-            is_safe = not _mandatory(row) or _lane(row) in self._proved or _lane(row) not in tried
-            (safe if is_safe else left_out).append(row)
-            tried.add(_lane(row))
-        return safe, left_out
+            lane = _lane(row)
+            may_go = not row["mandatory"] or lane in self._proved or lane not in tried
+            (now if may_go else postponed).append(row)
+            tried.add(lane)
+        return now, postponed
 
-    def _publishable(self, row: Any) -> tuple[str, str, Any, bytes, bool]:
-        _, message_id, exchange, key, type_, correlation_id, headers, body, mandatory, created = row
-        given = broker.properties(
-            message_id=message_id,
-            type=type_,
-            app_id=self._service,
-            correlation_id=correlation_id,
-            timestamp=created,
-            headers=strictjson.loads(headers.encode()),
-        )
-        return exchange, key, given, body.encode(), mandatory
-
-    def _delete(self, taken: list[int]) -> None:
-        sent = [self._window[index] for index in taken]
-        self._proved.update(map(_lane, sent))
-        accepted = set(taken)
-        refused = [row for index, row in enumerate(self._window) if index not in accepted]
-        ids = {row[0] for row in sent} - {row[0] for row in refused} - {row[0] for row in self._left_out}
-        for lane in set(map(_lane, refused)):
-            self._proved.discard(lane)
-            self._refused_until[lane] = time.monotonic() + _REFUSED_SECONDS
+    def _note_lanes(self, sent: list[dict[str, Any]], refused: list[dict[str, Any]]) -> None:
+        lanes = set(map(_lane, refused))
+        self._proved = (self._proved | set(map(_lane, sent))) - lanes
+        self._refused_until |= dict.fromkeys(lanes, time.monotonic() + _REFUSED_SECONDS)
         if refused:
-            log.warning("relay.refused", lanes=sorted(set(map(_lane, refused))), refused=len(refused))
-        with self._connection.cursor() as cursor:
-            cursor.execute("DELETE FROM outbox WHERE id = ANY(%s)", (list(ids),))
+            log.warning("relay.refused", lanes=sorted(lanes), refused=len(refused))
+
+    def _publication(self, row: dict[str, Any]) -> Publication:
+        properties = broker.properties(
+            message_id=row["message_id"],
+            type=row["type"],
+            app_id=self._service,
+            correlation_id=row["correlation_id"],
+            timestamp=row["created"],
+            headers=strictjson.loads(row["headers"].encode()),
+        )
+        return Publication(row["exchange"], row["routing_key"], properties, row["body"].encode(), row["mandatory"])
 
 
-def _mandatory(row: Any) -> bool:
-    return row[8]
-
-
-def _lane(row: Any) -> str:
-    exchange, routing_key = row[2], row[3]
-    return exchange or routing_key
+def _lane(row: dict[str, Any]) -> str:
+    return row["exchange"] or row["routing_key"]

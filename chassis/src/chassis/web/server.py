@@ -87,7 +87,7 @@ def post_worker_init(worker: Any) -> None:
     from chassis.db.connection import make_cooperative
 
     make_cooperative()
-    worker.wsgi.extensions["is_stopping"] = lambda: not worker.alive
+    worker.wsgi.is_stopping = lambda: not worker.alive
     # What a request leaves behind is freed by counting; looking for cycles after each body of JSON costs a seventh.
     gc.collect()
     gc.freeze()

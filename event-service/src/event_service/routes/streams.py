@@ -8,7 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis import strictjson
-from chassis.web.current import transaction
+from chassis.web.app import transaction
 from chassis.web.validation import DIGITS, Answer, ListQuery, endpoint
 from event_service.domain.events import LARGEST_EVENT_BYTES, LARGEST_VERSION
 from event_service.domain.names import Name

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound
-from chassis.web import current
-from chassis.web.current import JSON_TYPE, transaction
+from chassis.web import idempotency
+from chassis.web.app import JSON_TYPE, transaction
 from chassis.web.openapi import problem
 from chassis.web.validation import DIGITS, Answer
 from factory_service.cache.answers import Answers
@@ -120,7 +120,7 @@ def one(tx: Transaction, sql: str, **params: Any) -> Loaded:
 
 def once(make: Callable[[Transaction], Any], **more: Any) -> Response:
     """One effect for each key. Who gave the first answer may not have lived to wait until all see the effect."""
-    response = current.once(make, **more)
+    response = idempotency.once(make, **more)
     if "Idempotent-Replayed" in response.headers:
         with transaction() as tx:
             web().answers.settle(tx)

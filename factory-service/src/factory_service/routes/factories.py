@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.db import Transaction
-from chassis.web.current import json_text, transaction
+from chassis.web.app import json_response, transaction
 from chassis.web.openapi import problem
 from chassis.web.validation import Answer, ListQuery, PlainText, endpoint
 from factory_service.cache import warming
@@ -127,6 +127,6 @@ def take_production(id: str, body: Any) -> Response:
 
     def accept(tx: Transaction) -> Response:
         operations.accept_production(tx, int(id), points, answers.request_id())
-        return json_text(f'{{"accepted":{len(points)}}}', 202)
+        return json_response(f'{{"accepted":{len(points)}}}', 202)
 
     return answers.once(accept)

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound, Problem
 from chassis.messaging import outbox
-from chassis.web.current import json_text, transaction
+from chassis.web.app import json_response, transaction
 from chassis.web.openapi import problem
 from chassis.web.uploads import UploadStream
 from chassis.web.validation import Answer, endpoint
@@ -94,7 +94,7 @@ def load_file() -> Response:
                 raise Problem("the upload took too long", status=503)
             outbox.add(tx, outbox.job("factory.load", {"load": id_}, request_id=answers.request_id()))
             is_accepted = True
-            response = json_text(_status(tx, id_), 202)
+            response = json_response(_status(tx, id_), 202)
             response.headers["Location"] = f"/api/factories/load/{id_}"
             return response
 
@@ -154,4 +154,4 @@ def _status(tx: Transaction, id_: str) -> str:
 )
 def get_load(load: str) -> Response:
     with transaction() as tx:
-        return json_text(_status(tx, load))
+        return json_response(_status(tx, load))

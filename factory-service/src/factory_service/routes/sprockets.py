@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, Field
 
 from chassis.db import Transaction
-from chassis.web.current import transaction
+from chassis.web.app import transaction
 from chassis.web.openapi import problem
 from chassis.web.validation import DIGITS, Answer, ListQuery, endpoint
 from factory_service.cache import warming

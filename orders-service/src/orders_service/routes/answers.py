@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from chassis import strictjson
 from chassis.errors import Problem
-from chassis.web.current import json_text
+from chassis.web.app import json_response
 from chassis.web.validation import Answer
 from orders_service.routes.words import language, said
 
@@ -81,7 +81,7 @@ class Page(Query):
 def envelope(result: Any, message: Any = "", status: int = 200, **beside: Any) -> Response:
     """`beside` stands next to the result."""
     body = {"result": result, **beside, "status_code": status, "uuid": _uuid(), "message": message}
-    response = json_text(strictjson.dumps(body), status)
+    response = json_response(strictjson.dumps(body), status)
     response.headers["Content-Language"] = language()
     response.headers["Vary"] = "Accept-Language"
     return response

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from typing_extensions import TypedDict
 
 from chassis.errors import NotFound
-from chassis.web.current import transaction
+from chassis.web.app import transaction
 from chassis.web.validation import Answer, endpoint
 from orders_service.domain.rules import failed_rules
 from orders_service.routes.answers import USUAL, Page, Query, envelope, flag_of, number_of, shape

@@ -54,10 +54,11 @@ class ForkServer:
         """
         try:
             with self._forked() as connection:
-                pid = connection.recv()
+                # A server that has just been started loads its libraries first.
+                pid = _message(connection, progress_seconds, while_running)
                 with _killed_unless_successful(pid, connection):
                     connection.send((function, args))
-                    return _result(connection, progress_seconds, while_running)
+                    return _message(connection, progress_seconds, while_running)
         except (EOFError, ConnectionError) as error:
             raise ProcessDied from error
 
@@ -103,7 +104,8 @@ def _killed_unless_successful(pid: int, connection: Connection) -> Iterator[None
         raise
 
 
-def _result(connection: Connection, progress_seconds: float, while_running: Callable[[], None]) -> Any:
+def _message(connection: Connection, progress_seconds: float, while_running: Callable[[], None]) -> Any:
+    """Return the next message that is not about progress."""
     deadline = math.inf
     while True:
         if connection.poll(_CHECK_SECONDS):

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from typing_extensions import TypedDict
 
 from chassis.errors import NotFound
-from chassis.web.current import transaction, username
+from chassis.web.app import transaction, username
 from chassis.web.openapi import problem
 from chassis.web.validation import Answer, endpoint
 from specstore_service.domain.tokens import refused

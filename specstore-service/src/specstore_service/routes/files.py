@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from werkzeug.datastructures import Range
 
 from chassis.errors import Invalid, Problem
-from chassis.web.current import running, transaction
+from chassis.web.app import this_app, transaction
 from chassis.web.openapi import problem
 from chassis.web.uploads import UploadStream
 from chassis.web.validation import Answer, endpoint
@@ -156,7 +156,7 @@ def get_result(owner: str, dataset: str, revision: str, file: str, query: TokenQ
         return _part(result, tag, 0, result.bytes, 200)
     part = wanted.range_for_length(result.bytes)
     if part is None:
-        response = running().render(Problem("the file has no such part", status=416))
+        response = this_app().render(Problem("the file has no such part", status=416))
         response.headers["Content-Range"] = f"bytes */{result.bytes}"
         return response
     return _part(result, tag, *part, 206)

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from werkzeug.exceptions import MethodNotAllowed
 
 from chassis import strictjson
-from chassis.web.current import transaction
+from chassis.web.app import transaction
 from chassis.web.openapi import problem
 from chassis.web.validation import Answer, ListQuery, endpoint
 from specstore_service.domain.names import POSTED_TO

@@ -10,8 +10,8 @@ from typing_extensions import TypedDict
 
 from chassis import strictjson
 from chassis.errors import NotFound, Problem
-from chassis.web.app import problem_json
-from chassis.web.current import json_text, role
+from chassis.web.app import json_response, role
+from chassis.web.errors import problem_json
 from chassis.web.openapi import problem
 from chassis.web.validation import Answer, ListQuery
 from specstore_service.domain.names import Name
@@ -52,7 +52,7 @@ def with_error_body(body_of: Callable[[Problem], Mapping[str, Any]]) -> Callable
 def render_error(problem: Problem) -> Response:
     view = current_app.view_functions.get(request.endpoint or "")
     if body_of := getattr(view, "error_body", None):
-        return json_text(strictjson.dumps(body_of(problem)), problem.status)
+        return json_response(strictjson.dumps(body_of(problem)), problem.status)
     return problem_json(problem)
 
 

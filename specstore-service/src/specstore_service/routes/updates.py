@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 from typing_extensions import TypedDict
 
 from chassis.errors import Problem
-from chassis.web.current import transaction
+from chassis.web.app import transaction
 from chassis.web.validation import Answer, endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates

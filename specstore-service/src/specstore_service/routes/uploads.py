@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Invalid, Problem
-from chassis.web.current import once, transaction
+from chassis.web.app import transaction
+from chassis.web.idempotency import once
 from chassis.web.openapi import problem
 from chassis.web.validation import JSON, Answer, endpoint
 from specstore_service.domain.plans import plan
