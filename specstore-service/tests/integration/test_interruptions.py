@@ -11,7 +11,7 @@ import pytest
 from chassis.errors import Unavailable
 from chassis.messaging.attempts import Interrupted
 from specstore_service.operations import attempts
-from specstore_service.operations.updates import Cause
+from specstore_service.operations.updates import Trigger
 from specstore_service.store import object_stores
 
 ROWS = "id,name\n" + "".join(f"{number},wine {number}\n" for number in range(4000))
@@ -217,10 +217,10 @@ def test_pipelines_survive_the_death_of_the_fork_server(upload, stalled, workers
 def test_a_lost_confirmation_of_the_commit_does_not_delete_the_result(upload, workers, api, client):
     """The attempt is published; the connection breaks before Postgres can say so, and it is published again."""
     flow = upload()
-    task = attempts._begin(workers.context, f"{flow}/reds_csv", Cause("r-1"))
+    task = attempts._begin(workers.context, f"{flow}/reds_csv", Trigger("r-1"))
     lease = attempts.Lease(workers.context, task.attempt)
     objects = object_stores.create_object_store(workers.settings)
     outcome = attempts._outcome(workers.context, objects, task, lease, "r-1")
     for _ in range(2):
-        attempts._publish(workers.context, objects, task, outcome, Cause("r-1"))
+        attempts._publish(workers.context, objects, task, outcome, Trigger("r-1"))
     assert client.get(f"/source/{flow}/data/reds.csv").data == ROWS.encode()

@@ -7,7 +7,7 @@ import pytest
 
 from chassis.errors import NotFound, Unavailable
 from specstore_service.operations import updates
-from specstore_service.operations.updates import Cause, Update
+from specstore_service.operations.updates import Trigger, Update
 from specstore_service.store import jobs
 from specstore_service.store.jobs import Attempt
 
@@ -21,7 +21,7 @@ def flow(api):
 def take(db):
     def take(pipeline):
         with db.transaction() as tx:
-            return updates.begin_attempt(tx, pipeline, 30, datetime.now(UTC), Cause("r-1"))
+            return updates.begin_attempt(tx, pipeline, 30, datetime.now(UTC), Trigger("r-1"))
 
     return take
 
@@ -30,7 +30,7 @@ def take(db):
 def say(db):
     def say(pipeline, event, **more):
         with db.transaction() as tx:
-            return updates.apply(tx, Update(pipeline, event, **more), datetime.now(UTC), Cause("r-1"))
+            return updates.apply(tx, Update(pipeline, event, **more), datetime.now(UTC), Trigger("r-1"))
 
     return say
 

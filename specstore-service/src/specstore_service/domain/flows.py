@@ -87,6 +87,6 @@ def error_log(pipelines: Sequence[Pipeline], errors: dict[int, list[str]]) -> li
     return list(dict.fromkeys([*own, *follow]))
 
 
-def later(known: list[str] | dict[str, Any], told: list[str] | dict[str, Any]) -> Any:
+def merge_progress(known: list[str] | dict[str, Any], told: list[str] | dict[str, Any]) -> Any:
     """Of what two progress reports said, one that does not depend on which came first: logs and figures grow."""
     return max(known, told, key=lambda it: (len(text := strictjson.dumps(it)), text))

@@ -19,7 +19,7 @@ from specstore_service.operations import pipeline_process, updates
 from specstore_service.operations.pipeline_context import Task
 from specstore_service.operations.pipeline_process import Outcome, Postponed
 from specstore_service.operations.processes import ForkServer, ProcessDied, ProcessStuck
-from specstore_service.operations.updates import Cause, Update
+from specstore_service.operations.updates import Trigger, Update
 from specstore_service.settings import Settings
 from specstore_service.store import flows, jobs
 from specstore_service.store.jobs import Attempt
@@ -47,8 +47,8 @@ def run(context: Surroundings, objects: Objects, pipeline: str, request_id: str)
 
     A worker or a process that dies in between leaves nothing that anybody sees.
     """
-    cause = Cause(request_id)
-    task = _begin(context, pipeline, cause)
+    trigger = Trigger(request_id)
+    task = _begin(context, pipeline, trigger)
     if task is None:
         return
     lease = Lease(context, task.attempt)
@@ -56,7 +56,7 @@ def run(context: Surroundings, objects: Objects, pipeline: str, request_id: str)
         outcome = _outcome(context, objects, task, lease, request_id)
         if isinstance(outcome, Postponed):
             raise Unavailable(outcome.reason)
-        _publish(context, objects, task, outcome, cause)
+        _publish(context, objects, task, outcome, trigger)
     except LeaseLost:
         log.info("pipeline.lease_lost", pipeline=pipeline, attempt=task.attempt.number)
         objects.delete([task.object_key(task.attempt.number)])
@@ -106,12 +106,12 @@ class Lease:
             log.warning("pipeline.lease_not_released", reason=problem.detail)
 
 
-def _begin(context: Surroundings, pipeline: str, cause: Cause) -> Task | None:
+def _begin(context: Surroundings, pipeline: str, trigger: Trigger) -> Task | None:
     """None if there is nothing to do. Raises Unavailable while another attempt has the lease."""
     with context.database.transaction() as tx:
         try:
             seconds = context.settings.pipeline_lease_seconds
-            if updates.begin_attempt(tx, pipeline, seconds, datetime.now(UTC), cause) is None:
+            if updates.begin_attempt(tx, pipeline, seconds, datetime.now(UTC), trigger) is None:
                 return None
         except NotFound:
             raise Invalid.field("pipeline", "is not known") from None
@@ -169,11 +169,11 @@ def _folder(objects: Objects) -> Iterator[Path]:
         yield Path(name)
 
 
-def _publish(context: Surroundings, objects: Objects, task: Task, outcome: Outcome, cause: Cause) -> None:
+def _publish(context: Surroundings, objects: Objects, task: Task, outcome: Outcome, trigger: Trigger) -> None:
     """End the pipeline. An hour's work is not lost because Postgres restarts at its end. Raises LeaseLost."""
     while True:
         try:
-            is_published = _is_published(context, task, outcome, cause)
+            is_published = _is_published(context, task, outcome, trigger)
             break
         except (Unavailable, Conflict) as problem:
             log.warning("pipeline.not_published", pipeline=task.pipeline, reason=problem.detail)
@@ -185,7 +185,7 @@ def _publish(context: Surroundings, objects: Objects, task: Task, outcome: Outco
     objects.delete([task.object_key(number) for number in range(1, last_unused + 1)])
 
 
-def _is_published(context: Surroundings, task: Task, outcome: Outcome, cause: Cause) -> bool:
+def _is_published(context: Surroundings, task: Task, outcome: Outcome, trigger: Trigger) -> bool:
     attempt = task.attempt
     with context.database.transaction() as tx:
         flows.lock_flow_of(tx, task.pipeline)
@@ -197,5 +197,5 @@ def _is_published(context: Surroundings, task: Task, outcome: Outcome, cause: Ca
             jobs.insert_result(tx, attempt.flow, outcome.result)
         is_success = not outcome.errors
         update = Update(task.pipeline, "finish", is_success, outcome.errors, outcome.log, outcome.stats)
-        updates.apply(tx, update, datetime.now(UTC), cause)
+        updates.apply(tx, update, datetime.now(UTC), trigger)
     return True

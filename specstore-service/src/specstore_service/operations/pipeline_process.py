@@ -1,12 +1,9 @@
 """What the process of an attempt does: it makes the pipeline's file and stores it, and returns what to report."""
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import frictionless
 
 from chassis.db import Database
 from chassis.errors import Conflict, Unavailable
@@ -50,9 +47,12 @@ class Postponed:
 
 
 def prepare(settings: Settings) -> None:
-    """Load what processes need, in the server that they are forked from, also what libraries load late."""
+    """Load the libraries, in the server that processes are forked from: the worker itself does without them."""
+    import frictionless
+    import openpyxl  # noqa: F401
+
+    # It loads parts of itself late.
     frictionless.validate([["name"], ["value"]], type="table")
-    importlib.import_module("openpyxl")
     create_object_store(settings)
 
 

@@ -6,9 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from frictionless import FrictionlessException, Package, Schema
-from frictionless.resources import TableResource
-
 from specstore_service.domain.files import refer, slugs
 from specstore_service.domain.sources import Source
 from specstore_service.operations.pipeline_context import OutputFile, PipelineContext, PipelineFailed
@@ -46,6 +43,8 @@ def check_tables(
     tables: list[Source], paths: dict[str, Path], unpacked_bytes: int, progress: Callable[[], None]
 ) -> list[dict[str, Any]]:
     """Return a report on each table: {name, rows, errors: [{row, field, type, reason}]}."""
+    from frictionless import FrictionlessException, Package
+
     table_names = [table.name for table in tables]
     names = dict(zip(table_names, slugs(table_names), strict=True))
     try:
@@ -66,6 +65,9 @@ def check_tables(
 
 
 def _resource(source: Source, names: dict[str, str], rows: Callable[[], Iterator[list[Any]]]) -> Any:
+    from frictionless import Schema
+    from frictionless.resources import TableResource
+
     # The reader returns text for all cells if no schema says otherwise: nothing is guessed from the first rows.
     schema = source.schema or {"fields": [{"name": str(name), "type": "any"} for name in next(rows(), [])]}
     return TableResource(name=names[source.name], data=rows, schema=Schema.from_descriptor(refer(schema, names)))

@@ -10,8 +10,6 @@ from itertools import chain, islice
 from json.encoder import encode_basestring
 from typing import Any
 
-from frictionless import FrictionlessException, Schema
-
 from specstore_service.domain.plans import CSV
 from specstore_service.domain.sources import Source
 from specstore_service.operations.pipeline_context import (
@@ -112,6 +110,8 @@ def _cell_writers(source: Source, width: int) -> list[CellWriter]:
     """How to write the cell of each column."""
     if source.schema is None:
         return [json_text] * width
+    from frictionless import FrictionlessException, Schema
+
     try:
         schema = Schema.from_descriptor(source.schema)
     except FrictionlessException as problem:

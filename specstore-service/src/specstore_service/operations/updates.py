@@ -42,25 +42,25 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Cause:
+class Trigger:
     """What events name as their trigger: a request, or a timer."""
 
     request_id: str = ""
     timer: str = ""
 
 
-def apply(tx: Transaction, update: Update, now: datetime, cause: Cause) -> Outcome:
+def apply(tx: Transaction, update: Update, now: datetime, trigger: Trigger) -> Outcome:
     """A late, repeated or out-of-order update changes nothing. Raises NotFound."""
     flow, before, it = _locked(tx, update.pipeline)
     after = list(before)
     if it.succeeded is None:
-        after[it.position] = _noted(tx, flow, it, update)
-    state, after = _settle(tx, flow, before, after, now, cause)
+        after[it.position] = _apply_update(tx, flow, it, update)
+    state, after = _save_transitions(tx, flow, before, after, now, trigger)
     errors = rules.error_log(after, pipelines.list_errors(tx, flow["id"])) if state == FAILED else []
     return Outcome(flow["name"], state, errors)
 
 
-def begin_attempt(tx: Transaction, pipeline: str, lease_seconds: float, now: datetime, cause: Cause) -> int | None:
+def begin_attempt(tx: Transaction, pipeline: str, lease_seconds: float, now: datetime, trigger: Trigger) -> int | None:
     """Return the number of an attempt of the built-in runner, which has the lease now; None if none is needed.
 
     Raises Unavailable while another attempt has the lease: if its worker has died, the lease ends soon.
@@ -73,18 +73,18 @@ def begin_attempt(tx: Transaction, pipeline: str, lease_seconds: float, now: dat
         raise Unavailable("another worker runs this pipeline")
     after = list(before)
     after[it.position] = replace(it, has_begun=True)
-    _settle(tx, flow, before, after, now, cause)
+    _save_transitions(tx, flow, before, after, now, trigger)
     return attempt
 
 
-def cancel(tx: Transaction, flow_id: int, now: datetime, cause: Cause) -> tuple[str, int]:
+def cancel(tx: Transaction, flow_id: int, now: datetime, trigger: Trigger) -> tuple[str, int]:
     """The flow's state then, and how many pipelines this has ended."""
     flow = flows.lock_flow(tx, flow_id)
     if flow is None:
         raise NotFound("there is no such flow")
     before = pipelines.list_pipelines(tx, flow_id)
     open_ones = [it for it in before if it.state not in rules.ENDED]
-    state = _fail(tx, flow, before, open_ones, rules.CANCELLED, now, cause)
+    state = _fail(tx, flow, before, open_ones, rules.CANCELLED, now, trigger)
     return state, len(open_ones)
 
 
@@ -108,7 +108,7 @@ def _time_out(tx: Transaction, flow: dict[str, Any], silent_seconds: float, now:
         outbox.add(tx, messages.job(flow["name"], it.id, flow["request_id"]))
     dead = [it for it in silent if it not in waiting]
     if dead:
-        _fail(tx, flow, before, dead, TIMED_OUT, now, Cause(flow["request_id"], timer="time-outs"))
+        _fail(tx, flow, before, dead, TIMED_OUT, now, Trigger(flow["request_id"], timer="time-outs"))
 
 
 def unknown_pipeline() -> NotFound:
@@ -123,7 +123,7 @@ def _locked(tx: Transaction, pipeline: str) -> tuple[dict[str, Any], list[Pipeli
     return flow, all_, next(it for it in all_ if it.id == pipeline)
 
 
-def _noted(tx: Transaction, flow: dict[str, Any], it: Pipeline, update: Update) -> Pipeline:
+def _apply_update(tx: Transaction, flow: dict[str, Any], it: Pipeline, update: Update) -> Pipeline:
     """The pipeline, which has not told its own end, with what this says of it."""
     if update.event == "finish":
         errors = [] if update.success else update.errors
@@ -136,7 +136,7 @@ def _noted(tx: Transaction, flow: dict[str, Any], it: Pipeline, update: Update) 
         return it
     if update.log or update.stats:
         known = pipelines.get_report(tx, flow["id"], it.position)
-        log, stats = rules.later(known.log, update.log), rules.later(known.stats, update.stats)
+        log, stats = rules.merge_progress(known.log, update.log), rules.merge_progress(known.stats, update.stats)
         pipelines.update_report(tx, flow["id"], it.position, Report([], log, stats))
     return replace(it, has_begun=True)
 
@@ -148,17 +148,22 @@ def _fail(
     which: Sequence[Pipeline],
     reason: str,
     now: datetime,
-    cause: Cause,
+    trigger: Trigger,
 ) -> str:
     after = list(before)
     for it in which:
         after[it.position] = replace(it, succeeded=False)
     pipelines.set_errors(tx, flow["id"], [it.position for it in which], [reason])
-    return _settle(tx, flow, before, after, now, cause)[0]
+    return _save_transitions(tx, flow, before, after, now, trigger)[0]
 
 
-def _settle(
-    tx: Transaction, flow: dict[str, Any], before: list[Pipeline], after: list[Pipeline], now: datetime, cause: Cause
+def _save_transitions(
+    tx: Transaction,
+    flow: dict[str, Any],
+    before: list[Pipeline],
+    after: list[Pipeline],
+    now: datetime,
+    trigger: Trigger,
 ) -> tuple[str, list[Pipeline]]:
     """Writes what follows, and tells it: dependants that are ready now, the flow's beginning and its end."""
     if after == before:
@@ -174,15 +179,15 @@ def _settle(
         for it in changed
         if it.is_ready and not before[it.position].is_ready and it.state == QUEUED and not flow["is_external"]
     ]
-    request_id = cause.request_id or flow["request_id"]
+    request_id = trigger.request_id or flow["request_id"]
     if flow["state"] == QUEUED and any(it.has_begun for it in after):
-        outgoing.append(messages.event("FlowStarted", messages.subject(flow), request_id, now, cause.timer))
+        outgoing.append(messages.event("FlowStarted", messages.subject(flow), request_id, now, trigger.timer))
     has_ended = state in rules.ENDED
     if has_ended and flow["finished_at"] is None:
         errors = rules.error_log(after, pipelines.list_errors(tx, flow["id"]))
         outgoing.append(
             messages.finished(
-                flow, success=state == SUCCEEDED, errors=errors, request_id=request_id, now=now, timer=cause.timer
+                flow, success=state == SUCCEEDED, errors=errors, request_id=request_id, now=now, timer=trigger.timer
             )
         )
     if flow["finished_at"] is None:

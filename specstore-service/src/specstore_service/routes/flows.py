@@ -15,7 +15,7 @@ from chassis.web.validation import Answer, endpoint
 from specstore_service.domain import flows as rules
 from specstore_service.domain.flows import Pipeline
 from specstore_service.operations import updates, uploads
-from specstore_service.operations.updates import Cause
+from specstore_service.operations.updates import Trigger
 from specstore_service.operations.uploads import Revision
 from specstore_service.routes.listing import moment
 from specstore_service.routes.responses import (
@@ -132,7 +132,7 @@ def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: 
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=True)
         if flow is None:
             raise unknown()
-        state, ended = updates.cancel(tx, flow["id"], datetime.now(UTC), Cause(g.request_id))
+        state, ended = updates.cancel(tx, flow["id"], datetime.now(UTC), Trigger(g.request_id))
     return {"id": flow["name"], "state": state, "cancelled": ended}
 
 

@@ -12,7 +12,7 @@ from chassis.web.app import transaction
 from chassis.web.validation import Answer, endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
-from specstore_service.operations.updates import Cause, Outcome, Update
+from specstore_service.operations.updates import Outcome, Trigger, Update
 from specstore_service.routes.responses import Authorised, TokenQuery, bearer, is_runner, with_error_body
 
 bp = Blueprint("updates", __name__, url_prefix="/source")
@@ -78,7 +78,7 @@ def update(query: TokenQuery, headers: Authorised, body: PipelineUpdateRequest) 
     if not _may_update(change.pipeline, headers, query):
         raise updates.unknown_pipeline()
     with transaction() as tx:
-        outcome = updates.apply(tx, change, datetime.now(UTC), Cause(g.request_id))
+        outcome = updates.apply(tx, change, datetime.now(UTC), Trigger(g.request_id))
     return _state_of(outcome)
 
 
