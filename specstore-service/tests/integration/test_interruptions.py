@@ -76,6 +76,7 @@ def test_what_is_cancelled_while_it_runs_ends_soon(upload, stalled, workers, api
     told = api.status(flow).json["pipelines"][f"{flow}/reds_csv"]
     assert (told["status"], told["error_log"], told["stats"]) == ("FAILED", ["cancelled"], {})
     assert not list(Path(workers.settings.data_dir).glob(f"objects/flows/{flow}/*"))
+    assert (scratch_of(workers), processes_of_pipelines()) == ([], [])
 
 
 def test_a_worker_that_stops_gives_its_pipeline_back_at_once(upload, stalled, workers, settings, api):
@@ -86,6 +87,7 @@ def test_a_worker_that_stops_gives_its_pipeline_back_at_once(upload, stalled, wo
     workers.ending.set()
     thread.join(60)
     assert isinstance(outcome[0], Interrupted)
+    assert (scratch_of(workers), processes_of_pipelines()) == ([], [])
     proceed.set()
     workers.ending.clear()
     workers.run(f"{flow}/reds_csv")

@@ -22,22 +22,27 @@ def serve(worker: socket.socket) -> None:
     with Connection(os.dup(worker.fileno())) as connection:
         prepare, args = connection.recv()
     prepare(*args)
+    # A signal to the whole group is for the worker, which ends the processes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # The kernel reaps the processes.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    server_pid = os.getpid()
     while True:
         _, descriptors, _, _ = socket.recv_fds(worker, 1, 1)
         if not descriptors:
             return
         if os.fork() == 0:
             worker.close()
-            _run(Connection(descriptors[0]))
+            _run(Connection(descriptors[0]), server_pid)
         os.close(descriptors[0])
 
 
-def _run(connection: Connection) -> None:
+def _run(connection: Connection, server_pid: int) -> None:
     try:
         _limit_process()
+        if os.getppid() != server_pid:
+            return  # The server has ended before the kernel was told to end this process with it.
         connection.send(os.getpid())
         function, args = connection.recv()
         connection.send(function(connection.send, *args))
