@@ -123,5 +123,3 @@ INVALID = problem("The request breaks a rule; `errors` names the fields")
 NO_TOKEN = problem("No token, or one that is not the owner's")
 UNKNOWN = problem("There is nothing of this name, or nothing that may be seen")
 AWAY = problem("A dependency is away; try again after `Retry-After` seconds")
-
-Json = dict[str, Any]
