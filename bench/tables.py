@@ -12,8 +12,8 @@ from pathlib import Path
 
 from specstore_service.domain.sources import Source, sources_of
 from specstore_service.domain.specs import Spec
-from specstore_service.operations import checking, reading, tables
-from specstore_service.operations.making import Sink
+from specstore_service.operations import reports, row_batches, tables
+from specstore_service.operations.pipeline_context import HashingWriter
 
 ROWS = 200_000
 FIELDS = {"id": "integer", "name": "string", "price": "number", "day": "date", "ok": "boolean"}
@@ -47,9 +47,9 @@ def lines(folder: Path, rounds: int) -> list[str]:
     (source,) = sources_of(spec)
     ways: dict[str, Callable[[], object]] = {
         "a plain copy": lambda: _copy(given, folder / "copy.csv"),
-        "the csv pipeline": lambda: _made(tables._write_csv, source, given, folder / "made.csv"),
-        "the json pipeline": lambda: _made(tables._write_json, source, given, folder / "made.json"),
-        "frictionless' checks": lambda: checking.check(spec, {"rows": given}, UNPACKED_BYTES, lambda: None),
+        "the csv pipeline": lambda: _made(tables.write_csv, source, given, folder / "made.csv"),
+        "the json pipeline": lambda: _made(tables.write_json, source, given, folder / "made.json"),
+        "frictionless' checks": lambda: reports.check_tables([source], {"rows": given}, UNPACKED_BYTES, lambda: None),
     }
     seconds = [[_seconds(way) for way in ways.values()] for _ in range(rounds + 1)][1:]
     ceilings = [taken[0] for taken in seconds]
@@ -78,10 +78,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _made(write: Callable[..., int], source: Source, given: Path, target: Path) -> None:
-    sink = Sink(target)
-    with reading.batches_of(source, given, UNPACKED_BYTES) as batches, tables._text(sink) as text:
-        count = write(text, batches, is_text=True) if write is tables._write_csv else write(text, source, batches)
-    assert count == ROWS and sink.hash
+    writer = HashingWriter(target)
+    with row_batches.read_batches(source, given, UNPACKED_BYTES) as batches, tables._text(writer) as text:
+        count = write(text, batches, is_text=True) if write is tables.write_csv else write(text, source, batches)
+    assert count == ROWS and writer.hash
 
 
 def _seconds(way: Callable[[], object]) -> float:

@@ -21,7 +21,7 @@ from specstore_service import handlers
 from specstore_service.app import create_app
 from specstore_service.operations import tokens
 from specstore_service.settings import Settings
-from specstore_service.store import keys, opening
+from specstore_service.store import keys, object_stores
 from specstore_service.store.objects import scratch_file
 
 
@@ -152,7 +152,11 @@ class Workers:
     def run(self, pipeline):
         body = {"flow": pipeline, "pipeline": pipeline}
         delivery = Delivery("specstore.pipeline", str(uuid.uuid4()), "specstore.pipeline", "specstore", "r-1", {}, body)
-        handlers.on_pipeline_ready(Surroundings(self.db, self.settings, self.ending), delivery)
+        handlers.on_pipeline_ready(self.context, delivery)
+
+    @property
+    def context(self):
+        return Surroundings(self.db, self.settings, self.ending)
 
     def run_all(self):
         while waiting := self.waiting():
@@ -163,7 +167,8 @@ class Workers:
 @pytest.fixture
 def workers(db, settings):
     """With a store of files that is as empty as the database."""
-    shutil.rmtree(f"{settings.data_dir}/objects", ignore_errors=True)
+    for folder in ("objects", "scratch"):
+        shutil.rmtree(f"{settings.data_dir}/{folder}", ignore_errors=True)
     return Workers(db, settings)
 
 
@@ -251,7 +256,7 @@ def in_s3(settings, s3):
 
 @pytest.fixture
 def bucket(in_s3):
-    bucket = opening.objects_of(in_s3)
+    bucket = object_stores.create_object_store(in_s3)
     deadline = time.monotonic() + 60
     while True:
         try:

@@ -21,7 +21,7 @@ ROUNDS = int(os.environ.get("E2E_ROUNDS") or 0)
 TIMEOUT_SECONDS = 900 + 900 * ROUNDS
 CLIENTS = 3
 BACK_WITHIN, ENDED_WITHIN = 240, 300
-# Enough for a process of its own to check them.
+# Enough to be killed in the middle of.
 MANY_ROWS = 60_000
 WEB, WORKER = "specstore-web", "specstore-worker"
 
@@ -108,7 +108,7 @@ class Faults:
             "a web process is killed": lambda: stack.kill_a_gunicorn_worker(WEB, random),
             "the web master is killed": lambda: stack.kill_gunicorn(WEB),
             "the worker is killed": lambda: stack.kill(WORKER),
-            "the process that checks rows is killed": self._kill_a_child,
+            "the process of a pipeline is killed": self._kill_a_child,
             "the worker is frozen": lambda: self._freeze(WORKER, 3),
             "postgres is killed": lambda: self._back(stack.kill, "postgres"),
             "rabbitmq is killed": lambda: self._back(stack.kill, "rabbitmq"),
@@ -134,16 +134,16 @@ class Faults:
         return self._random.sample(chosen, len(chosen))
 
     def _kill_a_child(self):
-        """Where there is one within a few seconds: it lives for as long as rows are checked."""
+        """Where there is one within a few seconds: each attempt at a pipeline has one."""
         ends = time.monotonic() + 10
         while time.monotonic() < ends:
             with suppress(psutil.NoSuchProcess):
                 for process in self.stack.processes(WORKER)[1:]:
-                    if "checking" in " ".join(process.cmdline()):
+                    if process.name() == "pipeline":
                         process.kill()
                         return
             time.sleep(0.02)
-        print("no process checked rows")
+        print("no pipeline was run")
 
     def _freeze(self, program, most_seconds):
         self.stack.freeze(program)

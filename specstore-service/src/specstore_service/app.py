@@ -14,10 +14,10 @@ from specstore_service.clients import neighbours
 from specstore_service.operations import tokens
 from specstore_service.operations.tokens import Keyring
 from specstore_service.routes import BLUEPRINTS
-from specstore_service.routes.answers import Web, render
+from specstore_service.routes.responses import Web, render_error
 from specstore_service.settings import Settings
 from specstore_service.store import invariants, keys
-from specstore_service.store.opening import objects_of
+from specstore_service.store.object_stores import create_object_store
 
 VERSION = "0.1.0"
 
@@ -53,9 +53,9 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     checks = {"auth-server": _asks(settings.auth_server)} if settings.auth_server else {}
     blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS, checks)]
-    app = web.create_app("specstore", VERSION, settings, blueprints, render=render)
+    app = web.create_app("specstore", VERSION, settings, blueprints, render=render_error)
     # The library for a bucket takes seconds to load: not while requests wait.
-    objects_of(settings)
+    create_object_store(settings)
     app.extensions["specstore"] = Web(settings, Keyring(_key_source(settings, app.database)))
     return app
 

@@ -6,8 +6,8 @@ from chassis.errors import Invalid
 from chassis.messaging.attempts import Delivery, Surroundings
 from chassis.messaging.consumer import Consumption
 from specstore_service.clients import neighbours
-from specstore_service.operations import jobs
-from specstore_service.store.opening import objects_of
+from specstore_service.operations import attempts
+from specstore_service.store.object_stores import create_object_store
 
 
 def on_refresh_wanted(around: Surroundings, delivery: Delivery) -> None:
@@ -20,7 +20,7 @@ def on_pipeline_ready(around: Surroundings, delivery: Delivery) -> None:
     body = delivery.body
     if not isinstance(body, dict) or not isinstance(body.get("pipeline"), str):
         raise Invalid.field("pipeline", "is missing")
-    jobs.run(around, objects_of(around.settings), body["pipeline"], delivery.request_id)
+    attempts.run(around, create_object_store(around.settings), body["pipeline"], delivery.request_id)
 
 
 HANDLERS: dict[str, Any] = {

@@ -7,7 +7,7 @@ import pytest
 
 from chassis.errors import NotFound, Unavailable
 from quintet_testing.postgres import free_port
-from specstore_service.store import opening
+from specstore_service.store import object_stores
 
 
 def test_what_is_put_can_be_read_whole_and_in_part(bucket, keep):
@@ -47,10 +47,10 @@ def test_what_is_not_there_is_not_found(bucket):
 def test_a_bucket_that_is_away_or_refuses_is_waited_for(settings, s3, in_s3):
     away = in_s3.model_copy(update={"s3_endpoint_url": f"http://127.0.0.1:{free_port()}"})
     with pytest.raises(Unavailable):
-        opening.objects_of(away).pieces("x", 0, 1)
+        object_stores.create_object_store(away).pieces("x", 0, 1)
     stranger = in_s3.model_copy(update={"s3_secret_access_key": "wrong"})
     with pytest.raises(Unavailable):
-        opening.objects_of(stranger).pieces("x", 0, 1)
+        object_stores.create_object_store(stranger).pieces("x", 0, 1)
 
 
 def test_a_flow_runs_with_everything_in_the_bucket(api, workers, in_s3, bucket, s3, client, monkeypatch, app, a_token):

@@ -1,18 +1,18 @@
 """A pipeline is cancelled, its worker stops, others want the same source, the store is full."""
 
-import os
-import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chassis.errors import Unavailable
 from chassis.messaging.attempts import Interrupted
-from specstore_service.operations import reports
-from specstore_service.operations.making import Work
-from specstore_service.store import opening
+from specstore_service.operations import attempts
+from specstore_service.operations.updates import Trigger
+from specstore_service.store import object_stores
 
 ROWS = "id,name\n" + "".join(f"{number},wine {number}\n" for number in range(4000))
 RESOURCE = {"name": "reds", "path": "reds.csv"}
@@ -76,6 +76,7 @@ def test_what_is_cancelled_while_it_runs_ends_soon(upload, stalled, workers, api
     told = api.status(flow).json["pipelines"][f"{flow}/reds_csv"]
     assert (told["status"], told["error_log"], told["stats"]) == ("FAILED", ["cancelled"], {})
     assert not list(Path(workers.settings.data_dir).glob(f"objects/flows/{flow}/*"))
+    assert (scratch_of(workers), processes_of_pipelines()) == ([], [])
 
 
 def test_a_worker_that_stops_gives_its_pipeline_back_at_once(upload, stalled, workers, settings, api):
@@ -86,6 +87,7 @@ def test_a_worker_that_stops_gives_its_pipeline_back_at_once(upload, stalled, wo
     workers.ending.set()
     thread.join(60)
     assert isinstance(outcome[0], Interrupted)
+    assert (scratch_of(workers), processes_of_pipelines()) == ([], [])
     proceed.set()
     workers.ending.clear()
     workers.run(f"{flow}/reds_csv")
@@ -121,74 +123,106 @@ def test_who_fetches_is_replaced_when_it_is_gone(upload, stalled, workers, db, a
     assert api.status(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "SUCCEEDED"
 
 
-def test_a_full_store_makes_the_pipeline_wait(upload, workers, api, monkeypatch):
-    flow = upload()
+@pytest.fixture
+def unusable_store(workers):
+    """Results cannot be stored: a file is in the way of their folder."""
+    folder = Path(workers.settings.data_dir) / "objects" / "flows"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.touch()
+    return folder
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(Unavailable):
-            workers.run(f"{flow}/reds_csv")
-    assert api.status(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "INPROGRESS"
+@pytest.mark.parametrize("kind", ["validation_report", "reds_csv"])
+def test_an_unusable_store_makes_the_pipeline_wait(kind, api, workers, unusable_store):
+    flow = api.uploaded()
+    with pytest.raises(Unavailable):
+        workers.run(f"{flow}/{kind}")
+    assert api.status(flow).json["pipelines"][f"{flow}/{kind}"]["status"] == "INPROGRESS"
+    unusable_store.unlink()
+    workers.run(f"{flow}/{kind}")
     workers.run_all()
     assert api.status(flow).json["state"] == "SUCCEEDED"
-    scratch = opening.objects_of(workers.settings).scratch
-    assert list(scratch.iterdir()) == []
+    assert scratch_of(workers) == []
 
 
-PATTERN = {"type": "string", "constraints": {"pattern": "wine [0-9]+"}}
-CHECKED_ELSEWHERE = {
-    **RESOURCE,
-    "schema": {"fields": [{"name": "id", "type": "integer"}, {"name": "name", **PATTERN}]},
-}
+def scratch_of(workers):
+    return list(object_stores.create_object_store(workers.settings).scratch.iterdir())
 
 
 @pytest.fixture
 def killing(monkeypatch):
-    """From now on so many of the processes that check rows are killed; the exit codes of all there were."""
-    begun = []
+    """Kill the next processes, up to a number of them; return the number of those that were killed."""
+    monkeypatch.setattr(attempts, "_DEATH_RETRY_SECONDS", (0.1, 0.1))
+    stop, killed = threading.Event(), set()
 
-    def kill(most):
-        class Killed(subprocess.Popen):
-            def __init__(self, *args, **kwargs):
-                super().__init__(*args, **kwargs)
-                begun.append(self)
-                if len(begun) <= most:
-                    self.kill()
+    def kill(count):
+        while len(killed) < count and not stop.wait(0.001):
+            for process in processes_of_pipelines():
+                if process.pid not in killed:
+                    killed.add(process.pid)
+                    process.kill()
 
-        monkeypatch.setattr(subprocess, "Popen", Killed)
-        monkeypatch.setattr(reports, "_PAUSES", (0.0, 0.0))
-        return lambda: [process.wait(60) for process in begun]
+    threads = []
 
-    return kill
+    def start(count):
+        threads.append(threading.Thread(target=kill, args=(count,)))
+        threads[0].start()
+        return killed
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join()
 
 
-def test_a_check_of_rows_that_is_killed_is_made_again(upload, workers, api, killing):
-    flow = upload(CHECKED_ELSEWHERE)
-    codes = killing(2)
+def processes_of_pipelines():
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if process.name() == "pipeline":
+                found.append(process)
+    return found
+
+
+def test_an_attempt_whose_process_is_killed_starts_another_one(upload, workers, api, killing):
+    flow = upload()
+    killed = killing(2)
+    workers.run(f"{flow}/reds_csv")
+    pipeline = api.status(flow).json["pipelines"][f"{flow}/reds_csv"]
+    assert (len(killed), pipeline["status"], pipeline["error_log"]) == (2, "SUCCEEDED", [])
+    assert scratch_of(workers) == []
+
+
+def test_a_pipeline_whose_processes_are_all_killed_fails_with_an_explanation(upload, workers, api, killing):
+    flow = upload()
+    killed = killing(3)
     workers.run(f"{flow}/validation_report")
-    status = api.status(flow).json["pipelines"][f"{flow}/validation_report"]
-    assert (codes(), status["status"], status["error_log"]) == ([-9, -9, 0], "SUCCEEDED", [])
+    pipeline = api.status(flow).json["pipelines"][f"{flow}/validation_report"]
+    assert (len(killed), pipeline["status"]) == (3, "FAILED")
+    assert "killed again and again" in pipeline["error_log"][0]
+    assert scratch_of(workers) == []
 
 
-def test_one_that_is_always_killed_fails_in_words(upload, workers, api, killing):
-    flow = upload(CHECKED_ELSEWHERE)
-    codes = killing(3)
-    workers.run(f"{flow}/validation_report")
-    status = api.status(flow).json["pipelines"][f"{flow}/validation_report"]
-    assert (codes(), status["status"]) == ([-9, -9, -9], "FAILED")
-    assert "killed again and again" in status["error_log"][0]
+def test_pipelines_survive_the_death_of_the_fork_server(upload, stalled, workers, api):
+    url, asked, proceed = stalled
+    flow = upload({**RESOURCE, "path": url})
+    thread, outcome = in_thread(workers.run, f"{flow}/reds_csv")
+    assert asked.wait(60)
+    (process,) = processes_of_pipelines()
+    process.parent().kill()
+    proceed.set()
+    thread.join(60)
+    assert outcome == [None]
+    assert api.status(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "SUCCEEDED"
 
 
-def test_a_check_whose_outcome_cannot_be_kept_waits(upload, workers, api, monkeypatch):
-    """The process that checks has no room for what it found."""
-    flow = upload(CHECKED_ELSEWHERE)
-    with monkeypatch.context() as patch:
-        patch.setattr(Work, "scratch", lambda _: Path("/dev/full"))
-        with pytest.raises(Unavailable):
-            workers.run(f"{flow}/validation_report")
-    assert api.status(flow).json["pipelines"][f"{flow}/validation_report"]["status"] == "INPROGRESS"
-    workers.run_all()
-    assert api.status(flow).json["state"] == "SUCCEEDED"
+def test_a_lost_confirmation_of_the_commit_does_not_delete_the_result(upload, workers, api, client):
+    """The attempt is published; the connection breaks before Postgres can say so, and it is published again."""
+    flow = upload()
+    task = attempts._begin(workers.context, f"{flow}/reds_csv", Trigger("r-1"))
+    lease = attempts.Lease(workers.context, task.attempt)
+    objects = object_stores.create_object_store(workers.settings)
+    outcome = attempts._outcome(workers.context, objects, task, lease, "r-1")
+    for _ in range(2):
+        attempts._publish(workers.context, objects, task, outcome, Trigger("r-1"))
+    assert client.get(f"/source/{flow}/data/reds.csv").data == ROWS.encode()

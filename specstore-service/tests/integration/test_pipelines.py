@@ -11,6 +11,8 @@ import pytest
 from frictionless import Package
 from werkzeug.serving import make_server
 
+from specstore_service.operations import attempts
+
 SCHEMA = {
     "fields": [
         {"name": "id", "type": "integer", "constraints": {"required": True, "unique": True}},
@@ -258,9 +260,7 @@ def test_keys_of_other_tables_are_checked(run):
 
 
 def test_a_pattern_without_end_ends_the_report_only(run, monkeypatch):
-    from specstore_service.operations import reports
-
-    monkeypatch.setattr(reports, "_SILENT_SECONDS", 3)
+    monkeypatch.setattr(attempts, "_ROWS_SECONDS", 3)
     schema = {"fields": [{"name": "a", "type": "string", "constraints": {"pattern": "(a+)+b"}}]}
     status = run({"name": "reds", "data": [{"a": "a" * 64}], "schema": schema})
     assert "takes too long" in errors_of(status, "validation_report")[0]

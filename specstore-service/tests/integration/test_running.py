@@ -7,7 +7,9 @@ import pytest
 
 from chassis.errors import NotFound, Unavailable
 from specstore_service.operations import updates
-from specstore_service.operations.updates import Cause, Update
+from specstore_service.operations.updates import Trigger, Update
+from specstore_service.store import jobs
+from specstore_service.store.jobs import Attempt
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def flow(api):
 def take(db):
     def take(pipeline):
         with db.transaction() as tx:
-            return updates.take(tx, pipeline, datetime.now(UTC), Cause("r-1"))
+            return updates.begin_attempt(tx, pipeline, 30, datetime.now(UTC), Trigger("r-1"))
 
     return take
 
@@ -28,7 +30,7 @@ def take(db):
 def say(db):
     def say(pipeline, event, **more):
         with db.transaction() as tx:
-            return updates.apply(tx, Update(pipeline, event, **more), datetime.now(UTC), Cause("r-1"))
+            return updates.apply(tx, Update(pipeline, event, **more), datetime.now(UTC), Trigger("r-1"))
 
     return say
 
@@ -58,23 +60,27 @@ def test_while_one_worker_has_it_others_wait(flow, take, lose_lease):
     assert take(f"{flow}/reds") == 2
 
 
-def test_the_newest_attempt_is_heard(flow, take, say, lose_lease):
-    take(f"{flow}/reds")
-    lose_lease(f"{flow}/reds")
-    assert not say(f"{flow}/reds", "progress", attempt=1).is_over
+@pytest.fixture
+def extend(db):
+    def extend(pipeline, number):
+        with db.transaction() as tx:
+            job = jobs.get_job(tx, pipeline)
+            return jobs.extend_lease(tx, Attempt(job["flow"], job["position"], number), 30)
+
+    return extend
 
 
-def test_an_attempt_that_was_taken_over_is_not_heard(api, flow, take, say, lose_lease):
+def test_the_newest_attempt_may_continue_after_its_lease_has_ended(flow, take, extend, lose_lease):
+    take(f"{flow}/reds")
+    lose_lease(f"{flow}/reds")
+    assert extend(f"{flow}/reds", 1)
+
+
+def test_an_attempt_that_was_taken_over_loses_its_lease(flow, take, extend, lose_lease):
     take(f"{flow}/reds")
     lose_lease(f"{flow}/reds")
     take(f"{flow}/reds")
-    for event in ("progress", "finish"):
-        outcome = say(f"{flow}/reds", event, success=False, errors=["late"], log=["late"], attempt=1)
-        assert outcome.is_over
-    told = api.status(flow).json
-    assert told["pipelines"][f"{flow}/reds"]["status"] == "INPROGRESS" and "late" not in str(told)
-    assert say(f"{flow}/reds", "finish", success=True, attempt=2).is_over
-    assert api.status(flow).json["pipelines"][f"{flow}/reds"]["status"] == "SUCCEEDED"
+    assert (extend(f"{flow}/reds", 1), extend(f"{flow}/reds", 2)) == (False, True)
 
 
 def test_there_is_nothing_to_take_where_nothing_is_to_be_done(api, flow, take, say):
@@ -87,10 +93,10 @@ def test_there_is_nothing_to_take_where_nothing_is_to_be_done(api, flow, take, s
         take(f"{flow}/other")
 
 
-def test_who_is_cancelled_is_told_to_stop(api, flow, take, say):
+def test_an_attempt_whose_pipeline_is_cancelled_loses_its_lease(api, flow, take, extend):
     take(f"{flow}/reds_csv")
     api.post(f"{flow}/cancel")
-    assert say(f"{flow}/reds_csv", "progress", attempt=1).is_over
+    assert not extend(f"{flow}/reds_csv", 1)
     assert take(f"{flow}/reds_json") is None
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from specstore_service.domain.sources import Source
 from specstore_service.domain.specs import MAX_COLUMNS, Tabulator
-from specstore_service.operations import documents, reading
-from specstore_service.operations.copies import Failed
+from specstore_service.operations import documents, row_batches
+from specstore_service.operations.pipeline_context import PipelineFailed
 
 MILLION = 1_000_000
 UNPACKED = 400_000_000
@@ -28,7 +28,7 @@ def read(tmp_path):
     def read(content, format_="csv", **how):
         path = tmp_path / "data"
         path.write_bytes(content)
-        with reading.batches_of(a_source(format_, **how), path, UNPACKED) as batches:
+        with row_batches.read_batches(a_source(format_, **how), path, UNPACKED) as batches:
             return [row for batch in batches for row in batch]
 
     return read
@@ -41,7 +41,7 @@ def refused(read):
     def refused(content, format_="csv", words=TOO_MANY):
         tracemalloc.start()
         try:
-            with pytest.raises(Failed, match=words) as problem:
+            with pytest.raises(PipelineFailed, match=words) as problem:
                 read(content, format_)
             return str(problem.value), tracemalloc.get_traced_memory()[1]
         finally:
@@ -155,12 +155,15 @@ def test_a_cell_of_many_commas_is_one_column_of_json(read):
     "rows", [[names(MAX_COLUMNS + 1)], [dict.fromkeys(names(MAX_COLUMNS + 1))], [{name: 1} for name in names(2001)]]
 )
 def test_rows_inline_are_refused_too(rows):
-    with pytest.raises(Failed, match=TOO_MANY), reading.batches_of(a_source("", rows), None, UNPACKED) as batches:
+    with (
+        pytest.raises(PipelineFailed, match=TOO_MANY),
+        row_batches.read_batches(a_source("", rows), None, UNPACKED) as batches,
+    ):
         list(batches)
 
 
 def test_a_sheet_of_more_rows_than_the_format_has_is_refused(read):
-    with pytest.raises(Failed, match="has more than 1048576 rows"):
+    with pytest.raises(PipelineFailed, match="has more than 1048576 rows"):
         read(a_sheet(b'<row r="1"/><row r="99999999999"/>'), "xlsx")
 
 
@@ -180,5 +183,5 @@ def test_json_is_the_same_whatever_fits_into_the_window(read, monkeypatch, windo
 )
 def test_what_is_not_json_is_refused(read, monkeypatch, window, content):
     monkeypatch.setattr(documents, "_WINDOW_CHARACTERS", window)
-    with pytest.raises(Failed, match="cannot be read as what its format says"):
+    with pytest.raises(PipelineFailed, match="cannot be read as what its format says"):
         read(content.encode(), "json")

@@ -3,7 +3,7 @@
 import pytest
 
 from specstore_service.domain import files
-from specstore_service.domain.files import Packed
+from specstore_service.domain.files import PackageFile
 from specstore_service.domain.plans import CSV, JSON, ORIGINAL, PACKAGE, PREVIEW, REPORT, TABULAR, ZIP
 
 
@@ -44,7 +44,9 @@ def test_what_a_browser_could_run_comes_as_bytes(path, type_):
 
 
 def test_a_package_names_each_resource_once_in_small_letters():
-    packed = [Packed(CSV, name, f"{name}.csv", 1, "sha256:x", 1) for name in ("Reds@Home", "reds-home", "reds.home")]
+    packed = [
+        PackageFile(CSV, name, f"{name}.csv", 1, "sha256:x", 1) for name in ("Reds@Home", "reds-home", "reds.home")
+    ]
     names = [resource["name"] for resource in files.package("Wines", [], packed)["resources"]]
     assert names[0] == "reds-home_csv" and len(set(names)) == 3
 

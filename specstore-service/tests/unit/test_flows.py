@@ -10,7 +10,7 @@ from specstore_service.domain.flows import (
     Pipeline,
     dependency_errors,
     error_log,
-    later,
+    merge_progress,
     settled,
     state_of,
 )
@@ -94,5 +94,5 @@ def test_what_failed_by_itself_is_named_rather_than_what_failed_with_it():
 def test_of_progress_that_was_told_in_any_order_the_same_stays(logs):
     kept = []
     for log in logs:
-        kept = later(kept, log)
+        kept = merge_progress(kept, log)
     assert kept == ["a", "c"]

@@ -1,10 +1,10 @@
 """Data from elsewhere: bounded in size and time, from public addresses only, redirects included."""
 
+import signal
 import ssl
-import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
@@ -34,78 +34,38 @@ class Limits:
     look_up: Resolve = addresses.resolve
 
 
-class Unfetchable(Exception):
-    """In words for the owner of the spec. `may_pass`: it is worth another try."""
+class FetchError(Exception):
+    """The message is for the owner of the spec. `is_temporary`: another attempt may succeed."""
 
-    def __init__(self, words: str, *, may_pass: bool = False) -> None:
-        super().__init__(words)
-        self.may_pass = may_pass
-
-
-class Cable:
-    """What a download hangs on: whoever cuts it, from any thread, ends the download at once."""
-
-    def __init__(self) -> None:
-        self._socket: Any = None
-        self._lock = threading.Lock()
-        self.is_cut = False
-
-    def carry(self, socket: Any) -> None:
-        """A copy, as TLS takes the socket itself away."""
-        with self._lock:
-            self._close()
-            self._socket = socket.dup()
-            if self.is_cut:
-                self._shut()
-
-    def cut(self) -> None:
-        with self._lock:
-            self.is_cut = True
-            self._shut()
-
-    def close(self) -> None:
-        with self._lock:
-            self._close()
-
-    def _shut(self) -> None:
-        if self._socket:
-            try:
-                self._socket.shutdown(2)
-            except OSError:
-                pass  # the other side was quicker
-
-    def _close(self) -> None:
-        if self._socket:
-            self._socket.close()
-            self._socket = None
+    def __init__(self, message: str, *, is_temporary: bool = False) -> None:
+        super().__init__(message)
+        self.is_temporary = is_temporary
 
 
-def fetch(url: str, target: Path, limits: Limits, cable: Cable) -> None:
-    """Raises Unfetchable, also when the cable was cut."""
-    overdue = threading.Event()
-
-    def give_up() -> None:
-        overdue.set()
-        cable.cut()
-
-    timer = threading.Timer(limits.seconds, give_up)
-    timer.daemon = True
-    timer.start()
+def fetch(url: str, target: Path, limits: Limits) -> None:
+    """Raises FetchError. Only for the main thread, since a signal enforces the time limit."""
     try:
-        _fetch(url, target, limits, cable)
+        with _time_limit(limits.seconds):
+            _fetch(url, target, limits)
     except Forbidden as error:
-        raise Unfetchable(str(error)) from None
+        raise FetchError(str(error)) from None
     except (HTTPError, HTTPException, OSError, ValueError) as error:
-        if overdue.is_set():
-            raise Unfetchable(f"took longer than {limits.seconds:g} s") from None
-        raise Unfetchable(f"cannot be fetched: {_reason(error)}", may_pass=True) from error
+        raise FetchError(f"cannot be fetched: {_reason(error)}", is_temporary=True) from error
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Interrupt also a server that sends a byte now and then, which exceeds the limit of no single read."""
+
+    def interrupt(*_: object) -> None:
+        raise FetchError(f"took longer than {seconds:g} s")
+
+    signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
     finally:
-        timer.cancel()
-        cable.close()
-    if overdue.is_set():
-        raise Unfetchable(f"took longer than {limits.seconds:g} s")
-    if cable.is_cut:
-        raise Unfetchable("was interrupted")
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _reason(error: BaseException) -> str:
@@ -128,27 +88,27 @@ _CLUES = {
 }
 
 
-def _fetch(url: str, target: Path, limits: Limits, cable: Cable) -> None:
+def _fetch(url: str, target: Path, limits: Limits) -> None:
     for _ in range(_MOST_REDIRECTS + 1):
-        with closing(_connection(url, limits, cable)) as connection, closing(_ask(connection, url)) as answer:
+        with closing(_connection(url, limits)) as connection, closing(_ask(connection, url)) as answer:
             if answer.status in (301, 302, 303, 307, 308):
                 url = urljoin(url, answer.headers.get("Location", ""))
                 continue
             if answer.status != HTTPStatus.OK:
                 words = f"cannot be fetched: the host answers {answer.status}"
-                raise Unfetchable(words, may_pass=answer.status in _MEANT_FOR_LATER)
+                raise FetchError(words, is_temporary=answer.status in _MEANT_FOR_LATER)
             _save(answer, target, limits.bytes)
             return
-    raise Unfetchable(f"is redirected more than {_MOST_REDIRECTS} times")
+    raise FetchError(f"is redirected more than {_MOST_REDIRECTS} times")
 
 
-def _connection(url: str, limits: Limits, cable: Cable) -> HTTPConnection:
+def _connection(url: str, limits: Limits) -> HTTPConnection:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Unfetchable("leads to what is no http or https URL")
+        raise FetchError("leads to what is no http or https URL")
     of_kind = _Secure if parts.scheme == "https" else _Plain
     connection = of_kind(parts.hostname, parts.port, timeout=_SILENT_SECONDS)
-    connection.limits, connection.cable = limits, cable
+    connection.limits = limits
     return connection
 
 
@@ -156,16 +116,12 @@ class _Checked:
     """In place of urllib3's own way to a socket. It knows no proxy either."""
 
     limits: Limits
-    cable: Cable
     host: str
     port: int
 
     def _new_conn(self) -> Any:
-        socket = addresses.connect(
-            self.host.strip("[]"), self.port, self.limits.allowed, _SILENT_SECONDS, self.limits.look_up
-        )
-        self.cable.carry(socket)
-        return socket
+        host = self.host.strip("[]")
+        return addresses.connect(host, self.port, self.limits.allowed, _SILENT_SECONDS, self.limits.look_up)
 
 
 class _Plain(_Checked, HTTPConnection):
@@ -206,15 +162,15 @@ def _write(file: BinaryIO, piece: bytes) -> None:
         raise Unavailable("files cannot be kept at the moment") from error
 
 
-def _too_large(most_bytes: int) -> Unfetchable:
-    return Unfetchable(f"is larger than {most_bytes} bytes")
+def _too_large(most_bytes: int) -> FetchError:
+    return FetchError(f"is larger than {most_bytes} bytes")
 
 
 def _unpacked(answer: urllib3.BaseHTTPResponse, most_bytes: int) -> Iterator[bytes]:
     """Piece by piece: what is packed small may be as large as it likes, nobody holds it in memory."""
     coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("identity", "", "gzip", "x-gzip"):
-        raise Unfetchable(f"comes with the encoding {coding[:40]!r}, which is not taken")
+        raise FetchError(f"comes with the encoding {coding[:40]!r}, which is not taken")
     sent = iter(lambda: answer.read1(_PIECE_BYTES), b"")
     if coding in ("identity", ""):
         yield from sent
@@ -230,11 +186,11 @@ def gunzipped(sent: Iterator[bytes]) -> Iterator[bytes]:
             try:
                 piece = unpacker.decompress(rest, _PIECE_BYTES)
             except zlib.error:
-                raise Unfetchable("is not the gzip that it says it is") from None
+                raise FetchError("is not the gzip that it says it is") from None
             if piece:
                 yield piece
             rest, is_amid = unpacker.unconsumed_tail, not unpacker.eof
             if unpacker.eof:
                 rest, unpacker = unpacker.unused_data, zlib.decompressobj(wbits=31)
     if is_amid:
-        raise Unfetchable("ends in the middle")
+        raise FetchError("ends in the middle")

@@ -30,7 +30,7 @@ _ENDINGS = {CSV: "_csv", JSON: "_json", ZIP: "_zip", PREVIEW: "_csv_preview", TA
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackageFile:
     """A file of a package."""
 
     kind: str
@@ -57,7 +57,7 @@ def content_type(path: str) -> str:
     return _TYPES.get(path.rpartition(".")[2].lower(), BYTES_TYPE)
 
 
-def package(dataset: str, sources: Iterable[Source], files: Sequence[Packed]) -> dict[str, Any]:
+def package(dataset: str, sources: Iterable[Source], files: Sequence[PackageFile]) -> dict[str, Any]:
     """The descriptor of a data package of these files, which lie beside it."""
     names = slugs(f"{it.target.removesuffix('.zip')}{_ENDINGS[it.kind]}" if it.target else "" for it in files)
     tables = {it.target: name for name, it in zip(names, files, strict=True) if it.kind == CSV}
@@ -70,7 +70,7 @@ def package(dataset: str, sources: Iterable[Source], files: Sequence[Packed]) ->
     }
 
 
-def _resource(name: str, file: Packed, schema: dict[str, Any] | None) -> dict[str, Any]:
+def _resource(name: str, file: PackageFile, schema: dict[str, Any] | None) -> dict[str, Any]:
     common: dict[str, Any] = {"name": name, "path": file.path, "bytes": file.bytes, "hash": file.hash}
     format_ = file.path.rpartition(".")[2].lower() if "." in file.path else ""
     if file.kind in (CSV, PREVIEW):

@@ -5,8 +5,8 @@ it needs has; it has succeeded when it said so and all that it needs have. So st
 in which updates arrive leaves no trace.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from chassis import strictjson
@@ -27,6 +27,12 @@ class Pipeline:
     succeeded: bool | None = None
     state: str = QUEUED
     is_ready: bool = False
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Pipeline":
+        """Of a row that may have other columns, too."""
+        values = {column.name: row[column.name] for column in fields(cls)}
+        return cls(**{**values, "needs": tuple(row["needs"])})
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,6 @@ def error_log(pipelines: Sequence[Pipeline], errors: dict[int, list[str]]) -> li
     return list(dict.fromkeys([*own, *follow]))
 
 
-def later(known: list[str] | dict[str, Any], told: list[str] | dict[str, Any]) -> Any:
+def merge_progress(known: list[str] | dict[str, Any], told: list[str] | dict[str, Any]) -> Any:
     """Of what two progress reports said, one that does not depend on which came first: logs and figures grow."""
     return max(known, told, key=lambda it: (len(text := strictjson.dumps(it)), text))

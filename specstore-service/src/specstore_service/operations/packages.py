@@ -1,55 +1,53 @@
-"""What holds the other files together: the zip, and the descriptor of the data package."""
+"""Files that combine or copy others: the zip, the descriptor of the data package, the source itself."""
 
 import io
+import shutil
 import zipfile
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from chassis import strictjson
 from specstore_service.domain import files
-from specstore_service.domain.files import Packed
+from specstore_service.domain.files import PackageFile
 from specstore_service.domain.plans import CSV, JSON
-from specstore_service.operations.making import Made, Work
+from specstore_service.operations.pipeline_context import OutputFile, PipelineContext
+from specstore_service.operations.source_cache import source_file
 from specstore_service.store.jobs import Result
 
 # The same content gives the same file.
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
-_PIECE_BYTES = 1024 * 1024
+_CHUNK_BYTES = 1024 * 1024
 
 
-class Writes(Protocol):
-    def write(self, data: bytes, /) -> object: ...
-
-
-def make_copy(work: Work) -> Made:
-    """The source as it came."""
-    source = work.source
-    with work.sink() as sink:
+def make_copy(context: PipelineContext) -> OutputFile:
+    """The source as it was received."""
+    source = context.task.source
+    with context.writer() as writer:
         if source.rows is not None:
-            sink.write(strictjson.dumps(source.rows).encode())
+            writer.write(strictjson.dumps(source.rows).encode())
         else:
-            with work.copy(source) as path:
-                _copy(work, path, sink)
-    return work.made(sink)
+            with source_file(context, source) as path, path.open("rb") as file:
+                shutil.copyfileobj(file, writer, _CHUNK_BYTES)
+    return writer.output()
 
 
-def _copy(work: Work, path: Path, target: Writes) -> None:
-    with path.open("rb", buffering=0) as given:
-        while piece := given.read(_PIECE_BYTES):
-            work.place.lease.check()
-            target.write(piece)
-
-
-def make_zip(work: Work) -> Made:
+def make_zip(context: PipelineContext) -> OutputFile:
     """The csv and json files, and a descriptor: a data package of its own."""
-    wanted = [it for it in work.results if work.kinds[it.position][0] in (CSV, JSON)]
-    descriptor = _descriptor(work, wanted)
-    with work.sink() as sink, io.BufferedWriter(sink, _PIECE_BYTES) as packed, zipfile.ZipFile(packed, "w") as archive:
-        for result in wanted:
-            with work.place.objects.local(result.object) as path, archive.open(_member(result), "w") as member:
-                _copy(work, path, member)
+    results = [result for result in context.task.results if context.task.kinds[result.position][0] in (CSV, JSON)]
+    descriptor = _descriptor(context, results)
+    with (
+        context.writer() as writer,
+        io.BufferedWriter(writer, _CHUNK_BYTES) as buffer,
+        zipfile.ZipFile(buffer, "w") as archive,
+    ):
+        for result in results:
+            with (
+                context.objects.local(result.object) as path,
+                path.open("rb") as file,
+                archive.open(_member(result), "w") as member,
+            ):
+                shutil.copyfileobj(file, member, _CHUNK_BYTES)
         archive.writestr(zipfile.ZipInfo(files.DESCRIPTOR, _NO_DATE), strictjson.dumps(descriptor))
-    return work.made(sink)
+    return writer.output()
 
 
 def _member(result: Result) -> zipfile.ZipInfo:
@@ -58,16 +56,19 @@ def _member(result: Result) -> zipfile.ZipInfo:
     return info
 
 
-def make_package(work: Work) -> Made:
-    """Made last: whoever sees it finds all that it names."""
-    descriptor = _descriptor(work, work.results)
-    with work.sink() as sink:
-        sink.write(strictjson.dumps(descriptor).encode())
-    rows = descriptor["count_of_rows"]
-    totals = {"bytes": descriptor["bytes"], "count_of_rows": rows, "dataset_name": work.spec.meta.dataset}
-    return work.made(sink, stats=totals)
+def make_package(context: PipelineContext) -> OutputFile:
+    """It is made last: whoever sees it finds all files that it names."""
+    descriptor = _descriptor(context, context.task.results)
+    with context.writer() as writer:
+        writer.write(strictjson.dumps(descriptor).encode())
+    totals = {name: descriptor[name] for name in ("bytes", "count_of_rows")}
+    return writer.output(stats={**totals, "dataset_name": context.task.dataset})
 
 
-def _descriptor(work: Work, results: list[Result]) -> dict[str, Any]:
-    packed = [Packed(*work.kinds[it.position], it.path, it.bytes, it.hash, it.rows) for it in results]
-    return files.package(work.spec.meta.dataset, work.sources, packed)
+def _descriptor(context: PipelineContext, results: list[Result]) -> dict[str, Any]:
+    task = context.task
+    package_files = [
+        PackageFile(*task.kinds[result.position], result.path, result.bytes, result.hash, result.rows)
+        for result in results
+    ]
+    return files.package(task.dataset, task.sources, package_files)

@@ -1,47 +1,35 @@
-"""The report on a flow's tables: whether each row is what its schema says."""
+"""The report on a flow's tables: whether each row conforms to its Table Schema, as frictionless checks it."""
 
 import json
-import os
-import select
-import subprocess
-import sys
-import time
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from chassis import strictjson
-from chassis.errors import Unavailable
-from chassis.runtime import logs
-from specstore_service.operations import checking
-from specstore_service.operations.copies import Failed
-from specstore_service.operations.making import Made, Work
+from specstore_service.domain.files import refer, slugs
+from specstore_service.domain.sources import Source
+from specstore_service.operations.pipeline_context import OutputFile, PipelineContext, PipelineFailed
+from specstore_service.operations.row_batches import read_batches
+from specstore_service.operations.source_cache import source_file
 
-log = logs.logger(__name__)
-
-# More than this, or a pattern, is checked by a process of its own.
-_SMALL_BYTES = 1024 * 1024
-_SILENT_SECONDS = 120.0
-_LOOK_SECONDS = 0.5
-# Where it is killed: by the kernel, perhaps, while others need the memory, too.
-_PAUSES = (1.0, 5.0)
+MAX_ERRORS = 200
+_MAX_CELL_CHARACTERS = 100
 
 
-def make_report(work: Work) -> Made:
-    """Made of bad rows too: then its errors fail the pipeline."""
-    with ExitStack() as copies:
-        paths = {
-            source.name: copies.enter_context(work.copy(source))
-            for source in work.sources
-            if source.is_tabular and source.rows is None
-        }
-        tables = _checked(work, paths)
-    valid = not any(table["errors"] for table in tables)
-    with work.sink() as sink:
-        sink.write(json.dumps({"valid": valid, "tables": tables}, ensure_ascii=False, indent=1).encode())
-    log_ = [f"{table['name']}: {table['rows']} rows checked" for table in tables]
-    return work.made(
-        sink, errors=[_line(table["name"], error) for table in tables for error in table["errors"]], log=log_
+def make_report(context: PipelineContext) -> OutputFile:
+    """The file is written for invalid rows, too: then its errors fail the pipeline."""
+    tables = [source for source in context.task.sources if source.is_tabular]
+    with ExitStack() as files:
+        paths = {table.name: files.enter_context(source_file(context, table)) for table in tables if table.rows is None}
+        # A pattern in a schema may take an infinite time to match.
+        reports = check_tables(tables, paths, context.settings.unpacked_bytes, lambda: context.progress(True))
+        context.progress(False)
+    is_valid = not any(report["errors"] for report in reports)
+    with context.writer() as writer:
+        writer.write(json.dumps({"valid": is_valid, "tables": reports}, ensure_ascii=False, indent=1).encode())
+    return writer.output(
+        errors=[_line(report["name"], error) for report in reports for error in report["errors"]],
+        log=[f"{report['name']}: {report['rows']} rows checked" for report in reports],
     )
 
 
@@ -51,64 +39,72 @@ def _line(table: str, error: dict[str, Any]) -> str:
     return f"{table}:{row}{field} {error['reason']}".replace("\0", "")
 
 
-def _checked(work: Work, paths: dict[str, Path]) -> list[dict[str, Any]]:
-    size = sum(path.stat().st_size for path in paths.values())
-    has_pattern = any('"pattern"' in strictjson.dumps(source.schema) for source in work.sources if source.schema)
-    unpacked = work.place.settings.unpacked_bytes
-    if size <= _SMALL_BYTES and not has_pattern:
-        return checking.check(work.spec, paths, unpacked, work.place.lease.check)
-    outcome = work.scratch()
-    _run(work, {
-        "spec": work.spec.model_dump_json(by_alias=True, exclude_unset=True),
-        "paths": {name: str(path) for name, path in paths.items()},
-        "unpacked_bytes": unpacked,
-        "outcome": str(outcome),
-        "parent": os.getpid(),
-    })  # fmt: skip
-    told = json.loads(outcome.read_bytes())
-    if "failed" in told:
-        raise Failed(*told["failed"])
-    return told["tables"]
+def check_tables(
+    tables: list[Source], paths: dict[str, Path], unpacked_bytes: int, progress: Callable[[], None]
+) -> list[dict[str, Any]]:
+    """Return a report on each table: {name, rows, errors: [{row, field, type, reason}]}."""
+    from frictionless import FrictionlessException, Package
+
+    table_names = [table.name for table in tables]
+    names = dict(zip(table_names, slugs(table_names), strict=True))
+    try:
+        package = Package(
+            resources=[
+                _resource(table, names, _row_reader(table, paths.get(table.name), unpacked_bytes, progress))
+                for table in tables
+            ]
+        )
+    except FrictionlessException as problem:
+        raise PipelineFailed(*(f"schema: {error.note}" for error in problem.reasons or [problem.error])) from None
+    errors_left, reports = MAX_ERRORS, []
+    for table, resource in zip(tables, package.resources, strict=True):
+        report = _report(table, resource, max(errors_left, 1))
+        errors_left -= len(report["errors"])
+        reports.append(report)
+    return reports
 
 
-def _run(work: Work, task: dict[str, Any]) -> None:
-    """Until it has ended, or does not get on with its work, or nobody wants its result any more."""
-    for pause in (*_PAUSES, None):
-        code = _exit_code(work, task)
-        if code == 0:
-            return
-        log.error("report.child_failed", code=code)
-        if code == checking.TOO_MUCH_MEMORY:
-            raise Failed("the tables need too much memory to be checked")
-        if code == checking.NOT_KEPT:
-            raise Unavailable("files cannot be kept at the moment")
-        if code > 0:
-            raise Failed("the tables cannot be checked; the worker's log has why")
-        if pause is not None:
-            work.place.lease.pause(pause)
-    raise Failed("the process that checks the tables was killed again and again: perhaps they need too much memory")
+def _resource(source: Source, names: dict[str, str], rows: Callable[[], Iterator[list[Any]]]) -> Any:
+    from frictionless import Schema
+    from frictionless.resources import TableResource
+
+    # The reader returns text for all cells if no schema says otherwise: nothing is guessed from the first rows.
+    schema = source.schema or {"fields": [{"name": str(name), "type": "any"} for name in next(rows(), [])]}
+    return TableResource(name=names[source.name], data=rows, schema=Schema.from_descriptor(refer(schema, names)))
 
 
-def _exit_code(work: Work, task: dict[str, Any]) -> int:
-    command = [sys.executable, "-m", "specstore_service.operations.checking"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        assert child.stdin and child.stdout
-        try:
-            with suppress(BrokenPipeError), child.stdin:
-                child.stdin.write(json.dumps(task).encode())
-            _wait(work, child.stdout)
-            return child.wait()
-        finally:
-            child.kill()
+def _row_reader(
+    source: Source, path: Path | None, unpacked_bytes: int, progress: Callable[[], None]
+) -> Callable[[], Iterator[list[Any]]]:
+    missing = (source.schema or {}).get("missingValues", [""])
+    # To frictionless, a row that ends with None is too short.
+    blank = "" if "" in missing or not missing else missing[0]
+
+    def rows() -> Iterator[list[Any]]:
+        with read_batches(source, path, unpacked_bytes) as batches:
+            for batch in batches:
+                progress()
+                yield from ([blank if cell is None else cell for cell in row] for row in batch)
+
+    return rows
 
 
-def _wait(work: Work, progress: Any) -> None:
-    heard_at = time.monotonic()
-    while True:
-        work.place.lease.check()
-        if select.select([progress], [], [], _LOOK_SECONDS)[0]:
-            if not os.read(progress.fileno(), 65536):
-                return
-            heard_at = time.monotonic()
-        elif time.monotonic() - heard_at > _SILENT_SECONDS:
-            raise Failed("a row takes too long to be checked: which pattern is it that has no end?")
+def _report(source: Source, resource: Any, max_errors: int) -> dict[str, Any]:
+    tasks = resource.validate(limit_errors=max_errors).tasks
+    errors = [_error(source, error) for task in tasks for error in task.errors]
+    if len(errors) >= max_errors:
+        more = {"row": None, "field": None, "type": "and-more", "reason": "there are more errors than are told"}
+        errors = [*errors[:max_errors], more]
+    return {"name": source.name, "rows": tasks[0].stats.get("rows") if tasks else None, "errors": errors}
+
+
+def _error(source: Source, error: Any) -> dict[str, Any]:
+    row = getattr(error, "row_number", None)
+    cell = getattr(error, "cell", None)
+    field = getattr(error, "field_name", None) or getattr(error, "label", None) or None
+    reason = f"{error.title.lower()}: {error.note}" if error.note else error.title.lower()
+    if cell not in (None, ""):
+        reason += f" (in {cell!r:.{_MAX_CELL_CHARACTERS}})"
+    # The report counts from the headers, its reader from the first row of the source.
+    row = row and row + source.tabulator.headers - 1
+    return {"row": row, "field": field, "type": error.type, "reason": reason}

@@ -4,30 +4,39 @@ import csv
 import datetime
 import io
 import json
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
-from json.encoder import encode_basestring as as_json_text
+from itertools import chain, islice
+from json.encoder import encode_basestring
 from typing import Any
 
+from specstore_service.domain.plans import CSV
 from specstore_service.domain.sources import Source
-from specstore_service.operations.copies import Failed
-from specstore_service.operations.making import Made, Sink, Work
-from specstore_service.operations.reading import Batches
+from specstore_service.operations.pipeline_context import (
+    HashingWriter,
+    OutputFile,
+    PipelineContext,
+    PipelineFailed,
+)
+from specstore_service.operations.row_batches import Batches
+from specstore_service.operations.source_cache import source_rows
 
 PREVIEW_ROWS = 2000
-Cell = Callable[[Any], str]
+CellWriter = Callable[[Any], str]
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
-def make_csv(work: Work) -> Made:
-    """UTF-8, commas, one line end: what stands in the cells stays."""
-    source = work.source
-    with work.sink() as sink, work.batches(source) as batches, _text(sink) as text:
-        count = _write_csv(text, batches, is_text=source.rows is None and source.format not in ("xlsx", "xlsm", "json"))
-    return work.made(sink, rows=count)
+def make_csv(context: PipelineContext) -> OutputFile:
+    """UTF-8, commas, one line end; the contents of the cells stay as they are."""
+    source = context.task.source
+    is_text = source.rows is None and source.format not in ("xlsx", "xlsm", "json")
+    with context.writer() as writer, source_rows(context, source) as batches, _text(writer) as text:
+        count = write_csv(text, batches, is_text=is_text)
+    return writer.output(rows=count)
 
 
-def _write_csv(text: io.TextIOBase, batches: Batches, *, is_text: bool) -> int:
+def write_csv(text: io.TextIOBase, batches: Batches, *, is_text: bool) -> int:
     writer = csv.writer(text, lineterminator="\n")
     count = -1
     for batch in batches:
@@ -48,113 +57,99 @@ def cell_text(cell: Any) -> str:
     if isinstance(cell, datetime.date | datetime.time):
         return cell.isoformat()
     if isinstance(cell, dict | list):
-        return _structure(cell, cell)
+        return json.dumps(cell, ensure_ascii=False)
     return str(cell)
 
 
-def make_preview(work: Work) -> Made:
-    with work.sink() as sink, _text(sink) as text, work.result_of_need() as path, path.open(newline="") as given:
-        writer = csv.writer(text, lineterminator="\n")
+def make_preview(context: PipelineContext) -> OutputFile:
+    task = context.task
+    csv_position = task.kinds.index((CSV, task.target))
+    csv_result = next(result for result in task.results if result.position == csv_position)
+    with (
+        context.writer() as writer,
+        _text(writer) as text,
+        context.objects.local(csv_result.object) as path,
+        path.open(newline="") as file,
+    ):
+        csv_writer = csv.writer(text, lineterminator="\n")
         count = -1
-        for row in csv.reader(given):
-            if count == PREVIEW_ROWS:
-                break
-            writer.writerow(row)
+        for row in islice(csv.reader(file), PREVIEW_ROWS + 1):
+            csv_writer.writerow(row)
             count += 1
-    return work.made(sink, rows=count)
+    return writer.output(rows=count)
 
 
-def make_json(work: Work) -> Made:
+def make_json(context: PipelineContext) -> OutputFile:
     """A list of objects; numbers, booleans and structures are such where the schema says so."""
-    source = work.source
-    with work.sink() as sink, work.batches(source) as batches, _text(sink) as text:
-        count = _write_json(text, source, batches)
-    return work.made(sink, rows=count)
+    source = context.task.source
+    with context.writer() as writer, source_rows(context, source) as batches, _text(writer) as text:
+        count = write_json(text, source, batches)
+    return writer.output(rows=count)
 
 
-def _write_json(text: io.TextIOBase, source: Source, batches: Batches) -> int:
-    first = next(batches)
-    names, first_rows = [cell_text(cell) for cell in first[0]], first[1:]
+def write_json(text: io.TextIOBase, source: Source, batches: Batches) -> int:
+    rows = chain.from_iterable(batches)
+    names = [cell_text(cell) for cell in next(rows)]
     if len(set(names)) < len(names):
-        raise Failed(f"{source.name}: two columns have the same name")
-    keys = [f"{as_json_text(name)}: " for name in names]
-    cells = _cells(source, len(names))
-    text.write("[")
+        raise PipelineFailed(f"{source.name}: two columns have the same name")
+    columns = [
+        (f"{json_text(name)}: ", to_json)
+        for name, to_json in zip(names, _cell_writers(source, len(names)), strict=True)
+    ]
     count = 0
-    for batch in _with(first_rows, batches):
-        lines = []
-        for row in batch:
-            if row:
-                pairs = [key + cell(value) for key, cell, value in zip(keys, cells, row, strict=False)]
-                lines.append("{" + ", ".join(pairs) + "}")
-        if lines:
-            text.write((",\n" if count else "\n") + ",\n".join(lines))
-        count += len(lines)
-    text.write("\n]\n")
+    for row in rows:
+        if row:
+            pairs = [key + to_json(cell) for (key, to_json), cell in zip(columns, row, strict=False)]
+            text.write(("[\n{" if count == 0 else ",\n{") + ", ".join(pairs) + "}")
+            count += 1
+    text.write("\n]\n" if count else "[\n]\n")
     return count
 
 
-def _with(first: list[list[Any]], rest: Batches) -> Iterator[list[list[Any]]]:
-    yield first
-    yield from rest
-
-
-def _cells(source: Source, width: int) -> list[Cell]:
+def _cell_writers(source: Source, width: int) -> list[CellWriter]:
     """How to write the cell of each column."""
     if source.schema is None:
-        return [_untyped] * width
+        return [json_text] * width
     from frictionless import FrictionlessException, Schema
 
     try:
         schema = Schema.from_descriptor(source.schema)
     except FrictionlessException as problem:
-        raise Failed(*(f"{source.name}: {error.note}" for error in problem.reasons or [problem.error])) from None
-    typed = [_typed(field, schema.missing_values) for field in schema.fields[:width]]
-    return typed + [_untyped] * (width - len(typed))
+        raise PipelineFailed(
+            *(f"{source.name}: {error.note}" for error in problem.reasons or [problem.error])
+        ) from None
+    typed = [_typed_writer(field, schema.missing_values) for field in schema.fields[:width]]
+    return typed + [json_text] * (width - len(typed))
 
 
-_NATIVE = ("integer", "number", "boolean", "year", "object", "array", "list", "geojson")
+_JSON_TYPES = ("integer", "number", "boolean", "year", "object", "array", "list", "geojson")
 
 
-def _typed(field: Any, missing_values: list[str]) -> Cell:
-    """What does not conform is for the report to tell; here it stays as it is."""
+def _typed_writer(field: Any, missing_values: list[str]) -> CellWriter:
+    """A cell that does not conform stays as it is: the report names it."""
     missing = set(field.missing_values if field.has_defined("missing_values") else missing_values)
-    if field.type not in _NATIVE:
-        return lambda cell: "null" if cell is None or (type(cell) is str and cell in missing) else _untyped(cell)
-    read = field.create_value_reader()
+    read = field.create_value_reader() if field.type in _JSON_TYPES else lambda cell: cell
 
     def write(cell: Any) -> str:
         if cell is None or (type(cell) is str and cell in missing):
             return "null"
         value = read(cell)
-        return _untyped(cell) if value is None else _value(value, cell)
+        return json_text(cell if value is None else value)
 
     return write
 
 
-def _untyped(cell: Any) -> str:
-    return _value(cell, cell)
-
-
-def _value(value: Any, cell: Any) -> str:
-    """Infinity and the like are no numbers in JSON."""
+def json_text(value: Any) -> str:
+    """Return numbers with all their digits; what JSON has no notation for, infinity for example, as text."""
     if isinstance(value, str):
-        return as_json_text(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+        return encode_basestring(value)
+    if isinstance(value, Decimal) and value.is_finite():
         return str(value)
-    if isinstance(value, float | Decimal):
-        return str(value) if math.isfinite(value) else as_json_text(cell_text(cell))
-    if value is None or isinstance(value, bool | dict | list | tuple):
-        return _structure(value, cell)
-    return as_json_text(cell_text(cell))
-
-
-def _structure(value: Any, cell: Any) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except ValueError:
-        return as_json_text(str(cell))
+        return _ENCODER.encode(value)
+    except (TypeError, ValueError):
+        return encode_basestring(cell_text(value))
 
 
-def _text(sink: Sink) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BufferedWriter(sink, 1024 * 1024), encoding="utf-8", newline="")
+def _text(writer: HashingWriter) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedWriter(writer, 1024 * 1024), encoding="utf-8", newline="")

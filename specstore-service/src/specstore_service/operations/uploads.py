@@ -11,7 +11,7 @@ from chassis.web.validation import checked
 from specstore_service.domain import schedules
 from specstore_service.domain.plans import plan
 from specstore_service.domain.specs import PRIVATE, Spec
-from specstore_service.operations import telling
+from specstore_service.operations import messages
 from specstore_service.store import datasets, flows
 
 
@@ -86,11 +86,11 @@ def _begin(
         now=now,
     )
     timer = "schedules" if due_at else ""
-    messages = [telling.event("FlowQueued", telling.subject(flow), wanted.request_id, now, timer)]
+    outgoing = [messages.event("FlowQueued", messages.subject(flow), wanted.request_id, now, timer)]
     if wanted.is_external:
-        messages.append(outbox.job("specstore.refresh", {"flow": flow_id}, request_id=wanted.request_id))
+        outgoing.append(outbox.job("specstore.refresh", {"flow": flow_id}, request_id=wanted.request_id))
     else:
         ready = [pipeline.id for pipeline in planned if not pipeline.needs]
-        messages += [telling.job(flow_id, pipeline, wanted.request_id) for pipeline in ready]
-    outbox.add_all(tx, messages)
+        outgoing += [messages.job(flow_id, pipeline, wanted.request_id) for pipeline in ready]
+    outbox.add_all(tx, outgoing)
     return flow_id

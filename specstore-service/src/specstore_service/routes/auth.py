@@ -12,7 +12,7 @@ from chassis.web.openapi import problem
 from chassis.web.validation import Answer, endpoint
 from specstore_service.domain.tokens import refused
 from specstore_service.operations import tokens
-from specstore_service.routes.answers import AWAY, web
+from specstore_service.routes.responses import AWAY, web
 from specstore_service.store import keys
 
 bp = Blueprint("auth", __name__, url_prefix="/auth")

@@ -15,9 +15,8 @@ from chassis.web.uploads import UploadStream
 from chassis.web.validation import Answer, endpoint
 from specstore_service.domain import files
 from specstore_service.domain.names import check_location, is_url
-from specstore_service.operations.copies import bytes_left, file_key
-from specstore_service.operations.making import Sink
-from specstore_service.routes.answers import (
+from specstore_service.operations.pipeline_context import HashingWriter
+from specstore_service.routes.responses import (
     AWAY,
     INVALID,
     NO_TOKEN,
@@ -33,8 +32,8 @@ from specstore_service.routes.answers import (
 )
 from specstore_service.store import flows, jobs
 from specstore_service.store.jobs import Result
-from specstore_service.store.objects import PIECE_BYTES, Objects, scratch_file, told_as_problems
-from specstore_service.store.opening import objects_of
+from specstore_service.store.object_stores import create_object_store
+from specstore_service.store.objects import PIECE_BYTES, Objects, bytes_left, file_key, scratch_file, told_as_problems
 
 bp = Blueprint("files", __name__, url_prefix="/source/<owner>")
 
@@ -84,7 +83,7 @@ def put_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> A
     if "Content-Range" in request.headers:
         raise Invalid.field("Content-Range", "a file is sent as a whole")
     request.max_content_length = web().settings.source_bytes
-    objects = objects_of(web().settings)
+    objects = create_object_store(web().settings)
     _refuse_too_much(objects, owner, path, request.content_length or 0)
     with scratch_file(objects) as scratch:
         sink = _receive_body(scratch)
@@ -94,9 +93,9 @@ def put_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> A
     return {"path": path, "bytes": sink.size, "hash": sink.hash}
 
 
-def _receive_body(target: Path) -> Sink:
+def _receive_body(target: Path) -> HashingWriter:
     """Return the sink, closed, with the size and the hash; while a slow client sends, nothing else is held."""
-    sink, body = Sink(target), UploadStream(request)
+    sink, body = HashingWriter(target), UploadStream(request)
     try:
         while piece := body.read(PIECE_BYTES):
             with told_as_problems():
@@ -122,7 +121,7 @@ def _refuse_too_much(objects: Objects, owner: str, path: str, size: int) -> None
 )
 def delete_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> Any:
     must_be_owner(owner, headers, query)
-    objects_of(web().settings).delete([file_key(owner, path)])
+    create_object_store(web().settings).delete([file_key(owner, path)])
     return Response(status=204)
 
 
@@ -175,7 +174,7 @@ def _asked_part(tag: str) -> Range | None:
 def _part(result: Result, tag: str, start: int, stop: int, status: int) -> Response:
     pieces = None
     if request.method != "HEAD":
-        pieces = objects_of(web().settings).pieces(result.object, start, stop - start)
+        pieces = create_object_store(web().settings).pieces(result.object, start, stop - start)
     response = Response(pieces, status, direct_passthrough=True)
     response.content_length = stop - start
     if status == 206:

@@ -1,6 +1,5 @@
 """One revision: how it stands, and what its owner may do with it."""
 
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -16,9 +15,10 @@ from chassis.web.validation import Answer, endpoint
 from specstore_service.domain import flows as rules
 from specstore_service.domain.flows import Pipeline
 from specstore_service.operations import updates, uploads
-from specstore_service.operations.updates import Cause
+from specstore_service.operations.updates import Trigger
 from specstore_service.operations.uploads import Revision
-from specstore_service.routes.answers import (
+from specstore_service.routes.listing import moment
+from specstore_service.routes.responses import (
     AWAY,
     INVALID,
     NO_TOKEN,
@@ -32,9 +32,9 @@ from specstore_service.routes.answers import (
     must_be_owner,
     unknown,
     web,
+    with_error_body,
 )
-from specstore_service.routes.listing import moment
-from specstore_service.routes.uploads import uploaded
+from specstore_service.routes.uploads import upload_error, uploaded
 from specstore_service.store import flows
 
 bp = Blueprint("flows", __name__, url_prefix="/source/<owner>/<dataset>/<revision>")
@@ -78,42 +78,37 @@ class Cancelled(TypedDict):
 def get_status(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
     as_owner = is_owner(owner, headers, query)
     with this_app().database.statements() as tx:
-        flow = flows.find_flow(tx, owner, dataset, revision, is_owner=as_owner)
+        flow = flows.find_flow(tx, owner, dataset, revision, is_owner=as_owner, with_pipelines=True)
     if flow is None:
         raise unknown()
     return json_response(_status(flow))
 
 
 def _status(flow: dict[str, Any]) -> str:
-    """The spec goes out as it was taken, without being read once more."""
+    """The spec goes out as it was received, without being parsed."""
     rows = strictjson.loads(flow["pipelines"].encode())
-    all_ = [Pipeline(*row[:_STATE]) for row in rows]
-    errors = {place: own for place, (_, own, _, _) in enumerate(row[_STATE:] for row in rows)}
-    empty = {"bytes": None, "count_of_rows": None, "dataset_name": flow["dataset"], "hash": None}
+    pipelines = [Pipeline.from_row(row) for row in rows]
+    no_stats = {"bytes": None, "count_of_rows": None, "dataset_name": flow["dataset"], "hash": None}
     rest = {
         "id": flow["name"],
         "event_ref": flow["event_ref"] if flow["is_private"] else None,
         "modified": moment(flow["modified_at"]),
         "state": flow["state"],
-        "logs": [line for row in rows for line in row[_STATE + 2]],
-        "error_log": rules.error_log(all_, errors),
-        "stats": {**empty, **rows[-1][_STATE + 3]},
-        "pipelines": {it.id: _told(all_, it, *row[_STATE:]) for it, row in zip(all_, rows, strict=True)},
+        "logs": [line for row in rows for line in row["log"]],
+        "error_log": rules.error_log(pipelines, {row["position"]: row["errors"] for row in rows}),
+        # The last pipeline makes the package.
+        "stats": {**no_stats, **rows[-1]["stats"]},
+        "pipelines": {
+            row["id"]: {
+                "title": row["title"],
+                "status": row["state"],
+                "stats": row["stats"],
+                "error_log": row["errors"] + rules.dependency_errors(pipelines, pipeline),
+            }
+            for row, pipeline in zip(rows, pipelines, strict=True)
+        },
     }
     return f'{{"spec_contents":{flow["spec"]},{strictjson.dumps(rest)[1:]}'
-
-
-# So many columns of a row make up a Pipeline.
-_STATE = len(fields(Pipeline))
-
-
-def _told(all_: list[Pipeline], it: Pipeline, title: str, own: list[str], _log: Any, stats: Any) -> dict[str, Any]:
-    return {
-        "title": title,
-        "status": it.state,
-        "stats": stats,
-        "error_log": own + rules.dependency_errors(all_, it),
-    }
 
 
 @bp.post("/cancel")
@@ -137,11 +132,12 @@ def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: 
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=True)
         if flow is None:
             raise unknown()
-        state, ended = updates.cancel(tx, flow["id"], datetime.now(UTC), Cause(g.request_id))
+        state, ended = updates.cancel(tx, flow["id"], datetime.now(UTC), Trigger(g.request_id))
     return {"id": flow["name"], "state": state, "cancelled": ended}
 
 
 @bp.post("/retry")
+@with_error_body(upload_error)
 @endpoint(
     "A new revision of the same spec",
     {200: Answer("It is queued", Uploaded), **UPLOAD_FAILED, 404: Answer("There is no such revision", Uploaded)},

@@ -12,7 +12,7 @@ from chassis.web.app import transaction
 from chassis.web.openapi import problem
 from chassis.web.validation import Answer, ListQuery, endpoint
 from specstore_service.domain.names import POSTED_TO
-from specstore_service.routes.answers import (
+from specstore_service.routes.responses import (
     AWAY,
     INVALID,
     UNKNOWN,

@@ -5,13 +5,15 @@ from typing import Annotated, Any, Literal, Self
 
 from flask import Blueprint, g
 from pydantic import BaseModel, Field, StringConstraints, model_validator
+from typing_extensions import TypedDict
 
+from chassis.errors import Problem
 from chassis.web.app import transaction
 from chassis.web.validation import Answer, endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
-from specstore_service.operations.updates import Cause, Outcome, Update
-from specstore_service.routes.answers import Authorised, TokenQuery, Updated, bearer, is_runner
+from specstore_service.operations.updates import Outcome, Trigger, Update
+from specstore_service.routes.responses import Authorised, TokenQuery, bearer, is_runner, with_error_body
 
 bp = Blueprint("updates", __name__, url_prefix="/source")
 
@@ -21,7 +23,7 @@ _SUCCESS = {"QUEUED": "pending", "INPROGRESS": "pending", "SUCCEEDED": "success"
 _STATUS = {"QUEUED": "pending", "INPROGRESS": "running", "SUCCEEDED": "success", "FAILED": "failed"}
 
 
-class Said(BaseModel):
+class PipelineUpdateRequest(BaseModel):
     """What a runner sends beyond this means nothing here."""
 
     pipeline: PipelineId | None = None
@@ -48,7 +50,19 @@ class Said(BaseModel):
         return Update(name, self.event, bool(self.success), self.errors or [], log or [], self.stats or {})
 
 
+class Updated(TypedDict):
+    success: str
+    status: str
+    id: str | None
+    errors: list[str]
+
+
+def _error_body(problem: Problem) -> Updated:
+    return {"success": "fail", "status": "failed", "id": None, "errors": [problem.detail]}
+
+
 @bp.post("/update")
+@with_error_body(_error_body)
 @endpoint(
     "A pipeline was queued, has begun, goes on or has ended",
     {
@@ -57,15 +71,15 @@ class Said(BaseModel):
     },
     query=TokenQuery,
     headers=Authorised,
-    body=Said,
+    body=PipelineUpdateRequest,
 )
-def update(query: TokenQuery, headers: Authorised, body: Said) -> Any:
+def update(query: TokenQuery, headers: Authorised, body: PipelineUpdateRequest) -> Any:
     change = body.as_update()
     if not _may_update(change.pipeline, headers, query):
         raise updates.unknown_pipeline()
     with transaction() as tx:
-        outcome = updates.apply(tx, change, datetime.now(UTC), Cause(g.request_id))
-    return _answer(outcome)
+        outcome = updates.apply(tx, change, datetime.now(UTC), Trigger(g.request_id))
+    return _state_of(outcome)
 
 
 def _may_update(pipeline: str, headers: Authorised, query: TokenQuery) -> bool:
@@ -78,7 +92,7 @@ def _may_update(pipeline: str, headers: Authorised, query: TokenQuery) -> bool:
     return bool(headers.token or query.jwt) and bearer(headers, query).userid == owner_of(pipeline)
 
 
-def _answer(outcome: Outcome) -> Any:
+def _state_of(outcome: Outcome) -> Updated:
     return {
         "success": _SUCCESS[outcome.state],
         "status": _STATUS[outcome.state],

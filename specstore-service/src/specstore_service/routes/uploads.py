@@ -1,5 +1,6 @@
 """A spec comes in: to be kept and run, or to be planned only."""
 
+import functools
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from typing_extensions import TypedDict
 
 from chassis import strictjson
 from chassis.db import Transaction
-from chassis.errors import Invalid
+from chassis.errors import Invalid, Problem
 from chassis.web.app import transaction
 from chassis.web.idempotency import once
 from chassis.web.openapi import problem
@@ -19,7 +20,7 @@ from specstore_service.domain.specs import Spec
 from specstore_service.domain.tokens import refused
 from specstore_service.operations import uploads
 from specstore_service.operations.uploads import Revision
-from specstore_service.routes.answers import (
+from specstore_service.routes.responses import (
     AWAY,
     INVALID,
     UPLOAD_FAILED,
@@ -29,6 +30,7 @@ from specstore_service.routes.answers import (
     bearer,
     is_owner,
     web,
+    with_error_body,
 )
 from specstore_service.store import datasets
 
@@ -58,18 +60,26 @@ class _LikeSpec:
 Contents = Annotated[Any, _LikeSpec()]
 
 
-def something_sent() -> None:
-    if request.mimetype != JSON or not request.get_data():
-        raise Invalid(EMPTY)
+def upload_error(problem: Problem) -> Uploaded:
+    errors = [f"Validation failed for contents: {field}: {message}" for field, message in problem.errors]
+    return {"success": False, "dataset_id": None, "flow_id": None, "errors": errors or [problem.detail]}
 
 
-@bp.before_request
-def refuse_nothing() -> None:
-    if request.endpoint == "uploads.upload":
-        something_sent()
+def _refuse_empty_contents(view: Any) -> Any:
+    """Before `endpoint` looks at the body, since it has other words for this."""
+
+    @functools.wraps(view)
+    def checked(**path: Any) -> Any:
+        if request.mimetype != JSON or not request.get_data():
+            raise Invalid(EMPTY)
+        return view(**path)
+
+    return checked
 
 
 @bp.post("/upload")
+@with_error_body(upload_error)
+@_refuse_empty_contents
 @endpoint(
     "A spec becomes the next revision of its dataset",
     {200: Answer("It is queued", Uploaded), **UPLOAD_FAILED},

@@ -21,8 +21,8 @@ _MISSING = ("404", "NoSuchKey", "NotFound")
 class Bucket:
     """An object appears when its upload is complete: the protocol has it so."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.scratch = Path(settings.data_dir) / "scratch"
+    def __init__(self, settings: Settings, scratch: Path | None = None) -> None:
+        self.scratch = scratch or Path(settings.data_dir) / "scratch"
         self._name = settings.s3_bucket
         self._client: Any = boto3.client(
             "s3",

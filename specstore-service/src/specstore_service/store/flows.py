@@ -7,6 +7,7 @@ from typing import Any
 from chassis import strictjson
 from chassis.db import Transaction
 from specstore_service.domain.plans import Planned
+from specstore_service.store.pipelines import STATE_COLUMNS
 
 _COLUMNS = """
     flows.id, flows.name, flows.revision, flows.state, flows.findability, flows.is_external, flows.request_id,
@@ -78,19 +79,26 @@ _WHICH = {
 }
 
 
-def find_flow(tx: Transaction, owner: str, dataset: str, revision: str, *, is_owner: bool) -> dict[str, Any] | None:
+# Of the same moment as the flow's row.
+_PIPELINES = f"""
+    (SELECT json_agg(pipeline ORDER BY position)::text FROM (
+        SELECT {STATE_COLUMNS}, title, errors::json, log::json, stats::json FROM pipelines WHERE flow = flows.id
+    ) AS pipeline)
+"""
+
+
+def find_flow(
+    tx: Transaction, owner: str, dataset: str, revision: str, *, is_owner: bool, with_pipelines: bool = False
+) -> dict[str, Any] | None:
     """`revision` is a number, `latest` or `successful`. What is private is there for its owner only.
 
-    With its pipelines as JSON, of the same moment.
+    `pipelines`, if requested, is JSON.
     """
     which = _WHICH.get(revision, "AND flows.revision = %(revision)s")
     return tx.find(
         f"""
         SELECT {_COLUMNS}, {_IS_PRIVATE} AS is_private, flows.spec, flows.modified_at, datasets.name AS dataset,
-               (SELECT json_agg(json_build_array(
-                    position, pipelines.name, needs, has_begun, succeeded, pipelines.state, is_ready,
-                    title, errors::json, log::json, stats::json) ORDER BY position)::text
-                FROM pipelines WHERE flow = flows.id) AS pipelines
+               {_PIPELINES if with_pipelines else "NULL"} AS pipelines
         FROM flows JOIN datasets ON datasets.id = flows.dataset
         WHERE datasets.owner = %(owner)s AND datasets.name = %(dataset)s
           AND (%(is_owner)s OR NOT {_IS_PRIVATE})

@@ -31,7 +31,7 @@ class Result:
 def get_job(tx: Transaction, pipeline: str) -> dict[str, Any]:
     return tx.one(
         """
-        SELECT flow, position, attempt, kind, target, flows.name AS flow_id, flows.spec, flows.request_id
+        SELECT flow, position, attempt, kind, target, flows.name AS flow_id, flows.spec
         FROM pipelines JOIN flows ON flows.id = pipelines.flow WHERE pipelines.name = %(pipeline)s
         """,
         pipeline=pipeline,
@@ -46,7 +46,7 @@ def list_kinds(tx: Transaction, flow: int) -> list[tuple[str, str]]:
 _NEWEST = "flow = %(flow)s AND position = %(position)s AND attempt = %(attempt)s"
 
 
-def renew(tx: Transaction, attempt: Attempt, lease_seconds: float) -> bool:
+def extend_lease(tx: Transaction, attempt: Attempt, lease_seconds: float) -> bool:
     """Whether this attempt may go on: False once the pipeline has ended or somebody else has taken it over."""
     return (
         tx.run(
@@ -63,7 +63,7 @@ def renew(tx: Transaction, attempt: Attempt, lease_seconds: float) -> bool:
     )
 
 
-def release(tx: Transaction, attempt: Attempt) -> None:
+def release_lease(tx: Transaction, attempt: Attempt) -> None:
     """Somebody else may begin at once."""
     tx.run(
         f"UPDATE pipelines SET leased_until = now() WHERE {_NEWEST}",

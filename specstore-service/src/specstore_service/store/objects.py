@@ -1,5 +1,6 @@
 """Files that all replicas share: whole or not there at all."""
 
+import hashlib
 import os
 import shutil
 import sys
@@ -47,8 +48,8 @@ class Objects(Protocol):
 class Folder:
     """A volume that all of them see."""
 
-    def __init__(self, folder: Path) -> None:
-        self._objects, self.scratch = folder / "objects", folder / "scratch"
+    def __init__(self, folder: Path, scratch: Path | None = None) -> None:
+        self._objects, self.scratch = folder / "objects", scratch or folder / "scratch"
 
     def put(self, key: str, file: Path) -> None:
         with told_as_problems():
@@ -94,6 +95,22 @@ class Folder:
                 return {f"{folder}/{entry.name}": entry.stat().st_size for entry in entries}
         except FileNotFoundError:
             return {}
+
+
+def file_key(owner: str, path: str) -> str:
+    """Of an uploaded file. A digest leads nowhere else, is never too long, and is no folder of another one."""
+    return f"{_files(owner)}/{hashlib.sha256(path.encode()).hexdigest()}"
+
+
+def _files(owner: str) -> str:
+    return f"files/{owner}"
+
+
+def bytes_left(objects: Objects, owner: str, path: str, max_bytes: int) -> int:
+    """Return the size that a file of this path may have; it takes the place of an older one."""
+    sizes = objects.sizes(_files(owner))
+    sizes.pop(file_key(owner, path), None)
+    return max_bytes - sum(sizes.values())
 
 
 class Pieces:

@@ -7,12 +7,13 @@ from chassis import strictjson
 from chassis.db import Transaction
 from specstore_service.domain.flows import Pipeline, Report
 
-_STATE = "position, name AS id, needs, has_begun, succeeded, state, is_ready"
+# Those of a Pipeline.
+STATE_COLUMNS = "position, name AS id, needs, has_begun, succeeded, state, is_ready"
 
 
 def list_pipelines(tx: Transaction, flow: int) -> list[Pipeline]:
-    rows = tx.all(f"SELECT {_STATE} FROM pipelines WHERE flow = %(flow)s ORDER BY position", flow=flow)
-    return [Pipeline(**{**row, "needs": tuple(row["needs"])}) for row in rows]
+    rows = tx.all(f"SELECT {STATE_COLUMNS} FROM pipelines WHERE flow = %(flow)s ORDER BY position", flow=flow)
+    return [Pipeline.from_row(row) for row in rows]
 
 
 def get_report(tx: Transaction, flow: int, position: int) -> Report:
@@ -87,31 +88,20 @@ def touch(tx: Transaction, flow: int, position: int) -> None:
     )
 
 
-def find_lease(tx: Transaction, flow: int, position: int) -> dict[str, Any]:
-    """The newest attempt, and whether it may still be under way."""
-    return tx.one(
+def claim_lease(tx: Transaction, flow: int, position: int, lease_seconds: float) -> int | None:
+    """Return the number of a new attempt; None while another one has the lease."""
+    number: int | None = tx.value(
         """
-        SELECT attempt, coalesce(leased_until > now(), false) AS is_held
-        FROM pipelines WHERE flow = %(flow)s AND position = %(position)s
+        UPDATE pipelines SET attempt = attempt + 1, leased_until = now() + make_interval(secs => %(lease)s),
+                             heard_at = now()
+        WHERE flow = %(flow)s AND position = %(position)s AND (leased_until IS NULL OR leased_until <= now())
+        RETURNING attempt
         """,
         flow=flow,
         position=position,
+        lease=lease_seconds,
     )
-
-
-def begin_attempt(tx: Transaction, flow: int, position: int, lease_seconds: int) -> int:
-    return int(
-        tx.value(
-            """
-            UPDATE pipelines SET attempt = attempt + 1, leased_until = now() + make_interval(secs => %(lease)s),
-                                 heard_at = now()
-            WHERE flow = %(flow)s AND position = %(position)s RETURNING attempt
-            """,
-            flow=flow,
-            position=position,
-            lease=lease_seconds,
-        )
-    )
+    return number
 
 
 _SILENT = """

@@ -9,8 +9,8 @@ import pytest
 
 from specstore_service.domain.sources import Source
 from specstore_service.domain.specs import Tabulator
-from specstore_service.operations import delimited, documents, reading, spreadsheets
-from specstore_service.operations.copies import Failed
+from specstore_service.operations import delimited, documents, row_batches, spreadsheets
+from specstore_service.operations.pipeline_context import PipelineFailed
 
 UNPACKED = 10_000_000
 
@@ -24,7 +24,7 @@ def read(tmp_path):
     def read(content, **how):
         path = tmp_path / "data"
         path.write_bytes(content)
-        with reading.batches_of(a_source(**how), path, UNPACKED) as batches:
+        with row_batches.read_batches(a_source(**how), path, UNPACKED) as batches:
             return [row for batch in batches for row in batch]
 
     return read
@@ -75,16 +75,16 @@ def test_lines_become_rows(read, content, rows):
     ],
 )
 def test_lines_that_are_no_table_are_refused(read, content, words):
-    with pytest.raises(Failed, match=f"^reds: .*{words}"):
+    with pytest.raises(PipelineFailed, match=f"^reds: .*{words}"):
         read(content)
 
 
 def test_a_row_of_quotes_without_end_does_not_fill_the_memory(read, monkeypatch):
     monkeypatch.setattr(delimited, "_MAX_BATCH_CHARACTERS", 2_000_000)
     too_long = "200 consecutive rows must have at most 2000000 characters; a quote may not be closed$"
-    with pytest.raises(Failed, match=f"^reds: row 2: {too_long}"):
+    with pytest.raises(PipelineFailed, match=f"^reds: row 2: {too_long}"):
         read(b'a\n"' + b"x\ny," * 600_000)
-    with pytest.raises(Failed, match=f"^reds: row 3: {too_long}"):
+    with pytest.raises(PipelineFailed, match=f"^reds: row 3: {too_long}"):
         read(b"a\n" + (b'"' + b"x\ny," * 300_000 + b'"\n') * 2)
     assert len(read(b"a\n" + b'"x\ny"\n' * 500_000)) == 500_001
 
@@ -96,7 +96,7 @@ def test_many_blank_rows_in_the_middle_are_kept_apart(read):
 
 def test_headers_may_stand_further_down(read):
     assert read(b"title\n\na,b\n1,2\n", headers=3) == [["a", "b"], ["1", "2"]]
-    with pytest.raises(Failed, match="no row 9 with headers"):
+    with pytest.raises(PipelineFailed, match="no row 9 with headers"):
         read(b"a\n1\n", headers=9)
 
 
@@ -110,7 +110,7 @@ def test_tabs_and_json_are_read(read):
     "content", [b"{}", b'{"a": [1]}', b"[1, 2]", b'[{"a": 1}, [2]]', b"[", b"", b"[" * 100_000, b"x", b"1"]
 )
 def test_json_that_is_no_table_is_refused(read, content):
-    with pytest.raises(Failed, match="reds: "):
+    with pytest.raises(PipelineFailed, match="reds: "):
         read(content, format_="json")
 
 
@@ -118,24 +118,24 @@ def test_json_that_is_no_table_is_refused(read, content):
 @pytest.mark.parametrize("row", ['{"a": [%s]}', "[%s]"])
 def test_an_integer_of_too_many_digits_is_refused(read, row, padding):
     content = "[" + ",".join(row % digits for digits in ("1", " " * padding + "1" * 4301, "1")) + "]"
-    with pytest.raises(Failed, match="reds: row 2: integers must have at most 4300 digits"):
+    with pytest.raises(PipelineFailed, match="reds: row 2: integers must have at most 4300 digits"):
         read(content.encode(), format_="json")
 
 
 def test_rows_of_json_are_numbered_over_many_windows(read, monkeypatch):
     monkeypatch.setattr(documents, "_WINDOW_CHARACTERS", 10_000)
-    with pytest.raises(Failed, match="reds: row 20001: integers must have"):
+    with pytest.raises(PipelineFailed, match="reds: row 20001: integers must have"):
         read(b"[" + b"[1] ,\n" * 20_000 + b"[" + b"1" * 4301 + b"]]", format_="json")
 
 
 def test_json_is_read_in_bounds(read):
-    with pytest.raises(Failed, match="JSON of more than"):
+    with pytest.raises(PipelineFailed, match="JSON of more than"):
         read(b"[" + b" " * 3_000_000 + b"]", format_="json")
 
 
 @pytest.mark.parametrize("format_", ["parquet", "xls", "ods", "zip"])
 def test_an_unknown_format_is_named(read, format_):
-    with pytest.raises(Failed, match=f"the format {format_} is not one of"):
+    with pytest.raises(PipelineFailed, match=f"the format {format_} is not one of"):
         read(b"x", format_=format_)
 
 
@@ -147,9 +147,9 @@ def test_sheets_are_read(read):
         [2, None, None],
         [3, None, None],
     ]
-    with pytest.raises(Failed, match="there is no sheet 2"):
+    with pytest.raises(PipelineFailed, match="there is no sheet 2"):
         read(content, format_="xlsx", sheet=2)
-    with pytest.raises(Failed, match="there is no sheet Prices"):
+    with pytest.raises(PipelineFailed, match="there is no sheet Prices"):
         read(content, format_="xlsx", sheet="Prices")
     assert read(content, format_="xlsx", sheet="Sheet")[0] == ["id", "name", "ok"]
 
@@ -161,7 +161,7 @@ def test_a_sheet_that_says_to_be_immense_is_read_as_it_is(read):
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut"])
 def test_what_is_no_spreadsheet_is_refused(read, content):
-    with pytest.raises(Failed, match="reds: "):
+    with pytest.raises(PipelineFailed, match="reds: "):
         read(content, format_="xlsx")
 
 
@@ -174,9 +174,9 @@ def an_archive(**parts):
 
 
 def test_an_archive_of_something_else_is_no_spreadsheet(read):
-    with pytest.raises(Failed, match="spreadsheet"):
+    with pytest.raises(PipelineFailed, match="spreadsheet"):
         read(an_archive(a="b"), format_="xlsx")
-    with pytest.raises(Failed, match="spreadsheet"):
+    with pytest.raises(PipelineFailed, match="spreadsheet"):
         read(an_archive(**{"[Content_Types].xml": "<x", "xl/workbook.xml": "<"}), format_="xlsx")
 
 
@@ -201,7 +201,7 @@ def test_a_spreadsheet_with_damaged_contents_is_refused(read, method, part):
     begin = info.header_offset + 30 + len(part)
     for first in range(begin, begin + info.compress_size - 8):
         damaged = content[:first] + b"\xff" * 8 + content[first + 8 :]
-        with pytest.raises(Failed, match=r"^reds: cannot be read as a spreadsheet$"):
+        with pytest.raises(PipelineFailed, match=r"^reds: cannot be read as a spreadsheet$"):
             read(damaged, format_="xlsx")
 
 
@@ -209,7 +209,7 @@ def test_a_spreadsheet_with_a_damaged_directory_is_refused(read):
     content = a_workbook(["a"], [1])
     for needle, offset, damage in ((b"PK\1\2", 6, b"\xff"), (b"PK\1\2", 42, b"\xff\xff\xff\x7f")):
         at = content.index(needle) + offset
-        with pytest.raises(Failed, match=r"^reds: cannot be read as a spreadsheet$"):
+        with pytest.raises(PipelineFailed, match=r"^reds: cannot be read as a spreadsheet$"):
             read(content[:at] + damage + content[at + len(damage) :], format_="xlsx")
 
 
@@ -221,9 +221,9 @@ def test_an_error_of_the_storage_does_not_make_a_spreadsheet_invalid(read):
 def test_a_bomb_is_refused_before_it_is_opened(read):
     bomb = an_archive(**{"xl/worksheets/sheet1.xml": b"\0" * 50_000_000})
     assert len(bomb) < 100_000
-    with pytest.raises(Failed, match=f"more than {UNPACKED} bytes when it is unpacked"):
+    with pytest.raises(PipelineFailed, match=f"more than {UNPACKED} bytes when it is unpacked"):
         read(bomb, format_="xlsx")
-    with pytest.raises(Failed, match="unpacked"):
+    with pytest.raises(PipelineFailed, match="unpacked"):
         read(an_archive(**{str(number): b"" for number in range(10_001)}), format_="xlsx")
 
 
@@ -235,19 +235,19 @@ def test_entities_that_multiply_are_refused(read):
     with zipfile.ZipFile(io.BytesIO(content)) as good, zipfile.ZipFile(file, "w") as bad:
         for name in good.namelist():
             bad.writestr(name, evil if "sheet1.xml" in name else good.read(name))
-    with pytest.raises(Failed, match="spreadsheet"):
+    with pytest.raises(PipelineFailed, match="spreadsheet"):
         read(file.getvalue(), format_="xlsx")
 
 
 def test_rows_inline_are_all_of_one_kind():
     def read(rows, **how):
-        with reading.batches_of(a_source("", rows, **how), None, UNPACKED) as batches:
+        with row_batches.read_batches(a_source("", rows, **how), None, UNPACKED) as batches:
             return [row for batch in batches for row in batch]
 
     schema = {"fields": [{"name": "b"}, {"name": "a"}]}
     assert read([{"a": 1}, {"c": 2}], schema=schema) == [["b", "a", "c"], [None, 1, None], [None, None, 2]]
     assert read([["a"], [1]]) == [["a"], [1]]
-    with pytest.raises(Failed, match="row 2: all rows must be objects, or all arrays"):
+    with pytest.raises(PipelineFailed, match="row 2: all rows must be objects, or all arrays"):
         read([["a"], {"a": 1}])
-    with pytest.raises(Failed, match="headers"):
+    with pytest.raises(PipelineFailed, match="headers"):
         read([])

@@ -1,5 +1,6 @@
-"""Answers in the shapes of the contract, and the parts of a request that several routes have."""
+"""Responses in the shapes of the contract, and the parts of a request that several routes have."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -38,28 +39,21 @@ class Uploaded(TypedDict):
     errors: list[str]
 
 
-class Updated(TypedDict):
-    success: str
-    status: str
-    id: str | None
-    errors: list[str]
+def with_error_body(body_of: Callable[[Problem], Mapping[str, Any]]) -> Callable[[Any], Any]:
+    """Decorate a route whose errors have a body of their own in place of that of RFC 9457."""
+
+    def decorate(view: Any) -> Any:
+        view.error_body = body_of
+        return view
+
+    return decorate
 
 
-def render(wrong: Problem) -> Response:
-    """An upload and an update have shapes of their own for what went wrong."""
-    endpoint = (request.endpoint or "").rpartition(".")[2]
-    if endpoint in ("upload", "retry"):
-        body: dict[str, Any] = {"success": False, "dataset_id": None, "flow_id": None, "errors": _in_words(wrong)}
-    elif endpoint == "update":
-        body = {"success": "fail", "status": "failed", "id": None, "errors": [wrong.detail]}
-    else:
-        return problem_json(wrong)
-    return json_response(strictjson.dumps(body), wrong.status)
-
-
-def _in_words(wrong: Problem) -> list[str]:
-    told = [f"Validation failed for contents: {field}: {message}" for field, message in wrong.errors]
-    return told or [wrong.detail]
+def render_error(problem: Problem) -> Response:
+    view = current_app.view_functions.get(request.endpoint or "")
+    if body_of := getattr(view, "error_body", None):
+        return json_response(strictjson.dumps(body_of(problem)), problem.status)
+    return problem_json(problem)
 
 
 class Authorised(BaseModel):
@@ -129,5 +123,3 @@ INVALID = problem("The request breaks a rule; `errors` names the fields")
 NO_TOKEN = problem("No token, or one that is not the owner's")
 UNKNOWN = problem("There is nothing of this name, or nothing that may be seen")
 AWAY = problem("A dependency is away; try again after `Retry-After` seconds")
-
-Json = dict[str, Any]

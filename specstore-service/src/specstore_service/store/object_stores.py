@@ -8,10 +8,11 @@ from specstore_service.store.objects import Folder, Objects
 
 
 @functools.cache
-def objects_of(settings: Settings) -> Objects:
+def create_object_store(settings: Settings, scratch: Path | None = None) -> Objects:
+    """`scratch`: the folder for what is being written, if it is not the common one."""
     if settings.s3_bucket is None:
-        return Folder(Path(settings.data_dir))
+        return Folder(Path(settings.data_dir), scratch)
     # Its library is large: who does not use it does not load it.
     from specstore_service.store.buckets import Bucket
 
-    return Bucket(settings)
+    return Bucket(settings, scratch)

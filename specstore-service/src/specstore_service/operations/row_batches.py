@@ -1,4 +1,4 @@
-"""Rows of a source, some hundred at a time, whatever its format: a gigabyte takes no more memory than a page."""
+"""Rows of a source in batches, whatever its format: a gigabyte takes no more memory than a page."""
 
 import json
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from typing import Any
 
 from specstore_service.domain.sources import Source
 from specstore_service.operations import delimited, documents, spreadsheets
-from specstore_service.operations.copies import Failed
 from specstore_service.operations.limits import MAX_COLUMNS, ROWS_AT_ONCE, Unreadable, too_many_columns
+from specstore_service.operations.pipeline_context import PipelineFailed
 
 _SPREADSHEETS, _DOCUMENTS = ("xlsx", "xlsm"), ("json",)
 _OF_LINES = ("csv", "tsv", "tab", "txt", "dat", "")
@@ -20,13 +20,13 @@ Batches = Iterator[list[list[Any]]]
 
 
 @contextmanager
-def batches_of(source: Source, path: Path | None, unpacked_bytes: int) -> Iterator[Batches]:
-    """From the row with the headers on; empty rows at the end are left out. Raises Failed, also while it is read."""
-    with _told_as_failure(source.name), _rows(source, path, unpacked_bytes) as rows:
+def read_batches(source: Source, path: Path | None, unpacked_bytes: int) -> Iterator[Batches]:
+    """Yield the rows from the headers on, without empty ones at the end. Raises PipelineFailed, also while reading."""
+    with _translate_errors(source.name), _rows(source, path, unpacked_bytes) as rows:
         below: Rows = islice(rows, source.tabulator.headers - 1, None)
         first = next(below, None)
         if first is None:
-            raise Failed(f"{source.name}: there is no row {source.tabulator.headers} with headers")
+            raise PipelineFailed(f"{source.name}: there is no row {source.tabulator.headers} with headers")
         if path is not None and source.format in _SPREADSHEETS:
             # Empty cells at the end of a row are not kept by a spreadsheet.
             below = (row + [None] * (len(first) - len(row)) if row else row for row in below)
@@ -35,20 +35,20 @@ def batches_of(source: Source, path: Path | None, unpacked_bytes: int) -> Iterat
 
 def _within(name: str, batches: Batches) -> Batches:
     """The reader's own words for what is wrong, wherever it is noticed."""
-    with _told_as_failure(name):
+    with _translate_errors(name):
         yield from batches
 
 
 @contextmanager
-def _told_as_failure(name: str) -> Iterator[None]:
+def _translate_errors(name: str) -> Iterator[None]:
     try:
         yield
     except UnicodeError:
-        raise Failed(f"{name}: is not text in UTF-8") from None
+        raise PipelineFailed(f"{name}: is not text in UTF-8") from None
     except Unreadable as error:
-        raise Failed(f"{name}: {error}") from None
+        raise PipelineFailed(f"{name}: {error}") from None
     except (RecursionError, json.JSONDecodeError):
-        raise Failed(f"{name}: cannot be read as what its format says") from None
+        raise PipelineFailed(f"{name}: cannot be read as what its format says") from None
 
 
 def _batches(rows: Rows, number: int) -> Batches:

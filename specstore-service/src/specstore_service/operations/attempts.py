@@ -1,0 +1,201 @@
+"""Runs a pipeline that is ready: one attempt is one process, whose lease the worker keeps."""
+
+import functools
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chassis import strictjson
+from chassis.errors import Conflict, Invalid, NotFound, Problem, Unavailable
+from chassis.messaging.attempts import Interrupted, Surroundings
+from chassis.runtime import logs
+from specstore_service.domain import files
+from specstore_service.domain.sources import sources_of
+from specstore_service.domain.specs import Spec
+from specstore_service.operations import pipeline_process, updates
+from specstore_service.operations.pipeline_context import Task
+from specstore_service.operations.pipeline_process import Outcome, Postponed
+from specstore_service.operations.processes import ForkServer, ProcessDied, ProcessStuck
+from specstore_service.operations.updates import Trigger, Update
+from specstore_service.settings import Settings
+from specstore_service.store import flows, jobs
+from specstore_service.store.jobs import Attempt
+from specstore_service.store.objects import Objects, told_as_problems
+
+log = logs.logger(__name__)
+
+_MAX_EXTENSION_SECONDS = 2.0
+_ROWS_SECONDS = 120.0
+_DEATH_RETRY_SECONDS = (1.0, 5.0)
+_PUBLISH_RETRY_SECONDS = 1.0
+
+
+class LeaseLost(Exception):
+    """The pipeline has ended (cancelled, timed out), or another worker has it: this attempt no longer counts."""
+
+
+def run(context: Surroundings, objects: Objects, pipeline: str, request_id: str) -> None:
+    """Run a pipeline, each step safe to lose.
+
+    1. Begin an attempt: it gets a number and a lease.
+    2. A process makes the file and stores it under a name that contains the attempt's number. Meanwhile the lease is
+       extended; if it is lost, or the worker stops, the process is killed.
+    3. In one transaction, if the attempt is still the newest: the file becomes the result, and the pipeline ends.
+
+    A worker or a process that dies in between leaves nothing that anybody sees.
+    """
+    trigger = Trigger(request_id)
+    task = _begin(context, pipeline, trigger)
+    if task is None:
+        return
+    lease = Lease(context, task.attempt)
+    try:
+        outcome = _outcome(context, objects, task, lease, request_id)
+        if isinstance(outcome, Postponed):
+            raise Unavailable(outcome.reason)
+        _publish(context, objects, task, outcome, trigger)
+    except LeaseLost:
+        log.info("pipeline.lease_lost", pipeline=pipeline, attempt=task.attempt.number)
+        objects.delete([task.object_key(task.attempt.number)])
+    finally:
+        lease.release()
+
+
+class Lease:
+    """The exclusive claim of an attempt on its pipeline. It ends by itself if nobody extends it."""
+
+    def __init__(self, context: Surroundings, attempt: Attempt) -> None:
+        self._context, self._attempt = context, attempt
+        self._seconds = context.settings.pipeline_lease_seconds
+        self._extended_at = time.monotonic()
+
+    def keep(self) -> None:
+        """Extend it if that is due. Raises LeaseLost, and Interrupted if the worker stops.
+
+        While Postgres is unavailable the work continues: its end is published if the attempt still counts by then.
+        """
+        if self._context.ending.is_set():
+            raise Interrupted
+        if time.monotonic() - self._extended_at < min(self._seconds / 4, _MAX_EXTENSION_SECONDS):
+            return
+        self._extended_at = time.monotonic()
+        try:
+            with self._context.database.transaction() as tx:
+                is_ours = jobs.extend_lease(tx, self._attempt, self._seconds)
+        except Problem as problem:
+            log.warning("pipeline.lease_not_extended", reason=problem.detail)
+            return
+        if not is_ours:
+            raise LeaseLost
+
+    def pause(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.keep()
+            self._context.ending.wait(0.2)
+
+    def release(self) -> None:
+        """If the pipeline goes back to the queue, the next attempt need not wait for the lease to end."""
+        try:
+            with self._context.database.transaction() as tx:
+                jobs.release_lease(tx, self._attempt)
+        except Problem as problem:
+            log.warning("pipeline.lease_not_released", reason=problem.detail)
+
+
+def _begin(context: Surroundings, pipeline: str, trigger: Trigger) -> Task | None:
+    """None if there is nothing to do. Raises Unavailable while another attempt has the lease."""
+    with context.database.transaction() as tx:
+        try:
+            seconds = context.settings.pipeline_lease_seconds
+            if updates.begin_attempt(tx, pipeline, seconds, datetime.now(UTC), trigger) is None:
+                return None
+        except NotFound:
+            raise Invalid.field("pipeline", "is not known") from None
+        job = jobs.get_job(tx, pipeline)
+        results, kinds = jobs.list_results(tx, job["flow"]), jobs.list_kinds(tx, job["flow"])
+    spec = Spec.model_validate(strictjson.loads(job["spec"].encode()), strict=True)
+    sources = sources_of(spec)
+    paths = files.paths_of(kinds, {source.name: source.format or "json" for source in sources})
+    return Task(
+        attempt=Attempt(job["flow"], job["position"], job["attempt"]),
+        pipeline=pipeline,
+        kind=job["kind"],
+        target=job["target"],
+        flow_id=job["flow_id"],
+        owner=spec.meta.ownerid,
+        dataset=spec.meta.dataset,
+        sources=sources,
+        kinds=kinds,
+        results=results,
+        path=paths[job["position"]],
+    )
+
+
+def _outcome(context: Surroundings, objects: Objects, task: Task, lease: Lease, request_id: str) -> Outcome | Postponed:
+    """A process that was killed is started again: perhaps others needed the memory, too."""
+    fork_server = _fork_server(context.settings)
+    for retry_seconds in (*_DEATH_RETRY_SECONDS, None):
+        with _folder(objects) as folder:
+            try:
+                return fork_server.call(
+                    pipeline_process.run, context.settings, task, folder, request_id,
+                    progress_seconds=_ROWS_SECONDS, while_running=lease.keep,
+                )  # fmt: skip
+            except ProcessStuck:
+                return Outcome(["a row takes too long to be checked: which pattern is it that has no end?"])
+            except ProcessDied:
+                log.error("pipeline.process_died", pipeline=task.pipeline, retry_seconds=retry_seconds)
+        if retry_seconds is not None:
+            lease.pause(retry_seconds)
+    return Outcome(["the process of this pipeline was killed again and again: perhaps it needs too much memory"])
+
+
+@functools.cache
+def _fork_server(settings: Settings) -> ForkServer:
+    return ForkServer(pipeline_process.prepare, settings)
+
+
+@contextmanager
+def _folder(objects: Objects) -> Iterator[Path]:
+    """Yield a scratch folder, which is removed whatever becomes of the process that writes to it."""
+    with told_as_problems():
+        objects.scratch.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=objects.scratch, ignore_cleanup_errors=True)
+    with folder as name:
+        yield Path(name)
+
+
+def _publish(context: Surroundings, objects: Objects, task: Task, outcome: Outcome, trigger: Trigger) -> None:
+    """End the pipeline. An hour's work is not lost because Postgres restarts at its end. Raises LeaseLost."""
+    while True:
+        try:
+            is_published = _is_published(context, task, outcome, trigger)
+            break
+        except (Unavailable, Conflict) as problem:
+            log.warning("pipeline.not_published", pipeline=task.pipeline, reason=problem.detail)
+            if context.ending.wait(_PUBLISH_RETRY_SECONDS):
+                raise Interrupted from None
+    if not is_published:
+        raise LeaseLost
+    last_unused = task.attempt.number if outcome.result is None else task.attempt.number - 1
+    objects.delete([task.object_key(number) for number in range(1, last_unused + 1)])
+
+
+def _is_published(context: Surroundings, task: Task, outcome: Outcome, trigger: Trigger) -> bool:
+    attempt = task.attempt
+    with context.database.transaction() as tx:
+        flows.lock_flow_of(tx, task.pipeline)
+        if not jobs.extend_lease(tx, attempt, context.settings.pipeline_lease_seconds):
+            # Perhaps it was published before, and the connection broke before Postgres could confirm it.
+            stored = jobs.find_result(tx, attempt.flow, task.path)
+            return stored is not None and stored == outcome.result
+        if outcome.result:
+            jobs.insert_result(tx, attempt.flow, outcome.result)
+        is_success = not outcome.errors
+        update = Update(task.pipeline, "finish", is_success, outcome.errors, outcome.log, outcome.stats)
+        updates.apply(tx, update, datetime.now(UTC), trigger)
+    return True

@@ -1,0 +1,113 @@
+"""What a pipeline has at hand in its process, whichever kind it is, and the file that it writes."""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chassis.db import Database
+from specstore_service.domain.sources import Source
+from specstore_service.settings import Settings
+from specstore_service.store.jobs import Attempt, Result
+from specstore_service.store.objects import Objects
+
+
+class PipelineFailed(Exception):
+    """The pipeline cannot succeed; the errors are for the owner of the spec."""
+
+    def __init__(self, *errors: str) -> None:
+        super().__init__(*errors)
+        self.errors = list(errors)
+
+
+@dataclass(frozen=True)
+class Task:
+    """An attempt at a pipeline: all that its process needs to know."""
+
+    attempt: Attempt
+    pipeline: str
+    kind: str
+    target: str
+    flow_id: str
+    owner: str
+    dataset: str
+    sources: list[Source]
+    # (kind, target) of all pipelines of the flow, and the results that exist.
+    kinds: list[tuple[str, str]]
+    results: list[Result]
+    # Of the file, in the data package.
+    path: str
+
+    @property
+    def source(self) -> Source:
+        return next(source for source in self.sources if source.name == self.target)
+
+    def object_key(self, number: int) -> str:
+        """Return where attempt `number` stores its file: no other attempt overwrites it."""
+        return f"flows/{self.flow_id}/{self.attempt.position}.{number}-{self.path}"
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file, and what is reported about it. With errors the pipeline has failed all the same."""
+
+    path: Path
+    bytes: int
+    hash: str
+    rows: int | None = None
+    errors: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    stats: dict[str, Any] = field(default_factory=dict)
+
+
+class HashingWriter(io.RawIOBase):
+    """Writes a file, and knows its size and its hash at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.size = path, 0
+        self._digest = hashlib.sha256()
+        self._file = path.open("wb", buffering=0)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        while view:
+            written = self._file.write(view)
+            self._digest.update(view[:written])
+            self.size += written
+            view = view[written:]
+        return memoryview(data).nbytes
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+    @property
+    def hash(self) -> str:
+        return f"sha256:{self._digest.hexdigest()}"
+
+    def output(self, **details: Any) -> OutputFile:
+        return OutputFile(self.path, self.size, self.hash, **details)
+
+
+@dataclass(frozen=True)
+class PipelineContext:
+    """`objects.scratch` is a folder for this attempt only: the worker removes it with all that is in it."""
+
+    task: Task
+    settings: Settings
+    database: Database
+    objects: Objects
+    # Called with True before each step that takes too long only if it has no end, with False after the last one.
+    progress: Callable[[bool], None]
+
+    @contextmanager
+    def writer(self) -> Iterator[HashingWriter]:
+        with HashingWriter(self.objects.scratch / "output") as writer:
+            yield writer

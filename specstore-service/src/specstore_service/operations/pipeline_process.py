@@ -1,0 +1,95 @@
+"""What the process of an attempt does: it makes the pipeline's file and stores it, and returns what to report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chassis.db import Database
+from chassis.errors import Conflict, Unavailable
+from chassis.runtime import logs
+from specstore_service.domain import files, plans
+from specstore_service.operations import packages, reports, tables
+from specstore_service.operations.pipeline_context import OutputFile, PipelineContext, PipelineFailed, Task
+from specstore_service.settings import Settings
+from specstore_service.store.jobs import Result
+from specstore_service.store.object_stores import create_object_store
+
+log = logs.logger(__name__)
+
+_MAKERS: dict[str, Callable[[PipelineContext], OutputFile]] = {
+    plans.REPORT: reports.make_report,
+    plans.CSV: tables.make_csv,
+    plans.JSON: tables.make_json,
+    plans.ZIP: packages.make_zip,
+    plans.PREVIEW: tables.make_preview,
+    plans.TABULAR: packages.make_copy,
+    plans.ORIGINAL: packages.make_copy,
+    plans.PACKAGE: packages.make_package,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`result`: the file that was stored, if there is one; whether it is published is up to the worker."""
+
+    errors: list[str]
+    result: Result | None = None
+    log: list[str] = field(default_factory=list)
+    stats: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Postponed:
+    """Postgres or the store of files is unavailable: the attempt may succeed later."""
+
+    reason: str
+
+
+def prepare(settings: Settings) -> None:
+    """Load the libraries, in the server that processes are forked from: the worker itself does without them."""
+    import frictionless
+    import openpyxl  # noqa: F401
+
+    # It loads parts of itself late.
+    frictionless.validate([["name"], ["value"]], type="table")
+    create_object_store(settings)
+
+
+def run(
+    progress: Callable[[bool], None], settings: Settings, task: Task, folder: Path, request_id: str
+) -> Outcome | Postponed:
+    logs.configure("specstore", settings.log_level)
+    database = Database(settings.database_url, name="specstore-pipeline", size=1, wait_seconds=30)
+    try:
+        with logs.bound(request_id=request_id):
+            objects = create_object_store(settings, scratch=folder)
+            return _outcome(PipelineContext(task, settings, database, objects, progress))
+    except (Unavailable, Conflict) as problem:
+        return Postponed(problem.detail)
+    except OSError as error:
+        log.warning("pipeline.storage_failed", pipeline=task.pipeline, cause=repr(error))
+        return Postponed("files cannot be kept at the moment")
+    finally:
+        database.close()
+
+
+def _outcome(context: PipelineContext) -> Outcome:
+    task = context.task
+    try:
+        output = _MAKERS[task.kind](context)
+    except PipelineFailed as failure:
+        return Outcome(failure.errors)
+    except MemoryError:
+        return Outcome(["the data needs too much memory"])
+    except (Unavailable, Conflict, OSError):
+        raise
+    except Exception as error:
+        log.exception("pipeline.failed", pipeline=task.pipeline)
+        return Outcome([f"an unexpected error ({type(error).__name__}); the worker's log has it"])
+    key = task.object_key(task.attempt.number)
+    context.objects.put(key, output.path)
+    type_ = files.content_type(task.path)
+    result = Result(task.attempt.position, task.path, key, output.bytes, output.hash, output.rows, type_)
+    stats = {"bytes": output.bytes, "count_of_rows": output.rows, "hash": output.hash, "path": task.path}
+    return Outcome(output.errors, result, output.log, {**stats, **output.stats})
