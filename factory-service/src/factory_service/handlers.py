@@ -10,13 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from chassis import inbox
 from chassis.attempts import Delivery, Interrupted, Surroundings
 from chassis.consumer import Consumption
-from chassis.db import Database, Transaction
+from chassis.db import Transaction
 from chassis.validation import checked
 from chassis.worker import Timer
 from factory_service.cache import warming
-from factory_service.cache.answers import Answers
-from factory_service.cache.connection import Redis
-from factory_service.cache.trust import Trust
+from factory_service.cache.client import RedisClient
 from factory_service.domain.charts import MOST_AT_ONCE, Points, Times, Values
 from factory_service.operations import factories, loading
 from factory_service.settings import Settings
@@ -54,27 +52,23 @@ def on_production(around: Surroundings, delivery: Delivery) -> None:
             tx, accepted.factory, points, accepted.sent, datetime.now(UTC), delivery.request_id
         )
         if total is not None:
-            answers = answers_of(around.settings, around.database)
-            change = answers.changing(tx, f"factory:{accepted.factory}", "factories")
-            warming.factory(tx, change, accepted.factory, total)
+            warming.store_after_commit(tx, _redis(around.settings), warming.factory(tx, accepted.factory, total))
 
 
 def on_load(around: Surroundings, delivery: Delivery) -> None:
     accepted = checked(lambda: AcceptedLoad.model_validate(delivery.body))
-    changing = answers_of(around.settings, around.database).changing
     while True:
         if around.ending.is_set():
             raise Interrupted
         with around.database.transaction() as tx:
-            if not loading.step(tx, accepted.load, changing, datetime.now(UTC)):
+            if not loading.step(tx, accepted.load, datetime.now(UTC)):
                 return
 
 
 @functools.lru_cache(maxsize=8)
-def answers_of(settings: Settings, database: Database) -> Answers:
-    """One for a process: its connections to Redis, and what it knows of whether Redis may be believed."""
-    redis = Redis(settings.redis_url, settings.redis_timeout_seconds) if settings.redis_url else None
-    return Answers(redis, Trust(database, redis) if redis else None)
+def _redis(settings: Settings) -> RedisClient | None:
+    """One for the process: its connections are kept."""
+    return RedisClient(settings.redis_url, settings.redis_timeout_seconds) if settings.redis_url else None
 
 
 def sweep(tx: Transaction, _now: datetime) -> None:

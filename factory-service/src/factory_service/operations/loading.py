@@ -3,7 +3,6 @@
 Each step is a transaction that begins where the last one ended, so whoever goes on after a crash repeats nothing.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -20,11 +19,8 @@ _CHUNKS_AT_ONCE = 4
 _SPROCKETS_AT_ONCE = 1000
 _PARTS_AT_ONCE = 5
 
-# Says what changed for all who read it, as the last thing in the transaction.
-Changing = Callable[..., Any]
 
-
-def step(tx: Transaction, id_: str, changing: Changing, now: datetime) -> bool:
+def step(tx: Transaction, id_: str, now: datetime) -> bool:
     """Whether there is more to do."""
     load = store.lock_load(tx, id_)
     if load is None:
@@ -40,7 +36,7 @@ def step(tx: Transaction, id_: str, changing: Changing, now: datetime) -> bool:
         _finish(tx, id_, load["request_id"], None, now)
         return False
     take_in = _take_in_factory if entry["sprocket"] is None else _take_in_sprockets
-    take_in(tx, id_, load, entry, changing, now)
+    take_in(tx, id_, load, entry, now)
     return True
 
 
@@ -61,9 +57,7 @@ def _read_on(tx: Transaction, id_: str, load: dict[str, Any]) -> bool:
     return number > first
 
 
-def _take_in_factory(
-    tx: Transaction, id_: str, load: dict[str, Any], entry: dict[str, Any], changing: Changing, now: datetime
-) -> None:
+def _take_in_factory(tx: Transaction, id_: str, load: dict[str, Any], entry: dict[str, Any], now: datetime) -> None:
     """A few parts at a time. Nobody sees the factory before it is whole."""
     number, factory_id, part = load["next_entry"], entry["factory_id"], load["next_part"]
     if factory_id is None:
@@ -82,12 +76,9 @@ def _take_in_factory(
     store_of_factories.insert_factory(tx, factory_id, f"Factory {factory_id}", points)
     factories.tell_created(tx, factory_id, now, load["request_id"])
     store.keep_progress(tx, id_, number + 1, 0, factories=1, points=points)
-    changing(tx, "factories")
 
 
-def _take_in_sprockets(
-    tx: Transaction, id_: str, load: dict[str, Any], _entry: dict[str, Any], changing: Changing, now: datetime
-) -> None:
+def _take_in_sprockets(tx: Transaction, id_: str, load: dict[str, Any], _entry: dict[str, Any], now: datetime) -> None:
     first = load["next_entry"]
     count = load_entries.count_entries(tx, id_, first, _SPROCKETS_AT_ONCE)
     collections.lock(tx, "sprockets")
@@ -95,8 +86,6 @@ def _take_in_sprockets(
     if made:
         sprockets.tell_created(tx, made, now, load["request_id"])
     store.keep_progress(tx, id_, first + count, 0, sprockets=len(made), skipped=count - len(made))
-    if made:
-        changing(tx, "sprockets")
 
 
 def _claim_factory(tx: Transaction, entry: dict[str, Any]) -> int | None:

@@ -70,14 +70,3 @@ def find_number_beyond_last(tx: Transaction) -> dict[str, Any] | None:
         LIMIT 1
         """
     )
-
-
-def list_versions(tx: Transaction) -> list[tuple[str, int]]:
-    """Of the newest things and of the lists: entity and version."""
-    return tx.rows(
-        """
-        (SELECT 'factory:' || id, version FROM factories ORDER BY id DESC LIMIT 1000)
-        UNION ALL (SELECT 'sprocket:' || id, version FROM sprockets ORDER BY id DESC LIMIT 1000)
-        UNION ALL SELECT name, version FROM collections
-        """
-    )
