@@ -80,6 +80,10 @@ def insert_points(tx: Transaction, id_: int, points: Points, sent: int) -> int:
     )
 
 
+def count_points(tx: Transaction, id_: int) -> int:
+    return int(tx.value("SELECT count(*) FROM points WHERE factory_id = %(id)s", id=id_))
+
+
 def touch_factory(tx: Transaction, id_: int, new_points: int) -> int:
     """A new version of it; how many points it has."""
     return int(

@@ -29,7 +29,7 @@ def find_stray_points(tx: Transaction) -> dict[str, Any] | None:
         SELECT factory_id FROM owners WHERE factory_id IS NOT NULL
           AND NOT EXISTS (SELECT FROM factories WHERE id = factory_id)
           AND NOT EXISTS (SELECT FROM gone_factories WHERE id = factory_id)
-          AND NOT EXISTS (SELECT FROM load_entries e WHERE e.factory_id = owners.factory_id)
+          AND NOT EXISTS (SELECT FROM loads l WHERE l.factory_id = owners.factory_id)
         LIMIT 1
         """
     )
@@ -51,7 +51,7 @@ def find_loaded_and_gone(tx: Transaction) -> dict[str, Any] | None:
         SELECT collection, id FROM loaded l
         WHERE NOT EXISTS (SELECT FROM factories f WHERE l.collection = 'factories' AND f.id = l.id)
           AND NOT EXISTS (SELECT FROM sprockets s WHERE l.collection = 'sprockets' AND s.id = l.id)
-          AND NOT EXISTS (SELECT FROM load_entries e WHERE l.collection = 'factories' AND e.factory_id = l.id)
+          AND NOT EXISTS (SELECT FROM loads n WHERE l.collection = 'factories' AND n.factory_id = l.id)
         LIMIT 1
         """
     )
