@@ -35,15 +35,14 @@ class CurrentVersions:
         self._is_silent = True
         raise Unavailable("the database does not answer")
 
-    def _find(self, things: Collection[str]) -> dict[str, str]:
+    def _find(self, things: Collection[str], *, is_retry: bool = False) -> dict[str, str]:
         try:
-            versions = self._find_once(things)
+            with self._database.statements() as tx:
+                versions = find_versions(tx, things)
         except Unavailable:
+            if is_retry:
+                raise
             # A connection that broke does not mean that Postgres is down: a new one shows whether it is.
-            versions = self._find_once(things)
+            return self._find(things, is_retry=True)
         self._is_silent = False
         return versions
-
-    def _find_once(self, things: Collection[str]) -> dict[str, str]:
-        with self._database.statements() as tx:
-            return find_versions(tx, things)

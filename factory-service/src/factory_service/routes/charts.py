@@ -1,6 +1,5 @@
 """A factory and its chart, whole, in parts, cut, thinned; and how far the goal was attained."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from flask import Blueprint, Response
@@ -14,7 +13,6 @@ from factory_service.domain.charts import (
     ChartData,
     bucket_seconds,
     check_buckets,
-    check_points,
 )
 from factory_service.operations.factories import unknown_factory
 from factory_service.routes import responses
@@ -114,7 +112,8 @@ def _add_chart_route(
         cut = f"?{params['first']}-{params['last']}" if params["cut"] else ""
         thinned = f"&{query.points}" if query.points else ""
         sql = (charts.THINNED if query.points else charts.WHOLE)[part]
-        return _read(id, f"{part}{cut}{thinned}", sql, params)
+        response = responses.cache().read(f"factory:{int(id)}", f"{part}{cut}{thinned}", sql, params)
+        return responses.cached(response, unknown_factory(int(id)))
 
     bp.add_url_rule(part, name, get_chart, strict_slashes=False)
 
@@ -137,13 +136,5 @@ _add_chart_route("/time", "get_time", "The times", "The array", Time)
 def get_attainment(id: str, query: AttainmentQuery, headers: IfNoneMatch) -> Response:
     params = {"id": int(id), **query.span, "width": bucket_seconds(query.bucket)}
     variant = f"/attainment?{params['first']}-{params['last']}&{params['width']}"
-    return _read(id, variant, charts.ATTAINMENT, params, check_buckets)
-
-
-def _read(
-    id_: str, variant: str, sql: str, params: dict[str, Any], check: Callable[[int], None] = check_points
-) -> Response:
-    response = responses.cache().read(f"factory:{int(id_)}", variant, sql, params, check)
-    if response is None:
-        raise unknown_factory(int(id_))
-    return responses.cached(response)
+    response = responses.cache().read(f"factory:{int(id)}", variant, charts.ATTAINMENT, params, check_buckets)
+    return responses.cached(response, unknown_factory(int(id)))

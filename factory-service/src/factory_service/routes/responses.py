@@ -7,6 +7,7 @@ from flask import Response, current_app, g, request
 from pydantic import BaseModel, Field
 
 from chassis.current import JSON_TYPE
+from chassis.errors import NotFound
 from chassis.openapi import problem
 from chassis.validation import DIGITS, Answer
 from factory_service.cache.client import RedisClient
@@ -49,8 +50,10 @@ def redis() -> RedisClient | None:
     return current_app.extensions["redis"]
 
 
-def cached(response: CachedResponse) -> Response:
-    """304 if the client has it already."""
+def cached(response: CachedResponse | None, unknown: NotFound | None = None) -> Response:
+    """304 if the client has it already. Raises `unknown` if the thing does not exist; a list always does."""
+    if response is None:
+        raise unknown or LookupError("a list without a version")
     headers = {"ETag": f'"{response.version}"'}
     if response.age_seconds is not None:
         headers |= {"Warning": '110 - "Response is Stale"', "Age": str(response.age_seconds)}

@@ -78,7 +78,6 @@ _CHANGED = {
 def list_sprockets(query: ListQuery, headers: IfNoneMatch) -> Response:
     page = {"limit": query.limit, "offset": query.offset}
     response = responses.cache().read("sprockets", warming.page_variant(page), store.PAGE, page)
-    assert response, "a list always exists"
     return responses.cached(response)
 
 
@@ -97,9 +96,7 @@ def list_sprockets(query: ListQuery, headers: IfNoneMatch) -> Response:
 )
 def get_sprocket(id: str, headers: IfNoneMatch) -> Response:
     response = responses.cache().read(f"sprocket:{int(id)}", "", store.ONE, {"id": int(id)})
-    if response is None:
-        raise operations.unknown_sprocket(int(id))
-    return responses.cached(response)
+    return responses.cached(response, operations.unknown_sprocket(int(id)))
 
 
 @bp.post(f"/api/sprocket/create/{_IN_PATH}", strict_slashes=False, provide_automatic_options=False)
