@@ -21,6 +21,9 @@ HERE = Path(__file__).resolve().parent
 _WITHOUT_AUTHENTICATION = {'auth_basic "Quintet";': "auth_basic off;"}
 
 
+GUNICORN = ["gunicorn", "--bind", "unix:{socket}", "--chdir", str(HERE)]
+
+
 @dataclass(frozen=True)
 class Nginx:
     """`command` is given the folder and the configuration; `settings` are what this one has otherwise."""
@@ -39,10 +42,10 @@ LOCAL = Nginx(_local_command)
 @contextlib.contextmanager
 def noop_behind_gateways(stack: TestStack, folder: Path, nginx: Nginx = LOCAL) -> Iterator[tuple[str, str]]:
     """(address behind the same gateway with the same users, address behind it without authentication)."""
-    like_ours = ["--config", "python:chassis.server", "--name", "noop"]
-    like_ours += ["--worker-class", "chassis.geventworker.Worker", "--workers", "2"]
+    like_ours = ["--config", "python:chassis.web.server", "--name", "noop"]
+    like_ours += ["--worker-class", "gevent", "--workers", "2"]
     with contextlib.ExitStack() as running:
-        _start_web(running, folder, [*like_ours, "noop:app"])
+        _start_web(running, folder, [*GUNICORN, *like_ours, "noop:app"])
         gateway, without = (
             _start_gateway(running, stack, folder, name, nginx, path="/sequence") for name in ("gateway", "open")
         )
@@ -58,20 +61,33 @@ def djangos_behind_gateways(stack: TestStack, chart: str) -> Iterator[dict[str, 
     with contextlib.ExitStack() as running:
         for name, kept_seconds in (("Django that keeps its connections", 60), ("Django as shipped", 0)):
             folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="quintet-bench-")))
-            web = ["--workers", "2", "--threads", "4", "django_charts:app"]
+            web = [*GUNICORN, "--workers", "2", "--threads", "4", "django_charts:app"]
             _start_web(running, folder, web, {**database, "CONN_MAX_AGE": str(kept_seconds)})
             found[name] = _start_gateway(running, stack, folder, "gateway", LOCAL, path=chart)
         yield found
 
 
+@contextlib.contextmanager
+def fastapi_behind_gateway(stack: TestStack) -> Iterator[str]:
+    """Yield the address at which FastAPI answers draws, appends and the charts that exist now."""
+    database = {"DATABASE_URL": stack.admin_database_url}
+    subprocess.run([sys.executable, HERE / "fastapi_peer.py"], env={**os.environ, **database}, check=True)
+    with contextlib.ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="quintet-bench-")))
+        web = ["uvicorn", "--uds", "{socket}", "--app-dir", str(HERE), "--workers", "2", "--no-access-log"]
+        _start_web(running, folder, [*web, "fastapi_peer:app"], database)
+        yield _start_gateway(running, stack, folder, "gateway", LOCAL, path="/sequence")
+
+
 def _start_web(
-    running: contextlib.ExitStack, folder: Path, arguments: list[str], environment: Mapping[str, str] | None = None
+    running: contextlib.ExitStack, folder: Path, module: list[str], environment: Mapping[str, str] | None = None
 ) -> None:
-    """In the place of every service."""
-    web = [sys.executable, "-m", "gunicorn", "--bind", f"unix:{folder}/sequence.sock", "--chdir", str(HERE)]
+    """Run the module in the place of every service; `{socket}` among its arguments is where it has to listen."""
+    socket = folder / "sequence.sock"
     for word in ("event", "factory", "specstore"):
-        (folder / f"{word}.sock").symlink_to(folder / "sequence.sock")
-    _start(running, [*web, *arguments], folder / "web.log", environment)
+        (folder / f"{word}.sock").symlink_to(socket)
+    arguments = [part.replace("{socket}", str(socket)) for part in module]
+    _start(running, [sys.executable, "-m", *arguments], folder / "web.log", environment)
 
 
 def _start_gateway(

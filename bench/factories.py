@@ -7,7 +7,8 @@ import time
 import requests
 from load import Request
 
-from quintet_local.testing import TestStack, eventually
+from quintet_local.testing import TestStack
+from quintet_testing.waiting import eventually
 
 FACTORIES = 100
 POINTS = 20

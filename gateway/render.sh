@@ -50,7 +50,7 @@ if [ -n "$SOCKETS_DIR" ]; then
     UPSTREAM_PORT=''
     for name in $(echo "$SERVICES" | sed 's/[a-z]*/&-web/g; s/,/ /g') console; do
         UPSTREAM_LINES="$UPSTREAM_LINES
-    upstream $name { server \"unix:$SOCKETS_DIR/${name%-web}.sock\"; keepalive 32; keepalive_timeout 60s; }"
+    upstream $name { server \"unix:$SOCKETS_DIR/${name%-web}.sock\"; keepalive 32; keepalive_timeout 2s; }"
     done
 fi
 TRUSTED_PROXY_LINES=''

@@ -2,39 +2,24 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chassis import logs, testing
-from chassis.config import ServiceSettings
-from chassis.throwaway import ThrowawayPostgres
+from chassis.runtime import logs
+from chassis.runtime.config import ServiceSettings
+from quintet_testing import plugin as testing
+from quintet_testing.postgres import ThrowawayPostgres
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 
-def _eventually(check: Callable[[], Any], within_seconds: float = 15) -> Any:
-    deadline = time.monotonic() + within_seconds
-    while not (found := check()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_seconds} s: {check()!r}")
-        time.sleep(0.02)
-    return found
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _json_logs() -> None:
     logs.configure("probe", "info")
-
-
-@pytest.fixture(scope="session")
-def eventually() -> Callable[..., Any]:
-    """Waits until the check is true, and gives what it gave."""
-    return _eventually
 
 
 @pytest.fixture(scope="session")

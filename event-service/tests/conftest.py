@@ -2,9 +2,9 @@ import uuid
 
 import pytest
 
-from chassis import testing
 from event_service.app import create_app
 from event_service.settings import Settings
+from quintet_testing import plugin as testing
 
 
 @pytest.fixture(scope="session")

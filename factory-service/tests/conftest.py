@@ -11,13 +11,13 @@ import pytest
 import redis as redis_client
 import requests
 
-from chassis import testing
-from chassis.attempts import Delivery, Surroundings
-from chassis.throwaway import free_port
+from chassis.messaging.attempts import Delivery, Surroundings
 from factory_service import handlers
 from factory_service.app import create_app
 from factory_service.settings import Settings
 from quintet_local import binaries
+from quintet_testing import plugin as testing
+from quintet_testing.postgres import free_port
 
 
 class ThrowawayRedis:

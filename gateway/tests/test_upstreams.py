@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from quintet_testing.waiting import eventually
+
 CHANGES = [
     ("GET", "/sequence"),
     ("GET", "/batch-sequence?n=2"),
@@ -138,7 +140,7 @@ def test_waiting_readers_leave_others_unharmed(gateway):
     gateway.services["event"].behave = waits
     with ThreadPoolExecutor(100) as pool:
         waiting = [pool.submit(gateway.call, "GET", "/api/v1/streams/x/events?wait=4", "ann") for _ in range(100)]
-        gateway.eventually(lambda: len(gateway.services["event"].seen) == 100)
+        eventually(lambda: len(gateway.services["event"].seen) == 100)
         began = time.monotonic()
         assert gateway.call("GET", "/api/v1/streams", "ann").status == 200
         assert time.monotonic() - began < 2

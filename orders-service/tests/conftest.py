@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chassis import testing
 from orders_service.app import create_app
 from orders_service.domain.rules import Policy
 from orders_service.operations.importing import Import
 from orders_service.settings import Settings
+from quintet_testing import plugin as testing
 
 PATH = "/acme_orders/api/v1/orders"
 HEADER = "id|name|email|state|zipcode|birthday"

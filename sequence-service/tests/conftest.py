@@ -1,6 +1,6 @@
 import pytest
 
-from chassis import testing
+from quintet_testing import plugin as testing
 from sequence_service.app import create_app
 from sequence_service.settings import Settings
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from chassis import testing
-from chassis.attempts import Delivery, Surroundings
 from chassis.errors import Unavailable
-from chassis.throwaway import free_port
+from chassis.messaging.attempts import Delivery, Surroundings
+from quintet_testing import plugin as testing
+from quintet_testing.postgres import free_port
 from specstore_service import handlers
 from specstore_service.app import create_app
 from specstore_service.operations import tokens

@@ -11,7 +11,7 @@ CHANGING = {
     *(f"time.{name}{unit}" for name in ("time", "monotonic", "perf_counter", "process_time") for unit in ("", "_ns")),
     *(f"{kind}.{name}" for kind in ("datetime", "date") for name in ("now", "utcnow", "today")),
     *(f"uuid.uuid{version}" for version in (1, 4, 7)),
-    *("time.gmtime", "time.localtime", "time.ctime", "os.getpid", "os.urandom", "throwaway.free_port"),
+    *("time.gmtime", "time.localtime", "time.ctime", "os.getpid", "os.urandom", "postgres.free_port"),
 }
 CHANGING_MODULES = {"random", "secrets"}
 # A command that starts counting when it is started.
@@ -76,7 +76,7 @@ def test_no_module_computes_what_changes_at_import():
         "import time, pytest\n@pytest.mark.parametrize('x', [{'exp': int(time.time()) - 1}])\ndef test(x): ...",
         "import uuid\nNAME = f'probe-{uuid.uuid4().hex}'",
         "from uuid import uuid4\nNAME = str(uuid4())",
-        "from chassis.throwaway import free_port\nPORT = free_port()",
+        "from quintet_testing.postgres import free_port\nPORT = free_port()",
         "import secrets\nKEY = secrets.token_hex(8)",
         "from random import randint\nPORT = randint(1, 2)",
         "import os\nNAME = os.getpid()",

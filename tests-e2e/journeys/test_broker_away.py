@@ -10,7 +10,7 @@ from quintet_e2e.faults import BROKER_BACK_WITHIN, Watched, assert_healed, chose
 from quintet_e2e.sequences import Own
 from quintet_e2e.streams import body, events_of, path_of
 from quintet_e2e.subscriber import subscribed
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 # A minute where it may take that long: E2E_BROKER_DOWN_SECONDS=60.
 DOWN_SECONDS = float(os.environ.get("E2E_BROKER_DOWN_SECONDS") or 12)

@@ -9,7 +9,7 @@ import pika
 import pika.exceptions
 import pytest
 
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 QUEUES = ["event.append", "factory.load", "factory.production", "orders.import", "specstore.pipeline"]
 REFUSED = 403

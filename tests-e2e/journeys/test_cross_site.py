@@ -11,7 +11,7 @@ import pytest
 from quintet_e2e import orders
 from quintet_e2e.browser import chromium, opened
 from quintet_e2e.clients import done
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 # Every way for a page to send a request: images, forms, scripts with and without credentials.
 PAGE = """<!DOCTYPE html><title>An offer</title><body><script>

@@ -7,7 +7,7 @@ import time
 from quintet_e2e.clients import all_at_once, attempt, crowd, done
 from quintet_e2e.factories import Counted, Producing, recorded_of, until_known
 from quintet_e2e.faults import BROKER_BACK_WITHIN, assert_healed, chosen_random
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 # What takes long to come back is done less often, unless E2E_ROUNDS says how often each.
 ROUNDS = int(os.environ.get("E2E_ROUNDS") or 0)

@@ -7,7 +7,7 @@ import time
 from quintet_e2e.clients import attempt, done
 from quintet_e2e.faults import BROKER_BACK_WITHIN, assert_healed, chosen_random
 from quintet_e2e.streams import events_of
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 KILLS = int(os.environ.get("E2E_ROUNDS") or 3)
 NAMES = ("sprocket_production_actual", "sprocket_production_goal", "time")

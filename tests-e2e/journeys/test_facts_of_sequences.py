@@ -3,7 +3,7 @@
 from quintet_e2e.clients import done
 from quintet_e2e.sequences import Own
 from quintet_e2e.streams import body, events_of, path_of
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 TOLD_WITHIN = 15
 

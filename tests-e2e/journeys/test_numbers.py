@@ -9,7 +9,7 @@ import pytest
 
 from quintet_e2e.clients import all_at_once, attempt, crowd, done
 from quintet_e2e.faults import POSTGRES_BACK_WITHIN, SERVICE_BACK_WITHIN, Watched, assert_healed, chosen_random
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 CLIENTS = 50
 KILLS = 12

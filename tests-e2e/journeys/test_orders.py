@@ -8,7 +8,7 @@ from quintet_e2e import orders
 from quintet_e2e.clients import all_at_once, attempt, crowd, done
 from quintet_e2e.faults import assert_healed
 from quintet_e2e.streams import events_of
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 SAMPLE_FATES = {"valid": 62, "invalid": 137, "duplicates": 2, "rejected": 0}
 TOLD_WITHIN = 30

@@ -15,7 +15,7 @@ from quintet_e2e import orders
 from quintet_e2e.clients import AWAY, STILL_UNDER_WAY, TOO_MANY, attempt, crowd
 from quintet_e2e.faults import BROKER_BACK_WITHIN, assert_healed, chosen_random
 from quintet_e2e.sockets import unfinished_uploads
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 # More on purpose: E2E_KILLS=50, E2E_ROUNDS=10.
 KILLS = {"local": 20, "compose": 10}

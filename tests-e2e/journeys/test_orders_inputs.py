@@ -5,7 +5,7 @@ import pytest
 from quintet_e2e import orders
 from quintet_e2e.faults import assert_healed
 from quintet_e2e.sockets import exchange, unfinished_uploads
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 IMPORT = f"{orders.API}/import"
 HEADER = "id|name|email|state|zipcode|birthday\n"

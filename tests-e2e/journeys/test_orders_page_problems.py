@@ -12,7 +12,7 @@ from quintet_e2e.browser import opened
 from quintet_e2e.clients import Client, answered
 from quintet_e2e.faults import assert_healed
 from quintet_e2e.sockets import unfinished_uploads
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
 

@@ -7,7 +7,7 @@ import time
 from quintet_e2e.clients import all_at_once, attempt, crowd, done
 from quintet_e2e.faults import SERVICE_BACK_WITHIN, Watched, assert_healed, chosen_random
 from quintet_e2e.streams import body, events_of, path_of
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 WRITERS = 8
 # Of every other writer.

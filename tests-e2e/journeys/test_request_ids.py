@@ -9,7 +9,7 @@ from quintet_e2e.faults import POSTGRES_BACK_WITHIN, assert_healed
 from quintet_e2e.sequences import Own
 from quintet_e2e.streams import body, events_of, path_of
 from quintet_e2e.subscriber import subscribed
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 LOGGED_WITHIN = 10
 AWAY_WITHIN = 5

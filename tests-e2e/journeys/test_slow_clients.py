@@ -15,7 +15,7 @@ import pytest
 from quintet_e2e import orders
 from quintet_e2e.clients import Client, done
 from quintet_e2e.specs import Owner
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 # As many as held a thread each would have stopped every web process of orders-service.
 SLOW_USERS = 5

@@ -10,7 +10,7 @@ from quintet_e2e.clients import Client, all_at_once, done
 from quintet_e2e.faults import assert_healed
 from quintet_e2e.specs import ROWS, Owner
 from quintet_e2e.streams import events_of
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 AT_ONCE = 20
 

@@ -14,7 +14,7 @@ from quintet_e2e.clients import crowd
 from quintet_e2e.faults import assert_healed, chosen_random
 from quintet_e2e.specs import FIELDS, Owner
 from quintet_e2e.streams import events_of
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 # More on purpose: E2E_ROUNDS=10, of all that can be done to the stack.
 ROUNDS = int(os.environ.get("E2E_ROUNDS") or 0)

@@ -11,7 +11,7 @@ import pytest
 from quintet_e2e.clients import crowd, done
 from quintet_e2e.faults import assert_healed, chosen_random
 from quintet_e2e.specs import FIELDS, Owner
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 ROUNDS = int(os.environ.get("E2E_ROUNDS") or 2)
 TIMEOUT_SECONDS = 900 + 120 * ROUNDS

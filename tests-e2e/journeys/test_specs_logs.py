@@ -5,7 +5,7 @@ import pytest
 from quintet_e2e.clients import attempt
 from quintet_e2e.faults import assert_healed
 from quintet_e2e.specs import Owner
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 WEB = "specstore-web"
 BACK_WITHIN, LOGGED_WITHIN = 120, 60

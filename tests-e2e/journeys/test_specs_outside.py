@@ -10,7 +10,7 @@ import pytest
 from quintet_e2e.clients import Client, done
 from quintet_e2e.faults import assert_healed
 from quintet_e2e.specs import Owner
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 WEB, WORKER = "specstore-web", "specstore-worker"
 READY_WITHIN, TOLD_WITHIN = 60, 60

@@ -8,7 +8,7 @@ from quintet_e2e.faults import assert_healed
 from quintet_e2e.orders import ask_database
 from quintet_e2e.specs import Owner
 from quintet_e2e.streams import events_of
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 DATASETS = 12
 RUN_WITHIN = 300

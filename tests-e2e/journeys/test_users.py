@@ -9,7 +9,7 @@ import requests
 
 from quintet_e2e.clients import Client, answered, crowd, done
 from quintet_e2e.streams import body, events_of, path_of
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 ENDED_WITHIN_SECONDS = 10
 NUMBERS = ["sequence", "batch-sequence", "image-sequence", "json-sequence"]

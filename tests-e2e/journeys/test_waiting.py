@@ -9,7 +9,7 @@ from quintet_e2e.clients import attempt, done
 from quintet_e2e.faults import SERVICE_BACK_WITHIN, assert_healed
 from quintet_e2e.sockets import collect, waiting
 from quintet_e2e.streams import body, path_of
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 WAITERS = 200
 REQUESTS = 200

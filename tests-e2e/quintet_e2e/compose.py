@@ -21,7 +21,7 @@ import pytest
 
 from quintet_e2e.stacks import CHECKOUT, STARTED_AGAIN_SECONDS, Running, environment_for
 from quintet_local import envfile, ports, processes
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 PREFIX = "quintet-compose-tests-"
 OWNER = "owner"

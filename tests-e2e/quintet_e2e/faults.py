@@ -8,7 +8,7 @@ from contextlib import closing
 
 from quintet_e2e.clients import Attempt, Client, done
 from quintet_e2e.stacks import Running
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 # FAULTS.md: without anybody's help, in seconds.
 SERVICE_BACK_WITHIN = 10

@@ -8,7 +8,7 @@ import psycopg2
 
 from quintet_e2e.clients import Client, done
 from quintet_e2e.stacks import CHECKOUT, Running
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 PAGE = "/acme_orders"
 API = f"{PAGE}/api/v1/orders"

@@ -6,7 +6,7 @@ from typing import Any
 
 from quintet_e2e.clients import AWAY, Client, attempt, done
 from quintet_e2e.streams import events_of
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 ROWS = [{"name": "Malbec", "year": 2020}, {"name": "Syrah", "year": 2021}]
 FIELDS = [{"name": "name", "type": "string"}, {"name": "year", "type": "integer"}]

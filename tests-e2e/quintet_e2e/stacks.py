@@ -17,7 +17,8 @@ import psutil
 import psycopg2
 
 from quintet_local.gateway import ask_health
-from quintet_local.testing import TestStack, eventually, running_stack
+from quintet_local.testing import TestStack, running_stack
+from quintet_testing.waiting import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 120

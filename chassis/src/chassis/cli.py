@@ -12,11 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from chassis import logs
-from chassis.config import METRICS_FOLDER, ConfigError, ServiceSettings, WebSettings, environment
-from chassis.consumer import Consumption
 from chassis.errors import Problem
-from chassis.worker import Timer
+from chassis.messaging.consumer import Consumption
+from chassis.messaging.worker import Timer
+from chassis.runtime import logs
+from chassis.runtime.config import METRICS_FOLDER, ConfigError, ServiceSettings, WebSettings, environment
 
 log = logs.logger(__name__)
 
@@ -65,10 +65,10 @@ def _web(service: Service, settings: WebSettings) -> None:
     for left_behind in folder.glob("*.db"):
         left_behind.unlink(missing_ok=True)
     options: dict[str, object] = {
-        "config": "python:chassis.server",
+        "config": "python:chassis.web.server",
         "name": service.word,
         "bind": settings.bind,
-        "worker-class": "chassis.geventworker.Worker",
+        "worker-class": "gevent",
         "workers": settings.web_concurrency,
         "log-level": settings.log_level,
     }
@@ -78,20 +78,22 @@ def _web(service: Service, settings: WebSettings) -> None:
 
 
 def _worker(service: Service, settings: ServiceSettings) -> None:
-    from chassis import worker
+    from chassis.messaging import worker
+    from chassis.web import idempotency
 
     os.nice(_WORKER_NICENESS)
-    worker.run(service.word, settings, service.consumptions(settings), service.timers(settings))
+    timers = {"prune-idempotency-keys": Timer(60, idempotency.prune), **service.timers(settings)}
+    worker.run(service.word, settings, service.consumptions(settings), timers)
 
 
 def _dead_letters(service: Service, settings: ServiceSettings) -> None:
-    from chassis import deadletters
+    from chassis.messaging import deadletters
 
     deadletters.show(settings.amqp_url, sorted(service.consumptions(settings)))
 
 
 def _retry(service: Service, settings: ServiceSettings, queue: str | None) -> None:
-    from chassis import deadletters
+    from chassis.messaging import deadletters
 
     queues = service.consumptions(settings)
     if queue is None or queue not in queues:
@@ -105,7 +107,7 @@ def _openapi(service: Service, settings: ServiceSettings) -> None:
 
 
 def _migrate(service: Service, settings: ServiceSettings) -> None:
-    from chassis.migrate import MigrationError, migrate, migrations_of
+    from chassis.db.migrate import MigrationError, migrate, migrations_of
 
     deadline = time.monotonic() + _POSTGRES_PATIENCE_SECONDS
     while True:

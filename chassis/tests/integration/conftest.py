@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chassis import attempts, broker, consumer
-from chassis.consumer import Consumer, Consumption
 from chassis.db import Database
-from chassis.throwaway import free_port
+from chassis.messaging import attempts, broker, consumer
+from chassis.messaging.consumer import Consumer, Consumption
+from quintet_testing.postgres import free_port
 
 Published = Callable[..., str]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chassis import broker
+from chassis.messaging import broker
 
 
 def test_a_queue_is_what_the_contract_says(channel: Any, queue: str) -> None:

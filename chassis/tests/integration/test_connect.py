@@ -12,13 +12,13 @@ import pytest
 
 from chassis import db
 from chassis.errors import Unavailable
-from chassis.throwaway import ThrowawayPostgres
+from quintet_testing.postgres import ThrowawayPostgres
 
 BEGIN = {
     "threads": "cooperative = lambda: None",
     "greenlets": """
 from gevent import monkey; monkey.patch_all()
-from chassis.connect import make_cooperative as cooperative
+from chassis.db.connection import make_cooperative as cooperative
 """,
 }
 # Three seconds for each host of at most two, and what a busy machine adds; it took 31 s for one.

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from chassis.attempts import Interrupted
 from chassis.errors import Unavailable
+from chassis.messaging.attempts import Interrupted
 
 Consume = Callable[..., Any]
 

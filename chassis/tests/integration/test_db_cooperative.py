@@ -3,15 +3,16 @@
 import subprocess
 import sys
 
-from chassis.config import ServiceSettings
-from chassis.throwaway import ThrowawayPostgres
+from chassis.runtime.config import ServiceSettings
+from quintet_testing.postgres import ThrowawayPostgres
 
 BEGIN = """
 from gevent import monkey; monkey.patch_all()
 import gevent, os, signal, sys, time
-from chassis import connect, db
+from chassis.db import connection
+from chassis import db
 from chassis.errors import Unavailable
-connect.make_cooperative()
+connection.make_cooperative()
 url = sys.argv[1]
 database = db.Database(url, name="greenlets", size=4, wait_seconds=5)
 def ask(sql="SELECT pg_sleep(1)"):
@@ -85,7 +86,7 @@ assert outcome("SELECT 1") == "Postgres does not answer"
 def test_a_frozen_backend_holds_nobody_for_ever(settings: ServiceSettings) -> None:
     run(
         """
-connect._ANSWER_SECONDS = 1
+connection._ANSWER_SECONDS = 1
 pid = ask("SELECT pg_backend_pid()")
 os.kill(pid, signal.SIGSTOP)
 began = time.monotonic()

@@ -15,10 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chassis import db
-from chassis.db import Database
+from chassis.db import Database, connect, transaction
 from chassis.errors import Unavailable
-from chassis.throwaway import ThrowawayPostgres
+from quintet_testing.postgres import ThrowawayPostgres
 
 THREADS, POOL = 16, 8
 
@@ -152,7 +151,7 @@ def test_terminating_every_backend_costs_one_failure_for_each_connection(
         for _ in range(5):
             eventually(lambda: load._counter["ok"] > 300)
             load.since_last_look()
-            admin = db.connect(mortal_postgres.url, name="admin", autocommit=True)
+            admin = connect(mortal_postgres.url, name="admin", autocommit=True)
             with admin.cursor() as cursor:
                 cursor.execute(
                     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'load'"
@@ -182,7 +181,7 @@ def test_a_connection_that_the_way_forgot_while_it_was_idle_costs_nothing(mortal
         assert two_backends(database) == before
         way.known.clear()
         # Long enough that it is asked before it is used again.
-        time.sleep(db._PING_AFTER_IDLE_SECONDS)
+        time.sleep(transaction._PING_AFTER_IDLE_SECONDS)
         assert before.isdisjoint(two_backends(database))
 
 

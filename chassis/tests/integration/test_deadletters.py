@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chassis import broker, deadletters
 from chassis.errors import Invalid
+from chassis.messaging import broker, deadletters
 
 Consume = Callable[..., Any]
 

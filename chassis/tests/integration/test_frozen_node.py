@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from chassis import broker, outbox
-from chassis.nodes import Nodes
-from chassis.publisher import publish as publish_one
-from chassis.relay import Relay
+from chassis.messaging import broker, outbox
+from chassis.messaging.nodes import Nodes
+from chassis.messaging.publisher import Publication
+from chassis.messaging.publisher import publish as publish_one
+from chassis.messaging.relay import Relay
 
 # 15 s until a frozen node is left, 3 s until the next is tried, and what a busy machine adds; it took 70 s.
 PATIENCE_SECONDS = 25
@@ -102,7 +103,7 @@ def test_a_single_message_passes_a_frozen_node(two: Any, cluster: str, channel: 
     began = time.monotonic()
     nodes = Nodes(cluster)
     for _ in range(2):
-        publish_one(nodes, "tests", queue, broker.Properties(message_id="1"), b"{}")
+        publish_one(nodes, "tests", Publication("", queue, broker.Properties(message_id="1"), b"{}"))
     assert time.monotonic() - began < PATIENCE_SECONDS
     assert two[0].accepted == 1
     assert channel.queue_declare(queue, passive=True).method.message_count == 2
@@ -125,7 +126,7 @@ def test_each_address_of_a_name_is_tried(
     nodes = Nodes(url_of("nowhere.invalid", f"brokers.test:{healthy.port}"))
     with broker.connected(nodes, "tests") as connection:
         connection.close()
-    publish_one(nodes, "tests", queue, broker.Properties(message_id="1"), b"{}")
+    publish_one(nodes, "tests", Publication("", queue, broker.Properties(message_id="1"), b"{}"))
     assert (frozen.accepted, healthy.accepted) == (1, 2)
 
 
@@ -135,7 +136,7 @@ def test_where_no_node_answers_that_is_an_error(two: Any, cluster: str) -> None:
     with pytest.raises(broker.Error, match="no node"):
         broker.connect(cluster, "tests")
     with pytest.raises(broker.Error, match="no node"):
-        publish_one(Nodes(cluster), "tests", "probe", broker.Properties(message_id="1"), b"{}")
+        publish_one(Nodes(cluster), "tests", Publication("", "probe", broker.Properties(message_id="1"), b"{}"))
     with pytest.raises(broker.Error, match="no host"):
         broker.connect("amqp://u:p@nowhere.invalid/x", "tests")
 

@@ -10,10 +10,12 @@ import psutil
 import pytest
 from flask import Flask
 
-from chassis import health, testing, web
-from chassis.config import ServiceSettings
 from chassis.db import Database
-from chassis.throwaway import ThrowawayPostgres
+from chassis.runtime.config import ServiceSettings
+from chassis.web import app as web
+from chassis.web import health
+from quintet_testing import plugin as testing
+from quintet_testing.postgres import ThrowawayPostgres
 
 
 def report(db: Database, connected: bool = True, dead: str = "{}", seconds_ago: int = 0) -> None:

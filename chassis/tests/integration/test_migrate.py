@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from chassis import db
-from chassis.config import ServiceSettings
+from chassis.db.migrate import Migration, MigrationError, migrate, migrations_of
 from chassis.errors import Unavailable
-from chassis.migrate import Migration, MigrationError, migrate, migrations_of
+from chassis.runtime.config import ServiceSettings
 
 
 def a_file(number: int, sql: str) -> Migration:
@@ -63,7 +63,7 @@ def test_five_at_once_apply_each_file_once(empty: str) -> None:
 def test_a_killed_one_leaves_neither_lock_nor_half_a_file(empty: str, eventually: Callable[..., Any]) -> None:
     program = """
 import sys
-from chassis.migrate import Migration, migrate
+from chassis.db.migrate import Migration, migrate
 migrate(sys.argv[1], "fresh", [Migration("tests", "0001_change.sql", "CREATE TABLE a (n int)"),
     Migration("tests", "0002_change.sql", "CREATE TABLE b (n int); SELECT pg_sleep(30)")])
 """

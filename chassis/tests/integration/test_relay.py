@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from chassis import broker, outbox, strictjson
+from chassis import strictjson
 from chassis.db import Database
-from chassis.relay import Relay
+from chassis.messaging import broker, outbox
+from chassis.messaging.relay import Relay
 
 RELAY = """
 import sys, threading
-from chassis.relay import Relay
+from chassis.messaging.relay import Relay
 Relay("probe", sys.argv[1], sys.argv[2], threading.Event()).run()
 """
 Added = Callable[[str, int], list[int]]

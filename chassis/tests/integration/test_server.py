@@ -15,8 +15,8 @@ import psutil
 import pytest
 import requests
 
-from chassis.config import ServiceSettings
-from chassis.throwaway import free_port
+from chassis.runtime.config import ServiceSettings
+from quintet_testing.postgres import free_port
 
 ESTABLISHED = "01"
 COUNT = re.compile(r'^http_request_duration_seconds_count\{([^}]*route="/numbers"[^}]*)\} (\S+)$', re.MULTILINE)

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from flask import Blueprint
 
-from chassis import web
-from chassis.config import ServiceSettings
 from chassis.errors import Invalid
-from chassis.shortcut import Reply, add_shortcut
+from chassis.runtime.config import ServiceSettings
+from chassis.web import app as web
+from chassis.web.shortcut import Reply, add_shortcut
 
 ROUTE = "/things/<name>"
 
@@ -100,5 +100,5 @@ def test_an_id_that_it_made_is_the_one_that_flask_tells(client: Any) -> None:
 
 def test_it_counts_under_the_route(client: Any) -> None:
     client.get("/things/known")
-    metrics = client.application.extensions["chassis"].metrics.exposition({}).decode()
+    metrics = client.application.metrics.exposition({}).decode()
     assert 'http_request_duration_seconds_count{method="GET",route="/things/<name>",status="200"} 1.0' in metrics

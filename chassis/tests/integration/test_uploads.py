@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from chassis.config import ServiceSettings
-from chassis.throwaway import free_port
-from chassis.uploads import TOO_LONG, TOO_SLOW
+from chassis.runtime.config import ServiceSettings
+from chassis.web.uploads import TOO_LONG, TOO_SLOW
+from quintet_testing.postgres import free_port
 
 Start = Callable[..., Any]
 

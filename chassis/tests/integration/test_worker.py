@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from chassis import broker, strictjson
+from chassis import strictjson
 from chassis.db import Database
+from chassis.messaging import broker
 
 Start = Callable[..., subprocess.Popen[bytes]]
 

@@ -4,12 +4,12 @@ import os
 import time
 from datetime import datetime
 
-from chassis.attempts import Delivery
 from chassis.cli import Service, main
-from chassis.config import ServiceSettings
-from chassis.consumer import Consumption
 from chassis.db import Transaction
-from chassis.worker import Timer
+from chassis.messaging.attempts import Delivery
+from chassis.messaging.consumer import Consumption
+from chassis.messaging.worker import Timer
+from chassis.runtime.config import ServiceSettings
 
 
 def on_work(tx: Transaction, delivery: Delivery) -> None:

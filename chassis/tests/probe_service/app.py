@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from flask import Blueprint, Flask, request
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis import current, health, openapi, web
-from chassis.config import ServiceSettings, UploadSettings
 from chassis.errors import Conflict, NotFound, Unavailable
-from chassis.uploads import UploadStream
-from chassis.validation import DIGITS, WHOLE, Answer, PlainText, endpoint
+from chassis.runtime.config import ServiceSettings, UploadSettings
+from chassis.web import app as web
+from chassis.web import health, idempotency, openapi
+from chassis.web.uploads import UploadStream
+from chassis.web.validation import DIGITS, WHOLE, Answer, PlainText, endpoint
 
 bp = Blueprint("probe", __name__)
 
@@ -62,13 +63,13 @@ def put_thing(name: str, query: Page, body: Thing) -> Any:
         number = tx.value("SELECT count(*) FROM effects")
         return {"name": body.name, "size": body.size, "number": number}, 201, {"Location": f"/things/{name}"}
 
-    return current.once(make)
+    return idempotency.once(make)
 
 
 @bp.post("/forms")
 @endpoint("Send a form", {201: Answer("Taken")}, form=Fields)
 def send_form(form: Fields) -> Any:
-    return current.once(lambda _tx: ({"colour": form.colour}, 201))
+    return idempotency.once(lambda _tx: ({"colour": form.colour}, 201))
 
 
 @bp.get("/numbers", head=False)
@@ -100,7 +101,6 @@ def put_upload() -> Any:
 
 @bp.put("/refused-uploads")
 def refuse_upload() -> Any:
-    ImpatientStream(request).drain(2**20, 1)
     raise Conflict("no upload is taken now")
 
 
@@ -112,7 +112,7 @@ def slow() -> Any:
 
 @bp.get("/slow-query")
 def slow_query() -> Any:
-    with current.transaction() as tx:
+    with web.transaction() as tx:
         tx.value("SELECT pg_sleep(0.3)")
     return {"slept": True}
 

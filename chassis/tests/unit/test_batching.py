@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from chassis.batching import Batcher
+from chassis.runtime.batching import Batcher
 
 
 def in_threads(count: int, work: object) -> None:
@@ -105,7 +105,7 @@ def test_greenlets_share_calls_too() -> None:
     program = """
 from gevent import monkey; monkey.patch_all()
 import gevent, time
-from chassis.batching import Batcher
+from chassis.runtime.batching import Batcher
 sizes = []
 def run(items):
     sizes.append(len(items)); time.sleep(0.002); return [item * 2 for item in items]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.config import ConfigError, ServiceSettings
+from chassis.runtime.config import ConfigError, ServiceSettings
 
 DATABASE = "postgresql://u:topsecret@127.0.0.1:5432/quintet"
 

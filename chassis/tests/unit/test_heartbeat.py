@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from chassis import broker
-from chassis.broker import _HeartbeatChecker
-from chassis.nodes import Nodes
+from chassis.messaging import broker
+from chassis.messaging.broker import _HeartbeatChecker
+from chassis.messaging.nodes import Nodes
 
 
 class Clock:

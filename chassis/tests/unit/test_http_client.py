@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from chassis import http_client
+from chassis.runtime import http_client
 
 
 def test_a_connection_that_is_refused_leaves_no_socket_open(tmp_path: Path) -> None:

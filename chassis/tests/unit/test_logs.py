@@ -8,7 +8,7 @@ from typing import Any
 
 PROGRAM = """
 import logging
-from chassis import logs
+from chassis.runtime import logs
 logs.configure("probe", "info")
 log = logs.logger("one")
 with logs.bound(request_id="r-1", message_id="m-1"):
@@ -25,7 +25,7 @@ except ZeroDivisionError:
 
 TOKENS = """
 import logging
-from chassis import logs
+from chassis.runtime import logs
 logs.configure("probe", "info")
 log = logs.logger("one")
 token = "eyJhbGciOiJSUzI1NiJ9.eyJ1c2VyaWQiOiJhbm4ifQ.c2lnbmF0dXJl-_secret"

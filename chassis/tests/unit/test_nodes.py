@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.nodes import Node, Nodes
+from chassis.messaging.nodes import Node, Nodes
 
 FORMS = {
     "amqp://u:p@127.0.0.1:1,127.0.0.2:2,127.0.0.3/v": [("127.0.0.1", 1), ("127.0.0.2", 2), ("127.0.0.3", 5672)],

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from chassis.config import ServiceSettings
-from chassis.openapi import as_yaml
+from chassis.runtime.config import ServiceSettings
+from chassis.web.openapi import as_yaml
 
 
 @pytest.fixture

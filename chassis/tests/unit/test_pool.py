@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from chassis.db.pool import Pool
 from chassis.errors import Unavailable
-from chassis.pool import Pool
 
 
 class Item:
@@ -112,7 +112,7 @@ def test_an_old_one_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = a_pool()
     with pool.lease() as first:
         pass
-    monkeypatch.setattr("chassis.pool._OLDEST_SECONDS", 0)
+    monkeypatch.setattr("chassis.db.pool._OLDEST_SECONDS", 0)
     with pool.lease() as second:
         assert second.item is not first.item
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from chassis.turns import Turns
+from chassis.runtime.turns import Turns
 
 
 def test_no_more_at_once_than_places() -> None:
@@ -77,7 +77,7 @@ def test_greenlets_that_are_ended_while_they_wait_take_no_place_with_them() -> N
 from gevent import monkey
 monkey.patch_all()
 import gevent
-from chassis.turns import Turns
+from chassis.runtime.turns import Turns
 turns = Turns(1)
 
 def work():

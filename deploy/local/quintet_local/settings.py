@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 
-from chassis.config import ConfigError, ServiceSettings
+from chassis.runtime.config import ConfigError, ServiceSettings
 from console_service.settings import Settings as ConsoleSettings
 from quintet_local import envfile
 from quintet_local.layout import CHECKOUT

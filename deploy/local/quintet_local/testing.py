@@ -3,14 +3,14 @@
 import os
 import signal
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from quintet_local import ports, processes, startup
 from quintet_local.layout import Layout
 from quintet_local.stack import Stack
+from quintet_testing.waiting import eventually
 
 PREFIX = "quintet-tests-"
 OWNER = "owner"
@@ -109,18 +109,3 @@ def clean_abandoned() -> None:
         pid, _, started = owner.read_text().partition(" ")
         if not processes.is_alive(processes.Record(OWNER, int(pid), float(started))):
             TestStack(Layout(home=home.resolve(), env_file=home / ".env")).clean()
-
-
-def eventually(check: Callable[[], object], within_seconds: float = 10) -> None:
-    """Returns as soon as `check` is true; fails if it never is, with what it last raised, if anything."""
-    ends = time.monotonic() + within_seconds
-    while True:
-        problem: Exception | None = None
-        try:
-            if check():
-                return
-        except Exception as error:
-            problem = error
-        if time.monotonic() > ends:
-            raise AssertionError(f"not within {within_seconds:.0f} s") from problem
-        time.sleep(0.05)

@@ -9,7 +9,7 @@ import pytest
 
 from quintet_local import processes
 from quintet_local.processes import Record
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 WAITS = "import time; time.sleep(60)"
 

@@ -14,7 +14,8 @@ import psycopg2.errors
 import pytest
 
 from quintet_local import envfile, processes, startup
-from quintet_local.testing import TestStack, eventually, prepared_stack
+from quintet_local.testing import TestStack, prepared_stack
+from quintet_testing.waiting import eventually
 
 INFRASTRUCTURE = ["epmd", "nginx", "postgres", "rabbitmq", "valkey"]
 

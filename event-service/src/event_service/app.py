@@ -5,9 +5,11 @@ from typing import Any
 
 from flask import Flask
 
-from chassis import health, openapi, strictjson, web
+from chassis import strictjson
 from chassis.db import Transaction
-from chassis.shortcut import add_shortcut
+from chassis.web import app as web
+from chassis.web import health, openapi
+from chassis.web.shortcut import add_shortcut
 from event_service.routes import BLUEPRINTS
 from event_service.routes.answers import Web, render
 from event_service.routes.appender import Appender
@@ -54,9 +56,9 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
     app = web.create_app("event", VERSION, settings, blueprints, render=render, idempotent_headers=IDEMPOTENT_HEADERS)
-    database = app.extensions["chassis"].database
+    database = app.database
     # Set by the server that runs the app, once it does.
-    watch = Watch(database, settings.watch_seconds, lambda: app.extensions.get("is_stopping", bool)())
+    watch = Watch(database, settings.watch_seconds, lambda: app.is_stopping())
     appender = Appender(database, settings.reserved)
     own = Web(appender, watch, settings.nack_limit, settings.live_heartbeat_seconds, settings.reserved)
     app.extensions["event"] = own

@@ -5,10 +5,10 @@ from functools import partial
 
 from pydantic import TypeAdapter, ValidationError
 
-from chassis.attempts import Delivery
-from chassis.consumer import Consumption
 from chassis.db import Transaction
 from chassis.errors import Invalid
+from chassis.messaging.attempts import Delivery
+from chassis.messaging.consumer import Consumption
 from event_service.domain.events import Append, PostedEvent, lines_of, runs_of
 from event_service.operations import appending
 from event_service.settings import Settings

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from chassis.config import ServiceSettings
+from chassis.runtime.config import ServiceSettings
 
 
 class Settings(ServiceSettings):

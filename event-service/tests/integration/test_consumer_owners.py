@@ -144,10 +144,10 @@ def test_an_acknowledgement_without_a_user_claims_nothing(api):
 
 
 def test_consumers_of_the_streams_of_services_have_owners_too(api_of, app, an_event, db):
-    from chassis.attempts import Delivery
+    from chassis.messaging.attempts import Delivery
     from event_service.handlers import handlers_for
 
-    (consumption,) = handlers_for(app.extensions["chassis"].settings).values()
+    (consumption,) = handlers_for(app.settings).values()
     id_ = "11111111-1111-4111-8111-111111111111"
     with db.transaction() as tx:
         consumption.handler(tx, Delivery("event.append", id_, "A", "orders", "r", {}, an_event("A")))

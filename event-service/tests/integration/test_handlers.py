@@ -3,8 +3,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chassis.attempts import Delivery
 from chassis.errors import Invalid, Problem
+from chassis.messaging.attempts import Delivery
 from event_service.handlers import handlers_for
 
 

@@ -88,7 +88,7 @@ def test_silence_is_broken_by_comments_and_ended_by_the_process(api_of, settings
     api.appended()
     with follow(api_of(app, stream)) as live:
         assert [live.next_block() for _ in range(3)][1:] == [":\n\n", ":\n\n"]
-        app.extensions["is_stopping"] = lambda: True
+        app.is_stopping = lambda: True
         assert list(live._blocks) in ([], [b":\n\n"])
 
 

@@ -5,7 +5,7 @@ import secrets
 import pytest
 
 from chassis import db as postgres
-from chassis.migrate import migrate, migrations_of
+from chassis.db.migrate import migrate, migrations_of
 from event_service.app import create_app
 
 BEFORE_OWNERS = "0004"

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 import requests
 
-from chassis.throwaway import free_port
+from quintet_testing.postgres import free_port
 
 WAITERS = 200
 

@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from chassis.throwaway import free_port
 from event_service.app import create_app
+from quintet_testing.postgres import free_port
 
 
 @pytest.fixture

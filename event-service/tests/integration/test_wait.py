@@ -78,7 +78,7 @@ def test_a_process_that_ends_lets_its_readers_go(api, settings, api_of, stream, 
     api.appended()
     app = create_app(settings)
     stopping = []
-    app.extensions["is_stopping"] = lambda: bool(stopping)
+    app.is_stopping = lambda: bool(stopping)
     reader = pool.submit(lambda: timed(lambda: api_of(app, stream).read("New", wait=30)))
     until(lambda: waiting(app) == 1)
     stopping.append(True)

@@ -1,15 +1,15 @@
 """Assembles the service."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from flask import Flask
 
-from chassis import health, openapi, strictjson, web
-from chassis.current import Running
+from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.errors import Unavailable
+from chassis.web import app as web
+from chassis.web import health, openapi
 from factory_service.cache.client import RedisClient, RedisUnavailable
 from factory_service.cache.responses import ResponseCache
 from factory_service.cache.versions import CurrentVersions
@@ -34,13 +34,13 @@ def create_app(settings: Settings | None = None) -> Flask:
         "what was loaded is here": _none(invariants.find_loaded_and_gone),
         "no number is beyond the last that was taken": _none(invariants.find_number_beyond_last),
     }
+    # With Redis, what was read before can still be sent while Postgres is down.
+    vital = [frozenset({"postgres", "redis"} if redis else {"postgres"})]
     app = web.create_app(
-        "factory", VERSION, settings, [*BLUEPRINTS, health.blueprint(lambda: _document(app), must_hold, checks)]
+        "factory", VERSION, settings, [*BLUEPRINTS, health.blueprint(lambda: _document(app), must_hold, checks, vital)]
     )
-    running = app.extensions["chassis"]
-    app.extensions["chassis"] = replace(running, vital=(("postgres", "redis"),) if redis else (("postgres",),))
     app.extensions["redis"] = redis
-    app.extensions["responses"] = _response_cache(settings, redis, running.database)
+    app.extensions["responses"] = _response_cache(settings, redis, app.database)
     return app
 
 
@@ -75,7 +75,7 @@ def _none(find: Callable[[Transaction], dict[str, Any] | None]) -> health.Invari
 
 
 def _ping(redis: RedisClient) -> health.Check:
-    def check(_app: Running) -> dict[str, Any]:
+    def check(_app: web.App) -> dict[str, Any]:
         try:
             redis.ping()
         except RedisUnavailable:

@@ -8,13 +8,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis import inbox
-from chassis.attempts import Delivery, Interrupted, Surroundings
-from chassis.consumer import Consumption
 from chassis.db import Database, Transaction
 from chassis.errors import Invalid
-from chassis.validation import checked
-from chassis.worker import Timer
+from chassis.messaging import inbox
+from chassis.messaging.attempts import Delivery, Interrupted, Surroundings
+from chassis.messaging.consumer import Consumption
+from chassis.messaging.worker import Timer
+from chassis.web.validation import checked
 from factory_service.cache import warming
 from factory_service.cache.client import RedisClient
 from factory_service.domain.charts import MOST_AT_ONCE, Points, Times, Values

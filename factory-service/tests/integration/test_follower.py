@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from chassis import db as postgres
-from chassis import testing
 from chassis.errors import Unavailable
-from chassis.throwaway import ThrowawayPostgres, free_port
 from factory_service.app import create_app
 from factory_service.settings import Settings
 from factory_service.store import replica
 from quintet_local import binaries
+from quintet_testing import plugin as testing
+from quintet_testing.postgres import ThrowawayPostgres, free_port
 
 
 class Follower:

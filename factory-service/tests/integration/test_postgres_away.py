@@ -9,9 +9,9 @@ import pytest
 import redis
 import requests
 
-from chassis import testing
-from chassis.throwaway import ThrowawayPostgres
 from factory_service.settings import Settings
+from quintet_testing import plugin as testing
+from quintet_testing.postgres import ThrowawayPostgres
 
 SPROCKET = "/api/sprocket/create/5/6/4/7/"
 

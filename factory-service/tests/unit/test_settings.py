@@ -1,6 +1,6 @@
 import pytest
 
-from chassis.config import ConfigError
+from chassis.runtime.config import ConfigError
 from factory_service.settings import Settings
 
 DATABASE = {"DATABASE_URL": "postgresql://factory:x@127.0.0.1:5432/quintet"}

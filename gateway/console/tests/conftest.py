@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis import http_client
+from chassis.runtime import http_client
 
 SERVICES = ("sequence", "event", "orders")
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from flask import Flask
 
-from chassis import health, openapi, web
+from chassis.web import app as web
+from chassis.web import health, openapi
 from orders_service.routes import BLUEPRINTS
 from orders_service.routes.answers import render
 from orders_service.routes.forms import FILE
@@ -34,5 +35,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS)]
     app = web.create_app("orders", VERSION, settings, blueprints, render=render)
     speak(app)
-    app.extensions["orders"] = Receiver(app.extensions["chassis"].database, settings)
+    app.extensions["orders"] = Receiver(app.database, settings)
     return app

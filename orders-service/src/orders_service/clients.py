@@ -2,7 +2,7 @@
 
 import requests
 
-from chassis import http_client, logs
+from chassis.runtime import http_client, logs
 
 log = logs.logger(__name__)
 

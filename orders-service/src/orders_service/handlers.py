@@ -8,11 +8,11 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from chassis.attempts import Delivery, Surroundings
-from chassis.consumer import Consumption
 from chassis.db import Transaction
-from chassis.validation import checked
-from chassis.worker import Timer
+from chassis.messaging.attempts import Delivery, Surroundings
+from chassis.messaging.consumer import Consumption
+from chassis.messaging.worker import Timer
+from chassis.web.validation import checked
 from orders_service import clients
 from orders_service.operations.uploading import QUEUE
 from orders_service.settings import Settings, spare_memory

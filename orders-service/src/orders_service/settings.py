@@ -4,7 +4,7 @@ import os
 
 from pydantic import Field, model_validator
 
-from chassis.config import UploadSettings
+from chassis.runtime.config import UploadSettings
 from orders_service.domain.rules import RULE, Policy
 
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from chassis.testing import fuzz
+from quintet_testing.fuzzing import fuzz
 
 DOCUMENT = Path(__file__).parents[2] / "openapi.yaml"
 

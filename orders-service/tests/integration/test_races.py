@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chassis.attempts import Delivery, Surroundings
 from chassis.errors import Invalid, Unavailable
+from chassis.messaging.attempts import Delivery, Surroundings
 from orders_service.domain.rules import Policy
 from orders_service.handlers import on_import_requested
 from orders_service.operations.importing import Import

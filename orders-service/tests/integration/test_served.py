@@ -12,7 +12,7 @@ import time
 import pytest
 import requests
 
-from chassis.throwaway import free_port
+from quintet_testing.postgres import free_port
 
 PATH = "/acme_orders/api/v1/orders/import"
 MIB = 1024 * 1024

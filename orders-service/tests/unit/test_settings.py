@@ -1,6 +1,6 @@
 import pytest
 
-from chassis.config import ConfigError
+from chassis.runtime.config import ConfigError
 from orders_service.settings import Settings
 
 URL = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}

@@ -4,8 +4,8 @@ from typing import Any
 
 from flask import Flask
 
-from chassis import health, openapi, web
-from chassis.shortcut import add_shortcut
+from chassis.web import app as web
+from chassis.web import health, openapi
 from sequence_service import operations, routes
 from sequence_service.settings import Settings
 
@@ -30,6 +30,5 @@ def create_app(settings: Settings | None = None) -> Flask:
         )
 
     app = web.create_app("sequence", VERSION, settings, [routes.bp, health.blueprint(document, INVARIANTS)])
-    draws = app.extensions["draws"] = routes.batcher(app.extensions["chassis"].database)
-    add_shortcut(app, routes.shortcut(draws))
+    app.extensions["draws"] = routes.batcher(app.database)
     return app

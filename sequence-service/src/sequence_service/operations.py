@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import accumulate
 
-from chassis import outbox
 from chassis.db import Transaction
 from chassis.errors import Conflict, Invalid, NotFound, Problem
+from chassis.messaging import outbox
 from sequence_service import store
 from sequence_service.domain import BUILT_IN, Sequence
 
@@ -27,16 +27,6 @@ class Drawn:
     @property
     def numbers(self) -> list[int]:
         return self.sequence.numbers_at(self.first, self.count)
-
-
-def draw_quietly(tx: Transaction, draws: list[Draw]) -> list[Drawn] | None:
-    """The tickets of each draw of one sequence, in one statement; nobody else gets them.
-
-    None where there is more to do than to take them: a fact to tell, or a draw that cannot be.
-    """
-    counts = [draw.count for draw in draws]
-    sequence = store.take_tickets(tx, draws[0].name, sum(counts), max(counts), quietly=True)
-    return _shared_out(sequence, counts) if sequence else None
 
 
 def draw_all(tx: Transaction, draws: list[Draw], now: datetime) -> list[Drawn | Problem]:

@@ -1,8 +1,6 @@
 """HTTP in: parse, draw, answer."""
 
-import re
 from collections import defaultdict
-from collections.abc import Callable
 from collections.abc import Sequence as Listing
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -11,13 +9,13 @@ import orjson
 from flask import Blueprint, Response, current_app, g
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 
-from chassis.batching import Batcher
-from chassis.current import JSON_TYPE, once, transaction
 from chassis.db import Database, Transaction
 from chassis.errors import Problem
-from chassis.openapi import problem
-from chassis.shortcut import Reply
-from chassis.validation import DIGITS, WHOLE, Answer, ListQuery, endpoint
+from chassis.runtime.batching import Batcher
+from chassis.web.app import json_response, transaction
+from chassis.web.idempotency import once
+from chassis.web.openapi import problem
+from chassis.web.validation import DIGITS, WHOLE, Answer, ListQuery, endpoint
 from sequence_service import domain, operations, store
 from sequence_service.domain import LARGEST, MOST_AT_ONCE, SMALLEST, Sequence
 from sequence_service.operations import Draw, Drawn
@@ -78,7 +76,6 @@ class Sequences(BaseModel):
 
 
 _INVALID = problem("The request breaks a rule; `errors` names the fields")
-_HEADERS = [("Cache-Control", "no-store")]
 _AWAY = problem("A dependency is away; try again after `Retry-After` seconds")
 _UNKNOWN = problem("There is no such sequence")
 
@@ -86,10 +83,6 @@ _UNKNOWN = problem("There is no such sequence")
 def batcher(database: Database) -> Batcher[Draw, Drawn]:
     def of_one_sequence(draws: list[Draw]) -> Listing[Drawn | Problem]:
         try:
-            with database.statements() as tx:
-                drawn = operations.draw_quietly(tx, draws)
-            if drawn:
-                return drawn
             with database.transaction() as tx:
                 return operations.draw_all(tx, draws, datetime.now(UTC))
         except Problem as problem:
@@ -121,37 +114,15 @@ def _draws(name: str) -> Any:
     )
     def draw(query: Any) -> Response:
         draws: Batcher[Draw, Drawn] = current_app.extensions["draws"]
-        return Response(_drawn(draws, Draw(name, query.n, g.request_id)), headers=_HEADERS, content_type=JSON_TYPE)
+        numbers = draws.submit(Draw(name, query.n, g.request_id)).numbers if query.n else []
+        single = {"sequence_no": numbers[0]} if query.n == 1 else {}
+        return _uncacheable({**single, "sequence_list": numbers})
 
     return draw
 
 
 for _name in domain.BUILT_IN:
     bp.get(f"/{_name}", endpoint=_name.replace("-", "_"), head=False)(_draws(_name))
-
-
-def _drawn(draws: Batcher[Draw, Drawn], wanted: Draw) -> bytes:
-    numbers = draws.submit(wanted).numbers if wanted.count else []
-    return orjson.dumps(
-        {"sequence_no": numbers[0], "sequence_list": numbers} if wanted.count == 1 else {"sequence_list": numbers}
-    )
-
-
-_PLAIN = re.compile(r"(?:n=([1-9][0-9]{0,3}))?\Z")
-
-
-def shortcut(draws: Batcher[Draw, Drawn]) -> Callable[[dict[str, Any], str], Reply | None]:
-    """Of the four sequences of the contract."""
-    most = {f"/{name}": domain.most_at_once(name) for name in domain.BUILT_IN}
-
-    def answer(environ: dict[str, Any], request_id: str) -> Reply | None:
-        path, plain = environ["PATH_INFO"], _PLAIN.match(environ.get("QUERY_STRING", ""))
-        if path not in most or not plain or environ["REQUEST_METHOD"] != "GET":
-            return None
-        n = int(plain[1] or 1)
-        return Reply(path, _drawn(draws, Draw(path[1:], n, request_id)), _HEADERS) if n <= most[path] else None
-
-    return answer
 
 
 @bp.get("/sequences")
@@ -241,7 +212,13 @@ def take_numbers(name: str, body: Wanted) -> Any:
 def _formatted(drawn: Drawn) -> Response:
     numbers = drawn.numbers
     body = {"sequence_list": numbers, "formatted": [drawn.sequence.formatted(number) for number in numbers]}
-    return Response(orjson.dumps(body), headers=_HEADERS, content_type=JSON_TYPE)
+    return _uncacheable(body)
+
+
+def _uncacheable(body: dict[str, Any]) -> Response:
+    response = json_response(orjson.dumps(body))
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _state(sequence: Sequence) -> dict[str, Any]:

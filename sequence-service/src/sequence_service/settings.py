@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from chassis.config import ServiceSettings
+from chassis.runtime.config import ServiceSettings
 
 _SEED_DEFAULTS = {"host": "127.0.0.1", "port": "5432", "name": "sdx", "user": "sdx", "password": "sdx"}
 _SEED_PREFIX = "sdx_sequence_postgres_"

@@ -7,6 +7,7 @@ from sequence_service.domain import Sequence
 
 _COLUMNS = "name, minimum, maximum, cycle, format, issued"
 _EXISTS = "deleted_at IS NULL"
+_SIZE = "(maximum::numeric - minimum + 1)"
 
 
 def list_sequences(tx: Transaction, limit: int, offset: int) -> list[Sequence]:
@@ -68,32 +69,23 @@ def delete_sequence(tx: Transaction, name: str) -> bool:
     return tx.run(f"UPDATE sequences SET deleted_at = now() WHERE name = %(name)s AND {_EXISTS}", name=name) == 1
 
 
-def take_tickets(tx: Transaction, name: str, count: int, largest: int, *, quietly: bool = False) -> Sequence | None:
-    """The sequence after `count` more tickets, given to nobody else: they are the last it has issued.
+def take_tickets(tx: Transaction, name: str, count: int, largest: int) -> Sequence | None:
+    """Return the sequence with `count` more tickets issued: the last ones it has issued, and given to nobody else.
 
-    None, and none taken, where no such sequence exists, where it has fewer left, or where `largest`, the
-    greatest single draw among them, exceeds the range; `quietly` also where they end a cycle or bring the range
-    near its end.
-    Concurrent callers queue on the row: who rolls back leaves no gap.
+    None, and none is taken, if there is no such sequence, if it has fewer left, or if `largest`, the greatest
+    single draw among them, exceeds the range. Concurrent callers queue on the row: a rollback leaves no gap.
     """
-    rows = tx.rows(_TAKE_QUIETLY if quietly else _TAKE, name=name, count=count, largest=largest)
-    if not rows:
-        return None
-    name_, minimum, maximum, cycle, format_, issued = rows[0]
-    return Sequence(name_, minimum, maximum, cycle, format_, int(issued))
-
-
-_SIZE = "(maximum::numeric - minimum + 1)"
-_UPDATE = f"""
-    UPDATE sequences SET issued = issued + %(count)s
-    WHERE name = %(name)s AND {_EXISTS} AND %(largest)s <= {_SIZE} AND (cycle OR issued + %(count)s <= {_SIZE})
-"""
-_NOTHING_TO_TELL = f"""
-    AND CASE WHEN cycle THEN div(issued + %(count)s, {_SIZE}) = div(issued, {_SIZE})
-             ELSE issued * 10 >= {_SIZE} * 9 OR (issued + %(count)s) * 10 < {_SIZE} * 9 END
-"""
-_TAKE = f"{_UPDATE} RETURNING {_COLUMNS}"
-_TAKE_QUIETLY = f"{_UPDATE} {_NOTHING_TO_TELL} RETURNING {_COLUMNS}"
+    row = tx.find(
+        f"""
+        UPDATE sequences SET issued = issued + %(count)s
+        WHERE name = %(name)s AND {_EXISTS} AND %(largest)s <= {_SIZE} AND (cycle OR issued + %(count)s <= {_SIZE})
+        RETURNING {_COLUMNS}
+        """,
+        name=name,
+        count=count,
+        largest=largest,
+    )
+    return _sequence(row) if row else None
 
 
 def find_overdrawn(tx: Transaction) -> list[str]:

@@ -1,7 +1,6 @@
 import threading
 
 import pytest
-from werkzeug.test import Client
 
 from sequence_service.app import create_app
 
@@ -97,7 +96,7 @@ def test_many_at_once_over_two_replicas_get_different_numbers_and_waste_none(db,
         thread.join()
     assert sorted(drawn) == list(range(1, 32 * 13 + 1))
     for app in apps:
-        app.extensions["chassis"].database.close()
+        app.database.close()
 
 
 def test_takers_at_a_wrap_share_the_range_without_a_number_twice(db, settings):
@@ -115,7 +114,7 @@ def test_takers_at_a_wrap_share_the_range_without_a_number_twice(db, settings):
     numbers = [number for taken in drawn for number in taken]
     assert len(set(numbers)) == 200
     assert set(numbers) == {*range(9990, 10000), *range(1000, 1190)}
-    app.extensions["chassis"].database.close()
+    app.database.close()
 
 
 def test_a_wrap_is_told_with_the_request_that_caused_it(client, db, outbox):
@@ -130,22 +129,3 @@ def test_a_wrap_is_told_with_the_request_that_caused_it(client, db, outbox):
     assert body["system"]["name"] == "sequence-service"
     client.get("/sequence")
     assert len(outbox()) == 1
-
-
-@pytest.mark.parametrize("path", [f"/{name}{query}" for name in RANGES for query in ("", "?n=1", "?n=7", "?n=1000")])
-def test_the_shortcut_answers_as_flask_does(db, app, path):
-    short, flask = (Client(way).get(path, headers={"X-Request-ID": "r-1"}) for way in (app.wsgi_app, app.wsgi_app._app))
-    assert (short.status, sorted(short.headers.keys())) == (flask.status, sorted(flask.headers.keys()))
-    assert short.headers["Cache-Control"] == "no-store"
-    assert short.json.keys() == flask.json.keys()
-    count = len(short.json["sequence_list"])
-    assert flask.json["sequence_list"] == [number + count for number in short.json["sequence_list"]]
-
-
-@pytest.mark.parametrize("query", ["?n=", "?n=-1", "?n=99999", "?n=1&n=1", "?m=1", "?n=%31x", "?n=0"])
-def test_what_is_not_plain_is_answered_by_flask(db, app, query):
-    short, flask = (
-        Client(way).get(f"/sequence{query}", headers={"X-Request-ID": "r-1"})
-        for way in (app.wsgi_app, app.wsgi_app._app)
-    )
-    assert (short.status, short.text) == (flask.status, flask.text)

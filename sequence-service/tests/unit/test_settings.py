@@ -1,6 +1,6 @@
 import pytest
 
-from chassis.config import ConfigError
+from chassis.runtime.config import ConfigError
 from sequence_service.settings import Settings
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from chassis.cli import Service, main
-from chassis.worker import Timer
+from chassis.messaging.worker import Timer
 from specstore_service.handlers import HANDLERS
 from specstore_service.operations import scheduling, updates
 from specstore_service.settings import Settings

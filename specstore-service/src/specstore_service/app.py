@@ -5,9 +5,11 @@ from typing import Any
 
 from flask import Flask
 
-from chassis import health, openapi, strictjson, web
-from chassis.current import Running
+from chassis import strictjson
 from chassis.db import Database, Transaction
+from chassis.web import app as web
+from chassis.web import health, openapi
+from chassis.web.app import App
 from specstore_service.clients import neighbours
 from specstore_service.operations import tokens
 from specstore_service.operations.tokens import Keyring
@@ -54,14 +56,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = web.create_app("specstore", VERSION, settings, blueprints, render=render)
     # The library for a bucket takes seconds to load: not while requests wait.
     objects_of(settings)
-    app.extensions["specstore"] = Web(settings, Keyring(_key_source(settings, app.extensions["chassis"].database)))
+    app.extensions["specstore"] = Web(settings, Keyring(_key_source(settings, app.database)))
     return app
 
 
 def _asks(auth_server: str) -> health.Check:
     """While it is away the key that is known goes on being used: the service is not down."""
 
-    def check(_app: Running) -> dict[str, Any]:
+    def check(_app: App) -> dict[str, Any]:
         neighbours.fetch_public_key(auth_server)
         return {}
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from chassis.attempts import Delivery, Surroundings
-from chassis.consumer import Consumption
 from chassis.errors import Invalid
+from chassis.messaging.attempts import Delivery, Surroundings
+from chassis.messaging.consumer import Consumption
 from specstore_service.clients import neighbours
 from specstore_service.operations import jobs
 from specstore_service.store.opening import objects_of

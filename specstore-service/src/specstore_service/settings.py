@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from chassis.config import UploadSettings
+from chassis.runtime.config import UploadSettings
 
 
 class Settings(UploadSettings):

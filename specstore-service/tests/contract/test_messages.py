@@ -27,7 +27,7 @@ def told(api, app, db, a_spec, outbox, settings):
         scheduling.run_due(tx, datetime.now(UTC) + timedelta(minutes=2), is_external=False)
     outside = create_app(settings.model_copy(update={"dpp_url": "http://127.0.0.1:9"}))
     outside.test_client().post("/source/upload", json=a_spec(), headers=api.headers)
-    outside.extensions["chassis"].database.close()
+    outside.database.close()
     found = {}
     for type_, body in outbox():
         found.setdefault(type_, []).append(body)

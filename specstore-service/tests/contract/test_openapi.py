@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chassis.testing import fuzz
+from quintet_testing.fuzzing import fuzz
 
 DOCUMENT = Path(__file__).parents[2] / "openapi.yaml"
 

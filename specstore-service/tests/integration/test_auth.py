@@ -42,7 +42,7 @@ def test_the_key_is_made_once_however_many_ask_first(db, settings):
     for thread in threads:
         thread.join()
     for app in apps:
-        app.extensions["chassis"].database.close()
+        app.database.close()
     assert len(keys) == 6 and len(set(keys)) == 1 and "BEGIN PUBLIC KEY" in keys[0]
 
 
@@ -91,7 +91,7 @@ def guarded(db, settings, auth_server):
     # Of the key that was fetched nothing is younger than a second in these tests.
     app.extensions["specstore"].keyring._clock = iter(range(0, 10**6, 10)).__next__
     yield app.test_client()
-    app.extensions["chassis"].database.close()
+    app.database.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import NotFound, Unavailable
-from chassis.throwaway import free_port
+from quintet_testing.postgres import free_port
 from specstore_service.store import opening
 
 

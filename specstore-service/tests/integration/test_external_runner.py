@@ -10,8 +10,8 @@ import uuid
 
 import pytest
 
-from chassis.attempts import Delivery, Surroundings
 from chassis.errors import Unavailable
+from chassis.messaging.attempts import Delivery, Surroundings
 from specstore_service import handlers
 from specstore_service.app import create_app
 
@@ -75,7 +75,7 @@ def outside(db, settings, runner):
     settings = settings.model_copy(update={"dpp_url": runner.url})
     app = create_app(settings)
     yield app.test_client()
-    app.extensions["chassis"].database.close()
+    app.database.close()
 
 
 @pytest.fixture

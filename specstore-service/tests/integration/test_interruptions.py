@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chassis.attempts import Interrupted
 from chassis.errors import Unavailable
+from chassis.messaging.attempts import Interrupted
 from specstore_service.operations import reports
 from specstore_service.operations.making import Work
 from specstore_service.store import opening

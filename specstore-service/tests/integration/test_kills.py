@@ -20,7 +20,7 @@ RESOURCE = {"name": "reds", "path": "reds.csv", "schema": SCHEMA}
 # As a worker gets messages: one that was not acknowledged comes again.
 WORKER = """
 import json, os, sys, threading, time, uuid
-from chassis.attempts import Delivery, Surroundings
+from chassis.messaging.attempts import Delivery, Surroundings
 from chassis.db import Database
 from chassis.errors import Unavailable
 from specstore_service import handlers

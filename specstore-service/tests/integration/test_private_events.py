@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chassis import db as postgres
-from chassis.migrate import migrate, migrations_of
+from chassis.db.migrate import migrate, migrations_of
 from specstore_service.operations import scheduling
 
 EVENTS = ("FlowQueued", "FlowStarted", "FlowFinished")

@@ -38,7 +38,7 @@ def age(db):
 def external(settings, db):
     app = create_app(settings.model_copy(update={"dpp_url": "http://127.0.0.1:9"}))
     yield app.test_client()
-    app.extensions["chassis"].database.close()
+    app.database.close()
 
 
 def test_a_pipeline_that_falls_silent_is_failed(api, look, age, outbox_of):

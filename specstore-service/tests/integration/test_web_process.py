@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from chassis import db as postgres
-from chassis.throwaway import free_port
+from quintet_testing.postgres import free_port
 
 SLOW_CLIENTS = 60
 # More than the buffers of a connection hold.

@@ -10,10 +10,10 @@ from flask import Response, current_app, request
 from pydantic import BaseModel, Field
 
 from chassis import strictjson
-from chassis.current import json_text, role, username
 from chassis.errors import NotFound, Problem
-from chassis.turns import Turns
-from chassis.validation import Answer
+from chassis.runtime.turns import Turns
+from chassis.web.app import json_response, role, username
+from chassis.web.validation import Answer
 from event_service.domain.names import Consumer, StreamName
 from event_service.domain.ownership import Caller, caller_of
 from event_service.routes.appender import Appender
@@ -77,11 +77,11 @@ def render(problem: Problem) -> Response:
     """`"<reason phrase> - <error>"`; a content type that is not taken is a bad request here."""
     status = 400 if problem.status == 415 else problem.status
     phrase = _PHRASES.get(status, "Error")
-    return json_text(strictjson.dumps(f"{phrase} - {problem.detail}" if problem.detail else phrase), status)
+    return json_response(strictjson.dumps(f"{phrase} - {problem.detail}" if problem.detail else phrase), status)
 
 
 def ok() -> Response:
-    return json_text('"OK"')
+    return json_response('"OK"')
 
 
 def existing_id(text: str) -> str:

@@ -4,10 +4,10 @@ import threading
 from collections import OrderedDict
 from dataclasses import replace
 
-from chassis import logs
-from chassis.batching import Batcher
 from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Problem
+from chassis.runtime import logs
+from chassis.runtime.batching import Batcher
 from event_service.domain.events import Append
 from event_service.domain.ownership import second_writer
 from event_service.domain.schemas import Schemas, check_payloads

@@ -7,8 +7,8 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from chassis.current import json_text, transaction
-from chassis.validation import WHOLE, Answer, ListQuery, endpoint
+from chassis.web.app import json_response, transaction
+from chassis.web.validation import WHOLE, Answer, ListQuery, endpoint
 from event_service.domain.events import StoredEvent
 from event_service.domain.names import Name
 from event_service.operations import consuming
@@ -113,7 +113,7 @@ def list_parked(stream: str, consumer: str, query: ListQuery) -> Response:
         text = store.list_parked(tx, stream, consumer, query.limit, query.offset)
     if text is None:
         raise consuming.unknown_stream(stream)
-    return json_text(text)
+    return json_response(text)
 
 
 @bp.post("/<consumer>/parked/<event>/replay")

@@ -11,9 +11,10 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chassis import strictjson
-from chassis.current import json_text, once, running
 from chassis.errors import Invalid, NotFound
-from chassis.validation import DIGITS, Answer, PlainText, endpoint
+from chassis.web.app import json_response, this_app
+from chassis.web.idempotency import once
+from chassis.web.validation import DIGITS, Answer, PlainText, endpoint
 from event_service.domain.events import LARGEST_EVENT_BYTES, Append, Posted, StoredEvent, event_ids, lines_of, runs_of
 from event_service.domain.names import Consumer, Name, Producer
 from event_service.domain.ownership import Caller
@@ -108,12 +109,12 @@ def append_events(stream: str, headers: AppendHeaders, body: Any) -> Response:
     appender = web().appender
     if headers.expected_position is None and "Idempotency-Key" not in request.headers:
         appender.append(append)
-        return json_text(answer)
+        return json_response(answer)
     checked = appender.checked(replace(append, expected_position=headers.expected_position))
 
     def append_alone(tx: Any) -> Response:
         appender.append_alone(tx, checked)
-        return json_text(answer)
+        return json_response(answer)
 
     return once(append_alone)
 
@@ -157,21 +158,21 @@ def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response
     if page.is_empty and query.wait and not web().watch.is_stopping():
         web().watch.wait(stream, query.event_name, page.last, query.wait)
         page = _page(stream, query.event_name, headers.consumer, query.limit)
-    return json_text(page.text)
+    return json_response(page.text)
 
 
 def _read_from(stream: str, position: int, query: ReadQuery) -> Response:
     if query.event_name is not None or query.wait:
         raise Invalid("from: stands without eventName and wait")
-    with running().database.statements() as tx:
+    with this_app().database.statements() as tx:
         text = reading.find_page_from(tx, stream, position, query.limit)
     if text is None:
         raise consuming.unknown_stream(stream)
-    return json_text(text)
+    return json_response(text)
 
 
 def _page(stream: str, name: str, consumer: str, limit: int) -> reading.Page:
-    with running().database.statements() as tx:
+    with this_app().database.statements() as tx:
         page = reading.find_page_for(tx, stream, name, consumer, limit)
     if page is None:
         raise consuming.unknown_stream(stream)
@@ -182,11 +183,11 @@ def _page(stream: str, name: str, consumer: str, limit: int) -> reading.Page:
 @endpoint("One event", {200: Answer("The event", StoredEvent), **USUAL}, path=EventPath)
 def get_event(stream: str, event: str) -> Response:
     id_ = existing_id(event)
-    with running().database.statements() as tx:
+    with this_app().database.statements() as tx:
         text = reading.find_event(tx, stream, id_)
     if text is None:
         raise NotFound("")
-    return json_text(text)
+    return json_response(text)
 
 
 @bp.post("/<event>")

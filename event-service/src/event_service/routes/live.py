@@ -6,11 +6,11 @@ from typing import Annotated
 from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis import logs
-from chassis.current import running, transaction
 from chassis.db import Database
 from chassis.errors import Invalid, Unavailable
-from chassis.validation import DIGITS, Answer, endpoint
+from chassis.runtime import logs
+from chassis.web.app import this_app, transaction
+from chassis.web.validation import DIGITS, Answer, endpoint
 from event_service.domain.names import Name
 from event_service.operations.consuming import unknown_stream
 from event_service.routes.answers import LARGEST_NUMBER, USUAL, StreamPath, Web, web
@@ -52,7 +52,7 @@ def follow_stream(stream: str, query: LiveQuery, headers: LiveHeaders) -> Respon
         if start > last:
             raise Invalid.field("Last-Event-ID", f"is beyond the stream's last position, {last}")
         after = start if name is None else reading.last_sequence_at(tx, stream, name, start)
-    lines = _lines(running().database, web(), stream, name, start, after)
+    lines = _lines(this_app().database, web(), stream, name, start, after)
     return Response(
         lines,
         content_type="text/event-stream; charset=utf-8",

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from chassis import strictjson
-from chassis.shortcut import Reply
-from chassis.validation import checked
-from chassis.web import LARGEST_BODY_BYTES
+from chassis.web.app import LARGEST_BODY_BYTES
+from chassis.web.shortcut import Reply
+from chassis.web.validation import checked
 from event_service.domain.events import Posted
 from event_service.domain.names import Producer
 from event_service.domain.ownership import Caller, caller_of

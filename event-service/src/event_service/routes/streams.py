@@ -8,8 +8,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis import strictjson
-from chassis.current import transaction
-from chassis.validation import DIGITS, Answer, ListQuery, endpoint
+from chassis.web.app import transaction
+from chassis.web.validation import DIGITS, Answer, ListQuery, endpoint
 from event_service.domain.events import LARGEST_EVENT_BYTES, LARGEST_VERSION
 from event_service.domain.names import Name
 from event_service.domain.ownership import second_writer

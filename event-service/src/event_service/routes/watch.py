@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from chassis import logs
 from chassis.db import Database
 from chassis.errors import Unavailable
+from chassis.runtime import logs
 from event_service.store import reading
 
 log = logs.logger(__name__)

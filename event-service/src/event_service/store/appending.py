@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from chassis import outbox, strictjson
+from chassis import strictjson
 from chassis.db import Transaction
+from chassis.messaging import outbox
 from event_service.domain.events import Append
 from event_service.domain.ownership import Caller
 

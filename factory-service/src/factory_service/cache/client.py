@@ -8,7 +8,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from chassis import logs
+from chassis.runtime import logs
 
 log = logs.logger(__name__)
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from chassis.batching import Batcher
 from chassis.errors import Unavailable
+from chassis.runtime.batching import Batcher
 from factory_service.cache.client import RedisClient, RedisUnavailable
 from factory_service.cache.versions import CurrentVersions
 from factory_service.domain.charts import check_points

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from chassis import outbox
 from chassis.db import Transaction
 from chassis.errors import NotFound
+from chassis.messaging import outbox
 from factory_service.domain import tags
 from factory_service.domain.charts import Points
 from factory_service.store import collections

@@ -6,8 +6,8 @@ begins the file again after a crash, or beside another one that is still alive, 
 
 from datetime import datetime
 
-from chassis import outbox
 from chassis.db import Transaction
+from chassis.messaging import outbox
 from factory_service.domain.charts import Points
 from factory_service.domain.files import Entry
 from factory_service.operations import factories, sprockets

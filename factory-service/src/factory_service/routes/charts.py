@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from flask import Blueprint, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from chassis.openapi import problem
-from chassis.validation import DIGITS, Answer, endpoint
+from chassis.web.openapi import problem
+from chassis.web.validation import DIGITS, Answer, endpoint
 from factory_service.domain.charts import (
     FEWEST_THINNED,
     LATEST_TIME,

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis.current import json_text, once, transaction
 from chassis.db import Transaction
-from chassis.openapi import problem
-from chassis.validation import Answer, ListQuery, PlainText, endpoint
+from chassis.web.app import json_response, transaction
+from chassis.web.idempotency import once
+from chassis.web.openapi import problem
+from chassis.web.validation import Answer, ListQuery, PlainText, endpoint
 from factory_service.cache import warming
 from factory_service.domain.charts import (
     MOST_POINTS,
@@ -130,6 +131,6 @@ def take_production(id: str, body: Any) -> Response:
 
     def accept(tx: Transaction) -> Response:
         operations.accept_production(tx, int(id), points, responses.request_id())
-        return json_text(f'{{"accepted":{len(points)}}}', 202)
+        return json_response(f'{{"accepted":{len(points)}}}', 202)
 
     return once(accept)

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 from flask import Blueprint, Response, request
 from pydantic import AfterValidator, BaseModel, Field
 
-from chassis import outbox
-from chassis.current import json_text, once, transaction
 from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound, Problem
-from chassis.openapi import problem
-from chassis.uploads import UploadStream
-from chassis.validation import Answer, endpoint
+from chassis.messaging import outbox
+from chassis.web.app import json_response, transaction
+from chassis.web.idempotency import once
+from chassis.web.openapi import problem
+from chassis.web.uploads import UploadStream
+from chassis.web.validation import Answer, endpoint
 from factory_service.routes import responses
 from factory_service.store import loads as store
 
@@ -94,7 +95,7 @@ def load_file() -> Response:
                 raise Problem("the upload took too long", status=503)
             outbox.add(tx, outbox.job("factory.load", {"load": id_}, request_id=responses.request_id()))
             is_accepted = True
-            response = json_text(_status(tx, id_), 202)
+            response = json_response(_status(tx, id_), 202)
             response.headers["Location"] = f"/api/factories/load/{id_}"
             return response
 
@@ -154,4 +155,4 @@ def _status(tx: Transaction, id_: str) -> str:
 )
 def get_load(load: str) -> Response:
     with transaction() as tx:
-        return json_text(_status(tx, load))
+        return json_response(_status(tx, load))

@@ -6,10 +6,10 @@ from typing import Annotated
 from flask import Response, current_app, g, request
 from pydantic import BaseModel, Field
 
-from chassis.current import JSON_TYPE
 from chassis.errors import NotFound
-from chassis.openapi import problem
-from chassis.validation import DIGITS, Answer
+from chassis.web.app import JSON_TYPE
+from chassis.web.openapi import problem
+from chassis.web.validation import DIGITS, Answer
 from factory_service.cache.client import RedisClient
 from factory_service.cache.responses import CachedResponse, ResponseCache
 from factory_service.domain import tags

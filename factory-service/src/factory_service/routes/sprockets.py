@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from flask import Blueprint, Response
 from pydantic import BaseModel, Field
 
-from chassis.current import once, transaction
 from chassis.db import Transaction
-from chassis.openapi import problem
-from chassis.validation import DIGITS, Answer, ListQuery, endpoint
+from chassis.web.app import transaction
+from chassis.web.idempotency import once
+from chassis.web.openapi import problem
+from chassis.web.validation import DIGITS, Answer, ListQuery, endpoint
 from factory_service.cache import warming
 from factory_service.domain.sprockets import LARGEST, Changes, Sprocket
 from factory_service.operations import sprockets as operations

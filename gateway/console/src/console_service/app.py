@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from chassis import web
+from chassis.web import app as web
 from console_service import routes
 from console_service.settings import Settings
 

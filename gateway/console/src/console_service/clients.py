@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from chassis import http_client
+from chassis.runtime import http_client
 
 
 def fetch_reports(

@@ -10,8 +10,8 @@ from typing import Any
 from flask import Blueprint, Response, g
 
 from chassis import strictjson
-from chassis.current import json_text, role, username
 from chassis.errors import NotFound
+from chassis.web.app import json_response, role, username
 from console_service import clients
 from console_service.domain import CAN_RESPOND, overall_status
 from console_service.settings import Settings
@@ -88,7 +88,7 @@ def _identity() -> dict[str, str]:
 
 
 def _json(body: dict[str, Any], is_ok: bool) -> Response:
-    response = json_text(strictjson.dumps(body), HTTPStatus.OK if is_ok else HTTPStatus.SERVICE_UNAVAILABLE)
+    response = json_response(strictjson.dumps(body), HTTPStatus.OK if is_ok else HTTPStatus.SERVICE_UNAVAILABLE)
     response.headers["Cache-Control"] = "no-store"
     if not is_ok:
         response.headers["Retry-After"] = "1"

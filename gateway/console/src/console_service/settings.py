@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from chassis.config import WebSettings
+from chassis.runtime.config import WebSettings
 
 
 class Settings(WebSettings):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from quintet_local.testing import eventually
+from quintet_testing.waiting import eventually
 
 
 def responds(service, status, body):

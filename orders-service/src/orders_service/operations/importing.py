@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from chassis import outbox, strictjson
+from chassis import strictjson
 from chassis.db import Database, Transaction
+from chassis.messaging import outbox
 from orders_service.domain.headers import BYTE_ORDER_MARK, BadHeader, Header, header_of
 from orders_service.domain.judging import Judged, judge
 from orders_service.domain.rules import Policy

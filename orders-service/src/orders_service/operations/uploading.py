@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chassis import outbox
 from chassis.db import Transaction
 from chassis.errors import Conflict, NotFound, Unavailable
+from chassis.messaging import outbox
 from orders_service.store import imports, uploads
 
 QUEUE = "orders.import"

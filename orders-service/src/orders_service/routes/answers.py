@@ -7,9 +7,9 @@ from flask import Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from chassis import strictjson
-from chassis.current import json_text
 from chassis.errors import Problem
-from chassis.validation import Answer
+from chassis.web.app import json_response
+from chassis.web.validation import Answer
 from orders_service.routes.words import language, said
 
 _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
@@ -81,7 +81,7 @@ class Page(Query):
 def envelope(result: Any, message: Any = "", status: int = 200, **beside: Any) -> Response:
     """`beside` stands next to the result."""
     body = {"result": result, **beside, "status_code": status, "uuid": _uuid(), "message": message}
-    response = json_text(strictjson.dumps(body), status)
+    response = json_response(strictjson.dumps(body), status)
     response.headers["Content-Language"] = language()
     response.headers["Vary"] = "Accept-Language"
     return response

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +10,11 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from chassis.errors import Invalid, Problem
-from chassis.uploads import UploadStream
+from chassis.web.uploads import UploadStream
 
 FIELD = "csv_file"
 _READ_BYTES = 64 * 1024
 _MOST_PARTS = 100
-_MOST_HEARD_OUT_BYTES, _HEARD_OUT_SECONDS = 16 * 1024 * 1024, 2
 _LARGEST_FIELD_BYTES = 256 * 1024
 _LONGEST_NAME = 255
 
@@ -72,16 +70,6 @@ def checked_name(given: str) -> str:
     ):
         raise Invalid.field("file_name", "file_name must not contain control characters")
     return name
-
-
-@contextmanager
-def heard_out(body: UploadStream) -> Iterator[None]:
-    """Who is still sending when the connection closes never reads why: a refusal waits for the rest, up to a limit."""
-    try:
-        yield
-    except Problem:
-        body.drain(_MOST_HEARD_OUT_BYTES, _HEARD_OUT_SECONDS)
-        raise
 
 
 def _read(request: Request, body: UploadStream) -> Iterator[bytes]:

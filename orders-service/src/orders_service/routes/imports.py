@@ -9,12 +9,13 @@ from flask import Blueprint, Response, current_app, g, request
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from chassis import idempotency, strictjson
-from chassis.current import fingerprint, transaction, username
-from chassis.db import Database, Transaction
+from chassis import strictjson
+from chassis.db import Database
 from chassis.errors import NotFound
-from chassis.uploads import UploadStream
-from chassis.validation import Answer, endpoint
+from chassis.web import idempotency
+from chassis.web.app import this_app, transaction, username
+from chassis.web.uploads import UploadStream
+from chassis.web.validation import Answer, endpoint
 from orders_service import clients
 from orders_service.domain.headers import Header
 from orders_service.domain.reports import BETWEEN_REPORTS, NO_HEADER
@@ -88,47 +89,35 @@ class Status(TypedDict):
 def import_orders(query: ImportQuery) -> Response:
     receiver: Receiver = current_app.extensions["orders"]
     request.max_content_length = receiver.settings.largest_upload_bytes
-    key = request.headers.get("Idempotency-Key")
-    if key is not None:
-        idempotency.checked(key)
+    key = idempotency.key_of_request()
     body = UploadStream(request)
-    with forms.heard_out(body):
-        file = forms.incoming(request, body, query.file_name)
-        with receiver.receiving(username(), key) as sink:
-            for piece in file.pieces:
-                sink.write(piece)
-            sink.finish()
-            return _accept(receiver, sink, file, query, key)
+    file = forms.incoming(request, body, query.file_name)
+    with receiver.receiving(username(), key) as sink:
+        for piece in file.pieces:
+            sink.write(piece)
+        sink.finish()
+        return _accept(receiver, sink, file, query, key)
 
 
 def _accept(receiver: Receiver, sink: Sink, file: forms.Incoming, query: ImportQuery, key: str | None) -> Response:
     """The number of the batch is drawn outside of any transaction; an answer that is known already needs none."""
-    print_ = fingerprint(file.digest.digest() + file.name.encode())
+    fingerprint = idempotency.fingerprint_of_request(file.digest.digest() + file.name.encode())
     if key is not None:
         with transaction() as tx:
-            if known := _known(tx, key, print_):
+            if replayed := idempotency.claim(tx, key, fingerprint):
                 sink.discard()
-                return known
+                return replayed
     batch_no = clients.draw_batch_no(receiver.settings.sequence_url, sink.id, g.request_id)
     with transaction() as tx:
-        if key is not None and (known := _known(tx, key, print_)):
-            return known
+        if key is not None and (replayed := idempotency.claim(tx, key, fingerprint)):
+            return replayed
         upload = uploading.Upload(sink.id, username(), g.request_id, file.name, query.dry_run, sink.blocks, sink.rows)
         uploading.accept_upload(tx, upload, batch_no, datetime.now(UTC))
         response = envelope({"task_id": sink.id, "batch_no": batch_no}, said("starting import process"), 202)
         response.headers["Location"] = f"{bp.url_prefix}/status/{sink.id}"
         if key is not None:
-            headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
-            answer = idempotency.Answer(202, headers, response.get_data())
-            idempotency.keep(tx, username(), key, print_, answer)
+            idempotency.keep(tx, key, fingerprint, response)
     return response
-
-
-def _known(tx: Transaction, key: str, print_: str) -> Response | None:
-    known = idempotency.claim(tx, username(), key, print_)
-    if known is None:
-        return None
-    return Response(known.body, known.status, {**known.headers, "Idempotent-Replayed": "true"})
 
 
 @bp.get("/status")
@@ -226,7 +215,7 @@ def get_errors(task_id: str, query: Spoken) -> Response:
     header = NO_HEADER
     if found["separator"]:
         header = Header(found["separator"], tuple(strictjson.loads(found["columns"].encode())))
-    database: Database = current_app.extensions["chassis"].database
+    database = this_app().database
     lines = written.errors_csv(header, _report(database, task_id))
     response = Response(lines, content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="errors-{task_id}.csv"'

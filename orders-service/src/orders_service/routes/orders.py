@@ -8,9 +8,9 @@ from flask_babel import format_date
 from pydantic import BaseModel, BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from chassis.current import transaction
 from chassis.errors import NotFound
-from chassis.validation import Answer, endpoint
+from chassis.web.app import transaction
+from chassis.web.validation import Answer, endpoint
 from orders_service.domain.rules import failed_rules
 from orders_service.routes.answers import USUAL, Page, Query, envelope, flag_of, number_of, shape
 from orders_service.routes.written import rule_message

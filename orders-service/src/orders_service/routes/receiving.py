@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from chassis import logs
 from chassis.db import Database, Transaction, connect, told_as_problems
 from chassis.errors import Conflict, Problem, Unavailable
+from chassis.runtime import logs
 from orders_service.settings import Settings
 from orders_service.store import uploads
 

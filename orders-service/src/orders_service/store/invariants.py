@@ -5,7 +5,7 @@ from typing import Any
 
 from chassis import strictjson
 from chassis.db import Transaction
-from chassis.health import Invariant
+from chassis.web.health import Invariant
 
 
 def _none(sql: str) -> Invariant:

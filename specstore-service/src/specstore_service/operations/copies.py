@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from chassis import logs
 from chassis.db import Database
 from chassis.errors import NotFound
+from chassis.runtime import logs
 from specstore_service.clients import addresses, fetching
 from specstore_service.clients.fetching import Cable, Limits, Unfetchable
 from specstore_service.domain.sources import Source

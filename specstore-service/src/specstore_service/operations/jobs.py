@@ -5,9 +5,10 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import chain, repeat
 
-from chassis import logs, strictjson
-from chassis.attempts import Interrupted, Surroundings
+from chassis import strictjson
 from chassis.errors import Conflict, Invalid, NotFound, Problem, Unavailable
+from chassis.messaging.attempts import Interrupted, Surroundings
+from chassis.runtime import logs
 from specstore_service.domain import files, plans
 from specstore_service.domain.sources import sources_of
 from specstore_service.domain.specs import Spec

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from chassis import logs
-from chassis.attempts import Interrupted
 from chassis.db import Database
 from chassis.errors import Problem
+from chassis.messaging.attempts import Interrupted
+from chassis.runtime import logs
 from specstore_service.store import jobs
 from specstore_service.store.jobs import Attempt
 

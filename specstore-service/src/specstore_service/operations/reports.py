@@ -10,8 +10,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from chassis import logs, strictjson
+from chassis import strictjson
 from chassis.errors import Unavailable
+from chassis.runtime import logs
 from specstore_service.operations import checking
 from specstore_service.operations.copies import Failed
 from specstore_service.operations.making import Made, Work

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from chassis import logs, strictjson
+from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Invalid
+from chassis.runtime import logs
 from specstore_service.domain import schedules
 from specstore_service.operations import uploads
 from specstore_service.operations.uploads import Revision

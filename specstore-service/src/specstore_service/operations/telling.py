@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from chassis import outbox
+from chassis.messaging import outbox
 
 # An event holds 256 KiB; what is longer can be read in the flow's status.
 _MOST_ERRORS, _LONGEST_ERROR = 50, 500

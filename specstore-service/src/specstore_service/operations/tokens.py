@@ -11,8 +11,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from chassis import logs
 from chassis.errors import Unavailable
+from chassis.runtime import logs
 from specstore_service.domain import tokens
 from specstore_service.domain.tokens import BadSignature, Bearer
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from chassis import outbox
 from chassis.db import Transaction
 from chassis.errors import NotFound, Unavailable
+from chassis.messaging import outbox
 from specstore_service.domain import flows as rules
 from specstore_service.domain.flows import FAILED, QUEUED, SUCCEEDED, TIMED_OUT, Pipeline, Report
 from specstore_service.operations import telling

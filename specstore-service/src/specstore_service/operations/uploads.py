@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from chassis import outbox
 from chassis.db import Transaction
 from chassis.errors import Problem
-from chassis.validation import checked
+from chassis.messaging import outbox
+from chassis.web.validation import checked
 from specstore_service.domain import schedules
 from specstore_service.domain.plans import plan
 from specstore_service.domain.specs import PRIVATE, Spec

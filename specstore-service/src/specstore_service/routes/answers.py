@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from chassis import strictjson
-from chassis.current import json_text, role
 from chassis.errors import NotFound, Problem
-from chassis.openapi import problem
-from chassis.validation import Answer, ListQuery
-from chassis.web import problem_json
+from chassis.web.app import json_response, role
+from chassis.web.errors import problem_json
+from chassis.web.openapi import problem
+from chassis.web.validation import Answer, ListQuery
 from specstore_service.domain.names import Name
 from specstore_service.domain.tokens import Bearer, refused
 from specstore_service.operations.tokens import Keyring
@@ -54,7 +54,7 @@ def render(wrong: Problem) -> Response:
         body = {"success": "fail", "status": "failed", "id": None, "errors": [wrong.detail]}
     else:
         return problem_json(wrong)
-    return json_text(strictjson.dumps(body), wrong.status)
+    return json_response(strictjson.dumps(body), wrong.status)
 
 
 def _in_words(wrong: Problem) -> list[str]:

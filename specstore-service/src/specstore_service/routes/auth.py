@@ -6,10 +6,10 @@ from typing import Any
 from flask import Blueprint, Response
 from typing_extensions import TypedDict
 
-from chassis.current import transaction, username
 from chassis.errors import NotFound
-from chassis.openapi import problem
-from chassis.validation import Answer, endpoint
+from chassis.web.app import transaction, username
+from chassis.web.openapi import problem
+from chassis.web.validation import Answer, endpoint
 from specstore_service.domain.tokens import refused
 from specstore_service.operations import tokens
 from specstore_service.routes.answers import AWAY, web

@@ -8,11 +8,11 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 from werkzeug.datastructures import Range
 
-from chassis.current import running, transaction
 from chassis.errors import Invalid, Problem
-from chassis.openapi import problem
-from chassis.uploads import UploadStream
-from chassis.validation import Answer, endpoint
+from chassis.web.app import this_app, transaction
+from chassis.web.openapi import problem
+from chassis.web.uploads import UploadStream
+from chassis.web.validation import Answer, endpoint
 from specstore_service.domain import files
 from specstore_service.domain.names import check_location, is_url
 from specstore_service.operations.copies import bytes_left, file_key
@@ -157,7 +157,7 @@ def get_result(owner: str, dataset: str, revision: str, file: str, query: TokenQ
         return _part(result, tag, 0, result.bytes, 200)
     part = wanted.range_for_length(result.bytes)
     if part is None:
-        response = running().render(Problem("the file has no such part", status=416))
+        response = this_app().render(Problem("the file has no such part", status=416))
         response.headers["Content-Range"] = f"bytes */{result.bytes}"
         return response
     return _part(result, tag, *part, 206)

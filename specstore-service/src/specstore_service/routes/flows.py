@@ -9,9 +9,10 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis import strictjson
-from chassis.current import json_text, once, running, transaction
 from chassis.db import Transaction
-from chassis.validation import Answer, endpoint
+from chassis.web.app import json_response, this_app, transaction
+from chassis.web.idempotency import once
+from chassis.web.validation import Answer, endpoint
 from specstore_service.domain import flows as rules
 from specstore_service.domain.flows import Pipeline
 from specstore_service.operations import updates, uploads
@@ -76,11 +77,11 @@ class Cancelled(TypedDict):
 )
 def get_status(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
     as_owner = is_owner(owner, headers, query)
-    with running().database.statements() as tx:
+    with this_app().database.statements() as tx:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=as_owner)
     if flow is None:
         raise unknown()
-    return json_text(_status(flow))
+    return json_response(_status(flow))
 
 
 def _status(flow: dict[str, Any]) -> str:

@@ -8,9 +8,9 @@ from typing_extensions import TypedDict
 from werkzeug.exceptions import MethodNotAllowed
 
 from chassis import strictjson
-from chassis.current import transaction
-from chassis.openapi import problem
-from chassis.validation import Answer, ListQuery, endpoint
+from chassis.web.app import transaction
+from chassis.web.openapi import problem
+from chassis.web.validation import Answer, ListQuery, endpoint
 from specstore_service.domain.names import POSTED_TO
 from specstore_service.routes.answers import (
     AWAY,

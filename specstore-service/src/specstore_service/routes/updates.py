@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from flask import Blueprint, g
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from chassis.current import transaction
-from chassis.validation import Answer, endpoint
+from chassis.web.app import transaction
+from chassis.web.validation import Answer, endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
 from specstore_service.operations.updates import Cause, Outcome, Update

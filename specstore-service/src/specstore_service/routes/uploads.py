@@ -8,11 +8,12 @@ from pydantic import GetJsonSchemaHandler
 from typing_extensions import TypedDict
 
 from chassis import strictjson
-from chassis.current import once, transaction
 from chassis.db import Transaction
 from chassis.errors import Invalid
-from chassis.openapi import problem
-from chassis.validation import JSON, Answer, endpoint
+from chassis.web.app import transaction
+from chassis.web.idempotency import once
+from chassis.web.openapi import problem
+from chassis.web.validation import JSON, Answer, endpoint
 from specstore_service.domain.plans import plan
 from specstore_service.domain.specs import Spec
 from specstore_service.domain.tokens import refused

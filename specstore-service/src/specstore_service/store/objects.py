@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from chassis import logs
 from chassis.errors import NotFound, Unavailable
+from chassis.runtime import logs
 
 log = logs.logger(__name__)
 

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, make_response, render_templa
 from pydantic import BaseModel, Field
 
 from chassis.errors import NotFound
-from chassis.validation import Answer, endpoint
+from chassis.web.validation import Answer, endpoint
 from orders_service.routes.answers import Spoken, refusal
 from orders_service.routes.words import LANGUAGES, language
 

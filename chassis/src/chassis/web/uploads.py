@@ -8,14 +8,13 @@ from typing import cast
 import gevent
 from flask import Request
 
-from chassis.config import UploadSettings
-from chassis.current import running
 from chassis.errors import Problem
+from chassis.runtime.config import UploadSettings
+from chassis.web.app import this_app
 
 TOO_SLOW = "the upload is too slow: send the file over a faster connection"
 TOO_LONG = "the upload takes too long: send the file over a faster connection, or split it into smaller files"
 _FIRST_READ_BYTES = 1024
-_DRAIN_READ_BYTES = 64 * 1024
 
 
 class UploadStream:
@@ -29,7 +28,7 @@ class UploadStream:
     grace_seconds = 20.0
 
     def __init__(self, request: Request) -> None:
-        settings = cast(UploadSettings, running().settings)
+        settings = cast(UploadSettings, this_app().settings)
         self._request = request
         self._min_rate = settings.upload_min_bytes_per_second
         self._ends_at = time.monotonic() + settings.upload_max_seconds
@@ -58,13 +57,6 @@ class UploadStream:
         # Under gevent a client that sends fast would otherwise keep other requests waiting.
         time.sleep(0)
         return data
-
-    def drain(self, max_bytes: int, max_seconds: float) -> None:
-        """Discard what still arrives, so that a client that is still sending gets to read an early response."""
-        # A Problem, so that `read` cuts the connection: what is left of the body must not be read as the next request.
-        with suppress(Problem), gevent.Timeout(max_seconds, Problem(TOO_SLOW, status=408)):
-            while max_bytes > 0 and (data := self.read(min(max_bytes, _DRAIN_READ_BYTES))):
-                max_bytes -= len(data)
 
     def _time_for(self, size: int, now: float) -> tuple[float, Problem]:
         """Return how many seconds the next bytes may take, and what to raise if they take longer."""

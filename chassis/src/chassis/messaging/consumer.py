@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from chassis import broker, logs
-from chassis.attempts import Attempts, Handler, Interrupted, Surroundings
-from chassis.config import ServiceSettings
 from chassis.db import Database
-from chassis.nodes import Nodes
-from chassis.publisher import publish
+from chassis.messaging import broker
+from chassis.messaging.attempts import Attempts, Handler, Interrupted, Surroundings
+from chassis.messaging.nodes import Nodes
+from chassis.messaging.publisher import Publication, publish
+from chassis.runtime import logs
+from chassis.runtime.config import ServiceSettings
 
 log = logs.logger(__name__)
 
@@ -151,7 +152,7 @@ class Consumer:
         given = (properties.headers or {}).items()
         kept = {name: value if isinstance(value, str | int) else repr(value) for name, value in given}
         properties.headers = {**kept, "x-reason": reason, "x-queue": self._queue}
-        publish(self._nodes, self._name, broker.dead_letter_queue(self._queue), properties, body)
+        publish(self._nodes, self._name, Publication("", broker.dead_letter_queue(self._queue), properties, body))
 
     def _settle(self, channel: Any, tag: int) -> None:
         """In the connection's thread, as the two below. A channel that is gone took its deliveries back."""

@@ -1,17 +1,20 @@
 """Whether a service can do its work: what it needs, what waits, what is stuck, what must hold."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from flask import Blueprint, Response
 
-from chassis import logs, openapi, outbox, strictjson
-from chassis.current import Running, json_text, running, transaction
+from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Problem, Unavailable
-from chassis.metrics import CONTENT_TYPE
+from chassis.messaging import outbox
+from chassis.runtime import logs
+from chassis.web import openapi
+from chassis.web.app import App, json_response, this_app, transaction
+from chassis.web.metrics import CONTENT_TYPE
 
 log = logs.logger(__name__)
 
@@ -20,15 +23,19 @@ CHECK_SECONDS = 1.0
 _WORKER_SILENT_SECONDS = 20
 
 Invariant = Callable[[Transaction], str | None]
-Check = Callable[[Running], dict[str, Any]]
+Check = Callable[[App], dict[str, Any]]
 
 
 def blueprint(
     document: Callable[[], dict[str, Any]],
     invariants: Mapping[str, Invariant],
     checks: dict[str, Check] | None = None,
+    vital: Sequence[frozenset[str]] = (frozenset({"postgres"}),),
 ) -> Blueprint:
-    """`invariants` give None or say what is broken; `checks` are the service's own dependencies."""
+    """`invariants` return None or say what is broken; `checks` are the service's own dependencies.
+
+    The service is DOWN, not DEGRADED, once all dependencies of one set of `vital` are down.
+    """
     bp = Blueprint("health", __name__)
     asked: dict[str, Check] = {"postgres": _postgres, "rabbitmq": _messaging, **(checks or {})}
     # More than are asked at once: one that hangs must not make the next probe wait.
@@ -42,8 +49,8 @@ def blueprint(
 
     @bp.get("/healthcheck")
     def healthcheck() -> Any:
-        app = running()
-        return _report(app, _ask(app, pool, asked))
+        app = this_app()
+        return _report(app, _ask(app, pool, asked), vital)
 
     @bp.get("/metrics")
     def metrics() -> Any:
@@ -52,7 +59,7 @@ def blueprint(
         except Unavailable:
             # The other figures are wanted most when something is down.
             gauges = {}
-        return Response(running().metrics.exposition(gauges), content_type=CONTENT_TYPE)
+        return Response(this_app().metrics.exposition(gauges), content_type=CONTENT_TYPE)
 
     @bp.get("/invariants")
     def check_invariants() -> Any:
@@ -88,13 +95,13 @@ def _gauges() -> dict[str, float]:
     }
 
 
-def _ask(app: Running, pool: ThreadPoolExecutor, asked: dict[str, Check]) -> dict[str, dict[str, Any]]:
+def _ask(app: App, pool: ThreadPoolExecutor, asked: dict[str, Check]) -> dict[str, dict[str, Any]]:
     futures = {name: pool.submit(_timed, check, app) for name, check in asked.items()}
     deadline = time.monotonic() + CHECK_SECONDS
     return {name: _outcome(name, future, deadline) for name, future in futures.items()}
 
 
-def _timed(check: Check, app: Running) -> dict[str, Any]:
+def _timed(check: Check, app: App) -> dict[str, Any]:
     began = time.perf_counter()
     result = check(app)
     return {"status": "OK", "latency_ms": round((time.perf_counter() - began) * 1000, 1), **result}
@@ -113,11 +120,11 @@ def _outcome(name: str, future: Future[dict[str, Any]], deadline: float) -> dict
         return {"status": "DOWN", "detail": "the check failed; the log says why"}
 
 
-def _report(app: Running, dependencies: dict[str, dict[str, Any]]) -> Response:
+def _report(app: App, dependencies: dict[str, dict[str, Any]], vital: Sequence[frozenset[str]]) -> Response:
     status = "OK"
     if any(found["status"] != "OK" for found in dependencies.values()):
         down = {name for name, found in dependencies.items() if found["status"] == "DOWN"}
-        status = "DOWN" if any(down.issuperset(group) for group in app.vital) else "DEGRADED"
+        status = "DOWN" if any(down >= group for group in vital) else "DEGRADED"
     body = {
         "status": status,
         "service": f"{app.service}-service",
@@ -125,19 +132,19 @@ def _report(app: Running, dependencies: dict[str, dict[str, Any]]) -> Response:
         "uptime_seconds": round(time.time() - app.started_at),
         "dependencies": dependencies,
     }
-    response = json_text(strictjson.dumps(body), 503 if status == "DOWN" else 200)
+    response = json_response(strictjson.dumps(body), 503 if status == "DOWN" else 200)
     if status == "DOWN":
         response.headers["Retry-After"] = "1"
     return response
 
 
-def _postgres(app: Running) -> dict[str, Any]:
+def _postgres(app: App) -> dict[str, Any]:
     with app.database.transaction() as tx:
         tx.value("SELECT 1")
     return {}
 
 
-def _messaging(app: Running) -> dict[str, Any]:
+def _messaging(app: App) -> dict[str, Any]:
     """As the workers last reported into Postgres: a web process never talks to RabbitMQ."""
     with app.database.transaction() as tx:
         workers, waiting = _workers(tx), outbox.backlog(tx)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chassis.errors import Unavailable
-from chassis.turns import Turns
+from chassis.runtime.turns import Turns
 
 _OLDEST_SECONDS = 1800.0
 

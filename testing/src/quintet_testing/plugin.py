@@ -3,18 +3,18 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from werkzeug.exceptions import HTTPException
 
 from chassis import db as postgres
-from chassis.config import ServiceSettings
-from chassis.migrate import migrate, migrations_of
-from chassis.throwaway import ThrowawayPostgres
+from chassis.db.migrate import migrate, migrations_of
+from chassis.runtime.config import ServiceSettings
+from quintet_testing import waiting
+from quintet_testing.postgres import ThrowawayPostgres
 
 _TIMEOUTS = (
     "statement_timeout = '30s'",
@@ -129,46 +129,11 @@ def outbox(db: postgres.Database) -> Any:
     return waiting
 
 
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., Any]:
+    return waiting.eventually
+
+
 @pytest.fixture
 def now() -> datetime:
     return datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
-
-
-def fuzz(app: Any, *, stricter_than_schema: tuple[str, ...] = (), most_examples: int = 25) -> None:
-    """Requests that schemathesis makes from the app's own document, right ones and wrong ones: each answer must be in
-
-    the document, and none may be a 5xx. `stricter_than_schema` names operations with rules that no schema can say.
-    """
-    import hypothesis
-    import schemathesis
-    import yaml
-    from schemathesis.specs.openapi.checks import positive_data_acceptance
-
-    several = hypothesis.settings(max_examples=most_examples)
-    # Who may ask is the gateway's to say.
-    described = {**yaml.safe_load(app.test_client().get("/openapi.yaml").data), "security": []}
-    document = schemathesis.openapi.from_dict(described)
-    document.app = app
-
-    router = app.url_map.bind("localhost")
-
-    def check(case: Any) -> None:
-        operation_id = case.operation.definition.raw["operationId"]
-        try:
-            endpoint, _ = router.match(unquote(case.formatted_path), case.method)
-        except HTTPException:
-            endpoint = ""
-        if endpoint.rpartition(".")[2] != operation_id:
-            # What the path was filled in with makes it another one's, or nobody's.
-            return
-        lenient = operation_id in stricter_than_schema
-        case.call_and_validate(excluded_checks=[positive_data_acceptance] if lenient else [])
-
-    for found in document.get_all_operations():
-        operation = found.ok()  # type: ignore[union-attr]
-        for mode in schemathesis.GenerationMode:
-            if mode.is_negative and not {"parameters", "requestBody"} & set(operation.definition.raw):
-                # There is nothing in such a request that could be wrong.
-                continue
-            requests = operation.as_strategy(generation_mode=mode)
-            several(hypothesis.given(case=requests)(check))()

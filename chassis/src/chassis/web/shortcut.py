@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 from flask import Flask, request
 
-from chassis import logs
-from chassis.current import JSON_TYPE
-from chassis.web import request_id_of
+from chassis.runtime import logs
+from chassis.web.app import JSON_TYPE, request_id_of
 
 _ERROR = "chassis.error"
 _STATUS = {200: "200 OK", 304: "304 NOT MODIFIED"}
@@ -42,7 +41,7 @@ def _tell_known_error() -> None:
 class _Shortcut:
     def __init__(self, app: Flask, answer: Callable[[dict[str, Any], str], Reply | None]) -> None:
         self._app, self._answer = app.wsgi_app, answer
-        self._metrics = app.extensions["chassis"].metrics
+        self._metrics = app.metrics  # type: ignore[attr-defined]
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         identity = environ.get("HTTP_X_AUTHENTICATED_USER", "") + environ.get("HTTP_X_AUTHENTICATED_ROLE", "")

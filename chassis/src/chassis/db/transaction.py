@@ -8,9 +8,9 @@ import psycopg2
 import psycopg2.errors
 from psycopg2.extras import execute_values
 
-from chassis.connect import connect
+from chassis.db.connection import connect
+from chassis.db.pool import Pool
 from chassis.errors import Conflict, Unavailable
-from chassis.pool import Pool
 
 UniqueViolation = psycopg2.errors.UniqueViolation
 # What is wrong with a statement itself.

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from chassis import db, logs
+from chassis import db
+from chassis.runtime import logs
 
 log = logs.logger(__name__)
 

@@ -7,7 +7,7 @@ import yaml
 from flask import Flask
 from pydantic import BaseModel, TypeAdapter
 
-from chassis.validation import FORM, JSON, Answer, Endpoint
+from chassis.web.validation import FORM, JSON, Answer, Endpoint
 
 _REF = "#/components/schemas/{model}"
 _KEY_HEADER = {

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from chassis import broker
+from chassis.messaging import broker
 
 _LONGEST_BODY_SHOWN = 200
 

@@ -12,8 +12,8 @@ from typing import Any
 from gunicorn import util
 from gunicorn.glogging import Logger
 
-from chassis import logs
-from chassis.config import metrics_folder
+from chassis.runtime import logs
+from chassis.runtime.config import metrics_folder
 
 timeout = 30
 graceful_timeout = 20
@@ -84,10 +84,10 @@ def post_fork(_server: Any, _worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """What waits on purpose can see that the process wants to end."""
     # Not before gevent has patched the process.
-    from chassis.connect import make_cooperative
+    from chassis.db.connection import make_cooperative
 
     make_cooperative()
-    worker.wsgi.extensions["is_stopping"] = lambda: not worker.alive
+    worker.wsgi.is_stopping = lambda: not worker.alive
     # What a request leaves behind is freed by counting; looking for cycles after each body of JSON costs a seventh.
     gc.collect()
     gc.freeze()

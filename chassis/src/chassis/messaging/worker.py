@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from chassis import logs, strictjson
-from chassis.config import ServiceSettings
-from chassis.consumer import Consumer, Consumption
+from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.errors import Unavailable
-from chassis.idempotency import HOURS_KEPT
-from chassis.relay import Relay
+from chassis.messaging.consumer import Consumer, Consumption
+from chassis.messaging.relay import Relay
+from chassis.runtime import logs
+from chassis.runtime.config import ServiceSettings
 
 log = logs.logger(__name__)
 
@@ -126,10 +126,6 @@ def _is_mine(tx: Transaction, timer: str) -> bool:
 
 
 def _prune(tx: Transaction, _now: datetime) -> None:
-    tx.run(
-        "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => %(hours)s)",
-        hours=HOURS_KEPT,
-    )
     tx.run("DELETE FROM inbox WHERE received_at < now() - interval '14 days'")
     tx.run("DELETE FROM message_failures WHERE failed_at < now() - interval '14 days'")
     tx.run("DELETE FROM workers WHERE seen_at < now() - interval '1 hour'")

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from chassis import inbox, logs, strictjson
+from chassis import strictjson
 from chassis.db import Database
 from chassis.errors import Invalid, Problem, Unavailable
+from chassis.messaging import inbox
+from chassis.runtime import logs
 
 log = logs.logger(__name__)
 

@@ -2,9 +2,9 @@
 
 import math
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pika
 import pika.exceptions
@@ -12,12 +12,12 @@ import pika.heartbeat
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
-from chassis.nodes import Node, Nodes
-from chassis.outbox import EVENTS
+from chassis.messaging.nodes import Node, Nodes
+from chassis.messaging.outbox import EVENTS
 
 Error = pika.exceptions.AMQPError
 Properties = pika.BasicProperties
-ClosedByUs = (pika.exceptions.ChannelClosedByClient, pika.exceptions.ConnectionClosedByClient)
+Opened = TypeVar("Opened")
 
 # A worker killed under a message is none of the message's failures, unless it happens this often.
 MOST_DELIVERIES = 30
@@ -91,19 +91,22 @@ def connect(url: str, name: str) -> pika.BlockingConnection:
 
 
 def _connect(nodes: Nodes, name: str) -> tuple[Node, pika.BlockingConnection]:
+    return first_that_answers(
+        nodes, lambda node: pika.BlockingConnection(parameters(node, name), _impl_class=Connection)
+    )
+
+
+def first_that_answers(nodes: Nodes, open_connection: Callable[[Node], Opened]) -> tuple[Node, Opened]:
+    """Return the first node to which a connection can be opened, and the connection. Raises Error if none answers."""
     failure: BaseException | None = None
     for node in nodes.in_order():
         try:
-            return node, pika.BlockingConnection(parameters(node, name), _impl_class=Connection)
+            return node, open_connection(node)
         except (Error, AMQPConnectorException, OSError) as error:
             failure = error
             nodes.put_last(node)
-    raise no_answer(failure) from failure
-
-
-def no_answer(failure: BaseException | None) -> Exception:
-    """What to raise if that was the last node; None: there was none to try."""
-    return Error(f"no node of RabbitMQ answers ({failure!r})" if failure else "no host of RabbitMQ has an address")
+    reason = f"no node of RabbitMQ answers ({failure!r})" if failure else "no host of RabbitMQ has an address"
+    raise Error(reason) from failure
 
 
 def leave_in_order(connection: pika.BlockingConnection) -> None:

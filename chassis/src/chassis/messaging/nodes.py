@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from chassis import logs
+from chassis.runtime import logs
 
 log = logs.logger(__name__)
 

@@ -1,0 +1,129 @@
+"""What a well-made FastAPI service does for the same requests: asyncpg, a pool, one transaction each, pydantic models.
+
+Run as a program with DATABASE_URL it makes its tables; run by uvicorn it serves them.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+from uuid import uuid4
+
+import asyncpg
+import orjson
+from fastapi import FastAPI, Header, HTTPException, Query, Request
+from pydantic import BaseModel, Field
+
+DATABASE_URL = os.environ["DATABASE_URL"]
+TABLES = """
+    CREATE SCHEMA IF NOT EXISTS peer;
+    CREATE TABLE peer.sequences (name text PRIMARY KEY, issued bigint NOT NULL);
+    INSERT INTO peer.sequences VALUES ('sequence', 0), ('json-sequence', 0);
+    CREATE TABLE peer.streams (name text PRIMARY KEY, position bigint NOT NULL);
+    CREATE TABLE peer.events (
+        stream text NOT NULL, position bigint NOT NULL, id uuid NOT NULL UNIQUE, producer text NOT NULL,
+        name text NOT NULL, body json NOT NULL, received_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (stream, position)
+    );
+    CREATE TABLE peer.factories AS SELECT id, name FROM factory.factories;
+    CREATE TABLE peer.points AS SELECT factory_id, time, actual, goal FROM factory.points;
+    ALTER TABLE peer.factories ADD PRIMARY KEY (id);
+    ALTER TABLE peer.points ADD PRIMARY KEY (factory_id, time);
+    ANALYZE peer.factories, peer.points;
+"""
+
+
+class Numbers(BaseModel):
+    sequence_no: int | None = None
+    sequence_list: list[int]
+
+
+class EventType(BaseModel):
+    name: str
+    version: int
+
+
+class Event(BaseModel):
+    event: EventType
+    system: dict[str, Any]
+    trigger: dict[str, Any]
+    payload: Any = Field(...)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with asyncpg.create_pool(DATABASE_URL, min_size=8, max_size=8) as pool:
+        app.state.pool = pool
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.get("/sequence")
+async def draw(request: Request, n: Annotated[int, Query(ge=0, le=9000)] = 1) -> Numbers:
+    numbers = await _draw(request.app.state.pool, "sequence", n, 1000, 9000)
+    return Numbers(sequence_no=numbers[0] if n == 1 else None, sequence_list=numbers)
+
+
+@app.get("/json-sequence")
+async def draw_many(request: Request, n: Annotated[int, Query(ge=0, le=10000)] = 1) -> Numbers:
+    return Numbers(sequence_list=await _draw(request.app.state.pool, "json-sequence", n, 1, 999_999_999))
+
+
+async def _draw(pool: asyncpg.Pool, name: str, count: int, minimum: int, size: int) -> list[int]:
+    async with pool.acquire() as connection, connection.transaction():
+        issued = await connection.fetchval(
+            "UPDATE peer.sequences SET issued = issued + $2 WHERE name = $1 RETURNING issued", name, count
+        )
+    return [minimum + ticket % size for ticket in range(issued - count, issued)]
+
+
+@app.post("/api/v1/streams/{stream}/events")
+async def append(
+    request: Request, stream: str, body: Event | list[Event], x_producer_id: Annotated[str, Header()]
+) -> Any:
+    events = body if isinstance(body, list) else [body]
+    rows = [(uuid4(), event.event.name, orjson.dumps(event.model_dump()).decode()) for event in events]
+    async with request.app.state.pool.acquire() as connection, connection.transaction():
+        last = await connection.fetchval(
+            "INSERT INTO peer.streams VALUES ($1, $2) "
+            "ON CONFLICT (name) DO UPDATE SET position = streams.position + excluded.position RETURNING position",
+            stream,
+            len(rows),
+        )
+        first = last - len(rows) + 1
+        await connection.executemany(
+            "INSERT INTO peer.events (stream, position, id, producer, name, body) VALUES ($1, $2, $3, $4, $5, $6)",
+            [(stream, first + index, id_, x_producer_id, name, text) for index, (id_, name, text) in enumerate(rows)],
+        )
+    ids = [str(id_) for id_, _, _ in rows]
+    return ids if isinstance(body, list) else ids[0]
+
+
+@app.get("/api/factory/{factory_id}")
+async def chart(request: Request, factory_id: int) -> Any:
+    async with request.app.state.pool.acquire() as connection:
+        name = await connection.fetchval("SELECT name FROM peer.factories WHERE id = $1", factory_id)
+        if name is None:
+            raise HTTPException(404)
+        points = await connection.fetch(
+            "SELECT time, actual, goal FROM peer.points WHERE factory_id = $1 ORDER BY time", factory_id
+        )
+    data = {
+        "sprocket_production_actual": [point["actual"] for point in points],
+        "sprocket_production_goal": [point["goal"] for point in points],
+        "time": [point["time"] for point in points],
+    }
+    return {"id": factory_id, "name": name, "factory": {"chart_data": data}}
+
+
+async def make_tables() -> None:
+    connection = await asyncpg.connect(DATABASE_URL)
+    await connection.execute(TABLES)
+    await connection.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(make_tables())

@@ -1,0 +1,13 @@
+"""Postgres: connections, a bounded pool, transactions, migrations."""
+
+from chassis.db.connection import connect
+from chassis.db.transaction import (
+    Broken,
+    Database,
+    StatementError,
+    Transaction,
+    UniqueViolation,
+    told_as_problems,
+)
+
+__all__ = ["Broken", "Database", "StatementError", "Transaction", "UniqueViolation", "connect", "told_as_problems"]

@@ -1,0 +1,1 @@
+"""Messages between services: outbox, inbox, relay, broker, consumers, dead letters, the worker process."""

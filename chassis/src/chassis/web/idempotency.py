@@ -1,0 +1,124 @@
+"""One effect for each Idempotency-Key, and the first response again for every repetition."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, current_app, request
+
+from chassis import strictjson
+from chassis.db import Transaction
+from chassis.errors import Conflict, Invalid
+from chassis.web.app import this_app, transaction, username
+
+_VISIBLE = re.compile(r"[!-~]{1,255}\Z")
+_HOURS_KEPT = 24
+
+
+def once(make: Callable[[Transaction], Any], *, sent: bytes | None = None) -> Response:
+    """Return the response of `make`, called in one transaction, and only once for each Idempotency-Key of a user.
+
+    `sent` stands for a body that was read as a stream before. Raises what `key_of_request` and `claim` raise.
+    """
+    key = key_of_request()
+    if key is None:
+        with transaction() as tx:
+            return current_app.make_response(make(tx))
+    fingerprint = fingerprint_of_request(_content() if sent is None else sent)
+    with transaction() as tx:
+        if replayed := claim(tx, key, fingerprint):
+            return replayed
+        response = current_app.make_response(make(tx))
+        if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            keep(tx, key, fingerprint, response)
+    return response
+
+
+def key_of_request() -> str | None:
+    """Return the request's Idempotency-Key, None if it has none; raise Invalid if it is malformed."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _VISIBLE.match(key):
+        raise Invalid.field("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+    return key
+
+
+def fingerprint_of_request(content: bytes) -> str:
+    """Return what a repetition of this request, with `content` as its body, has to equal."""
+    names = this_app().idempotent_headers
+    fields = [f"{name}: {request.headers[name]}".encode() for name in names if name in request.headers]
+    digest = hashlib.sha256()
+    for part in (request.method.encode(), request.full_path.encode(), content, *fields):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def _content() -> bytes:
+    """Return the body; of a form its fields and files, because each client chooses another boundary between them."""
+    if not request.form and not request.files:
+        return request.get_data()
+    content: list[Any] = [*request.form.items(multi=True)]
+    for name, file in request.files.items(multi=True):
+        digest = hashlib.file_digest(file.stream, "sha256")  # type: ignore[arg-type]
+        content.append((name, file.filename, digest.hexdigest()))
+        file.stream.seek(0)
+    return strictjson.dumps(content).encode()
+
+
+def claim(tx: Transaction, key: str, fingerprint: str) -> Response | None:
+    """Return the response that was kept for the key; None if this transaction is the first, which then holds the key.
+
+    Raises Conflict: 409 while the first request is still running, 422 if the key was used for a different request.
+    """
+    held = tx.value(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || %(name)s, 0))",
+        name=f"\x01{username()}\x01{key}",
+    )
+    if not held:
+        raise Conflict("a request with this Idempotency-Key is still under way; try again when it is done")
+    kept = tx.find(
+        """
+        SELECT fingerprint, status, headers, body FROM idempotency_keys
+        WHERE username = %(username)s AND key = %(key)s AND created_at > now() - make_interval(hours => %(hours)s)
+        """,
+        username=username(),
+        key=key,
+        hours=_HOURS_KEPT,
+    )
+    if kept is None:
+        return None
+    if kept["fingerprint"] != fingerprint:
+        names = " or ".join(this_app().idempotent_headers)
+        others = f", or for another {names}" if names else ""
+        raise Conflict(f"this Idempotency-Key was used for another method, path or body{others}", status=422)
+    headers = {**strictjson.loads(kept["headers"].encode()), "Idempotent-Replayed": "true"}
+    return Response(bytes(kept["body"]), kept["status"], headers)
+
+
+def keep(tx: Transaction, key: str, fingerprint: str, response: Response) -> None:
+    """Keep the response in the transaction that has the effect: both are committed, or neither."""
+    headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
+    tx.run(
+        """
+        INSERT INTO idempotency_keys (username, key, fingerprint, status, headers, body)
+        VALUES (%(username)s, %(key)s, %(fingerprint)s, %(status)s, %(headers)s, %(body)s)
+        ON CONFLICT ON CONSTRAINT idempotency_keys_pkey
+        DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status,
+                      headers = excluded.headers, body = excluded.body, created_at = now()
+        """,
+        username=username(),
+        key=key,
+        fingerprint=fingerprint,
+        status=response.status_code,
+        headers=strictjson.dumps(headers),
+        body=response.get_data(),
+    )
+
+
+def prune(tx: Transaction, _now: datetime) -> None:
+    """Forget the responses that are older than a key lives."""
+    tx.run(
+        "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => %(hours)s)", hours=_HOURS_KEPT
+    )

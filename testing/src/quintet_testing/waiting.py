@@ -1,0 +1,24 @@
+"""Waiting for a condition instead of sleeping."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+_BETWEEN_CHECKS_SECONDS = 0.02
+
+
+def eventually(check: Callable[[], Value], within_seconds: float = 30) -> Value:
+    """Return the first true value of `check`. Raises AssertionError from its last exception if none comes in time."""
+    deadline = time.monotonic() + within_seconds
+    while True:
+        problem: Exception | None = None
+        try:
+            if value := check():
+                return value
+        except Exception as error:
+            problem = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not true within {within_seconds:.0f} s: {check!r}") from problem
+        time.sleep(_BETWEEN_CHECKS_SECONDS)
