@@ -2,9 +2,12 @@
 
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
+import requests
 
 from chassis.db import Database
 from chassis.errors import Unavailable
@@ -86,6 +89,26 @@ def test_a_silent_postgres_is_waited_for_once_and_believed_as_soon_as_it_respond
     resume()
     eventually(lambda: not own_versions._is_silent)
     assert own_versions.find({"factories"}) == before
+
+
+def test_a_process_that_was_suspended_does_not_count_that_time(settings, served, stalled, a_sprocket):
+    stop, resume = stalled
+    web = served(settings, WEB_CONCURRENCY="1")
+    (worker,) = psutil.Process(web.process.pid).children()
+    url = f"{web.base}/api/sprocket/{a_sprocket(1)}"
+    assert requests.get(url, timeout=60).ok
+    stop()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(requests.get, url, timeout=60)
+        with pytest.raises(TimeoutError):
+            reading.result(STALL_SECONDS)
+        worker.suspend()
+        resume()
+        time.sleep(versions._LOOKS * versions._LOOK_SECONDS)
+        worker.resume()
+        answer = reading.result()
+    assert answer.json()["sprocket"]["teeth"] == 1
+    assert "Warning" not in answer.headers
 
 
 def test_a_connection_that_broke_is_not_a_postgres_that_is_down(own_versions, db):

@@ -14,6 +14,8 @@ log = logs.logger(__name__)
 
 KEPT_SECONDS = 86400
 _UNAVAILABLE_SECONDS = 1.0
+# More than the requests that a web process has at a time: a limit would make Redis look unavailable.
+_MAX_CONNECTIONS = 10_000
 
 Result = TypeVar("Result")
 
@@ -27,7 +29,11 @@ class RedisClient:
         # A connection that broke while it was idle is replaced; a timeout is not tried again.
         retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
         self._client: Any = redis.Redis.from_url(
-            url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds, retry=retry
+            url,
+            socket_timeout=timeout_seconds,
+            socket_connect_timeout=timeout_seconds,
+            retry=retry,
+            max_connections=_MAX_CONNECTIONS,
         )
         self._unavailable_until = 0.0
 

@@ -1,7 +1,7 @@
 """The entries of a file become factories or sprockets, in the order of the file.
 
 Each step is a transaction that names its entry, and does nothing if the load is past that entry. So a worker that
-begins the file again after a crash, or beside another one that is still alive, adds nothing twice.
+begins the file again after a crash, or while another one still runs, adds nothing twice.
 """
 
 from datetime import datetime
