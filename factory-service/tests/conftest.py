@@ -5,7 +5,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,7 @@ import requests
 from chassis.messaging.attempts import Delivery, Surroundings
 from factory_service import handlers
 from factory_service.app import create_app
-from factory_service.cache import trust
 from factory_service.settings import Settings
-from factory_service.store.trust import find_state
 from quintet_local import binaries
 from quintet_testing import plugin as testing
 from quintet_testing.postgres import free_port
@@ -138,9 +135,6 @@ def settings(postgres_url, redis):
 
 @pytest.fixture(scope="session")
 def app(settings):
-    # Tests do not wait for it so long, and a busy machine is no Postgres that is silent.
-    trust._ASK_EVERY_SECONDS = 0.02
-    trust._MOST_LOOKS = 1200
     return create_app(settings)
 
 
@@ -150,39 +144,10 @@ def plain_app(settings):
     return create_app(settings.model_copy(update={"redis_url": None}))
 
 
-_database = testing.db
-
-
 @pytest.fixture
-def db(app, request, redis):
-    """As the migrations left it, nothing in Redis of what was before, and the app has seen so."""
-    own = app.extensions["factory"].answers._trust
-    database = request.getfixturevalue("_database")
-    redis.client().flushall()
-    # The generation of the migrations comes back with each reset; for the app none ever comes twice.
-    generation = str(uuid.uuid4())
-    own._suspended_at[generation] = 0.0
-    with database.transaction() as tx:
-        tx.run("UPDATE cache_trust SET generation = %(new)s, run_id = NULL", new=generation)
-    until(lambda: own.current() == _trusted(database))
-    return database
-
-
-def _trusted(database):
-    with database.transaction() as tx:
-        return find_state(tx)
-
-
-@pytest.fixture
-def believed(client):
-    """Until the answers come from Redis."""
-
-    def wait(own=None):
-        asked = (own or client.application).extensions["factory"].answers._trust
-        until(lambda: (state := asked.current()) is not None and state.run_id is not None)
-
-    wait()
-    return wait
+def another(settings, db):
+    """A second replica."""
+    return create_app(settings)
 
 
 @pytest.fixture

@@ -1,23 +1,24 @@
 """Messages in: production that was accepted, files that were taken in."""
 
 import functools
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.db import Database, Transaction
+from chassis.errors import Invalid
 from chassis.messaging import inbox
 from chassis.messaging.attempts import Delivery, Interrupted, Surroundings
 from chassis.messaging.consumer import Consumption
 from chassis.messaging.worker import Timer
 from chassis.web.validation import checked
 from factory_service.cache import warming
-from factory_service.cache.answers import Answers
-from factory_service.cache.connection import Redis
-from factory_service.cache.trust import Trust
+from factory_service.cache.client import RedisClient
 from factory_service.domain.charts import MOST_AT_ONCE, Points, Times, Values
+from factory_service.domain.files import Entry, parse_entries, read_charts
 from factory_service.operations import factories, loading
 from factory_service.settings import Settings
 from factory_service.store import factories as store
@@ -25,6 +26,7 @@ from factory_service.store import loads
 
 _SWEPT_AT_ONCE = 20_000
 _ABANDONED_AFTER_SECONDS = 600
+_SPROCKETS_AT_ONCE = 1000
 
 Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
@@ -54,27 +56,73 @@ def on_production(around: Surroundings, delivery: Delivery) -> None:
             tx, accepted.factory, points, accepted.sent, datetime.now(UTC), delivery.request_id
         )
         if total is not None:
-            answers = answers_of(around.settings, around.database)
-            change = answers.changing(tx, f"factory:{accepted.factory}", "factories")
-            warming.factory(tx, change, accepted.factory, total)
+            warming.store_after_commit(tx, _redis(around.settings), warming.factory(tx, accepted.factory, total))
 
 
 def on_load(around: Surroundings, delivery: Delivery) -> None:
-    accepted = checked(lambda: AcceptedLoad.model_validate(delivery.body))
-    changing = answers_of(around.settings, around.database).changing
-    while True:
+    """All of the file is checked before anything of it is loaded."""
+    load = checked(lambda: AcceptedLoad.model_validate(delivery.body)).load
+    with around.database.transaction() as tx:
+        next_entry = loads.begin_load(tx, load)
+    if next_entry is None:
+        return
+    open_file = functools.partial(_chunks, around, load)
+    error = None
+    try:
+        digests = [entry.digest for entry in parse_entries(open_file()) if entry.sprocket is None]
+    except Invalid as problem:
+        error = problem.detail
+    else:
+        if digests:
+            _load_factories(around.database, load, next_entry, zip(digests, read_charts(open_file), strict=True))
+        else:
+            _load_sprockets(around.database, load, next_entry, parse_entries(open_file()))
+    with around.database.transaction() as tx:
+        loading.finish(tx, load, error, datetime.now(UTC))
+
+
+def _chunks(around: Surroundings, load: str) -> Iterator[bytes]:
+    for number in itertools.count():
         if around.ending.is_set():
             raise Interrupted
         with around.database.transaction() as tx:
-            if not loading.step(tx, accepted.load, changing, datetime.now(UTC)):
-                return
+            content = loads.find_chunk(tx, load, number)
+        if content is None:
+            return
+        yield content
+
+
+def _load_factories(
+    database: Database, load: str, next_entry: int, charts: Iterable[tuple[bytes, Iterable[Points]]]
+) -> None:
+    for number, (digest, batches) in enumerate(charts):
+        if number < next_entry:
+            continue
+        with database.transaction() as tx:
+            if not loading.begin_factory(tx, load, number, digest):
+                continue
+        for batch, points in enumerate(batches):
+            with database.transaction() as tx:
+                loading.add_points(tx, load, number, batch, points)
+        with database.transaction() as tx:
+            loading.finish_factory(tx, load, number, datetime.now(UTC))
+
+
+def _load_sprockets(database: Database, load: str, next_entry: int, entries: Iterator[Entry]) -> None:
+    """In batches that begin at the same entries after a crash."""
+    for first in itertools.count(0, _SPROCKETS_AT_ONCE):
+        batch = list(itertools.islice(entries, _SPROCKETS_AT_ONCE))
+        if not batch:
+            return
+        if first >= next_entry:
+            with database.transaction() as tx:
+                loading.add_sprockets(tx, load, first, batch, datetime.now(UTC))
 
 
 @functools.lru_cache(maxsize=8)
-def answers_of(settings: Settings, database: Database) -> Answers:
-    """One for a process: its connections to Redis, and what it knows of whether Redis may be believed."""
-    redis = Redis(settings.redis_url, settings.redis_timeout_seconds) if settings.redis_url else None
-    return Answers(redis, Trust(database, redis) if redis else None)
+def _redis(settings: Settings) -> RedisClient | None:
+    """One for the process: its connections are kept."""
+    return RedisClient(settings.redis_url, settings.redis_timeout_seconds) if settings.redis_url else None
 
 
 def sweep(tx: Transaction, _now: datetime) -> None:

@@ -19,5 +19,5 @@ class Settings(UploadSettings):
         None,
         repr=False,
         pattern="^postgres(ql)?://",
-        description="A follower for reads; the leader says which version of a thing it must have by then",
+        description="A read replica; the primary states which version of a thing it must have",
     )

@@ -1,80 +1,63 @@
-"""What is in Redis is what Postgres has, and asking costs Postgres nothing."""
+"""What is in Redis is served while Postgres has the same version, and reading it there costs no query of a document."""
 
 import concurrent.futures
 import time
+from datetime import UTC, datetime
 
 import pytest
 
-from factory_service.app import create_app
-from factory_service.cache import entries
-from factory_service.store.reading import Sources
+from factory_service.cache import responses
+from factory_service.cache.responses import key_of, pack
+from factory_service.operations import sprockets
+from factory_service.store import versions
+from factory_service.store.replica import ReplicaAwareReader
 
 
 @pytest.fixture
 def queries(monkeypatch):
-    """Which things were looked for in Postgres."""
-    find, find_chart, seen = Sources.find, Sources.find_chart, []
+    """The documents that were read from Postgres, by the id in their parameters."""
+    find, seen = ReplicaAwareReader.find, []
 
-    def noted(self, entity, *more, **options):
-        seen.append(entity)
-        return find(self, entity, *more, **options)
+    def noted(self, version, sql, params):
+        seen.append(params.get("id"))
+        return find(self, version, sql, params)
 
-    def chart_noted(self, part, id_):
-        seen.append(f"factory:{id_}")
-        return find_chart(self, part, id_)
-
-    monkeypatch.setattr(Sources, "find", noted)
-    monkeypatch.setattr(Sources, "find_chart", chart_noted)
+    monkeypatch.setattr(ReplicaAwareReader, "find", noted)
     return seen
 
 
-@pytest.fixture
-def another(settings, db):
-    """A second replica."""
-    app = create_app(settings)
-    app.extensions["factory"].answers._trust._ask()
-    return app
-
-
-def keys(redis, pattern="*"):
-    return [key.decode() for key in redis.client().scan_iter(f"quintet:factory:*{pattern}")]
-
-
-def test_a_write_puts_the_new_answers_there(client, believed, redis, a_factory, a_sprocket):
+def test_a_write_stores_the_new_responses(client, redis, queries, a_factory, a_sprocket):
     id_, sprocket = a_factory(3), a_sprocket()
-    believed()
-    (factory_key,) = keys(redis, f":factory:{id_}")
-    assert set(redis.client().hkeys(factory_key)) >= {b"/", b"/chart-data", b"/production-actual", b"/production-goal",
-                                                      b"/time"}  # fmt: skip
+    parts = ("", "/chart-data", "/production-actual", "/production-goal", "/time")
+    assert all(client.get(f"/api/factory/{id_}{part}").status_code == 200 for part in parts)
     client.patch(f"/api/sprocket/{sprocket}", json={"teeth": 77})
-    (sprocket_key,) = keys(redis, f":sprocket:{sprocket}")
-    assert b'"teeth":77' in redis.client().hget(sprocket_key, "/")
-    (list_key,) = keys(redis, ":sprockets")
-    assert b'"teeth":77' in redis.client().hget(list_key, "?100&0")
+    assert b'"teeth":77' in redis.client().get(key_of(f"sprocket:{sprocket}", ""))
+    assert client.get(f"/api/sprocket/{sprocket}").json["sprocket"]["teeth"] == 77
+    assert client.get("/api/sprockets").json["sprockets"][-1]["teeth"] == 77
+    assert client.get("/api/factories").json["count"] == 1
+    assert queries == []
 
 
-def test_what_redis_has_costs_postgres_nothing(client, believed, a_factory, settings, db):
+def test_what_redis_has_is_not_read_from_postgres(client, a_factory, queries):
     id_ = a_factory(5)
     paths = [
         f"/api/factory/{id_}{part}" for part in ("", "/chart-data", "/time", "/attainment", "/chart-data?points=6")
     ]
     paths += ["/api/factories", "/api/factories?limit=3"]
     first = [client.get(path) for path in paths]
-    pool = client.application.database._pool
-    lease, pool.lease = pool.lease, None
-    try:
-        again = [client.get(path) for path in paths]
-        matches = [client.get(path, headers={"If-None-Match": one.headers["ETag"]}) for path, one in zip(paths, first)]  # noqa: B905
-    finally:
-        pool.lease = lease
+    queries.clear()
+    again = [client.get(path) for path in paths]
+    matches = [
+        client.get(path, headers={"If-None-Match": one.headers["ETag"]}) for path, one in zip(paths, first, strict=True)
+    ]
     assert [one.data for one in again] == [one.data for one in first]
     assert [one.headers["ETag"] for one in again] == [one.headers["ETag"] for one in first]
     assert {(one.status_code, one.data) for one in matches} == {(304, b"")}
+    assert queries == []
 
 
-def test_another_replica_sees_each_write(client, another, believed, a_factory, a_sprocket, work):
+def test_another_replica_sees_each_write(client, another, a_factory, a_sprocket, work):
     other = another.test_client()
-    believed(another)
     id_, sprocket = a_factory(1), a_sprocket()
     for teeth in range(1, 20):
         client.patch(f"/api/sprocket/{sprocket}", json={"teeth": teeth})
@@ -87,90 +70,127 @@ def test_another_replica_sees_each_write(client, another, believed, a_factory, a
         assert len(other.get("/api/factories").json["factories"][0]["factory"]["chart_data"]["time"]) == place + 1
 
 
-def test_a_hundred_readers_of_a_cold_key_cost_one_query(
-    app, another, client, believed, redis, a_factory, queries, monkeypatch
-):
-    # On a busy machine who looks for all is slow, not dead.
-    monkeypatch.setattr(entries, "FILL_MILLISECONDS", 120_000)
+def test_a_hundred_readers_of_a_cold_key_cost_one_query(app, another, redis, client, a_factory, queries, monkeypatch):
+    # On a busy machine the reader that queries for all is slow, not dead.
+    monkeypatch.setattr(responses, "FILL_SECONDS", 120)
     id_ = a_factory(1000)
-    believed(), believed(another)
     redis.client().flushall()
     readers = [(app if number % 2 else another).test_client() for number in range(100)]
     with concurrent.futures.ThreadPoolExecutor(100) as pool:
         answers = list(pool.map(lambda reader: reader.get(f"/api/factory/{id_}"), readers))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.data for answer in answers}) == 1
-    assert queries == [f"factory:{id_}"]
+    assert queries == [id_]
 
 
-def test_a_slow_reader_puts_nothing_old_over_what_is_new(app, client, believed, redis, a_sprocket, monkeypatch):
-    """It looks into Postgres, a write comes and goes, and only then it puts; also where all was flushed meanwhile."""
-    find = Sources.find
-    for flush in (False, True):
-        id_ = a_sprocket(1)
-        redis.client().flushall()
+def test_readers_that_arrive_together_share_a_statement(app, client, a_sprocket, monkeypatch, eventually):
+    statements, let_go = [], concurrent.futures.Future()
+    find = versions.find_versions
 
-        def slowly(self, entity, sql, params, *, locked, id_=id_, flush=flush):
-            found = find(self, entity, sql, params, locked=locked)
-            if not hasattr(slowly, "is_over"):
-                slowly.is_over = True
-                assert client.patch(f"/api/sprocket/{id_}", json={"teeth": 2}).status_code == 200
-                if flush:
-                    redis.client().flushall()
-            return found
+    def slowly(tx, things):
+        statements.append(sorted(things))
+        let_go.result(60)
+        return find(tx, things)
 
-        monkeypatch.setattr(Sources, "find", slowly)
-        assert app.test_client().get(f"/api/sprocket/{id_}").json["sprocket"]["teeth"] == 1
-        assert app.test_client().get(f"/api/sprocket/{id_}").json["sprocket"]["teeth"] == 2
+    ids = [a_sprocket(teeth) for teeth in range(1, 9)]
+    monkeypatch.setattr("factory_service.cache.versions.find_versions", slowly)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        reading = [pool.submit(app.test_client().get, f"/api/sprocket/{ids[0]}")]
+        eventually(lambda: statements)
+        reading += [pool.submit(app.test_client().get, f"/api/sprocket/{id_}") for id_ in [*ids[1:], 10**15]]
+        eventually(lambda: len(app.extensions["responses"]._lookups._waiting) == 8)
+        let_go.set_result(None)
+        outcomes = [answer.result() for answer in reading]
+    assert [answer.json["sprocket"]["id"] for answer in outcomes[:-1]] == ids
+    assert outcomes[-1].status_code == 404
+    assert [len(things) for things in statements] == [1, 8]
 
 
-def test_a_writer_that_dies_after_its_commit_leaves_nothing_old(app, db, client, believed, a_sprocket):
-    from factory_service.operations import sprockets
-
+@pytest.mark.parametrize("is_flushed", [False, True])
+def test_what_a_slow_reader_stores_late_is_not_served(app, client, redis, a_sprocket, monkeypatch, is_flushed):
+    """It reads from Postgres, a write begins and ends, and only then it stores what it has read."""
+    find = ReplicaAwareReader.find
     id_ = a_sprocket(1)
-    assert client.get(f"/api/sprocket/{id_}").json["sprocket"]["teeth"] == 1
-    answers = app.extensions["factory"].answers
+    redis.client().flushall()
+
+    def slowly(self, version, sql, params):
+        row = find(self, version, sql, params)
+        if not hasattr(slowly, "is_over"):
+            slowly.is_over = True
+            assert client.patch(f"/api/sprocket/{id_}", json={"teeth": 2}).status_code == 200
+            if is_flushed:
+                redis.client().flushall()
+        return row
+
+    monkeypatch.setattr(ReplicaAwareReader, "find", slowly)
+    assert app.test_client().get(f"/api/sprocket/{id_}").json["sprocket"]["teeth"] == 1
+    assert b'"teeth":1' in redis.client().get(key_of(f"sprocket:{id_}", ""))
+    assert app.test_client().get(f"/api/sprocket/{id_}").json["sprocket"]["teeth"] == 2
+
+
+def test_a_writer_that_dies_after_its_commit_leaves_nothing_stale(app, db, client, a_sprocket):
+    id_ = a_sprocket(1)
     with db.transaction() as tx:
-        from datetime import UTC, datetime
-
         sprockets.update_sprocket(tx, id_, {"teeth": 2}, None, datetime.now(UTC), "r")
-        answers.changing(tx, f"sprocket:{id_}", "sprockets")
-        tx.after_commit.clear()
-        # Readers that come while it is under way wait for its end, or see what was.
-        reading = concurrent.futures.ThreadPoolExecutor(4)
-        early = [reading.submit(app.test_client().get, f"/api/sprocket/{id_}") for _ in range(4)]
-        time.sleep(0.05)
-    assert all(answer.result().json["sprocket"]["teeth"] == 2 for answer in early)
-    reading.shutdown()
+        # Readers that begin before the commit see what was, and store nothing that is served after it.
+        assert client.get(f"/api/sprocket/{id_}").json["sprocket"]["teeth"] == 1
     assert client.get(f"/api/sprocket/{id_}").json["sprocket"]["teeth"] == 2
+    assert client.get("/api/sprockets").json["sprockets"][0]["teeth"] == 2
 
 
-def test_a_write_that_is_rolled_back_changes_nothing(app, db, client, believed, a_sprocket):
-    from datetime import UTC, datetime
-
-    from factory_service.operations import sprockets
-
+def test_a_write_that_is_rolled_back_changes_nothing(db, client, queries, a_sprocket):
     id_ = a_sprocket(1)
     with pytest.raises(ZeroDivisionError), db.transaction() as tx:
         sprockets.update_sprocket(tx, id_, {"teeth": 2}, None, datetime.now(UTC), "r")
-        change = app.extensions["factory"].answers.changing(tx, f"sprocket:{id_}", "sprockets")
-        change.put(f"sprocket:{id_}", "/", ("2-x", "wrong"))
         raise ZeroDivisionError
+    assert client.get(f"/api/sprocket/{id_}").json["sprocket"]["teeth"] == 1
+    assert queries == []
+
+
+def test_versions_that_are_counted_again_are_not_taken_for_each_other(client, db, a_sprocket):
+    """As after a restore from a dump: the number of the version comes a second time, with another document."""
+    id_ = a_sprocket(1)
+    with db.transaction() as tx:
+        dumped = tx.one("SELECT version, mark FROM sprockets WHERE id = %(id)s", id=id_)
+    for _ in range(2):
+        lost = client.patch(f"/api/sprocket/{id_}", json={"teeth": 2})
+        client.get("/api/sprockets")
+        with db.transaction() as tx:
+            tx.run("UPDATE sprockets SET teeth = 1, version = %(version)s, mark = %(mark)s WHERE id = %(id)s",
+                   id=id_, **dumped)  # fmt: skip
+            tx.run("UPDATE collections SET version = version - 1")
+        assert client.get(f"/api/sprocket/{id_}").json["sprocket"]["teeth"] == 1
+        other = client.put(f"/api/sprocket/{id_}/update/3/6/7/1")
+        assert other.headers["ETag"] != lost.headers["ETag"]
+        assert client.get(f"/api/sprocket/{id_}").json["sprocket"]["teeth"] == 3
+        assert client.get("/api/sprockets").json["sprockets"][0]["teeth"] == 3
+
+
+def test_another_database_behind_the_same_redis_is_not_read(client, redis, a_sprocket):
+    id_ = a_sprocket(1)
+    redis.client().set(key_of(f"sprocket:{id_}", ""), pack("1-other", b'{"sprocket":"another"}'))
     assert client.get(f"/api/sprocket/{id_}").json["sprocket"]["teeth"] == 1
 
 
-def test_ways_of_asking_for_one_thing_are_bounded(client, believed, redis, a_factory):
-    id_ = a_factory(3)
-    for first in range(300):
-        assert client.get(f"/api/factory/{id_}/time?from={first}").status_code == 200
-    (key,) = keys(redis, f":factory:{id_}")
-    assert redis.client().hlen(key) <= 210
+def test_what_redis_holds_expires(client, redis, a_sprocket):
+    id_ = a_sprocket(1)
+    assert 0 < redis.client().ttl(key_of(f"sprocket:{id_}", "")) <= 86400
 
 
-def test_what_is_too_large_is_answered_and_not_kept(client, believed, redis, a_factory, monkeypatch):
+def test_a_reader_that_dies_while_it_fills_a_key_is_not_waited_for_long(client, redis, a_sprocket):
+    id_ = a_sprocket(1)
+    redis.client().flushall()
+    redis.client().set(f"{key_of(f'sprocket:{id_}', '')}:lock", "1", px=3000)
+    began = time.monotonic()
+    assert client.get(f"/api/sprocket/{id_}").json["sprocket"]["teeth"] == 1
+    assert time.monotonic() - began < 6
+
+
+def test_what_is_too_large_is_read_from_postgres_each_time(client, redis, a_factory, queries, monkeypatch):
     id_ = a_factory(3)
-    monkeypatch.setattr(entries, "LARGEST_BYTES", 100)
+    monkeypatch.setattr(responses, "MAX_BYTES", 100)
     redis.client().flushall()
     for _ in range(3):
         assert len(client.get(f"/api/factory/{id_}").json["factory"]["chart_data"]["time"]) == 3
-    assert not any(b"/" in redis.client().hkeys(key) for key in keys(redis, f":factory:{id_}"))
+    assert queries == [id_] * 3
+    assert redis.client().get(key_of(f"factory:{id_}", "")).endswith(b"\n")

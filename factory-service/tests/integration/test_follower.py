@@ -11,6 +11,7 @@ from chassis import db as postgres
 from chassis.errors import Unavailable
 from factory_service.app import create_app
 from factory_service.settings import Settings
+from factory_service.store import replica
 from quintet_local import binaries
 from quintet_testing import plugin as testing
 from quintet_testing.postgres import ThrowawayPostgres, free_port
@@ -85,25 +86,19 @@ def app_on_both(request, leader, follower, redis, eventually):
     settings = testing.migrated(Settings, "factory", leader.url, redis_url=redis_url)
     url = follower.url_of(settings.database_url, leader._port)
     eventually(lambda: follower.answers(url))
-    app = create_app(settings.model_copy(update={"read_database_url": url}))
-    if redis_url:
-        trust = app.extensions["factory"].answers._trust
-        eventually(lambda: (state := trust.current()) is not None and state.run_id is not None)
-    return app
+    return create_app(settings.model_copy(update={"read_database_url": url}))
 
 
 @pytest.fixture
-def asked_of(app_on_both):
-    """Which of the two answered: the application name says so."""
-    sources = app_on_both.extensions["factory"].sources
-    seen = []
-    rows = sources._rows
+def asked_of(monkeypatch):
+    """Which of the two the documents were read from."""
+    find, seen = replica._find, []
 
     def noted(database, *more):
         seen.append(database.name)
-        return rows(database, *more)
+        return find(database, *more)
 
-    sources._rows = noted
+    monkeypatch.setattr(replica, "_find", noted)
     return seen
 
 
@@ -116,13 +111,13 @@ def test_a_follower_that_has_come_as_far_is_read(app_on_both, asked_of, leader, 
         redis.client().flushall()
         asked_of.clear()
         assert client.get("/api/sprocket/1").json["sprocket"]["teeth"] == 1
-        return asked_of[-1] == "factory-follower"
+        return asked_of == ["factory-replica"]
 
     eventually(from_follower)
     for path in ("/api/factory/1", "/api/factories", "/api/sprockets", "/api/factory/1/attainment"):
         asked_of.clear()
         assert client.get(path).status_code == 200
-        assert asked_of == ["factory", "factory-follower"]
+        assert asked_of == ["factory-replica"]
     assert client.get("/api/factory/7").status_code == 404
 
 

@@ -1,7 +1,9 @@
 import concurrent.futures
+import contextlib
 import json
 import random
 import socket
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -119,6 +121,48 @@ def test_a_long_chart_goes_in_part_by_part(client, db, work):
     assert client.get(path).json == {"sprocket_production_actual": [7]}
 
 
+class DyingDatabase:
+    """After so many transactions the next one is never committed."""
+
+    def __init__(self, database, transactions):
+        self._database, self._left = database, transactions
+
+    @contextlib.contextmanager
+    def transaction(self):
+        with self._database.transaction() as tx:
+            yield tx
+            if not self._left:
+                raise SystemExit
+            self._left -= 1
+
+
+def test_a_load_whose_worker_dies_begins_again_and_adds_nothing_twice(client, db, delivered, outbox):
+    chosen, factories, sprockets = random.Random(7), 0, 0
+    for lives in range(1, 40, 8):
+        value = lives * 1000
+        points = [(time, value, time) for time in range(25_000)]
+        files = [
+            {"factories": [entry(*points), entry((value, 1, 1)), entry((value, 1, 1)), entry(*points)]},
+            {"sprockets": [{**GOOD, "teeth": value + n // 2} for n in range(2500)]},
+        ]
+        accepted = [load(client, content) for content in files]
+        with db.transaction() as tx:
+            rows = tx.rows("DELETE FROM outbox WHERE exchange = '' RETURNING routing_key, message_id::text, body")
+        for row in rows:
+            for _ in range(3):
+                with contextlib.suppress(SystemExit):
+                    delivered(DyingDatabase(db, lives + chosen.randint(0, 2)), *row)
+            delivered(db, *row)
+            delivered(db, *row)
+        factories, sprockets = factories + 4, sprockets + 2500
+        assert [counts(status_of(client, one)) for one in accepted] == [(4, 0, 50_002, 0), (0, 2500, 0, 0)]
+        with db.transaction() as tx:
+            assert tx.rows("SELECT count(*), max(id) FROM factories") == [(factories, factories)]
+            assert tx.rows("SELECT count(*), max(id) FROM sprockets") == [(sprockets, sprockets)]
+    names = Counter(name for name, _ in outbox())
+    assert (names["FactoryCreated"], names["SprocketCreated"], names["DataLoaded"]) == (factories, sprockets, 10)
+
+
 GOOD = {"teeth": 5, "pitch_diameter": 5, "outside_diameter": 6, "pitch": 1}
 
 
@@ -148,8 +192,8 @@ GOOD = {"teeth": 5, "pitch_diameter": 5, "outside_diameter": 6, "pitch": 1}
         ({"factories": [{"factory": {"chart_data": {
             "sprocket_production_actual": [1], "sprocket_production_goal": [1, 2], "time": [1, 2]}}}]},
          "factories.0.factory.chart_data.sprocket_production_actual.1"),
-        (b'{"factories": [{"factory": {"chart_data": {"time": [1,,2]', "factories.0.factory.chart_data.time.0"),
-        (b'{"factories": [{"factory": {"chart_data": {"time": [1, 2, ]', "factories.0.factory.chart_data.time.0"),
+        (b'{"factories": [{"factory": {"chart_data": {"time": [1,,2]', "factories.0.factory.chart_data.time.1"),
+        (b'{"factories": [{"factory": {"chart_data": {"time": [1, 2, ]', "factories.0.factory.chart_data.time.2"),
         (b'{"factories": [{"factory": {"chart_data": {"time": [[1]]', "factories.0.factory.chart_data.time.0"),
         (b'{"factories": [{"factory": {"chart_data": {"time": [' + b"1" * 5000,
          "factories.0.factory.chart_data.time.0"),

@@ -54,7 +54,7 @@ def warm(replica, session, eventually):
 def is_kept(session, replica):
     """Asked, and in Redis from then on."""
     asked(session, replica, "/api/sprocket/1")
-    return len(redis.Redis.from_url(replica.settings.redis_url).keys("quintet:factory:*:sprocket:1")) == 1
+    return len(redis.Redis.from_url(replica.settings.redis_url).keys("quintet:factory:sprocket:1")) == 1
 
 
 def freeze(server, number):

@@ -1,39 +1,41 @@
-"""A Postgres that is slow, or that closed a connection, is not away: nobody gets what may be old."""
+"""A Postgres that is slow, or that closed a connection, is not down: no reader gets a response that may be stale."""
 
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
+import requests
 
 from chassis.db import Database
+from chassis.errors import Unavailable
 from factory_service.app import create_app
-from factory_service.cache import trust
-from factory_service.cache.connection import Redis
-from factory_service.cache.trust import Trust
+from factory_service.cache import versions
+from factory_service.cache.versions import CurrentVersions
 
-# Longer, too, than the second after which readers once took Postgres for away.
-LONGER_THAN_A_LEASE = 1.5
+STALL_SECONDS = 1.5
 
 
 @pytest.fixture
-def held_up(db):
-    """Those who ask Postgres whether Redis may be believed get no answer until it is called."""
-    frozen = []
+def stalled(db):
+    """Stops the sessions of Postgres that state the versions; they continue when it is called."""
+    stopped = []
 
-    def freeze():
+    def stop():
         with db.transaction() as tx:
             sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = %(name)s"
-            frozen.extend(pid for (pid,) in tx.rows(sql, name="factory-trust"))
-        for pid in frozen:
+            stopped.extend(pid for (pid,) in tx.rows(sql, name="factory-versions"))
+        for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
 
-    def thaw():
-        while frozen:
-            os.kill(frozen.pop(), signal.SIGCONT)
+    def resume():
+        while stopped:
+            os.kill(stopped.pop(), signal.SIGCONT)
 
-    yield freeze, thaw
-    thaw()
+    yield stop, resume
+    resume()
 
 
 @pytest.fixture
@@ -43,60 +45,75 @@ def cut_off(settings, redis):
 
 
 @pytest.fixture
-def own_trust(app):
-    return app.extensions["factory"].answers._trust
+def own_versions(settings, db):
+    database = Database(settings.database_url, name="factory-versions", size=1, wait_seconds=3)
+    yield CurrentVersions(database)
+    database.close()
 
 
-def test_who_does_not_hear_from_postgres_waits_for_it(
-    client, believed, held_up, cut_off, own_trust, a_sprocket, eventually
-):
-    freeze, thaw = held_up
-    id_ = a_sprocket(1)
-    path = f"/api/sprocket/{id_}"
-    believed()
+def test_a_reader_waits_for_a_postgres_that_is_slow(client, stalled, cut_off, a_sprocket):
+    stop, resume = stalled
+    path = f"/api/sprocket/{a_sprocket(1)}"
     assert client.get(path).json["sprocket"]["teeth"] == 1
-    freeze()
-    eventually(lambda: trust.now() > own_trust._until)
-    assert cut_off.patch(path, json={"teeth": 2}).status_code == 200
     with ThreadPoolExecutor(1) as pool:
+        stop()
         reading = pool.submit(client.get, path)
         with pytest.raises(TimeoutError):
-            reading.result(LONGER_THAN_A_LEASE)
-        thaw()
-        answer = reading.result()
+            reading.result(STALL_SECONDS)
+        resume()
+        assert cut_off.patch(path, json={"teeth": 2}).status_code == 200
+        assert reading.result().json["sprocket"]["teeth"] in {1, 2}
+        answer = client.get(path)
     assert answer.json["sprocket"]["teeth"] == 2
     assert "Warning" not in answer.headers
 
 
-def test_a_process_that_was_held_up_does_not_count_that(client, believed, held_up, own_trust, monkeypatch, eventually):
-    freeze, thaw = held_up
-    believed()
-    freeze()
-    eventually(lambda: trust.now() > own_trust._until)
-    with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(own_trust.current)
-        with pytest.raises(TimeoutError):
-            reading.result(LONGER_THAN_A_LEASE)
-        now = trust.now
-        monkeypatch.setattr(trust, "now", lambda: now() + 3600)
-        thaw()
-        assert reading.result() == own_trust.state
-    assert not own_trust.postgres_is_silent
+def test_a_write_that_does_not_reach_redis_is_seen_by_those_that_read_there(client, cut_off, a_sprocket):
+    path = f"/api/sprocket/{a_sprocket(1)}"
+    for teeth in range(2, 10):
+        assert cut_off.patch(path, json={"teeth": teeth}).status_code == 200
+        assert client.get(path).json["sprocket"]["teeth"] == teeth
 
 
-def test_an_answer_that_took_longer_than_a_lease_is_good_for_who_waited(settings, db, redis, eventually, monkeypatch):
-    own = Trust(Database(settings.database_url, name="factory-slow", size=1, wait_seconds=3), Redis(redis.url, 5))
-    monkeypatch.setattr(trust, "LEASE_SECONDS", 0.0)
-    for _ in range(3):
-        assert own.current() == own.state
-        assert own.state is not None and not own.postgres_is_silent
-
-
-def test_a_connection_that_broke_is_no_postgres_that_is_away(settings, db, redis):
-    own = Trust(Database(settings.database_url, name="factory-broken", size=1, wait_seconds=3), Redis(redis.url, 5))
+def test_a_silent_postgres_is_waited_for_once_and_believed_as_soon_as_it_responds(
+    own_versions, stalled, monkeypatch, eventually
+):
+    stop, resume = stalled
+    monkeypatch.setattr(versions, "_LOOKS", 10)
+    before = own_versions.find({"factories"})
+    stop()
     for _ in range(5):
-        own._ask()
-        assert not own.postgres_is_silent and own.current() is not None
+        with pytest.raises(Unavailable):
+            own_versions.find({"factories"})
+    assert own_versions._is_silent
+    resume()
+    eventually(lambda: not own_versions._is_silent)
+    assert own_versions.find({"factories"}) == before
+
+
+def test_a_process_that_was_suspended_does_not_count_that_time(settings, served, stalled, a_sprocket):
+    stop, resume = stalled
+    web = served(settings, WEB_CONCURRENCY="1")
+    (worker,) = psutil.Process(web.process.pid).children()
+    url = f"{web.base}/api/sprocket/{a_sprocket(1)}"
+    assert requests.get(url, timeout=60).ok
+    stop()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(requests.get, url, timeout=60)
+        with pytest.raises(TimeoutError):
+            reading.result(STALL_SECONDS)
+        worker.suspend()
+        resume()
+        time.sleep(versions._LOOKS * versions._LOOK_SECONDS)
+        worker.resume()
+        answer = reading.result()
+    assert answer.json()["sprocket"]["teeth"] == 1
+    assert "Warning" not in answer.headers
+
+
+def test_a_connection_that_broke_is_not_a_postgres_that_is_down(own_versions, db):
+    for _ in range(5):
+        assert own_versions.find({"factories"}).keys() == {"factories", "sprockets"}
         with db.transaction() as tx:
             sql = "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE application_name = %(name)s"
-            assert tx.rows(sql, name="factory-broken") == [(True,)]
+            assert (True,) in tx.rows(sql, name="factory-versions")

@@ -18,7 +18,7 @@ def chart_of(client, id_):
     return list(zip(chart["time"], chart["sprocket_production_actual"], chart["sprocket_production_goal"], strict=True))
 
 
-def test_production_gets_into_the_chart(client, a_factory, work, believed, outbox):
+def test_production_gets_into_the_chart(client, a_factory, work, outbox):
     id_ = a_factory(0)
     assert chart_of(client, id_) == []
     assert sent(client, id_, (TIME + 60, 3, 4), (TIME, 1, 2)) == {"accepted": 2}

@@ -1,1 +1,1 @@
-"""Redis in front of Postgres; docs/decisions/0007 says why nothing in it is older than what was answered."""
+"""Responses in Redis, each with the version it is of: docs/decisions/0007 says why none of them can be stale."""

@@ -22,6 +22,8 @@ FEWEST_THINNED = 6
 _BUCKET = re.compile(r"([1-9][0-9]{0,8})([smhd])\Z", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 WIDEST_BUCKET_SECONDS = 366 * 86400
+# All points of a chart, as parameters of its statement.
+WHOLE_SPAN = {"first": 0, "last": LATEST_TIME, "cut": False}
 
 
 def whole(value: Any) -> Any:
@@ -132,3 +134,16 @@ def bucket_seconds(text: str) -> int:
     if not 1 <= seconds <= WIDEST_BUCKET_SECONDS:
         raise ValueError("must be a width such as 30s, 5m, 1h or 7d, at most 366d")
     return seconds
+
+
+def check_points(points: int) -> None:
+    """Raises Invalid if that is too many for one response."""
+    if points > MOST_POINTS:
+        advice = "ask for fewer with from and to, points, or limit"
+        raise Invalid.field("points", f"{points} are more than {MOST_POINTS} in one answer: {advice}")
+
+
+def check_buckets(buckets: int) -> None:
+    """Raises Invalid if that is too many for one response."""
+    if buckets > MOST_BUCKETS:
+        raise Invalid.field("bucket", f"more than {MOST_BUCKETS} buckets: take a wider one, or a shorter time")

@@ -1,222 +1,204 @@
-"""Reads a file of factories or sprockets as it comes, piece by piece; can be put aside and taken up in between.
+"""Parses a file of factories or sprockets while it is read; memory does not grow with the file or with a chart."""
 
-The grammar is fixed, so a table of states is enough. Arrays of numbers, nearly all of a file, are parsed in slices.
-"""
-
-import re
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
+from itertools import count, islice
 from typing import Any, NamedTuple
 
-import orjson
+import ijson
 
 from chassis.errors import Invalid
-from factory_service.domain.charts import LARGEST_VALUE, LATEST_TIME, SERIES, check_lengths, whole
+from factory_service.domain.charts import LARGEST_VALUE, LATEST_TIME, SERIES, Points, check_lengths, points_of, whole
 from factory_service.domain.sprockets import LARGEST, NUMBERS
 
-PART = 10_000
-_LONGEST_OBJECT = 1000
-_BLANK = re.compile(rb"[ \t\r\n]*")
-_TOKEN = re.compile(rb'([{}\[\]:,])|"([^"\\]{0,64})"')
+POINTS_AT_ONCE = 10_000
+_PIECE_BYTES = 16_384
+# Not any backend: the others differ in what they make of numbers that are out of range.
+_YAJL = ijson.get_backend("yajl2_c")
+# No value of such a file is as long, nor the blank space before one.
+_MAX_VALUE_BYTES = 65_536
 _BOUNDS = dict.fromkeys(SERIES, (-LARGEST_VALUE, LARGEST_VALUE)) | {"time": (0, LATEST_TIME)}
 
-# state → token → next state; a token in quotes is a key.
-_TABLE: dict[str, dict[str, str]] = {
-    "start": {"{": "top"},
-    "top": {'"factories"': "factories:", '"sprockets"': "sprockets:"},
-    "factories:": {":": "factories["},
-    "factories[": {"[": "first factory"},
-    "first factory": {"{": "entry", "]": "closed"},
-    "next factory": {"{": "entry"},
-    "entry": {'"factory"': "factory:"},
-    "factory:": {":": "factory{"},
-    "factory{": {"{": "factory"},
-    "factory": {'"chart_data"': "chart_data:"},
-    "chart_data:": {":": "chart_data{"},
-    "chart_data{": {"{": "series"},
-    "series": {f'"{name}"': "series:" for name in SERIES},
-    "series:": {":": "series["},
-    "series[": {"[": "values"},
-    "after series": {",": "series", "}": "after chart_data"},
-    "after chart_data": {"}": "after factory"},
-    "after factory": {"}": "after entry"},
-    "after entry": {",": "next factory", "]": "closed"},
-    "sprockets:": {":": "sprockets["},
-    "sprockets[": {"[": "first sprocket"},
-    "first sprocket": {"{": "sprocket", "]": "closed"},
-    "next sprocket": {"{": "sprocket"},
-    "after sprocket": {",": "next sprocket", "]": "closed"},
-    "closed": {"}": "end"},
-    "end": {},
-}
-_IN_CHART = {"series", "series:", "series[", "values", "after series", "after chart_data"}
-
-
-class Part(NamedTuple):
-    """So many values of one array, from one place on."""
-
-    entry: int
-    series: int
-    number: int
-    values: list[int]
+Events = Iterator[tuple[str, Any]]
 
 
 class Entry(NamedTuple):
-    """`sprocket` are its four numbers; None: a factory, whose values came as parts."""
+    """`digest` is the same for equal content, however it is written; `sprocket` are its numbers, None: a factory."""
 
-    number: int
     digest: bytes
-    parts: int
-    sprocket: list[int] | None
+    sprocket: list[int] | None = None
 
 
-@dataclass
-class Reader:
-    """All of it goes through JSON and back, so that somebody else can go on."""
+def parse_entries(chunks: Iterable[bytes]) -> Iterator[Entry]:
+    """All entries of the file in order. Raises Invalid at the first fault, naming its place."""
+    parser = _Parser(chunks)
+    try:
+        yield from parser.entries()
+    except ijson.JSONError:
+        raise Invalid.field(parser.place, "is not valid JSON from here on") from None
 
-    state: str = "start"
-    rest: str = ""
-    entry: int = 0
-    series: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
-    digests: dict[str, str] = field(default_factory=dict)
-    pending: list[int] = field(default_factory=list)
-    after_comma: bool = False
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+def read_charts(open_file: Callable[[], Iterable[bytes]]) -> Iterator[Iterator[Points]]:
+    """Of each factory its points, some at a time; of a file that `parse_entries` has accepted.
 
-    def feed(self, content: bytes) -> list[Part | Entry]:
-        """What became complete. Raises Invalid, naming the place, at the first fault."""
-        data = self.rest.encode("latin-1") + content
-        found: list[Part | Entry] = []
-        at, ended = 0, -1
-        while at < len(data) and at != ended:
-            ended = at
-            if self.state == "values":
-                at = self._values(data, at, found)
-            elif self.state == "sprocket":
-                at = self._sprocket(data, at, found)
-            else:
-                at = self._token(data, at, found)
-        self.rest = data[at:].decode("latin-1")
-        return found
+    A chart has its three arrays one after the other, so each of them is read by a pass through the file of its own.
+    """
+    passes = [_arrays(name, _events(open_file())) for name in ("time", *SERIES[:2])]
+    for columns in zip(*passes, strict=True):
+        yield _batches(zip(*columns, strict=True))
 
-    def finish(self) -> None:
-        """Raises Invalid where the file ends too early."""
-        if self.state != "end" or self.rest:
-            raise Invalid.field(self._place(), f"expected {self._expected()}, and the file ends")
 
-    def _token(self, data: bytes, at: int, found: list[Part | Entry]) -> int:
-        at = _BLANK.match(data, at).end()  # type: ignore[union-attr]
-        match = _TOKEN.match(data, at)
-        if match is None:
-            is_begun = data[at : at + 1] == b'"' and len(data) - at < _LONGEST_OBJECT and b'"' not in data[at + 1 :]
-            if at < len(data) and not is_begun:
-                raise Invalid.field(self._place(), f"expected {self._expected()}")
-            return at
-        token = match[1].decode() if match[1] else f'"{match[2].decode("latin-1")}"'
-        following = _TABLE[self.state].get(token)
-        if following is None:
-            raise Invalid.field(self._place(), f"expected {self._expected()}, found {token}")
-        self._enter(following, token, found)
-        return match.end()
+def _batches(rows: Iterator[tuple[int, ...]]) -> Iterator[Points]:
+    while batch := list(islice(rows, POINTS_AT_ONCE)):
+        time, actual, goal = (list(column) for column in zip(*batch, strict=True))
+        yield points_of(time, actual, goal)
 
-    def _expected(self) -> str:
-        return " or ".join(_TABLE.get(self.state, {})) or "nothing more"
 
-    def _enter(self, following: str, token: str, found: list[Part | Entry]) -> None:
-        if following == "series:":
-            self.series = SERIES.index(token.strip('"'))
-            if self._name in self.counts:
-                raise Invalid.field(self._place(), f"{self._name} stands twice")
-            self.counts[self._name] = 0
-        elif following == "after chart_data":
-            check_lengths({name: self.counts.get(name, 0) for name in SERIES}, self._place())
-        elif following == "after entry":
-            digest = sha256(".".join(self.digests.get(name, "") for name in SERIES).encode()).digest()
-            found.append(Entry(self.entry, digest, -(-self.counts.get("time", 0) // PART), None))
-            self._next_entry()
-        self.state = following
+def _arrays(name: str, events: Events) -> Iterator[Iterator[int]]:
+    for event in events:
+        if event == ("map_key", name):
+            next(events)
+            yield _numbers(events)
 
-    def _next_entry(self) -> None:
-        self.entry += 1
-        self.counts, self.digests = {}, {}
 
-    def _values(self, data: bytes, at: int, found: list[Part | Entry]) -> int:
-        end = data.find(b"]", at)
-        is_last = end >= 0
-        if not is_last:
-            end = data.rfind(b",", at)
-            if end < at:
-                if len(data) - at > _LONGEST_OBJECT:
-                    raise Invalid.field(self._place(self.counts[self._name]), "must be a whole number")
-                return at
-        self._take(data[at:end], is_last)
-        while len(self.pending) >= PART or (is_last and self.pending):
-            self._emit(found)
-        self.after_comma = not is_last
-        if is_last:
-            self.state = "after series"
-        return end + 1
-
-    def _take(self, raw: bytes, is_last: bool) -> None:
-        count = self.counts[self._name]
-        if is_last and not self.after_comma and not raw.strip(b" \t\r\n"):
+def _numbers(events: Events) -> Iterator[int]:
+    for event, value in events:
+        if event == "end_array":
             return
+        yield int(value)
+
+
+def _events(chunks: Iterable[bytes], is_complete: Callable[[], bool] = lambda: True) -> Events:
+    """As ijson names them. Raises JSONError after the last event before a fault.
+
+    Until `is_complete`, a value that is too long is a fault: ijson would collect all of it.
+    """
+    events = ijson.sendable_list()
+    parser = _YAJL.basic_parse_coro(events, use_float=True)
+    silent_bytes = 0
+    for piece in (chunk[at : at + _PIECE_BYTES] for chunk in chunks for at in range(0, len(chunk), _PIECE_BYTES)):
+        error = None
         try:
-            values = orjson.loads(b"[%b]" % raw)
-        except ValueError:
-            values = []
-        low, high = _BOUNDS[self._name]
-        if not values or set(map(type, values)) != {int} or min(values) < low or max(values) > high:
-            values = [whole(value) for value in values]
-            wrong = next((n for n, v in enumerate(values) if type(v) is not int or not low <= v <= high), None)
-            if wrong is not None or not values:
-                message = f"must be a whole number between {low} and {high}" if values else "no JSON from here on"
-                raise Invalid.field(self._place(count + (wrong or 0)), message)
-        self.counts[self._name] = count + len(values)
-        self.pending += values
+            parser.send(piece)
+        except ijson.JSONError as fault:
+            error = fault
+        silent_bytes = 0 if events or is_complete() else silent_bytes + len(piece)
+        if silent_bytes > _MAX_VALUE_BYTES:
+            error = error or ijson.JSONError("a value is too long")
+        yield from events
+        events.clear()
+        if error:
+            raise error
+    parser.close()
 
-    def _emit(self, found: list[Part | Entry]) -> None:
-        values, self.pending = self.pending[:PART], self.pending[PART:]
-        number = (self.counts[self._name] - len(self.pending) - 1) // PART
-        content = (self.digests.get(self._name, "") + ",".join(map(str, values))).encode()
-        self.digests[self._name] = sha256(content).hexdigest()
-        found.append(Part(self.entry, self.series, number, values))
 
-    def _sprocket(self, data: bytes, at: int, found: list[Part | Entry]) -> int:
-        end = data.find(b"}", at)
-        if end < 0 and len(data) - at <= _LONGEST_OBJECT:
-            return at
-        numbers = self._numbers(data[at:end])
-        found.append(Entry(self.entry, sha256(f"sprocket {numbers}".encode()).digest(), 0, numbers))
-        self._next_entry()
-        self.state = "after sprocket"
-        return end + 1
+class _Parser:
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self.place = "file"
+        self._is_complete = False
+        self._events = _events(chunks, lambda: self._is_complete)
 
-    def _numbers(self, raw: bytes) -> list[int]:
+    def entries(self) -> Iterator[Entry]:
+        self._expect("start_map")
+        kind = self._key("factories", "sprockets")
+        self._expect("start_array")
+        for number in count():
+            self.place = f"{kind}.{number}"
+            event, _ = next(self._events)
+            if event == "end_array":
+                break
+            self._check(event == "start_map", "must be an object")
+            yield self._factory() if kind == "factories" else self._sprocket()
+        self.place = "file"
+        self._expect("end_map")
+        self._is_complete = True
+        # Anything but blank space after it is a fault.
+        next(self._events, None)
+
+    def _expect(self, expected: str) -> None:
+        event, _ = next(self._events)
+        self._check(event == expected, f"expected {expected.replace('_', ' of ')}, found {event.replace('_', ' of ')}")
+
+    def _key(self, *names: str) -> str:
+        event, name = next(self._events)
+        self._check(event == "map_key" and name in names, f"expected {' or '.join(names)}")
+        return str(name)
+
+    def _check(self, is_right: bool, message: str) -> None:
+        if not is_right:
+            raise Invalid.field(self.place, message)
+
+    def _factory(self) -> Entry:
+        for name in ("factory", "chart_data"):
+            self._key(name)
+            self._expect("start_map")
+        self.place += ".factory.chart_data"
+        arrays: dict[str, _Array] = {}
+        for event, name in self._events:
+            if event == "end_map":
+                break
+            self._check(name in SERIES and name not in arrays, f"must have {', '.join(SERIES)}, each once")
+            self._expect("start_array")
+            arrays[name] = _Array(f"{self.place}.{name}", *_BOUNDS[name])
+            self._fill(arrays[name])
+        check_lengths({name: arrays[name].length if name in arrays else 0 for name in SERIES}, self.place)
+        self._expect("end_map")
+        self._expect("end_map")
+        return Entry(sha256(".".join(arrays[name].digest for name in SERIES).encode()).digest())
+
+    def _fill(self, array: "_Array") -> None:
         try:
-            given = orjson.loads(b"{%b}" % raw)
-        except ValueError:
-            raise Invalid.field(self._place(), "is no JSON object") from None
-        # As many colons as keys: none stood twice.
-        if sorted(given) != sorted(NUMBERS) or raw.count(b":") != len(NUMBERS):
-            raise Invalid.field(self._place(), f"must have {', '.join(NUMBERS)}, each once and nothing else")
-        numbers = [whole(given[name]) for name in NUMBERS]
-        for name, number in zip(NUMBERS, numbers, strict=True):
+            for event, value in self._events:
+                if event == "end_array":
+                    break
+                array.append(value)
+        except ijson.JSONError:
+            array.flush()
+            self.place = f"{array.place}.{array.length}"
+            raise
+        array.flush()
+
+    def _sprocket(self) -> Entry:
+        numbers: dict[str, int] = {}
+        for event, name in self._events:
+            if event == "end_map":
+                break
+            self._check(name in NUMBERS and name not in numbers, f"must have {', '.join(NUMBERS)}, each once")
+            numbers[name] = number = whole(next(self._events)[1])
             if type(number) is not int or not 1 <= number <= LARGEST:
-                raise Invalid.field(f"{self._place()}.{name}", f"must be a whole number between 1 and {LARGEST}")
-        return numbers
+                raise Invalid.field(f"{self.place}.{name}", f"must be a whole number between 1 and {LARGEST}")
+        self._check(len(numbers) == len(NUMBERS), f"must have {', '.join(NUMBERS)}, each once")
+        sprocket = [numbers[name] for name in NUMBERS]
+        return Entry(sha256(f"sprocket {sprocket}".encode()).digest(), sprocket)
 
-    @property
-    def _name(self) -> str:
-        return SERIES[self.series]
 
-    def _place(self, index: int | None = None) -> str:
-        if self.state in ("start", "top", "closed", "end"):
-            return "file"
-        where = f"{'sprockets' if 'sprocket' in self.state else 'factories'}.{self.entry}"
-        if self.state in _IN_CHART:
-            where += ".factory.chart_data"
-        return where if index is None else f"{where}.{self._name}.{index}"
+class _Array:
+    """The length and digest of an array whose values are checked and forgotten again."""
+
+    def __init__(self, place: str, low: int, high: int) -> None:
+        self.place, self._low, self._high = place, low, high
+        self.length, self.digest = 0, ""
+        self._pending: list[Any] = []
+
+    def append(self, value: Any) -> None:
+        self._pending.append(value)
+        if len(self._pending) == POINTS_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Raises Invalid at the first value that is not allowed."""
+        if self._pending:
+            values = self._checked(self._pending)
+            self._pending = []
+            self.length += len(values)
+            self.digest = sha256((self.digest + ",".join(map(str, values))).encode()).hexdigest()
+
+    def _checked(self, values: list[Any]) -> list[int]:
+        if set(map(type, values)) == {int} and self._low <= min(values) and max(values) <= self._high:
+            return values
+        values = [whole(value) for value in values]
+        for index, value in enumerate(values, self.length):
+            if type(value) is not int or not self._low <= value <= self._high:
+                message = f"must be a whole number between {self._low} and {self._high}"
+                raise Invalid.field(f"{self.place}.{index}", message)
+        return values

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from factory_service.domain.charts import whole
 
@@ -27,19 +28,20 @@ def _without_default(schema: dict[str, Any]) -> None:
 
 
 class Changes(BaseModel):
-    """Any of the four, one at least; what is not given has no meaning here."""
+    """Any of the four, at least one."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_without_default)
-    teeth: Number = 1
-    pitch_diameter: Number = 1
-    outside_diameter: Number = 1
-    pitch: Number = 1
+    teeth: Number | SkipJsonSchema[None] = None
+    pitch_diameter: Number | SkipJsonSchema[None] = None
+    outside_diameter: Number | SkipJsonSchema[None] = None
+    pitch: Number | SkipJsonSchema[None] = None
 
     @model_validator(mode="after")
     def _some(self) -> "Changes":
-        if not self.model_fields_set:
-            raise ValueError(f"must have one at least of {', '.join(NUMBERS)}")
+        numbers = self.numbers().values()
+        if not numbers or None in numbers:
+            raise ValueError(f"must have one at least of {', '.join(NUMBERS)}, and none of them null")
         return self
 
-    def given(self) -> dict[str, int]:
+    def numbers(self) -> dict[str, int]:
         return self.model_dump(exclude_unset=True)

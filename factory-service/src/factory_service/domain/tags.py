@@ -1,4 +1,4 @@
-"""ETags: version and mark of what is answered."""
+"""ETags: the version of a response."""
 
 import re
 
@@ -7,14 +7,10 @@ from chassis.errors import Problem
 _LISTED = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
-class Changed(Problem):
-    """It is no longer what the caller has seen."""
+class PreconditionFailed(Problem):
+    """The thing is no longer what the caller has seen."""
 
     status = 412
-
-
-def version_in(tag: str) -> int:
-    return int(tag.partition("-")[0])
 
 
 def matches(header: str, tag: str) -> bool:
@@ -26,4 +22,4 @@ def matches(header: str, tag: str) -> bool:
 
 def check(if_match: str | None, tag: str) -> None:
     if if_match is not None and not matches(if_match, tag):
-        raise Changed("it has changed since, or never had this ETag: read it again")
+        raise PreconditionFailed("it has changed since, or never had this ETag: read it again")

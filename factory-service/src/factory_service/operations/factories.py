@@ -15,7 +15,7 @@ def create_factory(tx: Transaction, name: str, points: Points, now: datetime, re
     id_ = collections.take_id(tx, "factories")
     store.insert_factory(tx, id_, name, len(points))
     if len(points):
-        store.insert_points(tx, id_, points, store.draw_sent(tx))
+        store.insert_points(tx, id_, points, store.next_send_number(tx))
     tell_created(tx, id_, now, request_id)
     return id_
 
@@ -41,7 +41,7 @@ def accept_production(tx: Transaction, id_: int, points: Points, request_id: str
         raise unknown_factory(id_)
     body = {
         "factory": id_,
-        "sent": store.draw_sent(tx),
+        "sent": store.next_send_number(tx),
         "time": points.time,
         "actual": points.actual,
         "goal": points.goal,

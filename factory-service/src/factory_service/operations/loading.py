@@ -1,116 +1,73 @@
-"""A file becomes factories or sprockets: first all of it is read and checked, then its entries are taken in.
+"""The entries of a file become factories or sprockets, in the order of the file.
 
-Each step is a transaction that begins where the last one ended, so whoever goes on after a crash repeats nothing.
+Each step is a transaction that names its entry, and does nothing if the load is past that entry. So a worker that
+begins the file again after a crash, or while another one still runs, adds nothing twice.
 """
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
-from chassis import strictjson
 from chassis.db import Transaction
-from chassis.errors import Invalid
 from chassis.messaging import outbox
-from factory_service.domain.files import Reader
+from factory_service.domain.charts import Points
+from factory_service.domain.files import Entry
 from factory_service.operations import factories, sprockets
-from factory_service.store import collections, load_entries
+from factory_service.store import collections, entries
 from factory_service.store import factories as store_of_factories
 from factory_service.store import loads as store
 
-_CHUNKS_AT_ONCE = 4
-_SPROCKETS_AT_ONCE = 1000
-_PARTS_AT_ONCE = 5
-
-# Says what changed for all who read it, as the last thing in the transaction.
-Changing = Callable[..., Any]
+# Below every number of production: what is sent to the factory later wins.
+_BEFORE_ALL = -(2**40)
 
 
-def step(tx: Transaction, id_: str, changing: Changing, now: datetime) -> bool:
-    """Whether there is more to do."""
-    load = store.lock_load(tx, id_)
-    if load is None:
+def begin_factory(tx: Transaction, load: str, number: int, digest: bytes) -> bool:
+    """Whether its points are needed: it is not loaded yet."""
+    state = store.lock_load(tx, load, number)
+    if state is None or state["factory_id"]:
+        return state is not None
+    # Another load waits for the lock, so two cannot both be the first to load an entry.
+    collections.lock(tx, "factories")
+    (ordinal,) = entries.next_ordinals(tx, load, [digest])
+    if entries.is_loaded(tx, digest, ordinal):
+        store.keep_progress(tx, load, number + 1, skipped=1)
         return False
-    try:
-        if _read_on(tx, id_, load):
-            return True
-    except Invalid as problem:
-        _finish(tx, id_, load["request_id"], problem.detail, now)
-        return False
-    entry = load_entries.find_entry(tx, id_, load["next_entry"])
-    if entry is None:
-        _finish(tx, id_, load["request_id"], None, now)
-        return False
-    take_in = _take_in_factory if entry["sprocket"] is None else _take_in_sprockets
-    take_in(tx, id_, load, entry, changing, now)
+    factory_id = collections.take_id(tx, "factories")
+    entries.insert_loaded(tx, digest, ordinal, "factories", factory_id)
+    store.set_factory(tx, load, factory_id)
     return True
 
 
-def _read_on(tx: Transaction, id_: str, load: dict[str, Any]) -> bool:
-    """Whether anything was left to be read."""
-    reader = Reader(**strictjson.loads(load["reader"].encode()))
-    first = number = load["next_chunk"]
-    while number < first + _CHUNKS_AT_ONCE:
-        content = store.find_chunk(tx, id_, number)
-        if content is None:
-            break
-        load_entries.keep_read(tx, id_, reader.feed(content))
-        number += 1
-    if number > first:
-        store.keep_reader(tx, id_, reader.as_json(), number)
-    elif load["next_entry"] == 0:
-        reader.finish()
-    return number > first
+def add_points(tx: Transaction, load: str, number: int, batch: int, points: Points) -> None:
+    """No client sees the factory before it is complete. Of equal times in two batches the later one wins."""
+    if state := store.lock_load(tx, load, number):
+        store_of_factories.insert_points(tx, state["factory_id"], points, _BEFORE_ALL + batch)
 
 
-def _take_in_factory(
-    tx: Transaction, id_: str, load: dict[str, Any], entry: dict[str, Any], changing: Changing, now: datetime
-) -> None:
-    """A few parts at a time. Nobody sees the factory before it is whole."""
-    number, factory_id, part = load["next_entry"], entry["factory_id"], load["next_part"]
-    if factory_id is None:
-        factory_id = _claim_factory(tx, entry)
-        if factory_id is None:
-            store.keep_progress(tx, id_, number + 1, 0, skipped=1)
-            return
-        load_entries.begin_factory(tx, id_, number, factory_id)
-    until = min(part + _PARTS_AT_ONCE, entry["parts"])
-    for each in range(part, until):
-        load_entries.insert_part(tx, id_, number, each, factory_id)
-    if until < entry["parts"]:
-        store.keep_progress(tx, id_, number, until)
+def finish_factory(tx: Transaction, load: str, number: int, now: datetime) -> None:
+    state = store.lock_load(tx, load, number)
+    if state is None:
         return
-    points = load_entries.count_points(tx, factory_id)
+    factory_id = state["factory_id"]
+    points = store_of_factories.count_points(tx, factory_id)
     store_of_factories.insert_factory(tx, factory_id, f"Factory {factory_id}", points)
-    factories.tell_created(tx, factory_id, now, load["request_id"])
-    store.keep_progress(tx, id_, number + 1, 0, factories=1, points=points)
-    changing(tx, "factories")
+    factories.tell_created(tx, factory_id, now, state["request_id"])
+    store.keep_progress(tx, load, number + 1, factories=1, points=points)
 
 
-def _take_in_sprockets(
-    tx: Transaction, id_: str, load: dict[str, Any], _entry: dict[str, Any], changing: Changing, now: datetime
-) -> None:
-    first = load["next_entry"]
-    count = load_entries.count_entries(tx, id_, first, _SPROCKETS_AT_ONCE)
+def add_sprockets(tx: Transaction, load: str, first: int, batch: list[Entry], now: datetime) -> None:
+    state = store.lock_load(tx, load, first)
+    if state is None:
+        return
     collections.lock(tx, "sprockets")
-    made = load_entries.insert_sprockets(tx, id_, first, count)
-    if made:
-        sprockets.tell_created(tx, made, now, load["request_id"])
-    store.keep_progress(tx, id_, first + count, 0, sprockets=len(made), skipped=count - len(made))
-    if made:
-        changing(tx, "sprockets")
+    created = entries.insert_sprockets(tx, load, batch)
+    if created:
+        sprockets.tell_created(tx, created, now, state["request_id"])
+    store.keep_progress(tx, load, first + len(batch), sprockets=len(created), skipped=len(batch) - len(created))
 
 
-def _claim_factory(tx: Transaction, entry: dict[str, Any]) -> int | None:
-    """Its new id; None where it was loaded before. Others wait for the lock, so two cannot both be first."""
-    collections.lock(tx, "factories")
-    if load_entries.is_loaded(tx, entry["digest"], entry["ordinal"]):
-        return None
-    id_ = collections.take_id(tx, "factories")
-    load_entries.insert_loaded(tx, entry["digest"], entry["ordinal"], "factories", id_)
-    return id_
-
-
-def _finish(tx: Transaction, id_: str, request_id: str, error: str | None, now: datetime) -> None:
-    done = store.finish_load(tx, id_, error)
+def finish(tx: Transaction, load: str, error: str | None, now: datetime) -> None:
+    state = store.lock_load(tx, load)
+    if state is None:
+        return
+    counts = store.finish_load(tx, load, error)
     if error is None:
-        outbox.add(tx, outbox.service_event("factory", "DataLoaded", done, now=now, request_id=request_id))
+        outbox.add(tx, outbox.service_event("factory", "DataLoaded", counts, now=now, request_id=state["request_id"]))

@@ -5,13 +5,18 @@ from typing import Annotated, Any
 from flask import Blueprint, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from chassis.errors import Invalid
 from chassis.web.openapi import problem
 from chassis.web.validation import DIGITS, Answer, endpoint
-from factory_service.domain.charts import FEWEST_THINNED, LATEST_TIME, MOST_BUCKETS, ChartData, bucket_seconds
+from factory_service.domain.charts import (
+    FEWEST_THINNED,
+    LATEST_TIME,
+    ChartData,
+    bucket_seconds,
+    check_buckets,
+)
 from factory_service.operations.factories import unknown_factory
-from factory_service.routes import answers
-from factory_service.routes.answers import IdPath, IfNoneMatch, Loaded, web
+from factory_service.routes import responses
+from factory_service.routes.responses import IdPath, IfNoneMatch
 from factory_service.store import charts
 
 bp = Blueprint("charts", __name__, url_prefix="/api/factory/<id>")
@@ -87,78 +92,49 @@ class AttainmentQuery(SpanQuery):
     bucket: Annotated[str, Field(pattern="^[1-9][0-9]{0,8}[smhd]$"), AfterValidator(_width)] = "5m"
 
 
-def _answers(description: str, type_: Any) -> dict[int, Answer]:
+def _documented(description: str, type_: Any) -> dict[int, Answer]:
     return {
         200: Answer(description, type_),
-        304: answers.NOT_MODIFIED,
-        400: answers.INVALID,
+        304: responses.NOT_MODIFIED,
+        400: responses.INVALID,
         404: problem("There is no such factory"),
-        503: answers.AWAY,
+        503: responses.AWAY,
     }
 
 
-@bp.get("", strict_slashes=False)
-@endpoint("A factory with its chart", _answers("The factory", Factory), path=IdPath, headers=IfNoneMatch)
-def get_factory(id: str, headers: IfNoneMatch) -> Response:
-    return _chart(id, "", ChartQuery())
+def _add_chart_route(
+    part: str, name: str, summary: str, description: str, type_: Any, query_type: type[ChartQuery] | None = ChartQuery
+) -> None:
+    @endpoint(summary, _documented(description, type_), path=IdPath, query=query_type, headers=IfNoneMatch)
+    def get_chart(id: str, headers: IfNoneMatch, query: ChartQuery | None = None) -> Response:
+        query = query or ChartQuery()
+        params = {"id": int(id), "points": query.points, **query.span}
+        cut = f"?{params['first']}-{params['last']}" if params["cut"] else ""
+        thinned = f"&{query.points}" if query.points else ""
+        sql = (charts.THINNED if query.points else charts.WHOLE)[part]
+        response = responses.cache().read(f"factory:{int(id)}", f"{part}{cut}{thinned}", sql, params)
+        return responses.cached(response, unknown_factory(int(id)))
+
+    bp.add_url_rule(part, name, get_chart, strict_slashes=False)
 
 
-@bp.get("/chart-data", strict_slashes=False)
-@endpoint("The chart alone", _answers("The chart", Chart), path=IdPath, query=ChartQuery, headers=IfNoneMatch)
-def get_chart_data(id: str, query: ChartQuery, headers: IfNoneMatch) -> Response:
-    return _chart(id, "/chart-data", query)
-
-
-@bp.get("/production-actual", strict_slashes=False)
-@endpoint("What was produced", _answers("The array", Actual), path=IdPath, query=ChartQuery, headers=IfNoneMatch)
-def get_production_actual(id: str, query: ChartQuery, headers: IfNoneMatch) -> Response:
-    return _chart(id, "/production-actual", query)
-
-
-@bp.get("/production-goal", strict_slashes=False)
-@endpoint("What was meant to be", _answers("The array", Goal), path=IdPath, query=ChartQuery, headers=IfNoneMatch)
-def get_production_goal(id: str, query: ChartQuery, headers: IfNoneMatch) -> Response:
-    return _chart(id, "/production-goal", query)
-
-
-@bp.get("/time", strict_slashes=False)
-@endpoint("The times", _answers("The array", Time), path=IdPath, query=ChartQuery, headers=IfNoneMatch)
-def get_time(id: str, query: ChartQuery, headers: IfNoneMatch) -> Response:
-    return _chart(id, "/time", query)
-
-
-def _chart(id_: str, part: str, query: ChartQuery) -> Response:
-    return answers.answer(find_chart(web(), int(id_), part, query), lambda: unknown_factory(int(id_)))
-
-
-def find_chart(own: answers.Web, id_: int, part: str, query: ChartQuery) -> Any:
-    params = {"id": id_, **query.span}
-    way = f"{part}?{params['first']}-{params['last']}" if params["cut"] else part or "/"
-    if query.points is None and not params["cut"]:
-        return own.read_chart(id_, part, params)
-    if query.points is None:
-        return own.read(f"factory:{id_}", way, charts.WHOLE[part], params)
-    params["points"] = query.points
-    return own.read(f"factory:{id_}", f"{way}&{query.points}", charts.THINNED[part], params)
+_add_chart_route("", "get_factory", "A factory with its chart", "The factory", Factory, None)
+_add_chart_route("/chart-data", "get_chart_data", "The chart alone", "The chart", Chart)
+_add_chart_route("/production-actual", "get_production_actual", "What was produced", "The array", Actual)
+_add_chart_route("/production-goal", "get_production_goal", "What was meant to be", "The array", Goal)
+_add_chart_route("/time", "get_time", "The times", "The array", Time)
 
 
 @bp.get("/attainment", strict_slashes=False)
 @endpoint(
     "How far the goal was attained, in buckets of time",
-    _answers("Buckets that have a point, oldest first", Attainment),
+    _documented("Buckets that have a point, oldest first", Attainment),
     path=IdPath,
     query=AttainmentQuery,
     headers=IfNoneMatch,
 )
 def get_attainment(id: str, query: AttainmentQuery, headers: IfNoneMatch) -> Response:
     params = {"id": int(id), **query.span, "width": bucket_seconds(query.bucket)}
-    way = f"/attainment?{params['first']}-{params['last']}&{params['width']}"
-
-    def load(locked: bool) -> Loaded:
-        row = web_.sources.find(f"factory:{int(id)}", charts.ATTAINMENT, params, locked=locked)
-        if row and row[2] > MOST_BUCKETS:
-            raise Invalid.field("bucket", f"more than {MOST_BUCKETS} buckets: take a wider one, or a shorter time")
-        return row and (row[0], row[1])
-
-    web_ = web()
-    return answers.answer(web_.answers.read(f"factory:{int(id)}", way, load), lambda: unknown_factory(int(id)))
+    variant = f"/attainment?{params['first']}-{params['last']}&{params['width']}"
+    response = responses.cache().read(f"factory:{int(id)}", variant, charts.ATTAINMENT, params, check_buckets)
+    return responses.cached(response, unknown_factory(int(id)))

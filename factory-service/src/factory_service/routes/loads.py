@@ -12,10 +12,11 @@ from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound, Problem
 from chassis.messaging import outbox
 from chassis.web.app import json_response, transaction
+from chassis.web.idempotency import once
 from chassis.web.openapi import problem
 from chassis.web.uploads import UploadStream
 from chassis.web.validation import Answer, endpoint
-from factory_service.routes import answers
+from factory_service.routes import responses
 from factory_service.store import loads as store
 
 bp = Blueprint("loads", __name__, url_prefix="/api/factories/load")
@@ -66,13 +67,13 @@ class Load(BaseModel):
     "Loads a JSON file of factories or of sprockets, up to 256 MiB; what was loaded before is passed over",
     {
         202: Answer("Accepted; `Location` says how it goes", Load),
-        400: answers.INVALID,
+        400: responses.INVALID,
         408: problem("The upload is too slow or takes too long"),
-        409: answers.CONFLICT,
+        409: responses.CONFLICT,
         413: problem("The file is too large"),
         415: problem("The body is no JSON"),
-        422: answers.KEY_REUSED,
-        503: answers.AWAY,
+        422: responses.KEY_REUSED,
+        503: responses.AWAY,
     },
     idempotent=True,
 )
@@ -83,7 +84,7 @@ def load_file() -> Response:
     request.max_content_length = LARGEST_BYTES + (request.content_length is None)
     id_ = str(uuid.uuid4())
     with transaction() as tx:
-        store.insert_load(tx, id_, answers.request_id())
+        store.insert_load(tx, id_, responses.request_id())
     is_accepted = False
     try:
         size, digest = _take_in(id_, UploadStream(request))
@@ -92,13 +93,13 @@ def load_file() -> Response:
             nonlocal is_accepted
             if not store.accept_load(tx, id_, size):
                 raise Problem("the upload took too long", status=503)
-            outbox.add(tx, outbox.job("factory.load", {"load": id_}, request_id=answers.request_id()))
+            outbox.add(tx, outbox.job("factory.load", {"load": id_}, request_id=responses.request_id()))
             is_accepted = True
             response = json_response(_status(tx, id_), 202)
             response.headers["Location"] = f"/api/factories/load/{id_}"
             return response
 
-        return answers.once(accept, sent=digest)
+        return once(accept, sent=digest)
     finally:
         if not is_accepted:
             with transaction() as tx:
@@ -146,9 +147,9 @@ def _status(tx: Transaction, id_: str) -> str:
     "How a load goes",
     {
         200: Answer("Its status and what it has come to", Load),
-        400: answers.INVALID,
+        400: responses.INVALID,
         404: problem("There is no such load"),
-        503: answers.AWAY,
+        503: responses.AWAY,
     },
     path=LoadPath,
 )

@@ -2,9 +2,6 @@
 
 from factory_service.domain.charts import MOST_BUCKETS, MOST_POINTS
 
-# Larger charts cost so much themselves that they need not share a statement.
-FEW_POINTS = 1000
-
 _ARRAY = "coalesce(array_to_json(array_agg({column}))::text, '[]')"
 _ACTUAL, _GOAL, _TIME = (_ARRAY.format(column=f"p.{column}") for column in ("actual", "goal", "time"))
 _CHART = f"""
@@ -67,23 +64,10 @@ def one(part: str, *, thinned: bool) -> str:
     """
 
 
-def _several(part: str) -> str:
-    """Parameter: ids. Whole, of all that are there; no body where a factory has more than FEW_POINTS."""
-    return f"""
-        SELECT f.id, f.version || '-' || f.mark AS tag, CASE WHEN f.points <= {FEW_POINTS} THEN c.body END AS body
-        FROM factories f CROSS JOIN LATERAL (
-            SELECT {PARTS[part]} AS body FROM (
-                SELECT time, actual, goal FROM points
-                WHERE factory_id = f.id AND f.points <= {FEW_POINTS} ORDER BY time) AS p
-        ) AS c WHERE f.id = ANY(%(ids)s)
-    """
-
-
 WHOLE = {part: one(part, thinned=False) for part in PARTS}
-SEVERAL = {part: _several(part) for part in PARTS}
 THINNED = {part: one(part, thinned=True) for part in PARTS}
 
-# No body where the charts have more than `most` points together.
+# No body if the charts have more than `max_points` points together.
 PAGE = f"""
     WITH page AS MATERIALIZED (
         SELECT id, name, points FROM factories ORDER BY id LIMIT %(limit)s OFFSET %(offset)s
@@ -91,7 +75,7 @@ PAGE = f"""
         SELECT coalesce(sum(points), 0) AS size FROM page
     )
     SELECT n.version || '-' || n.mark AS tag,
-           CASE WHEN total.size <= %(most)s THEN '{{"factories":[' || coalesce((
+           CASE WHEN total.size <= %(max_points)s THEN '{{"factories":[' || coalesce((
                SELECT string_agg(c.body, ',' ORDER BY f.id) FROM page f CROSS JOIN LATERAL (
                    SELECT {PARTS[""]} AS body FROM (
                        SELECT time, actual, goal FROM points WHERE factory_id = f.id ORDER BY time) AS p) AS c

@@ -19,4 +19,4 @@ def lock(tx: Transaction, collection: str) -> None:
 
 def touch(tx: Transaction, collection: str) -> None:
     """A new version of it."""
-    tx.run("UPDATE collections SET version = version + 1 WHERE name = %(name)s", name=collection)
+    tx.run("UPDATE collections SET version = version + 1, mark = DEFAULT WHERE name = %(name)s", name=collection)

@@ -50,8 +50,8 @@ def sweep(tx: Transaction, most: int) -> int:
     return gone
 
 
-def draw_sent(tx: Transaction) -> int:
-    """Greater than what anybody drew whose answer was out before this began."""
+def next_send_number(tx: Transaction) -> int:
+    """Greater than every number that was returned before this began."""
     return int(tx.value("SELECT nextval('production_sent')"))
 
 
@@ -80,12 +80,16 @@ def insert_points(tx: Transaction, id_: int, points: Points, sent: int) -> int:
     )
 
 
+def count_points(tx: Transaction, id_: int) -> int:
+    return int(tx.value("SELECT count(*) FROM points WHERE factory_id = %(id)s", id=id_))
+
+
 def touch_factory(tx: Transaction, id_: int, new_points: int) -> int:
     """A new version of it; how many points it has."""
     return int(
         tx.value(
             """
-            UPDATE factories SET version = version + 1, points = points + %(new)s
+            UPDATE factories SET version = version + 1, mark = DEFAULT, points = points + %(new)s
             WHERE id = %(id)s RETURNING points
             """,
             id=id_,

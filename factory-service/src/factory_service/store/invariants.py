@@ -29,7 +29,7 @@ def find_stray_points(tx: Transaction) -> dict[str, Any] | None:
         SELECT factory_id FROM owners WHERE factory_id IS NOT NULL
           AND NOT EXISTS (SELECT FROM factories WHERE id = factory_id)
           AND NOT EXISTS (SELECT FROM gone_factories WHERE id = factory_id)
-          AND NOT EXISTS (SELECT FROM load_entries e WHERE e.factory_id = owners.factory_id)
+          AND NOT EXISTS (SELECT FROM loads l WHERE l.factory_id = owners.factory_id)
         LIMIT 1
         """
     )
@@ -51,7 +51,7 @@ def find_loaded_and_gone(tx: Transaction) -> dict[str, Any] | None:
         SELECT collection, id FROM loaded l
         WHERE NOT EXISTS (SELECT FROM factories f WHERE l.collection = 'factories' AND f.id = l.id)
           AND NOT EXISTS (SELECT FROM sprockets s WHERE l.collection = 'sprockets' AND s.id = l.id)
-          AND NOT EXISTS (SELECT FROM load_entries e WHERE l.collection = 'factories' AND e.factory_id = l.id)
+          AND NOT EXISTS (SELECT FROM loads n WHERE l.collection = 'factories' AND n.factory_id = l.id)
         LIMIT 1
         """
     )
@@ -68,16 +68,5 @@ def find_number_beyond_last(tx: Transaction) -> dict[str, Any] | None:
             (SELECT max(id) FROM factories WHERE c.name = 'factories'),
             (SELECT max(id) FROM sprockets WHERE c.name = 'sprockets'))
         LIMIT 1
-        """
-    )
-
-
-def list_versions(tx: Transaction) -> list[tuple[str, int]]:
-    """Of the newest things and of the lists: entity and version."""
-    return tx.rows(
-        """
-        (SELECT 'factory:' || id, version FROM factories ORDER BY id DESC LIMIT 1000)
-        UNION ALL (SELECT 'sprocket:' || id, version FROM sprockets ORDER BY id DESC LIMIT 1000)
-        UNION ALL SELECT name, version FROM collections
         """
     )

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from chassis import strictjson
 from chassis.db import Transaction
 
 _COUNTS = "factories, sprockets, points, skipped"
@@ -58,12 +57,25 @@ def find_load(tx: Transaction, id_: str) -> dict[str, Any] | None:
     )
 
 
-def lock_load(tx: Transaction, id_: str) -> dict[str, Any] | None:
-    """None where it is done with, or is another worker's at this moment."""
+def lock_load(tx: Transaction, id_: str, entry: int | None = None) -> dict[str, Any] | None:
+    """None if it has ended, or if `entry` is not its next one: then another worker has loaded that entry."""
     return tx.find(
         """
-        SELECT status, reader::text AS reader, next_chunk, next_entry, next_part, request_id FROM loads
-        WHERE id = %(id)s AND status IN ('PENDING', 'PROGRESS') FOR UPDATE
+        SELECT next_entry, factory_id, request_id FROM loads
+        WHERE id = %(id)s AND status IN ('PENDING', 'PROGRESS') AND (%(entry)s IS NULL OR next_entry = %(entry)s)
+        FOR UPDATE
+        """,
+        id=id_,
+        entry=entry,
+    )
+
+
+def begin_load(tx: Transaction, id_: str) -> int | None:
+    """The entry that is next, which is the first except after a crash; None if it has ended."""
+    return tx.value(
+        """
+        UPDATE loads SET status = 'PROGRESS' WHERE id = %(id)s AND status IN ('PENDING', 'PROGRESS')
+        RETURNING next_entry
         """,
         id=id_,
     )
@@ -76,40 +88,32 @@ def find_chunk(tx: Transaction, id_: str, number: int) -> bytes | None:
     return None if content is None else bytes(content)
 
 
-def keep_reader(tx: Transaction, id_: str, reader: dict[str, Any], next_chunk: int) -> None:
-    tx.run(
-        """
-        UPDATE loads SET status = 'PROGRESS', reader = %(reader)s, next_chunk = %(next_chunk)s WHERE id = %(id)s
-        """,
-        id=id_,
-        reader=strictjson.dumps(reader),
-        next_chunk=next_chunk,
-    )
+def set_factory(tx: Transaction, id_: str, factory_id: int) -> None:
+    tx.run("UPDATE loads SET factory_id = %(factory)s WHERE id = %(id)s", id=id_, factory=factory_id)
 
 
-def keep_progress(tx: Transaction, id_: str, next_entry: int, next_part: int, **more: int) -> None:
+def keep_progress(tx: Transaction, id_: str, next_entry: int, **more: int) -> None:
     counts = {name: more.get(name, 0) for name in _COUNTS.split(", ")}
     tx.run(
         """
-        UPDATE loads SET next_entry = %(next_entry)s, next_part = %(next_part)s,
+        UPDATE loads SET next_entry = %(next_entry)s, factory_id = NULL,
                factories = factories + %(factories)s, sprockets = sprockets + %(sprockets)s,
                points = points + %(points)s, skipped = skipped + %(skipped)s
         WHERE id = %(id)s
         """,
         id=id_,
         next_entry=next_entry,
-        next_part=next_part,
         **counts,
     )
 
 
 def finish_load(tx: Transaction, id_: str, error: str | None) -> dict[str, Any]:
-    """What it has come to. What it was made of is not needed any more."""
-    for table in ("load_chunks", "load_parts", "load_entries", "load_equals"):
+    """Its counts. The file is not needed anymore."""
+    for table in ("load_chunks", "load_ordinals"):
         tx.run(f"DELETE FROM {table} WHERE load_id = %(id)s", id=id_)
     return tx.one(
         f"""
-        UPDATE loads SET status = %(status)s, error = %(error)s, reader = '{{}}' WHERE id = %(id)s
+        UPDATE loads SET status = %(status)s, error = %(error)s WHERE id = %(id)s
         RETURNING id::text, {_COUNTS}
         """,
         id=id_,

@@ -44,7 +44,7 @@ def update_sprocket(tx: Transaction, id_: int, numbers: dict[str, int]) -> None:
     tx.run(
         """
         UPDATE sprockets SET teeth = %(teeth)s, pitch_diameter = %(pitch_diameter)s,
-               outside_diameter = %(outside_diameter)s, pitch = %(pitch)s, version = version + 1
+               outside_diameter = %(outside_diameter)s, pitch = %(pitch)s, version = version + 1, mark = DEFAULT
         WHERE id = %(id)s
         """,
         id=id_,
