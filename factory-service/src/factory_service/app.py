@@ -1,44 +1,41 @@
 """Assembles the service."""
 
-from collections.abc import Callable
 from typing import Any
 
-from flask import Flask
-
-from chassis import strictjson
-from chassis.db import Database, Transaction
+from chassis.db import Database
 from chassis.errors import Unavailable
 from chassis.web import app as web
-from chassis.web import health, openapi
+from chassis.web import health
+from chassis.web.health import no_row
 from factory_service.cache.client import RedisClient, RedisUnavailable
 from factory_service.cache.responses import ResponseCache
 from factory_service.cache.versions import CurrentVersions
 from factory_service.routes import BLUEPRINTS
-from factory_service.routes.loads import FILE
 from factory_service.settings import Settings
 from factory_service.store import invariants
 from factory_service.store.replica import ReplicaAwareReader
 
 VERSION = "0.1.0"
+DESCRIPTION = "Factories, their production over time, and their sprockets: read far more than written."
+
+INVARIANTS = {
+    "every factory has as many points as it says": no_row(invariants.find_wrong_count),
+    "every point belongs to a factory": no_row(invariants.find_stray_points),
+    "every point is within the bounds": no_row(invariants.find_point_out_of_bounds),
+    "what was loaded is here": no_row(invariants.find_loaded_and_gone),
+    "no number is beyond the last that was taken": no_row(invariants.find_number_beyond_last),
+}
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None) -> web.App:
     """Settings come from the environment where none are given."""
     settings = settings or Settings.load()
     redis = RedisClient(settings.redis_url, settings.redis_timeout_seconds) if settings.redis_url else None
     checks = {"redis": _ping(redis)} if redis else {}
-    must_hold = {
-        "every factory has as many points as it says": _none(invariants.find_wrong_count),
-        "every point belongs to a factory": _none(invariants.find_stray_points),
-        "every point is within the bounds": _none(invariants.find_point_out_of_bounds),
-        "what was loaded is here": _none(invariants.find_loaded_and_gone),
-        "no number is beyond the last that was taken": _none(invariants.find_number_beyond_last),
-    }
     # With Redis, what was read before can still be sent while Postgres is down.
     vital = [frozenset({"postgres", "redis"} if redis else {"postgres"})]
-    app = web.create_app(
-        "factory", VERSION, settings, [*BLUEPRINTS, health.blueprint(lambda: _document(app), must_hold, checks, vital)]
-    )
+    blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, checks, vital)]
+    app = web.create_app("factory", VERSION, settings, blueprints)
     app.extensions["redis"] = redis
     app.extensions["responses"] = _response_cache(settings, redis, app.database)
     return app
@@ -53,25 +50,6 @@ def _response_cache(settings: Settings, redis: RedisClient | None, primary: Data
 
 def _database(url: str, purpose: str, size: int) -> Database:
     return Database(url, name=f"factory-{purpose}", size=size, wait_seconds=3)
-
-
-def _document(app: Flask) -> dict[str, Any]:
-    described = openapi.document(
-        app,
-        title="factory-service",
-        version=VERSION,
-        description="Factories, their production over time, and their sprockets: read far more than written.",
-    )
-    described["paths"]["/api/factories/load"]["post"]["requestBody"] = FILE
-    return described
-
-
-def _none(find: Callable[[Transaction], dict[str, Any] | None]) -> health.Invariant:
-    def check(tx: Transaction) -> str | None:
-        row = find(tx)
-        return strictjson.dumps(row) if row else None
-
-    return check
 
 
 def _ping(redis: RedisClient) -> health.Check:

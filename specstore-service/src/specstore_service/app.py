@@ -3,13 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask
-
-from chassis import strictjson
-from chassis.db import Database, Transaction
+from chassis.db import Database
 from chassis.web import app as web
-from chassis.web import health, openapi
-from chassis.web.app import App
+from chassis.web import health
+from chassis.web.health import no_row
 from specstore_service.clients import neighbours
 from specstore_service.operations import tokens
 from specstore_service.operations.tokens import Keyring
@@ -20,39 +17,24 @@ from specstore_service.store import invariants, keys
 from specstore_service.store.object_stores import create_object_store
 
 VERSION = "0.1.0"
-
-
-def _none(find: Callable[[Transaction], dict[str, Any] | None]) -> health.Invariant:
-    def check(tx: Transaction) -> str | None:
-        row = find(tx)
-        return strictjson.dumps({name: str(value) for name, value in row.items()}) if row else None
-
-    return check
+DESCRIPTION = "A registry of source specs: each upload is a revision, planned as pipelines that run."
 
 
 INVARIANTS = {
-    "the revisions of a dataset are 1, 2, 3 … to its last": _none(invariants.find_gap),
-    "a flow's state is that of its pipelines": _none(invariants.find_wrong_state),
-    "a pipeline's state follows from what it said and what it needs": _none(invariants.find_wrong_pipeline),
-    "a flow that has ended has told so once, and has its package": _none(invariants.find_unfinished_end),
-    "an owner's datasets are counted": _none(invariants.find_miscounted_owner),
+    "the revisions of a dataset are 1, 2, 3 … to its last": no_row(invariants.find_gap),
+    "a flow's state is that of its pipelines": no_row(invariants.find_wrong_state),
+    "a pipeline's state follows from what it said and what it needs": no_row(invariants.find_wrong_pipeline),
+    "a flow that has ended has told so once, and has its package": no_row(invariants.find_unfinished_end),
+    "an owner's datasets are counted": no_row(invariants.find_miscounted_owner),
 }
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None) -> web.App:
     """Settings come from the environment where none are given."""
     settings = settings or Settings.load()
 
-    def document() -> dict[str, Any]:
-        return openapi.document(
-            app,
-            title="specstore-service",
-            version=VERSION,
-            description="A registry of source specs: each upload is a revision, planned as pipelines that run.",
-        )
-
     checks = {"auth-server": _asks(settings.auth_server)} if settings.auth_server else {}
-    blueprints = [*BLUEPRINTS, health.blueprint(document, INVARIANTS, checks)]
+    blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, checks)]
     app = web.create_app("specstore", VERSION, settings, blueprints, render=render_error)
     # The library for a bucket takes seconds to load: not while requests wait.
     create_object_store(settings)
@@ -63,7 +45,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 def _asks(auth_server: str) -> health.Check:
     """While it is away the key that is known goes on being used: the service is not down."""
 
-    def check(_app: App) -> dict[str, Any]:
+    def check(_app: web.App) -> dict[str, Any]:
         neighbours.fetch_public_key(auth_server)
         return {}
 

@@ -1,9 +1,8 @@
 """Files of factories or sprockets: taken in as they come, worked off by the worker."""
 
 import hashlib
-import sys
 import uuid
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from flask import Blueprint, Response, request
 from pydantic import AfterValidator, BaseModel, Field
@@ -75,19 +74,19 @@ class Load(BaseModel):
         422: responses.KEY_REUSED,
         503: responses.AWAY,
     },
+    streamed_body=FILE,
     idempotent=True,
 )
 def load_file() -> Response:
-    if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
-        raise Invalid("Content-Type must be application/json, and the body as it is, not compressed", status=415)
-    # A body that does not say how long it is has to be read one byte further to see that it ends.
-    request.max_content_length = LARGEST_BYTES + (request.content_length is None)
+    if request.mimetype != "application/json":
+        raise Invalid("Content-Type must be application/json", status=415)
+    body = UploadStream(request, LARGEST_BYTES)
     id_ = str(uuid.uuid4())
     with transaction() as tx:
         store.insert_load(tx, id_, responses.request_id())
     is_accepted = False
     try:
-        size, digest = _take_in(id_, UploadStream(request))
+        size, digest = _take_in(id_, body)
 
         def accept(tx: Transaction) -> Response:
             nonlocal is_accepted
@@ -109,7 +108,7 @@ def load_file() -> Response:
 def _take_in(id_: str, body: UploadStream) -> tuple[int, bytes]:
     """Each chunk in a transaction of its own: a slow client must not hold one open."""
     size, digest = 0, hashlib.sha256()
-    for number, content in enumerate(_chunks(body)):
+    for number, content in enumerate(body.pieces(_CHUNK_BYTES)):
         with transaction() as tx:
             store.insert_chunk(tx, id_, number, content)
         size += len(content)
@@ -117,22 +116,6 @@ def _take_in(id_: str, body: UploadStream) -> tuple[int, bytes]:
     if not size:
         raise Invalid.field("body", "is empty")
     return size, digest.digest()
-
-
-def _chunks(body: UploadStream) -> Any:
-    """Of one size, whatever came at a time."""
-    waiting = b""
-    left = sys.maxsize if request.content_length is None else request.content_length
-    while left and (piece := body.read(min(_CHUNK_BYTES - len(waiting), left))):
-        waiting += piece
-        left -= len(piece)
-        if len(waiting) == _CHUNK_BYTES:
-            yield waiting
-            waiting = b""
-    if left and request.content_length:
-        raise Invalid.field("body", f"broke off {left} bytes before its end")
-    if waiting:
-        yield waiting
 
 
 def _status(tx: Transaction, id_: str) -> str:

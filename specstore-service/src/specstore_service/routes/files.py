@@ -78,24 +78,22 @@ class ResultPath(RevisionPath):
 def put_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> Any:
     """It appears in one step, once all of it has come; pipelines that read the older one go on reading that."""
     must_be_owner(owner, headers, query)
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise Invalid("Content-Encoding is not supported: send the file as it is", status=415)
     if "Content-Range" in request.headers:
         raise Invalid.field("Content-Range", "a file is sent as a whole")
-    request.max_content_length = web().settings.source_bytes
+    body = UploadStream(request, web().settings.source_bytes)
     objects = create_object_store(web().settings)
     _refuse_too_much(objects, owner, path, request.content_length or 0)
     with scratch_file(objects) as scratch:
-        sink = _receive_body(scratch)
+        sink = _receive_body(body, scratch)
         # Others may have come meanwhile, and not everybody says before how much he sends.
         _refuse_too_much(objects, owner, path, sink.size)
         objects.put(file_key(owner, path), scratch)
     return {"path": path, "bytes": sink.size, "hash": sink.hash}
 
 
-def _receive_body(target: Path) -> HashingWriter:
+def _receive_body(body: UploadStream, target: Path) -> HashingWriter:
     """Return the sink, closed, with the size and the hash; while a slow client sends, nothing else is held."""
-    sink, body = HashingWriter(target), UploadStream(request)
+    sink = HashingWriter(target)
     try:
         while piece := body.read(PIECE_BYTES):
             with told_as_problems():
