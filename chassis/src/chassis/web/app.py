@@ -118,15 +118,11 @@ def json_response(text: str | bytes, status: int = 200) -> Response:
     return Response(text, status, content_type=JSON_TYPE)
 
 
-def request_id_of(environ: dict[str, Any]) -> str:
-    """Return the id that the request came with, or a new one."""
-    stated = environ.get("HTTP_X_REQUEST_ID", "")
-    return stated if _REQUEST_ID.match(stated) else uuid.uuid4().hex
-
-
 def _begin() -> None:
     environ = request.environ
-    request_id = request_id_of(environ)
+    request_id = environ.get("HTTP_X_REQUEST_ID", "")
+    if not _REQUEST_ID.match(request_id):
+        request_id = uuid.uuid4().hex
     g.started, g.request_id = time.perf_counter(), request_id
     logs.bind(request_id=request_id)
     # WSGI hands bytes over as Latin-1.
