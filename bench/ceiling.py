@@ -1,4 +1,5 @@
-"""What stands beside our figures, each behind a gateway of its own: the no-op, also without authentication; Django."""
+"""What our figures are compared with, each behind a gateway of its own: the no-op, with and without authentication,
+FastAPI and Django."""
 
 import contextlib
 import os

@@ -30,12 +30,12 @@ def paths(stack: TestStack) -> list[str]:
     return [answer.headers["Location"] for answer in made]
 
 
-def cases(stack: TestStack, factories: list[str]) -> list[tuple[str, Request, float | None]]:
+def cases(stack: TestStack, factories: list[str]) -> list[tuple[str, Request]]:
     with _session(stack) as session:
         tag = session.get(stack.url + factories[0], timeout=30).headers["ETag"]
     return [
-        ("read a factory", Request(factories), 0.75),
-        ("read a factory that has not changed (304)", Request(factories[:1], headers={"If-None-Match": tag}), 0.75),
+        ("read a factory", Request(factories)),
+        ("read a factory that has not changed (304)", Request(factories[:1], headers={"If-None-Match": tag})),
     ]
 
 

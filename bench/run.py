@@ -18,7 +18,7 @@ from pathlib import Path
 import factories
 import specs
 import tables
-from ceiling import djangos_behind_gateways, noop_behind_gateways
+from ceiling import djangos_behind_gateways, fastapi_behind_gateway, noop_behind_gateways
 from load import CONNECTIONS, Burst, Request, burst
 
 from quintet_local import binaries
@@ -41,13 +41,11 @@ PAGE = [f"{stream}?eventName=BenchEvent&limit=100" for stream in STREAMS]
 
 ONE = Request(STREAMS, "POST", PRODUCER, json.dumps(EVENT))
 HUNDRED = Request(STREAMS, "POST", PRODUCER, json.dumps([EVENT] * 100))
-# name, request, wanted ratio to the no-op at the same path
-CASES = [
-    ("draw one number", Request(["/sequence"]), 0.70),
-    ("draw 1000 numbers", Request(["/json-sequence?n=1000"]), 0.70),
-    ("append one event", ONE, 0.60),
-    ("append 100 events", HUNDRED, 0.35),
-    ("read a page of 100 events", Request(PAGE, "GET", CONSUMER), None),
+DRAWS_AND_APPENDS = [
+    ("draw one number", Request(["/sequence"])),
+    ("draw 1000 numbers", Request(["/json-sequence?n=1000"])),
+    ("append one event", ONE),
+    ("append 100 events", HUNDRED),
 ]
 
 
@@ -80,8 +78,8 @@ def _header(given: argparse.Namespace) -> list[str]:
         f"runs on them too. Median of {given.rounds} rounds of {given.seconds} s, {CONNECTIONS} connections, "
         "ours and the ceiling, or what is named beside it, in turn.",
         "",
-        "| request | ours/s | p50 ms | p99 ms | ceiling/s | ratio (min–max) | wanted |",
-        "|---|---|---|---|---|---|---|",
+        "| request | ours/s | p50 ms | p99 ms | ceiling/s | ratio (min–max) |",
+        "|---|---|---|---|---|---|",
     ]
 
 
@@ -89,33 +87,37 @@ def _measure(stack: TestStack, noop: str, without: str, rounds: int, seconds: in
     def ask(address: str, request: Request) -> Callable[[], Burst]:
         return lambda: burst(address, stack.user, stack.password, request, seconds)
 
-    def compare(name: str, request: Request, wanted: float | None, other: str = noop) -> None:
-        lines.append(_row(name, *_in_turn(ask(stack.url, request), ask(other, request), rounds), wanted))
+    def compare(name: str, request: Request, other: str = noop) -> None:
+        lines.append(_row(name, *_in_turn(ask(stack.url, request), ask(other, request), rounds)))
         print(lines[-1], flush=True)
 
     lines: list[str] = []
     charts = factories.paths(stack)
-    for name, request, wanted in [*CASES, *specs.cases(stack), *factories.cases(stack, charts)]:
-        compare(name, request, wanted)
+    page = ("read a page of 100 events", Request(PAGE, "GET", CONSUMER))
+    for name, request in [*DRAWS_AND_APPENDS, page, *specs.cases(stack), *factories.cases(stack, charts)]:
+        compare(name, request)
+    with fastapi_behind_gateway(stack) as fastapi:
+        for name, request in [*DRAWS_AND_APPENDS, ("read a factory", Request(charts))]:
+            compare(f"{name}, beside FastAPI", request, fastapi)
     with djangos_behind_gateways(stack, charts[0]) as djangos:
         for name, django in djangos.items():
-            compare(f"read a factory, beside {name}", Request(charts), 3, django)
+            compare(f"read a factory, beside {name}", Request(charts), django)
         stack.stop("valkey")
-        compare("read a factory, Redis stopped", Request(charts), 0.60)
+        compare("read a factory, Redis stopped", Request(charts))
         for name, django in djangos.items():
-            compare(f"read a factory, Redis stopped, beside {name}", Request(charts), 3, django)
+            compare(f"read a factory, Redis stopped, beside {name}", Request(charts), django)
         stack.start("valkey")
     plain = Request(["/sequence"])
     # So close to each other that the noise of a few rounds would hide it.
     ours, ceiling = _in_turn(ask(noop, plain), ask(without, plain), 4 * rounds)
-    lines.append(_row("the no-op, with authentication / without", ours, ceiling, 0.95))
+    lines.append(_row("the no-op, with authentication / without", ours, ceiling))
     inserts = statistics.median(_bare_inserts(stack, seconds) for _ in range(rounds))
     rates = [factories.taken_in(stack) for _ in range(rounds)]
     accepted, charted = (statistics.median(rate) for rate in zip(*rates, strict=True))
     lines += [
         "",
         f"Production by batches of {factories.BATCH}, {factories.SENDERS} clients: {accepted:,.0f} points/s accepted, "
-        f"{charted:,.0f} points/s into their charts (wanted: 50,000).",
+        f"{charted:,.0f} points/s into their charts.",
     ]
     lines += ["", f"A bare `INSERT` of the same row, 16 clients of pgbench: {inserts:,.0f} rows/s."]
     return lines
@@ -127,12 +129,12 @@ def _in_turn(ours: Callable[[], Burst], ceiling: Callable[[], Burst], rounds: in
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
-def _row(name: str, ours: list[Burst], ceiling: list[Burst], wanted: float | None) -> str:
+def _row(name: str, ours: list[Burst], ceiling: list[Burst]) -> str:
     ratios = sorted(a.per_second / b.per_second for a, b in zip(ours, ceiling, strict=True))
     rate, p50, p99 = (statistics.median(values) for values in zip(*((b.per_second, b.p50_ms, b.p99_ms) for b in ours)))  # noqa: B905
     top = statistics.median(b.per_second for b in ceiling)
     ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})"
-    return f"| {name} | {rate:,.0f} | {p50:.1f} | {p99:.1f} | {top:,.0f} | {ratio} | {wanted or ''} |"
+    return f"| {name} | {rate:,.0f} | {p50:.1f} | {p99:.1f} | {top:,.0f} | {ratio} |"
 
 
 def _bare_inserts(stack: TestStack, seconds: int) -> float:

@@ -13,7 +13,7 @@ DATASETS = 100
 FIELDS = [{"name": "name", "type": "string"}, {"name": "year", "type": "integer"}, {"name": "price", "type": "number"}]
 
 
-def cases(stack: TestStack) -> list[tuple[str, Request, float | None]]:
+def cases(stack: TestStack) -> list[tuple[str, Request]]:
     credentials = (stack.user, stack.password)
     token = requests.post(f"{stack.url}/auth/token", auth=credentials, timeout=10).json()["token"]
     headers = {"Content-Type": "application/json", "Auth-Token": token}
@@ -21,8 +21,8 @@ def cases(stack: TestStack) -> list[tuple[str, Request, float | None]]:
     made = requests.post(f"{stack.url}/source/upload", specs[0], headers=headers, auth=credentials, timeout=10)
     made.raise_for_status()
     return [
-        ("read the status of a flow", Request([f"/source/{stack.user}/bench-0/1"]), None),
-        ("upload a spec", Request(["/source/upload"], "POST", headers, bodies=specs), None),
+        ("read the status of a flow", Request([f"/source/{stack.user}/bench-0/1"])),
+        ("upload a spec", Request(["/source/upload"], "POST", headers, bodies=specs)),
     ]
 
 
