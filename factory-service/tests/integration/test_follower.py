@@ -12,7 +12,7 @@ from chassis.errors import Unavailable
 from factory_service.app import create_app
 from factory_service.settings import Settings
 from factory_service.store import replica
-from quintet_local import binaries
+from quintet_local import binaries, postgres_user
 from quintet_testing import plugin as testing
 from quintet_testing.postgres import ThrowawayPostgres, free_port
 
@@ -21,11 +21,11 @@ class Follower:
     """A streaming replica of a leader."""
 
     def __init__(self, leader):
-        self._as_nobody = leader._as_nobody
+        prefix = postgres_user.prefix()
         self.folder = Path(tempfile.mkdtemp(prefix="quintet-test-follower-"))
         self.port = free_port()
         copy = [str(binaries.postgres("pg_basebackup")), "-R", "-X", "stream", "-c", "fast", "--no-sync"]
-        subprocess.run([*self._as_nobody, *copy, "-d", leader.url, "-D", str(self.folder / "data")], check=True)
+        subprocess.run([*prefix, *copy, "-d", leader.url, "-D", str(self.folder / "data")], check=True)
         # As many connections as the leader allows, or it refuses to follow.
         options = {
             "port": self.port,
@@ -35,9 +35,7 @@ class Follower:
         }
         command = [str(binaries.postgres("postgres")), "-D", str(self.folder / "data")]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        self.process = subprocess.Popen(
-            [*self._as_nobody, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self.process = subprocess.Popen([*prefix, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def url_of(self, url, port):
         return url.replace(f":{port}/", f":{self.port}/")

@@ -88,6 +88,8 @@ def test_digests_stay_what_they_are():
     assert [digest.hex()[:16] for digest in (*of_charts, of_sprocket)] == DIGESTS
 
 
+@hypothesis.example(b"", [1])
+@hypothesis.example(b" ", [1])
 @hypothesis.given(strategies.binary(max_size=200) | strategies.text(max_size=200).map(str.encode), sizes)
 def test_what_is_no_such_file_is_refused(raw, sizes):
     with pytest.raises(Invalid):

@@ -8,6 +8,7 @@ from typing import cast
 
 import gevent
 from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from chassis.errors import Invalid, Problem
 from chassis.runtime.config import UploadSettings
@@ -33,8 +34,10 @@ class UploadStream:
     def __init__(self, request: Request, max_bytes: int, field: str = "body") -> None:
         if request.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
             raise Problem("Content-Encoding is not supported: send the file as it is", status=415)
-        # A body that does not state its length has to be read one byte further to see that it ends.
-        request.max_content_length = max_bytes + (request.content_length is None)
+        self._max_bytes = max_bytes
+        self._refuse_more_than_allowed(request.content_length or 0)
+        # One byte more, or reading on to see that the body ends would be an error.
+        request.max_content_length = max_bytes + 1
         settings = cast(UploadSettings, this_app().settings)
         self._request = request
         self._min_rate = settings.upload_min_bytes_per_second
@@ -61,8 +64,11 @@ class UploadStream:
         except Problem:
             self._cut()
             raise
+        except RequestEntityTooLarge:
+            raise self._too_large() from None
         self._waited_seconds += time.monotonic() - began
         self._received += len(data)
+        self._refuse_more_than_allowed(self._received)
         self._missing -= len(data)
         if not data and self._missing > 0:
             raise Invalid.field(self._field, "the upload broke off before its end")
@@ -80,6 +86,13 @@ class UploadStream:
                 gathered = b""
         if gathered:
             yield gathered
+
+    def _refuse_more_than_allowed(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise self._too_large()
+
+    def _too_large(self) -> Problem:
+        return Problem(f"the body is larger than {self._max_bytes} bytes", status=413)
 
     def _time_for(self, size: int, now: float) -> tuple[float, Problem]:
         """Return how many seconds the next bytes may take, and what to raise if they take longer."""

@@ -104,7 +104,7 @@ class _Parser:
         self._expect("start_array")
         for number in count():
             self.place = f"{kind}.{number}"
-            event, _ = next(self._events)
+            event, _ = self._next()
             if event == "end_array":
                 break
             self._check(event == "start_map", "must be an object")
@@ -113,14 +113,20 @@ class _Parser:
         self._expect("end_map")
         self._is_complete = True
         # Anything but blank space after it is a fault.
-        next(self._events, None)
+        for _ in self._events:
+            pass
+
+    def _next(self) -> tuple[str, Any]:
+        for event in self._events:
+            return event
+        raise ijson.IncompleteJSONError("the file ends too early")
 
     def _expect(self, expected: str) -> None:
-        event, _ = next(self._events)
+        event, _ = self._next()
         self._check(event == expected, f"expected {expected.replace('_', ' of ')}, found {event.replace('_', ' of ')}")
 
     def _key(self, *names: str) -> str:
-        event, name = next(self._events)
+        event, name = self._next()
         self._check(event == "map_key" and name in names, f"expected {' or '.join(names)}")
         return str(name)
 
@@ -164,7 +170,7 @@ class _Parser:
             if event == "end_map":
                 break
             self._check(name in NUMBERS and name not in numbers, f"must have {', '.join(NUMBERS)}, each once")
-            numbers[name] = number = whole(next(self._events)[1])
+            numbers[name] = number = whole(self._next()[1])
             if type(number) is not int or not 1 <= number <= LARGEST:
                 raise Invalid.field(f"{self.place}.{name}", f"must be a whole number between 1 and {LARGEST}")
         self._check(len(numbers) == len(NUMBERS), f"must have {', '.join(NUMBERS)}, each once")
