@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from factory_service.settings import Settings
 from quintet_local import binaries
 from quintet_testing import plugin as testing
 from quintet_testing.postgres import free_port
+from quintet_testing.waiting import eventually
 
 
 class ThrowawayRedis:
@@ -34,7 +34,7 @@ class ThrowawayRedis:
         self.process = subprocess.Popen(
             [str(binaries.valkey()), *options, *self._more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        until(self.answers)
+        eventually(self.answers)
 
     def answers(self):
         try:
@@ -69,7 +69,7 @@ class Served:
         given = {"DATABASE_URL": settings.database_url, "REDIS_URL": settings.redis_url or "", "LOG_LEVEL": "error"}
         given |= {"BIND": f"127.0.0.1:{self.port}", "WEB_CONCURRENCY": "2", **more}
         self.process = subprocess.Popen([sys.executable, "-m", "factory_service", "web"], env={**os.environ, **given})
-        until(self.answers)
+        eventually(self.answers)
 
     def answers(self):
         try:
@@ -94,18 +94,6 @@ def served():
     yield serve
     for process in started:
         process.end()
-
-
-def until(check, within_seconds=30):
-    ends = time.monotonic() + within_seconds
-    while not check():
-        assert time.monotonic() < ends, "it did not come about in time"
-        time.sleep(0.01)
-
-
-@pytest.fixture(scope="session")
-def eventually():
-    return until
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Appends that arrive while a process waits for Postgres are sent together."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -8,6 +7,7 @@ import pytest
 
 from event_service.batcher import AppendFailed
 from event_service.domain.events import Append
+from quintet_testing.waiting import eventually
 
 
 @pytest.fixture
@@ -27,19 +27,12 @@ def gathered(app, api, db, pool):
         with db.transaction() as tx:
             tx.rows("SELECT 1 FROM streams WHERE name = %(name)s FOR UPDATE", name=api.stream)
             blocked = pool.submit(api.append)
-            until(lambda: batcher._led and not batcher._waiting)
+            eventually(lambda: batcher._led and not batcher._waiting)
             yield
-            until(lambda: len(batcher._waiting) == count)
+            eventually(lambda: len(batcher._waiting) == count)
         assert blocked.result(5).status_code == 200
 
     return gather
-
-
-def until(check):
-    deadline = time.monotonic() + 5
-    while not check():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_they_share_a_commit_and_each_gets_its_own_response(gathered, api_of, app, api, pool, db):

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from event_service.app import create_app
+from quintet_testing.waiting import eventually
 
 
 @pytest.fixture
@@ -20,13 +21,6 @@ def timed(act):
 
 def waiting(app):
     return sum(len(waiters) for waiters in app.extensions["event"].poller._waiters.values())
-
-
-def until(check):
-    deadline = time.monotonic() + 5
-    while not check():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_what_is_there_is_given_at_once(api):
@@ -49,7 +43,7 @@ def test_an_append_wakes_who_waits(api, api_of, app, settings, stream, pool, els
     api.appended()
     writer = api_of(create_app(settings) if elsewhere else app, stream)
     readers = [pool.submit(lambda: (api.read("New", wait=30), time.monotonic())) for _ in range(4)]
-    until(lambda: waiting(app) == 4)
+    eventually(lambda: waiting(app) == 4)
     ids = writer.appended(2, "New")
     done_at = time.monotonic()
     for reader in readers:
@@ -61,7 +55,7 @@ def test_an_append_wakes_who_waits(api, api_of, app, settings, stream, pool, els
 def test_an_event_of_another_name_wakes_nobody(api, app, pool):
     api.appended(1, "Other")
     reader = pool.submit(lambda: timed(lambda: api.read("New", wait=0.5)))
-    until(lambda: waiting(app) == 1)
+    eventually(lambda: waiting(app) == 1)
     api.appended(1, "Other")
     response, seconds = reader.result(timeout=5)
     assert response.json == [] and seconds >= 0.5
@@ -70,7 +64,7 @@ def test_an_event_of_another_name_wakes_nobody(api, app, pool):
 def test_the_process_asks_nothing_while_nobody_waits(api, app):
     api.appended()
     api.read("New", wait=0.1)
-    until(lambda: not app.extensions["event"].poller._is_polling)
+    eventually(lambda: not app.extensions["event"].poller._is_polling)
     assert api.read("New", wait=0.1).json == []
 
 
@@ -80,7 +74,7 @@ def test_a_process_that_ends_lets_its_readers_go(api, settings, api_of, stream, 
     stopping = []
     app.is_stopping = lambda: bool(stopping)
     reader = pool.submit(lambda: timed(lambda: api_of(app, stream).read("New", wait=30)))
-    until(lambda: waiting(app) == 1)
+    eventually(lambda: waiting(app) == 1)
     stopping.append(True)
     response, seconds = reader.result(timeout=5)
     assert response.json == [] and seconds < 5

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from quintet_testing.postgres import free_port
+from quintet_testing.waiting import eventually
 
 PATH = "/acme_orders/api/v1/orders/import"
 MIB = 1024 * 1024
@@ -90,13 +91,6 @@ def process(settings):
 @pytest.fixture
 def served(process, db):
     return process
-
-
-def eventually(check, within_seconds=60):
-    deadline = time.monotonic() + within_seconds
-    while not check():
-        assert time.monotonic() < deadline, "did not come about"
-        time.sleep(0.05)
 
 
 def test_a_web_process_does_not_load_polars():

@@ -56,18 +56,6 @@ def workers(workers, settings):
 
 
 @pytest.fixture
-def eventually():
-    def check(condition, within_seconds=60):
-        deadline = time.monotonic() + within_seconds
-        while not (found := condition()):
-            assert time.monotonic() < deadline, "it never came true"
-            time.sleep(0.02)
-        return found
-
-    return check
-
-
-@pytest.fixture
 def start_workers(settings):
     """They have begun to look for work when this returns."""
     running = {}

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -95,18 +94,6 @@ def start(db, settings, tmp_path, eventually):
 @pytest.fixture
 def web(start):
     return start()
-
-
-@pytest.fixture
-def eventually():
-    def check(condition, within_seconds=60):
-        deadline = time.monotonic() + within_seconds
-        while not (found := condition()):
-            assert time.monotonic() < deadline, "not in time"
-            time.sleep(0.05)
-        return found
-
-    return check
 
 
 @pytest.fixture

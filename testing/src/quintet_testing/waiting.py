@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 _BETWEEN_CHECKS_SECONDS = 0.02
 
 
-def eventually(check: Callable[[], Value], within_seconds: float = 30) -> Value:
+def eventually(check: Callable[[], Value], within_seconds: float = 60) -> Value:
     """Return the first true value of `check`. Raises AssertionError from its last exception if none comes in time."""
     deadline = time.monotonic() + within_seconds
     while True:

@@ -86,7 +86,7 @@ class ServiceSettings(WebSettings):
 
 
 class UploadSettings(ServiceSettings):
-    """For a service that takes files: how slow an upload may be (chassis.uploads)."""
+    """For a service that takes files: how slow an upload may be (chassis.web.uploads)."""
 
     upload_min_bytes_per_second: int = Field(
         1024, ge=0, le=2**30, description="An upload that is slower on average is ended with 408; 0 allows any rate"

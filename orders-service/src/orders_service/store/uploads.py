@@ -20,7 +20,7 @@ _KEY = "hashtextextended(current_schema() || %(name)s, 0)"
 
 
 def _name_of_key(username: str, key: str) -> str:
-    """Not the lock of chassis.idempotency, which is taken in addition to this one."""
+    """Not the lock of chassis.web.idempotency, which is taken in addition to this one."""
     return f"\x02{username}\x02{key}"
 
 
