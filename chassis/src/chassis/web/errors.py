@@ -22,7 +22,7 @@ _DETAILS = {
     405: "this path does not take this method",
     413: "the body is larger than {largest} bytes",
 }
-_MAX_UNREAD_BYTES, _MAX_UNREAD_SECONDS = 2 * 1024 * 1024, 2
+_MAX_UNREAD_BYTES, _MAX_UNREAD_SECONDS = 16 * 1024 * 1024, 2
 _READ_BYTES = 64 * 1024
 
 

@@ -73,8 +73,8 @@ BEGIN
         ), published AS (
             INSERT INTO outbox (message_id, exchange, routing_key, type, correlation_id, headers, body, mandatory)
             SELECT id, 'events', append.stream_key || '.' || key, key, append.request_id,
-                   json_build_object('stream', append.stream, 'event', name)::text,
-                   json_build_object('event', event, 'system', system, 'trigger', trigger, 'payload', payload)::text,
+                   format('{"stream":%s,"event":%s}', to_json(append.stream), to_json(name)),
+                   format('{"event":%s,"system":%s,"trigger":%s,"payload":%s}', event, system, trigger, payload),
                    false
             FROM posted WHERE publish_ ORDER BY index_in_append
         )
@@ -88,16 +88,17 @@ BEGIN
 END
 $$;
 
--- Each event as a reader receives it.
+-- Each event as a reader receives it: compact, as it was posted. json_build_object would add blanks.
 CREATE VIEW event_documents AS
 SELECT event.stream_id, event.position, event.series_id, event.sequence, event.id,
-       json_build_object(
-           'event', json_build_object('id', event.id, 'name', series.name, 'version', event.version),
-           'system', event.system, 'trigger', event.trigger, 'payload', event.payload,
-           'stream', stream.name, 'sequence', event.sequence, 'position', event.position,
-           'producer', stream.producer, 'user', event.username, 'request_id', event.request_id,
-           'received_at', iso_time(event.received_at)
-       )::text AS document
+       format(
+           '{"event":{"id":"%s","name":%s,"version":%s},"system":%s,"trigger":%s,"payload":%s,"stream":%s,"sequence":%s,'
+           '"position":%s,"producer":%s,"user":%s,"request_id":%s,"received_at":"%s"}',
+           event.id, to_json(series.name), event.version, coalesce(event.system, 'null'), coalesce(event.trigger, 'null'),
+           coalesce(event.payload, 'null'), to_json(stream.name), event.sequence, event.position,
+           to_json(stream.producer), coalesce(to_json(event.username), 'null'), to_json(event.request_id),
+           iso_time(event.received_at)
+       ) AS document
 FROM events AS event
 JOIN series ON series.id = event.series_id
 JOIN streams AS stream ON stream.id = event.stream_id;
