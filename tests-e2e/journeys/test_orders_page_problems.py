@@ -120,9 +120,15 @@ def test_a_stopped_upload_leaves_nothing(stack, client, page, big):
 
 def test_after_the_connection_broke_the_same_file_is_sent_again_and_is_in_once(stack, page, big):
     first, file = big
-    with stalled(stack, page, file):
+
+    def is_broken():
+        # On a connection that was used before, a browser sends the request once more by itself.
         stack.kill("gateway")
-        expect(problem(page)).to_contain_text("Send the file again")
+        expect(problem(page)).to_contain_text("Send the file again", timeout=5000)
+        return True
+
+    with stalled(stack, page, file):
+        eventually(is_broken)
     stack.wait_until_healthy()
 
     def is_taken():
