@@ -58,7 +58,7 @@ def running():
     return [process for process in owned if process.info["status"] != psutil.STATUS_ZOMBIE]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(os.getuid() != 0, reason="who is no root runs all other tests as a plain user")
 def test_a_plain_user_goes_from_a_bare_checkout_to_a_healthy_stack_and_back(checkout):
     python = python_for_everybody()
