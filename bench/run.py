@@ -76,7 +76,7 @@ def _header(given: argparse.Namespace) -> list[str]:
         "",
         f"{when} UTC, {cpus} processors ({platform.machine()}), Python {platform.python_version()}; the load generator "
         f"runs on them too. Median of {given.rounds} rounds of {given.seconds} s, {CONNECTIONS} connections, "
-        "ours and the ceiling, or what is named beside it, in turn.",
+        "ours and the ceiling (or the server that the row names), in turn.",
         "",
         "| request | ours/s | p50 ms | p99 ms | ceiling/s | ratio (min–max) |",
         "|---|---|---|---|---|---|",
@@ -98,14 +98,14 @@ def _measure(stack: TestStack, noop: str, without: str, rounds: int, seconds: in
         compare(name, request)
     with fastapi_behind_gateway(stack) as fastapi:
         for name, request in [*DRAWS_AND_APPENDS, ("read a factory", Request(charts))]:
-            compare(f"{name}, beside FastAPI", request, fastapi)
+            compare(f"{name}, compared with FastAPI", request, fastapi)
     with djangos_behind_gateways(stack, charts[0]) as djangos:
         for name, django in djangos.items():
-            compare(f"read a factory, beside {name}", Request(charts), django)
+            compare(f"read a factory, compared with {name}", Request(charts), django)
         stack.stop("valkey")
         compare("read a factory, Redis stopped", Request(charts))
         for name, django in djangos.items():
-            compare(f"read a factory, Redis stopped, beside {name}", Request(charts), django)
+            compare(f"read a factory, Redis stopped, compared with {name}", Request(charts), django)
         stack.start("valkey")
     plain = Request(["/sequence"])
     # So close to each other that the noise of a few rounds would hide it.

@@ -49,8 +49,8 @@ class Compose(Running):
 
     @property
     def database_url(self) -> str:
-        # Postgres has no network; this is its socket's folder as the host sees it.
-        folder = f"/proc/{self._pid('postgres')}/root/run/postgresql"
+        # Postgres has no network; its socket can be reached through the file system of its process.
+        folder = Path("/proc", str(self._pid("postgres")), "root", "run", "postgresql")
         return f"postgresql://admin:{self.settings['POSTGRES_PASSWORD']}@/quintet?host={folder}"
 
     @property

@@ -51,7 +51,7 @@ assert [job.value for job in jobs] == [1] * 20
     )
 
 
-def test_errors_of_postgres_are_told_as_problems(mortal_postgres: ThrowawayPostgres) -> None:
+def test_errors_of_postgres_are_errors_as_problems(mortal_postgres: ThrowawayPostgres) -> None:
     """A restart, a statement that takes too long, an ended backend: in this mode psycopg2 says them otherwise."""
     run(
         f"""

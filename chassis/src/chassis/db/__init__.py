@@ -7,7 +7,7 @@ from chassis.db.transaction import (
     StatementError,
     Transaction,
     UniqueViolation,
-    told_as_problems,
+    errors_as_problems,
 )
 
-__all__ = ["Broken", "Database", "StatementError", "Transaction", "UniqueViolation", "connect", "told_as_problems"]
+__all__ = ["Broken", "Database", "StatementError", "Transaction", "UniqueViolation", "connect", "errors_as_problems"]

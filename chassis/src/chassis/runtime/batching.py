@@ -22,7 +22,7 @@ class Batcher(Generic[Item, Result]):
 
     1. Who comes while nobody leads becomes the leader; others wait.
     2. The leader takes all that wait (at most `most`), runs them, and wakes them.
-    3. It makes the first of those who came meanwhile the next leader, so nobody works for others for ever.
+    3. It makes the first caller that came meanwhile the next leader, so that no caller works for others for ever.
     A result that is an exception is raised for its caller alone; what `run` itself raises, for all of the batch.
     """
 

@@ -46,7 +46,7 @@ class App(Flask):
         self.render: errors.Render = errors.problem_json
         # In the fingerprint of a request with an Idempotency-Key, as its method, path and body are.
         self.idempotent_headers: tuple[str, ...] = ()
-        # True once the process has been told to end; set by the server.
+        # True once the process is stopping; set by the server.
         self.is_stopping: Callable[[], bool] = lambda: False
         self._database = None
         if isinstance(settings, ServiceSettings):

@@ -23,7 +23,7 @@ from specstore_service.operations.updates import Trigger, Update
 from specstore_service.settings import Settings
 from specstore_service.store import flows, jobs
 from specstore_service.store.jobs import Attempt
-from specstore_service.store.objects import Objects, told_as_problems
+from specstore_service.store.objects import Objects, errors_as_problems
 
 log = logs.logger(__name__)
 
@@ -162,7 +162,7 @@ def _fork_server(settings: Settings) -> ForkServer:
 @contextmanager
 def _folder(objects: Objects) -> Iterator[Path]:
     """Yield a scratch folder, which is removed whatever becomes of the process that writes to it."""
-    with told_as_problems():
+    with errors_as_problems():
         objects.scratch.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=objects.scratch, ignore_cleanup_errors=True)
     with folder as name:

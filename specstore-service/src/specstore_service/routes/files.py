@@ -33,7 +33,7 @@ from specstore_service.routes.responses import (
 from specstore_service.store import flows, jobs
 from specstore_service.store.jobs import Result
 from specstore_service.store.object_stores import create_object_store
-from specstore_service.store.objects import PIECE_BYTES, Objects, bytes_left, file_key, scratch_file, told_as_problems
+from specstore_service.store.objects import PIECE_BYTES, Objects, bytes_left, errors_as_problems, file_key, scratch_file
 
 bp = Blueprint("files", __name__, url_prefix="/source/<owner>")
 
@@ -96,7 +96,7 @@ def _receive_body(body: UploadStream, target: Path) -> HashingWriter:
     sink = HashingWriter(target)
     try:
         while piece := body.read(PIECE_BYTES):
-            with told_as_problems():
+            with errors_as_problems():
                 sink.write(piece)
     finally:
         sink.close()

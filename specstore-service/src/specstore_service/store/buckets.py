@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chassis.errors import NotFound, Unavailable
 from specstore_service.settings import Settings
-from specstore_service.store.objects import Pieces, scratch_file, told_as_problems
+from specstore_service.store.objects import Pieces, errors_as_problems, scratch_file
 
 _MISSING = ("404", "NoSuchKey", "NotFound")
 
@@ -42,40 +42,40 @@ class Bucket:
         )
 
     def put(self, key: str, file: Path) -> None:
-        with _told_as_problems():
+        with _errors_as_problems():
             self._client.upload_file(str(file), self._name, key)
         file.unlink(missing_ok=True)
 
     @contextmanager
     def local(self, key: str) -> Iterator[Path]:
         with scratch_file(self) as path:
-            with _told_as_problems():
+            with _errors_as_problems():
                 self._client.download_file(self._name, key, str(path))
             yield path
 
     def pieces(self, key: str, start: int, length: int) -> Pieces:
         if length == 0:
             return Pieces(io.BytesIO(), 0)
-        with _told_as_problems():
+        with _errors_as_problems():
             part = f"bytes={start}-{start + length - 1}"
             return Pieces(self._client.get_object(Bucket=self._name, Key=key, Range=part)["Body"], length)
 
     def delete(self, keys: Iterable[str]) -> None:
-        with _told_as_problems():
+        with _errors_as_problems():
             for key in keys:
                 self._client.delete_object(Bucket=self._name, Key=key)
 
     def sizes(self, folder: str) -> dict[str, int]:
         pages = self._client.get_paginator("list_objects_v2")
-        with _told_as_problems():
+        with _errors_as_problems():
             found = pages.paginate(Bucket=self._name, Prefix=f"{folder}/")
             return {each["Key"]: each["Size"] for page in found for each in page.get("Contents", ())}
 
 
 @contextmanager
-def _told_as_problems() -> Iterator[None]:
+def _errors_as_problems() -> Iterator[None]:
     try:
-        with told_as_problems():
+        with errors_as_problems():
             yield
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in _MISSING:
