@@ -11,7 +11,7 @@ import pytest
 from chassis.runtime import logs
 from chassis.runtime.config import ServiceSettings
 from quintet_testing import plugin as testing
-from quintet_testing.postgres import ThrowawayPostgres
+from quintet_testing.postgres import TemporaryPostgres
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -35,9 +35,9 @@ def app(settings: ServiceSettings) -> Any:
 
 
 @pytest.fixture(scope="module")
-def mortal_postgres() -> Iterator[ThrowawayPostgres]:
+def mortal_postgres() -> Iterator[TemporaryPostgres]:
     """One to be killed and started again."""
-    server = ThrowawayPostgres()
+    server = TemporaryPostgres()
     try:
         server.start()
         yield server

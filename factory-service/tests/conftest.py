@@ -10,7 +10,7 @@ import pytest
 import redis as redis_client
 import requests
 
-from chassis.messaging.attempts import Delivery, Surroundings
+from chassis.messaging.message_processor import Delivery, JobContext
 from factory_service import handlers
 from factory_service.app import create_app
 from factory_service.settings import Settings
@@ -158,8 +158,8 @@ def deliver(db, settings, queue, message_id, body):
     from chassis.strictjson import loads
 
     delivery = Delivery(queue, message_id, queue, "factory", "request-1", {}, loads(body.encode()))
-    around = Surroundings(db, settings, threading.Event())
-    handlers.HANDLERS[queue].handler(around, delivery)
+    context = JobContext(db, settings, threading.Event())
+    handlers.HANDLERS[queue].handler(context, delivery)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import Unavailable
-from chassis.messaging.attempts import Delivery, Surroundings
+from chassis.messaging.message_processor import Delivery, JobContext
 from quintet_testing import plugin as testing
 from quintet_testing.postgres import free_port
 from specstore_service import handlers
@@ -141,7 +141,7 @@ class Workers:
     """Runs what waits in the outbox, as workers would."""
 
     def __init__(self, db, settings):
-        self.db, self.settings, self.ending = db, settings, threading.Event()
+        self.db, self.settings, self.stop_event = db, settings, threading.Event()
 
     def waiting(self):
         """The ids of pipelines whose job was put out; it is taken out with this."""
@@ -156,7 +156,7 @@ class Workers:
 
     @property
     def context(self):
-        return Surroundings(self.db, self.settings, self.ending)
+        return JobContext(self.db, self.settings, self.stop_event)
 
     def run_all(self):
         while waiting := self.waiting():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.errors import Problem
-from chassis.messaging.consumer import Consumption
+from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.worker import Timer
 from chassis.runtime import logs
 from chassis.runtime.config import METRICS_FOLDER, ConfigError, ServiceSettings, WebSettings, environment
@@ -27,16 +27,16 @@ _POSTGRES_PATIENCE_SECONDS = 120
 
 @dataclass(frozen=True)
 class Service:
-    """`word` names folder, schema and queues."""
+    """`name` names folder, schema and queues."""
 
-    word: str
+    name: str
     settings: type[WebSettings]
-    consumptions: Callable[[Any], Mapping[str, Consumption]] = lambda _settings: {}
+    consumers: Callable[[Any], Mapping[str, ConsumerConfig]] = lambda _settings: {}
     timers: Callable[[Any], Mapping[str, Timer]] = lambda _settings: {}
 
     @property
     def package(self) -> str:
-        return f"{self.word}_service"
+        return f"{self.name}_service"
 
 
 def main(service: Service, argv: list[str] | None = None) -> None:
@@ -50,8 +50,8 @@ def main(service: Service, argv: list[str] | None = None) -> None:
     try:
         settings = service.settings.load()
     except ConfigError as error:
-        sys.exit(f"{service.word}-service cannot start; set these variables right:\n{error}")
-    logs.configure(service.word, settings.log_level)
+        sys.exit(f"{service.name}-service cannot start; set these variables right:\n{error}")
+    logs.configure(service.name, settings.log_level)
     if given.process == "retry":
         _retry(service, settings, given.queue)  # type: ignore[arg-type]
     else:
@@ -59,14 +59,14 @@ def main(service: Service, argv: list[str] | None = None) -> None:
 
 
 def _web(service: Service, settings: WebSettings) -> None:
-    name = hashlib.sha256(f"{service.word} {settings.bind} {os.getuid()}".encode()).hexdigest()[:16]
+    name = hashlib.sha256(f"{service.name} {settings.bind} {os.getuid()}".encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"quintet-metrics-{name}"
     folder.mkdir(mode=0o700, exist_ok=True)
     for left_behind in folder.glob("*.db"):
         left_behind.unlink(missing_ok=True)
     options: dict[str, object] = {
         "config": "python:chassis.web.server",
-        "name": service.word,
+        "name": service.name,
         "bind": settings.bind,
         "worker-class": "gevent",
         "workers": settings.web_concurrency,
@@ -83,22 +83,22 @@ def _worker(service: Service, settings: ServiceSettings) -> None:
 
     os.nice(_WORKER_NICENESS)
     timers = {"prune-idempotency-keys": Timer(60, idempotency.prune), **service.timers(settings)}
-    worker.run(service.word, settings, service.consumptions(settings), timers)
+    worker.run(service.name, settings, service.consumers(settings), timers)
 
 
 def _dead_letters(service: Service, settings: ServiceSettings) -> None:
     from chassis.messaging import deadletters
 
-    deadletters.show(settings.amqp_url, sorted(service.consumptions(settings)))
+    deadletters.show(settings.amqp_url, sorted(service.consumers(settings)))
 
 
 def _retry(service: Service, settings: ServiceSettings, queue: str | None) -> None:
     from chassis.messaging import deadletters
 
-    queues = service.consumptions(settings)
+    queues = service.consumers(settings)
     if queue is None or queue not in queues:
-        sys.exit(f"{service.word}-service has no queue {queue}; it has: {', '.join(queues) or 'none'}")
-    deadletters.put_back(settings.amqp_url, queue)
+        sys.exit(f"{service.name}-service has no queue {queue}; it has: {', '.join(queues) or 'none'}")
+    deadletters.requeue(settings.amqp_url, queue)
 
 
 def _openapi(service: Service, settings: ServiceSettings) -> None:
@@ -112,14 +112,14 @@ def _migrate(service: Service, settings: ServiceSettings) -> None:
     deadline = time.monotonic() + _POSTGRES_PATIENCE_SECONDS
     while True:
         try:
-            count = migrate(settings.database_url, service.word, migrations_of("chassis", service.package))
+            count = migrate(settings.database_url, service.name, migrations_of("chassis", service.package))
         except Problem as problem:
             if time.monotonic() > deadline:
-                sys.exit(f"{service.word}-service cannot migrate: {problem.detail} for {_POSTGRES_PATIENCE_SECONDS} s")
+                sys.exit(f"{service.name}-service cannot migrate: {problem.detail} for {_POSTGRES_PATIENCE_SECONDS} s")
             log.info("migrate.waits", reason=problem.detail, cause=str(problem.__cause__))
             time.sleep(0.5)
         except MigrationError as error:
-            sys.exit(f"{service.word}-service cannot migrate: {error}")
+            sys.exit(f"{service.name}-service cannot migrate: {error}")
         else:
             log.info("migrate.done", applied=count)
             return

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from chassis.db import Database
-from chassis.messaging import attempts, broker, consumer
-from chassis.messaging.consumer import Consumer, Consumption
+from chassis.messaging import broker, consumer, message_processor
+from chassis.messaging.consumer import Consumer, ConsumerConfig
 from chassis.messaging.outbox import EVENTS
 from quintet_testing.postgres import free_port
 
@@ -233,7 +233,7 @@ def consume(
 
     def start(handler: Any, *, threads: int = 4, url: str = node.url, **how: Any) -> threading.Event:
         stopping = threading.Event()
-        running = Consumer("probe", queue, Consumption(handler, **how), db, url, stopping, threads, settings)
+        running = Consumer("probe", queue, ConsumerConfig(handler, **how), db, url, stopping, threads, settings)
         thread = threading.Thread(target=running.run)
         thread.start()
         started.append((stopping, thread))
@@ -251,8 +251,8 @@ def consume(
 
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "_FAILURE_PAUSES", (0.02, 0.1, 0.3, 0.6))
-    monkeypatch.setattr(attempts, "_SHORTEST_PAUSE", 0.01)
+    monkeypatch.setattr(message_processor, "_FAILURE_PAUSES", (0.02, 0.1, 0.3, 0.6))
+    monkeypatch.setattr(message_processor, "_SHORTEST_PAUSE", 0.01)
     monkeypatch.setattr(consumer, "_SHORTEST_PAUSE", 0.01)
     monkeypatch.setattr(consumer, "_LONGEST_PAUSE", 0.05)
 

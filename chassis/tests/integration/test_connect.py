@@ -12,13 +12,13 @@ import pytest
 
 from chassis import db
 from chassis.errors import Unavailable
-from quintet_testing.postgres import ThrowawayPostgres
+from quintet_testing.postgres import TemporaryPostgres
 
 BEGIN = {
     "threads": "cooperative = lambda: None",
     "greenlets": """
 from gevent import monkey; monkey.patch_all()
-from chassis.db.connection import make_cooperative as cooperative
+from chassis.db.connection import enable_gevent as cooperative
 """,
 }
 # Three seconds for each host of at most two, and what a busy machine adds; it took 31 s for one.
@@ -69,7 +69,7 @@ def black_hole() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def frozen(server: ThrowawayPostgres) -> Iterator[int]:
+def frozen(server: TemporaryPostgres) -> Iterator[int]:
     server.process.send_signal(signal.SIGSTOP)
     try:
         yield port_of(server.url)
@@ -78,7 +78,7 @@ def frozen(server: ThrowawayPostgres) -> Iterator[int]:
 
 
 @pytest.fixture(params=["frozen server", "silent listener", "black hole"])
-def unanswering(request: pytest.FixtureRequest, mortal_postgres: ThrowawayPostgres) -> Iterator[int]:
+def unanswering(request: pytest.FixtureRequest, mortal_postgres: TemporaryPostgres) -> Iterator[int]:
     kinds = {"frozen server": lambda: frozen(mortal_postgres), "silent listener": lambda: silent(50)}
     with kinds.get(request.param, black_hole)() as port:
         yield port
@@ -129,7 +129,7 @@ assert connect(sys.argv[1])[1].startswith("127.0.0.1")
 
 
 def test_the_session_attributes_choose_among_the_hosts(
-    run: Run, mortal_postgres: ThrowawayPostgres, postgres_url: str
+    run: Run, mortal_postgres: TemporaryPostgres, postgres_url: str
 ) -> None:
     read_only, writable = port_of(mortal_postgres.url), port_of(postgres_url)
     connection = db.connect(mortal_postgres.url, name="tests", autocommit=True)

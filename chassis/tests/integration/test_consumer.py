@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chassis.errors import Unavailable
-from chassis.messaging.attempts import Interrupted
+from chassis.messaging.message_processor import Interrupted
 
 Consume = Callable[..., Any]
 
@@ -148,15 +148,15 @@ def test_in_order_means_that_what_waits_makes_those_behind_wait_and_what_is_dead
 def test_long_work_opens_its_own_transactions_and_is_told_to_end(
     consume: Consume, publish: Any, queue: str, effects: Any, channel: Any, settings: Any, eventually: Any
 ) -> None:
-    def work(around: Any, delivery: Any) -> None:
-        with around.database.transaction() as tx:
+    def work(context: Any, delivery: Any) -> None:
+        with context.database.transaction() as tx:
             note(tx, delivery)
-        assert around.settings is settings
+        assert context.settings is settings
         if delivery.body["name"] == "long":
-            assert around.ending.wait(20)
+            assert context.stop_event.wait(20)
             raise Interrupted
 
-    stopping = consume(work, is_long=True)
+    stopping = consume(work, is_long_running=True)
     publish(queue, b'{"name": "short"}')
     eventually(lambda: effects() == ["short"])
     publish(queue, b'{"name": "long"}')
@@ -170,14 +170,14 @@ def test_long_work_outlives_the_connection_that_brought_it(
 ) -> None:
     began, proceed = threading.Event(), threading.Event()
 
-    def work(around: Any, delivery: Any) -> None:
+    def work(context: Any, delivery: Any) -> None:
         if not began.is_set():
             began.set()
-            assert proceed.wait(30) and not around.ending.is_set()
-            with around.database.transaction() as tx:
+            assert proceed.wait(30) and not context.stop_event.is_set()
+            with context.database.transaction() as tx:
                 note(tx, delivery)
 
-    consume(work, is_long=True, threads=2)
+    consume(work, is_long_running=True, threads=2)
     publish(queue, b'{"name": "long"}')
     assert began.wait(30)
     own_node.stop(signal.SIGKILL)
@@ -196,10 +196,10 @@ def test_long_work_that_one_worker_has_no_thread_for_goes_to_another(
         at_once.append(delivery.body["name"])
         assert proceed.wait(60)
 
-    consume(work, is_long=True, threads=1)
+    consume(work, is_long_running=True, threads=1)
     for number in range(2):
         publish(queue, b'{"name": "%d"}' % number)
     eventually(lambda: len(at_once) == 1)
-    consume(work, is_long=True, threads=1)
+    consume(work, is_long_running=True, threads=1)
     eventually(lambda: len(at_once) == 2)
     proceed.set()

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from chassis.runtime.config import ServiceSettings
-from quintet_testing.postgres import ThrowawayPostgres
+from quintet_testing.postgres import TemporaryPostgres
 
 BEGIN = """
 from gevent import monkey; monkey.patch_all()
@@ -12,7 +12,7 @@ import gevent, os, signal, sys, time
 from chassis.db import connection
 from chassis import db
 from chassis.errors import Unavailable
-connection.make_cooperative()
+connection.enable_gevent()
 url = sys.argv[1]
 database = db.Database(url, name="greenlets", size=4, wait_seconds=5)
 def ask(sql="SELECT pg_sleep(1)"):
@@ -51,7 +51,7 @@ assert [job.value for job in jobs] == [1] * 20
     )
 
 
-def test_errors_of_postgres_are_errors_as_problems(mortal_postgres: ThrowawayPostgres) -> None:
+def test_errors_of_postgres_become_problems(mortal_postgres: TemporaryPostgres) -> None:
     """A restart, a statement that takes too long, an ended backend: in this mode psycopg2 says them otherwise."""
     run(
         f"""

@@ -17,7 +17,7 @@ import pytest
 
 from chassis.db import Database, connect, transaction
 from chassis.errors import Unavailable
-from quintet_testing.postgres import ThrowawayPostgres
+from quintet_testing.postgres import TemporaryPostgres
 
 THREADS, POOL = 16, 8
 
@@ -112,22 +112,22 @@ class ForgetfulWay(socketserver.ThreadingTCPServer):
         self.close_request(request)
 
 
-def kill(server: ThrowawayPostgres) -> None:
+def kill(server: TemporaryPostgres) -> None:
     server.stop(signal.SIGKILL)
 
 
-def restart_immediately(server: ThrowawayPostgres) -> None:
+def restart_immediately(server: TemporaryPostgres) -> None:
     server.stop(signal.SIGQUIT)
 
 
-def restart_fast(server: ThrowawayPostgres) -> None:
+def restart_fast(server: TemporaryPostgres) -> None:
     server.stop(signal.SIGINT)
 
 
 @pytest.mark.parametrize("go_away", [kill, restart_immediately])
 def test_a_restart_costs_errors_while_it_lasts_and_none_after(
-    go_away: Callable[[ThrowawayPostgres], None],
-    mortal_postgres: ThrowawayPostgres,
+    go_away: Callable[[TemporaryPostgres], None],
+    mortal_postgres: TemporaryPostgres,
     eventually: Callable[..., Any],
 ) -> None:
     with under_load(mortal_postgres.url) as load:
@@ -145,7 +145,7 @@ def test_a_restart_costs_errors_while_it_lasts_and_none_after(
 
 
 def test_terminating_every_backend_costs_one_failure_for_each_connection(
-    mortal_postgres: ThrowawayPostgres, eventually: Callable[..., Any]
+    mortal_postgres: TemporaryPostgres, eventually: Callable[..., Any]
 ) -> None:
     with under_load(mortal_postgres.url) as load:
         for _ in range(5):
@@ -166,7 +166,7 @@ def test_terminating_every_backend_costs_one_failure_for_each_connection(
 
 @pytest.mark.parametrize("go_away", [kill, restart_immediately, restart_fast])
 def test_idle_connections_cost_nothing_after_a_restart(
-    go_away: Callable[[ThrowawayPostgres], None], mortal_postgres: ThrowawayPostgres
+    go_away: Callable[[TemporaryPostgres], None], mortal_postgres: TemporaryPostgres
 ) -> None:
     with a_database(mortal_postgres.url, "idle") as database:
         before = two_backends(database)
@@ -175,7 +175,7 @@ def test_idle_connections_cost_nothing_after_a_restart(
         assert before.isdisjoint(two_backends(database))
 
 
-def test_a_connection_that_the_way_forgot_while_it_was_idle_costs_nothing(mortal_postgres: ThrowawayPostgres) -> None:
+def test_a_connection_that_the_way_forgot_while_it_was_idle_costs_nothing(mortal_postgres: TemporaryPostgres) -> None:
     with ForgetfulWay(mortal_postgres.url) as way, a_database(way.url, "idle") as database:
         before = two_backends(database)
         assert two_backends(database) == before

@@ -35,7 +35,7 @@ def test_a_dead_letter_put_back_has_five_tries_again(
     eventually(lambda: f"{queue}: 1 dead letters" in shown())
     assert f"{message_id}  request r-8  RuntimeError('no luck')" in shown()
     assert '{"name": "bad"}' in shown()
-    deadletters.put_back(node.url, queue)
+    deadletters.requeue(node.url, queue)
     eventually(lambda: len(calls) == 10)
     properties, _ = dead()
     assert len(calls) == 10

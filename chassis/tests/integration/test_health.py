@@ -15,7 +15,7 @@ from chassis.runtime.config import ServiceSettings
 from chassis.web import app as web
 from chassis.web import health
 from quintet_testing import plugin as testing
-from quintet_testing.postgres import ThrowawayPostgres
+from quintet_testing.postgres import TemporaryPostgres
 
 
 def report(db: Database, connected: bool = True, dead: str = "{}", seconds_ago: int = 0) -> None:
@@ -59,7 +59,7 @@ def test_without_a_worker_that_is_connected_it_is_degraded(client: Any, db: Data
 
 
 @contextmanager
-def frozen(server: ThrowawayPostgres) -> Iterator[None]:
+def frozen(server: TemporaryPostgres) -> Iterator[None]:
     processes = [process := psutil.Process(server.process.pid), *process.children()]
     for each in processes:
         with suppress(psutil.NoSuchProcess):  # an autovacuum worker ends by itself
@@ -73,7 +73,7 @@ def frozen(server: ThrowawayPostgres) -> Iterator[None]:
 
 
 def test_with_postgres_away_or_frozen_it_says_so_within_a_second_and_lives(
-    mortal_postgres: ThrowawayPostgres,
+    mortal_postgres: TemporaryPostgres,
 ) -> None:
     from probe_service.app import create_app
 

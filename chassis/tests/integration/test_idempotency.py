@@ -118,7 +118,7 @@ def test_an_effect_whose_answer_was_lost_is_not_repeated(app: Any, client: Any, 
         "/things/a", method="PUT", json=BODY, headers={"Idempotency-Key": "k", "X-Authenticated-User": "u"}
     ):
         app.preprocess_request()
-        idempotency.once(lambda tx: (str(tx.run("INSERT INTO effects (name) VALUES ('a')")), 201))
+        idempotency.run_idempotent(lambda tx: (str(tx.run("INSERT INTO effects (name) VALUES ('a')")), 201))
     answer = put(client)
     assert (answer.status_code, answer.data, answer.headers["Idempotent-Replayed"]) == (201, b"1", "true")
     assert count(db) == 1

@@ -108,7 +108,10 @@ def test_another_content_type_or_encoding_is_a_415(client: Any, how: dict[str, A
     assert (answer.status_code, answer.json["status"]) == (415, 415)
 
 
-def test_a_body_that_is_too_large_is_a_413_that_says_how_large_it_may_be(client: Any) -> None:
+def test_a_body_that_is_too_large_is_a_413_that_says_how_large_it_may_be(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(client.application.config, "MAX_CONTENT_LENGTH", 5000)
     answer = put(client, b'{"name": "' + b"a" * 5000 + b'"}')
     assert answer.status_code == 413
     assert "5000" in answer.json["detail"]

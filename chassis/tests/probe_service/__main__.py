@@ -6,8 +6,8 @@ from datetime import datetime
 
 from chassis.cli import Service, main
 from chassis.db import Transaction
-from chassis.messaging.attempts import Delivery
-from chassis.messaging.consumer import Consumption
+from chassis.messaging.consumer import ConsumerConfig
+from chassis.messaging.message_processor import Delivery
 from chassis.messaging.worker import Timer
 from chassis.runtime.config import ServiceSettings
 
@@ -24,8 +24,8 @@ def on_tick(tx: Transaction, now: datetime) -> None:
 
 
 QUEUE = os.environ.get("PROBE_QUEUE", "")
-CONSUMPTIONS = {QUEUE: Consumption(on_work, in_order="PROBE_IN_ORDER" in os.environ)} if QUEUE else {}
+CONSUMERS = {QUEUE: ConsumerConfig(on_work, in_order="PROBE_IN_ORDER" in os.environ)} if QUEUE else {}
 TIMERS = {"tick": Timer(0.05, on_tick)} if "PROBE_TIMER" in os.environ else {}
 
 if __name__ == "__main__":
-    main(Service("probe", ServiceSettings, consumptions=lambda _: CONSUMPTIONS, timers=lambda _: TIMERS))
+    main(Service("probe", ServiceSettings, consumers=lambda _: CONSUMERS, timers=lambda _: TIMERS))

@@ -11,7 +11,7 @@ from chassis.runtime.config import ServiceSettings, UploadSettings
 from chassis.web import app as web
 from chassis.web import health, idempotency, openapi
 from chassis.web.uploads import UploadStream
-from chassis.web.validation import DIGITS, WHOLE, Answer, PlainText, endpoint
+from chassis.web.validation import DIGITS, INTEGER, PlainText, ResponseSpec, endpoint
 
 bp = Blueprint("probe", __name__)
 
@@ -29,7 +29,7 @@ class Thing(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: PlainText = Field(max_length=20)
-    size: Annotated[int, Field(ge=0, le=9), WHOLE]
+    size: Annotated[int, Field(ge=0, le=9), INTEGER]
 
 
 class Fields(BaseModel):
@@ -37,7 +37,7 @@ class Fields(BaseModel):
 
 
 @bp.get("/things/<name>")
-@endpoint("A thing", {200: Answer("The thing", Thing), 400: openapi.problem("Wrong")}, path=Name, query=Page)
+@endpoint("A thing", {200: ResponseSpec("The thing", Thing), 400: openapi.problem("Wrong")}, path=Name, query=Page)
 def get_thing(name: str, query: Page) -> Any:
     return {"name": name, "size": query.limit % 10}
 
@@ -45,12 +45,11 @@ def get_thing(name: str, query: Page) -> Any:
 @bp.put("/things/<name>")
 @endpoint(
     "Make a thing",
-    {201: Answer("Made", Thing), 400: openapi.problem("Wrong")},
+    {201: ResponseSpec("Made", Thing), 400: openapi.problem("Wrong")},
     path=Name,
     query=Page,
     body=Thing,
     idempotent=True,
-    largest_body_bytes=5000,
 )
 def put_thing(name: str, query: Page, body: Thing) -> Any:
     def make(tx: Any) -> Any:
@@ -63,13 +62,13 @@ def put_thing(name: str, query: Page, body: Thing) -> Any:
         number = tx.value("SELECT count(*) FROM effects")
         return {"name": body.name, "size": body.size, "number": number}, 201, {"Location": f"/things/{name}"}
 
-    return idempotency.once(make)
+    return idempotency.run_idempotent(make)
 
 
 @bp.post("/forms")
-@endpoint("Send a form", {201: Answer("Taken")}, form=Fields)
+@endpoint("Send a form", {201: ResponseSpec("Taken")}, form=Fields)
 def send_form(form: Fields) -> Any:
-    return idempotency.once(lambda _tx: ({"colour": form.colour}, 201))
+    return idempotency.run_idempotent(lambda _tx: ({"colour": form.colour}, 201))
 
 
 @bp.get("/numbers", head=False)

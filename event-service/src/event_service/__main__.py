@@ -5,4 +5,4 @@ from event_service.handlers import handlers_for
 from event_service.settings import Settings
 
 if __name__ == "__main__":
-    main(Service("event", Settings, consumptions=handlers_for))
+    main(Service("event", Settings, consumers=handlers_for))

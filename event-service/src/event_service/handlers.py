@@ -7,8 +7,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from chassis.db import Transaction
 from chassis.errors import Invalid
-from chassis.messaging.attempts import Delivery
-from chassis.messaging.consumer import Consumption
+from chassis.messaging.consumer import ConsumerConfig
+from chassis.messaging.message_processor import Delivery
 from event_service.domain.events import Append, PostedEvent
 from event_service.operations import events
 from event_service.settings import Settings
@@ -39,10 +39,10 @@ def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozens
     events.append_published(tx, append)
 
 
-def handlers_for(settings: Settings) -> dict[str, Consumption]:
+def handlers_for(settings: Settings) -> dict[str, ConsumerConfig]:
     services = settings.reserved - {_OWN}
     return {
-        "event.append": Consumption(
+        "event.append": ConsumerConfig(
             partial(on_event_published, services=services),
             bindings=tuple(f"{service}.#" for service in sorted(services)),
             in_order=True,

@@ -144,7 +144,7 @@ def test_an_acknowledgement_without_a_user_claims_nothing(api):
 
 
 def test_consumers_of_the_streams_of_services_have_owners_too(api_of, app, an_event, db):
-    from chassis.messaging.attempts import Delivery
+    from chassis.messaging.message_processor import Delivery
     from event_service.handlers import handlers_for
 
     (consumption,) = handlers_for(app.settings).values()

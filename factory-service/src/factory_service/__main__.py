@@ -5,4 +5,4 @@ from factory_service.handlers import HANDLERS, timers
 from factory_service.settings import Settings
 
 if __name__ == "__main__":
-    main(Service("factory", Settings, consumptions=lambda _settings: HANDLERS, timers=timers))
+    main(Service("factory", Settings, consumers=lambda _settings: HANDLERS, timers=timers))

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from chassis.db import Database, Transaction
 from chassis.errors import Invalid
 from chassis.messaging import inbox
-from chassis.messaging.attempts import Delivery, Interrupted, Surroundings
-from chassis.messaging.consumer import Consumption
+from chassis.messaging.consumer import ConsumerConfig
+from chassis.messaging.message_processor import Delivery, Interrupted, JobContext
 from chassis.messaging.worker import Timer
 from chassis.web.validation import checked
 from factory_service.cache import warming
@@ -45,28 +45,28 @@ class AcceptedLoad(BaseModel):
     load: Annotated[str, Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
 
-def on_production(around: Surroundings, delivery: Delivery) -> None:
+def on_production(context: JobContext, delivery: Delivery) -> None:
     """Late or twice: of two values for one time the one with the greater number stays."""
     accepted = checked(lambda: AcceptedProduction.model_validate(delivery.body))
     points = Points(accepted.time, accepted.actual, accepted.goal)
-    with around.database.transaction() as tx:
+    with context.database.transaction() as tx:
         if not inbox.is_first(tx, delivery.message_id, delivery.queue):
             return
         total = factories.record_production(
             tx, accepted.factory, points, accepted.sent, datetime.now(UTC), delivery.request_id
         )
         if total is not None:
-            warming.store_after_commit(tx, _redis(around.settings), warming.factory(tx, accepted.factory, total))
+            warming.store_after_commit(tx, _redis(context.settings), warming.factory(tx, accepted.factory, total))
 
 
-def on_load(around: Surroundings, delivery: Delivery) -> None:
+def on_load(context: JobContext, delivery: Delivery) -> None:
     """All of the file is checked before anything of it is loaded."""
     load = checked(lambda: AcceptedLoad.model_validate(delivery.body)).load
-    with around.database.transaction() as tx:
+    with context.database.transaction() as tx:
         next_entry = loads.begin_load(tx, load)
     if next_entry is None:
         return
-    open_file = functools.partial(_chunks, around, load)
+    open_file = functools.partial(_chunks, context, load)
     error = None
     try:
         digests = [entry.digest for entry in parse_entries(open_file()) if entry.sprocket is None]
@@ -74,18 +74,18 @@ def on_load(around: Surroundings, delivery: Delivery) -> None:
         error = problem.detail
     else:
         if digests:
-            _load_factories(around.database, load, next_entry, zip(digests, read_charts(open_file), strict=True))
+            _load_factories(context.database, load, next_entry, zip(digests, read_charts(open_file), strict=True))
         else:
-            _load_sprockets(around.database, load, next_entry, parse_entries(open_file()))
-    with around.database.transaction() as tx:
+            _load_sprockets(context.database, load, next_entry, parse_entries(open_file()))
+    with context.database.transaction() as tx:
         loading.finish(tx, load, error, datetime.now(UTC))
 
 
-def _chunks(around: Surroundings, load: str) -> Iterator[bytes]:
+def _chunks(context: JobContext, load: str) -> Iterator[bytes]:
     for number in itertools.count():
-        if around.ending.is_set():
+        if context.stop_event.is_set():
             raise Interrupted
-        with around.database.transaction() as tx:
+        with context.database.transaction() as tx:
             content = loads.find_chunk(tx, load, number)
         if content is None:
             return
@@ -137,6 +137,6 @@ def timers(settings: Settings) -> Mapping[str, Timer]:
 
 
 HANDLERS = {
-    "factory.production": Consumption(on_production, is_long=True),
-    "factory.load": Consumption(on_load, is_long=True, in_order=True),
+    "factory.production": ConsumerConfig(on_production, is_long_running=True),
+    "factory.load": ConsumerConfig(on_load, is_long_running=True, in_order=True),
 }

@@ -14,7 +14,7 @@ from factory_service.settings import Settings
 from factory_service.store import replica
 from quintet_local import binaries, postgres_user
 from quintet_testing import plugin as testing
-from quintet_testing.postgres import ThrowawayPostgres, free_port
+from quintet_testing.postgres import TemporaryPostgres, free_port
 
 
 class Follower:
@@ -61,7 +61,7 @@ class Follower:
 
 @pytest.fixture(scope="module")
 def leader():
-    server = ThrowawayPostgres()
+    server = TemporaryPostgres()
     server.start()
     yield server
     server.stop()

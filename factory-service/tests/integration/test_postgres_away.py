@@ -11,14 +11,14 @@ import requests
 
 from factory_service.settings import Settings
 from quintet_testing import plugin as testing
-from quintet_testing.postgres import ThrowawayPostgres
+from quintet_testing.postgres import TemporaryPostgres
 
 SPROCKET = "/api/sprocket/create/5/6/4/7/"
 
 
 @pytest.fixture(scope="module")
 def server():
-    started = ThrowawayPostgres()
+    started = TemporaryPostgres()
     started.start()
     yield started
     started.stop()

@@ -5,4 +5,4 @@ from orders_service.handlers import HANDLERS, timers
 from orders_service.settings import Settings
 
 if __name__ == "__main__":
-    main(Service("orders", Settings, consumptions=lambda _settings: HANDLERS, timers=timers))
+    main(Service("orders", Settings, consumers=lambda _settings: HANDLERS, timers=timers))

@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from chassis.db import Transaction
-from chassis.messaging.attempts import Delivery, Surroundings
-from chassis.messaging.consumer import Consumption
+from chassis.messaging.consumer import ConsumerConfig
+from chassis.messaging.message_processor import Delivery, JobContext
 from chassis.messaging.worker import Timer
 from chassis.web.validation import checked
 from orders_service import clients
@@ -30,7 +30,7 @@ class ImportSlice(BaseModel):
     turn: int
 
 
-def on_import_requested(context: Surroundings, delivery: Delivery) -> None:
+def on_import_requested(context: JobContext, delivery: Delivery) -> None:
     """Continue the import from where it is, so that a repeated delivery continues instead of repeating."""
     # Not in a web process, which imports this module too but never needs polars.
     limit_polars_threads()
@@ -40,7 +40,7 @@ def on_import_requested(context: Surroundings, delivery: Delivery) -> None:
     ends_at = time.monotonic() + _SLICE_SECONDS
 
     def is_time_up(blocks_left: int) -> bool:
-        return context.ending.is_set() or (time.monotonic() > ends_at and blocks_left > _FEW_BLOCKS)
+        return context.stop_event.is_set() or (time.monotonic() > ends_at and blocks_left > _FEW_BLOCKS)
 
     policy = context.settings.policy
     run_slice(context.database, str(job.task_id), job.turn, policy, lambda: datetime.now(UTC), is_time_up)
@@ -67,7 +67,7 @@ def number_batches(tx: Transaction, sequence_url: str) -> None:
         imports.update_batch_no(tx, import_id, batch_no)
 
 
-HANDLERS = {QUEUE: Consumption(on_import_requested, is_long=True)}
+HANDLERS = {QUEUE: ConsumerConfig(on_import_requested, is_long_running=True)}
 
 
 def timers(settings: Settings) -> Mapping[str, Timer]:

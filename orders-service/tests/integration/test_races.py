@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from chassis.errors import Invalid, Unavailable
-from chassis.messaging.attempts import Delivery, Surroundings
+from chassis.messaging.message_processor import Delivery, JobContext
 from orders_service.domain.rules import Policy
 from orders_service.handlers import on_import_requested
 from orders_service.operations.importing import run_slice
@@ -142,14 +142,14 @@ def test_cancelled_while_it_runs_it_ends_with_what_is_in(api, client, a_file, an
 
 @pytest.fixture
 def delivered(api, settings):
-    """Does the job as the worker does; `ending` is set where the worker stops."""
-    ending = threading.Event()
+    """Does the job as the worker does; `stop_event` is set where the worker stops."""
+    stop_event = threading.Event()
 
     def deliver(body):
-        around = Surroundings(api.db, settings, ending)
-        on_import_requested(around, Delivery("orders.import", "", "orders.import", "orders", "r", {}, body))
+        context = JobContext(api.db, settings, stop_event)
+        on_import_requested(context, Delivery("orders.import", "", "orders.import", "orders", "r", {}, body))
 
-    deliver.ending = ending
+    deliver.stop_event = stop_event
     return deliver
 
 
@@ -174,11 +174,11 @@ def test_when_its_time_is_up_an_import_lets_others_go_first_unless_hardly_anythi
 
 def test_a_worker_that_stops_leaves_even_the_last_bit_to_another(api, delivered, a_file, an_order):
     task = api.accepted(a_file(*(an_order(id) for id in range(300))))
-    delivered.ending.set()
+    delivered.stop_event.set()
     before = blocks_left(api)
     delivered({"task_id": task, "turn": 1})
     assert 0 < blocks_left(api) < before <= 64
-    delivered.ending.clear()
+    delivered.stop_event.clear()
     delivered({"task_id": task, "turn": 2})
     assert api.status(task)["status"] == "SUCCESS"
 

@@ -63,8 +63,15 @@ class Served:
 
     def temporary_bytes(self, folder):
         """Of the open files in that folder, also of those without a name any more."""
-        links = [link for pid in self.workers() for link in Path(f"/proc/{pid}/fd").iterdir()]
-        return sum(link.stat().st_size for link in links if os.readlink(link).startswith(str(folder)))
+        return sum(
+            self._size_within(folder, link) for pid in self.workers() for link in Path(f"/proc/{pid}/fd").iterdir()
+        )
+
+    def _size_within(self, folder, link):
+        try:
+            return link.stat().st_size if os.readlink(link).startswith(str(folder)) else 0
+        except FileNotFoundError:  # closed since the directory was listed
+            return 0
 
     def _peak(self, pid):
         with open(f"/proc/{pid}/status") as status:

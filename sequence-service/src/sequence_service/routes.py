@@ -12,9 +12,9 @@ from chassis.db import Database, Transaction
 from chassis.errors import Problem
 from chassis.runtime.batching import Batcher
 from chassis.web.app import json_response, transaction
-from chassis.web.idempotency import once
+from chassis.web.idempotency import run_idempotent
 from chassis.web.openapi import problem
-from chassis.web.validation import DIGITS, WHOLE, Answer, ListQuery, endpoint
+from chassis.web.validation import DIGITS, INTEGER, ListQuery, ResponseSpec, endpoint
 from sequence_service import domain, operations, store
 from sequence_service.domain import LARGEST, MOST_AT_ONCE, SMALLEST, Sequence
 from sequence_service.operations import Draw, Drawn
@@ -30,13 +30,13 @@ class SequencePath(BaseModel):
 
 class Wanted(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    n: Annotated[int, Field(ge=1, le=MOST_AT_ONCE), WHOLE] = 1
+    n: Annotated[int, Field(ge=1, le=MOST_AT_ONCE), INTEGER] = 1
 
 
 class Spec(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    minimum: Annotated[int, Field(ge=SMALLEST, le=LARGEST), WHOLE]
-    maximum: Annotated[int, Field(ge=SMALLEST, le=LARGEST), WHOLE]
+    minimum: Annotated[int, Field(ge=SMALLEST, le=LARGEST), INTEGER]
+    maximum: Annotated[int, Field(ge=SMALLEST, le=LARGEST), INTEGER]
     cycle: bool = False
     format: Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")] = "{}"
 
@@ -97,7 +97,7 @@ def _draws(name: str) -> Any:
 
     @endpoint(
         f"The next numbers of the sequence {name}",
-        {200: Answer("Numbers that nobody else gets", Numbers), 400: _INVALID, 503: _AWAY},
+        {200: ResponseSpec("Numbers that nobody else gets", Numbers), 400: _INVALID, 503: _AWAY},
         query=count,
     )
     def draw(query: Any) -> Response:
@@ -116,7 +116,7 @@ for _name in domain.BUILT_IN:
 @bp.get("/sequences")
 @endpoint(
     "All sequences, by name",
-    {200: Answer("A page of them", Sequences), 400: _INVALID, 503: _AWAY},
+    {200: ResponseSpec("A page of them", Sequences), 400: _INVALID, 503: _AWAY},
     query=ListQuery,
 )
 def list_sequences(query: ListQuery) -> Any:
@@ -128,7 +128,7 @@ def list_sequences(query: ListQuery) -> Any:
 @bp.get("/sequences/<name>")
 @endpoint(
     "One sequence",
-    {200: Answer("The sequence", SequenceState), 400: _INVALID, 404: _UNKNOWN, 503: _AWAY},
+    {200: ResponseSpec("The sequence", SequenceState), 400: _INVALID, 404: _UNKNOWN, 503: _AWAY},
     path=SequencePath,
 )
 def get_sequence(name: str) -> Any:
@@ -140,8 +140,8 @@ def get_sequence(name: str) -> Any:
 @endpoint(
     "Creates a sequence, or revives a deleted one where it stopped",
     {
-        200: Answer("It stood already, the same", SequenceState),
-        201: Answer("Created or revived", SequenceState),
+        200: ResponseSpec("It stood already, the same", SequenceState),
+        201: ResponseSpec("Created or revived", SequenceState),
         400: _INVALID,
         409: problem("The name has another definition; that of a deleted sequence stays reserved"),
         415: problem("The body is no JSON"),
@@ -160,13 +160,13 @@ def put_sequence(name: str, body: Spec) -> Any:
         sequence, is_new = operations.create_sequence(tx, wanted)
         return _state(sequence), 201 if is_new else 200
 
-    return once(make)
+    return run_idempotent(make)
 
 
 @bp.delete("/sequences/<name>")
 @endpoint(
     "Deletes a sequence; its name stays reserved, and its numbers are never issued again",
-    {204: Answer("Deleted"), 400: _INVALID, 404: _UNKNOWN, 409: problem("It cannot be deleted"), 503: _AWAY},
+    {204: ResponseSpec("Deleted"), 400: _INVALID, 404: _UNKNOWN, 409: problem("It cannot be deleted"), 503: _AWAY},
     path=SequencePath,
 )
 def delete_sequence(name: str) -> Any:
@@ -179,7 +179,7 @@ def delete_sequence(name: str) -> Any:
 @endpoint(
     "The next numbers of a sequence",
     {
-        200: Answer("Numbers that nobody else gets", FormattedNumbers),
+        200: ResponseSpec("Numbers that nobody else gets", FormattedNumbers),
         400: _INVALID,
         404: _UNKNOWN,
         409: problem("It is exhausted; nothing was taken"),
@@ -189,12 +189,11 @@ def delete_sequence(name: str) -> Any:
     },
     path=SequencePath,
     body=Wanted,
-    body_optional=True,
     idempotent=True,
 )
 def take_numbers(name: str, body: Wanted) -> Any:
     wanted = Draw(name, body.n, g.request_id)
-    return once(lambda tx: _formatted(operations.draw(tx, wanted, datetime.now(UTC))))
+    return run_idempotent(lambda tx: _formatted(operations.draw(tx, wanted, datetime.now(UTC))))
 
 
 def _formatted(drawn: Drawn) -> Response:

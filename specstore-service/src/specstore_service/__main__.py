@@ -24,4 +24,4 @@ def timers(settings: Settings) -> Mapping[str, Timer]:
 
 
 if __name__ == "__main__":
-    main(Service("specstore", Settings, consumptions=lambda _settings: HANDLERS, timers=timers))
+    main(Service("specstore", Settings, consumers=lambda _settings: HANDLERS, timers=timers))

@@ -3,27 +3,27 @@
 from typing import Any
 
 from chassis.errors import Invalid
-from chassis.messaging.attempts import Delivery, Surroundings
-from chassis.messaging.consumer import Consumption
+from chassis.messaging.consumer import ConsumerConfig
+from chassis.messaging.message_processor import Delivery, JobContext
 from specstore_service.clients import neighbours
 from specstore_service.operations import attempts
 from specstore_service.store.object_stores import create_object_store
 
 
-def on_refresh_wanted(around: Surroundings, delivery: Delivery) -> None:
+def on_refresh_wanted(context: JobContext, delivery: Delivery) -> None:
     """Where it does not answer the message waits, and harms nobody."""
-    if around.settings.dpp_url:
-        neighbours.refresh_pipelines(around.settings.dpp_url)
+    if context.settings.dpp_url:
+        neighbours.refresh_pipelines(context.settings.dpp_url)
 
 
-def on_pipeline_ready(around: Surroundings, delivery: Delivery) -> None:
+def on_pipeline_ready(context: JobContext, delivery: Delivery) -> None:
     body = delivery.body
     if not isinstance(body, dict) or not isinstance(body.get("pipeline"), str):
         raise Invalid.field("pipeline", "is missing")
-    attempts.run(around, create_object_store(around.settings), body["pipeline"], delivery.request_id)
+    attempts.run(context, create_object_store(context.settings), body["pipeline"], delivery.request_id)
 
 
 HANDLERS: dict[str, Any] = {
-    "specstore.pipeline": Consumption(on_pipeline_ready, is_long=True),
-    "specstore.refresh": Consumption(on_refresh_wanted, is_long=True),
+    "specstore.pipeline": ConsumerConfig(on_pipeline_ready, is_long_running=True),
+    "specstore.refresh": ConsumerConfig(on_refresh_wanted, is_long_running=True),
 }

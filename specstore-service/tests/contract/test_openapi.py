@@ -34,4 +34,4 @@ def test_every_answer_to_a_fuzzed_request_is_in_the_document(app, db):
         "list_datasets",
         "list_pipelines",
     )
-    fuzz(app, stricter_than_schema=stricter, most_examples=10)
+    fuzz(app, stricter_than_schema=stricter, max_examples=10)

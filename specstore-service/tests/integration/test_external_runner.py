@@ -11,7 +11,7 @@ import uuid
 import pytest
 
 from chassis.errors import Unavailable
-from chassis.messaging.attempts import Delivery, Surroundings
+from chassis.messaging.message_processor import Delivery, JobContext
 from specstore_service import handlers
 from specstore_service.app import create_app
 
@@ -91,7 +91,7 @@ def deliver(db, settings, runner):
     def deliver(url=None):
         settings_ = settings.model_copy(update={"dpp_url": url or runner.url})
         message = Delivery("specstore.refresh", str(uuid.uuid4()), "", "specstore", "", {}, {"flow": "ann/wines/1"})
-        handlers.on_refresh_wanted(Surroundings(db, settings_, threading.Event()), message)
+        handlers.on_refresh_wanted(JobContext(db, settings_, threading.Event()), message)
 
     return deliver
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from chassis.errors import Unavailable
-from chassis.messaging.attempts import Interrupted
+from chassis.messaging.message_processor import Interrupted
 from specstore_service.operations import attempts
 from specstore_service.operations.updates import Trigger
 from specstore_service.store import object_stores
@@ -84,12 +84,12 @@ def test_a_worker_that_stops_gives_its_pipeline_back_at_once(upload, stalled, wo
     flow = upload({**RESOURCE, "path": url})
     thread, outcome = in_thread(workers.run, f"{flow}/reds_csv")
     assert asked.wait(60)
-    workers.ending.set()
+    workers.stop_event.set()
     thread.join(60)
     assert isinstance(outcome[0], Interrupted)
     assert (scratch_of(workers), processes_of_pipelines()) == ([], [])
     proceed.set()
-    workers.ending.clear()
+    workers.stop_event.clear()
     workers.run(f"{flow}/reds_csv")
     assert api.status(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "SUCCEEDED"
 

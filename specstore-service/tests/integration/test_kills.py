@@ -22,7 +22,7 @@ RESOURCE = {"name": "reds", "path": "reds.csv", "schema": SCHEMA}
 # As a worker gets messages: one that was not acknowledged comes again.
 WORKER = """
 import json, os, sys, threading, time, uuid
-from chassis.messaging.attempts import Delivery, Surroundings
+from chassis.messaging.message_processor import Delivery, JobContext
 from chassis.db import Database
 from chassis.errors import Unavailable
 from specstore_service import handlers
@@ -30,14 +30,14 @@ from specstore_service.settings import Settings
 
 settings = Settings.load()
 database = Database(settings.database_url, name=f"worker {os.getpid()}", size=4, wait_seconds=30)
-around = Surroundings(database, settings, threading.Event())
+context = JobContext(database, settings, threading.Event())
 print("started", flush=True)
 while True:
     with database.transaction() as tx:
         jobs = tx.rows("SELECT id, body FROM outbox WHERE type = 'specstore.pipeline' ORDER BY random() LIMIT 1")
     for number, body in jobs:
         try:
-            handlers.on_pipeline_ready(around, Delivery("q", str(uuid.uuid4()), "q", "s", "r", {}, json.loads(body)))
+            handlers.on_pipeline_ready(context, Delivery("q", str(uuid.uuid4()), "q", "s", "r", {}, json.loads(body)))
         except Unavailable:
             time.sleep(0.1)
             continue

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from werkzeug.exceptions import HTTPException
 
 
-def fuzz(app: Any, *, stricter_than_schema: tuple[str, ...] = (), most_examples: int = 25) -> None:
+def fuzz(app: Any, *, stricter_than_schema: tuple[str, ...] = (), max_examples: int = 25) -> None:
     """Send valid and invalid requests to every operation: each response must be documented, and none may be a 5xx.
 
     `stricter_than_schema` names operations with rules that no schema can express.
@@ -16,7 +16,7 @@ def fuzz(app: Any, *, stricter_than_schema: tuple[str, ...] = (), most_examples:
     import yaml
     from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-    several = hypothesis.settings(max_examples=most_examples)
+    several = hypothesis.settings(max_examples=max_examples)
     # Who may ask is the gateway's to say.
     described = {**yaml.safe_load(app.test_client().get("/openapi.yaml").data), "security": []}
     document = schemathesis.openapi.from_dict(described)

@@ -14,7 +14,7 @@ from chassis import db as postgres
 from chassis.db.migrate import migrate, migrations_of
 from chassis.runtime.config import ServiceSettings
 from quintet_testing import waiting
-from quintet_testing.postgres import ThrowawayPostgres
+from quintet_testing.postgres import TemporaryPostgres
 
 _TIMEOUTS = (
     "statement_timeout = '30s'",
@@ -41,13 +41,13 @@ def postgres_url() -> Iterator[str]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    with throwaway_postgres() as url:
+    with temporary_postgres() as url:
         yield url
 
 
 @contextlib.contextmanager
-def throwaway_postgres() -> Iterator[str]:
-    server = ThrowawayPostgres()
+def temporary_postgres() -> Iterator[str]:
+    server = TemporaryPostgres()
     try:
         server.start()
         yield server.url

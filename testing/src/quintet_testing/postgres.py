@@ -24,7 +24,7 @@ def free_port() -> int:
     return ports.some_free(set())
 
 
-class ThrowawayPostgres:
+class TemporaryPostgres:
     """Can be killed and started again: port and data stay."""
 
     def __init__(self) -> None:

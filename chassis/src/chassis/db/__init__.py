@@ -7,7 +7,7 @@ from chassis.db.transaction import (
     StatementError,
     Transaction,
     UniqueViolation,
-    errors_as_problems,
+    translate_db_errors,
 )
 
-__all__ = ["Broken", "Database", "StatementError", "Transaction", "UniqueViolation", "connect", "errors_as_problems"]
+__all__ = ["Broken", "Database", "StatementError", "Transaction", "UniqueViolation", "connect", "translate_db_errors"]

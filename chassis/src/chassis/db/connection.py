@@ -83,7 +83,7 @@ def _addresses(host: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**host, "hostaddr": address[0]} for *_, address in found]
 
 
-def make_cooperative() -> None:
+def enable_gevent() -> None:
     """While one greenlet waits for Postgres, others run: for a process whose server model is gevent."""
     from gevent import socket as gevent_socket
 

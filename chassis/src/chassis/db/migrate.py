@@ -56,7 +56,7 @@ def migrate(dsn: str, service: str, migrations: list[Migration]) -> int:
 
     Raises MigrationError when a file that was applied has changed since, or is gone; Unavailable as a transaction does.
     """
-    with db.errors_as_problems(), closing(db.connect(dsn, name=f"{service}-migrate", autocommit=True)) as connection:
+    with db.translate_db_errors(), closing(db.connect(dsn, name=f"{service}-migrate", autocommit=True)) as connection:
         with connection.cursor() as cursor:
             # The wait for another's migration is no lock that should time out.
             cursor.execute("SET lock_timeout = 0; SET statement_timeout = 0")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chassis.errors import Unavailable
-from chassis.runtime.turns import Turns
+from chassis.runtime.fair_semaphore import FairSemaphore
 
 _OLDEST_SECONDS = 1800.0
 
@@ -37,7 +37,7 @@ class Pool:
     ) -> None:
         self._make, self._is_alive, self._close = make, is_alive, close
         self._wait_seconds = wait_seconds
-        self._free = Turns(size)
+        self._free = FairSemaphore(size)
         self._idle: list[tuple[Any, float, float]] = []
         self._lock = threading.Lock()
 

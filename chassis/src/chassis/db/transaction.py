@@ -103,7 +103,7 @@ class Database:
         statement or a lock took longer than the role allows. A connection that broke takes its idle sisters with it,
         and none is used that Postgres closed while it was idle, so a restart costs nothing once it is over.
         """
-        with errors_as_problems(), self._pool.lease() as lease:
+        with translate_db_errors(), self._pool.lease() as lease:
             connection = lease.item
             tx = Transaction(connection)
             try:
@@ -118,7 +118,7 @@ class Database:
     @contextmanager
     def statements(self) -> Iterator[Transaction]:
         """Each statement is a transaction of its own: one round trip instead of three."""
-        with errors_as_problems(), self._pool.lease() as lease:
+        with translate_db_errors(), self._pool.lease() as lease:
             connection = lease.item
             try:
                 connection.autocommit = True
@@ -133,7 +133,7 @@ class Database:
 
 
 @contextmanager
-def errors_as_problems() -> Iterator[None]:
+def translate_db_errors() -> Iterator[None]:
     try:
         yield
     except (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable) as error:

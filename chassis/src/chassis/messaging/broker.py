@@ -91,12 +91,12 @@ def connect(url: str, name: str) -> pika.BlockingConnection:
 
 
 def _connect(nodes: Nodes, name: str) -> tuple[Node, pika.BlockingConnection]:
-    return first_that_answers(
+    return connect_to_first_reachable(
         nodes, lambda node: pika.BlockingConnection(parameters(node, name), _impl_class=Connection)
     )
 
 
-def first_that_answers(nodes: Nodes, open_connection: Callable[[Node], Opened]) -> tuple[Node, Opened]:
+def connect_to_first_reachable(nodes: Nodes, open_connection: Callable[[Node], Opened]) -> tuple[Node, Opened]:
     """Return the first node to which a connection can be opened, and the connection. Raises Error if none answers."""
     failure: BaseException | None = None
     for node in nodes.in_order():
@@ -109,7 +109,7 @@ def first_that_answers(nodes: Nodes, open_connection: Callable[[Node], Opened]) 
     raise Error(reason) from failure
 
 
-def leave_in_order(connection: pika.BlockingConnection) -> None:
+def close_gracefully(connection: pika.BlockingConnection) -> None:
     """Goes without goodbye, once all that was said has been heard.
 
     A consumer that closes its channel lets the next single active one have what comes behind its unacknowledged

@@ -9,7 +9,7 @@ from typing import Any
 
 from chassis.db import Database
 from chassis.messaging import broker
-from chassis.messaging.attempts import Attempts, Handler, Interrupted, Surroundings
+from chassis.messaging.message_processor import Handler, Interrupted, JobContext, MessageProcessor
 from chassis.messaging.nodes import Nodes
 from chassis.messaging.publisher import Publication, publish
 from chassis.runtime import logs
@@ -25,17 +25,17 @@ _LOOK_AT_DEAD_LETTERS_SECONDS = 5
 
 
 @dataclass(frozen=True)
-class Consumption:
+class ConsumerConfig:
     """A queue's handler, the keys of the exchange `events` it is bound to, and whether order matters.
 
     In order means one message at a time over all workers, and that one which waits makes those behind it wait.
-    Long work gets Surroundings in place of a transaction.
+    Long work gets JobContext in place of a transaction.
     """
 
     handler: Handler
     bindings: tuple[str, ...] = ()
     in_order: bool = False
-    is_long: bool = False
+    is_long_running: bool = False
 
 
 class Consumer:
@@ -45,21 +45,21 @@ class Consumer:
         self,
         service: str,
         queue: str,
-        consumption: Consumption,
+        config: ConsumerConfig,
         database: Database,
         amqp_url: str,
         stopping: threading.Event,
         threads: int,
         settings: ServiceSettings | None = None,
     ) -> None:
-        self._name, self._queue, self._consumption = f"{service}-worker {queue}", queue, consumption
+        self._name, self._queue, self._config = f"{service}-worker {queue}", queue, config
         self._nodes, self._stopping = Nodes(amqp_url), stopping
-        self._threads = 1 if consumption.in_order else threads
-        surroundings = Surroundings(database, settings, stopping) if consumption.is_long else None
-        self._attempts = Attempts(queue, consumption.handler, database, surroundings)
+        self._threads = 1 if config.in_order else threads
+        job_context = JobContext(database, settings, stopping) if config.is_long_running else None
+        self._processor = MessageProcessor(queue, config.handler, database, job_context)
         self._connection: Any = None
         self._pool = ThreadPoolExecutor()
-        self._ending = threading.Event()
+        self._stop_event = threading.Event()
         self._unsettled = 0
         self.connected = False
         self.dead_letters = 0
@@ -82,32 +82,30 @@ class Consumer:
 
     def _consume(self) -> None:
         # What was received on this connection ends with it: another one will be given the message.
-        self._ending = threading.Event()
+        self._stop_event = threading.Event()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._queue)
         self._unsettled = 0
         try:
             channel = self._connection.channel()
-            broker.declare_queue(
-                channel, self._queue, self._consumption.bindings, single_active=self._consumption.in_order
-            )
+            broker.declare_queue(channel, self._queue, self._config.bindings, single_active=self._config.in_order)
             # Long work that waits here would wait while another worker is idle.
-            few = self._threads if self._consumption.is_long else max(2 * self._threads, 20)
+            few = self._threads if self._config.is_long_running else max(2 * self._threads, 20)
             channel.basic_qos(prefetch_count=few)
             channel.basic_consume(self._queue, self._received)
             self.connected = True
             log.info("consumer.connected", queue=self._queue)
             self._process_until_stopped(channel)
-            self._ending.set()
+            self._stop_event.set()
             self._drain()
         finally:
-            self._ending.set()
+            self._stop_event.set()
             if self._connection.is_open:
                 self._leave_connection()
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _leave_connection(self) -> None:
-        if self._consumption.in_order:
-            broker.leave_in_order(self._connection)
+        if self._config.in_order:
+            broker.close_gracefully(self._connection)
         else:
             self._connection.close()
 
@@ -129,13 +127,13 @@ class Consumer:
     def _received(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self._unsettled += 1
         settle = functools.partial(self._settle, channel, method.delivery_tag)
-        self._pool.submit(self._handle, self._connection, self._ending, settle, properties, body)
+        self._pool.submit(self._handle, self._connection, self._stop_event, settle, properties, body)
 
-    def _handle(self, connection: Any, ending: threading.Event, settle: Any, properties: Any, body: bytes) -> None:
+    def _handle(self, connection: Any, stop_event: threading.Event, settle: Any, properties: Any, body: bytes) -> None:
         """In a thread of the pool, which must not touch the connection but by its queue of callbacks."""
         with logs.bound(request_id=properties.correlation_id or "", message_id=properties.message_id or ""):
             try:
-                if reason := self._attempts.run(properties, body, ending):
+                if reason := self._processor.run(properties, body, stop_event):
                     self._bury(properties, body, reason)
             except Interrupted:
                 settle = self._leave

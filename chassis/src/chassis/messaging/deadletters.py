@@ -16,7 +16,7 @@ def show(amqp_url: str, queues: Iterable[str]) -> None:
             _show(connection, queue)
 
 
-def put_back(amqp_url: str, queue: str) -> None:
+def requeue(amqp_url: str, queue: str) -> None:
     with _connected(amqp_url) as connection:
         print(f"{_put_back(connection, queue)} put back into {queue}")
 

@@ -47,7 +47,7 @@ class Publisher:
         self._returned_ids: set[str] = set()
 
     def __enter__(self) -> "Publisher":
-        self._node, _ = broker.first_that_answers(self._nodes, self._open)
+        self._node, _ = broker.connect_to_first_reachable(self._nodes, self._open)
         return self
 
     def __exit__(

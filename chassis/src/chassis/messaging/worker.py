@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.errors import Unavailable
-from chassis.messaging.consumer import Consumer, Consumption
+from chassis.messaging.consumer import Consumer, ConsumerConfig
 from chassis.messaging.relay import Relay
 from chassis.runtime import logs
 from chassis.runtime.config import ServiceSettings
@@ -36,7 +36,7 @@ class Timer:
 def run(
     service: str,
     settings: ServiceSettings,
-    consumptions: Mapping[str, Consumption],
+    consumers: Mapping[str, ConsumerConfig],
     timers: Mapping[str, Timer],
 ) -> None:
     """Until SIGTERM; then what has begun ends, and what has not goes back."""
@@ -44,24 +44,24 @@ def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         # In a thread: the signal may come while this one holds the event's own lock.
         signal.signal(number, lambda *_: threading.Thread(target=stopping.set).start())
-    size = settings.worker_threads * max(1, len(consumptions)) + 2
+    size = settings.worker_threads * max(1, len(consumers)) + 2
     database = Database(settings.database_url, name=f"{service}-worker", size=size, wait_seconds=30)
-    consumers = {
+    running = {
         queue: Consumer(
-            service, queue, consumption, database, settings.amqp_url, stopping, settings.worker_threads, settings
+            service, queue, config, database, settings.amqp_url, stopping, settings.worker_threads, settings
         )
-        for queue, consumption in consumptions.items()
+        for queue, config in consumers.items()
     }
     relay = Relay(service, settings.database_url, settings.amqp_url, stopping)
     all_timers = {"prune": Timer(60, _prune), **timers}
-    jobs = [relay.run, *(consumer.run for consumer in consumers.values())]
+    jobs = [relay.run, *(consumer.run for consumer in running.values())]
     jobs += [_ticking(name, timer, database, stopping) for name, timer in all_timers.items()]
     threads = [threading.Thread(target=job, daemon=True) for job in jobs]
     for thread in threads:
         thread.start()
-    log.info("worker.started", queues=sorted(consumers))
+    log.info("worker.started", queues=sorted(running))
     try:
-        _report_until_stopped(database, stopping, relay, consumers)
+        _report_until_stopped(database, stopping, relay, running)
     finally:
         stopping.set()
     deadline = time.monotonic() + _STOP_SECONDS

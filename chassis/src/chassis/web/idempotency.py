@@ -18,7 +18,7 @@ _VISIBLE = re.compile(r"[!-~]{1,255}\Z")
 _HOURS_KEPT = 24
 
 
-def once(make: Callable[[Transaction], Any], *, sent: bytes | None = None) -> Response:
+def run_idempotent(make: Callable[[Transaction], Any], *, sent: bytes | None = None) -> Response:
     """Return the response of `make`, called in one transaction, and only once for each Idempotency-Key of a user.
 
     `sent` stands for a body that was read as a stream before. Raises what `key_of_request` and `claim` raise.
@@ -33,7 +33,7 @@ def once(make: Callable[[Transaction], Any], *, sent: bytes | None = None) -> Re
             return replayed
         response = current_app.make_response(make(tx))
         if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-            keep(tx, key, fingerprint, response)
+            store_response(tx, key, fingerprint, response)
     return response
 
 
@@ -97,7 +97,7 @@ def claim(tx: Transaction, key: str, fingerprint: str) -> Response | None:
     return Response(bytes(kept["body"]), kept["status"], headers)
 
 
-def keep(tx: Transaction, key: str, fingerprint: str, response: Response) -> None:
+def store_response(tx: Transaction, key: str, fingerprint: str, response: Response) -> None:
     """Keep the response in the transaction that has the effect: both are committed, or neither."""
     headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
     tx.run(

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 
 from chassis.web.app import App
-from chassis.web.validation import FORM, JSON, Answer, Endpoint
+from chassis.web.validation import FORM, JSON, Endpoint, ResponseSpec
 
 _REF = "#/components/schemas/{model}"
 _KEY_HEADER = {
@@ -36,8 +36,8 @@ class ProblemDocument(BaseModel):
     errors: list[FieldError] = []
 
 
-def problem(description: str) -> Answer:
-    return Answer(description, ProblemDocument, "application/problem+json")
+def problem(description: str) -> ResponseSpec:
+    return ResponseSpec(description, ProblemDocument, "application/problem+json")
 
 
 def document(app: App, description: str) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _operation(operation_id: str, described: Endpoint, schemas: dict[str, Any]) 
         operation["requestBody"] = copy.deepcopy(described.streamed_body)
     elif body is not None:
         operation["requestBody"] = {
-            "required": not described.body_optional,
+            "required": not described.is_body_optional,
             "content": {content_type: {"schema": _schema(body, schemas)}},
         }
     operation["responses"] = {
@@ -97,7 +97,7 @@ def _operation(operation_id: str, described: Endpoint, schemas: dict[str, Any]) 
     return operation
 
 
-def _answer(answer: Answer, schemas: dict[str, Any]) -> dict[str, Any]:
+def _answer(answer: ResponseSpec, schemas: dict[str, Any]) -> dict[str, Any]:
     if answer.type is None:
         return {"description": answer.description}
     schema = answer.type if isinstance(answer.type, dict) else _schema(answer.type, schemas, mode="serialization")

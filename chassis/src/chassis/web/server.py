@@ -84,9 +84,9 @@ def post_fork(_server: Any, _worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """What waits on purpose can see that the process wants to end."""
     # Not before gevent has patched the process.
-    from chassis.db.connection import make_cooperative
+    from chassis.db.connection import enable_gevent
 
-    make_cooperative()
+    enable_gevent()
     worker.wsgi.is_stopping = lambda: not worker.alive
     # What a request leaves behind is freed by counting; looking for cycles after each body of JSON costs a seventh.
     gc.collect()

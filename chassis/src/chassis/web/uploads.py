@@ -1,4 +1,4 @@
-"""A request body that is read as a stream: within limits of size and time, in pieces, and known to be whole."""
+"""A request body that is read as a stream: within limits of size and time, in chunks, and known to be whole."""
 
 import socket
 import time
@@ -76,8 +76,8 @@ class UploadStream:
         time.sleep(0)
         return data
 
-    def pieces(self, size: int) -> Iterator[bytes]:
-        """Yield the body in pieces of exactly that size, but for the last one."""
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """Yield the body in chunks of exactly that size; the last one may be smaller."""
         gathered = b""
         while data := self.read(size - len(gathered)):
             gathered += data

@@ -40,7 +40,7 @@ def _plain_text(value: str) -> str:
 
 # Beside a Field with bounds: `Annotated[int, Field(ge=0, le=9), DIGITS]`, for a parameter and for JSON.
 DIGITS = BeforeValidator(_plain_digits)
-WHOLE = BeforeValidator(_whole)
+INTEGER = BeforeValidator(_whole)
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 
 
@@ -53,7 +53,7 @@ class ListQuery(BaseModel):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ResponseSpec:
     """One answer in the document: `type` is anything pydantic knows, None for no body."""
 
     description: str
@@ -64,7 +64,7 @@ class Answer:
 @dataclass(frozen=True)
 class Endpoint:
     summary: str
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, ResponseSpec]
     path: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
@@ -72,11 +72,16 @@ class Endpoint:
     body: Any = None
     # What the document says of a body that the route reads itself.
     streamed_body: Mapping[str, Any] | None = None
-    # Left out altogether, a body is an empty object.
-    body_optional: bool = False
     idempotent: bool = False
-    largest_body_bytes: int | None = None
     description: str | None = None
+
+    @functools.cached_property
+    def is_body_optional(self) -> bool:
+        """An omitted body is the same as an empty object, where the model accepts that."""
+        try:
+            return issubclass(self.body, BaseModel) and self.body.model_validate({}) is not None
+        except (TypeError, ValidationError):
+            return False
 
     @functools.cached_property
     def query_of_none(self) -> BaseModel | None:
@@ -85,7 +90,7 @@ class Endpoint:
         return self.query() if self.query and not any(field.is_required() for field in fields) else None
 
 
-def endpoint(summary: str, answers: Mapping[int, Answer], **parts: Any) -> Callable[[Any], Any]:
+def endpoint(summary: str, answers: Mapping[int, ResponseSpec], **parts: Any) -> Callable[[Any], Any]:
     """The route gets `query`, `headers`, `form` and `body` as the types named here; all errors are told at once.
 
     `path` only checks: Flask passes the parts of the path itself.
@@ -129,10 +134,8 @@ def _take(described: Endpoint, adapter: Any, path: dict[str, Any]) -> dict[str, 
 
 
 def _json(described: Endpoint) -> Any:
-    if described.largest_body_bytes:
-        request.max_content_length = described.largest_body_bytes
     raw = request.get_data()
-    if described.body_optional and not raw and not request.content_type:
+    if described.is_body_optional and not raw and not request.content_type:
         return {}
     _expect(JSON)
     return strictjson.loads(raw)

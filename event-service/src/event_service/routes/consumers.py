@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from chassis.web.app import transaction
-from chassis.web.validation import WHOLE, Answer, ListQuery, endpoint
+from chassis.web.validation import INTEGER, ListQuery, ResponseSpec, endpoint
 from event_service.domain.events import StoredEvent
 from event_service.domain.names import Name
 from event_service.operations import consuming
@@ -58,13 +58,13 @@ class ParkedPage(TypedDict):
 class WantedOffset(BaseModel):
     model_config = ConfigDict(extra="forbid")
     event_name: Name = Field(alias="eventName")
-    offset: Annotated[int, Field(ge=0, le=MAX_NUMBER), WHOLE]
+    offset: Annotated[int, Field(ge=0, le=MAX_NUMBER), INTEGER]
 
 
 @bp.get("")
 @endpoint(
     "The consumers of a stream",
-    {200: Answer("A page of them", ConsumersPage), **USUAL},
+    {200: ResponseSpec("A page of them", ConsumersPage), **USUAL},
     path=StreamPath,
     query=ListQuery,
 )
@@ -94,7 +94,7 @@ def put_offset(stream: str, consumer: str, body: WantedOffset) -> Response:
 @bp.get("/<consumer>/parked")
 @endpoint(
     "Events that the consumer refused too often",
-    {200: Answer("A page of them, oldest first", ParkedPage), **USUAL},
+    {200: ResponseSpec("A page of them, oldest first", ParkedPage), **USUAL},
     path=ConsumerPath,
     query=ListQuery,
 )

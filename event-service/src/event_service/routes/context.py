@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, current_app, request
 
 from chassis.runtime.batching import Batcher
-from chassis.runtime.turns import Turns
+from chassis.runtime.fair_semaphore import FairSemaphore
 from chassis.web.app import role, username
 from event_service.cache import SchemaCache
 from event_service.domain.events import Append
@@ -26,7 +26,7 @@ class Context:
     append_batcher: Batcher[Append, None]
     schema_cache: SchemaCache
     poller: AppendPoller
-    large_requests: Turns = field(default_factory=lambda: Turns(_MAX_LARGE_REQUESTS))
+    large_requests: FairSemaphore = field(default_factory=lambda: FairSemaphore(_MAX_LARGE_REQUESTS))
 
 
 def context() -> Context:

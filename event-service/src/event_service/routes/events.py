@@ -13,8 +13,8 @@ from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound
 from chassis.web.app import json_response, this_app
-from chassis.web.idempotency import once
-from chassis.web.validation import DIGITS, Answer, PlainText, endpoint
+from chassis.web.idempotency import run_idempotent
+from chassis.web.validation import DIGITS, PlainText, ResponseSpec, endpoint
 from event_service.batcher import MAX_BATCHED_EVENTS, AppendFailed
 from event_service.domain.events import Append, Posted, PostedEvent, StoredEvent, check_sizes, event_id
 from event_service.domain.names import Consumer, Name, Producer
@@ -77,7 +77,7 @@ class Acknowledgement(BaseModel):
 @endpoint(
     "Appends one event, or up to 1000 of them: all or none",
     {
-        200: Answer("The id, or the ids", str | list[str]),
+        200: ResponseSpec("The id, or the ids", str | list[str]),
         400: responses.INVALID,
         409: responses.CONFLICT,
         413: responses.TOO_LARGE,
@@ -108,7 +108,7 @@ def append_events(stream: str, headers: AppendHeaders, body: PostedEvent | list[
         operations.append_validated(tx, append, context().schema_cache)
         return response
 
-    return once(append_in_transaction)
+    return run_idempotent(append_in_transaction)
 
 
 def _append_of(stream: str, headers: AppendHeaders, events: list[PostedEvent]) -> Append:
@@ -127,7 +127,7 @@ def _append_of(stream: str, headers: AppendHeaders, events: list[PostedEvent]) -
 @bp.get("")
 @endpoint(
     "The consumer's next events of a name; or, with `from`, the stream as it is",
-    {200: Answer("Oldest first", list[StoredEvent]), **USUAL},
+    {200: ResponseSpec("Oldest first", list[StoredEvent]), **USUAL},
     path=StreamPath,
     query=ReadQuery,
     headers=ReadHeaders,
@@ -166,7 +166,7 @@ def _find_unread(stream: str, name: str, consumer: str, limit: int) -> store.Pag
 
 
 @bp.get("/<event>")
-@endpoint("One event", {200: Answer("The event", StoredEvent), **USUAL}, path=EventPath)
+@endpoint("One event", {200: ResponseSpec("The event", StoredEvent), **USUAL}, path=EventPath)
 def get_event(stream: str, event: str) -> Response:
     id_ = parse_event_id(event)
     with this_app().database.statements() as tx:
@@ -206,4 +206,4 @@ def settle_event(stream: str, event: str, headers: ConsumerHeader, form: Acknowl
             consuming.refuse(tx, stream, id_, consumer, by, reason=form.reason or "", limit=limit, now=now)
         return ok()
 
-    return once(settle)
+    return run_idempotent(settle)

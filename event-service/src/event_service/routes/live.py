@@ -10,7 +10,7 @@ from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Unavailable
 from chassis.runtime import logs
 from chassis.web.app import this_app, transaction
-from chassis.web.validation import DIGITS, Answer, endpoint
+from chassis.web.validation import DIGITS, ResponseSpec, endpoint
 from event_service.domain.names import Name
 from event_service.operations.consuming import unknown_stream
 from event_service.routes.context import Context, context
@@ -39,7 +39,7 @@ class LiveHeaders(BaseModel):
 @bp.get("", head=False)
 @endpoint(
     "Server-sent events, as they are appended",
-    {200: Answer("`id` is the position, `data` the event", {"type": "string"}, "text/event-stream"), **USUAL},
+    {200: ResponseSpec("`id` is the position, `data` the event", {"type": "string"}, "text/event-stream"), **USUAL},
     path=StreamPath,
     query=LiveQuery,
     headers=LiveHeaders,

@@ -7,7 +7,7 @@ from flask import Response
 from chassis import strictjson
 from chassis.errors import Problem
 from chassis.web.app import json_response
-from chassis.web.validation import Answer
+from chassis.web.validation import ResponseSpec
 
 _PHRASES = {
     400: "Bad Request",
@@ -38,11 +38,11 @@ def json_array(documents: Iterable[str]) -> Response:
     return json_response(f"[{','.join(documents)}]")
 
 
-def text_answer(description: str, text: str) -> Answer:
-    return Answer(description, {"type": "string", "pattern": f"^{text}"})
+def text_answer(description: str, text: str) -> ResponseSpec:
+    return ResponseSpec(description, {"type": "string", "pattern": f"^{text}"})
 
 
-OK = Answer("Done", {"type": "string", "const": "OK"})
+OK = ResponseSpec("Done", {"type": "string", "const": "OK"})
 INVALID = text_answer("The request breaks a rule; the text names the field", "Bad Request - ")
 UNKNOWN = text_answer("There is no such stream or event", "Not Found")
 LOCKED = text_answer(
@@ -56,4 +56,4 @@ TOO_LARGE = text_answer("More than an event or a request may have", "Content Too
 KEY_REUSED = text_answer("The Idempotency-Key was used for something else", "Unprocessable Content - ")
 AWAY = text_answer("Postgres is away; try again after `Retry-After` seconds", "Service Unavailable - ")
 
-USUAL: dict[int, Answer] = {400: INVALID, 404: UNKNOWN, 503: AWAY}
+USUAL: dict[int, ResponseSpec] = {400: INVALID, 404: UNKNOWN, 503: AWAY}

@@ -3,13 +3,14 @@
 import json
 from typing import Annotated, Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis import strictjson
+from chassis.errors import Problem
 from chassis.web.app import transaction
-from chassis.web.validation import DIGITS, Answer, ListQuery, endpoint
+from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
 from event_service.domain.events import LARGEST_EVENT_BYTES, LARGEST_VERSION
 from event_service.domain.names import Name
 from event_service.domain.ownership import second_writer
@@ -46,7 +47,7 @@ class SchemaPath(StreamPath):
 @bp.get("")
 @endpoint(
     "All streams, by name",
-    {200: Answer("A page of them", StreamsPage), 400: INVALID, 503: AWAY},
+    {200: ResponseSpec("A page of them", StreamsPage), 400: INVALID, 503: AWAY},
     query=ListQuery,
 )
 def list_streams(query: ListQuery) -> Any:
@@ -56,7 +57,7 @@ def list_streams(query: ListQuery) -> Any:
 
 
 @bp.get("/<stream>")
-@endpoint("One stream", {200: Answer("The stream", StreamState), **USUAL}, path=StreamPath)
+@endpoint("One stream", {200: ResponseSpec("The stream", StreamState), **USUAL}, path=StreamPath)
 def get_stream(stream: str) -> Any:
     with transaction() as tx:
         row = streams.find_summary(tx, stream)
@@ -75,12 +76,13 @@ def _state(row: dict[str, Any]) -> dict[str, Any]:
     {200: OK, 400: INVALID, 403: FORBIDDEN, 413: TOO_LARGE, 423: LOCKED, 503: AWAY},
     path=SchemaPath,
     body=Document,
-    largest_body_bytes=LARGEST_EVENT_BYTES,
     description="In a stream with events, only its owner and an admin may set schemas. A schema that is set before the "
     "first event, by an admin too, binds only the stream of the user who set it: it applies if that user appends the "
     "first event, and is deleted if another user does.",
 )
 def put_schema(stream: str, name: str, version: str, body: Document) -> Response:
+    if len(request.get_data()) > LARGEST_EVENT_BYTES:
+        raise Problem(f"the body is larger than {LARGEST_EVENT_BYTES} bytes", status=413)
     Schema(body)
     if stream in context().settings.reserved:
         raise second_writer()

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from chassis.web.openapi import problem
-from chassis.web.validation import DIGITS, Answer, endpoint
+from chassis.web.validation import DIGITS, ResponseSpec, endpoint
 from factory_service.domain.charts import (
     FEWEST_THINNED,
     LATEST_TIME,
@@ -92,9 +92,9 @@ class AttainmentQuery(SpanQuery):
     bucket: Annotated[str, Field(pattern="^[1-9][0-9]{0,8}[smhd]$"), AfterValidator(_width)] = "5m"
 
 
-def _documented(description: str, type_: Any) -> dict[int, Answer]:
+def _documented(description: str, type_: Any) -> dict[int, ResponseSpec]:
     return {
-        200: Answer(description, type_),
+        200: ResponseSpec(description, type_),
         304: responses.NOT_MODIFIED,
         400: responses.INVALID,
         404: problem("There is no such factory"),

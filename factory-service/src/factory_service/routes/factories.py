@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.db import Transaction
 from chassis.web.app import json_response, transaction
-from chassis.web.idempotency import once
+from chassis.web.idempotency import run_idempotent
 from chassis.web.openapi import problem
-from chassis.web.validation import Answer, ListQuery, PlainText, endpoint
+from chassis.web.validation import ListQuery, PlainText, ResponseSpec, endpoint
 from factory_service.cache import warming
 from factory_service.domain.charts import (
     MOST_POINTS,
@@ -48,7 +48,7 @@ class Accepted(BaseModel):
 @endpoint(
     "All factories with their charts, by id",
     {
-        200: Answer("A page of them", Factories),
+        200: ResponseSpec("A page of them", Factories),
         304: responses.NOT_MODIFIED,
         400: responses.INVALID,
         503: responses.AWAY,
@@ -67,7 +67,7 @@ def list_factories(query: ListQuery, headers: IfNoneMatch) -> Response:
 @endpoint(
     "Makes a factory",
     {
-        201: Answer("The factory", Factory),
+        201: ResponseSpec("The factory", Factory),
         400: responses.INVALID,
         409: responses.CONFLICT,
         415: responses.NO_JSON,
@@ -87,14 +87,14 @@ def create_factory(body: NewFactory) -> Response:
         (row,) = tx.rows(charts.WHOLE[""], id=id_, **WHOLE_SPAN)
         return responses.written(row, 201, Location=f"/api/factory/{id_}")
 
-    return once(create)
+    return run_idempotent(create)
 
 
 @bp.delete("/api/factory/<id>", strict_slashes=False)
 @endpoint(
     "Removes a factory and its chart",
     {
-        204: Answer("Gone"),
+        204: ResponseSpec("Gone"),
         400: responses.INVALID,
         404: problem("There is no such factory"),
         412: responses.CHANGED,
@@ -114,7 +114,7 @@ def delete_factory(id: str, headers: IfMatch) -> Any:
 @endpoint(
     "Takes in what was produced, once for each time however often it is sent; the value sent last wins",
     {
-        202: Answer("Accepted: in the chart within a second", Accepted),
+        202: ResponseSpec("Accepted: in the chart within a second", Accepted),
         400: responses.INVALID,
         404: problem("There is no such factory"),
         409: responses.CONFLICT,
@@ -133,4 +133,4 @@ def take_production(id: str, body: Any) -> Response:
         operations.accept_production(tx, int(id), points, responses.request_id())
         return json_response(f'{{"accepted":{len(points)}}}', 202)
 
-    return once(accept)
+    return run_idempotent(accept)

@@ -11,10 +11,10 @@ from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound, Problem
 from chassis.messaging import outbox
 from chassis.web.app import json_response, transaction
-from chassis.web.idempotency import once
+from chassis.web.idempotency import run_idempotent
 from chassis.web.openapi import problem
 from chassis.web.uploads import UploadStream
-from chassis.web.validation import Answer, endpoint
+from chassis.web.validation import ResponseSpec, endpoint
 from factory_service.routes import responses
 from factory_service.store import loads as store
 
@@ -65,7 +65,7 @@ class Load(BaseModel):
 @endpoint(
     "Loads a JSON file of factories or of sprockets, up to 256 MiB; what was loaded before is passed over",
     {
-        202: Answer("Accepted; `Location` says how it goes", Load),
+        202: ResponseSpec("Accepted; `Location` says how it goes", Load),
         400: responses.INVALID,
         408: problem("The upload is too slow or takes too long"),
         409: responses.CONFLICT,
@@ -98,7 +98,7 @@ def load_file() -> Response:
             response.headers["Location"] = f"/api/factories/load/{id_}"
             return response
 
-        return once(accept, sent=digest)
+        return run_idempotent(accept, sent=digest)
     finally:
         if not is_accepted:
             with transaction() as tx:
@@ -108,7 +108,7 @@ def load_file() -> Response:
 def _take_in(id_: str, body: UploadStream) -> tuple[int, bytes]:
     """Each chunk in a transaction of its own: a slow client must not hold one open."""
     size, digest = 0, hashlib.sha256()
-    for number, content in enumerate(body.pieces(_CHUNK_BYTES)):
+    for number, content in enumerate(body.chunks(_CHUNK_BYTES)):
         with transaction() as tx:
             store.insert_chunk(tx, id_, number, content)
         size += len(content)
@@ -129,7 +129,7 @@ def _status(tx: Transaction, id_: str) -> str:
 @endpoint(
     "How a load goes",
     {
-        200: Answer("Its status and what it has come to", Load),
+        200: ResponseSpec("Its status and what it has come to", Load),
         400: responses.INVALID,
         404: problem("There is no such load"),
         503: responses.AWAY,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from chassis.errors import NotFound
 from chassis.web.app import JSON_TYPE
 from chassis.web.openapi import problem
-from chassis.web.validation import DIGITS, Answer
+from chassis.web.validation import DIGITS, ResponseSpec
 from factory_service.cache.client import RedisClient
 from factory_service.cache.responses import CachedResponse, ResponseCache
 from factory_service.domain import tags
@@ -25,7 +25,7 @@ CHANGED = problem("`If-Match` names an ETag that it does not have any more")
 CONFLICT = problem("The first request with this Idempotency-Key still runs, or somebody else changes the same")
 KEY_REUSED = problem("The Idempotency-Key was used for something else")
 NO_JSON = problem("The body is no JSON")
-NOT_MODIFIED = Answer("Its ETag is one of those in `If-None-Match`")
+NOT_MODIFIED = ResponseSpec("Its ETag is one of those in `If-None-Match`")
 
 
 class IdPath(BaseModel):

@@ -7,9 +7,9 @@ from pydantic import BaseModel, Field
 
 from chassis.db import Transaction
 from chassis.web.app import transaction
-from chassis.web.idempotency import once
+from chassis.web.idempotency import run_idempotent
 from chassis.web.openapi import problem
-from chassis.web.validation import DIGITS, Answer, ListQuery, endpoint
+from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
 from factory_service.cache import warming
 from factory_service.domain.sprockets import LARGEST, Changes, Sprocket
 from factory_service.operations import sprockets as operations
@@ -49,14 +49,14 @@ class Sprockets(BaseModel):
 
 _UNKNOWN = problem("There is no such sprocket")
 _MADE = {
-    201: Answer("The sprocket", OneSprocket),
+    201: ResponseSpec("The sprocket", OneSprocket),
     400: responses.INVALID,
     409: responses.CONFLICT,
     422: responses.KEY_REUSED,
     503: responses.AWAY,
 }
 _CHANGED = {
-    200: Answer("The sprocket", OneSprocket),
+    200: ResponseSpec("The sprocket", OneSprocket),
     400: responses.INVALID,
     404: _UNKNOWN,
     412: responses.CHANGED,
@@ -68,7 +68,7 @@ _CHANGED = {
 @endpoint(
     "All sprockets, by id",
     {
-        200: Answer("A page of them", Sprockets),
+        200: ResponseSpec("A page of them", Sprockets),
         304: responses.NOT_MODIFIED,
         400: responses.INVALID,
         503: responses.AWAY,
@@ -86,7 +86,7 @@ def list_sprockets(query: ListQuery, headers: IfNoneMatch) -> Response:
 @endpoint(
     "One sprocket",
     {
-        200: Answer("The sprocket", OneSprocket),
+        200: ResponseSpec("The sprocket", OneSprocket),
         304: responses.NOT_MODIFIED,
         400: responses.INVALID,
         404: _UNKNOWN,
@@ -117,7 +117,7 @@ def _create(numbers: dict[str, int]) -> Response:
         id_ = operations.create_sprocket(tx, numbers, responses.now(), responses.request_id())
         return _written(tx, id_, 201, Location=f"/api/sprocket/{id_}")
 
-    return once(create)
+    return run_idempotent(create)
 
 
 def _written(tx: Transaction, id_: int, status: int, **headers: str) -> Response:
@@ -163,13 +163,13 @@ def _update(id_: int, numbers: dict[str, int], headers: IfMatch) -> Response:
         operations.update_sprocket(tx, id_, numbers, headers.if_match, responses.now(), responses.request_id())
         return _written(tx, id_, 200)
 
-    return once(update)
+    return run_idempotent(update)
 
 
 @bp.delete("/api/sprocket/<id>", strict_slashes=False)
 @endpoint(
     "Removes a sprocket",
-    {204: Answer("Gone"), 400: responses.INVALID, 404: _UNKNOWN, 412: responses.CHANGED, 503: responses.AWAY},
+    {204: ResponseSpec("Gone"), 400: responses.INVALID, 404: _UNKNOWN, 412: responses.CHANGED, 503: responses.AWAY},
     path=IdPath,
     headers=IfMatch,
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from chassis.db import Database, Transaction, connect, errors_as_problems
+from chassis.db import Database, Transaction, connect, translate_db_errors
 from chassis.errors import Conflict, Problem, Unavailable
 from chassis.runtime import logs
 from orders_service.settings import Settings
@@ -100,7 +100,7 @@ class _KeyLocks:
     def _statements(self) -> Iterator[Transaction]:
         """The connection is open as long as a key is held."""
         try:
-            with errors_as_problems():
+            with translate_db_errors():
                 if self._connection is None:
                     self._connection = connect(self._dsn, name="orders-upload", autocommit=True)
                 yield Transaction(self._connection)

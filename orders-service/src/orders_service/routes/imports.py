@@ -14,7 +14,7 @@ from chassis.errors import NotFound
 from chassis.web import idempotency
 from chassis.web.app import this_app, transaction, username
 from chassis.web.uploads import UploadStream
-from chassis.web.validation import Answer, endpoint
+from chassis.web.validation import ResponseSpec, endpoint
 from orders_service import clients
 from orders_service.domain.reports import BETWEEN_REPORTS, NO_HEADER
 from orders_service.operations import uploading
@@ -72,7 +72,7 @@ class Status(TypedDict):
 @endpoint(
     "Import a CSV file of orders: as the field `csv_file` of a form, or as the body itself with the type text/csv",
     {
-        202: Answer("It is safe, and will be imported", shape("ImportStarted", Started)),
+        202: ResponseSpec("It is safe, and will be imported", shape("ImportStarted", Started)),
         400: responses.INVALID,
         408: refusal("The upload is too slow or takes too long"),
         409: refusal("The first request with this key still runs"),
@@ -116,14 +116,14 @@ def _accept(
         response = envelope({"task_id": writer.id, "batch_no": batch_no}, translate("starting import process"), 202)
         response.headers["Location"] = f"{bp.url_prefix}/status/{writer.id}"
         if key is not None:
-            idempotency.keep(tx, key, fingerprint, response)
+            idempotency.store_response(tx, key, fingerprint, response)
     return response
 
 
 @bp.get("/status")
 @endpoint(
     "The newest imports, or one of them",
-    {200: Answer("A page of them; with `task_id` that one", shape("Imports", list[Status] | Status)), **USUAL},
+    {200: ResponseSpec("A page of them; with `task_id` that one", shape("Imports", list[Status] | Status)), **USUAL},
     query=TaskQuery,
 )
 def list_imports(query: TaskQuery) -> Response:
@@ -138,7 +138,7 @@ def list_imports(query: TaskQuery) -> Response:
 @bp.get("/status/<task_id>")
 @endpoint(
     "How far an import is",
-    {200: Answer("Its status", shape("ImportStatus", Status)), **USUAL},
+    {200: ResponseSpec("Its status", shape("ImportStatus", Status)), **USUAL},
     path=TaskPath,
     query=Query,
 )
@@ -188,7 +188,7 @@ def _time(value: datetime | None) -> str | None:
 @endpoint(
     "Cancel an import; what is in stays in",
     {
-        202: Answer("It ends before its next step", shape("ImportCancelled", Started)),
+        202: ResponseSpec("It ends before its next step", shape("ImportCancelled", Started)),
         409: refusal("It has ended already"),
         **USUAL,
     },
@@ -205,7 +205,7 @@ def cancel_import(task_id: str, query: Query) -> Response:
 @bp.get("/<task_id>/errors.csv")
 @endpoint(
     "The rows that are invalid, duplicates or rejected, as they stood in the file, and why",
-    {200: Answer("They can be corrected and sent again", {"type": "string"}, "text/csv; charset=utf-8"), **USUAL},
+    {200: ResponseSpec("They can be corrected and sent again", {"type": "string"}, "text/csv; charset=utf-8"), **USUAL},
     path=TaskPath,
     query=Spoken,
 )

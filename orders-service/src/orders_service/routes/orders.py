@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from chassis.errors import NotFound
 from chassis.web.app import transaction
-from chassis.web.validation import Answer, endpoint
+from chassis.web.validation import ResponseSpec, endpoint
 from orders_service.domain.rules import failed_rules
 from orders_service.routes.messages import rule_message
 from orders_service.routes.responses import USUAL, Page, Query, envelope, flag_of, number_of, shape
@@ -84,7 +84,7 @@ class OrderPath(BaseModel):
 @bp.get("")
 @endpoint(
     "The orders in the order of their ids",
-    {200: Answer("A page of them", shape("Orders", list[Listed], total=int | None)), **USUAL},
+    {200: ResponseSpec("A page of them", shape("Orders", list[Listed], total=int | None)), **USUAL},
     query=OrdersQuery,
 )
 def list_orders(query: OrdersQuery) -> Response:
@@ -97,7 +97,7 @@ def list_orders(query: OrdersQuery) -> Response:
 
 
 @bp.get("/<order_id>")
-@endpoint("One order", {200: Answer("The order", shape("OneOrder", Order)), **USUAL}, query=Query)
+@endpoint("One order", {200: ResponseSpec("The order", shape("OneOrder", Order)), **USUAL}, query=Query)
 def get_order(order_id: str, query: Query) -> Response:
     if not _ID.match(order_id):
         raise NotFound("endpoint not found")

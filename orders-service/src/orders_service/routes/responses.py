@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from chassis import strictjson
 from chassis.errors import Problem
 from chassis.web.app import json_response
-from chassis.web.validation import Answer
+from chassis.web.validation import ResponseSpec
 from orders_service.routes.i18n import language, translate
 
 _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
@@ -118,11 +118,11 @@ class Refusal(BaseModel):
     message: str | dict[str, str]
 
 
-def refusal(description: str) -> Answer:
-    return Answer(description, Refusal)
+def refusal(description: str) -> ResponseSpec:
+    return ResponseSpec(description, Refusal)
 
 
 INVALID = refusal("The request breaks a rule; `message` names the fields")
 UNKNOWN = refusal("There is nothing of that name")
 AWAY = refusal("A dependency is away, or too much is under way; try again after `Retry-After` seconds")
-USUAL: dict[int, Answer] = {400: INVALID, 404: UNKNOWN, 503: AWAY}
+USUAL: dict[int, ResponseSpec] = {400: INVALID, 404: UNKNOWN, 503: AWAY}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chassis import strictjson
 from chassis.errors import Conflict, Invalid, NotFound, Problem, Unavailable
-from chassis.messaging.attempts import Interrupted, Surroundings
+from chassis.messaging.message_processor import Interrupted, JobContext
 from chassis.runtime import logs
 from specstore_service.domain import files
 from specstore_service.domain.sources import sources_of
@@ -23,7 +23,7 @@ from specstore_service.operations.updates import Trigger, Update
 from specstore_service.settings import Settings
 from specstore_service.store import flows, jobs
 from specstore_service.store.jobs import Attempt
-from specstore_service.store.objects import Objects, errors_as_problems
+from specstore_service.store.objects import Objects, translate_db_errors
 
 log = logs.logger(__name__)
 
@@ -37,7 +37,7 @@ class LeaseLost(Exception):
     """The pipeline has ended (cancelled, timed out), or another worker has it: this attempt no longer counts."""
 
 
-def run(context: Surroundings, objects: Objects, pipeline: str, request_id: str) -> None:
+def run(context: JobContext, objects: Objects, pipeline: str, request_id: str) -> None:
     """Run a pipeline, each step safe to lose.
 
     1. Begin an attempt: it gets a number and a lease.
@@ -67,7 +67,7 @@ def run(context: Surroundings, objects: Objects, pipeline: str, request_id: str)
 class Lease:
     """The exclusive claim of an attempt on its pipeline. It ends by itself if nobody extends it."""
 
-    def __init__(self, context: Surroundings, attempt: Attempt) -> None:
+    def __init__(self, context: JobContext, attempt: Attempt) -> None:
         self._context, self._attempt = context, attempt
         self._seconds = context.settings.pipeline_lease_seconds
         self._extended_at = time.monotonic()
@@ -77,7 +77,7 @@ class Lease:
 
         While Postgres is unavailable the work continues: its end is published if the attempt still counts by then.
         """
-        if self._context.ending.is_set():
+        if self._context.stop_event.is_set():
             raise Interrupted
         if time.monotonic() - self._extended_at < min(self._seconds / 4, _MAX_EXTENSION_SECONDS):
             return
@@ -95,7 +95,7 @@ class Lease:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.keep()
-            self._context.ending.wait(0.2)
+            self._context.stop_event.wait(0.2)
 
     def release(self) -> None:
         """If the pipeline goes back to the queue, the next attempt need not wait for the lease to end."""
@@ -106,7 +106,7 @@ class Lease:
             log.warning("pipeline.lease_not_released", reason=problem.detail)
 
 
-def _begin(context: Surroundings, pipeline: str, trigger: Trigger) -> Task | None:
+def _begin(context: JobContext, pipeline: str, trigger: Trigger) -> Task | None:
     """None if there is nothing to do. Raises Unavailable while another attempt has the lease."""
     with context.database.transaction() as tx:
         try:
@@ -135,7 +135,7 @@ def _begin(context: Surroundings, pipeline: str, trigger: Trigger) -> Task | Non
     )
 
 
-def _outcome(context: Surroundings, objects: Objects, task: Task, lease: Lease, request_id: str) -> Outcome | Postponed:
+def _outcome(context: JobContext, objects: Objects, task: Task, lease: Lease, request_id: str) -> Outcome | Postponed:
     """A process that was killed is started again: perhaps others needed the memory, too."""
     fork_server = _fork_server(context.settings)
     for retry_seconds in (*_DEATH_RETRY_SECONDS, None):
@@ -162,14 +162,14 @@ def _fork_server(settings: Settings) -> ForkServer:
 @contextmanager
 def _folder(objects: Objects) -> Iterator[Path]:
     """Yield a scratch folder, which is removed whatever becomes of the process that writes to it."""
-    with errors_as_problems():
+    with translate_db_errors():
         objects.scratch.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=objects.scratch, ignore_cleanup_errors=True)
     with folder as name:
         yield Path(name)
 
 
-def _publish(context: Surroundings, objects: Objects, task: Task, outcome: Outcome, trigger: Trigger) -> None:
+def _publish(context: JobContext, objects: Objects, task: Task, outcome: Outcome, trigger: Trigger) -> None:
     """End the pipeline. An hour's work is not lost because Postgres restarts at its end. Raises LeaseLost."""
     while True:
         try:
@@ -177,7 +177,7 @@ def _publish(context: Surroundings, objects: Objects, task: Task, outcome: Outco
             break
         except (Unavailable, Conflict) as problem:
             log.warning("pipeline.not_published", pipeline=task.pipeline, reason=problem.detail)
-            if context.ending.wait(_PUBLISH_RETRY_SECONDS):
+            if context.stop_event.wait(_PUBLISH_RETRY_SECONDS):
                 raise Interrupted from None
     if not is_published:
         raise LeaseLost
@@ -185,7 +185,7 @@ def _publish(context: Surroundings, objects: Objects, task: Task, outcome: Outco
     objects.delete([task.object_key(number) for number in range(1, last_unused + 1)])
 
 
-def _is_published(context: Surroundings, task: Task, outcome: Outcome, trigger: Trigger) -> bool:
+def _is_published(context: JobContext, task: Task, outcome: Outcome, trigger: Trigger) -> bool:
     attempt = task.attempt
     with context.database.transaction() as tx:
         flows.lock_flow_of(tx, task.pipeline)

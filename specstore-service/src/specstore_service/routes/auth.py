@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from chassis.errors import NotFound
 from chassis.web.app import transaction, username
 from chassis.web.openapi import problem
-from chassis.web.validation import Answer, endpoint
+from chassis.web.validation import ResponseSpec, endpoint
 from specstore_service.domain.tokens import refused
 from specstore_service.operations import tokens
 from specstore_service.routes.responses import AWAY, web
@@ -29,7 +29,7 @@ _ELSEWHERE = problem("Tokens are issued elsewhere (AUTH_SERVER)")
 @bp.post("/token")
 @endpoint(
     "A token for the user who asks",
-    {200: Answer("Valid for an hour", Token), 401: problem("Nobody asks"), 404: _ELSEWHERE, 503: AWAY},
+    {200: ResponseSpec("Valid for an hour", Token), 401: problem("Nobody asks"), 404: _ELSEWHERE, 503: AWAY},
 )
 def issue_token() -> Any:
     settings = _own()
@@ -46,7 +46,7 @@ def issue_token() -> Any:
 @bp.get("/public-key")
 @endpoint(
     "The key that tokens are checked with",
-    {200: Answer("As PEM", {"type": "string"}, "text/plain"), 404: _ELSEWHERE, 503: AWAY},
+    {200: ResponseSpec("As PEM", {"type": "string"}, "text/plain"), 404: _ELSEWHERE, 503: AWAY},
 )
 def public_key() -> Any:
     _own()

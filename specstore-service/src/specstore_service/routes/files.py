@@ -12,7 +12,7 @@ from chassis.errors import Invalid, Problem
 from chassis.web.app import this_app, transaction
 from chassis.web.openapi import problem
 from chassis.web.uploads import UploadStream
-from chassis.web.validation import Answer, endpoint
+from chassis.web.validation import ResponseSpec, endpoint
 from specstore_service.domain import files
 from specstore_service.domain.names import check_location, is_url
 from specstore_service.operations.pipeline_context import HashingWriter
@@ -33,7 +33,14 @@ from specstore_service.routes.responses import (
 from specstore_service.store import flows, jobs
 from specstore_service.store.jobs import Result
 from specstore_service.store.object_stores import create_object_store
-from specstore_service.store.objects import PIECE_BYTES, Objects, bytes_left, errors_as_problems, file_key, scratch_file
+from specstore_service.store.objects import (
+    PIECE_BYTES,
+    Objects,
+    bytes_left,
+    file_key,
+    scratch_file,
+    translate_db_errors,
+)
 
 bp = Blueprint("files", __name__, url_prefix="/source/<owner>")
 
@@ -62,7 +69,7 @@ class ResultPath(RevisionPath):
 @endpoint(
     "Keeps the body, bytes of any type, as a file that the owner's specs can name as a source",
     {
-        200: Answer("It is kept, in place of an older one of that name", Kept),
+        200: ResponseSpec("It is kept, in place of an older one of that name", Kept),
         400: INVALID,
         401: NO_TOKEN,
         403: NO_TOKEN,
@@ -96,7 +103,7 @@ def _receive_body(body: UploadStream, target: Path) -> HashingWriter:
     sink = HashingWriter(target)
     try:
         while piece := body.read(PIECE_BYTES):
-            with errors_as_problems():
+            with translate_db_errors():
                 sink.write(piece)
     finally:
         sink.close()
@@ -112,7 +119,7 @@ def _refuse_too_much(objects: Objects, owner: str, path: str, size: int) -> None
 @bp.delete("/files/<path:path>")
 @endpoint(
     "Removes a file; what was made of it stays",
-    {204: Answer("It is not there, or no longer"), 400: INVALID, 401: NO_TOKEN, 403: NO_TOKEN, 503: AWAY},
+    {204: ResponseSpec("It is not there, or no longer"), 400: INVALID, 401: NO_TOKEN, 403: NO_TOKEN, 503: AWAY},
     path=FilePath,
     query=TokenQuery,
     headers=Authorised,
@@ -127,9 +134,9 @@ def delete_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -
 @endpoint(
     "A file that a pipeline has made; `Range` and `If-None-Match` are honoured",
     {
-        200: Answer("The file", {"type": "string", "format": "binary"}, files.BYTES_TYPE),
-        206: Answer("The part that was asked for", {"type": "string", "format": "binary"}, files.BYTES_TYPE),
-        304: Answer("It is the one that is known already"),
+        200: ResponseSpec("The file", {"type": "string", "format": "binary"}, files.BYTES_TYPE),
+        206: ResponseSpec("The part that was asked for", {"type": "string", "format": "binary"}, files.BYTES_TYPE),
+        304: ResponseSpec("It is the one that is known already"),
         400: INVALID,
         404: UNKNOWN,
         416: problem("The file has no such part"),

@@ -10,8 +10,8 @@ from typing_extensions import TypedDict
 from chassis import strictjson
 from chassis.db import Transaction
 from chassis.web.app import json_response, this_app, transaction
-from chassis.web.idempotency import once
-from chassis.web.validation import Answer, endpoint
+from chassis.web.idempotency import run_idempotent
+from chassis.web.validation import ResponseSpec, endpoint
 from specstore_service.domain import flows as rules
 from specstore_service.domain.flows import Pipeline
 from specstore_service.operations import updates, uploads
@@ -70,7 +70,7 @@ class Cancelled(TypedDict):
 @bp.get("")
 @endpoint(
     "How a revision stands: one of a number, the latest, or the latest successful one",
-    {200: Answer("The revision and its pipelines", FlowStatus), 400: INVALID, 404: UNKNOWN, 503: AWAY},
+    {200: ResponseSpec("The revision and its pipelines", FlowStatus), 400: INVALID, 404: UNKNOWN, 503: AWAY},
     path=RevisionPath,
     query=TokenQuery,
     headers=Authorised,
@@ -115,7 +115,7 @@ def _status(flow: dict[str, Any]) -> str:
 @endpoint(
     "Ends what has not ended",
     {
-        200: Answer("How it stands then", Cancelled),
+        200: ResponseSpec("How it stands then", Cancelled),
         400: INVALID,
         401: NO_TOKEN,
         403: NO_TOKEN,
@@ -140,7 +140,11 @@ def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: 
 @with_error_body(upload_error)
 @endpoint(
     "A new revision of the same spec",
-    {200: Answer("It is queued", Uploaded), **UPLOAD_FAILED, 404: Answer("There is no such revision", Uploaded)},
+    {
+        200: ResponseSpec("It is queued", Uploaded),
+        **UPLOAD_FAILED,
+        404: ResponseSpec("There is no such revision", Uploaded),
+    },
     path=RevisionPath,
     query=TokenQuery,
     headers=Authorised,
@@ -157,4 +161,4 @@ def retry(owner: str, dataset: str, revision: str, query: TokenQuery, headers: A
         wanted = Revision(spec, flow["spec"], g.request_id, web().settings.dpp_url is not None)
         return uploaded(uploads.run_again(tx, wanted, datetime.now(UTC)))
 
-    return once(make)
+    return run_idempotent(make)

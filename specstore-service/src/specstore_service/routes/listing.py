@@ -10,7 +10,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from chassis import strictjson
 from chassis.web.app import transaction
 from chassis.web.openapi import problem
-from chassis.web.validation import Answer, ListQuery, endpoint
+from chassis.web.validation import ListQuery, ResponseSpec, endpoint
 from specstore_service.domain.names import POSTED_TO
 from specstore_service.routes.responses import (
     AWAY,
@@ -77,7 +77,7 @@ class PlannedPipelines(TypedDict):
 @bp.get("/pipelines")
 @endpoint(
     "The pipelines of all flows that have not ended, for a runner outside",
-    {200: Answer("A page of them", PlannedPipelines), 400: INVALID, 404: UNKNOWN, 503: AWAY},
+    {200: ResponseSpec("A page of them", PlannedPipelines), 400: INVALID, 404: UNKNOWN, 503: AWAY},
     query=ListQuery,
 )
 def list_pipelines(query: ListQuery) -> Any:
@@ -93,7 +93,7 @@ def list_pipelines(query: ListQuery) -> Any:
 @endpoint(
     "The datasets of an owner; the unlisted and the private ones for himself only",
     {
-        200: Answer("A page of them", Datasets),
+        200: ResponseSpec("A page of them", Datasets),
         400: INVALID,
         404: UNKNOWN,
         405: problem("No owner has this name: something is posted there"),
@@ -123,7 +123,7 @@ def _dataset(row: dict[str, Any]) -> dict[str, Any]:
 @bp.get("/<owner>/<dataset>")
 @endpoint(
     "The revisions of a dataset, newest first",
-    {200: Answer("A page of them", Revisions), 400: INVALID, 404: UNKNOWN, 503: AWAY},
+    {200: ResponseSpec("A page of them", Revisions), 400: INVALID, 404: UNKNOWN, 503: AWAY},
     path=DatasetPath,
     query=TokenListQuery,
     headers=Authorised,

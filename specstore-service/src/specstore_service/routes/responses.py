@@ -13,7 +13,7 @@ from chassis.errors import NotFound, Problem
 from chassis.web.app import json_response, role
 from chassis.web.errors import problem_json
 from chassis.web.openapi import problem
-from chassis.web.validation import Answer, ListQuery
+from chassis.web.validation import ListQuery, ResponseSpec
 from specstore_service.domain.names import Name
 from specstore_service.domain.tokens import Bearer, refused
 from specstore_service.operations.tokens import Keyring
@@ -118,7 +118,9 @@ def unknown() -> NotFound:
 
 
 _FAILED = "What went wrong, in words"
-UPLOAD_FAILED: dict[int, Answer] = {status: Answer(_FAILED, Uploaded) for status in (400, 401, 403, 409, 413, 422, 503)}
+UPLOAD_FAILED: dict[int, ResponseSpec] = {
+    status: ResponseSpec(_FAILED, Uploaded) for status in (400, 401, 403, 409, 413, 422, 503)
+}
 INVALID = problem("The request breaks a rule; `errors` names the fields")
 NO_TOKEN = problem("No token, or one that is not the owner's")
 UNKNOWN = problem("There is nothing of this name, or nothing that may be seen")

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from chassis.errors import Problem
 from chassis.web.app import transaction
-from chassis.web.validation import Answer, endpoint
+from chassis.web.validation import ResponseSpec, endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
 from specstore_service.operations.updates import Outcome, Trigger, Update
@@ -66,8 +66,8 @@ def _error_body(problem: Problem) -> Updated:
 @endpoint(
     "A pipeline was queued, has begun, goes on or has ended",
     {
-        200: Answer("How its flow stands", Updated),
-        **{status: Answer("What went wrong, in words", Updated) for status in (400, 401, 404, 413, 415, 503)},
+        200: ResponseSpec("How its flow stands", Updated),
+        **{status: ResponseSpec("What went wrong, in words", Updated) for status in (400, 401, 404, 413, 415, 503)},
     },
     query=TokenQuery,
     headers=Authorised,

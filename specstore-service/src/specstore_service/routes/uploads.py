@@ -12,9 +12,9 @@ from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Invalid, Problem
 from chassis.web.app import transaction
-from chassis.web.idempotency import once
+from chassis.web.idempotency import run_idempotent
 from chassis.web.openapi import problem
-from chassis.web.validation import JSON, Answer, endpoint
+from chassis.web.validation import JSON, ResponseSpec, endpoint
 from specstore_service.domain.plans import plan
 from specstore_service.domain.specs import Spec
 from specstore_service.domain.tokens import refused
@@ -82,7 +82,7 @@ def _refuse_empty_contents(view: Any) -> Any:
 @_refuse_empty_contents
 @endpoint(
     "A spec becomes the next revision of its dataset",
-    {200: Answer("It is queued", Uploaded), **UPLOAD_FAILED},
+    {200: ResponseSpec("It is queued", Uploaded), **UPLOAD_FAILED},
     query=TokenQuery,
     headers=Authorised,
     body=Contents,
@@ -100,7 +100,7 @@ def upload(query: TokenQuery, headers: Authorised, body: Any) -> Any:
         flow_id = uploads.upload(tx, wanted, who.most_datasets, datetime.now(UTC))
         return uploaded(flow_id)
 
-    return once(make)
+    return run_idempotent(make)
 
 
 def _ownerid(body: Any) -> Any:
@@ -120,7 +120,7 @@ def uploaded(flow_id: str) -> Uploaded:
 @endpoint(
     "The pipelines of a spec, without making anything",
     {
-        200: Answer("In an order in which they can run", Plan),
+        200: ResponseSpec("In an order in which they can run", Plan),
         400: INVALID,
         413: problem("More than a spec may have"),
         415: problem("The body is no JSON"),

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chassis.errors import NotFound, Unavailable
 from specstore_service.settings import Settings
-from specstore_service.store.objects import Pieces, errors_as_problems, scratch_file
+from specstore_service.store.objects import Pieces, scratch_file, translate_db_errors
 
 _MISSING = ("404", "NoSuchKey", "NotFound")
 
@@ -75,7 +75,7 @@ class Bucket:
 @contextmanager
 def _errors_as_problems() -> Iterator[None]:
     try:
-        with errors_as_problems():
+        with translate_db_errors():
             yield
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in _MISSING:

@@ -52,7 +52,7 @@ class Folder:
         self._objects, self.scratch = folder / "objects", scratch or folder / "scratch"
 
     def put(self, key: str, file: Path) -> None:
-        with errors_as_problems():
+        with translate_db_errors():
             off_the_loop(self._put, self._objects / key, file)
 
     def _put(self, target: Path, file: Path) -> None:
@@ -72,7 +72,7 @@ class Folder:
         yield path
 
     def pieces(self, key: str, start: int, length: int) -> "Pieces":
-        with errors_as_problems():
+        with translate_db_errors():
             try:
                 file = (self._objects / key).open("rb", buffering=0)
             except FileNotFoundError:
@@ -81,12 +81,12 @@ class Folder:
         return Pieces(file, length, lambda size: off_the_loop(file.read, size))
 
     def delete(self, keys: Iterable[str]) -> None:
-        with errors_as_problems():
+        with translate_db_errors():
             for key in keys:
                 (self._objects / key).unlink(missing_ok=True)
 
     def sizes(self, folder: str) -> dict[str, int]:
-        with errors_as_problems():
+        with translate_db_errors():
             return off_the_loop(self._sizes, folder)
 
     def _sizes(self, folder: str) -> dict[str, int]:
@@ -154,7 +154,7 @@ def off_the_loop(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 @contextmanager
-def errors_as_problems() -> Iterator[None]:
+def translate_db_errors() -> Iterator[None]:
     """Full, read-only, away: what waits for it may be tried again later."""
     try:
         yield
@@ -165,7 +165,7 @@ def errors_as_problems() -> Iterator[None]:
 @contextmanager
 def scratch_file(objects: Objects, suffix: str = "") -> Iterator[Path]:
     """Gone when the block ends, unless it was put elsewhere."""
-    with errors_as_problems():
+    with translate_db_errors():
         objects.scratch.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=objects.scratch, suffix=suffix)
         os.close(descriptor)

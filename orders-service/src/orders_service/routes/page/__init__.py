@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, make_response, render_templa
 from pydantic import BaseModel, Field
 
 from chassis.errors import NotFound
-from chassis.web.validation import Answer, endpoint
+from chassis.web.validation import ResponseSpec, endpoint
 from orders_service.routes.i18n import LANGUAGES, language
 from orders_service.routes.responses import Spoken, refusal
 
@@ -26,7 +26,7 @@ class FilePath(BaseModel):
 @endpoint(
     "A page to import orders and to look at them",
     {
-        200: Answer("The page, in the language asked for", _SOME_TEXT, "text/html; charset=utf-8"),
+        200: ResponseSpec("The page, in the language asked for", _SOME_TEXT, "text/html; charset=utf-8"),
         400: refusal("A parameter is wrong"),
     },
     query=Spoken,
@@ -46,8 +46,8 @@ def show_page(query: Spoken) -> Response:
 @endpoint(
     "What the page is made of",
     {
-        200: Answer("The file", _SOME_TEXT, "text/*"),
-        304: Answer("It has not changed"),
+        200: ResponseSpec("The file", _SOME_TEXT, "text/*"),
+        304: ResponseSpec("It has not changed"),
         404: refusal("There is no such file"),
     },
     path=FilePath,

@@ -34,19 +34,19 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class JobContext:
     """In place of a transaction, where the work is too long for one.
 
-    The handler opens its own, makes a repetition harmless itself, and raises Interrupted once `ending` is set: the
+    The handler opens its own, makes a repetition harmless itself, and raises Interrupted once `stop_event` is set: the
     worker stops. A connection to the broker that is lost is none of its business, or no work could outlast one.
     """
 
     database: Database
     settings: Any
-    ending: threading.Event
+    stop_event: threading.Event
 
 
-# Its first argument is the Transaction, or the Surroundings of long work.
+# Its first argument is the Transaction, or the JobContext of long work.
 Handler = Callable[[Any, Delivery], None]
 
 
@@ -54,7 +54,7 @@ class Interrupted(Exception):
     """The worker stops before the message was through: it goes back to the queue."""
 
 
-def parsed(queue: str, properties: Any, body: bytes) -> Delivery:
+def parse_delivery(queue: str, properties: Any, body: bytes) -> Delivery:
     """Raises Invalid for a message that nobody can understand."""
     try:
         message_id = str(uuid.UUID(properties.message_id or ""))
@@ -71,28 +71,26 @@ def parsed(queue: str, properties: Any, body: bytes) -> Delivery:
     )
 
 
-class Attempts:
+class MessageProcessor:
     """A handler that raises Invalid gives the message up at once. Another error is tried again after growing pauses,
 
     and the message given up after five, counted in Postgres over all workers. A dependency that is down
     (Unavailable) counts as no failure: the message waits for it.
     """
 
-    def __init__(
-        self, queue: str, handler: Handler, database: Database, surroundings: Surroundings | None = None
-    ) -> None:
-        """`surroundings`: for a handler of long work."""
-        self._queue, self._handler, self._database, self._surroundings = queue, handler, database, surroundings
+    def __init__(self, queue: str, handler: Handler, database: Database, job_context: JobContext | None = None) -> None:
+        """`job_context`: for a handler of long work."""
+        self._queue, self._handler, self._database, self._job_context = queue, handler, database, job_context
 
-    def run(self, properties: Any, body: bytes, ending: threading.Event) -> str | None:
-        """None: its effect is committed. Text: why it is given up. Raises Interrupted once `ending` is set."""
+    def run(self, properties: Any, body: bytes, stop_event: threading.Event) -> str | None:
+        """None: its effect is committed. Text: why it is given up. Raises Interrupted once `stop_event` is set."""
         try:
-            delivery = parsed(self._queue, properties, body)
+            delivery = parse_delivery(self._queue, properties, body)
         except Invalid as problem:
             log.error("message.not_understood", queue=self._queue, reason=problem.detail)
             return problem.detail
         pause = _SHORTEST_PAUSE
-        while not ending.is_set():
+        while not stop_event.is_set():
             try:
                 self._attempt(delivery)
                 return None
@@ -103,7 +101,7 @@ class Attempts:
                 return _storable(problem.detail) or "refused"
             except Unavailable as problem:
                 log.warning("message.waits", queue=self._queue, reason=problem.detail, pause_seconds=pause)
-                ending.wait(pause)
+                stop_event.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             except Exception as error:
                 reason = _storable(repr(error))
@@ -111,12 +109,12 @@ class Attempts:
                 log.exception("message.failed", queue=self._queue, failures=failures)
                 if failures >= MOST_FAILURES:
                     return reason
-                ending.wait(_FAILURE_PAUSES[max(failures, 1) - 1])
+                stop_event.wait(_FAILURE_PAUSES[max(failures, 1) - 1])
         raise Interrupted
 
     def _attempt(self, delivery: Delivery) -> None:
-        if self._surroundings:
-            self._handler(self._surroundings, delivery)
+        if self._job_context:
+            self._handler(self._job_context, delivery)
             return
         with self._database.transaction() as tx:
             if inbox.is_first(tx, delivery.message_id, self._queue):

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from chassis.runtime.turns import Turns
+from chassis.runtime.fair_semaphore import FairSemaphore
 
 
 def test_no_more_at_once_than_places() -> None:
-    turns = Turns(3)
+    semaphore = FairSemaphore(3)
     inside: list[int] = []
     most: list[int] = []
 
     def work(number: int) -> None:
-        with turns:
+        with semaphore:
             inside.append(number)
             most.append(len(inside))
             inside.remove(number)
@@ -25,50 +25,50 @@ def test_no_more_at_once_than_places() -> None:
         list(pool.map(work, range(2000)))
     assert max(most) <= 3
     assert len(most) == 2000
-    assert all(turns.acquire(timeout=0) for _ in range(3))
-    assert not turns.acquire(timeout=0)
+    assert all(semaphore.acquire(timeout=0) for _ in range(3))
+    assert not semaphore.acquire(timeout=0)
 
 
 def test_who_asked_first_is_first(eventually: Callable[..., Any]) -> None:
-    turns = Turns(1)
+    semaphore = FairSemaphore(1)
     order: list[int] = []
 
     def work(number: int) -> None:
-        with turns:
+        with semaphore:
             order.append(number)
 
-    turns.acquire()
+    semaphore.acquire()
     with ThreadPoolExecutor(8) as pool:
         for number in range(8):
             pool.submit(work, number)
-            eventually(lambda count=number + 1: len(turns._waiting) == count)
-        turns.release()
+            eventually(lambda count=number + 1: len(semaphore._waiting) == count)
+        semaphore.release()
     assert order == list(range(8))
 
 
 def test_who_comes_later_does_not_slip_in(eventually: Callable[..., Any]) -> None:
-    turns, may_go = Turns(1), threading.Event()
+    semaphore, may_go = FairSemaphore(1), threading.Event()
 
     def work() -> None:
-        with turns:
+        with semaphore:
             may_go.wait(20)
 
-    turns.acquire()
+    semaphore.acquire()
     with ThreadPoolExecutor(1) as pool:
         pool.submit(work)
-        eventually(lambda: len(turns._waiting) == 1)
-        turns.release()
-        assert not turns.acquire(timeout=0)
+        eventually(lambda: len(semaphore._waiting) == 1)
+        semaphore.release()
+        assert not semaphore.acquire(timeout=0)
         may_go.set()
-        assert turns.acquire(timeout=20)
+        assert semaphore.acquire(timeout=20)
 
 
 def test_who_gave_up_waiting_is_passed_over() -> None:
-    turns = Turns(1)
-    turns.acquire()
-    assert not turns.acquire(timeout=0.01)
-    turns.release()
-    assert turns.acquire(timeout=0)
+    semaphore = FairSemaphore(1)
+    semaphore.acquire()
+    assert not semaphore.acquire(timeout=0.01)
+    semaphore.release()
+    assert semaphore.acquire(timeout=0)
 
 
 def test_greenlets_that_are_ended_while_they_wait_take_no_place_with_them() -> None:
@@ -77,21 +77,21 @@ def test_greenlets_that_are_ended_while_they_wait_take_no_place_with_them() -> N
 from gevent import monkey
 monkey.patch_all()
 import gevent
-from chassis.runtime.turns import Turns
-turns = Turns(1)
+from chassis.runtime.fair_semaphore import FairSemaphore
+semaphore = FairSemaphore(1)
 
 def work():
-    with turns:
+    with semaphore:
         pass
 
-turns.acquire()
+semaphore.acquire()
 early, late = gevent.spawn(work), gevent.spawn(work)
 gevent.idle()
-assert len(turns._waiting) == 2
+assert len(semaphore._waiting) == 2
 early.kill()
 late.kill(block=False)
-turns.release()
+semaphore.release()
 late.join()
-assert turns.acquire(timeout=0), "lost"
+assert semaphore.acquire(timeout=0), "lost"
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)

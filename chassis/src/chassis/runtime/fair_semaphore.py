@@ -4,7 +4,7 @@ import threading
 from collections import deque
 
 
-class Turns:
+class FairSemaphore:
     """As many at once as there are places; who has waited longest is next. Safe between threads and between greenlets.
 
     `threading.Semaphore` lets whoever comes between a release and the waking of the one who waits go first, and sends
