@@ -23,17 +23,17 @@ def loads(raw: bytes) -> Any:
         text = raw.decode("utf-8")
         value = _decoder.decode(text)
     except UnicodeDecodeError as error:
-        raise Invalid.field("body", f"no UTF-8 at byte {error.start}") from None
+        raise Invalid.field("body", f"must be valid UTF-8 (invalid byte at offset {error.start})") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise Invalid.field("body", f"no JSON: {error.msg} at {place}") from None
+        raise Invalid.field("body", f"must be valid JSON: {error.msg} at {place}") from None
     except RecursionError:
-        raise Invalid.field("body", f"nested deeper than {DEEPEST}") from None
+        raise Invalid.field("body", f"must not be nested more than {DEEPEST} levels deep") from None
     except ValueError as error:
         raise Invalid.field("body", _reason(error)) from None
     # The brackets in the text bound the depth, which spares most small bodies the walk.
     if text.count("[") + text.count("{") > DEEPEST and _is_too_deep(value):
-        raise Invalid.field("body", f"nested deeper than {DEEPEST}")
+        raise Invalid.field("body", f"must not be nested more than {DEEPEST} levels deep")
     if "\\u" in text:
         _refuse_unstorable(text, value)
     return value
@@ -62,7 +62,7 @@ def _is_kept(text: str, number: float) -> bool:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"must be valid JSON: {name} is not allowed")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         seen: set[str] = set()
         twin = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {json.dumps(twin[:64])} stands twice in one object")
+        raise ValueError(f"the key {json.dumps(twin[:64])} must not be repeated within an object")
     return result
 
 
@@ -92,11 +92,11 @@ def _is_too_deep(value: Any) -> bool:
 def _refuse_unstorable(text: str, value: Any) -> None:
     """Escapes can spell what UTF-8 and Postgres cannot hold."""
     if _NUL.search(text):
-        raise Invalid.field("body", "the character U+0000 is not allowed")
+        raise Invalid.field("body", "must not contain the character U+0000")
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        raise Invalid.field("body", "a lone surrogate is no text") from None
+        raise Invalid.field("body", "must not contain a lone surrogate") from None
 
 
 def dumps(value: Any) -> str:

@@ -68,14 +68,14 @@ for _ in range(5):
     admin.cursor().execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'greenlets'")
     gevent.joinall(jobs, raise_error=True)
-    assert set(job.value for job in jobs) == {{"the database does not answer"}}
+    assert set(job.value for job in jobs) == {{"the database is unreachable"}}
     assert outcome("SELECT 1") == 1
 jobs = [gevent.spawn(outcome, "SELECT pg_sleep(3)") for _ in range(4)]
 gevent.sleep(0.1)
 os.kill({mortal_postgres.process.pid}, signal.SIGQUIT)
 gevent.joinall(jobs, raise_error=True)
-assert set(job.value for job in jobs) == {{"the database does not answer"}}
-assert outcome("SELECT 1") == "Postgres does not answer"
+assert set(job.value for job in jobs) == {{"the database is unreachable"}}
+assert outcome("SELECT 1") == "Postgres is unreachable"
 """,
         mortal_postgres.url,
     )

@@ -115,7 +115,7 @@ def test_checks_that_hang_or_fail_cost_a_second_together_and_leave_it_degraded(
     for answer in answers:
         assert (answer.status_code, answer.json["status"]) == (200, "DEGRADED")
         assert answer.json["dependencies"]["postgres"]["status"] == "OK"
-        assert answer.json["dependencies"]["hanging1"] == {"status": "DOWN", "detail": "no answer within 1 s"}
+        assert answer.json["dependencies"]["hanging1"] == {"status": "DOWN", "detail": "no response within 1 s"}
         assert answer.json["dependencies"]["failing"]["status"] == "DOWN"
         assert "secret" not in answer.text
 

@@ -57,7 +57,7 @@ def _ping(redis: RedisClient) -> health.Check:
         try:
             redis.ping()
         except RedisUnavailable:
-            raise Unavailable("Redis does not answer") from None
+            raise Unavailable("Redis is unreachable") from None
         return {}
 
     return check

@@ -19,7 +19,7 @@ def on_refresh_wanted(context: JobContext, delivery: Delivery) -> None:
 def on_pipeline_ready(context: JobContext, delivery: Delivery) -> None:
     body = delivery.body
     if not isinstance(body, dict) or not isinstance(body.get("pipeline"), str):
-        raise Invalid.field("pipeline", "is missing")
+        raise Invalid.field("pipeline", "is required")
     attempts.run(context, create_object_store(context.settings), body["pipeline"], delivery.request_id)
 
 

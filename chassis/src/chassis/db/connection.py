@@ -46,7 +46,7 @@ def connect(dsn: str, *, name: str, autocommit: bool = False) -> Any:
             else:
                 connection.autocommit = autocommit
                 return connection
-    raise Unavailable("Postgres does not answer") from psycopg2.OperationalError("; ".join(failures))
+    raise Unavailable("Postgres is unreachable") from psycopg2.OperationalError("; ".join(failures))
 
 
 def _hosts(options: dict[str, Any]) -> Iterator[dict[str, Any]]:

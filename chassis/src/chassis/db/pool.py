@@ -45,7 +45,7 @@ class Pool:
     def lease(self) -> Iterator[Lease]:
         """Raises Unavailable when nothing came free in time, and what `make` raises."""
         if not self._free.acquire(timeout=self._wait_seconds):
-            raise Unavailable("all database connections are busy")
+            raise Unavailable("all database connections are in use")
         try:
             lease = self._take()
             try:

@@ -137,11 +137,11 @@ def translate_db_errors() -> Iterator[None]:
     try:
         yield
     except (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable) as error:
-        raise Unavailable("the database took too long") from error
+        raise Unavailable("the database timed out") from error
     except psycopg2.errors.TransactionRollbackError as error:
-        raise Conflict("somebody else changed the same thing at this moment; try again") from error
+        raise Conflict("another request is changing the same data; retry") from error
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise Unavailable("the database does not answer") from error
+        raise Unavailable("the database is unreachable") from error
 
 
 def _rolled_back(connection: Any) -> bool:

@@ -162,4 +162,4 @@ class Consumer:
         self._unsettled -= 1
 
     def _give_up_connection(self) -> None:
-        raise RuntimeError("a message could be neither handled nor given up")
+        raise RuntimeError("a message could be neither processed nor dead-lettered")

@@ -25,7 +25,7 @@ def _connected(amqp_url: str) -> Any:
     try:
         return broker.connect(amqp_url, "quintet dead letters")
     except (broker.Error, OSError) as error:
-        sys.exit(f"RabbitMQ does not answer ({error!r}); is the stack up?")
+        sys.exit(f"RabbitMQ is unreachable ({error!r}); is the stack up?")
 
 
 def _dead_letters(connection: Any, queue: str) -> Any:

@@ -105,7 +105,7 @@ def _value_of(variable: str, environ: Mapping[str, str]) -> str | None:
     except OSError as error:
         raise ConfigError(f"{variable}_FILE names {file}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{variable}_FILE names {file}: it is no UTF-8") from None
+        raise ConfigError(f"{variable}_FILE names {file}: it must be valid UTF-8") from None
 
 
 # Read by prometheus-client itself, when it is imported.

@@ -144,9 +144,9 @@ def _check_encoding(raw: bytes) -> None:
         try:
             text = unquote_to_bytes(part).decode("utf-8")
         except UnicodeDecodeError:
-            raise Invalid(f"{part_name}: no UTF-8") from None
+            raise Invalid(f"{part_name}: must be valid UTF-8") from None
         if "\0" in text:
-            raise Invalid(f"{part_name}: the character U+0000 is not allowed")
+            raise Invalid(f"{part_name}: must not contain the character U+0000")
 
 
 def _end(response: Response) -> Response:

@@ -18,8 +18,8 @@ log = logs.logger(__name__)
 Render = Callable[[Problem], Response]
 
 _DETAILS = {
-    404: "there is nothing at this path",
-    405: "this path does not take this method",
+    404: "this path does not exist",
+    405: "this path does not support this method",
     413: "the body is larger than {largest} bytes",
 }
 _MAX_UNREAD_BYTES, _MAX_UNREAD_SECONDS = 16 * 1024 * 1024, 2
@@ -50,7 +50,7 @@ def register(app: Flask, render: Render, count_unexpected: Callable[[], None]) -
         _discard_unread_body()
         count_unexpected()
         log.exception("request.failed", method=request.method, path=request.path)
-        return render(Problem("an unexpected error; the log has it under this request's id", status=500))
+        return render(Problem("an unexpected error occurred; the log records it under this request ID", status=500))
 
     app.register_error_handler(Problem, respond)
     app.register_error_handler(HTTPException, respond_to_http_exception)

@@ -126,12 +126,12 @@ def _outcome(name: str, future: Future[dict[str, Any]], deadline: float) -> dict
         return future.result(timeout=max(0.0, deadline - time.monotonic()))
     except TimeoutError:
         future.cancel()
-        return {"status": "DOWN", "detail": f"no answer within {CHECK_SECONDS:g} s"}
+        return {"status": "DOWN", "detail": f"no response within {CHECK_SECONDS:g} s"}
     except Problem as problem:
         return {"status": "DOWN", "detail": problem.detail}
     except Exception:
         log.exception("health.check_failed", dependency=name)
-        return {"status": "DOWN", "detail": "the check failed; the log says why"}
+        return {"status": "DOWN", "detail": "the check failed; the log contains the reason"}
 
 
 def _report(app: App, dependencies: dict[str, dict[str, Any]], vital: Sequence[frozenset[str]]) -> Response:

@@ -77,7 +77,7 @@ def claim(tx: Transaction, key: str, fingerprint: str) -> Response | None:
         name=f"\x01{username()}\x01{key}",
     )
     if not held:
-        raise Conflict("a request with this Idempotency-Key is still under way; try again when it is done")
+        raise Conflict("a request with this Idempotency-Key is still in progress; retry after it completes")
     kept = tx.find(
         """
         SELECT fingerprint, status, headers, body FROM idempotency_keys
@@ -92,7 +92,9 @@ def claim(tx: Transaction, key: str, fingerprint: str) -> Response | None:
     if kept["fingerprint"] != fingerprint:
         names = " or ".join(this_app().idempotent_headers)
         others = f", or for another {names}" if names else ""
-        raise Conflict(f"this Idempotency-Key was used for another method, path or body{others}", status=422)
+        raise Conflict(
+            f"this Idempotency-Key was already used for a different method, path or body{others}", status=422
+        )
     headers = {**strictjson.loads(kept["headers"].encode()), "Idempotent-Replayed": "true"}
     return Response(bytes(kept["body"]), kept["status"], headers)
 

@@ -48,9 +48,7 @@ logger_class = JsonLogger
 
 def _write_problem(client: Any, status: int, reason: str, _message: str) -> None:
     """What cannot be read as a request is told in the shape that every other error has."""
-    body = json.dumps(
-        {"type": "about:blank", "title": reason, "status": status, "detail": "this cannot be read as a request"}
-    )
+    body = json.dumps({"type": "about:blank", "title": reason, "status": status, "detail": "the request is malformed"})
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
     util.write_nonblock(client, f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode("latin-1"))
 

@@ -33,7 +33,7 @@ class UploadStream:
 
     def __init__(self, request: Request, max_bytes: int, field: str = "body") -> None:
         if request.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
-            raise Problem("Content-Encoding is not supported: send the file as it is", status=415)
+            raise Problem("Content-Encoding is not supported: send the file uncompressed", status=415)
         self._max_bytes = max_bytes
         self._refuse_more_than_allowed(request.content_length or 0)
         # One byte more, or reading on to see that the body ends would be an error.
@@ -71,7 +71,7 @@ class UploadStream:
         self._refuse_more_than_allowed(self._received)
         self._missing -= len(data)
         if not data and self._missing > 0:
-            raise Invalid.field(self._field, "the upload broke off before its end")
+            raise Invalid.field(self._field, "the upload ended before its declared length")
         # Under gevent a client that sends fast would otherwise keep other requests waiting.
         time.sleep(0)
         return data

@@ -20,7 +20,7 @@ FORM = "application/x-www-form-urlencoded"
 def _plain_digits(value: Any) -> Any:
     if isinstance(value, str):
         if not (value.isascii() and value.isdigit()) or len(value) > 20:
-            raise ValueError("must be a whole number in plain digits")
+            raise ValueError("must be an integer in plain digits")
         return int(value)
     return value
 
@@ -141,7 +141,7 @@ def _json(described: Endpoint) -> Any:
     return strictjson.loads(raw)
 
 
-_WORDS = {"extra_forbidden": "is not known here", "missing": "is missing"}
+_WORDS = {"extra_forbidden": "is not a known parameter", "missing": "is required"}
 
 
 def checked(parse: Callable[[], Any]) -> Any:
@@ -174,16 +174,16 @@ def _expect(content_type: str) -> None:
     if request.mimetype != content_type or charset not in ("utf-8", "utf8"):
         raise Invalid(f"Content-Type must be {content_type}, in UTF-8", status=415)
     if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise Invalid("Content-Encoding is not supported: send the body as it is", status=415)
+        raise Invalid("Content-Encoding is not supported: send the body uncompressed", status=415)
 
 
 def _from_pairs(model: Any, pairs: MultiDict[str, str]) -> Any:
     known = {info.alias or name for name, info in model.model_fields.items()}
     wrong = [(name, _WORDS["extra_forbidden"]) for name in pairs if name not in known]
-    wrong += [(name, "is given twice") for name, values in pairs.lists() if len(values) > 1]
+    wrong += [(name, "must not be repeated") for name, values in pairs.lists() if len(values) > 1]
     given = _into(wrong, lambda: model.model_validate({name: pairs[name] for name in pairs if name in known}))
     if wrong:
-        raise Invalid("the parameters are wrong", errors=wrong)
+        raise Invalid("the parameters are invalid", errors=wrong)
     return given
 
 
@@ -196,7 +196,7 @@ def _from_headers(model: Any) -> Any:
                 # WSGI hands bytes over as Latin-1.
                 given[header] = value if value.isascii() else value.encode("latin-1").decode("utf-8")
             except UnicodeDecodeError:
-                raise Invalid.field(header, "is no UTF-8") from None
+                raise Invalid.field(header, "must be valid UTF-8") from None
     return model.model_validate(given)
 
 

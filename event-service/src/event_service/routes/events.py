@@ -136,9 +136,9 @@ def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response
     if query.from_ is not None:
         return _read_from(stream, query.from_, query)
     if query.event_name is None:
-        raise Invalid.field("eventName", "is missing")
+        raise Invalid.field("eventName", "is required")
     if headers.consumer is None:
-        raise Invalid.field("X-Consumer-ID", "is missing")
+        raise Invalid.field("X-Consumer-ID", "is required")
     page = _find_unread(stream, query.event_name, headers.consumer, query.limit)
     poller = context().poller
     # A replay or an offset that is set back meanwhile wakes nobody: so read once more when the time is over.

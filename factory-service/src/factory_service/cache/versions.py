@@ -25,7 +25,7 @@ class CurrentVersions:
     def find(self, things: Collection[str]) -> dict[str, str]:
         """Without those that do not exist. Raises Unavailable only if Postgres is down, not if it is slow."""
         if self._is_silent and not self._statement.done():
-            raise Unavailable("the database does not answer")
+            raise Unavailable("the database is unreachable")
         self._statement = self._thread.submit(self._find, things)
         for _ in range(1 if self._is_silent else _LOOKS):
             try:
@@ -33,7 +33,7 @@ class CurrentVersions:
             except TimeoutError:
                 pass
         self._is_silent = True
-        raise Unavailable("the database does not answer")
+        raise Unavailable("the database is unreachable")
 
     def _find(self, things: Collection[str], *, is_retry: bool = False) -> dict[str, str]:
         try:

@@ -20,7 +20,7 @@ BLOCK_BYTES = 256 * 1024
 _SIGN_OF_LIFE_SECONDS = 10
 _KEY_FREE_WITHIN_SECONDS = 3
 _LOOK_AGAIN_SECONDS = 0.1
-_UNDER_WAY = "a request with this Idempotency-Key is still under way; try again when it is done"
+_UNDER_WAY = "a request with this Idempotency-Key is still in progress; retry after it completes"
 
 
 class UploadReceiver:
