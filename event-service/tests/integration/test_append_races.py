@@ -170,7 +170,7 @@ def test_twenty_acks_of_one_event_move_the_offset_by_one(client, api_for, apps, 
 
 @pytest.mark.parametrize("name", ["OrderPlaced", "Other"])
 def test_one_of_twenty_users_claims_a_new_consumer(client, api_for, apps, stream, an_event, name):
-    """This applies to events of one name and of two names."""
+    """One user wins, regardless of whether the first events have one name or two."""
     api = api_for(apps[0], stream)
     (event_id,), (other_id,) = api.append_events(), api.append_events(name=name)
 

@@ -11,7 +11,7 @@ DESCRIPTION = (
 )
 
 INVARIANTS = {
-    "the number of issued tickets is valid for every sequence": operations.check_issued_tickets,
+    "the number of issued tickets of each sequence is valid": operations.check_issued_tickets,
     "the built-in sequences are unchanged": operations.check_built_in_sequences,
 }
 

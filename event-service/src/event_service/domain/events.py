@@ -9,7 +9,15 @@ from typing import Annotated, Any
 from zoneinfo import available_timezones
 
 import orjson
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, WrapValidator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 from typing_extensions import TypedDict
 
 from chassis import strictjson
@@ -98,7 +106,7 @@ def _create_body_validator() -> WrapValidator:
     """Return a validator that chooses by the type of the body: a union would report errors for both branches."""
     single, batch = TypeAdapter(PostedEvent), TypeAdapter(_EventList)
 
-    def validate(value: Any, _handler: Any) -> Any:
+    def validate(value: Any, _handler: ValidatorFunctionWrapHandler) -> Any:
         return (batch if isinstance(value, list) else single).validate_python(value, strict=True)
 
     return WrapValidator(validate)

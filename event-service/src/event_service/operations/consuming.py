@@ -83,7 +83,7 @@ def put_offset(
 ) -> None:
     """Move the offset forwards or backwards.
 
-    Events that are parked after the new offset are no longer parked, because the consumer will read them again.
+    Events that are parked after the new offset are unparked, because the consumer will read them again.
     """
     stream_id = get_stream_id(tx, stream)
     _claim_if_unowned(tx, stream_id, consumer, ownership.find_consumer_owner(tx, stream_id, consumer), caller)

@@ -136,7 +136,7 @@ def find_event_document(tx: Transaction, stream: str, event_id: str) -> str | No
 
 
 def find_last_sequence_at(tx: Transaction, stream_id: int, name: str, position: int) -> int:
-    """Return the sequence of the last event of that name at or before the position; 0 if there are none."""
+    """Return the sequence of the last event of that name at or before the position; 0 if no such event exists."""
     return (
         tx.value(
             """
