@@ -63,13 +63,12 @@ def record_production(stack: TestStack) -> tuple[float, float]:
         # Batches may be processed out of order, so the points are counted as well.
         eventually(lambda: all(map(has_last_point, factory_paths)), 120)
         all_points = "attainment?bucket=366d"
-        for path in factory_paths:
-            eventually(
-                lambda path=path: (
-                    _count_points(session, stack, f"{path}/{all_points}") == BATCHES // CLIENTS * BATCH_SIZE
-                ),
-                120,
-            )
+        expected = BATCHES // CLIENTS * BATCH_SIZE
+
+        def is_complete() -> bool:
+            return all(_count_points(session, stack, f"{path}/{all_points}") == expected for path in factory_paths)
+
+        eventually(is_complete, 120)
         charted_seconds = time.monotonic() - started_at
     return BATCHES * BATCH_SIZE / accepted_seconds, BATCHES * BATCH_SIZE / charted_seconds
 

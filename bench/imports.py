@@ -13,7 +13,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def _peak_memory(stack: TestStack) -> dict[str, float]:
     return peaks
 
 
-def _report(rows: int, size_bytes: int, rounds: list[tuple[float, ...]], peaks: dict[str, float]) -> list[str]:
+def _report(rows: int, size_bytes: int, rounds: Sequence[tuple[float, ...]], peaks: dict[str, float]) -> list[str]:
     copy, upload, total, orm_rate = (statistics.median(values) for values in zip(*rounds, strict=True))
     ratios = sorted(copy_ / total_ for copy_, _, total_, _ in rounds)
     ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})"

@@ -62,7 +62,10 @@ def rows_per_second(database_url: str, redis_url: str, lines: Iterable[str]) -> 
 def _publish_progress(progress: redis.Redis, count: int) -> None:
     key, message = "orm-import", {"status": "PROGRESS", "result": {"current": count, "msg": f"{count} orders"}}
     value = json.dumps(message)
-    progress.pipeline().setex(key, 86400, value).publish(key, value).execute()
+    with progress.pipeline() as pipeline:
+        pipeline.setex(key, 86400, value)
+        pipeline.publish(key, value)
+        pipeline.execute()
 
 
 def _order(line: str) -> _Order:

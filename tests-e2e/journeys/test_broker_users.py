@@ -30,6 +30,7 @@ def is_rejected(step):
     return error.value.reply_code == ACCESS_REFUSED and "ACCESS_REFUSED" in error.value.reply_text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("queue", QUEUES)
 def test_service_cannot_read_purge_or_delete_queue_of_another_service(stack, queue):
     owner = queue.partition(".")[0]
@@ -48,6 +49,7 @@ def test_service_cannot_publish_events_of_another_service(stack):
         assert is_rejected(lambda: channel.basic_publish("events", "sequence.SequenceWrapped", b"{}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", ["event", "orders"])
 def test_service_cannot_declare_or_delete_exchange_of_events(stack, service):
     with channel_of(stack, service) as channel:

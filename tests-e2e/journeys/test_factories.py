@@ -51,6 +51,7 @@ def test_etag_of_compressed_response_is_valid_in_conditional_requests(client):
     assert client.send("DELETE", path, headers={"If-Match": etag}).status_code == 204
 
 
+@pytest.mark.slow
 def test_one_of_twenty_concurrent_changes_succeeds(client):
     for _ in range(5):
         sprocket_id = ok_json(client.post("/api/sprocket/create/1/1/1/1/"))["sprocket"]["id"]

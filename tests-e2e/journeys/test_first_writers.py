@@ -2,6 +2,8 @@
 
 import secrets
 
+import pytest
+
 from quintet_e2e.clients import run_concurrently
 from quintet_e2e.streams import event_body, read_events, stream_path
 
@@ -9,6 +11,7 @@ WRITERS = 20
 ROUNDS = 10
 
 
+@pytest.mark.slow
 def test_one_of_twenty_concurrent_first_writers_owns_stream_and_its_only_event(client):
     for _ in range(ROUNDS):
         stream = f"race {secrets.token_hex(4)}"
@@ -29,6 +32,7 @@ def test_one_of_twenty_concurrent_first_writers_owns_stream_and_its_only_event(c
         assert (event["sequence"], event["position"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_one_of_many_concurrent_requests_with_same_key_takes_effect(client):
     for _ in range(ROUNDS):
         stream = f"race {secrets.token_hex(4)}"

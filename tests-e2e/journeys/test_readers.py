@@ -108,6 +108,7 @@ def test_readers_see_all_events_in_order_while_web_processes_are_killed(stack, c
     assert_recovered(stack)
 
 
+@pytest.mark.slow
 def test_concurrent_acknowledgements_of_one_event_advance_offset_once(client):
     stream = f"busy {secrets.token_hex(4)}"
     path = f"{stream_path(stream)}/events"

@@ -4,8 +4,6 @@ import json
 import re
 import secrets
 
-import pytest
-
 from quintet_e2e.clients import ok_json
 from quintet_e2e.faults import POSTGRES_RECOVERY_SECONDS, assert_recovered
 from quintet_e2e.sequences import UniqueSequence
@@ -64,7 +62,6 @@ def test_error_responses_contain_request_id(client):
     assert (response.status_code, response.json()["instance"]) == (404, request_id)
 
 
-@pytest.mark.fault
 def test_services_return_503_without_postgres_and_recover(stack, client):
     """Requests during the outage must not take effect."""
     stream = f"traced {secrets.token_hex(4)}"

@@ -1,5 +1,7 @@
 """Changes in sequence-service are published once, as events in the stream `sequence`."""
 
+import pytest
+
 from quintet_e2e.clients import ok_json
 from quintet_e2e.sequences import UniqueSequence
 from quintet_e2e.streams import event_body, read_events, stream_path
@@ -35,6 +37,7 @@ def test_wrap_around_is_published_once_with_request_id(client):
     assert event["trigger"] == {"type": "request", "name": request_id}
 
 
+@pytest.mark.slow
 def test_wrap_arounds_are_published_in_order(client):
     sequence = UniqueSequence(client)
     for _ in range(5):
@@ -42,6 +45,7 @@ def test_wrap_arounds_are_published_in_order(client):
     assert [event["payload"]["cycles"] for event in published_events(sequence, 5)] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_nearly_exhausted_sequence_is_published_once(client):
     sequence = UniqueSequence(client, maximum=100, cycle=False)
     sequence.issue(89)
@@ -53,6 +57,7 @@ def test_nearly_exhausted_sequence_is_published_once(client):
     assert event["payload"] == {"name": sequence.name, "remaining": 9}
 
 
+@pytest.mark.slow
 def test_wrap_around_of_predefined_sequence_is_published(client):
     state = ok_json(client.get("/sequences/batch-sequence"))
     ok_json(client.get(f"/batch-sequence?n={state['remaining']}"))

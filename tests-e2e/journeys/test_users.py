@@ -58,6 +58,7 @@ def test_reader_can_read_but_neither_write_nor_obtain_numbers(client, add_user):
     assert len(read_events(client, stream)) == 1
 
 
+@pytest.mark.slow
 def test_writer_can_write_and_obtain_numbers_but_not_administer(add_user):
     writer = add_user("writer")
     assert len(ok_json(writer.get("/sequence?n=2"))["sequence_list"]) == 2
@@ -66,6 +67,7 @@ def test_writer_can_write_and_obtain_numbers_but_not_administer(add_user):
     assert status(writer, "GET", "/invariants") == 403
 
 
+@pytest.mark.slow
 def test_runner_can_only_read_plan_and_report_updates(add_user):
     runner = add_user("runner")
     assert status(runner, "GET", "/source/pipelines") == 200

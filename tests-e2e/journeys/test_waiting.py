@@ -143,7 +143,6 @@ def test_live_stream_starts_with_new_events(client):
         assert [event["event"]["name"] for _, event in next_events(live, 1)] == ["New"]
 
 
-@pytest.mark.fault
 def test_live_stream_resumes_after_web_master_was_killed(stack, client):
     stream = NewStream(client)
     stream.append("A", "A")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, HttpCredentials, Page, expect, sync_playwright
 
 from quintet_e2e.stacks import Running
 
@@ -46,7 +46,7 @@ def open_page(
     browser: Browser, stack: Running, path: str, user: str = "", password: str = "", **options: Any
 ) -> Iterator[Page]:
     """Yield the page, signed in. Errors of its scripts or of the browser fail the test, except rejected requests."""
-    credentials = {"username": user or stack.user, "password": password or stack.password}
+    credentials: HttpCredentials = {"username": user or stack.user, "password": password or stack.password}
     context = browser.new_context(http_credentials=credentials, base_url=stack.url, **options)
     context.set_default_timeout(TIMEOUT_MS)
     errors: list[str] = []

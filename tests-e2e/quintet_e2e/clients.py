@@ -72,12 +72,13 @@ class Client:
             session.close()
 
     def _session(self) -> requests.Session:
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            self._local.session.trust_env = False
-            self._local.session.auth = self.credentials
-            self._sessions.append(self._local.session)
-        return self._local.session
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.trust_env = False
+            session.auth = self.credentials
+            self._sessions.append(session)
+        return session
 
 
 def describe(response: requests.Response) -> str:

@@ -97,7 +97,8 @@ class Compose(Running):
         return [first, *first.children(recursive=True)]
 
     def log(self, program: str) -> str:
-        return self._containers()[program].logs().decode(errors="replace")
+        output: bytes = self._containers()[program].logs()
+        return output.decode(errors="replace")
 
     def inspect_containers(self) -> list[Any]:
         """Return the output of `docker inspect` for each container."""
@@ -136,7 +137,8 @@ class Compose(Running):
 
     def _address(self, program: str) -> str:
         networks = self._containers()[program].attrs["NetworkSettings"]["Networks"]
-        return next(iter(networks.values()))["IPAddress"]
+        address: str = next(iter(networks.values()))["IPAddress"]
+        return address
 
 
 @contextmanager

@@ -80,7 +80,7 @@ class ProducingFactory:
         attempted = attempt(lambda: self._client.get(f"/api/factory/{self.id}/chart-data"))
         if not attempted.is_ok or attempted.response is None:
             return False
-        chart = attempted.response.json()["chart_data"]
+        chart: dict[str, list[int]] = attempted.response.json()["chart_data"]
         times = sorted(self.expected)
         values = [self.expected[time_] for time_ in times]
         return chart == {

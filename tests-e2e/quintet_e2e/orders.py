@@ -66,11 +66,13 @@ def upload(client: Client, content: bytes, name: str = "orders.csv", **query: An
     """Upload the file, with retries until the outcome is known, and return the ID of the import."""
     params = {"file_name": name, **query}
     response = client.send_with_retry("PUT", f"{API}/import", headers=CSV, data=content, params=params)
-    return ok_json(response)["result"]["task_id"]
+    task_id: str = ok_json(response)["result"]["task_id"]
+    return task_id
 
 
 def get_status(client: Client, task_id: str) -> dict[str, Any]:
-    return ok_json(client.get(f"{API}/import/status/{task_id}"))["result"]
+    status: dict[str, Any] = ok_json(client.get(f"{API}/import/status/{task_id}"))["result"]
+    return status
 
 
 def wait_for_end(client: Client, task_id: str, within_seconds: float = IMPORT_SECONDS) -> dict[str, Any]:

@@ -21,7 +21,9 @@ class UniqueSequence:
     def issue(self, count: int, **headers: str) -> list[int]:
         """Return `count` numbers, issued once regardless of retries."""
         path = f"/sequences/{self.name}/next"
-        return ok_json(self.client.send_with_retry("POST", path, headers=headers, json={"n": count}))["sequence_list"]
+        response = self.client.send_with_retry("POST", path, headers=headers, json={"n": count})
+        numbers: list[int] = ok_json(response)["sequence_list"]
+        return numbers
 
     def wrap_around(self) -> None:
         assert self.issue(CYCLE_LENGTH) == list(range(1, CYCLE_LENGTH + 1))

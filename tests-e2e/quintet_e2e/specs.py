@@ -42,7 +42,8 @@ class Owner:
         ]
 
     def get_status(self, flow_id: str) -> dict[str, Any]:
-        return ok_json(self.client.get(f"/source/{flow_id}", headers=self.headers))
+        status: dict[str, Any] = ok_json(self.client.get(f"/source/{flow_id}", headers=self.headers))
+        return status
 
     def wait_for_end(self, flow_id: str, within_seconds: float = FLOW_SECONDS) -> dict[str, Any]:
         """Return the status of the flow after its end, regardless of outages until then."""
