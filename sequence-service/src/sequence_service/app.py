@@ -5,7 +5,6 @@ from chassis.web import health
 from sequence_service import operations, routes
 from sequence_service.settings import Settings
 
-VERSION = "0.1.0"
 DESCRIPTION = "Numbers for documents. No number is issued to two callers."
 
 INVARIANTS = {
@@ -18,6 +17,6 @@ def create_app(settings: Settings | None = None) -> web.App:
     """Settings come from the environment where none are given."""
     settings = settings or Settings.load()
 
-    app = web.create_app("sequence", VERSION, settings, [routes.bp, health.blueprint(DESCRIPTION, INVARIANTS)])
+    app = web.create_app("sequence", settings, [routes.bp, health.blueprint(DESCRIPTION, INVARIANTS)])
     app.extensions["draws"] = routes.batchers(app.database)
     return app

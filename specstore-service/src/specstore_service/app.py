@@ -16,7 +16,6 @@ from specstore_service.settings import Settings
 from specstore_service.store import invariants, keys
 from specstore_service.store.object_stores import create_object_store
 
-VERSION = "0.1.0"
 DESCRIPTION = "A registry of source specs: each upload is a revision, planned as pipelines that run."
 
 
@@ -35,7 +34,7 @@ def create_app(settings: Settings | None = None) -> web.App:
 
     checks = {"auth-server": _asks(settings.auth_server)} if settings.auth_server else {}
     blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, checks)]
-    app = web.create_app("specstore", VERSION, settings, blueprints, render=render_error)
+    app = web.create_app("specstore", settings, blueprints, render=render_error)
     # The library for a bucket takes seconds to load: not while requests wait.
     create_object_store(settings)
     app.extensions["specstore"] = Web(settings, Keyring(_key_source(settings, app.database)))
