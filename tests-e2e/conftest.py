@@ -32,9 +32,11 @@ def client(stack: Running) -> Iterator[Client]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The README's first round goes first: it shows a stack that is new."""
+    """Run the README and the tour first, then the tutorial: they show a new stack."""
     places = [place for place, item in enumerate(items) if "journeys" in item.path.parts]
-    journeys = sorted((items[place] for place in places), key=lambda item: item.path.stem != "test_readme")
+    documents = ["test_readme", "test_tutorial"]
+    ranks = {name: rank for rank, name in enumerate(documents)}
+    journeys = sorted((items[place] for place in places), key=lambda item: ranks.get(item.path.stem, len(ranks)))
     for place, item in zip(places, journeys, strict=True):
         item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
         items[place] = item
