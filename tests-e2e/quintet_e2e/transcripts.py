@@ -59,4 +59,6 @@ def assert_runs_as_shown(document: Path, stack: Running, folder: Path) -> None:
         timeout=RUN_SECONDS,
     )
     outputs = [output.strip() for output in run.stdout.split(f"{_END_OF_STEP}\n")][:-1]
-    assert [normalize(output) for output in outputs] == [normalize(output) for _, output in expected], run.stderr
+    assert len(outputs) == len(expected), run.stderr
+    for (command, shown), output in zip(expected, outputs, strict=True):
+        assert normalize(output) == normalize(shown), f"{command}\n{run.stderr}"
