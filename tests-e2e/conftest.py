@@ -16,7 +16,7 @@ TIMEOUT_SECONDS = 900 * max(1, int(os.environ.get("E2E_ROUNDS") or 1))
 LINES_OF_A_LOG = 10
 
 
-@pytest.fixture(scope="session", params=list(STACKS))
+@pytest.fixture(scope="session", params=["local", pytest.param("compose", marks=pytest.mark.slow)])
 def stack(request: pytest.FixtureRequest) -> Iterator[Running]:
     """One stack of each kind for all tests: own folder, own ports, gone afterwards. Leave it healthy."""
     with STACKS[request.param]() as running:
@@ -31,15 +31,24 @@ def client(stack: Running) -> Iterator[Client]:
     administrator.close()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the README and the tour first, then the tutorial: they show a new stack."""
-    places = [place for place, item in enumerate(items) if "journeys" in item.path.parts]
-    documents = ["test_readme", "test_tutorial"]
-    ranks = {name: rank for rank, name in enumerate(documents)}
-    journeys = sorted((items[place] for place in places), key=lambda item: ranks.get(item.path.stem, len(ranks)))
-    for place, item in zip(places, journeys, strict=True):
-        item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
-        items[place] = item
+    """Start with the journeys, which take longest, and among them with the documents', which expect a new stack.
+
+    All journeys on one stack run in one process; with two processes the two stacks are tested at the same time.
+    """
+    for item in items:
+        if "journeys" in item.path.parts:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+            if kind := _stack_of(item):
+                item.add_marker(pytest.mark.xdist_group(f"stack-{kind}"))
+    ranks = {"test_readme": 0, "test_tutorial": 1}
+    items.sort(key=lambda item: (_stack_of(item) is None, ranks.get(item.path.stem, len(ranks))))
+
+
+def _stack_of(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("stack") if callspec else None
 
 
 @pytest.hookimpl(hookwrapper=True)

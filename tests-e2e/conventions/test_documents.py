@@ -1,4 +1,4 @@
-"""What the documents refer to exists, and the table of contents lists every document."""
+"""Documents refer to existing files and headings, and the table of contents lists every document."""
 
 import re
 
