@@ -7,7 +7,7 @@ from chassis.db import Database
 from chassis.web import app as web
 from chassis.web import health
 from chassis.web.health import no_row
-from specstore_service.clients import neighbours
+from specstore_service.clients import http_apis
 from specstore_service.operations import tokens
 from specstore_service.operations.tokens import Keyring
 from specstore_service.routes import BLUEPRINTS
@@ -21,10 +21,10 @@ DESCRIPTION = "A registry of source specs: each upload is a revision, planned as
 
 
 INVARIANTS = {
-    "the revisions of a dataset are 1, 2, 3 … to its last": no_row(invariants.find_gap),
-    "a flow's state is that of its pipelines": no_row(invariants.find_wrong_state),
-    "a pipeline's state follows from what it said and what it needs": no_row(invariants.find_wrong_pipeline),
-    "a flow that has ended has told so once, and has its package": no_row(invariants.find_unfinished_end),
+    "the revisions of a dataset are 1, 2, 3 … to its last": no_row(invariants.find_revision_gap),
+    "a flow's state is that of its pipelines": no_row(invariants.find_inconsistent_flow),
+    "a pipeline's state follows from what it said and what it needs": no_row(invariants.find_inconsistent_pipeline),
+    "a flow that has ended has told so once, and has its package": no_row(invariants.find_inconsistent_end),
     "an owner's datasets are counted": no_row(invariants.find_miscounted_owner),
 }
 
@@ -46,7 +46,7 @@ def _asks(auth_server: str) -> health.Check:
     """While it is away the key that is known goes on being used: the service is not down."""
 
     def check(_app: web.App) -> dict[str, Any]:
-        neighbours.fetch_public_key(auth_server)
+        http_apis.fetch_public_key(auth_server)
         return {}
 
     return check
@@ -54,10 +54,10 @@ def _asks(auth_server: str) -> health.Check:
 
 def _key_source(settings: Settings, database: Database) -> Callable[[], str]:
     if auth_server := settings.auth_server:
-        return lambda: neighbours.fetch_public_key(auth_server)
+        return lambda: http_apis.fetch_public_key(auth_server)
 
     def of_our_own() -> str:
         with database.transaction() as tx:
-            return keys.get_pair(tx, tokens.make_pair)[1]
+            return keys.get_key_pair(tx, tokens.generate_key_pair)[1]
 
     return of_our_own

@@ -5,15 +5,15 @@ from typing import Any
 from chassis.errors import Invalid
 from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.message_processor import Delivery, JobContext
-from specstore_service.clients import neighbours
+from specstore_service.clients import http_apis
 from specstore_service.operations import attempts
 from specstore_service.store.object_stores import create_object_store
 
 
-def on_refresh_wanted(context: JobContext, delivery: Delivery) -> None:
+def on_refresh_requested(context: JobContext, delivery: Delivery) -> None:
     """Where it does not answer the message waits, and harms nobody."""
     if context.settings.dpp_url:
-        neighbours.refresh_pipelines(context.settings.dpp_url)
+        http_apis.refresh_pipelines(context.settings.dpp_url)
 
 
 def on_pipeline_ready(context: JobContext, delivery: Delivery) -> None:
@@ -25,5 +25,5 @@ def on_pipeline_ready(context: JobContext, delivery: Delivery) -> None:
 
 HANDLERS: dict[str, Any] = {
     "specstore.pipeline": ConsumerConfig(on_pipeline_ready, is_long_running=True),
-    "specstore.refresh": ConsumerConfig(on_refresh_wanted, is_long_running=True),
+    "specstore.refresh": ConsumerConfig(on_refresh_requested, is_long_running=True),
 }

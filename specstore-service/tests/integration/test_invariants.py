@@ -6,8 +6,8 @@ def break_(api, db):
     """Changes the tables behind the service's back, and gives the checks that notice."""
 
     def break_(sql):
-        api.uploaded(dataset="beers")
-        flow = api.uploaded()
+        api.create_flow(dataset="beers")
+        flow = api.create_flow()
         api.finish(f"{flow}/reds_csv")
         with db.transaction() as tx:
             assert tx.run(sql)
@@ -34,6 +34,6 @@ def break_(api, db):
         ("UPDATE owners SET datasets = 3", "an owner's datasets"),
     ],
 )
-def test_what_is_broken_is_found(break_, sql, check):
+def test_violated_invariant_is_reported(break_, sql, check):
     found = break_(sql)
     assert any(check in name for name in found), found

@@ -141,7 +141,7 @@ def upload(api, client, a_token, workers):
     def upload(resource=RESOURCE, rows=ROWS):
         sent = client.put("/source/ann/files/reds.csv", data=rows.encode(), headers={"Auth-Token": a_token()})
         assert sent.status_code == 200
-        return api.uploaded(resources=[resource])
+        return api.create_flow(resources=[resource])
 
     return upload
 
@@ -161,7 +161,7 @@ def reference(upload, workers, api, known):
     if not known:
         flow = upload()
         workers.run_all()
-        known.update(hashes_of(api.status(flow).json))
+        known.update(hashes_of(api.get(flow).json))
     return known
 
 
@@ -183,7 +183,7 @@ def kept(db, settings):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_of_two_workers_one_is_killed_before_it_could_tell_the_end(
+def test_worker_killed_before_committing_the_result_is_replaced(
     kind, reference, upload, start_workers, gate_at, eventually, api, kept, client
 ):
     flow = upload()
@@ -191,7 +191,7 @@ def test_of_two_workers_one_is_killed_before_it_could_tell_the_end(
     gate = gate_at(pipeline)
     workers = start_workers(2)
     killed, _ = eventually(gate.who_waits)
-    before = api.status(flow).json["pipelines"][pipeline]
+    before = api.get(flow).json["pipelines"][pipeline]
     workers[killed].kill()
     workers[killed].wait(30)
     assert before["status"] == "INPROGRESS" and before["stats"] == {}
@@ -205,12 +205,12 @@ def test_of_two_workers_one_is_killed_before_it_could_tell_the_end(
 
 
 def ended(api, flow):
-    status = api.status(flow).json
+    status = api.get(flow).json
     return status if status["state"] in ("SUCCEEDED", "FAILED") else None
 
 
-def test_workers_killed_at_random_moments_come_to_the_same_end(
-    reference, upload, start_workers, eventually, api, outbox_of
+def test_workers_killed_at_random_moments_produce_the_same_result(
+    reference, upload, start_workers, eventually, api, outbox_bodies
 ):
     seed = int(os.environ.get("E2E_SEED", time.time_ns() % 10**6))
     print(f"E2E_SEED={seed}")
@@ -228,10 +228,10 @@ def test_workers_killed_at_random_moments_come_to_the_same_end(
     status = eventually(lambda: ended(api, flow))
     assert status["state"] == "SUCCEEDED", status["error_log"]
     assert hashes_of(status) == reference
-    assert len([body for body in outbox_of("FlowFinished") if flow in str(body)]) == 1
+    assert len([body for body in outbox_bodies("FlowFinished") if flow in str(body)]) == 1
 
 
-def test_a_frozen_worker_whose_pipeline_was_taken_over_does_nothing_more(
+def test_frozen_worker_changes_nothing_after_its_pipeline_was_taken_over(
     reference, upload, start_workers, gate_at, eventually, api, kept
 ):
     flow = upload()
@@ -243,16 +243,16 @@ def test_a_frozen_worker_whose_pipeline_was_taken_over_does_nothing_more(
     status = eventually(lambda: ended(api, flow))
     workers[frozen].send_signal(signal.SIGCONT)
     eventually(lambda: len({frozenset(names) for names in kept(flow)}) == 1)
-    assert hashes_of(status) == hashes_of(api.status(flow).json) == reference
+    assert hashes_of(status) == hashes_of(api.get(flow).json) == reference
 
 
-def test_the_process_of_a_pipeline_ends_with_its_worker_even_while_c_code_runs(upload, start_workers, eventually, api):
+def test_pipeline_process_in_c_code_ends_with_its_worker(upload, start_workers, eventually, api):
     pattern = {"name": "name", "type": "string", "constraints": {"pattern": "(w+ ?)+[0-9]*!"}}
     flow = upload({**RESOURCE, "schema": {"fields": [SCHEMA["fields"][0], pattern]}}, "id,name\n1," + "w" * 64 + "\n")
     (worker,) = start_workers().values()
     server = eventually(lambda: psutil.Process(worker.pid).children())[0]
     process = eventually(lambda: next((child for child in server.children() if is_busy(child)), None))
-    assert api.status(flow).json["state"] == "INPROGRESS"
+    assert api.get(flow).json["state"] == "INPROGRESS"
     worker.kill()
     worker.wait(30)
     eventually(lambda: has_ended(process) and has_ended(server))

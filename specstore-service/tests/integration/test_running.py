@@ -14,7 +14,7 @@ from specstore_service.store.jobs import Attempt
 
 @pytest.fixture
 def flow(api):
-    return api.uploaded()
+    return api.create_flow()
 
 
 @pytest.fixture
@@ -46,13 +46,13 @@ def lose_lease(db):
     return lose
 
 
-def test_an_attempt_begins_the_pipeline(api, flow, take, outbox_of):
+def test_first_attempt_starts_the_flow(api, flow, take, outbox_bodies):
     assert take(f"{flow}/reds_csv") == 1
-    assert api.status(flow).json["state"] == "INPROGRESS"
-    assert len(outbox_of("FlowStarted")) == 1
+    assert api.get(flow).json["state"] == "INPROGRESS"
+    assert len(outbox_bodies("FlowStarted")) == 1
 
 
-def test_while_one_worker_has_it_others_wait(flow, take, lose_lease):
+def test_leased_pipeline_is_unavailable_to_other_workers(flow, take, lose_lease):
     assert take(f"{flow}/reds") == 1
     with pytest.raises(Unavailable):
         take(f"{flow}/reds")
@@ -70,20 +70,20 @@ def extend(db):
     return extend
 
 
-def test_the_newest_attempt_may_continue_after_its_lease_has_ended(flow, take, extend, lose_lease):
+def test_newest_attempt_can_renew_an_expired_lease(flow, take, extend, lose_lease):
     take(f"{flow}/reds")
     lose_lease(f"{flow}/reds")
     assert extend(f"{flow}/reds", 1)
 
 
-def test_an_attempt_that_was_taken_over_loses_its_lease(flow, take, extend, lose_lease):
+def test_superseded_attempt_loses_its_lease(flow, take, extend, lose_lease):
     take(f"{flow}/reds")
     lose_lease(f"{flow}/reds")
     take(f"{flow}/reds")
     assert (extend(f"{flow}/reds", 1), extend(f"{flow}/reds", 2)) == (False, True)
 
 
-def test_there_is_nothing_to_take_where_nothing_is_to_be_done(api, flow, take, say):
+def test_pipeline_that_is_not_runnable_gets_no_attempt(api, flow, take, say):
     assert take(f"{flow}/wines_zip") is None
     say(f"{flow}/reds", "finish", success=True)
     assert take(f"{flow}/reds") is None
@@ -93,16 +93,16 @@ def test_there_is_nothing_to_take_where_nothing_is_to_be_done(api, flow, take, s
         take(f"{flow}/other")
 
 
-def test_an_attempt_whose_pipeline_is_cancelled_loses_its_lease(api, flow, take, extend):
+def test_attempt_of_a_canceled_pipeline_loses_its_lease(api, flow, take, extend):
     take(f"{flow}/reds_csv")
     api.post(f"{flow}/cancel")
     assert not extend(f"{flow}/reds_csv", 1)
     assert take(f"{flow}/reds_json") is None
 
 
-def test_of_ten_who_take_at_once_one_gets_it(api, flow, take):
+def test_concurrent_workers_begin_one_attempt(api, flow, take):
     for _ in range(10):
-        pipeline, got = f"{api.uploaded()}/reds", []
+        pipeline, got = f"{api.create_flow()}/reds", []
         barrier = threading.Barrier(4)
 
         def one(pipeline=pipeline, got=got, barrier=barrier):

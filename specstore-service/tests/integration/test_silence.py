@@ -41,76 +41,74 @@ def external(settings, db):
     app.database.close()
 
 
-def test_a_pipeline_that_falls_silent_is_failed(api, look, age, outbox_of):
-    flow = api.uploaded()
+def test_silent_pipeline_is_failed(api, look, age, outbox_bodies):
+    flow = api.create_flow()
     api.update(f"{flow}/reds_csv", "start")
     api.update(f"{flow}/reds", "start")
     age(f"{flow}/reds_csv")
     age(f"{flow}/reds", HOUR - 60)
     look()
-    pipelines = api.status(flow).json["pipelines"]
+    pipelines = api.get(flow).json["pipelines"]
     assert (pipelines[f"{flow}/reds_csv"]["status"], pipelines[f"{flow}/reds_csv"]["error_log"]) == (
         "FAILED", ["timed out"],
     )  # fmt: skip
     assert pipelines[f"{flow}/reds"]["status"] == "INPROGRESS"
     for name in ("validation_report", "reds_json", "reds"):
         api.finish(f"{flow}/{name}")
-    (finished,) = outbox_of("FlowFinished")
+    (finished,) = outbox_bodies("FlowFinished")
     assert finished["payload"]["errors"][0] == "timed out"
 
 
-def test_a_word_in_time_keeps_it(api, look, age):
-    flow = api.uploaded()
+def test_progress_update_prevents_the_timeout(api, look, age):
+    flow = api.create_flow()
     api.update(f"{flow}/reds_csv", "start")
     age(f"{flow}/reds_csv")
     api.update(f"{flow}/reds_csv", "progress")
     look()
-    assert api.status(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "INPROGRESS"
+    assert api.get(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "INPROGRESS"
 
 
-def test_what_comes_after_the_time_is_out_changes_nothing(api, look, age):
-    flow = api.uploaded()
+def test_update_after_the_timeout_changes_nothing(api, look, age):
+    flow = api.create_flow()
     api.update(flow, "start")
     age(flow)
     look()
     api.finish(flow)
-    assert api.status(flow).json["pipelines"][flow]["status"] == "FAILED"
+    assert api.get(flow).json["pipelines"][flow]["status"] == "FAILED"
 
 
-def test_the_end_by_time_tells_its_timer(api, external, look, age, a_spec, outbox_of):
+def test_event_of_a_timed_out_flow_names_the_timer(api, external, look, age, a_spec, outbox_bodies):
     flow = external.post("/source/upload", json=a_spec(), headers=api.headers).json["flow_id"]
     age(f"{flow}%")
     look()
-    assert api.status(flow).json["state"] == "FAILED"
-    (finished,) = outbox_of("FlowFinished")
+    assert api.get(flow).json["state"] == "FAILED"
+    (finished,) = outbox_bodies("FlowFinished")
     assert finished["trigger"] == {"type": "timer", "name": "time-outs"}
 
 
-def test_what_waits_for_the_runner_of_ours_is_put_out_again_and_what_waits_for_others_only_waits(
-    api, look, age, outbox_of
-):
-    flow = api.uploaded()
+def test_only_ready_pipelines_are_requeued_for_the_built_in_runner(api, look, age, outbox_bodies):
+    flow = api.create_flow()
     age(f"{flow}%")
     look()
     look()
-    jobs = [body["pipeline"] for body in outbox_of("specstore.pipeline")]
+    jobs = [body["pipeline"] for body in outbox_bodies("specstore.pipeline")]
     ready = [f"{flow}/{name}" for name in ("validation_report", "reds_csv", "reds_json", "reds")]
     assert sorted(jobs) == sorted(ready * 2)
-    assert api.status(flow).json["state"] == "QUEUED"
+    assert api.get(flow).json["state"] == "QUEUED"
 
 
-def test_an_external_runner_that_never_begins_is_given_up(api, external, look, age, a_spec):
+def test_pipeline_never_started_by_the_external_runner_times_out(api, external, look, age, a_spec):
     flow = external.post("/source/upload", json=a_spec(), headers=api.headers).json["flow_id"]
     for name in ("validation_report", "reds_csv", "reds_json"):
         api.finish(f"{flow}/{name}")
     age(f"{flow}/reds")
     look()
-    assert api.status(flow).json["pipelines"][f"{flow}/reds"]["error_log"] == ["timed out"]
-    assert api.status(flow).json["pipelines"][f"{flow}/wines_zip"]["status"] == "QUEUED"
+    assert api.get(flow).json["pipelines"][f"{flow}/reds"]["error_log"] == ["timed out"]
+    assert api.get(flow).json["pipelines"][f"{flow}/wines_zip"]["status"] == "QUEUED"
 
 
-def test_several_workers_time_out_each_flow_once(api, look, age, outbox_of):
-    flows = [api.uploaded(dataset=f"d{number}") for number in range(20)]
+def test_concurrent_workers_time_out_each_flow_once(api, look, age, outbox_bodies):
+    flows = [api.create_flow(dataset=f"d{number}") for number in range(20)]
     for flow in flows:
         for name in ("validation_report", "reds_csv", "reds_json", "reds"):
             api.update(f"{flow}/{name}", "start")
@@ -121,5 +119,5 @@ def test_several_workers_time_out_each_flow_once(api, look, age, outbox_of):
     for thread in threads:
         thread.join()
     look()
-    assert {api.status(flow).json["state"] for flow in flows} == {"FAILED"}
-    assert sorted(it["payload"]["flow_id"] for it in outbox_of("FlowFinished")) == sorted(flows)
+    assert {api.get(flow).json["state"] for flow in flows} == {"FAILED"}
+    assert sorted(it["payload"]["flow_id"] for it in outbox_bodies("FlowFinished")) == sorted(flows)

@@ -15,14 +15,14 @@ def pipelines_of(flow):
 
 @pytest.fixture
 def flow(api):
-    return api.uploaded()
+    return api.create_flow()
 
 
 def states(api, flow):
-    return [it["status"] for it in api.status(flow).json["pipelines"].values()]
+    return [it["status"] for it in api.get(flow).json["pipelines"].values()]
 
 
-def test_a_pipeline_goes_its_way(api, flow, outbox_of):
+def test_pipeline_progresses_from_queued_to_succeeded(api, flow, outbox_bodies):
     csv = f"{flow}/reds_csv"
     answers = [api.update(f"./{csv}", "queue"), api.update(csv, "start"), api.update(csv, "progress", log=["1 row"])]
     assert [(it.json["success"], it.json["status"]) for it in answers] == [
@@ -31,68 +31,68 @@ def test_a_pipeline_goes_its_way(api, flow, outbox_of):
     assert api.finish(csv, stats={"bytes": 7}).json == {
         "success": "pending", "status": "running", "id": flow, "errors": [],
     }  # fmt: skip
-    told = api.status(flow).json["pipelines"][csv]
+    told = api.get(flow).json["pipelines"][csv]
     assert (told["status"], told["stats"]) == ("SUCCEEDED", {"bytes": 7})
-    assert [body["payload"] for body in outbox_of("FlowStarted")] == [{"flow_id": flow}]
+    assert [body["payload"] for body in outbox_bodies("FlowStarted")] == [{"flow_id": flow}]
 
 
-def test_what_has_become_ready_is_put_out_once(api, flow, outbox_of):
-    before = len(outbox_of("specstore.pipeline"))
+def test_pipeline_is_queued_once_when_its_dependencies_succeed(api, flow, outbox_bodies):
+    before = len(outbox_bodies("specstore.pipeline"))
     for name in ("validation_report", "reds_csv", "reds_csv", "reds_json", "reds"):
         api.finish(f"{flow}/{name}")
-    jobs = [body["pipeline"] for body in outbox_of("specstore.pipeline")][before:]
+    jobs = [body["pipeline"] for body in outbox_bodies("specstore.pipeline")][before:]
     assert jobs == [f"{flow}/reds_csv_preview", f"{flow}/wines_zip"]
     for name in ("wines_zip", "reds_csv_preview"):
         api.finish(f"{flow}/{name}")
-    assert outbox_of("specstore.pipeline")[-1] == {"flow": flow, "pipeline": flow}
+    assert outbox_bodies("specstore.pipeline")[-1] == {"flow": flow, "pipeline": flow}
 
 
-def test_a_flow_that_went_well_says_so_once(api, flow, outbox_of):
+def test_successful_flow_publishes_one_event(api, flow, outbox_bodies):
     stats = {"bytes": 10, "count_of_rows": 2, "dataset_name": "wines", "hash": "ab"}
     for pipeline in pipelines_of(flow):
-        answer = api.finish(pipeline, stats=stats, log=f"made {pipeline}\n")
-    assert answer.json == {"success": "success", "status": "success", "id": flow, "errors": []}
+        response = api.finish(pipeline, stats=stats, log=f"made {pipeline}\n")
+    assert response.json == {"success": "success", "status": "success", "id": flow, "errors": []}
     again = api.finish(flow, success=False, errors=["late"])
-    assert again.json == answer.json
-    status = api.status(flow).json
+    assert again.json == response.json
+    status = api.get(flow).json
     assert (status["state"], status["stats"], status["error_log"]) == ("SUCCEEDED", stats, [])
     assert status["logs"] == [f"made {pipeline}" for pipeline in pipelines_of(flow)]
-    assert [body["payload"] for body in outbox_of("FlowFinished")] == [
+    assert [body["payload"] for body in outbox_bodies("FlowFinished")] == [
         {"flow_id": flow, "success": True, "errors": [], "findability": "published"}
     ]
 
 
-def test_a_failure_fails_what_needs_it_and_the_others_run_on(api, flow, outbox_of):
+def test_failure_fails_dependents_only(api, flow, outbox_bodies):
     api.finish(f"{flow}/reds_csv", success=False, errors=["row 7: year: no number"])
     assert states(api, flow) == ["QUEUED", "FAILED", "QUEUED", "FAILED", "FAILED", "QUEUED", "FAILED"]
-    assert outbox_of("FlowFinished") == []
+    assert outbox_bodies("FlowFinished") == []
     for name in ("validation_report", "reds_json", "reds"):
-        answer = api.finish(f"{flow}/{name}")
+        response = api.finish(f"{flow}/{name}")
     text = DEPENDENCY.format(f"{flow}/reds_csv")
-    assert answer.json == {
+    assert response.json == {
         "success": "fail", "status": "failed", "id": flow, "errors": ["row 7: year: no number", text],
     }  # fmt: skip
-    status = api.status(flow).json
+    status = api.get(flow).json
     assert status["error_log"] == ["row 7: year: no number", text]
     assert status["pipelines"][f"{flow}/wines_zip"]["error_log"] == [text]
-    (finished,) = outbox_of("FlowFinished")
+    (finished,) = outbox_bodies("FlowFinished")
     assert finished["payload"]["errors"] == ["row 7: year: no number", text]
 
 
-def test_the_last_active_pipelines_failure_keeps_its_text(api, flow, outbox_of):
+def test_failure_of_the_last_pipeline_keeps_its_error(api, flow, outbox_bodies):
     for pipeline in pipelines_of(flow)[:-1]:
         api.finish(pipeline)
     assert api.finish(flow, success=False, errors=["disk full"]).json["errors"] == ["disk full"]
-    assert api.status(flow).json["error_log"] == ["disk full"]
-    (finished,) = outbox_of("FlowFinished")
+    assert api.get(flow).json["error_log"] == ["disk full"]
+    (finished,) = outbox_bodies("FlowFinished")
     assert (finished["payload"]["success"], finished["payload"]["errors"]) == (False, ["disk full"])
 
 
 @pytest.mark.parametrize("pipeline", ["ann/wines/9/reds", "x", "./", "../ann/wines/1", "ann/wines/1/%", "' OR 1=1 --"])
-def test_an_unknown_pipeline_is_not_found(api, flow, pipeline):
-    answer = api.update(pipeline, "start")
-    assert answer.status_code == 404
-    assert answer.json == {"success": "fail", "status": "failed", "id": None, "errors": ["pipeline not found"]}
+def test_unknown_pipeline_is_not_found(api, flow, pipeline):
+    response = api.update(pipeline, "start")
+    assert response.status_code == 404
+    assert response.json == {"success": "fail", "status": "failed", "id": None, "errors": ["pipeline not found"]}
 
 
 @pytest.mark.parametrize(
@@ -113,20 +113,20 @@ def test_an_unknown_pipeline_is_not_found(api, flow, pipeline):
         ({"pipeline_id": "other"}, "pipeline_id"),
     ],
 )
-def test_a_wrong_field_is_named_and_changes_nothing(client, api, flow, change, field):
-    before = api.status(flow).json
-    answer = client.post("/source/update", json={"pipeline": flow, "event": "start", **change}, headers=RUNNER)
-    assert answer.status_code == 400
-    assert (answer.json["success"], answer.json["id"]) == ("fail", None)
-    assert field in answer.json["errors"][0]
-    assert api.status(flow).json == before
+def test_invalid_field_is_named_and_changes_nothing(client, api, flow, change, field):
+    before = api.get(flow).json
+    response = client.post("/source/update", json={"pipeline": flow, "event": "start", **change}, headers=RUNNER)
+    assert response.status_code == 400
+    assert (response.json["success"], response.json["id"]) == ("fail", None)
+    assert field in response.json["errors"][0]
+    assert api.get(flow).json == before
 
 
-def test_the_name_may_come_as_pipeline_id(client, flow):
-    answer = client.post(
+def test_pipeline_may_be_named_by_pipeline_id(client, flow):
+    response = client.post(
         "/source/update", json={"pipeline_id": f"./{flow}", "event": "start", "extra": 1}, headers=RUNNER
     )
-    assert answer.json["status"] == "running"
+    assert response.json["status"] == "running"
 
 
 EVENTS = st.lists(
@@ -154,22 +154,22 @@ def updates_of(flow, said):
     return made
 
 
-def picture(api, flow, outbox_of):
+def picture(api, flow, outbox_bodies):
     """All that anybody can see of it, with the flow's own name taken out."""
-    status = api.status(flow).json
+    status = api.get(flow).json
     del status["modified"]
     told = [
         (name, body["payload"].get("success"))
         for name in ("FlowStarted", "FlowFinished")
-        for body in outbox_of(name)
+        for body in outbox_bodies(name)
         if body["payload"]["flow_id"] == flow
     ]
-    jobs = sorted(body["pipeline"] for body in outbox_of("specstore.pipeline") if body["flow"] == flow)
+    jobs = sorted(body["pipeline"] for body in outbox_bodies("specstore.pipeline") if body["flow"] == flow)
     # A job that was put out before the failure came is put out; it finds nothing to do.
     return str((status, told)).replace(flow, "f"), len(jobs) == len(set(jobs))
 
 
-def test_any_order_with_repeats_from_several_threads_ends_in_one_state(app, api, outbox_of):
+def test_final_state_is_independent_of_order_and_repetition(app, api, outbox_bodies):
     def send(updates):
         client = app.test_client()
         for update in updates:
@@ -178,7 +178,7 @@ def test_any_order_with_repeats_from_several_threads_ends_in_one_state(app, api,
     @settings(max_examples=40)
     @given(said=EVENTS, data=st.data())
     def check(said, data):
-        in_order, shuffled = api.uploaded(), api.uploaded()
+        in_order, shuffled = api.create_flow(), api.create_flow()
         send(updates_of(in_order, said))
         updates = updates_of(shuffled, said)
         repeats = data.draw(st.lists(st.sampled_from(updates), max_size=10)) if updates else []
@@ -188,17 +188,17 @@ def test_any_order_with_repeats_from_several_threads_ends_in_one_state(app, api,
             thread.start()
         for thread in threads:
             thread.join()
-        found = picture(api, shuffled, outbox_of)
-        assert found == picture(api, in_order, outbox_of)
+        found = picture(api, shuffled, outbox_bodies)
+        assert found == picture(api, in_order, outbox_bodies)
         assert found[1]
 
     check()
 
 
 @pytest.mark.parametrize("failing", [None, "reds_csv", ""])
-def test_seven_that_finish_at_once_lose_nothing_and_end_the_flow_once(app, api, outbox_of, failing):
+def test_concurrent_finishes_are_all_stored_and_end_the_flow_once(app, api, outbox_bodies, failing):
     for _ in range(34):
-        flow = api.uploaded()
+        flow = api.create_flow()
         barrier = threading.Barrier(7)
 
         def finish(pipeline, flow=flow, barrier=barrier):
@@ -219,21 +219,21 @@ def test_seven_that_finish_at_once_lose_nothing_and_end_the_flow_once(app, api, 
             thread.start()
         for thread in threads:
             thread.join()
-        status = api.status(flow).json
+        status = api.get(flow).json
         assert all(it["stats"] == {"bytes": 1} for it in status["pipelines"].values())
         assert status["state"] == ("SUCCEEDED" if failing is None else "FAILED")
-        assert len([it for it in outbox_of("FlowFinished") if it["payload"]["flow_id"] == flow]) == 1
+        assert len([it for it in outbox_bodies("FlowFinished") if it["payload"]["flow_id"] == flow]) == 1
         if failing is not None:
             assert status["error_log"][0] == "it"
 
 
-def test_an_upload_beside_updates_harms_neither(app, api, a_spec):
-    first = api.uploaded()
+def test_concurrent_uploads_and_updates_do_not_interfere(app, api, a_spec):
+    first = api.create_flow()
 
     def upload():
         for _ in range(20):
-            answer = app.test_client().post("/source/upload", json=a_spec(), headers=api.headers)
-            assert answer.status_code == 200
+            response = app.test_client().post("/source/upload", json=a_spec(), headers=api.headers)
+            assert response.status_code == 200
 
     thread = threading.Thread(target=upload)
     thread.start()
@@ -242,13 +242,13 @@ def test_an_upload_beside_updates_harms_neither(app, api, a_spec):
             api.update(pipeline, event)
         api.finish(pipeline)
     thread.join()
-    assert api.status(first).json["state"] == "SUCCEEDED"
-    assert api.status("ann/wines/latest").json["id"] == "ann/wines/21"
+    assert api.get(first).json["state"] == "SUCCEEDED"
+    assert api.get("ann/wines/latest").json["id"] == "ann/wines/21"
 
 
-def test_cancel_beside_finishes_ends_the_flow_once(app, api, outbox_of):
+def test_concurrent_cancel_and_finish_end_the_flow_once(app, api, outbox_bodies):
     for _ in range(20):
-        flow = api.uploaded()
+        flow = api.create_flow()
         barrier = threading.Barrier(3)
 
         def finish(names, flow=flow, barrier=barrier):
@@ -264,5 +264,5 @@ def test_cancel_beside_finishes_ends_the_flow_once(app, api, outbox_of):
         assert api.post(f"{flow}/cancel").status_code == 200
         for thread in threads:
             thread.join()
-        assert api.status(flow).json["state"] in ("FAILED", "SUCCEEDED")
-        assert len([it for it in outbox_of("FlowFinished") if it["payload"]["flow_id"] == flow]) == 1
+        assert api.get(flow).json["state"] in ("FAILED", "SUCCEEDED")
+        assert len([it for it in outbox_bodies("FlowFinished") if it["payload"]["flow_id"] == flow]) == 1

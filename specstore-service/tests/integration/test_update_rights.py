@@ -8,7 +8,7 @@ OTHER_ROLES = pytest.mark.parametrize("role", ["", "writer", "reader", "Admin", 
 
 @pytest.fixture(params=["published", "private"])
 def flow(request, api):
-    return api.uploaded(findability=request.param)
+    return api.create_flow(findability=request.param)
 
 
 def failing(pipeline):
@@ -20,26 +20,26 @@ def parts_of(response):
 
 
 @pytest.mark.parametrize("role", RUNNER_ROLES)
-def test_a_runner_and_an_administrator_may_update_every_flow(client, api, flow, role):
+def test_runner_and_admin_may_update_every_flow(client, api, flow, role):
     response = client.post("/source/update", json=failing(flow), headers={"X-Authenticated-Role": role})
     assert (response.status_code, response.json["id"]) == (200, flow)
-    assert api.status(flow).json["error_log"][0] == "sabotage"
+    assert api.get(flow).json["error_log"][0] == "sabotage"
 
 
-def test_the_owner_may_with_the_token_in_the_header_or_in_the_query(client, api, flow, a_token):
+def test_owner_may_update_with_the_token_in_header_or_query(client, api, flow, a_token):
     body = {"pipeline": f"./{flow}", "event": "start"}
     assert client.post("/source/update", json=body, headers=api.headers).json["status"] == "running"
     assert client.post(f"/source/update?jwt={a_token()}", json=body).json["id"] == flow
 
 
 @pytest.mark.parametrize("role", RUNNER_ROLES)
-def test_a_runner_and_an_administrator_read_the_plan_of_every_flow(client, flow, role):
+def test_runner_and_admin_may_read_the_plan_of_every_flow(client, flow, role):
     plan = client.get("/source/pipelines", headers={"X-Authenticated-Role": role})
     assert (plan.status_code, {pipeline["flow_id"] for pipeline in plan.json["pipelines"]}) == (200, {flow})
 
 
 @OTHER_ROLES
-def test_to_anyone_else_the_plan_is_unknown(client, flow, a_token, role):
+def test_plan_is_not_found_for_other_roles(client, flow, a_token, role):
     headers = {"X-Authenticated-User": "ann", "X-Authenticated-Role": role, "Auth-Token": a_token()}
     response = client.get("/source/pipelines", headers=headers)
     unknown = client.get("/source/nobody", headers=headers)
@@ -49,29 +49,29 @@ def test_to_anyone_else_the_plan_is_unknown(client, flow, a_token, role):
 
 @OTHER_ROLES
 @pytest.mark.parametrize("has_token", [False, True])
-def test_to_anyone_else_a_pipeline_is_unknown_and_nothing_changes(
+def test_update_by_other_roles_is_not_found_and_changes_nothing(
     client, api, flow, a_token, role, has_token, outbox, db
 ):
     headers = {"X-Authenticated-User": "ben", "X-Authenticated-Role": role}
     if has_token:
         headers["Auth-Token"] = a_token("ben")
-    before, messages = api.status(flow).json, len(outbox())
+    before, messages = api.get(flow).json, len(outbox())
     for pipeline in (flow, f"./{flow}", f"{flow}/reds_csv"):
         response = client.post("/source/update", json=failing(pipeline), headers=headers)
         unknown = client.post("/source/update", json=failing(f"{pipeline}x"), headers=headers)
         assert response.status_code == 404
         assert response.json == {"success": "fail", "status": "failed", "id": None, "errors": ["pipeline not found"]}
         assert parts_of(response) == parts_of(unknown)
-    assert api.status(flow).json == before and len(outbox()) == messages
+    assert api.get(flow).json == before and len(outbox()) == messages
 
 
-def test_an_owners_token_reveals_nothing_of_names_that_begin_alike(client, api, flow, a_token):
+def test_token_of_a_similarly_named_owner_grants_no_access(client, api, flow, a_token):
     for other in ("an", "anna", "ANN"):
         response = client.post("/source/update", json=failing(flow), headers={"Auth-Token": a_token(other)})
         assert response.status_code == 404
 
 
-def test_a_token_that_is_not_valid_is_refused_whether_the_pipeline_exists_or_not(client, api, flow):
+def test_invalid_token_is_rejected_identically_for_existing_and_unknown_pipelines(client, api, flow):
     for token in ("x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."):
         known, unknown = (
             client.post("/source/update", json=failing(pipeline), headers={"Auth-Token": token})
@@ -79,4 +79,4 @@ def test_a_token_that_is_not_valid_is_refused_whether_the_pipeline_exists_or_not
         )
         assert known.status_code == 401
         assert parts_of(known) == parts_of(unknown)
-    assert api.status(flow).json["state"] == "QUEUED"
+    assert api.get(flow).json["state"] == "QUEUED"

@@ -3,38 +3,38 @@ import threading
 import pytest
 
 
-def test_an_upload_is_the_next_revision_of_its_dataset(api, outbox_of):
+def test_upload_creates_the_next_revision_of_its_dataset(api, outbox_bodies):
     assert api.upload().json == {
         "success": True, "dataset_id": "ann/wines", "flow_id": "ann/wines/1", "errors": [],
     }  # fmt: skip
-    assert api.uploaded(findability="unlisted") == "ann/wines/2"
-    assert api.uploaded(dataset="beers") == "ann/beers/1"
-    assert [body["payload"] for body in outbox_of("FlowQueued")] == [
+    assert api.create_flow(findability="unlisted") == "ann/wines/2"
+    assert api.create_flow(dataset="beers") == "ann/beers/1"
+    assert [body["payload"] for body in outbox_bodies("FlowQueued")] == [
         {"flow_id": "ann/wines/1"}, {"flow_id": "ann/wines/2"}, {"flow_id": "ann/beers/1"},
     ]  # fmt: skip
 
 
-def test_what_can_run_is_put_out_to_be_run(api, outbox_of):
-    flow = api.uploaded()
+def test_upload_queues_pipelines_without_dependencies(api, outbox_bodies):
+    flow = api.create_flow()
     ready = [f"{flow}/{name}" for name in ("validation_report", "reds_csv", "reds_json", "reds")]
-    assert outbox_of("specstore.pipeline") == [{"flow": flow, "pipeline": pipeline} for pipeline in ready]
+    assert outbox_bodies("specstore.pipeline") == [{"flow": flow, "pipeline": pipeline} for pipeline in ready]
 
 
 def test_each_revision_keeps_its_own_spec(api, a_spec):
     first, second = a_spec(note="ünï 1e2"), a_spec(note={"deep": [1.5, None, True]})
     api.upload(first)
     api.upload(second)
-    assert api.status("ann/wines/1").json["spec_contents"] == first
-    assert api.status("ann/wines/2").json["spec_contents"] == second
+    assert api.get("ann/wines/1").json["spec_contents"] == first
+    assert api.get("ann/wines/2").json["spec_contents"] == second
 
 
-def test_the_token_may_come_in_the_query(client, a_spec, a_token):
+def test_token_in_the_query_is_accepted(client, a_spec, a_token):
     assert client.post(f"/source/upload?jwt={a_token()}", json=a_spec()).status_code == 200
 
 
-def failed(answer, status, *errors):
-    assert answer.status_code == status, answer.json
-    assert answer.json == {"success": False, "dataset_id": None, "flow_id": None, "errors": list(errors)}
+def failed(response, status, *errors):
+    assert response.status_code == status, response.json
+    assert response.json == {"success": False, "dataset_id": None, "flow_id": None, "errors": list(errors)}
 
 
 REFUSED = "No token or token not authorised for owner"
@@ -46,26 +46,26 @@ EMPTY = "Received empty contents (make sure your content-type is correct)"
     [(b"", "application/json"), (b"{}", "application/json"), (b"{}", "text/plain"), (b"x", None),
      (b"[]", "application/json"), (b"null", "application/json"), (b"meta: 1", "application/yaml")],
 )  # fmt: skip
-def test_nothing_is_told_to_be_nothing(client, api, body, content_type):
+def test_empty_contents_are_rejected(client, api, body, content_type):
     failed(client.post("/source/upload", data=body, content_type=content_type, headers=api.headers), 400, EMPTY)
 
 
 @pytest.mark.parametrize("meta", [None, {}, {"owner": "Ann"}, {"ownerid": "ann"}, {"owner": "", "ownerid": "ann"}, 5])
-def test_a_spec_has_an_owner(api, a_spec, meta):
+def test_spec_without_an_owner_is_rejected(api, a_spec, meta):
     failed(api.upload({**a_spec(), "meta": meta}), 400, "Missing owner in spec")
     failed(api.upload([1]), 400, "Missing owner in spec")
 
 
-def test_without_a_token_nothing_is_made(client, a_spec):
+def test_upload_without_a_valid_token_is_unauthorized(client, a_spec):
     failed(client.post("/source/upload", json=a_spec()), 401, REFUSED)
     failed(client.post("/source/upload", json=a_spec(), headers={"Auth-Token": "x.y.z"}), 401, REFUSED)
 
 
-def test_another_owners_token_is_refused(client, a_spec, a_token):
+def test_token_of_another_owner_is_forbidden(client, a_spec, a_token):
     failed(client.post("/source/upload", json=a_spec(), headers={"Auth-Token": a_token("ben")}), 403, REFUSED)
 
 
-def test_wrong_fields_are_all_named(api, a_spec):
+def test_all_invalid_fields_are_named(api, a_spec):
     spec = a_spec(findability="x", dataset="a b")
     assert [text.split(": ")[:2] for text in api.upload(spec).json["errors"]] == [
         ["Validation failed for contents", "meta.dataset"],
@@ -73,33 +73,33 @@ def test_wrong_fields_are_all_named(api, a_spec):
     ]
 
 
-def test_the_schedules_error_is_told_as_it_is(api, a_spec):
+def test_schedule_error_is_returned_unchanged(api, a_spec):
     failed(api.upload(a_spec(schedule="every 5s")), 400, "Can't schedule tasks for less than one minute")
     failed(api.upload(a_spec(schedule=7)), 400, "Schedule should be a string")
 
 
-def test_names_that_collide_are_refused_and_nothing_is_made(api, a_spec, outbox):
+def test_colliding_names_are_rejected_and_nothing_is_created(api, a_spec, outbox):
     resources = [{"name": "a", "path": "a.csv"}, {"name": "a_csv", "path": "b.csv"}]
-    answer = api.upload(a_spec(resources=resources))
-    assert answer.status_code == 400 and "a_csv" in answer.json["errors"][0]
-    assert api.status().status_code == 404
+    response = api.upload(a_spec(resources=resources))
+    assert response.status_code == 400 and "a_csv" in response.json["errors"][0]
+    assert api.get().status_code == 404
     assert outbox() == []
 
 
-def test_a_failed_upload_leaves_no_revision(api, a_spec):
+def test_rejected_upload_uses_no_revision_number(api, a_spec):
     api.upload()
     api.upload(a_spec(outputs=[{"kind": "x"}]))
-    assert api.uploaded() == "ann/wines/2"
+    assert api.create_flow() == "ann/wines/2"
 
 
-def test_over_the_plan_no_new_dataset_but_new_revisions(client, api, a_spec, a_token):
-    api.headers = {"Auth-Token": a_token(most_datasets=2)}
+def test_exceeded_plan_limit_allows_only_new_revisions(client, api, a_spec, a_token):
+    api.headers = {"Auth-Token": a_token(max_datasets=2)}
     for name in ("a", "b"):
-        api.uploaded(dataset=name)
+        api.create_flow(dataset=name)
     failed(api.upload(a_spec(dataset="c")), 403, "Max datasets for user exceeded plan limit (2)")
-    assert api.uploaded(dataset="a") == "ann/a/2"
-    api.headers = {"Auth-Token": a_token(most_datasets=0)}
-    assert api.uploaded(dataset="b") == "ann/b/2"
+    assert api.create_flow(dataset="a") == "ann/a/2"
+    api.headers = {"Auth-Token": a_token(max_datasets=0)}
+    assert api.create_flow(dataset="b") == "ann/b/2"
 
 
 def at_once(app, count, do):
@@ -119,7 +119,7 @@ def at_once(app, count, do):
     return found
 
 
-def test_twenty_uploads_at_once_are_revisions_1_to_20(app, api, a_spec):
+def test_concurrent_uploads_create_consecutive_revisions(app, api, a_spec):
     for dataset in (f"d{number}" for number in range(5)):
 
         def upload(client, number, dataset=dataset):
@@ -127,13 +127,13 @@ def test_twenty_uploads_at_once_are_revisions_1_to_20(app, api, a_spec):
 
         answers = at_once(app, 20, upload)
         assert sorted(int(it.json["flow_id"].split("/")[2]) for it in answers) == list(range(1, 21))
-        for number, answer in enumerate(answers):
-            assert api.status(answer.json["flow_id"]).json["spec_contents"]["note"] == number
+        for number, response in enumerate(answers):
+            assert api.get(response.json["flow_id"]).json["spec_contents"]["note"] == number
 
 
-def test_twenty_at_once_cannot_pass_a_quota(app, a_spec, a_token):
+def test_concurrent_uploads_cannot_exceed_the_plan_limit(app, a_spec, a_token):
     for owner in (f"o{number}" for number in range(5)):
-        token = a_token(owner, most_datasets=10)
+        token = a_token(owner, max_datasets=10)
 
         def upload(client, number, owner=owner, token=token):
             spec = a_spec(owner=owner, dataset=f"d{number}")
@@ -142,16 +142,16 @@ def test_twenty_at_once_cannot_pass_a_quota(app, a_spec, a_token):
         assert sorted(at_once(app, 20, upload)) == [200] * 10 + [403] * 10
 
 
-def test_a_retry_with_the_same_key_is_the_same_revision(api, a_spec):
+def test_repeated_idempotency_key_returns_the_same_revision(api, a_spec):
     first = api.upload(**{"Idempotency-Key": "k"})
     again = api.upload(**{"Idempotency-Key": "k"})
     assert again.json == first.json and again.headers["Idempotent-Replayed"] == "true"
-    answer = api.upload(a_spec(dataset="other"), **{"Idempotency-Key": "k"})
-    assert answer.status_code == 422 and answer.json["success"] is False
-    assert api.uploaded() == "ann/wines/2"
+    response = api.upload(a_spec(dataset="other"), **{"Idempotency-Key": "k"})
+    assert response.status_code == 422 and response.json["success"] is False
+    assert api.create_flow() == "ann/wines/2"
 
 
-def test_the_plan_of_a_spec_makes_nothing(client, api, a_spec, outbox):
+def test_plan_of_a_spec_creates_nothing(client, api, a_spec, outbox):
     planned = client.post("/source/plan", json=a_spec()).json
     assert planned["flow_id"] == "ann/wines/1"
     assert [it["id"] for it in planned["pipelines"]] == [
@@ -162,19 +162,19 @@ def test_the_plan_of_a_spec_makes_nothing(client, api, a_spec, outbox):
         "id": "ann/wines/1/reds_csv_preview", "title": "Generating views", "kind": "derived/preview",
         "needs": ["ann/wines/1/reds_csv"],
     }  # fmt: skip
-    assert api.status().status_code == 404 and outbox() == []
+    assert api.get().status_code == 404 and outbox() == []
     api.upload()
     assert client.post("/source/plan", json=a_spec()).json["flow_id"] == "ann/wines/2"
 
 
-def test_a_plan_does_not_tell_of_what_is_private(client, api, a_spec):
-    api.uploaded(findability="private")
+def test_plan_does_not_reveal_a_private_dataset(client, api, a_spec):
+    api.create_flow(findability="private")
     assert client.post("/source/plan", json=a_spec()).json["flow_id"] == "ann/wines/1"
     assert client.post("/source/plan", json=a_spec(), headers=api.headers).json["flow_id"] == "ann/wines/2"
 
 
-def test_a_wrong_spec_has_no_plan(client, a_spec):
-    answer = client.post("/source/plan", json=a_spec(dataset=""))
-    assert answer.status_code == 400
-    assert [error["field"] for error in answer.json["errors"]] == ["meta.dataset"]
+def test_plan_of_an_invalid_spec_is_rejected(client, a_spec):
+    response = client.post("/source/plan", json=a_spec(dataset=""))
+    assert response.status_code == 400
+    assert [error["field"] for error in response.json["errors"]] == ["meta.dataset"]
     assert client.post("/source/plan", data="x", content_type="text/plain").status_code == 415

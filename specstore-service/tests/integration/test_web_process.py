@@ -108,7 +108,7 @@ def served(web, api, flow):
     answers = [web.get(f"/source/{flow}") for _ in range(5)]
     answers += [web.get(f"/source/{flow}/data/datapackage.json") for _ in range(5)]
     answers += [web.put("/source/ann/files/other.csv", data=b"a\n1\n", headers=api.headers) for _ in range(5)]
-    return [answer.status_code for answer in answers]
+    return [response.status_code for response in answers]
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -116,7 +116,7 @@ def web_with_large_file(request, start, api, client, workers, settings):
     """(the process, the flow, its file large.bin), read from each of the two stores."""
     content = os.urandom(1024 * 1024) * (FILE_BYTES // (1024 * 1024))
     assert client.put("/source/ann/files/large.bin", data=content, headers=api.headers).status_code == 200
-    flow = api.uploaded(resources=[{"name": "large", "path": "large.bin"}])
+    flow = api.create_flow(resources=[{"name": "large", "path": "large.bin"}])
     workers.run_all()
     if request.param == "folder":
         return start(), flow, content
@@ -128,7 +128,7 @@ def web_with_large_file(request, start, api, client, workers, settings):
     return start(**{name.upper(): value for name, value in given.items()}), flow, content
 
 
-def test_downloads_that_nobody_reads_keep_nothing_from_others(web_with_large_file, api, eventually, connections):
+def test_stalled_downloads_do_not_block_other_clients(web_with_large_file, api, eventually, connections):
     web, flow, content = web_with_large_file
     head = f"GET /source/{flow}/data/large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     slow = [connections(web.connect(head)) for _ in range(SLOW_CLIENTS)]
@@ -142,8 +142,8 @@ def test_downloads_that_nobody_reads_keep_nothing_from_others(web_with_large_fil
     eventually(lambda: web.established() == 0 and web.open_files("-large.bin") == 0)
 
 
-def test_uploads_that_do_not_go_on_keep_nothing_from_others(web, api, workers, eventually, connections):
-    flow = api.uploaded()
+def test_stalled_uploads_do_not_block_other_clients(web, api, workers, eventually, connections):
+    flow = api.create_flow()
     workers.run_all()
 
     def head(name, length):
@@ -162,7 +162,7 @@ def test_uploads_that_do_not_go_on_keep_nothing_from_others(web, api, workers, e
     eventually(lambda: web.open_files("/scratch/") == 0)
 
 
-def test_a_token_in_a_path_or_a_query_is_not_logged_whatever_fails(web, api, settings, eventually):
+def test_token_in_path_or_query_is_never_logged(web, api, settings, eventually):
     token = api.headers["Auth-Token"]
     odd = token.replace(".", "%2E")
     connection = postgres.connect(settings.database_url, name="tests", autocommit=True)

@@ -97,32 +97,32 @@ WIDE = {
 
 
 @pytest.mark.parametrize("content", list(WIDE.values()), ids=list(WIDE))
-def test_a_million_columns_are_refused_without_being_held(refused, content):
+def test_million_columns_are_rejected_in_bounded_memory(refused, content):
     _, peak = refused(*content)
     assert peak < MAX_PEAK_BYTES
 
 
-def test_rows_with_more_columns_than_are_allowed_are_not_collected(refused):
+def test_rows_exceeding_the_column_limit_are_not_collected(refused):
     masked = b'"' + b"," * MILLION + b'\n"' + b",xyz" * (MILLION - 2) + b"\n"
     _, peak = refused(masked * 20)
     assert peak < 2 * MAX_PEAK_BYTES
 
 
-def test_a_line_of_a_hundred_megabytes_is_not_read_as_a_whole(refused):
+def test_line_of_a_hundred_megabytes_is_rejected_in_bounded_memory(refused):
     _, peak = refused(b"a,b,c," * 17_000_000)
     assert peak < MAX_PEAK_BYTES
     _, peak = refused(b"a" * 100_000_000, words="a line is longer than 16777216 bytes")
     assert peak < MAX_PEAK_BYTES
 
 
-def test_the_row_is_named(refused):
+def test_error_names_the_row(refused):
     assert "reds: row 3 has" in refused(b"a\n1\n" + b"," * MAX_COLUMNS + b"\n")[0]
     assert "reds: row 2 has" in refused(as_json([[1], names(MAX_COLUMNS + 1)]), "json")[0]
     assert "reds: row 1 has" in refused(a_sheet(b'<row><c r="XFD1"><v>1</v></c></row>'), "xlsx")[0]
 
 
 @pytest.mark.parametrize("headers", [1, 2])
-def test_as_many_columns_as_are_allowed_are_read(read, headers):
+def test_maximum_number_of_columns_is_read(read, headers):
     row, above = names(MAX_COLUMNS), ["title"]
     rows = [above, row, row][2 - headers :]
     lines = "\n".join(",".join(row) for row in rows).encode()
@@ -134,11 +134,11 @@ def test_as_many_columns_as_are_allowed_are_read(read, headers):
     assert read(sheet, "xlsx", headers=2) == [row]
 
 
-def test_cells_that_are_only_formatted_are_no_columns(read):
+def test_empty_formatted_cells_do_not_count_as_columns(read):
     assert read(a_sheet(b"<row><c><v>1</v></c>" + b"<c/>" * 16_000 + b"</row>"), "xlsx") == [[1]]
 
 
-def test_delimiters_inside_quotes_are_no_columns(read):
+def test_delimiters_inside_quotes_do_not_count_as_columns(read):
     text = "1,2,3\n" * 200_000
     quoted = f'"{text}","{text}"'.encode()
     assert read(b"a,b\n" + quoted) == [["a", "b"], [text, text]]
@@ -146,7 +146,7 @@ def test_delimiters_inside_quotes_are_no_columns(read):
     assert read(b'"a ""b"", c",' * 1999 + b"1") == [['a "b", c'] * 1999 + ["1"]]
 
 
-def test_a_cell_of_many_commas_is_one_column_of_json(read):
+def test_commas_inside_a_json_value_do_not_count_as_columns(read):
     row = {"a": "[1,2" * 500_000, "b": [[1, 2]] * 100_000, "c": '\\"],'}
     assert read(as_json([row, row]), "json") == [["a", "b", "c"], *[list(row.values())] * 2]
 
@@ -154,7 +154,7 @@ def test_a_cell_of_many_commas_is_one_column_of_json(read):
 @pytest.mark.parametrize(
     "rows", [[names(MAX_COLUMNS + 1)], [dict.fromkeys(names(MAX_COLUMNS + 1))], [{name: 1} for name in names(2001)]]
 )
-def test_rows_inline_are_refused_too(rows):
+def test_inline_rows_exceeding_the_column_limit_are_rejected(rows):
     with (
         pytest.raises(PipelineFailed, match=TOO_MANY),
         row_batches.read_batches(a_source("", rows), None, UNPACKED) as batches,
@@ -162,14 +162,14 @@ def test_rows_inline_are_refused_too(rows):
         list(batches)
 
 
-def test_a_sheet_of_more_rows_than_the_format_has_is_refused(read):
+def test_sheet_exceeding_the_row_limit_of_its_format_is_rejected(read):
     with pytest.raises(PipelineFailed, match="has more than 1048576 rows"):
         read(a_sheet(b'<row r="1"/><row r="99999999999"/>'), "xlsx")
 
 
 @pytest.mark.parametrize("window", [1, 2, 7, 1024])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_json_is_the_same_whatever_fits_into_the_window(read, monkeypatch, window, encoding):
+def test_json_rows_are_independent_of_the_window_size(read, monkeypatch, window, encoding):
     monkeypatch.setattr(documents, "_WINDOW_CHARACTERS", window)
     rows = [{"a": 'x"]},{', "é": [1, {"b": "\\"}]}, {"a": 12.5, "é": None}, {}]
     content = json.dumps(rows, ensure_ascii=False, indent=3).encode(encoding)
@@ -181,7 +181,7 @@ def test_json_is_the_same_whatever_fits_into_the_window(read, monkeypatch, windo
     "content",
     ['[["a"] ["b"]]', '[["a"],]', '[["a"]', '[["a"]]]', '[["a"]] x', '[["a"}]', '[["a]', "[[1 2]]", ' [["a"', "[,]"],
 )
-def test_what_is_not_json_is_refused(read, monkeypatch, window, content):
+def test_malformed_json_is_rejected(read, monkeypatch, window, content):
     monkeypatch.setattr(documents, "_WINDOW_CHARACTERS", window)
     with pytest.raises(PipelineFailed, match="cannot be read as what its format says"):
         read(content.encode(), "json")

@@ -10,9 +10,9 @@ from specstore_service.domain.flows import (
     Pipeline,
     dependency_errors,
     error_log,
+    flow_state,
     merge_progress,
-    settled,
-    state_of,
+    resolve_states,
 )
 
 # A report, a csv, a zip of both, a preview of the csv, the package.
@@ -21,7 +21,7 @@ NEEDS = [(), (), (0, 1), (1,), (0, 1, 2, 3)]
 
 def flow(said):
     """`said` has, for each pipeline, None (nothing), "begun", True or False."""
-    return settled(
+    return resolve_states(
         [
             Pipeline(place, f"p{place}", needs, word is not None, word if isinstance(word, bool) else None)
             for place, (needs, word) in enumerate(zip(NEEDS, said, strict=True))
@@ -48,9 +48,9 @@ def states(said):
         ([False, True, True, True, True], FAILED, [FAILED, SUCCEEDED, FAILED, SUCCEEDED, FAILED]),
     ],
 )
-def test_states_follow_from_what_was_said(said, state, expected):
+def test_states_follow_from_reported_updates(said, state, expected):
     assert states(said) == expected
-    assert state_of(flow(said)) == state
+    assert flow_state(flow(said)) == state
 
 
 SAID = st.lists(st.sampled_from([None, "begun", True, False]), min_size=5, max_size=5)
@@ -58,7 +58,7 @@ _ORDER = {QUEUED: 0, INPROGRESS: 1, SUCCEEDED: 2, FAILED: 2}
 
 
 @given(said=SAID, place=st.integers(0, 4), word=st.sampled_from(["begun", True, False]))
-def test_hearing_more_moves_every_state_forward_only(said, place, word):
+def test_further_updates_only_advance_states(said, place, word):
     before = states(said)
     if said[place] in (True, False) or (said[place] == "begun" and word == "begun"):
         return
@@ -69,29 +69,29 @@ def test_hearing_more_moves_every_state_forward_only(said, place, word):
 
 
 @given(said=st.lists(st.sampled_from([True, False]), min_size=5, max_size=5))
-def test_a_flow_whose_pipelines_have_all_told_their_end_has_ended(said):
-    assert state_of(flow(said)) == (SUCCEEDED if all(said) else FAILED)
+def test_flow_has_ended_when_all_pipelines_are_finished(said):
+    assert flow_state(flow(said)) == (SUCCEEDED if all(said) else FAILED)
 
 
-def test_the_first_failures_own_text_stands_beside_those_of_the_dependants():
+def test_error_log_contains_the_first_failure_and_its_dependents():
     all_ = flow([True, False, None, None, None])
     text = 'Dependency unsuccessful. Cannot run until dependency "p1" is successfully executed'
     assert [dependency_errors(all_, it) for it in all_] == [[], [], [text], [text], [text]]
     assert error_log(all_, {1: ["row 7: year: no number"]}) == ["row 7: year: no number", text]
 
 
-def test_the_failure_of_the_last_one_keeps_its_text():
+def test_failure_of_the_last_pipeline_keeps_its_error():
     all_ = flow([True, True, True, True, False])
     assert error_log(all_, {4: ["disk full"]}) == ["disk full"]
 
 
-def test_what_failed_by_itself_is_named_rather_than_what_failed_with_it():
+def test_dependency_error_names_the_original_failure():
     all_ = flow([True, True, False, None, None])
     assert ['"p2"' in text for text in dependency_errors(all_, all_[4])] == [True]
 
 
 @given(st.permutations([["a"], ["a", "b"], ["c"], [], ["a", "c"]]))
-def test_of_progress_that_was_told_in_any_order_the_same_stays(logs):
+def test_merged_progress_is_independent_of_order(logs):
     kept = []
     for log in logs:
         kept = merge_progress(kept, log)

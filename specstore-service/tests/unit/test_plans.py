@@ -36,15 +36,15 @@ def as_table(pipelines):
     ]
 
 
-def test_the_plan_is_the_table_of_the_contract(planned):
+def test_plan_equals_the_table_of_the_contract(planned):
     assert as_table(planned()) == TABLE
 
 
-def test_the_same_spec_gives_the_same_plan(planned):
+def test_same_spec_produces_the_same_plan(planned):
     assert planned() == planned()
 
 
-def test_what_is_needed_stands_before_what_needs_it(planned):
+def test_dependencies_precede_their_dependents(planned):
     for place, it in enumerate(planned(*({"name": f"r{n}", "path": f"r{n}.csv"} for n in range(7)))):
         assert all(needed < place for needed in it.needs)
 
@@ -74,27 +74,27 @@ def test_each_resource_has_its_pipelines_and_the_zip_needs_every_csv_and_json(pl
         ({"path": "a.json"}, "source/original"),
     ],
 )
-def test_what_has_no_schema_and_is_not_tabular_is_copied_as_it_is(planned, resource, kind):
+def test_only_tabular_sources_are_converted(planned, resource, kind):
     table = {row[0]: row for row in as_table(planned({"name": "a", **resource}))}
     assert table["a"][2] == kind
     assert ("a_csv" in table, "a_json" in table, "a_csv_preview" in table) == (kind == "source/tabular",) * 3
 
 
-def test_a_zip_that_the_spec_names_takes_the_place_of_the_default(planned):
+def test_zip_named_in_the_spec_replaces_the_default(planned):
     table = [row[0] for row in as_table(planned(outputs=[{"kind": "zip", "parameters": {"out-file": "all.zip"}}]))]
     assert "all_zip" in table and "wines_zip" not in table
 
 
-def test_outputs_that_come_by_default_change_nothing(planned):
+def test_explicit_default_outputs_change_nothing(planned):
     outputs = [{"kind": kind} for kind in ("csv", "json", "preview", "zip", "package")]
     assert as_table(planned(outputs=outputs)) == TABLE
 
 
-def test_the_zip_of_the_dataset_is_the_default(a_spec):
+def test_default_zip_is_named_after_the_dataset(a_spec):
     assert zip_files(Spec.model_validate(a_spec(), strict=True)) == ["wines.zip"]
 
 
-def test_processing_makes_a_table_of_a_sheet(planned):
+def test_processing_creates_a_table_from_a_sheet(planned):
     steps = [
         {"input": "book", "output": "first", "tabulator": {"headers": 2, "sheet": 1}},
         {"input": "book.xlsx", "output": "second", "tabulator": {"headers": 1, "sheet": "Second"}},
@@ -105,7 +105,7 @@ def test_processing_makes_a_table_of_a_sheet(planned):
     assert {"first_csv", "second_json", "second_csv_preview"} <= set(table)
 
 
-def test_processing_says_how_a_source_is_read(a_spec):
+def test_processing_determines_how_a_source_is_read(a_spec):
     steps = [
         {"input": "book", "output": "book", "tabulator": {"headers": 3}},
         {"input": "book", "output": "more", "tabulator": {"sheet": 2}},
@@ -127,7 +127,7 @@ def test_processing_says_how_a_source_is_read(a_spec):
         ("https://x.org/datapackage.json", {"a": "other.csv"}, ("https://x.org/other.csv", None)),
     ],
 )
-def test_data_is_found_from_the_mapping_the_path_and_the_place_of_the_package(a_spec, url, mapping, expected):
+def test_source_location_follows_from_mapping_path_and_package_url(a_spec, url, mapping, expected):
     spec = a_spec(resources=[{"name": "a", "path": "d/a.csv"}])
     spec["inputs"][0]["url"] = url
     spec["inputs"][0]["parameters"]["resource-mapping"] = mapping
@@ -139,18 +139,18 @@ def test_data_is_found_from_the_mapping_the_path_and_the_place_of_the_package(a_
     "names",
     [["a", "a"], ["validation_report"], ["wines_zip"], ["a", "a_csv"], ["a", "a_json"], ["a", "a_csv_preview"]],
 )
-def test_names_that_would_give_two_pipelines_one_id_are_refused(planned, names):
+def test_names_causing_duplicate_pipeline_ids_are_rejected(planned, names):
     with pytest.raises(Invalid, match="would be called"):
         planned(*({"name": name, "path": f"{number}.csv"} for number, name in enumerate(names)))
 
 
-def test_two_zips_that_would_be_one_are_refused(planned):
+def test_duplicate_zips_are_rejected(planned):
     files = [{"kind": "zip", "parameters": {"out-file": name}} for name in ("x", "x.zip")]
     with pytest.raises(Invalid, match="x_zip"):
         planned(outputs=files)
 
 
-def test_a_step_that_names_no_resource_is_refused(planned):
+def test_processing_step_with_an_unknown_input_is_rejected(planned):
     for steps in ([{"input": "b", "output": "b"}], [{"input": "c", "output": "b"}, {"input": "b", "output": "c"}]):
         with pytest.raises(Invalid, match=r"processing\.0\.input"):
             planned({"name": "a", "path": "a.csv"}, processing=steps)

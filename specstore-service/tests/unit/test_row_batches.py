@@ -74,12 +74,12 @@ def test_lines_become_rows(read, content, rows):
         (b'a,b\n"' + b"x" * 1000 + b"\n" + (b"y" * 1000 + b"\n") * 20_000, "field larger than field limit"),
     ],
 )
-def test_lines_that_are_no_table_are_refused(read, content, words):
+def test_malformed_delimited_text_is_rejected(read, content, words):
     with pytest.raises(PipelineFailed, match=f"^reds: .*{words}"):
         read(content)
 
 
-def test_a_row_of_quotes_without_end_does_not_fill_the_memory(read, monkeypatch):
+def test_unclosed_quote_is_rejected_at_the_batch_limit(read, monkeypatch):
     monkeypatch.setattr(delimited, "_MAX_BATCH_CHARACTERS", 2_000_000)
     too_long = "200 consecutive rows must have at most 2000000 characters; a quote may not be closed$"
     with pytest.raises(PipelineFailed, match=f"^reds: row 2: {too_long}"):
@@ -89,18 +89,18 @@ def test_a_row_of_quotes_without_end_does_not_fill_the_memory(read, monkeypatch)
     assert len(read(b"a\n" + b'"x\ny"\n' * 500_000)) == 500_001
 
 
-def test_many_blank_rows_in_the_middle_are_kept_apart(read):
+def test_blank_rows_between_rows_are_kept(read):
     rows = read(b"a\n" + b"\n" * 1000 + b"1\n" + b"\n" * 1000)
     assert len(rows) == 1002 and rows[-1] == ["1"] and rows[500] == []
 
 
-def test_headers_may_stand_further_down(read):
+def test_headers_may_be_in_a_later_row(read):
     assert read(b"title\n\na,b\n1,2\n", headers=3) == [["a", "b"], ["1", "2"]]
     with pytest.raises(PipelineFailed, match="no row 9 with headers"):
         read(b"a\n1\n", headers=9)
 
 
-def test_tabs_and_json_are_read(read):
+def test_tsv_and_json_are_read(read):
     assert read(b"a\tb\n1,5\t2\n", format_="tsv") == [["a", "b"], ["1,5", "2"]]
     assert read(b'[{"a": 1}, {"b": null, "a": "x"}]', format_="json") == [["a", "b"], [1, None], ["x", None]]
     assert read(b'[["a"], [1]]', format_="json") == [["a"], [1]]
@@ -109,32 +109,32 @@ def test_tabs_and_json_are_read(read):
 @pytest.mark.parametrize(
     "content", [b"{}", b'{"a": [1]}', b"[1, 2]", b'[{"a": 1}, [2]]', b"[", b"", b"[" * 100_000, b"x", b"1"]
 )
-def test_json_that_is_no_table_is_refused(read, content):
+def test_json_that_is_not_a_table_is_rejected(read, content):
     with pytest.raises(PipelineFailed, match="reds: "):
         read(content, format_="json")
 
 
 @pytest.mark.parametrize("padding", [0, 1_500_000])
 @pytest.mark.parametrize("row", ['{"a": [%s]}', "[%s]"])
-def test_an_integer_of_too_many_digits_is_refused(read, row, padding):
+def test_integer_with_too_many_digits_is_rejected(read, row, padding):
     content = "[" + ",".join(row % digits for digits in ("1", " " * padding + "1" * 4301, "1")) + "]"
     with pytest.raises(PipelineFailed, match="reds: row 2: integers must have at most 4300 digits"):
         read(content.encode(), format_="json")
 
 
-def test_rows_of_json_are_numbered_over_many_windows(read, monkeypatch):
+def test_json_row_number_is_correct_across_windows(read, monkeypatch):
     monkeypatch.setattr(documents, "_WINDOW_CHARACTERS", 10_000)
     with pytest.raises(PipelineFailed, match="reds: row 20001: integers must have"):
         read(b"[" + b"[1] ,\n" * 20_000 + b"[" + b"1" * 4301 + b"]]", format_="json")
 
 
-def test_json_is_read_in_bounds(read):
+def test_json_above_the_maximum_size_is_rejected(read):
     with pytest.raises(PipelineFailed, match="JSON of more than"):
         read(b"[" + b" " * 3_000_000 + b"]", format_="json")
 
 
 @pytest.mark.parametrize("format_", ["parquet", "xls", "ods", "zip"])
-def test_an_unknown_format_is_named(read, format_):
+def test_unknown_format_is_named(read, format_):
     with pytest.raises(PipelineFailed, match=f"the format {format_} is not one of"):
         read(b"x", format_=format_)
 
@@ -154,13 +154,13 @@ def test_sheets_are_read(read):
     assert read(content, format_="xlsx", sheet="Sheet")[0] == ["id", "name", "ok"]
 
 
-def test_a_sheet_that_says_to_be_immense_is_read_as_it_is(read):
+def test_sheet_with_an_oversized_declared_dimension_is_read(read):
     rows = read(a_workbook(["a"], [1], BXX3="far"), format_="xlsx")
     assert rows[:2] == [["a"], [1]] and len(rows) == 3 and rows[2][-1] == "far"
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut"])
-def test_what_is_no_spreadsheet_is_refused(read, content):
+def test_file_that_is_not_a_spreadsheet_is_rejected(read, content):
     with pytest.raises(PipelineFailed, match="reds: "):
         read(content, format_="xlsx")
 
@@ -173,7 +173,7 @@ def an_archive(**parts):
     return file.getvalue()
 
 
-def test_an_archive_of_something_else_is_no_spreadsheet(read):
+def test_archive_without_a_workbook_is_rejected(read):
     with pytest.raises(PipelineFailed, match="spreadsheet"):
         read(an_archive(a="b"), format_="xlsx")
     with pytest.raises(PipelineFailed, match="spreadsheet"):
@@ -193,7 +193,7 @@ def repacked(content, method):
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize("part", ["xl/worksheets/sheet1.xml", "xl/workbook.xml"])
-def test_a_spreadsheet_with_damaged_contents_is_refused(read, method, part):
+def test_spreadsheet_with_damaged_contents_is_rejected(read, method, part):
     content = repacked(a_workbook(["a"], [1]), method)
     assert read(content, format_="xlsx") == [["a"], [1]]
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -205,7 +205,7 @@ def test_a_spreadsheet_with_damaged_contents_is_refused(read, method, part):
             read(damaged, format_="xlsx")
 
 
-def test_a_spreadsheet_with_a_damaged_directory_is_refused(read):
+def test_spreadsheet_with_a_damaged_directory_is_rejected(read):
     content = a_workbook(["a"], [1])
     for needle, offset, damage in ((b"PK\1\2", 6, b"\xff"), (b"PK\1\2", 42, b"\xff\xff\xff\x7f")):
         at = content.index(needle) + offset
@@ -213,12 +213,12 @@ def test_a_spreadsheet_with_a_damaged_directory_is_refused(read):
             read(content[:at] + damage + content[at + len(damage) :], format_="xlsx")
 
 
-def test_an_error_of_the_storage_does_not_make_a_spreadsheet_invalid(read):
+def test_storage_error_does_not_count_as_an_invalid_spreadsheet(read):
     with pytest.raises(OSError, match="disk"), spreadsheets._translate_errors():
         raise OSError(errno.EIO, "disk")
 
 
-def test_a_bomb_is_refused_before_it_is_opened(read):
+def test_decompression_bomb_is_rejected_before_it_is_opened(read):
     bomb = an_archive(**{"xl/worksheets/sheet1.xml": b"\0" * 50_000_000})
     assert len(bomb) < 100_000
     with pytest.raises(PipelineFailed, match=f"more than {UNPACKED} bytes when it is unpacked"):
@@ -227,7 +227,7 @@ def test_a_bomb_is_refused_before_it_is_opened(read):
         read(an_archive(**{str(number): b"" for number in range(10_001)}), format_="xlsx")
 
 
-def test_entities_that_multiply_are_refused(read):
+def test_recursive_xml_entities_are_rejected(read):
     content = a_workbook(["a"], [1])
     lol = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
     evil = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "lollollol">{lol}]><worksheet><a>&l9;</a></worksheet>'
@@ -239,7 +239,7 @@ def test_entities_that_multiply_are_refused(read):
         read(file.getvalue(), format_="xlsx")
 
 
-def test_rows_inline_are_all_of_one_kind():
+def test_inline_rows_must_all_have_one_type():
     def read(rows, **how):
         with row_batches.read_batches(a_source("", rows, **how), None, UNPACKED) as batches:
             return [row for batch in batches for row in batch]

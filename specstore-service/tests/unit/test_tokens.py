@@ -9,12 +9,12 @@ import pytest
 
 from chassis.errors import Problem, Unavailable
 from specstore_service.domain.tokens import Bearer
-from specstore_service.operations.tokens import REFETCH_SECONDS, Keyring, make_pair
+from specstore_service.operations.tokens import REFETCH_SECONDS, Keyring, generate_key_pair
 
 
 @pytest.fixture(scope="module")
 def other_pair():
-    return make_pair()
+    return generate_key_pair()
 
 
 def claims(**change):
@@ -59,7 +59,7 @@ def status_of(keyring, token):
     return caught.value.status
 
 
-def test_a_good_token_says_who_and_how_much(server, key_pair):
+def test_valid_token_yields_user_and_plan_limit(server, key_pair):
     assert server.keyring().check(signed(key_pair)) == Bearer("ann", 5)
 
 
@@ -72,7 +72,7 @@ def by_hand(header, key=b"", claims_=None):
     return (text + b"." + base64.urlsafe_b64encode(hmac.new(key, text, hashlib.sha256).digest()).rstrip(b"=")).decode()
 
 
-def test_every_forgery_is_refused(server, key_pair):
+def test_forged_token_is_rejected(server, key_pair):
     public = key_pair[1].encode()
     forged = [
         None,
@@ -124,11 +124,11 @@ def test_every_forgery_is_refused(server, key_pair):
         {"permissions": {"max_dataset_num": 1.5}},
     ],
 )
-def test_a_signed_token_with_wrong_claims_is_refused(server, key_pair, change):
+def test_signed_token_with_invalid_claims_is_rejected(server, key_pair, change):
     assert status_of(server.keyring(), signed(key_pair, **change)) == 401
 
 
-def test_the_key_is_kept_and_fetched_again_when_a_signature_fails(server, key_pair, other_pair):
+def test_key_is_cached_and_fetched_again_when_a_signature_fails(server, key_pair, other_pair):
     keyring = server.keyring()
     for _ in range(5):
         keyring.check(signed(key_pair))
@@ -140,7 +140,7 @@ def test_the_key_is_kept_and_fetched_again_when_a_signature_fails(server, key_pa
     assert status_of(keyring, signed(key_pair)) == 401
 
 
-def test_forged_tokens_do_not_make_the_server_be_asked_without_end(server, key_pair, other_pair):
+def test_forged_tokens_cause_a_bounded_number_of_key_requests(server, key_pair, other_pair):
     keyring = server.keyring()
     keyring.check(signed(key_pair))
     for _ in range(100):
@@ -150,11 +150,11 @@ def test_forged_tokens_do_not_make_the_server_be_asked_without_end(server, key_p
     assert keyring.check(signed(key_pair)).userid == "ann"
 
 
-def test_the_old_key_is_kept_while_the_server_is_down(server, key_pair, other_pair):
+def test_cached_key_is_used_while_the_auth_server_is_down(server, key_pair, other_pair):
     keyring = server.keyring()
     keyring.check(signed(key_pair))
-    for answer in (None, "no key", make_ec_key()):
-        server.pem = answer
+    for response in (None, "no key", make_ec_key()):
+        server.pem = response
         server.now += REFETCH_SECONDS
         assert status_of(keyring, signed(other_pair)) == 401
         assert keyring.check(signed(key_pair)).userid == "ann"
@@ -169,7 +169,7 @@ def make_ec_key():
     return pem.decode()
 
 
-def test_without_any_key_it_is_the_service_that_cannot(server, key_pair):
+def test_check_without_any_key_is_unavailable(server, key_pair):
     server.pem = None
     keyring = server.keyring()
     assert status_of(keyring, signed(key_pair)) == 503

@@ -9,7 +9,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], Sequence[str]]
 
-_MOST_TRIED = 4
+_MAX_ADDRESSES_TRIED = 4
 
 # IPv6 forms of an IPv4 address, which is their last 32 bits: mapped and NAT64. Every other form (translated, 6to4,
 # Teredo, IPv4-compatible, local-use NAT64) is outside the public networks below.
@@ -30,7 +30,7 @@ class Forbidden(OSError):
     """No address of the host may be connected to."""
 
 
-def networks(text: str | None) -> tuple[Network, ...]:
+def parse_networks(text: str | None) -> tuple[Network, ...]:
     """Raises ValueError."""
     return tuple(ipaddress.ip_network(part.strip()) for part in (text or "").split(",") if part.strip())
 
@@ -55,13 +55,13 @@ def resolve(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def connect(host: str, port: int, allowed: Sequence[Network], timeout: float, look_up: Resolve = resolve) -> Any:
+def connect(host: str, port: int, allowed: Sequence[Network], timeout: float, resolver: Resolve = resolve) -> Any:
     """To one of the addresses that were just checked: the name is not looked up a second time. Raises OSError."""
-    addresses = [address for address in look_up(host, port) if is_allowed(address, allowed)]
+    addresses = [address for address in resolver(host, port) if is_allowed(address, allowed)]
     if not addresses:
         raise Forbidden("the host has no address that data may be fetched from")
     problem: OSError | None = None
-    for address in addresses[:_MOST_TRIED]:
+    for address in addresses[:_MAX_ADDRESSES_TRIED]:
         try:
             return socket.create_connection((address, port), timeout)
         except OSError as error:

@@ -20,10 +20,10 @@ from chassis.errors import Unavailable
 from specstore_service.clients import addresses
 from specstore_service.clients.addresses import Forbidden, Network, Resolve
 
-_MOST_REDIRECTS = 5
-_SILENT_SECONDS = 30.0
-_PIECE_BYTES = 256 * 1024
-_MEANT_FOR_LATER = {429, 500, 502, 503, 504}
+_MAX_REDIRECTS = 5
+_READ_TIMEOUT_SECONDS = 30.0
+_CHUNK_BYTES = 256 * 1024
+_TEMPORARY_STATUSES = {429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Limits:
     bytes: int
     seconds: float
     allowed: Sequence[Network] = ()
-    look_up: Resolve = addresses.resolve
+    resolver: Resolve = addresses.resolve
 
 
 class FetchError(Exception):
@@ -89,17 +89,17 @@ _CLUES = {
 
 
 def _fetch(url: str, target: Path, limits: Limits) -> None:
-    for _ in range(_MOST_REDIRECTS + 1):
+    for _ in range(_MAX_REDIRECTS + 1):
         with closing(_connection(url, limits)) as connection, closing(_ask(connection, url)) as answer:
             if answer.status in (301, 302, 303, 307, 308):
                 url = urljoin(url, answer.headers.get("Location", ""))
                 continue
             if answer.status != HTTPStatus.OK:
                 words = f"cannot be fetched: the host answers {answer.status}"
-                raise FetchError(words, is_temporary=answer.status in _MEANT_FOR_LATER)
+                raise FetchError(words, is_temporary=answer.status in _TEMPORARY_STATUSES)
             _save(answer, target, limits.bytes)
             return
-    raise FetchError(f"is redirected more than {_MOST_REDIRECTS} times")
+    raise FetchError(f"is redirected more than {_MAX_REDIRECTS} times")
 
 
 def _connection(url: str, limits: Limits) -> HTTPConnection:
@@ -107,7 +107,7 @@ def _connection(url: str, limits: Limits) -> HTTPConnection:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise FetchError("leads to what is no http or https URL")
     of_kind = _Secure if parts.scheme == "https" else _Plain
-    connection = of_kind(parts.hostname, parts.port, timeout=_SILENT_SECONDS)
+    connection = of_kind(parts.hostname, parts.port, timeout=_READ_TIMEOUT_SECONDS)
     connection.limits = limits
     return connection
 
@@ -121,7 +121,7 @@ class _Checked:
 
     def _new_conn(self) -> Any:
         host = self.host.strip("[]")
-        return addresses.connect(host, self.port, self.limits.allowed, _SILENT_SECONDS, self.limits.look_up)
+        return addresses.connect(host, self.port, self.limits.allowed, _READ_TIMEOUT_SECONDS, self.limits.resolver)
 
 
 class _Plain(_Checked, HTTPConnection):
@@ -141,17 +141,17 @@ def _ask(connection: HTTPConnection, url: str) -> urllib3.BaseHTTPResponse:
     return connection.getresponse()
 
 
-def _save(answer: urllib3.BaseHTTPResponse, target: Path, most_bytes: int) -> None:
+def _save(answer: urllib3.BaseHTTPResponse, target: Path, max_bytes: int) -> None:
     announced = answer.headers.get("Content-Length", "0")
-    if announced.isdecimal() and int(announced) > most_bytes:
-        raise _too_large(most_bytes)
-    pieces = _unpacked(answer, most_bytes)
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise _too_large(max_bytes)
+    pieces = _unpacked(answer, max_bytes)
     written = 0
     with target.open("wb", buffering=0) as file:
         for piece in pieces:
             written += len(piece)
-            if written > most_bytes:
-                raise _too_large(most_bytes)
+            if written > max_bytes:
+                raise _too_large(max_bytes)
             _write(file, piece)
 
 
@@ -162,29 +162,29 @@ def _write(file: BinaryIO, piece: bytes) -> None:
         raise Unavailable("files cannot be kept at the moment") from error
 
 
-def _too_large(most_bytes: int) -> FetchError:
-    return FetchError(f"is larger than {most_bytes} bytes")
+def _too_large(max_bytes: int) -> FetchError:
+    return FetchError(f"is larger than {max_bytes} bytes")
 
 
-def _unpacked(answer: urllib3.BaseHTTPResponse, most_bytes: int) -> Iterator[bytes]:
+def _unpacked(answer: urllib3.BaseHTTPResponse, max_bytes: int) -> Iterator[bytes]:
     """Piece by piece: what is packed small may be as large as it likes, nobody holds it in memory."""
     coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("identity", "", "gzip", "x-gzip"):
         raise FetchError(f"comes with the encoding {coding[:40]!r}, which is not taken")
-    sent = iter(lambda: answer.read1(_PIECE_BYTES), b"")
+    sent = iter(lambda: answer.read1(_CHUNK_BYTES), b"")
     if coding in ("identity", ""):
         yield from sent
         return
-    yield from gunzipped(sent)
+    yield from gunzip(sent)
 
 
-def gunzipped(sent: Iterator[bytes]) -> Iterator[bytes]:
+def gunzip(sent: Iterator[bytes]) -> Iterator[bytes]:
     unpacker, is_amid = zlib.decompressobj(wbits=31), False
     for packed in sent:
         rest = packed
         while rest:
             try:
-                piece = unpacker.decompress(rest, _PIECE_BYTES)
+                piece = unpacker.decompress(rest, _CHUNK_BYTES)
             except zlib.error:
                 raise FetchError("is not the gzip that it says it is") from None
             if piece:

@@ -41,7 +41,7 @@ class PackageFile:
     rows: int | None
 
 
-def paths_of(planned: Sequence[tuple[str, str]], formats: dict[str, str]) -> list[str]:
+def file_paths(planned: Sequence[tuple[str, str]], formats: dict[str, str]) -> list[str]:
     """A name for the file of each (kind, target); two that would have one get their place in the plan before it."""
     taken, paths = {DESCRIPTOR}, []
     for place, (kind, target) in enumerate(planned):
@@ -57,11 +57,11 @@ def content_type(path: str) -> str:
     return _TYPES.get(path.rpartition(".")[2].lower(), BYTES_TYPE)
 
 
-def package(dataset: str, sources: Iterable[Source], files: Sequence[PackageFile]) -> dict[str, Any]:
+def package_descriptor(dataset: str, sources: Iterable[Source], files: Sequence[PackageFile]) -> dict[str, Any]:
     """The descriptor of a data package of these files, which lie beside it."""
-    names = slugs(f"{it.target.removesuffix('.zip')}{_ENDINGS[it.kind]}" if it.target else "" for it in files)
+    names = unique_slugs(f"{it.target.removesuffix('.zip')}{_ENDINGS[it.kind]}" if it.target else "" for it in files)
     tables = {it.target: name for name, it in zip(names, files, strict=True) if it.kind == CSV}
-    schemas = {source.name: refer(source.schema, tables) for source in sources if source.schema}
+    schemas = {source.name: retarget_foreign_keys(source.schema, tables) for source in sources if source.schema}
     return {
         "name": _slug(dataset),
         "resources": [_resource(name, it, schemas.get(it.target)) for name, it in zip(names, files, strict=True)],
@@ -87,7 +87,7 @@ def _resource(name: str, file: PackageFile, schema: dict[str, Any] | None) -> di
     return {**common, "type": "file", **({"format": format_} if format_ else {})}
 
 
-def refer(schema: dict[str, Any], tables: dict[str, str]) -> dict[str, Any]:
+def retarget_foreign_keys(schema: dict[str, Any], tables: dict[str, str]) -> dict[str, Any]:
     """With its foreign keys leading to tables of these names."""
     keys = schema.get("foreignKeys")
     if not isinstance(keys, list):
@@ -107,7 +107,7 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9._-]", "-", name.lower())
 
 
-def slugs(names: Iterable[str]) -> list[str]:
+def unique_slugs(names: Iterable[str]) -> list[str]:
     taken: list[str] = []
     for place, name in enumerate(names):
         slug = _slug(name) or "validation_report"

@@ -44,7 +44,7 @@ class Report:
     stats: dict[str, Any]
 
 
-def settled(pipelines: Sequence[Pipeline]) -> list[Pipeline]:
+def resolve_states(pipelines: Sequence[Pipeline]) -> list[Pipeline]:
     """Each with the state that follows from all of them; they stand after what they need."""
     done: list[Pipeline] = []
     for pipeline in pipelines:
@@ -62,7 +62,7 @@ def _state(pipeline: Pipeline, needed: list[str], is_ready: bool) -> str:
     return INPROGRESS if pipeline.has_begun or pipeline.succeeded else QUEUED
 
 
-def state_of(pipelines: Iterable[Pipeline]) -> str:
+def flow_state(pipelines: Iterable[Pipeline]) -> str:
     """Of the flow that consists of these."""
     states = {pipeline.state for pipeline in pipelines}
     if states <= ENDED:

@@ -8,22 +8,22 @@ from pydantic import AfterValidator, StringConstraints
 
 PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$"
 # Their places in paths are taken.
-POSTED_TO = frozenset({"upload", "update", "plan"})
-NOT_OWNERS = POSTED_TO | {"pipelines"}
-NOT_DATASETS = frozenset({"files"})
+POST_PATHS = frozenset({"upload", "update", "plan"})
+RESERVED_OWNERS = POST_PATHS | {"pipelines"}
+RESERVED_DATASETS = frozenset({"files"})
 
 _CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 def _owner(value: str) -> str:
-    if value in NOT_OWNERS:
-        raise ValueError(f"must not be one of {', '.join(sorted(NOT_OWNERS))}")
+    if value in RESERVED_OWNERS:
+        raise ValueError(f"must not be one of {', '.join(sorted(RESERVED_OWNERS))}")
     return value
 
 
 def _dataset(value: str) -> str:
-    if value in NOT_DATASETS:
+    if value in RESERVED_DATASETS:
         raise ValueError("must not be files")
     return value
 

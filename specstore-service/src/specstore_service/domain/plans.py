@@ -12,7 +12,7 @@ PREVIEW, TABULAR, ORIGINAL, PACKAGE = "derived/preview", "source/tabular", "sour
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlanEntry:
     """`needs` are places in the plan, all of them earlier ones; `target` is a resource, of a zip its file."""
 
     id: str
@@ -22,26 +22,26 @@ class Planned:
     target: str = ""
 
 
-def plan(spec: Spec, flow_id: str) -> list[Planned]:
+def plan(spec: Spec, flow_id: str) -> list[PlanEntry]:
     """In an order in which they can run. Raises Invalid where two would have one id."""
     sources = sources_of(spec)
     tabular = [source for source in sources if source.is_tabular]
-    report = [Planned(f"{flow_id}/validation_report", "Validating package contents", REPORT)]
-    csvs = [Planned(f"{flow_id}/{it.name}_csv", "Creating CSV", CSV, target=it.name) for it in tabular]
-    jsons = [Planned(f"{flow_id}/{it.name}_json", "Creating JSON", JSON, target=it.name) for it in tabular]
+    report = [PlanEntry(f"{flow_id}/validation_report", "Validating package contents", REPORT)]
+    csvs = [PlanEntry(f"{flow_id}/{it.name}_csv", "Creating CSV", CSV, target=it.name) for it in tabular]
+    jsons = [PlanEntry(f"{flow_id}/{it.name}_json", "Creating JSON", JSON, target=it.name) for it in tabular]
     before_zip = tuple(range(len(report) + len(csvs) + len(jsons)))
     zips = [
-        Planned(f"{flow_id}/{file.removesuffix('.zip')}_zip", "Creating ZIP", ZIP, before_zip, file)
+        PlanEntry(f"{flow_id}/{file.removesuffix('.zip')}_zip", "Creating ZIP", ZIP, before_zip, file)
         for file in zip_files(spec)
     ]
     previews = [
-        Planned(f"{flow_id}/{it.name}_csv_preview", "Generating views", PREVIEW, (1 + number,), it.name)
+        PlanEntry(f"{flow_id}/{it.name}_csv_preview", "Generating views", PREVIEW, (1 + number,), it.name)
         for number, it in enumerate(tabular)
     ]
     copies = [_copy(flow_id, source) for source in sources]
     others = [*report, *csvs, *jsons, *zips, *previews, *copies]
-    planned = [*others, Planned(flow_id, "Creating Package", PACKAGE, tuple(range(len(others))))]
-    _refuse_twins(planned)
+    planned = [*others, PlanEntry(flow_id, "Creating Package", PACKAGE, tuple(range(len(others))))]
+    _reject_duplicate_ids(planned)
     return planned
 
 
@@ -52,12 +52,12 @@ def zip_files(spec: Spec) -> list[str]:
     return list(dict.fromkeys(named)) or [default]
 
 
-def _copy(flow_id: str, source: Source) -> Planned:
+def _copy(flow_id: str, source: Source) -> PlanEntry:
     kind = TABULAR if source.is_tabular else ORIGINAL
-    return Planned(f"{flow_id}/{source.name}", "Copying source data", kind, target=source.name)
+    return PlanEntry(f"{flow_id}/{source.name}", "Copying source data", kind, target=source.name)
 
 
-def _refuse_twins(planned: list[Planned]) -> None:
+def _reject_duplicate_ids(planned: list[PlanEntry]) -> None:
     for id_, count in Counter(pipeline.id for pipeline in planned).items():
         if count > 1:
             raise Invalid.field(

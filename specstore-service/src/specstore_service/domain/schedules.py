@@ -7,8 +7,8 @@ from typing import Any
 from chassis.errors import Invalid
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_SHORTEST_SECONDS = 60
-_LONGEST_SECONDS = 520 * _SECONDS["w"]
+_MIN_SECONDS = 60
+_MAX_SECONDS = 520 * _SECONDS["w"]
 
 
 def parse(schedule: Any) -> int | None:
@@ -27,9 +27,9 @@ def parse(schedule: Any) -> int | None:
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", number, re.ASCII):
         raise Invalid("Failed to parse time number")
     seconds = int(number) * _SECONDS[rest[-1]]
-    if seconds < _SHORTEST_SECONDS:
+    if seconds < _MIN_SECONDS:
         raise Invalid("Can't schedule tasks for less than one minute")
-    if seconds > _LONGEST_SECONDS:
+    if seconds > _MAX_SECONDS:
         raise Invalid("Can't schedule tasks for more than 520 weeks")
     return seconds
 

@@ -8,11 +8,11 @@ from specstore_service.domain import schedules
 from specstore_service.domain.names import DatasetName, Location, Name, OwnerId
 
 PRIVATE = "private"
-MOST_RESOURCES = 500
+MAX_RESOURCES = 500
 # Of a table, and so of the fields of its schema.
 MAX_COLUMNS = 2000
-MOST_STEPS = 500
-MOST_OUTPUTS = 100
+MAX_STEPS = 500
+MAX_OUTPUTS = 100
 
 _TEXT = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 
@@ -62,12 +62,12 @@ class Resource(_Part):
 
 class Descriptor(_Part):
     name: Name | None = None
-    resources: Annotated[list[Resource], Field(min_length=1, max_length=MOST_RESOURCES)]
+    resources: Annotated[list[Resource], Field(min_length=1, max_length=MAX_RESOURCES)]
 
 
 class InputParameters(_Part):
     descriptor: Descriptor
-    mapping: Annotated[dict[str, Location], Field(max_length=2 * MOST_RESOURCES)] = Field({}, alias="resource-mapping")
+    mapping: Annotated[dict[str, Location], Field(max_length=2 * MAX_RESOURCES)] = Field({}, alias="resource-mapping")
 
 
 class Input(_Part):
@@ -125,8 +125,8 @@ class Spec(_Part):
 
     meta: Meta
     inputs: Annotated[list[Input], Field(min_length=1, max_length=1, description="Exactly one")]
-    processing: Annotated[list[Step], Field(max_length=MOST_STEPS)] = []
-    outputs: Annotated[list[Output], Field(max_length=MOST_OUTPUTS)] = []
+    processing: Annotated[list[Step], Field(max_length=MAX_STEPS)] = []
+    outputs: Annotated[list[Output], Field(max_length=MAX_OUTPUTS)] = []
     schedule: Annotated[Any, Field(json_schema_extra={"type": ["string", "null"], "examples": ["every 1d"]})] = None
 
     @property

@@ -11,28 +11,28 @@ from specstore_service.domain.names import PATTERN
 
 SERVICE = "source"
 ALGORITHM = "RS256"
-LONGEST = 8192
+MAX_TOKEN_LENGTH = 8192
 _REFUSED = "No token or token not authorised for owner"
 
 
 @dataclass(frozen=True)
 class Bearer:
     userid: str
-    most_datasets: int
+    max_datasets: int
 
 
 class BadSignature(Exception):
     """Made with another key: perhaps with one that is newer than ours."""
 
 
-def refused(status: int) -> Problem:
+def token_problem(status: int) -> Problem:
     return Problem(_REFUSED, status=status)
 
 
-def bearer_of(token: str, public_key: Any) -> Bearer:
+def verify_token(token: str, public_key: Any) -> Bearer:
     """Raises BadSignature, and Problem (401) for every other token that is none of ours."""
-    if len(token) > LONGEST:
-        raise refused(401)
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise token_problem(401)
     try:
         claims = jwt.decode(
             token,
@@ -43,7 +43,7 @@ def bearer_of(token: str, public_key: Any) -> Bearer:
     except jwt.InvalidSignatureError:
         raise BadSignature from None
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
-        raise refused(401) from None
+        raise token_problem(401) from None
     return _bearer(claims)
 
 
@@ -59,5 +59,5 @@ def _bearer(claims: dict[str, Any]) -> Bearer:
         and most >= 0
     )
     if not is_good:
-        raise refused(401)
+        raise token_problem(401)
     return Bearer(str(userid), int(most))  # type: ignore[arg-type]

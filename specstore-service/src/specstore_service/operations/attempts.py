@@ -23,12 +23,12 @@ from specstore_service.operations.updates import Trigger, Update
 from specstore_service.settings import Settings
 from specstore_service.store import flows, jobs
 from specstore_service.store.jobs import Attempt
-from specstore_service.store.objects import Objects, translate_db_errors
+from specstore_service.store.objects import ObjectStore, translate_storage_errors
 
 log = logs.logger(__name__)
 
 _MAX_EXTENSION_SECONDS = 2.0
-_ROWS_SECONDS = 120.0
+_BATCH_TIMEOUT_SECONDS = 120.0
 _DEATH_RETRY_SECONDS = (1.0, 5.0)
 _PUBLISH_RETRY_SECONDS = 1.0
 
@@ -37,7 +37,7 @@ class LeaseLost(Exception):
     """The pipeline has ended (cancelled, timed out), or another worker has it: this attempt no longer counts."""
 
 
-def run(context: JobContext, objects: Objects, pipeline: str, request_id: str) -> None:
+def run(context: JobContext, objects: ObjectStore, pipeline: str, request_id: str) -> None:
     """Run a pipeline, each step safe to lose.
 
     1. Begin an attempt: it gets a number and a lease.
@@ -119,7 +119,7 @@ def _begin(context: JobContext, pipeline: str, trigger: Trigger) -> Task | None:
         results, kinds = jobs.list_results(tx, job["flow"]), jobs.list_kinds(tx, job["flow"])
     spec = Spec.model_validate(strictjson.loads(job["spec"].encode()), strict=True)
     sources = sources_of(spec)
-    paths = files.paths_of(kinds, {source.name: source.format or "json" for source in sources})
+    paths = files.file_paths(kinds, {source.name: source.format or "json" for source in sources})
     return Task(
         attempt=Attempt(job["flow"], job["position"], job["attempt"]),
         pipeline=pipeline,
@@ -135,7 +135,9 @@ def _begin(context: JobContext, pipeline: str, trigger: Trigger) -> Task | None:
     )
 
 
-def _outcome(context: JobContext, objects: Objects, task: Task, lease: Lease, request_id: str) -> Outcome | Postponed:
+def _outcome(
+    context: JobContext, objects: ObjectStore, task: Task, lease: Lease, request_id: str
+) -> Outcome | Postponed:
     """A process that was killed is started again: perhaps others needed the memory, too."""
     fork_server = _fork_server(context.settings)
     for retry_seconds in (*_DEATH_RETRY_SECONDS, None):
@@ -143,7 +145,7 @@ def _outcome(context: JobContext, objects: Objects, task: Task, lease: Lease, re
             try:
                 return fork_server.call(
                     pipeline_process.run, context.settings, task, folder, request_id,
-                    progress_seconds=_ROWS_SECONDS, while_running=lease.keep,
+                    progress_seconds=_BATCH_TIMEOUT_SECONDS, while_running=lease.keep,
                 )  # fmt: skip
             except ProcessStuck:
                 return Outcome(["a row takes too long to be checked: which pattern is it that has no end?"])
@@ -160,16 +162,16 @@ def _fork_server(settings: Settings) -> ForkServer:
 
 
 @contextmanager
-def _folder(objects: Objects) -> Iterator[Path]:
+def _folder(objects: ObjectStore) -> Iterator[Path]:
     """Yield a scratch folder, which is removed whatever becomes of the process that writes to it."""
-    with translate_db_errors():
+    with translate_storage_errors():
         objects.scratch.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=objects.scratch, ignore_cleanup_errors=True)
     with folder as name:
         yield Path(name)
 
 
-def _publish(context: JobContext, objects: Objects, task: Task, outcome: Outcome, trigger: Trigger) -> None:
+def _publish(context: JobContext, objects: ObjectStore, task: Task, outcome: Outcome, trigger: Trigger) -> None:
     """End the pipeline. An hour's work is not lost because Postgres restarts at its end. Raises LeaseLost."""
     while True:
         try:
@@ -188,7 +190,7 @@ def _publish(context: JobContext, objects: Objects, task: Task, outcome: Outcome
 def _is_published(context: JobContext, task: Task, outcome: Outcome, trigger: Trigger) -> bool:
     attempt = task.attempt
     with context.database.transaction() as tx:
-        flows.lock_flow_of(tx, task.pipeline)
+        flows.lock_flow_of_pipeline(tx, task.pipeline)
         if not jobs.extend_lease(tx, attempt, context.settings.pipeline_lease_seconds):
             # Perhaps it was published before, and the connection broke before Postgres could confirm it.
             stored = jobs.find_result(tx, attempt.flow, task.path)

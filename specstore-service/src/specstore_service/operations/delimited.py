@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from specstore_service.operations.limits import (
+    BATCH_ROWS,
     MAX_CELL_BYTES,
     MAX_COLUMNS,
-    ROWS_AT_ONCE,
     Unreadable,
     too_many_columns,
 )
 
-_PIECE_BYTES = 1024 * 1024
+_CHUNK_BYTES = 1024 * 1024
 # A quote that is never closed must not fill the memory, nor must long rows of one batch.
 _MAX_BATCH_CHARACTERS = 64 * 1024 * 1024
 # Delimiters that may follow the latest search of a row before it is searched again.
@@ -23,9 +23,9 @@ _MAX_UNSEARCHED_DELIMITERS = 1_000_000
 
 
 @contextmanager
-def rows_of(path: Path, delimiter: str) -> Iterator[Iterator[list[str]]]:
+def read_rows(path: Path, delimiter: str) -> Iterator[Iterator[list[str]]]:
     """Raises Unreadable, also while the rows are read."""
-    _refuse_endless_line(path, delimiter)
+    _reject_long_lines(path, delimiter)
     with path.open(encoding=_encoding(path), newline="") as file:
         yield _rows(file, delimiter)
 
@@ -64,7 +64,7 @@ class _BoundedLines:
     def begin_row(self) -> None:
         self.row_number += 1
         self._lines.clear()
-        if self.row_number % ROWS_AT_ONCE == 1:
+        if self.row_number % BATCH_ROWS == 1:
             self._batch_characters = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -81,7 +81,7 @@ class _BoundedLines:
             self._checked_row, self._check_at = self.row_number, MAX_COLUMNS
             self._delimiters = self._counted_lines = 0
         if self._batch_characters > _MAX_BATCH_CHARACTERS:
-            limit = f"{ROWS_AT_ONCE} consecutive rows must have at most {_MAX_BATCH_CHARACTERS} characters"
+            limit = f"{BATCH_ROWS} consecutive rows must have at most {_MAX_BATCH_CHARACTERS} characters"
             raise Unreadable(f"row {self.row_number}: {limit}; a quote may not be closed")
         self._delimiters += sum(line.count(self._delimiter) for line in self._lines[self._counted_lines :])
         self._counted_lines = len(self._lines)
@@ -98,16 +98,16 @@ def _wide_row(delimiter: str) -> re.Pattern[str]:
     return re.compile(f"(?:{cell}{delimiter}){{{MAX_COLUMNS}}}")
 
 
-def _refuse_endless_line(path: Path, delimiter: str) -> None:
+def _reject_long_lines(path: Path, delimiter: str) -> None:
     """Lines are read whole."""
     length = begin = offset = 0
     with path.open("rb", buffering=0) as file:
-        while piece := file.read(_PIECE_BYTES):
+        while piece := file.read(_CHUNK_BYTES):
             end = max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
             begin, length = (offset + end, len(piece) - end) if end else (begin, length + len(piece))
             offset += len(piece)
             if length > MAX_CELL_BYTES:
                 file.seek(begin)
-                if _wide_row(delimiter).match(file.read(_PIECE_BYTES).decode("utf-8", "replace")):
+                if _wide_row(delimiter).match(file.read(_CHUNK_BYTES).decode("utf-8", "replace")):
                     raise too_many_columns("a line")
                 raise Unreadable(f"a line is longer than {MAX_CELL_BYTES} bytes")

@@ -16,7 +16,7 @@ _COMMA = re.compile(r"[ \t\r\n]*+,[ \t\r\n]*+")
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
 
 
-def rows_of_file(path: Path, known_names: list[str], max_bytes: int) -> Iterator[list[Any]]:
+def read_file_rows(path: Path, schema_names: list[str], max_bytes: int) -> Iterator[list[Any]]:
     """Raises Unreadable while the rows are read."""
     if path.stat().st_size > max_bytes:
         raise Unreadable(f"JSON of more than {max_bytes} bytes is not read")
@@ -27,13 +27,13 @@ def rows_of_file(path: Path, known_names: list[str], max_bytes: int) -> Iterator
         with path.open(encoding=encoding, newline="") as file:
             yield from _Elements(file)
 
-    yield from rows_of(items, known_names)
+    yield from read_rows(items, schema_names)
 
 
-def rows_of(items: Callable[[], Iterable[Any]], known_names: list[str]) -> Iterator[list[Any]]:
+def read_rows(items: Callable[[], Iterable[Any]], schema_names: list[str]) -> Iterator[list[Any]]:
     """Return the rows. Each call of `items` must start at the first item. Raises Unreadable while the rows are read."""
     if isinstance(next(iter(items()), None), dict):
-        names = _names(items(), known_names)
+        names = _names(items(), schema_names)
         if names:
             yield names
         for item in items():
@@ -45,9 +45,9 @@ def rows_of(items: Callable[[], Iterable[Any]], known_names: list[str]) -> Itera
         yield item
 
 
-def _names(items: Iterable[Any], known_names: list[str]) -> list[str]:
+def _names(items: Iterable[Any], schema_names: list[str]) -> list[str]:
     """The columns: those of the schema first, then the others in the order in which they appear."""
-    names = dict.fromkeys(known_names)
+    names = dict.fromkeys(schema_names)
     for number, item in enumerate(items, 1):
         if not isinstance(item, dict):
             raise _mixed(number)
@@ -117,7 +117,7 @@ class _Elements:
             return self._decode()
         except json.JSONDecodeError:
             self._text, self._position = self._text[self._position :] + self._file.read(MAX_CELL_BYTES), 0
-            self._refuse_too_large_element()
+            self._reject_too_large_element()
             return self._decode()
 
     def _decode(self) -> Any:
@@ -130,7 +130,7 @@ class _Elements:
             raise Unreadable(f"row {self._number}: integers must have at most {limit} digits") from None
         return element
 
-    def _refuse_too_large_element(self) -> None:
+    def _reject_too_large_element(self) -> None:
         depth = columns = 1
         for token in _TOKEN.finditer(self._text, 1):
             position = token.start()

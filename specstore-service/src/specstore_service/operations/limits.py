@@ -2,7 +2,7 @@
 
 from specstore_service.domain.specs import MAX_COLUMNS
 
-ROWS_AT_ONCE = 200
+BATCH_ROWS = 200
 MAX_CELL_BYTES = 16 * 1024 * 1024
 
 

@@ -18,7 +18,7 @@ _NO_DATE = (1980, 1, 1, 0, 0, 0)
 _CHUNK_BYTES = 1024 * 1024
 
 
-def make_copy(context: PipelineContext) -> OutputFile:
+def create_copy(context: PipelineContext) -> OutputFile:
     """The source as it was received."""
     source = context.task.source
     with context.writer() as writer:
@@ -30,7 +30,7 @@ def make_copy(context: PipelineContext) -> OutputFile:
     return writer.output()
 
 
-def make_zip(context: PipelineContext) -> OutputFile:
+def create_zip(context: PipelineContext) -> OutputFile:
     """The csv and json files, and a descriptor: a data package of its own."""
     results = [result for result in context.task.results if context.task.kinds[result.position][0] in (CSV, JSON)]
     descriptor = _descriptor(context, results)
@@ -41,7 +41,7 @@ def make_zip(context: PipelineContext) -> OutputFile:
     ):
         for result in results:
             with (
-                context.objects.local(result.object) as path,
+                context.objects.local_path(result.object) as path,
                 path.open("rb") as file,
                 archive.open(_member(result), "w") as member,
             ):
@@ -56,7 +56,7 @@ def _member(result: Result) -> zipfile.ZipInfo:
     return info
 
 
-def make_package(context: PipelineContext) -> OutputFile:
+def create_package(context: PipelineContext) -> OutputFile:
     """It is made last: whoever sees it finds all files that it names."""
     descriptor = _descriptor(context, context.task.results)
     with context.writer() as writer:
@@ -71,4 +71,4 @@ def _descriptor(context: PipelineContext, results: list[Result]) -> dict[str, An
         PackageFile(*task.kinds[result.position], result.path, result.bytes, result.hash, result.rows)
         for result in results
     ]
-    return files.package(task.dataset, task.sources, package_files)
+    return files.package_descriptor(task.dataset, task.sources, package_files)

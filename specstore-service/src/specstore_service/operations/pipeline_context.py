@@ -12,7 +12,7 @@ from chassis.db import Database
 from specstore_service.domain.sources import Source
 from specstore_service.settings import Settings
 from specstore_service.store.jobs import Attempt, Result
-from specstore_service.store.objects import Objects
+from specstore_service.store.objects import ObjectStore
 
 
 class PipelineFailed(Exception):
@@ -103,7 +103,7 @@ class PipelineContext:
     task: Task
     settings: Settings
     database: Database
-    objects: Objects
+    objects: ObjectStore
     # Called with True before each step that takes too long only if it has no end, with False after the last one.
     progress: Callable[[bool], None]
 

@@ -17,15 +17,15 @@ from specstore_service.store.object_stores import create_object_store
 
 log = logs.logger(__name__)
 
-_MAKERS: dict[str, Callable[[PipelineContext], OutputFile]] = {
-    plans.REPORT: reports.make_report,
-    plans.CSV: tables.make_csv,
-    plans.JSON: tables.make_json,
-    plans.ZIP: packages.make_zip,
-    plans.PREVIEW: tables.make_preview,
-    plans.TABULAR: packages.make_copy,
-    plans.ORIGINAL: packages.make_copy,
-    plans.PACKAGE: packages.make_package,
+_CREATORS: dict[str, Callable[[PipelineContext], OutputFile]] = {
+    plans.REPORT: reports.create_report,
+    plans.CSV: tables.create_csv,
+    plans.JSON: tables.create_json,
+    plans.ZIP: packages.create_zip,
+    plans.PREVIEW: tables.create_preview,
+    plans.TABULAR: packages.create_copy,
+    plans.ORIGINAL: packages.create_copy,
+    plans.PACKAGE: packages.create_package,
 }
 
 
@@ -77,7 +77,7 @@ def run(
 def _outcome(context: PipelineContext) -> Outcome:
     task = context.task
     try:
-        output = _MAKERS[task.kind](context)
+        output = _CREATORS[task.kind](context)
     except PipelineFailed as failure:
         return Outcome(failure.errors)
     except MemoryError:

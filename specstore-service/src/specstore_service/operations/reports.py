@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from specstore_service.domain.files import refer, slugs
+from specstore_service.domain.files import retarget_foreign_keys, unique_slugs
 from specstore_service.domain.sources import Source
 from specstore_service.operations.pipeline_context import OutputFile, PipelineContext, PipelineFailed
 from specstore_service.operations.row_batches import read_batches
@@ -16,7 +16,7 @@ MAX_ERRORS = 200
 _MAX_CELL_CHARACTERS = 100
 
 
-def make_report(context: PipelineContext) -> OutputFile:
+def create_report(context: PipelineContext) -> OutputFile:
     """The file is written for invalid rows, too: then its errors fail the pipeline."""
     tables = [source for source in context.task.sources if source.is_tabular]
     with ExitStack() as files:
@@ -46,7 +46,7 @@ def check_tables(
     from frictionless import FrictionlessException, Package
 
     table_names = [table.name for table in tables]
-    names = dict(zip(table_names, slugs(table_names), strict=True))
+    names = dict(zip(table_names, unique_slugs(table_names), strict=True))
     try:
         package = Package(
             resources=[
@@ -70,7 +70,9 @@ def _resource(source: Source, names: dict[str, str], rows: Callable[[], Iterator
 
     # The reader returns text for all cells if no schema says otherwise: nothing is guessed from the first rows.
     schema = source.schema or {"fields": [{"name": str(name), "type": "any"} for name in next(rows(), [])]}
-    return TableResource(name=names[source.name], data=rows, schema=Schema.from_descriptor(refer(schema, names)))
+    return TableResource(
+        name=names[source.name], data=rows, schema=Schema.from_descriptor(retarget_foreign_keys(schema, names))
+    )
 
 
 def _row_reader(

@@ -9,7 +9,7 @@ from typing import Any
 
 from specstore_service.domain.sources import Source
 from specstore_service.operations import delimited, documents, spreadsheets
-from specstore_service.operations.limits import MAX_COLUMNS, ROWS_AT_ONCE, Unreadable, too_many_columns
+from specstore_service.operations.limits import BATCH_ROWS, MAX_COLUMNS, Unreadable, too_many_columns
 from specstore_service.operations.pipeline_context import PipelineFailed
 
 _SPREADSHEETS, _DOCUMENTS = ("xlsx", "xlsm"), ("json",)
@@ -54,8 +54,8 @@ def _translate_errors(name: str) -> Iterator[None]:
 def _batches(rows: Rows, number: int) -> Batches:
     """`number` is that of the first row."""
     blank = 0
-    while batch := list(islice(rows, ROWS_AT_ONCE)):
-        _refuse_wide_rows(batch, number)
+    while batch := list(islice(rows, BATCH_ROWS)):
+        _reject_wide_rows(batch, number)
         number += len(batch)
         kept = len(batch)
         while kept and not any(cell not in (None, "") for cell in batch[kept - 1]):
@@ -63,13 +63,13 @@ def _batches(rows: Rows, number: int) -> Batches:
         if kept:
             # What was held back was not at the end after all.
             while blank:
-                yield [[]] * min(blank, ROWS_AT_ONCE)
-                blank -= min(blank, ROWS_AT_ONCE)
+                yield [[]] * min(blank, BATCH_ROWS)
+                blank -= min(blank, BATCH_ROWS)
             yield batch[:kept]
         blank += len(batch) - kept
 
 
-def _refuse_wide_rows(batch: list[list[Any]], number: int) -> None:
+def _reject_wide_rows(batch: list[list[Any]], number: int) -> None:
     if max(map(len, batch)) > MAX_COLUMNS:
         wide = next(position for position, row in enumerate(batch) if len(row) > MAX_COLUMNS)
         raise too_many_columns(f"row {number + wide}")
@@ -79,14 +79,14 @@ def _refuse_wide_rows(batch: list[list[Any]], number: int) -> None:
 def _rows(source: Source, path: Path | None, unpacked_bytes: int) -> Iterator[Rows]:
     names = [field["name"] for field in source.schema["fields"]] if source.schema else []
     if path is None:
-        yield documents.rows_of(lambda: source.rows or [], names)
+        yield documents.read_rows(lambda: source.rows or [], names)
     elif source.format in _SPREADSHEETS:
-        with spreadsheets.rows_of(path, source.tabulator.sheet, unpacked_bytes) as rows:
+        with spreadsheets.read_rows(path, source.tabulator.sheet, unpacked_bytes) as rows:
             yield rows
     elif source.format in _DOCUMENTS:
-        yield documents.rows_of_file(path, names, unpacked_bytes // 4)
+        yield documents.read_file_rows(path, names, unpacked_bytes // 4)
     elif source.format in _OF_LINES:
-        with delimited.rows_of(path, "\t" if source.format in ("tsv", "tab") else ",") as rows:
+        with delimited.read_rows(path, "\t" if source.format in ("tsv", "tab") else ",") as rows:
             yield rows
     else:
         raise Unreadable(f"the format {source.format} is not one of csv, tsv, xlsx and json")

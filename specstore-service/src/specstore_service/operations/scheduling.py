@@ -13,22 +13,22 @@ from specstore_service.store import datasets
 
 log = logs.logger(__name__)
 
-_MOST_AT_ONCE = 50
+_MAX_RUNS = 50
 
 
 def run_due(tx: Transaction, now: datetime, *, is_external: bool) -> None:
     """One new flow for each dataset that is due, however many times were missed."""
-    for _ in range(_MOST_AT_ONCE):
-        due = datasets.take_due(tx, now)
+    for _ in range(_MAX_RUNS):
+        due = datasets.claim_due(tx, now)
         if due is None:
             break
         next_due_at = schedules.next_due(due["due_at"], due["every_seconds"], now)
         try:
-            spec = uploads.spec_of(strictjson.loads(due["spec"].encode()))
+            spec = uploads.parse_spec(strictjson.loads(due["spec"].encode()))
         except Invalid as problem:
             # Taken by an older version; it must not hold up the others.
             log.error("schedule.spec_refused", dataset=due["id"], reason=problem.detail)
-            datasets.set_due(tx, due["id"], next_due_at)
+            datasets.update_due(tx, due["id"], next_due_at)
             continue
         wanted = Revision(spec, due["spec"], "", is_external)
-        uploads.run_again(tx, wanted, now, due_at=due["due_at"], next_due_at=next_due_at)
+        uploads.create_revision(tx, wanted, now, due_at=due["due_at"], next_due_at=next_due_at)

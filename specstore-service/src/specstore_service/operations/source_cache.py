@@ -16,7 +16,7 @@ from specstore_service.operations.pipeline_context import PipelineContext, Pipel
 from specstore_service.operations.row_batches import Batches, read_batches
 from specstore_service.store import jobs
 from specstore_service.store.jobs import Attempt
-from specstore_service.store.objects import Objects, file_key, scratch_file
+from specstore_service.store.objects import ObjectStore, file_key, scratch_file
 
 log = logs.logger(__name__)
 
@@ -41,7 +41,7 @@ def source_file(context: PipelineContext, source: Source) -> Iterator[Path]:
         key = _stored(context, source)
     except FetchError as error:
         raise PipelineFailed(f"{source.name}: {source.url or source.file} {error}") from None
-    with context.objects.local(key) as path:
+    with context.objects.local_path(key) as path:
         yield path
 
 
@@ -76,7 +76,7 @@ def _store(context: PipelineContext, source: Source, location: str) -> None:
     except FetchError as problem:
         error = str(problem)
     with context.database.transaction() as tx:
-        is_settled = jobs.settle_source(tx, attempt, location, object=None if error else key, error=error)
+        is_settled = jobs.update_source(tx, attempt, location, object=None if error else key, error=error)
     if not is_settled:
         context.objects.delete([key])
 
@@ -90,7 +90,7 @@ def _fetch(context: PipelineContext, source: Source, path: Path) -> None:
         _copy_upload(context.objects, file_key(context.task.owner, source.file or ""), path)
         return
     settings = context.settings
-    limits = Limits(settings.source_bytes, settings.source_seconds, addresses.networks(settings.source_networks))
+    limits = Limits(settings.source_bytes, settings.source_seconds, addresses.parse_networks(settings.source_networks))
     for retry_seconds in (*_RETRY_SECONDS, None):
         try:
             fetching.fetch(source.url, path, limits)
@@ -102,9 +102,9 @@ def _fetch(context: PipelineContext, source: Source, path: Path) -> None:
             time.sleep(retry_seconds)
 
 
-def _copy_upload(objects: Objects, key: str, path: Path) -> None:
+def _copy_upload(objects: ObjectStore, key: str, path: Path) -> None:
     try:
-        with objects.local(key) as uploaded:
+        with objects.local_path(key) as uploaded:
             shutil.copyfile(uploaded, path)
     except NotFound:
         raise FetchError("was not uploaded") from None

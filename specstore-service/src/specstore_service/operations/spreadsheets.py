@@ -38,18 +38,18 @@ def _translate_errors() -> Iterator[None]:
 
 
 @contextmanager
-def rows_of(path: Path, sheet: int | str, unpacked_bytes: int) -> Iterator[Iterator[list[Any]]]:
+def read_rows(path: Path, sheet: int | str, unpacked_bytes: int) -> Iterator[Iterator[list[Any]]]:
     """Raises Unreadable, also while the rows are read."""
     import openpyxl
 
     with path.open("rb") as file:
         with _translate_errors():
-            _refuse_bomb(file, unpacked_bytes)
+            _reject_zip_bomb(file, unpacked_bytes)
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
         yield _cells(_chosen(book, sheet))
 
 
-def _refuse_bomb(file: IO[bytes], unpacked_bytes: int) -> None:
+def _reject_zip_bomb(file: IO[bytes], unpacked_bytes: int) -> None:
     """A part of an archive cannot give more than its size in the directory: zipfile cuts it off there."""
     with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
@@ -57,10 +57,10 @@ def _refuse_bomb(file: IO[bytes], unpacked_bytes: int) -> None:
             raise Unreadable(f"takes up more than {unpacked_bytes} bytes when it is unpacked")
         for part in parts:
             with archive.open(part) as content:
-                _refuse_large_rows(content)
+                _reject_large_rows(content)
 
 
-def _refuse_large_rows(content: IO[bytes]) -> None:
+def _reject_large_rows(content: IO[bytes]) -> None:
     """openpyxl holds a row as a whole, and makes up rows that are left out. Any part may be that of a sheet."""
     depth = row_depth = cells = number = 0
 

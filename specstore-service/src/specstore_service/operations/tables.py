@@ -27,7 +27,7 @@ CellWriter = Callable[[Any], str]
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
-def make_csv(context: PipelineContext) -> OutputFile:
+def create_csv(context: PipelineContext) -> OutputFile:
     """UTF-8, commas, one line end; the contents of the cells stay as they are."""
     source = context.task.source
     is_text = source.rows is None and source.format not in ("xlsx", "xlsm", "json")
@@ -61,14 +61,14 @@ def cell_text(cell: Any) -> str:
     return str(cell)
 
 
-def make_preview(context: PipelineContext) -> OutputFile:
+def create_preview(context: PipelineContext) -> OutputFile:
     task = context.task
     csv_position = task.kinds.index((CSV, task.target))
     csv_result = next(result for result in task.results if result.position == csv_position)
     with (
         context.writer() as writer,
         _text(writer) as text,
-        context.objects.local(csv_result.object) as path,
+        context.objects.local_path(csv_result.object) as path,
         path.open(newline="") as file,
     ):
         csv_writer = csv.writer(text, lineterminator="\n")
@@ -79,7 +79,7 @@ def make_preview(context: PipelineContext) -> OutputFile:
     return writer.output(rows=count)
 
 
-def make_json(context: PipelineContext) -> OutputFile:
+def create_json(context: PipelineContext) -> OutputFile:
     """A list of objects; numbers, booleans and structures are such where the schema says so."""
     source = context.task.source
     with context.writer() as writer, source_rows(context, source) as batches, _text(writer) as text:

@@ -35,18 +35,18 @@ class Keyring:
     def check(self, token: str | None) -> Bearer:
         """Raises Problem (401), or Unavailable where no key was ever had."""
         if not token:
-            raise tokens.refused(401)
+            raise tokens.token_problem(401)
         key = self._key or self._newer_than(None)
         if key is None:
             raise Unavailable("the issuer of tokens does not answer")
         try:
-            return tokens.bearer_of(token, key)
+            return tokens.verify_token(token, key)
         except BadSignature:
             newer = self._newer_than(key)
         try:
-            return tokens.bearer_of(token, newer)
+            return tokens.verify_token(token, newer)
         except BadSignature:
-            raise tokens.refused(401) from None
+            raise tokens.token_problem(401) from None
 
     def _newer_than(self, known: Any) -> Any:
         """One asks at a time; who waited for him takes what he got."""
@@ -70,7 +70,7 @@ def _loaded(pem: str) -> rsa.RSAPublicKey:
     return key
 
 
-def make_pair() -> tuple[str, str]:
+def generate_key_pair() -> tuple[str, str]:
     """(private, public) as PEM."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return (
@@ -83,10 +83,10 @@ def make_pair() -> tuple[str, str]:
     )
 
 
-def issue(private_pem: str, userid: str, most_datasets: int, now: datetime) -> str:
+def issue(private_pem: str, userid: str, max_datasets: int, now: datetime) -> str:
     claims = {
         "userid": userid,
-        "permissions": {"max_dataset_num": most_datasets},
+        "permissions": {"max_dataset_num": max_datasets},
         "service": tokens.SERVICE,
         "exp": int(now.timestamp()) + LIFETIME_SECONDS,
     }

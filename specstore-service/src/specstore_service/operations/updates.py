@@ -19,7 +19,7 @@ from specstore_service.domain.flows import FAILED, QUEUED, SUCCEEDED, TIMED_OUT,
 from specstore_service.operations import messages
 from specstore_service.store import flows, pipelines
 
-_MOST_SILENT = 100
+_MAX_SILENT_PIPELINES = 100
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def time_out(tx: Transaction, silent_seconds: float, now: datetime) -> None:
 
     Its job may have been lost with the broker's data, and a second one does no harm.
     """
-    for flow_id in pipelines.list_flows_with_silent(tx, silent_seconds, _MOST_SILENT):
+    for flow_id in pipelines.list_flows_with_silent_pipelines(tx, silent_seconds, _MAX_SILENT_PIPELINES):
         # Somebody who has it at hand is saying something of it.
         if flow := flows.lock_flow(tx, flow_id, skip_locked=True):
             _time_out(tx, flow, silent_seconds, now)
@@ -101,11 +101,11 @@ def time_out(tx: Transaction, silent_seconds: float, now: datetime) -> None:
 
 def _time_out(tx: Transaction, flow: dict[str, Any], silent_seconds: float, now: datetime) -> None:
     before = pipelines.list_pipelines(tx, flow["id"])
-    silent = [before[place] for place in pipelines.list_silent(tx, flow["id"], silent_seconds)]
+    silent = [before[place] for place in pipelines.list_silent_positions(tx, flow["id"], silent_seconds)]
     waiting = [it for it in silent if not (it.has_begun or flow["is_external"])]
     for it in waiting:
-        pipelines.touch(tx, flow["id"], it.position)
-        outbox.add(tx, messages.job(flow["name"], it.id, flow["request_id"]))
+        pipelines.update_heard_at(tx, flow["id"], it.position)
+        outbox.add(tx, messages.pipeline_job(flow["name"], it.id, flow["request_id"]))
     dead = [it for it in silent if it not in waiting]
     if dead:
         _fail(tx, flow, before, dead, TIMED_OUT, now, Trigger(flow["request_id"], timer="time-outs"))
@@ -116,7 +116,7 @@ def unknown_pipeline() -> NotFound:
 
 
 def _locked(tx: Transaction, pipeline: str) -> tuple[dict[str, Any], list[Pipeline], Pipeline]:
-    flow = flows.lock_flow_of(tx, pipeline)
+    flow = flows.lock_flow_of_pipeline(tx, pipeline)
     if flow is None:
         raise unknown_pipeline()
     all_ = pipelines.list_pipelines(tx, flow["id"])
@@ -131,7 +131,7 @@ def _apply_update(tx: Transaction, flow: dict[str, Any], it: Pipeline, update: U
         return replace(it, has_begun=True, succeeded=update.success)
     if it.state in rules.ENDED:
         return it
-    pipelines.touch(tx, flow["id"], it.position)
+    pipelines.update_heard_at(tx, flow["id"], it.position)
     if update.event == "queue":
         return it
     if update.log or update.stats:
@@ -153,7 +153,7 @@ def _fail(
     after = list(before)
     for it in which:
         after[it.position] = replace(it, succeeded=False)
-    pipelines.set_errors(tx, flow["id"], [it.position for it in which], [reason])
+    pipelines.update_errors(tx, flow["id"], [it.position for it in which], [reason])
     return _save_transitions(tx, flow, before, after, now, trigger)[0]
 
 
@@ -168,25 +168,25 @@ def _save_transitions(
     """Writes what follows, and tells it: dependants that are ready now, the flow's beginning and its end."""
     if after == before:
         return flow["state"], before
-    after = rules.settled(after)
+    after = rules.resolve_states(after)
     changed = [new for old, new in zip(before, after, strict=True) if new != old]
     pipelines.update_states(tx, flow["id"], changed)
     cut_off = [it.position for it in changed if it.state == FAILED and it.succeeded is None]
-    pipelines.forget_progress(tx, flow["id"], cut_off)
-    state = rules.state_of(after)
+    pipelines.delete_progress(tx, flow["id"], cut_off)
+    state = rules.flow_state(after)
     outgoing = [
-        messages.job(flow["name"], it.id, flow["request_id"])
+        messages.pipeline_job(flow["name"], it.id, flow["request_id"])
         for it in changed
         if it.is_ready and not before[it.position].is_ready and it.state == QUEUED and not flow["is_external"]
     ]
     request_id = trigger.request_id or flow["request_id"]
     if flow["state"] == QUEUED and any(it.has_begun for it in after):
-        outgoing.append(messages.event("FlowStarted", messages.subject(flow), request_id, now, trigger.timer))
+        outgoing.append(messages.event("FlowStarted", messages.flow_reference(flow), request_id, now, trigger.timer))
     has_ended = state in rules.ENDED
     if has_ended and flow["finished_at"] is None:
         errors = rules.error_log(after, pipelines.list_errors(tx, flow["id"]))
         outgoing.append(
-            messages.finished(
+            messages.flow_finished(
                 flow, success=state == SUCCEEDED, errors=errors, request_id=request_id, now=now, timer=trigger.timer
             )
         )

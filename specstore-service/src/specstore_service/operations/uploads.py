@@ -26,31 +26,31 @@ class Revision:
     is_external: bool
 
 
-def spec_of(contents: Any) -> Spec:
+def parse_spec(contents: Any) -> Spec:
     """Raises Invalid that names each wrong field."""
     spec: Spec = checked(lambda: Spec.model_validate(contents, strict=True))
     schedules.parse(spec.schedule)
     return spec
 
 
-def upload(tx: Transaction, wanted: Revision, most_datasets: int, now: datetime) -> str:
+def upload_spec(tx: Transaction, wanted: Revision, max_datasets: int, now: datetime) -> str:
     """The id of the flow. Its schedule holds from now on."""
     meta, every = wanted.spec.meta, wanted.spec.every_seconds
     schedule = datasets.Schedule(every, now + timedelta(seconds=every)) if every else None
     said = (meta.ownerid, meta.dataset, meta.findability, schedule, now)
-    dataset = datasets.add_upload(tx, *said)
+    dataset = datasets.claim_upload_revision(tx, *said)
     if dataset is None:
         count = datasets.lock_owner(tx, meta.ownerid)
         # Somebody else may have made it before the owner was locked.
-        dataset = datasets.add_upload(tx, *said)
+        dataset = datasets.claim_upload_revision(tx, *said)
         if dataset is None:
-            if count >= most_datasets:
-                raise Problem(f"Max datasets for user exceeded plan limit ({most_datasets})", status=403)
+            if count >= max_datasets:
+                raise Problem(f"Max datasets for user exceeded plan limit ({max_datasets})", status=403)
             dataset = datasets.insert_dataset(tx, *said)
     return _begin(tx, wanted, dataset, now)
 
 
-def run_again(
+def create_revision(
     tx: Transaction,
     wanted: Revision,
     now: datetime,
@@ -62,7 +62,7 @@ def run_again(
 
     While the dataset is private, so is each new revision, whatever its spec said before that.
     """
-    dataset = datasets.add_revision(tx, wanted.spec.meta.ownerid, wanted.spec.meta.dataset, now, next_due_at)
+    dataset = datasets.claim_revision(tx, wanted.spec.meta.ownerid, wanted.spec.meta.dataset, now, next_due_at)
     return _begin(tx, wanted, dataset, now, due_at)
 
 
@@ -86,11 +86,11 @@ def _begin(
         now=now,
     )
     timer = "schedules" if due_at else ""
-    outgoing = [messages.event("FlowQueued", messages.subject(flow), wanted.request_id, now, timer)]
+    outgoing = [messages.event("FlowQueued", messages.flow_reference(flow), wanted.request_id, now, timer)]
     if wanted.is_external:
         outgoing.append(outbox.job("specstore.refresh", {"flow": flow_id}, request_id=wanted.request_id))
     else:
         ready = [pipeline.id for pipeline in planned if not pipeline.needs]
-        outgoing += [messages.job(flow_id, pipeline, wanted.request_id) for pipeline in ready]
+        outgoing += [messages.pipeline_job(flow_id, pipeline, wanted.request_id) for pipeline in ready]
     outbox.add_all(tx, outgoing)
     return flow_id

@@ -17,29 +17,29 @@ from specstore_service.domain import files
 from specstore_service.domain.names import check_location, is_url
 from specstore_service.operations.pipeline_context import HashingWriter
 from specstore_service.routes.responses import (
-    AWAY,
     INVALID,
     NO_TOKEN,
-    UNKNOWN,
-    Authorised,
+    NOT_FOUND,
+    UNAVAILABLE,
     OwnerPath,
     RevisionPath,
+    TokenHeader,
     TokenQuery,
     is_owner,
-    must_be_owner,
-    unknown,
+    not_found,
+    require_owner,
     web,
 )
 from specstore_service.store import flows, jobs
 from specstore_service.store.jobs import Result
 from specstore_service.store.object_stores import create_object_store
 from specstore_service.store.objects import (
-    PIECE_BYTES,
-    Objects,
-    bytes_left,
+    CHUNK_BYTES,
+    ObjectStore,
     file_key,
+    remaining_bytes,
     scratch_file,
-    translate_db_errors,
+    translate_storage_errors,
 )
 
 bp = Blueprint("files", __name__, url_prefix="/source/<owner>")
@@ -76,24 +76,24 @@ class ResultPath(RevisionPath):
         408: problem("The upload is too slow or takes too long"),
         413: problem("Larger than a file may be, or than what is left of what the owner may keep"),
         415: problem("The body has a Content-Encoding"),
-        503: AWAY,
+        503: UNAVAILABLE,
     },
     path=FilePath,
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
 )
-def put_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> Any:
+def put_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) -> Any:
     """It appears in one step, once all of it has come; pipelines that read the older one go on reading that."""
-    must_be_owner(owner, headers, query)
+    require_owner(owner, headers, query)
     if "Content-Range" in request.headers:
         raise Invalid.field("Content-Range", "a file is sent as a whole")
     body = UploadStream(request, web().settings.source_bytes)
     objects = create_object_store(web().settings)
-    _refuse_too_much(objects, owner, path, request.content_length or 0)
+    _check_quota(objects, owner, path, request.content_length or 0)
     with scratch_file(objects) as scratch:
         sink = _receive_body(body, scratch)
         # Others may have come meanwhile, and not everybody says before how much he sends.
-        _refuse_too_much(objects, owner, path, sink.size)
+        _check_quota(objects, owner, path, sink.size)
         objects.put(file_key(owner, path), scratch)
     return {"path": path, "bytes": sink.size, "hash": sink.hash}
 
@@ -102,30 +102,30 @@ def _receive_body(body: UploadStream, target: Path) -> HashingWriter:
     """Return the sink, closed, with the size and the hash; while a slow client sends, nothing else is held."""
     sink = HashingWriter(target)
     try:
-        while piece := body.read(PIECE_BYTES):
-            with translate_db_errors():
+        while piece := body.read(CHUNK_BYTES):
+            with translate_storage_errors():
                 sink.write(piece)
     finally:
         sink.close()
     return sink
 
 
-def _refuse_too_much(objects: Objects, owner: str, path: str, size: int) -> None:
+def _check_quota(objects: ObjectStore, owner: str, path: str, size: int) -> None:
     most = web().settings.owner_bytes
-    if size > bytes_left(objects, owner, path, most):
+    if size > remaining_bytes(objects, owner, path, most):
         raise Problem(f"an owner may keep {most} bytes of files: delete some of yours", status=413)
 
 
 @bp.delete("/files/<path:path>")
 @endpoint(
     "Removes a file; what was made of it stays",
-    {204: ResponseSpec("It is not there, or no longer"), 400: INVALID, 401: NO_TOKEN, 403: NO_TOKEN, 503: AWAY},
+    {204: ResponseSpec("It is not there, or no longer"), 400: INVALID, 401: NO_TOKEN, 403: NO_TOKEN, 503: UNAVAILABLE},
     path=FilePath,
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
 )
-def delete_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> Any:
-    must_be_owner(owner, headers, query)
+def delete_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) -> Any:
+    require_owner(owner, headers, query)
     create_object_store(web().settings).delete([file_key(owner, path)])
     return Response(status=204)
 
@@ -138,21 +138,21 @@ def delete_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -
         206: ResponseSpec("The part that was asked for", {"type": "string", "format": "binary"}, files.BYTES_TYPE),
         304: ResponseSpec("It is the one that is known already"),
         400: INVALID,
-        404: UNKNOWN,
+        404: NOT_FOUND,
         416: problem("The file has no such part"),
-        503: AWAY,
+        503: UNAVAILABLE,
     },
     path=ResultPath,
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
 )
-def get_result(owner: str, dataset: str, revision: str, file: str, query: TokenQuery, headers: Authorised) -> Any:
+def get_result(owner: str, dataset: str, revision: str, file: str, query: TokenQuery, headers: TokenHeader) -> Any:
     as_owner = is_owner(owner, headers, query)
     with transaction() as tx:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=as_owner)
         result = jobs.find_result(tx, flow["id"], file) if flow else None
     if result is None:
-        raise unknown()
+        raise not_found()
     tag = result.hash.rpartition(":")[2]
     if request.if_none_match.contains_weak(tag):
         return _with_headers(Response(status=304), result, tag)
@@ -179,7 +179,7 @@ def _asked_part(tag: str) -> Range | None:
 def _part(result: Result, tag: str, start: int, stop: int, status: int) -> Response:
     pieces = None
     if request.method != "HEAD":
-        pieces = create_object_store(web().settings).pieces(result.object, start, stop - start)
+        pieces = create_object_store(web().settings).read_range(result.object, start, stop - start)
     response = Response(pieces, status, direct_passthrough=True)
     response.content_length = stop - start
     if status == 206:

@@ -17,20 +17,20 @@ from specstore_service.domain.flows import Pipeline
 from specstore_service.operations import updates, uploads
 from specstore_service.operations.updates import Trigger
 from specstore_service.operations.uploads import Revision
-from specstore_service.routes.listing import moment
+from specstore_service.routes.listing import format_time
 from specstore_service.routes.responses import (
-    AWAY,
     INVALID,
     NO_TOKEN,
-    UNKNOWN,
+    NOT_FOUND,
+    UNAVAILABLE,
     UPLOAD_FAILED,
-    Authorised,
     RevisionPath,
+    TokenHeader,
     TokenQuery,
     Uploaded,
     is_owner,
-    must_be_owner,
-    unknown,
+    not_found,
+    require_owner,
     web,
     with_error_body,
 )
@@ -70,17 +70,17 @@ class Cancelled(TypedDict):
 @bp.get("")
 @endpoint(
     "How a revision stands: one of a number, the latest, or the latest successful one",
-    {200: ResponseSpec("The revision and its pipelines", FlowStatus), 400: INVALID, 404: UNKNOWN, 503: AWAY},
+    {200: ResponseSpec("The revision and its pipelines", FlowStatus), 400: INVALID, 404: NOT_FOUND, 503: UNAVAILABLE},
     path=RevisionPath,
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
 )
-def get_status(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
+def get_status(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Any:
     as_owner = is_owner(owner, headers, query)
     with this_app().database.statements() as tx:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=as_owner, with_pipelines=True)
     if flow is None:
-        raise unknown()
+        raise not_found()
     return json_response(_status(flow))
 
 
@@ -92,7 +92,7 @@ def _status(flow: dict[str, Any]) -> str:
     rest = {
         "id": flow["name"],
         "event_ref": flow["event_ref"] if flow["is_private"] else None,
-        "modified": moment(flow["modified_at"]),
+        "modified": format_time(flow["modified_at"]),
         "state": flow["state"],
         "logs": [line for row in rows for line in row["log"]],
         "error_log": rules.error_log(pipelines, {row["position"]: row["errors"] for row in rows}),
@@ -119,19 +119,19 @@ def _status(flow: dict[str, Any]) -> str:
         400: INVALID,
         401: NO_TOKEN,
         403: NO_TOKEN,
-        404: UNKNOWN,
-        503: AWAY,
+        404: NOT_FOUND,
+        503: UNAVAILABLE,
     },
     path=RevisionPath,
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
 )
-def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
-    must_be_owner(owner, headers, query)
+def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Any:
+    require_owner(owner, headers, query)
     with transaction() as tx:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=True)
         if flow is None:
-            raise unknown()
+            raise not_found()
         state, ended = updates.cancel(tx, flow["id"], datetime.now(UTC), Trigger(g.request_id))
     return {"id": flow["name"], "state": state, "cancelled": ended}
 
@@ -147,18 +147,18 @@ def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: 
     },
     path=RevisionPath,
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
     idempotent=True,
 )
-def retry(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
-    must_be_owner(owner, headers, query)
+def retry(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Any:
+    require_owner(owner, headers, query)
 
     def make(tx: Transaction) -> Any:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=True)
         if flow is None:
-            raise unknown()
-        spec = uploads.spec_of(strictjson.loads(flow["spec"].encode()))
+            raise not_found()
+        spec = uploads.parse_spec(strictjson.loads(flow["spec"].encode()))
         wanted = Revision(spec, flow["spec"], g.request_id, web().settings.dpp_url is not None)
-        return uploaded(uploads.run_again(tx, wanted, datetime.now(UTC)))
+        return uploaded(uploads.create_revision(tx, wanted, datetime.now(UTC)))
 
     return run_idempotent(make)

@@ -15,7 +15,7 @@ from chassis.web.errors import problem_json
 from chassis.web.openapi import problem
 from chassis.web.validation import ListQuery, ResponseSpec
 from specstore_service.domain.names import Name
-from specstore_service.domain.tokens import Bearer, refused
+from specstore_service.domain.tokens import Bearer, token_problem
 from specstore_service.operations.tokens import Keyring
 from specstore_service.settings import Settings
 
@@ -56,7 +56,7 @@ def render_error(problem: Problem) -> Response:
     return problem_json(problem)
 
 
-class Authorised(BaseModel):
+class TokenHeader(BaseModel):
     """A token comes in this header or as `?jwt=`."""
 
     token: str | None = Field(None, alias="Auth-Token")
@@ -71,20 +71,20 @@ class TokenListQuery(ListQuery):
     jwt: str | None = Field(None, description="In place of the header Auth-Token")
 
 
-def bearer(headers: Authorised, query: TokenQuery | TokenListQuery) -> Bearer:
+def bearer(headers: TokenHeader, query: TokenQuery | TokenListQuery) -> Bearer:
     """Raises Problem (401)."""
     return web().keyring.check(headers.token or query.jwt)
 
 
-def must_be_owner(owner: str, headers: Authorised, query: TokenQuery) -> Bearer:
+def require_owner(owner: str, headers: TokenHeader, query: TokenQuery) -> Bearer:
     """Before anything is looked up: the answer does not tell what there is of another owner."""
     who = bearer(headers, query)
     if who.userid != owner:
-        raise refused(403)
+        raise token_problem(403)
     return who
 
 
-def is_owner(owner: str, headers: Authorised, query: TokenQuery | TokenListQuery) -> bool:
+def is_owner(owner: str, headers: TokenHeader, query: TokenQuery | TokenListQuery) -> bool:
     """A token that is none shows what anybody is shown."""
     if not (headers.token or query.jwt):
         return False
@@ -113,7 +113,7 @@ class RevisionPath(DatasetPath):
     revision: Annotated[str, Field(pattern="^(latest|successful|[1-9][0-9]{0,8})$")]
 
 
-def unknown() -> NotFound:
+def not_found() -> NotFound:
     return NotFound("there is nothing of this name")
 
 
@@ -123,5 +123,5 @@ UPLOAD_FAILED: dict[int, ResponseSpec] = {
 }
 INVALID = problem("The request breaks a rule; `errors` names the fields")
 NO_TOKEN = problem("No token, or one that is not the owner's")
-UNKNOWN = problem("There is nothing of this name, or nothing that may be seen")
-AWAY = problem("A dependency is away; try again after `Retry-After` seconds")
+NOT_FOUND = problem("There is nothing of this name, or nothing that may be seen")
+UNAVAILABLE = problem("A dependency is away; try again after `Retry-After` seconds")

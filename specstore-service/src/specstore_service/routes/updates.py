@@ -13,7 +13,7 @@ from chassis.web.validation import ResponseSpec, endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
 from specstore_service.operations.updates import Outcome, Trigger, Update
-from specstore_service.routes.responses import Authorised, TokenQuery, bearer, is_runner, with_error_body
+from specstore_service.routes.responses import TokenHeader, TokenQuery, bearer, is_runner, with_error_body
 
 bp = Blueprint("updates", __name__, url_prefix="/source")
 
@@ -70,10 +70,10 @@ def _error_body(problem: Problem) -> Updated:
         **{status: ResponseSpec("What went wrong, in words", Updated) for status in (400, 401, 404, 413, 415, 503)},
     },
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
     body=PipelineUpdateRequest,
 )
-def update(query: TokenQuery, headers: Authorised, body: PipelineUpdateRequest) -> Any:
+def update(query: TokenQuery, headers: TokenHeader, body: PipelineUpdateRequest) -> Any:
     change = body.as_update()
     if not _may_update(change.pipeline, headers, query):
         raise updates.unknown_pipeline()
@@ -82,7 +82,7 @@ def update(query: TokenQuery, headers: Authorised, body: PipelineUpdateRequest) 
     return _state_of(outcome)
 
 
-def _may_update(pipeline: str, headers: Authorised, query: TokenQuery) -> bool:
+def _may_update(pipeline: str, headers: TokenHeader, query: TokenQuery) -> bool:
     """Return whether the caller is a runner or the flow's owner, without looking whether the pipeline exists.
 
     Raises Problem (401) for a token that is not valid.

@@ -17,14 +17,14 @@ from chassis.web.openapi import problem
 from chassis.web.validation import JSON, ResponseSpec, endpoint
 from specstore_service.domain.plans import plan
 from specstore_service.domain.specs import Spec
-from specstore_service.domain.tokens import refused
+from specstore_service.domain.tokens import token_problem
 from specstore_service.operations import uploads
 from specstore_service.operations.uploads import Revision
 from specstore_service.routes.responses import (
-    AWAY,
     INVALID,
+    UNAVAILABLE,
     UPLOAD_FAILED,
-    Authorised,
+    TokenHeader,
     TokenQuery,
     Uploaded,
     bearer,
@@ -65,7 +65,7 @@ def upload_error(problem: Problem) -> Uploaded:
     return {"success": False, "dataset_id": None, "flow_id": None, "errors": errors or [problem.detail]}
 
 
-def _refuse_empty_contents(view: Any) -> Any:
+def _reject_empty_contents(view: Any) -> Any:
     """Before `endpoint` looks at the body, since it has other words for this."""
 
     @functools.wraps(view)
@@ -79,25 +79,25 @@ def _refuse_empty_contents(view: Any) -> Any:
 
 @bp.post("/upload")
 @with_error_body(upload_error)
-@_refuse_empty_contents
+@_reject_empty_contents
 @endpoint(
     "A spec becomes the next revision of its dataset",
     {200: ResponseSpec("It is queued", Uploaded), **UPLOAD_FAILED},
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
     body=Contents,
     idempotent=True,
 )
-def upload(query: TokenQuery, headers: Authorised, body: Any) -> Any:
+def upload(query: TokenQuery, headers: TokenHeader, body: Any) -> Any:
     ownerid = _ownerid(body)
     who = bearer(headers, query)
     if who.userid != ownerid:
-        raise refused(403)
-    spec = uploads.spec_of(body)
+        raise token_problem(403)
+    spec = uploads.parse_spec(body)
     wanted = Revision(spec, strictjson.dumps(body), g.request_id, web().settings.dpp_url is not None)
 
     def make(tx: Transaction) -> Any:
-        flow_id = uploads.upload(tx, wanted, who.most_datasets, datetime.now(UTC))
+        flow_id = uploads.upload_spec(tx, wanted, who.max_datasets, datetime.now(UTC))
         return uploaded(flow_id)
 
     return run_idempotent(make)
@@ -124,14 +124,14 @@ def uploaded(flow_id: str) -> Uploaded:
         400: INVALID,
         413: problem("More than a spec may have"),
         415: problem("The body is no JSON"),
-        503: AWAY,
+        503: UNAVAILABLE,
     },
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
     body=Contents,
 )
-def show_plan(query: TokenQuery, headers: Authorised, body: Any) -> Any:
-    spec = uploads.spec_of(body)
+def show_plan(query: TokenQuery, headers: TokenHeader, body: Any) -> Any:
+    spec = uploads.parse_spec(body)
     flow_id = f"{spec.dataset_id}/{_next_revision(spec, headers, query)}"
     planned = plan(spec, flow_id)
     ids = [pipeline.id for pipeline in planned]
@@ -144,7 +144,7 @@ def show_plan(query: TokenQuery, headers: Authorised, body: Any) -> Any:
     }
 
 
-def _next_revision(spec: Spec, headers: Authorised, query: TokenQuery) -> int:
+def _next_revision(spec: Spec, headers: TokenHeader, query: TokenQuery) -> int:
     """As an upload at this moment would get; what is private counts for its owner only."""
     with transaction() as tx:
         known = datasets.find_dataset(tx, spec.meta.ownerid, spec.meta.dataset)

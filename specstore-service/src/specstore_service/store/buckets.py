@@ -13,12 +13,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chassis.errors import NotFound, Unavailable
 from specstore_service.settings import Settings
-from specstore_service.store.objects import Pieces, scratch_file, translate_db_errors
+from specstore_service.store.objects import ChunkIterator, scratch_file, translate_storage_errors
 
 _MISSING = ("404", "NoSuchKey", "NotFound")
 
 
-class Bucket:
+class BucketStore:
     """An object appears when its upload is complete: the protocol has it so."""
 
     def __init__(self, settings: Settings, scratch: Path | None = None) -> None:
@@ -42,40 +42,40 @@ class Bucket:
         )
 
     def put(self, key: str, file: Path) -> None:
-        with _errors_as_problems():
+        with _translate_bucket_errors():
             self._client.upload_file(str(file), self._name, key)
         file.unlink(missing_ok=True)
 
     @contextmanager
-    def local(self, key: str) -> Iterator[Path]:
+    def local_path(self, key: str) -> Iterator[Path]:
         with scratch_file(self) as path:
-            with _errors_as_problems():
+            with _translate_bucket_errors():
                 self._client.download_file(self._name, key, str(path))
             yield path
 
-    def pieces(self, key: str, start: int, length: int) -> Pieces:
+    def read_range(self, key: str, start: int, length: int) -> ChunkIterator:
         if length == 0:
-            return Pieces(io.BytesIO(), 0)
-        with _errors_as_problems():
+            return ChunkIterator(io.BytesIO(), 0)
+        with _translate_bucket_errors():
             part = f"bytes={start}-{start + length - 1}"
-            return Pieces(self._client.get_object(Bucket=self._name, Key=key, Range=part)["Body"], length)
+            return ChunkIterator(self._client.get_object(Bucket=self._name, Key=key, Range=part)["Body"], length)
 
     def delete(self, keys: Iterable[str]) -> None:
-        with _errors_as_problems():
+        with _translate_bucket_errors():
             for key in keys:
                 self._client.delete_object(Bucket=self._name, Key=key)
 
-    def sizes(self, folder: str) -> dict[str, int]:
+    def list_sizes(self, folder: str) -> dict[str, int]:
         pages = self._client.get_paginator("list_objects_v2")
-        with _errors_as_problems():
+        with _translate_bucket_errors():
             found = pages.paginate(Bucket=self._name, Prefix=f"{folder}/")
             return {each["Key"]: each["Size"] for page in found for each in page.get("Contents", ())}
 
 
 @contextmanager
-def _errors_as_problems() -> Iterator[None]:
+def _translate_bucket_errors() -> Iterator[None]:
     try:
-        with translate_db_errors():
+        with translate_storage_errors():
             yield
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in _MISSING:

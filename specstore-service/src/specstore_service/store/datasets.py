@@ -13,7 +13,7 @@ class Schedule:
     due_at: datetime
 
 
-def add_upload(
+def claim_upload_revision(
     tx: Transaction, owner: str, name: str, findability: str, schedule: Schedule | None, now: datetime
 ) -> dict[str, Any] | None:
     """The dataset's id and its next revision, given to nobody else; None where there is no such dataset.
@@ -38,7 +38,7 @@ def add_upload(
     )
 
 
-def add_revision(
+def claim_revision(
     tx: Transaction, owner: str, name: str, now: datetime, next_due_at: datetime | None = None
 ) -> dict[str, Any]:
     """The same for a spec that was uploaded before: nothing else of the dataset changes, but what is due next."""
@@ -84,7 +84,7 @@ def insert_dataset(
     )
 
 
-def take_due(tx: Transaction, now: datetime) -> dict[str, Any] | None:
+def claim_due(tx: Transaction, now: datetime) -> dict[str, Any] | None:
     """The dataset that has been due for longest, locked; those that another worker has at hand are passed over."""
     return tx.find(
         """
@@ -98,7 +98,7 @@ def take_due(tx: Transaction, now: datetime) -> dict[str, Any] | None:
     )
 
 
-def set_due(tx: Transaction, dataset: int, due_at: datetime) -> None:
+def update_due(tx: Transaction, dataset: int, due_at: datetime) -> None:
     tx.run("UPDATE datasets SET due_at = %(due_at)s WHERE id = %(dataset)s", dataset=dataset, due_at=due_at)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from chassis import strictjson
 from chassis.db import Transaction
-from specstore_service.domain.plans import Planned
+from specstore_service.domain.plans import PlanEntry
 from specstore_service.store.pipelines import STATE_COLUMNS
 
 _COLUMNS = """
@@ -21,7 +21,7 @@ _WITH_DATASET = f"""
 """
 
 
-def insert_flow(tx: Transaction, planned: list[Planned], **values: Any) -> dict[str, Any]:
+def insert_flow(tx: Transaction, planned: list[PlanEntry], **values: Any) -> dict[str, Any]:
     """Return the flow. Its pipelines are inserted in the same statement: uploads of one dataset wait for each other."""
     return tx.one(
         f"""
@@ -45,7 +45,7 @@ def insert_flow(tx: Transaction, planned: list[Planned], **values: Any) -> dict[
     )
 
 
-def lock_flow_of(tx: Transaction, pipeline: str) -> dict[str, Any] | None:
+def lock_flow_of_pipeline(tx: Transaction, pipeline: str) -> dict[str, Any] | None:
     """The flow of that pipeline: whoever changes anything of a flow holds its row."""
     return tx.find(
         f"""

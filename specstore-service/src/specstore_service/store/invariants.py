@@ -5,7 +5,7 @@ from typing import Any
 from chassis.db import Transaction
 
 
-def find_gap(tx: Transaction) -> dict[str, Any] | None:
+def find_revision_gap(tx: Transaction) -> dict[str, Any] | None:
     return tx.find(
         """
         SELECT datasets.owner, datasets.name, datasets.revisions, count(flows.id) AS flows
@@ -18,7 +18,7 @@ def find_gap(tx: Transaction) -> dict[str, Any] | None:
     )
 
 
-def find_wrong_state(tx: Transaction) -> dict[str, Any] | None:
+def find_inconsistent_flow(tx: Transaction) -> dict[str, Any] | None:
     """Of a flow whose state does not follow from those of its pipelines."""
     return tx.find(
         """
@@ -34,7 +34,7 @@ def find_wrong_state(tx: Transaction) -> dict[str, Any] | None:
     )
 
 
-def find_wrong_pipeline(tx: Transaction) -> dict[str, Any] | None:
+def find_inconsistent_pipeline(tx: Transaction) -> dict[str, Any] | None:
     """One whose state does not follow from what it said and what it needs."""
     return tx.find(
         """
@@ -56,7 +56,7 @@ def find_wrong_pipeline(tx: Transaction) -> dict[str, Any] | None:
     )
 
 
-def find_unfinished_end(tx: Transaction) -> dict[str, Any] | None:
+def find_inconsistent_end(tx: Transaction) -> dict[str, Any] | None:
     return tx.find(
         """
         SELECT name, state, finished_at FROM flows

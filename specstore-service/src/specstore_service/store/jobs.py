@@ -74,7 +74,7 @@ def release_lease(tx: Transaction, attempt: Attempt) -> None:
 
 
 @dataclass(frozen=True)
-class Claim:
+class SourceClaim:
     """`object` or `error` where it was fetched before; else whether it is up to this attempt, and in whose place."""
 
     object: str | None = None
@@ -83,7 +83,7 @@ class Claim:
     replaced: Attempt | None = None
 
 
-def claim_source(tx: Transaction, attempt: Attempt, location: str) -> Claim:
+def claim_source(tx: Transaction, attempt: Attempt, location: str) -> SourceClaim:
     """Concurrent callers queue on the row. Who fetches is replaced once his attempt's lease has ended."""
     mine = {"flow": attempt.flow, "location": location, "position": attempt.position, "attempt": attempt.number}
     if tx.run(
@@ -94,7 +94,7 @@ def claim_source(tx: Transaction, attempt: Attempt, location: str) -> Claim:
         """,
         **mine,
     ):
-        return Claim(is_ours=True)
+        return SourceClaim(is_ours=True)
     known = tx.one(
         """
         SELECT object, error, position, attempt, EXISTS (
@@ -107,7 +107,7 @@ def claim_source(tx: Transaction, attempt: Attempt, location: str) -> Claim:
     )
     before = Attempt(attempt.flow, known["position"], known["attempt"])
     if known["object"] or known["error"] or before == attempt or known["is_under_way"]:
-        return Claim(known["object"], known["error"], before == attempt)
+        return SourceClaim(known["object"], known["error"], before == attempt)
     tx.run(
         """
         UPDATE sources SET position = %(position)s, attempt = %(attempt)s
@@ -115,10 +115,10 @@ def claim_source(tx: Transaction, attempt: Attempt, location: str) -> Claim:
         """,
         **mine,
     )
-    return Claim(is_ours=True, replaced=before)
+    return SourceClaim(is_ours=True, replaced=before)
 
 
-def settle_source(
+def update_source(
     tx: Transaction, attempt: Attempt, location: str, *, object: str | None = None, error: str | None = None
 ) -> bool:
     """False where this attempt has been replaced meanwhile: its copy counts for nothing."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from chassis.db import Transaction
 
 
-def get_pair(tx: Transaction, make: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+def get_key_pair(tx: Transaction, make: Callable[[], tuple[str, str]]) -> tuple[str, str]:
     """(private, public) as PEM: made once, the same for all processes from then on."""
     rows = tx.rows("SELECT private_pem, public_pem FROM signing_key")
     if not rows:

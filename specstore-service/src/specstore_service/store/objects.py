@@ -16,11 +16,11 @@ from chassis.runtime import logs
 
 log = logs.logger(__name__)
 
-PIECE_BYTES = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 _ABANDONED_SECONDS = 24 * 3600
 
 
-class Objects(Protocol):
+class ObjectStore(Protocol):
     """Keys are paths without `.` and `..`. All raise Unavailable where the store is full or does not answer."""
 
     # A folder of this machine for what is being written.
@@ -29,31 +29,31 @@ class Objects(Protocol):
     def put(self, key: str, file: Path) -> None:
         """From the scratch folder, in one step, in place of what was there; kept once this returns."""
 
-    def local(self, key: str) -> AbstractContextManager[Path]:
+    def local_path(self, key: str) -> AbstractContextManager[Path]:
         """As a file to read from. Raises NotFound."""
         ...
 
-    def pieces(self, key: str, start: int, length: int) -> "Pieces":
+    def read_range(self, key: str, start: int, length: int) -> "ChunkIterator":
         """From there on, so many bytes. Raises NotFound."""
         ...
 
     def delete(self, keys: Iterable[str]) -> None:
         """What is not there is gone already."""
 
-    def sizes(self, folder: str) -> dict[str, int]:
+    def list_sizes(self, folder: str) -> dict[str, int]:
         """In bytes, of what lies right in it, by key."""
         ...
 
 
-class Folder:
+class FolderStore:
     """A volume that all of them see."""
 
     def __init__(self, folder: Path, scratch: Path | None = None) -> None:
         self._objects, self.scratch = folder / "objects", scratch or folder / "scratch"
 
     def put(self, key: str, file: Path) -> None:
-        with translate_db_errors():
-            off_the_loop(self._put, self._objects / key, file)
+        with translate_storage_errors():
+            run_in_thread(self._put, self._objects / key, file)
 
     def _put(self, target: Path, file: Path) -> None:
         new = [folder for folder in target.parents if not folder.exists()]
@@ -65,29 +65,29 @@ class Folder:
             _sync(folder)
 
     @contextmanager
-    def local(self, key: str) -> Iterator[Path]:
+    def local_path(self, key: str) -> Iterator[Path]:
         path = self._objects / key
         if not path.is_file():
             raise NotFound("there is no such file")
         yield path
 
-    def pieces(self, key: str, start: int, length: int) -> "Pieces":
-        with translate_db_errors():
+    def read_range(self, key: str, start: int, length: int) -> "ChunkIterator":
+        with translate_storage_errors():
             try:
                 file = (self._objects / key).open("rb", buffering=0)
             except FileNotFoundError:
                 raise NotFound("there is no such file") from None
             file.seek(start)
-        return Pieces(file, length, lambda size: off_the_loop(file.read, size))
+        return ChunkIterator(file, length, lambda size: run_in_thread(file.read, size))
 
     def delete(self, keys: Iterable[str]) -> None:
-        with translate_db_errors():
+        with translate_storage_errors():
             for key in keys:
                 (self._objects / key).unlink(missing_ok=True)
 
-    def sizes(self, folder: str) -> dict[str, int]:
-        with translate_db_errors():
-            return off_the_loop(self._sizes, folder)
+    def list_sizes(self, folder: str) -> dict[str, int]:
+        with translate_storage_errors():
+            return run_in_thread(self._sizes, folder)
 
     def _sizes(self, folder: str) -> dict[str, int]:
         try:
@@ -106,24 +106,24 @@ def _files(owner: str) -> str:
     return f"files/{owner}"
 
 
-def bytes_left(objects: Objects, owner: str, path: str, max_bytes: int) -> int:
+def remaining_bytes(objects: ObjectStore, owner: str, path: str, max_bytes: int) -> int:
     """Return the size that a file of this path may have; it takes the place of an older one."""
-    sizes = objects.sizes(_files(owner))
+    sizes = objects.list_sizes(_files(owner))
     sizes.pop(file_key(owner, path), None)
     return max_bytes - sum(sizes.values())
 
 
-class Pieces:
+class ChunkIterator:
     """Of what is open already; closed with this, read or not."""
 
     def __init__(self, source: Any, length: int, read: Callable[[int], bytes] | None = None) -> None:
         self._source, self._left, self._read = source, length, read or source.read
 
-    def __iter__(self) -> "Pieces":
+    def __iter__(self) -> "ChunkIterator":
         return self
 
     def __next__(self) -> bytes:
-        piece = self._read(min(PIECE_BYTES, self._left)) if self._left else b""
+        piece = self._read(min(CHUNK_BYTES, self._left)) if self._left else b""
         self._left -= len(piece)
         if not (piece and self._left):
             self.close()
@@ -143,7 +143,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def off_the_loop(call: Callable[..., Any], *arguments: Any) -> Any:
+def run_in_thread(call: Callable[..., Any], *arguments: Any) -> Any:
     """Where greenlets share one thread, a disk that takes its time must not hold up all of them."""
     patched = sys.modules.get("gevent.monkey")
     if patched is None or not patched.is_module_patched("socket"):
@@ -154,7 +154,7 @@ def off_the_loop(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 @contextmanager
-def translate_db_errors() -> Iterator[None]:
+def translate_storage_errors() -> Iterator[None]:
     """Full, read-only, away: what waits for it may be tried again later."""
     try:
         yield
@@ -163,9 +163,9 @@ def translate_db_errors() -> Iterator[None]:
 
 
 @contextmanager
-def scratch_file(objects: Objects, suffix: str = "") -> Iterator[Path]:
+def scratch_file(objects: ObjectStore, suffix: str = "") -> Iterator[Path]:
     """Gone when the block ends, unless it was put elsewhere."""
-    with translate_db_errors():
+    with translate_storage_errors():
         objects.scratch.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=objects.scratch, suffix=suffix)
         os.close(descriptor)
@@ -176,7 +176,7 @@ def scratch_file(objects: Objects, suffix: str = "") -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def sweep(objects: Objects) -> None:
+def delete_abandoned_files(objects: ObjectStore) -> None:
     """What processes that were killed left behind. Nobody writes to a file for a day without a pause."""
     if not objects.scratch.is_dir():
         return

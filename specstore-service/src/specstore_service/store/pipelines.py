@@ -39,7 +39,7 @@ def update_report(tx: Transaction, flow: int, position: int, report: Report) -> 
     )
 
 
-def set_errors(tx: Transaction, flow: int, positions: list[int], errors: list[str]) -> None:
+def update_errors(tx: Transaction, flow: int, positions: list[int], errors: list[str]) -> None:
     tx.run(
         "UPDATE pipelines SET errors = %(errors)s WHERE flow = %(flow)s AND position = ANY (%(positions)s)",
         flow=flow,
@@ -48,7 +48,7 @@ def set_errors(tx: Transaction, flow: int, positions: list[int], errors: list[st
     )
 
 
-def forget_progress(tx: Transaction, flow: int, positions: list[int]) -> None:
+def delete_progress(tx: Transaction, flow: int, positions: list[int]) -> None:
     """Of those that were cut off: whether it came before or after that must leave no trace."""
     if positions:
         tx.run(
@@ -79,7 +79,7 @@ def update_states(tx: Transaction, flow: int, pipelines: Iterable[Pipeline]) -> 
     )
 
 
-def touch(tx: Transaction, flow: int, position: int) -> None:
+def update_heard_at(tx: Transaction, flow: int, position: int) -> None:
     """It was heard of."""
     tx.run(
         "UPDATE pipelines SET heard_at = now() WHERE flow = %(flow)s AND position = %(position)s",
@@ -110,7 +110,7 @@ _SILENT = """
 """
 
 
-def list_flows_with_silent(tx: Transaction, seconds: float, limit: int) -> list[int]:
+def list_flows_with_silent_pipelines(tx: Transaction, seconds: float, limit: int) -> list[int]:
     """Those of a pipeline that should have been heard of: it has begun, or could have."""
     rows = tx.rows(
         f"""
@@ -124,7 +124,7 @@ def list_flows_with_silent(tx: Transaction, seconds: float, limit: int) -> list[
     return sorted(flow for (flow,) in rows)
 
 
-def list_silent(tx: Transaction, flow: int, seconds: float) -> list[int]:
+def list_silent_positions(tx: Transaction, flow: int, seconds: float) -> list[int]:
     rows = tx.rows(
         f"SELECT position FROM pipelines WHERE flow = %(flow)s AND {_SILENT} ORDER BY position",
         flow=flow,
@@ -136,7 +136,7 @@ def list_silent(tx: Transaction, flow: int, seconds: float) -> list[int]:
 _PLANNED = "FROM pipelines JOIN flows ON flows.id = pipelines.flow WHERE flows.finished_at IS NULL"
 
 
-def list_planned(tx: Transaction, limit: int, offset: int) -> list[dict[str, Any]]:
+def list_unfinished(tx: Transaction, limit: int, offset: int) -> list[dict[str, Any]]:
     """Of all flows that have not ended, for a runner of pipelines outside."""
     return tx.all(
         f"""
@@ -151,5 +151,5 @@ def list_planned(tx: Transaction, limit: int, offset: int) -> list[dict[str, Any
     )
 
 
-def count_planned(tx: Transaction) -> int:
+def count_unfinished(tx: Transaction) -> int:
     return int(tx.value(f"SELECT count(*) {_PLANNED}"))
