@@ -80,7 +80,7 @@ def test_name_resolving_to_an_embedded_private_address_is_rejected(server, fetch
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "gopher://127.0.0.1/", "ftp://127.0.0.1/x"])
 def test_redirect_to_another_scheme_is_rejected(server, fetch_bytes, url):
-    with pytest.raises(FetchError, match="no http or https URL"):
+    with pytest.raises(FetchError, match="not http or https"):
         fetch_bytes(server.serve("/elsewhere", status=301, Location=url))
 
 
@@ -169,9 +169,9 @@ def test_gzip_is_decompressed_up_to_the_maximum_size(server, fetch_bytes):
     assert len(bomb) < 40_000
     with pytest.raises(FetchError, match="larger than 1000000 bytes"):
         fetch_bytes(server.serve("/bomb", bomb, Content_Encoding="gzip"), max_bytes=1_000_000)
-    with pytest.raises(FetchError, match="not the gzip"):
+    with pytest.raises(FetchError, match="not valid gzip"):
         fetch_bytes(server.serve("/nogz", b"plain", Content_Encoding="gzip"))
-    with pytest.raises(FetchError, match="in the middle"):
+    with pytest.raises(FetchError, match="truncated gzip"):
         fetch_bytes(server.serve("/cut", compressed[:-10], Content_Encoding="gzip"))
     with pytest.raises(FetchError, match="'br'"):
         fetch_bytes(server.serve("/br", b"x", Content_Encoding="br"))
@@ -186,7 +186,7 @@ def test_truncated_body_is_rejected(server, fetch_bytes):
     ("status", "is_temporary"), [(404, False), (403, False), (500, True), (503, True), (204, False)]
 )
 def test_error_status_is_reported(server, fetch_bytes, status, is_temporary):
-    with pytest.raises(FetchError, match=f"answers {status}") as caught:
+    with pytest.raises(FetchError, match=f"returned status {status}") as caught:
         fetch_bytes(server.serve("/error", b"", status=status))
     assert caught.value.is_temporary is is_temporary
 
@@ -194,7 +194,7 @@ def test_error_status_is_reported(server, fetch_bytes, status, is_temporary):
 def test_refused_connection_is_a_temporary_error(fetch_bytes):
     with socket.create_server(("127.0.0.1", 0)) as closed_socket:
         port = closed_socket.getsockname()[1]
-    with pytest.raises(FetchError, match="refuses connections") as caught:
+    with pytest.raises(FetchError, match="refused the connection") as caught:
         fetch_bytes(f"http://127.0.0.1:{port}/")
     assert caught.value.is_temporary
 

@@ -36,7 +36,7 @@ def upload(api, client, a_token, workers):
 
 
 @pytest.fixture
-def stalled(server):
+def stalled_source(server):
     """Yield the URL of a stalled source, an event set when it is requested, and one to set to send its remainder."""
     requested, proceed = threading.Event(), threading.Event()
 
@@ -66,8 +66,8 @@ def start_thread(call, *arguments):
     return thread, outcome
 
 
-def test_canceled_pipeline_stops_and_leaves_no_files(upload, stalled, workers, api):
-    url, requested, _ = stalled
+def test_canceled_pipeline_stops_and_leaves_no_files(upload, stalled_source, workers, api):
+    url, requested, _ = stalled_source
     flow = upload({**RESOURCE, "path": url})
     thread, outcome = start_thread(workers.run, f"{flow}/reds_csv")
     assert requested.wait(60)
@@ -80,8 +80,8 @@ def test_canceled_pipeline_stops_and_leaves_no_files(upload, stalled, workers, a
     assert (scratch_files(workers), pipeline_processes()) == ([], [])
 
 
-def test_stopping_worker_releases_its_pipeline(upload, stalled, workers, settings, api):
-    url, requested, proceed = stalled
+def test_stopping_worker_releases_its_pipeline(upload, stalled_source, workers, settings, api):
+    url, requested, proceed = stalled_source
     flow = upload({**RESOURCE, "path": url})
     thread, outcome = start_thread(workers.run, f"{flow}/reds_csv")
     assert requested.wait(60)
@@ -108,8 +108,8 @@ def test_concurrent_pipelines_fetch_a_source_once(upload, server, workers, api):
     assert [path for path, _ in server.requests].count(url.removeprefix(server.url)) == 1
 
 
-def test_lost_fetch_is_taken_over_by_a_waiting_pipeline(upload, stalled, workers, db, api):
-    url, requested, proceed = stalled
+def test_lost_fetch_is_taken_over_by_a_waiting_pipeline(upload, stalled_source, workers, db, api):
+    url, requested, proceed = stalled_source
     flow = upload({**RESOURCE, "path": url})
     lost_thread, _ = start_thread(workers.run, f"{flow}/reds_json")
     assert requested.wait(60)
@@ -200,12 +200,12 @@ def test_pipeline_fails_with_an_explanation_after_repeated_kills(upload, workers
     workers.run(f"{flow}/validation_report")
     pipeline = api.get(flow).json["pipelines"][f"{flow}/validation_report"]
     assert (len(killed), pipeline["status"]) == (3, "FAILED")
-    assert "killed again and again" in pipeline["error_log"][0]
+    assert "killed repeatedly" in pipeline["error_log"][0]
     assert scratch_files(workers) == []
 
 
-def test_pipelines_survive_a_killed_fork_server(upload, stalled, workers, api):
-    url, requested, proceed = stalled
+def test_pipelines_survive_a_killed_fork_server(upload, stalled_source, workers, api):
+    url, requested, proceed = stalled_source
     flow = upload({**RESOURCE, "path": url})
     thread, outcome = start_thread(workers.run, f"{flow}/reds_csv")
     assert requested.wait(60)

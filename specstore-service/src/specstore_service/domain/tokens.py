@@ -1,10 +1,11 @@
-"""Who a token says its bearer is, and what he may."""
+"""Access tokens: the user that a token identifies, and that user's permissions."""
 
 import re
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from chassis.errors import Problem
 from specstore_service.domain.names import PATTERN
@@ -12,7 +13,7 @@ from specstore_service.domain.names import PATTERN
 SERVICE = "source"
 ALGORITHM = "RS256"
 MAX_TOKEN_LENGTH = 8192
-_REFUSED = "No token or token not authorised for owner"
+_DETAIL = "No token or token not authorised for owner"
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,15 @@ class Bearer:
 
 
 class BadSignature(Exception):
-    """Made with another key: perhaps with one that is newer than ours."""
+    """The token was signed with another key, possibly one that is newer than the cached key."""
 
 
 def token_problem(status: int) -> Problem:
-    return Problem(_REFUSED, status=status)
+    return Problem(_DETAIL, status=status)
 
 
-def verify_token(token: str, public_key: Any) -> Bearer:
-    """Raises BadSignature, and Problem (401) for every other token that is none of ours."""
+def verify_token(token: str, public_key: RSAPublicKey) -> Bearer:
+    """Return the bearer. Raise BadSignature, and Problem (401) if the token is invalid for any other reason."""
     if len(token) > MAX_TOKEN_LENGTH:
         raise token_problem(401)
     try:
@@ -49,15 +50,14 @@ def verify_token(token: str, public_key: Any) -> Bearer:
 
 def _bearer(claims: dict[str, Any]) -> Bearer:
     userid, permissions = claims.get("userid"), claims.get("permissions")
-    most = permissions.get("max_dataset_num") if isinstance(permissions, dict) else None
-    is_good = (
+    max_datasets = permissions.get("max_dataset_num") if isinstance(permissions, dict) else None
+    if (
         claims.get("service") == SERVICE
         and isinstance(userid, str)
         and re.fullmatch(PATTERN.strip("^$"), userid)
-        and isinstance(most, int)
-        and not isinstance(most, bool)
-        and most >= 0
-    )
-    if not is_good:
-        raise token_problem(401)
-    return Bearer(str(userid), int(most))  # type: ignore[arg-type]
+        and isinstance(max_datasets, int)
+        and not isinstance(max_datasets, bool)
+        and max_datasets >= 0
+    ):
+        return Bearer(userid, max_datasets)
+    raise token_problem(401)

@@ -1,4 +1,4 @@
-"""Rows of comma- and tab-separated text. Lines, rows and columns are counted before a row is built."""
+"""Rows of comma- and tab-separated text. Limits on lines, rows and columns apply before a row is built."""
 
 import codecs
 import csv
@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from specstore_service.domain.specs import MAX_COLUMNS
 from specstore_service.operations.limits import (
     BATCH_ROWS,
     MAX_CELL_BYTES,
-    MAX_COLUMNS,
     Unreadable,
     too_many_columns,
 )
 
 _CHUNK_BYTES = 1024 * 1024
-# A quote that is never closed must not fill the memory, nor must long rows of one batch.
+# An unclosed quote must not exhaust the memory, nor must the long rows of one batch.
 _MAX_BATCH_CHARACTERS = 64 * 1024 * 1024
 # Delimiters that may follow the latest search of a row before it is searched again.
 _MAX_UNSEARCHED_DELIMITERS = 1_000_000
@@ -24,7 +24,7 @@ _MAX_UNSEARCHED_DELIMITERS = 1_000_000
 
 @contextmanager
 def read_rows(path: Path, delimiter: str) -> Iterator[Iterator[list[str]]]:
-    """Raises Unreadable, also while the rows are read."""
+    """Yield the rows. Raise Unreadable, also during iteration."""
     _reject_long_lines(path, delimiter)
     with path.open(encoding=_encoding(path), newline="") as file:
         yield _rows(file, delimiter)
@@ -37,7 +37,7 @@ def _encoding(path: Path) -> str:
 
 
 def _rows(file: Iterable[str], delimiter: str) -> Iterator[list[str]]:
-    # One limit for the whole process: others set it, too.
+    # The limit is global to the process, and other code changes it, too.
     csv.field_size_limit(MAX_CELL_BYTES)
     lines = _BoundedLines(file, delimiter)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -52,7 +52,7 @@ def _rows(file: Iterable[str], delimiter: str) -> Iterator[list[str]]:
 
 
 class _BoundedLines:
-    """Hands lines to the csv reader, which builds a row as a whole; raises Unreadable before that is too large."""
+    """Supplies lines to the csv reader. Raises Unreadable before the reader would build a row that is too large."""
 
     def __init__(self, file: Iterable[str], delimiter: str) -> None:
         self._file, self._delimiter = file, delimiter
@@ -85,7 +85,7 @@ class _BoundedLines:
             raise Unreadable(f"row {self.row_number}: {limit}; a quote may not be closed")
         self._delimiters += sum(line.count(self._delimiter) for line in self._lines[self._counted_lines :])
         self._counted_lines = len(self._lines)
-        # Those inside quotes separate no columns. A row of many lines is not searched again for each of them.
+        # Delimiters inside quotes do not separate columns. A row of many lines is not searched again for each line.
         if self._delimiters >= self._check_at:
             if self._wide_row.match("".join(self._lines)):
                 raise too_many_columns(f"row {self.row_number}")
@@ -93,19 +93,19 @@ class _BoundedLines:
 
 
 def _wide_row(delimiter: str) -> re.Pattern[str]:
-    """Match the beginning of a row that has more than the columns that are allowed, as the csv reader counts them."""
+    """Return a pattern that matches the beginning of a row with too many columns, as the csv reader counts them."""
     cell = rf'(?:"(?:[^"]++|"")*+"|[^"{delimiter}][^{delimiter}]*+)?+'
     return re.compile(f"(?:{cell}{delimiter}){{{MAX_COLUMNS}}}")
 
 
 def _reject_long_lines(path: Path, delimiter: str) -> None:
-    """Lines are read whole."""
+    """Raise Unreadable if a line is too long: the csv reader needs complete lines."""
     length = begin = offset = 0
     with path.open("rb", buffering=0) as file:
-        while piece := file.read(_CHUNK_BYTES):
-            end = max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
-            begin, length = (offset + end, len(piece) - end) if end else (begin, length + len(piece))
-            offset += len(piece)
+        while chunk := file.read(_CHUNK_BYTES):
+            end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
+            begin, length = (offset + end, len(chunk) - end) if end else (begin, length + len(chunk))
+            offset += len(chunk)
             if length > MAX_CELL_BYTES:
                 file.seek(begin)
                 if _wide_row(delimiter).match(file.read(_CHUNK_BYTES).decode("utf-8", "replace")):

@@ -1,11 +1,11 @@
-"""What this service sends: the events of a flow, and the jobs of its pipelines."""
+"""Messages that this service sends: the events of a flow, and the jobs of its pipelines."""
 
 from datetime import datetime
 from typing import Any
 
 from chassis.messaging import outbox
 
-# An event holds 256 KiB; what is longer can be read in the flow's status.
+# An event is limited to 256 KiB. The status of the flow contains the complete errors.
 _MAX_ERRORS, _MAX_ERROR_CHARACTERS = 50, 500
 
 
@@ -14,7 +14,7 @@ def event(name: str, payload: dict[str, Any], request_id: str, now: datetime, ti
 
 
 def flow_reference(flow: dict[str, Any]) -> dict[str, Any]:
-    """Return how an event's payload names its flow; of a private one, nothing that reveals owner, name or contents."""
+    """Return the identification of a flow in events. For a private flow it reveals no owner, name or contents."""
     return {"flow": flow["event_ref"]} if flow["is_private"] else {"flow_id": flow["name"]}
 
 

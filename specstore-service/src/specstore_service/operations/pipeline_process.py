@@ -1,4 +1,4 @@
-"""What the process of an attempt does: it makes the pipeline's file and stores it, and returns what to report."""
+"""The process of an attempt: it creates the pipeline's file, stores it, and returns the report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ _CREATORS: dict[str, Callable[[PipelineContext], OutputFile]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """`result`: the file that was stored, if there is one; whether it is published is up to the worker."""
+    """The outcome of an attempt. `result` is the stored file, if there is one; the worker publishes it."""
 
     errors: list[str]
     result: Result | None = None
@@ -41,17 +41,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Postponed:
-    """Postgres or the store of files is unavailable: the attempt may succeed later."""
+    """Postgres or the object store is unavailable. Another attempt may succeed later."""
 
     reason: str
 
 
 def prepare(settings: Settings) -> None:
-    """Load the libraries, in the server that processes are forked from: the worker itself does without them."""
+    """Load the libraries in the fork server, so that neither the worker nor each process has to load them."""
     import frictionless
     import openpyxl  # noqa: F401
 
-    # It loads parts of itself late.
+    # frictionless loads some of its modules on first use.
     frictionless.validate([["name"], ["value"]], type="table")
     create_object_store(settings)
 
@@ -64,17 +64,17 @@ def run(
     try:
         with logs.bound(request_id=request_id):
             objects = create_object_store(settings, scratch=folder)
-            return _outcome(PipelineContext(task, settings, database, objects, progress))
+            return _create_outcome(PipelineContext(task, settings, database, objects, progress))
     except (Unavailable, Conflict) as problem:
         return Postponed(problem.detail)
     except OSError as error:
         log.warning("pipeline.storage_failed", pipeline=task.pipeline, cause=repr(error))
-        return Postponed("files cannot be kept at the moment")
+        return Postponed("files cannot be stored at the moment")
     finally:
         database.close()
 
 
-def _outcome(context: PipelineContext) -> Outcome:
+def _create_outcome(context: PipelineContext) -> Outcome:
     task = context.task
     try:
         output = _CREATORS[task.kind](context)
@@ -86,7 +86,7 @@ def _outcome(context: PipelineContext) -> Outcome:
         raise
     except Exception as error:
         log.exception("pipeline.failed", pipeline=task.pipeline)
-        return Outcome([f"an unexpected error ({type(error).__name__}); the worker's log has it"])
+        return Outcome([f"unexpected error ({type(error).__name__}): see the worker's log"])
     key = task.object_key(task.attempt.number)
     context.objects.put(key, output.path)
     type_ = files.content_type(task.path)

@@ -1,4 +1,4 @@
-"""Which store of files the settings mean."""
+"""Selects the object store."""
 
 import functools
 from pathlib import Path
@@ -9,10 +9,10 @@ from specstore_service.store.objects import FolderStore, ObjectStore
 
 @functools.cache
 def create_object_store(settings: Settings, scratch: Path | None = None) -> ObjectStore:
-    """`scratch`: the folder for what is being written, if it is not the common one."""
+    """Return the object store of the settings. `scratch` replaces the shared scratch folder."""
     if settings.s3_bucket is None:
         return FolderStore(Path(settings.data_dir), scratch)
-    # Its library is large: who does not use it does not load it.
+    # boto3 is large: load it only if it is used.
     from specstore_service.store.buckets import BucketStore
 
     return BucketStore(settings, scratch)
