@@ -1,4 +1,4 @@
-"""The built-in runner: what comes out of each kind of pipeline."""
+"""The built-in runner produces the outputs of each kind of pipeline."""
 
 import csv
 import io
@@ -34,10 +34,10 @@ d",n/a,01/02/2021,no,
 
 @pytest.fixture
 def run(api, workers):
-    """Uploads a spec of these resources and runs it; gives its status."""
+    """Upload a spec with these resources, run its flow and return the status."""
 
-    def run(*resources, **more):
-        flow = api.create_flow(resources=list(resources), **more)
+    def run(*resources, **fields):
+        flow = api.create_flow(resources=list(resources), **fields)
         workers.run_all()
         return api.get(flow).json
 
@@ -65,8 +65,8 @@ def put(client, a_token):
 
 
 @pytest.fixture
-def address(app):
-    """Of the app, served over HTTP."""
+def base_url(app):
+    """Serve the app over HTTP and yield its URL."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -81,8 +81,8 @@ def errors_of(status, pipeline):
 
 
 def states_of(status):
-    begin = len(status["id"]) + 1
-    return {id_[begin:]: it["status"] for id_, it in status["pipelines"].items()}
+    prefix_length = len(status["id"]) + 1
+    return {id_[prefix_length:]: pipeline["status"] for id_, pipeline in status["pipelines"].items()}
 
 
 def test_each_pipeline_writes_its_output(run, put, get):
@@ -107,19 +107,19 @@ def test_each_pipeline_writes_its_output(run, put, get):
 def test_stats_are_reported_per_pipeline_and_for_the_flow(run, put, get):
     put("reds.csv", WINES.encode())
     status = run({"name": "reds", "path": "reds.csv", "schema": SCHEMA})
-    told = status["pipelines"][f"{status['id']}/reds_csv"]["stats"]
-    assert (told["bytes"], told["count_of_rows"]) == (len(WINES.encode()), 3)
+    csv_stats = status["pipelines"][f"{status['id']}/reds_csv"]["stats"]
+    assert (csv_stats["bytes"], csv_stats["count_of_rows"]) == (len(WINES.encode()), 3)
     descriptor = json.loads(get(status, "datapackage.json"))
     stats = status["stats"]
     assert (stats["count_of_rows"], stats["dataset_name"]) == (3, "wines")
-    made = [it["stats"]["bytes"] for id_, it in status["pipelines"].items() if id_ != status["id"]]
-    assert stats["bytes"] == descriptor["bytes"] == sum(made)
+    sizes = [pipeline["stats"]["bytes"] for id_, pipeline in status["pipelines"].items() if id_ != status["id"]]
+    assert stats["bytes"] == descriptor["bytes"] == sum(sizes)
     assert stats["hash"].startswith("sha256:")
 
 
-# frictionless leaves files open.
+# The frictionless library leaves files open.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_package_validates_with_frictionless_from_its_url(run, put, get, address, tmp_path):
+def test_package_validates_with_frictionless_from_its_url(run, put, get, base_url, tmp_path):
     put("Wine@List.xlsx", a_workbook([["id", "name"], [1, "Malbec"], [2, "Syrah"]]))
     put("reds.csv", WINES.encode())
     status = run(
@@ -130,7 +130,7 @@ def test_package_validates_with_frictionless_from_its_url(run, put, get, address
         dataset="Wines",
     )
     assert status["state"] == "SUCCEEDED", status["error_log"]
-    package = Package(f"{address}/source/{status['id']}/data/datapackage.json")
+    package = Package(f"{base_url}/source/{status['id']}/data/datapackage.json")
     report = package.validate()
     assert report.valid, report.flatten(["type", "note"])
     assert package.get_resource("reds_csv").read_rows()[0]["name"] == "Malbec"
@@ -157,8 +157,8 @@ def a_workbook(*sheets):
 
 
 def test_processing_selects_sheet_and_header_row(run, put, get):
-    junk = [["A list of wines"], [], ["id", "name"], [1, "Malbec"], [2, None], [None, None]]
-    put("list.xlsx", a_workbook([["not", "this"]], junk))
+    rows = [["A list of wines"], [], ["id", "name"], [1, "Malbec"], [2, None], [None, None]]
+    put("list.xlsx", a_workbook([["not", "this"]], rows))
     status = run(
         {"name": "list", "path": "list.xlsx"},
         processing=[{"input": "list", "output": "wines-2", "tabulator": {"headers": 3, "sheet": 2}}],
@@ -179,8 +179,8 @@ def test_every_invalid_row_is_reported(run, put):
     )
     assert status["state"] == "FAILED"
     errors = errors_of(status, "validation_report")
-    for place in ("row 4, field id", "row 5, field name", "row 6,", "row 7, field id", "row 8, field id"):
-        assert any(line.startswith(f"reds: {place}") for line in errors), (place, errors)
+    for location in ("row 4, field id", "row 5, field name", "row 6,", "row 7, field id", "row 8, field id"):
+        assert any(line.startswith(f"reds: {location}") for line in errors), (location, errors)
     assert any('type is "integer/default"' in line and "'x'" in line for line in errors)
     states = states_of(status)
     assert (states["reds_csv"], states["reds_json"], states["reds"]) == ("SUCCEEDED",) * 3
@@ -209,8 +209,8 @@ def test_same_spec_produces_identical_files(api, workers, put):
     for _ in range(2):
         flow = api.create_flow(resources=[{"name": "reds", "path": "reds.csv", "schema": SCHEMA}])
         workers.run_all()
-        told = api.get(flow).json
-        hashes.append([it["stats"]["hash"] for it in told["pipelines"].values()])
+        status = api.get(flow).json
+        hashes.append([pipeline["stats"]["hash"] for pipeline in status["pipelines"].values()])
     assert hashes[0] == hashes[1]
 
 
@@ -225,15 +225,15 @@ def test_colliding_file_names_are_made_unique(run, get):
 
 
 def test_missing_source_fails_only_its_pipelines_with_an_explanation(run):
-    status = run({"name": "reds", "path": "nowhere.csv", "schema": SCHEMA}, {"name": "whites", "data": [{"a": 1}]})
-    assert "reds: nowhere.csv was not uploaded" in status["error_log"]
+    status = run({"name": "reds", "path": "missing.csv", "schema": SCHEMA}, {"name": "whites", "data": [{"a": 1}]})
+    assert "reds: missing.csv was not uploaded" in status["error_log"]
     states = states_of(status)
     assert states["reds_csv"] == states["validation_report"] == "FAILED" and states["whites_csv"] == "SUCCEEDED"
 
 
 def test_file_of_another_owner_cannot_be_a_source(run, client, a_token):
-    sent = client.put("/source/bob/files/secret.csv", data=b"a\n1\n", headers={"Auth-Token": a_token("bob")})
-    assert sent.status_code == 200
+    response = client.put("/source/bob/files/secret.csv", data=b"a\n1\n", headers={"Auth-Token": a_token("bob")})
+    assert response.status_code == 200
     status = run({"name": "reds", "path": "secret.csv"})
     assert status["state"] == "FAILED"
 
@@ -268,8 +268,8 @@ def test_catastrophic_pattern_fails_only_the_report(run, monkeypatch):
 
 
 def test_large_table_reports_its_invalid_row(run, put, get):
-    good = "id,name\n" + "".join(f"{n},{'x' * 100}\n" for n in range(12_000))
-    put("reds.csv", f"{good}bad,y\n".encode())
+    valid_rows = "id,name\n" + "".join(f"{n},{'x' * 100}\n" for n in range(12_000))
+    put("reds.csv", f"{valid_rows}bad,y\n".encode())
     status = run({"name": "reds", "path": "reds.csv", "schema": {"fields": SCHEMA["fields"][:2]}})
     (error,) = errors_of(status, "validation_report")
     assert error.startswith("reds: row 12002, field id")
@@ -285,7 +285,7 @@ def test_too_many_columns_fail_every_pipeline_of_the_table_with_the_limit(run, p
         put(f"wide.{format_}", content.encode())
         resource = {"name": "wide", "path": f"wide.{format_}", "schema": {"fields": [{"name": "c0"}]}}
     status = run(resource)
-    text = "wide: row 1 has more than 2000 columns: a table must have at most 2000"
+    message = "wide: row 1 has more than 2000 columns: a table must have at most 2000"
     pipelines = status["pipelines"].values()
-    failed = [pipeline["title"] for pipeline in pipelines if text in "".join(pipeline["error_log"])]
+    failed = [pipeline["title"] for pipeline in pipelines if message in "".join(pipeline["error_log"])]
     assert failed == ["Validating package contents", "Creating CSV", "Creating JSON"]

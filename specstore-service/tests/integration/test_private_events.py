@@ -1,4 +1,4 @@
-"""What the stream `specstore` tells of private datasets: that something happens, and nothing of what."""
+"""The stream `specstore` contains events of private datasets, but no details of them."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -17,14 +17,14 @@ def payloads(outbox_bodies):
     return lambda: [body["payload"] for name in EVENTS for body in outbox_bodies(name)]
 
 
-def end(api, flow, success=True):
+def end_flow(api, flow, success=True):
     for pipeline in api.get(flow).json["pipelines"]:
         api.finish(pipeline, success, errors=[f"{flow} is broken"])
 
 
 @pytest.fixture
 def rows(db):
-    """All columns of the waiting events, as the relay publishes them."""
+    """Return the unsent events with all columns that the relay publishes, as text."""
 
     def rows():
         with db.transaction() as tx:
@@ -36,7 +36,7 @@ def rows(db):
 @pytest.mark.parametrize("success", [True, False])
 def test_event_of_a_private_flow_contains_only_a_reference(api, payloads, rows, success):
     flow = api.create_flow(findability="private")
-    end(api, flow, success)
+    end_flow(api, flow, success)
     reference = api.get(flow).json["event_ref"]
     assert str(uuid.UUID(reference)) == reference
     assert payloads() == [{"flow": reference}] * 3
@@ -45,14 +45,14 @@ def test_event_of_a_private_flow_contains_only_a_reference(api, payloads, rows, 
 
 def test_event_of_an_unlisted_flow_contains_its_id(api, payloads):
     flow = api.create_flow(findability="unlisted")
-    end(api, flow)
+    end_flow(api, flow)
     assert api.get(flow).json["event_ref"] is None
     assert {payload["flow_id"] for payload in payloads()} == {flow}
 
 
 def test_private_flow_finished_before_references_existed_has_none(api, db):
     flow = api.create_flow(findability="private")
-    end(api, flow)
+    end_flow(api, flow)
     with db.transaction() as tx:
         tx.run("UPDATE flows SET event_ref = NULL")
     assert api.get(flow).json["event_ref"] is None
@@ -65,8 +65,8 @@ def test_every_private_revision_has_a_distinct_reference(api):
 
 def test_each_revision_keeps_its_uploaded_findability(api, payloads):
     private, published = api.create_flow(findability="private"), api.create_flow()
-    end(api, private)
-    end(api, published)
+    end_flow(api, private)
+    end_flow(api, published)
     reference = api.get(private).json["event_ref"]
     assert [payload.get("flow") for payload in payloads()] == [reference, None] * 3
     assert [payload.get("flow_id") for payload in payloads()] == [None, published] * 3
@@ -74,17 +74,17 @@ def test_each_revision_keeps_its_uploaded_findability(api, payloads):
 
 def test_retry_of_a_published_revision_is_private_while_its_dataset_is(client, api, payloads):
     published, _ = api.create_flow(), api.create_flow(findability="private")
-    again = api.post(f"{published}/retry").json["flow_id"]
-    assert payloads()[-1] == {"flow": api.get(again).json["event_ref"]}
+    retried = api.post(f"{published}/retry").json["flow_id"]
+    assert payloads()[-1] == {"flow": api.get(retried).json["event_ref"]}
     api.create_flow()
-    assert client.get(f"/source/{again}").status_code == 404
+    assert client.get(f"/source/{retried}").status_code == 404
 
 
 @pytest.mark.parametrize("success", [True, False])
 def test_events_hide_a_published_flow_after_its_dataset_becomes_private(api, payloads, rows, success):
     flow = api.create_flow()
     private = api.create_flow(findability="private")
-    end(api, flow, success)
+    end_flow(api, flow, success)
     reference = api.get(flow).json["event_ref"]
     assert payloads()[:2] == [{"flow_id": flow}, {"flow": api.get(private).json["event_ref"]}]
     assert payloads()[2:] == [{"flow": reference}] * 2 and reference
@@ -99,7 +99,7 @@ def test_cancellation_hides_a_published_flow_while_its_dataset_is_private(api, p
 
 def test_events_name_a_flow_after_its_dataset_is_published_again(api, payloads):
     flow, _, _ = api.create_flow(), api.create_flow(findability="private"), api.create_flow()
-    end(api, flow)
+    end_flow(api, flow)
     assert api.get(flow).json["event_ref"] is None
     assert {payload["flow_id"] for payload in payloads()[-2:]} == {flow}
 
@@ -113,11 +113,11 @@ def test_event_of_a_scheduled_private_revision_hides_its_id(api, db, payloads):
 
 def test_list_hides_a_newer_private_revision_from_others(client, api):
     private, published = api.create_flow(findability="private"), api.create_flow()
-    again = api.post(f"{private}/retry").json["flow_id"]
-    end(api, again, success=False)
-    (shown,) = client.get("/source/ann").json["datasets"]
-    assert (shown["revision"], shown["state"]) == (2, "QUEUED")
-    assert shown["modified"] == client.get("/source/ann/wines").json["revisions"][0]["created"]
+    retried = api.post(f"{private}/retry").json["flow_id"]
+    end_flow(api, retried, success=False)
+    (public,) = client.get("/source/ann").json["datasets"]
+    assert (public["revision"], public["state"]) == (2, "QUEUED")
+    assert public["modified"] == client.get("/source/ann/wines").json["revisions"][0]["created"]
     (own,) = api.get("ann").json["datasets"]
     assert (own["revision"], own["state"]) == (3, "FAILED")
     assert client.get("/source/ann/wines/latest").json["id"] == published
@@ -130,8 +130,8 @@ def test_migration_adds_references_to_unfinished_flows(settings):
         try:
             url = f"{settings.database_url}?options=-csearch_path%3Dolder"
             files = migrations_of("chassis", "specstore_service")
-            before = [file for file in files if file.name < "0003" or file.source == "chassis"]
-            migrate(url, "older", before)
+            earlier_files = [file for file in files if file.name < "0003" or file.source == "chassis"]
+            migrate(url, "older", earlier_files)
             cursor.execute(
                 """
                 INSERT INTO owners (id) VALUES ('ann');
@@ -148,13 +148,13 @@ def test_migration_adds_references_to_unfinished_flows(settings):
             """
             for revision, state in enumerate(("QUEUED", "INPROGRESS", "FAILED"), 1):
                 cursor.execute(insert, {"n": revision, "state": state})
-            ended = "SELECT pg_relation_filenode('flows'), xmin, event_ref FROM flows WHERE state = 'FAILED'"
-            cursor.execute(ended.replace("event_ref", "NULL"))
-            before_it = cursor.fetchone()
+            select_ended = "SELECT pg_relation_filenode('flows'), xmin, event_ref FROM flows WHERE state = 'FAILED'"
+            cursor.execute(select_ended.replace("event_ref", "NULL"))
+            row_before_migration = cursor.fetchone()
             migrate(url, "older", files)
-            cursor.execute(ended)
-            assert cursor.fetchone() == before_it
-            # The code of before may still be running.
+            cursor.execute(select_ended)
+            assert cursor.fetchone() == row_before_migration
+            # The previous version of the code may still be running.
             cursor.execute(insert, {"n": 4, "state": "QUEUED"})
             cursor.execute("SELECT count(DISTINCT event_ref) FROM flows WHERE state <> 'FAILED'")
             assert cursor.fetchone() == (3,)

@@ -1,4 +1,4 @@
-"""What files are called, and how a package describes them."""
+"""Output files get unique names, and a package describes them."""
 
 import pytest
 
@@ -44,10 +44,10 @@ def test_executable_content_types_are_served_as_bytes(path, type_):
 
 
 def test_package_resource_names_are_lowercase_and_unique():
-    packed = [
+    package_files = [
         PackageFile(CSV, name, f"{name}.csv", 1, "sha256:x", 1) for name in ("Reds@Home", "reds-home", "reds.home")
     ]
-    names = [resource["name"] for resource in files.package_descriptor("Wines", [], packed)["resources"]]
+    names = [resource["name"] for resource in files.package_descriptor("Wines", [], package_files)["resources"]]
     assert names[0] == "reds-home_csv" and len(set(names)) == 3
 
 
@@ -59,5 +59,5 @@ def test_foreign_keys_to_unknown_resources_stay_unchanged(keys):
 
 def test_foreign_keys_refer_to_the_file_of_their_table():
     schema = {"foreignKeys": [{"fields": ["a"], "reference": {"resource": "wines", "fields": ["b"]}}]}
-    found = files.retarget_foreign_keys(schema, {"wines": "wines_csv"})
-    assert found["foreignKeys"][0]["reference"] == {"resource": "wines_csv", "fields": ["b"]}
+    retargeted = files.retarget_foreign_keys(schema, {"wines": "wines_csv"})
+    assert retargeted["foreignKeys"][0]["reference"] == {"resource": "wines_csv", "fields": ["b"]}

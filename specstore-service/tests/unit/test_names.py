@@ -4,7 +4,7 @@ from pydantic import TypeAdapter, ValidationError
 from specstore_service.domain.names import DatasetName, Location, Name, OwnerId
 
 
-def takes(type_, value):
+def accepts(type_, value):
     try:
         return TypeAdapter(type_).validate_python(value, strict=True) == value
     except ValidationError:
@@ -13,7 +13,7 @@ def takes(type_, value):
 
 @pytest.mark.parametrize("name", ["a", "A1", "ann@example.org", "a-b_c.d", "0", "a" * 128])
 def test_letters_digits_and_some_punctuation_form_a_valid_name(name):
-    assert takes(Name, name) and takes(OwnerId, name) and takes(DatasetName, name)
+    assert accepts(Name, name) and accepts(OwnerId, name) and accepts(DatasetName, name)
 
 
 @pytest.mark.parametrize(
@@ -22,14 +22,14 @@ def test_letters_digits_and_some_punctuation_form_a_valid_name(name):
      "a'; DROP", "$(x)", "{{7*7}}", "<b>", "\u202ea", 1, None, True, ["a"]],
 )  # fmt: skip
 def test_other_values_are_not_valid_names(name):
-    assert not takes(Name, name)
+    assert not accepts(Name, name)
 
 
 def test_path_segments_are_reserved_names():
     for name in ("upload", "update", "plan", "pipelines"):
-        assert not takes(OwnerId, name) and takes(DatasetName, name)
-    assert not takes(DatasetName, "files") and takes(OwnerId, "files")
-    assert takes(OwnerId, "Upload")
+        assert not accepts(OwnerId, name) and accepts(DatasetName, name)
+    assert not accepts(DatasetName, "files") and accepts(OwnerId, "files")
+    assert accepts(OwnerId, "Upload")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_path_segments_are_reserved_names():
      "ünï.csv", "https://[::1]/a"],
 )  # fmt: skip
 def test_url_or_descending_path_is_a_valid_location(location):
-    assert takes(Location, location)
+    assert accepts(Location, location)
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_url_or_descending_path_is_a_valid_location(location):
      "http://x:99999/", "http://a b/", "http://a/\nb", "a\nb", "a\0b", "javascript:1", "a" * 2049],
 )  # fmt: skip
 def test_other_values_are_not_valid_locations(location):
-    assert not takes(Location, location)
+    assert not accepts(Location, location)

@@ -144,7 +144,7 @@ def test_names_causing_duplicate_pipeline_ids_are_rejected(plan_of, names):
 
 
 def test_duplicate_resource_names_are_rejected(plan_of):
-    with pytest.raises(Invalid, match="must not give two resources the name a$"):
+    with pytest.raises(Invalid, match=r"must not give two resources the name a$"):
         plan_of({"name": "a", "path": "0.csv"}, {"name": "a", "path": "1.csv"})
 
 

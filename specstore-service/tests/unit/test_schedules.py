@@ -64,16 +64,16 @@ def test_interval_above_ten_years_is_rejected():
         parse("every 521w")
 
 
-FIRST = datetime(2026, 11, 21, 12, tzinfo=UTC)
+FIRST_DUE = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def test_missed_runs_are_skipped_in_phase():
-    assert next_due(FIRST, 86400, FIRST + timedelta(days=3, hours=5)) == FIRST + timedelta(days=4)
+    assert next_due(FIRST_DUE, 86400, FIRST_DUE + timedelta(days=3, hours=5)) == FIRST_DUE + timedelta(days=4)
 
 
-@given(every=st.integers(60, 10**7), late=st.integers(0, 10**9))
-def test_next_due_time_is_the_first_in_phase_after_now(every, late):
-    now = FIRST + timedelta(seconds=late)
-    due = next_due(FIRST, every, now)
-    assert now < due <= now + timedelta(seconds=every)
-    assert (due - FIRST).total_seconds() % every == 0
+@given(every_seconds=st.integers(60, 10**7), delay_seconds=st.integers(0, 10**9))
+def test_next_due_time_is_the_first_in_phase_after_now(every_seconds, delay_seconds):
+    now = FIRST_DUE + timedelta(seconds=delay_seconds)
+    due = next_due(FIRST_DUE, every_seconds, now)
+    assert now < due <= now + timedelta(seconds=every_seconds)
+    assert (due - FIRST_DUE).total_seconds() % every_seconds == 0

@@ -1,4 +1,4 @@
-"""Who may report on pipelines and read the plan: a runner and an admin; a flow's owner may report on its pipelines."""
+"""Runners and admins may update all pipelines and read the plan; an owner may update pipelines of its own flows."""
 
 import pytest
 
@@ -11,17 +11,19 @@ def flow(request, api):
     return api.create_flow(findability=request.param)
 
 
-def failing(pipeline):
+def failing_update(pipeline):
     return {"pipeline": pipeline, "event": "finish", "success": False, "errors": ["sabotage"]}
 
 
-def parts_of(response):
-    return response.status_code, response.data, {k: v for k, v in response.headers.items() if k != "X-Request-ID"}
+def comparable(response):
+    """Return everything in a response that does not differ between any two requests."""
+    headers = {name: value for name, value in response.headers.items() if name != "X-Request-ID"}
+    return response.status_code, response.data, headers
 
 
 @pytest.mark.parametrize("role", RUNNER_ROLES)
 def test_runner_and_admin_may_update_every_flow(client, api, flow, role):
-    response = client.post("/source/update", json=failing(flow), headers={"X-Authenticated-Role": role})
+    response = client.post("/source/update", json=failing_update(flow), headers={"X-Authenticated-Role": role})
     assert (response.status_code, response.json["id"]) == (200, flow)
     assert api.get(flow).json["error_log"][0] == "sabotage"
 
@@ -42,7 +44,7 @@ def test_runner_and_admin_may_read_the_plan_of_every_flow(client, flow, role):
 def test_plan_is_not_found_for_other_roles(client, flow, a_token, role):
     headers = {"X-Authenticated-User": "ann", "X-Authenticated-Role": role, "Auth-Token": a_token()}
     response = client.get("/source/pipelines", headers=headers)
-    unknown = client.get("/source/nobody", headers=headers)
+    unknown = client.get("/source/unknown", headers=headers)
     assert response.status_code == 404
     assert {**response.json, "instance": ""} == {**unknown.json, "instance": ""}
 
@@ -55,28 +57,28 @@ def test_update_by_other_roles_is_not_found_and_changes_nothing(
     headers = {"X-Authenticated-User": "ben", "X-Authenticated-Role": role}
     if has_token:
         headers["Auth-Token"] = a_token("ben")
-    before, messages = api.get(flow).json, len(outbox())
+    initial_status, message_count = api.get(flow).json, len(outbox())
     for pipeline in (flow, f"./{flow}", f"{flow}/reds_csv"):
-        response = client.post("/source/update", json=failing(pipeline), headers=headers)
-        unknown = client.post("/source/update", json=failing(f"{pipeline}x"), headers=headers)
+        response = client.post("/source/update", json=failing_update(pipeline), headers=headers)
+        unknown = client.post("/source/update", json=failing_update(f"{pipeline}x"), headers=headers)
         assert response.status_code == 404
         assert response.json == {"success": "fail", "status": "failed", "id": None, "errors": ["pipeline not found"]}
-        assert parts_of(response) == parts_of(unknown)
-    assert api.get(flow).json == before and len(outbox()) == messages
+        assert comparable(response) == comparable(unknown)
+    assert api.get(flow).json == initial_status and len(outbox()) == message_count
 
 
 def test_token_of_a_similarly_named_owner_grants_no_access(client, api, flow, a_token):
     for other in ("an", "anna", "ANN"):
-        response = client.post("/source/update", json=failing(flow), headers={"Auth-Token": a_token(other)})
+        response = client.post("/source/update", json=failing_update(flow), headers={"Auth-Token": a_token(other)})
         assert response.status_code == 404
 
 
 def test_invalid_token_is_rejected_identically_for_existing_and_unknown_pipelines(client, api, flow):
     for token in ("x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."):
-        known, unknown = (
-            client.post("/source/update", json=failing(pipeline), headers={"Auth-Token": token})
+        existing, unknown = (
+            client.post("/source/update", json=failing_update(pipeline), headers={"Auth-Token": token})
             for pipeline in (flow, f"{flow}x")
         )
-        assert known.status_code == 401
-        assert parts_of(known) == parts_of(unknown)
+        assert existing.status_code == 401
+        assert comparable(existing) == comparable(unknown)
     assert api.get(flow).json["state"] == "QUEUED"

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NAMES = ["validation_report", "reds_csv", "reds_json", "wines_zip", "reds_csv_preview", "reds", ""]
-RUNNER = {"X-Authenticated-Role": "runner"}
-DEPENDENCY = 'Dependency unsuccessful. Cannot run until dependency "{}" is successfully executed'
+RUNNER_HEADERS = {"X-Authenticated-Role": "runner"}
+DEPENDENCY_ERROR = 'Dependency unsuccessful. Cannot run until dependency "{}" is successfully executed'
 
 
 def pipelines_of(flow):
@@ -19,28 +19,28 @@ def flow(api):
 
 
 def states(api, flow):
-    return [it["status"] for it in api.get(flow).json["pipelines"].values()]
+    return [pipeline["status"] for pipeline in api.get(flow).json["pipelines"].values()]
 
 
 def test_pipeline_progresses_from_queued_to_succeeded(api, flow, outbox_bodies):
     csv = f"{flow}/reds_csv"
-    answers = [api.update(f"./{csv}", "queue"), api.update(csv, "start"), api.update(csv, "progress", log=["1 row"])]
-    assert [(it.json["success"], it.json["status"]) for it in answers] == [
+    responses = [api.update(f"./{csv}", "queue"), api.update(csv, "start"), api.update(csv, "progress", log=["1 row"])]
+    assert [(response.json["success"], response.json["status"]) for response in responses] == [
         ("pending", "pending"), ("pending", "running"), ("pending", "running"),
     ]  # fmt: skip
     assert api.finish(csv, stats={"bytes": 7}).json == {
         "success": "pending", "status": "running", "id": flow, "errors": [],
     }  # fmt: skip
-    told = api.get(flow).json["pipelines"][csv]
-    assert (told["status"], told["stats"]) == ("SUCCEEDED", {"bytes": 7})
+    pipeline = api.get(flow).json["pipelines"][csv]
+    assert (pipeline["status"], pipeline["stats"]) == ("SUCCEEDED", {"bytes": 7})
     assert [body["payload"] for body in outbox_bodies("FlowStarted")] == [{"flow_id": flow}]
 
 
 def test_pipeline_is_queued_once_when_its_dependencies_succeed(api, flow, outbox_bodies):
-    before = len(outbox_bodies("specstore.pipeline"))
+    initial_count = len(outbox_bodies("specstore.pipeline"))
     for name in ("validation_report", "reds_csv", "reds_csv", "reds_json", "reds"):
         api.finish(f"{flow}/{name}")
-    jobs = [body["pipeline"] for body in outbox_bodies("specstore.pipeline")][before:]
+    jobs = [body["pipeline"] for body in outbox_bodies("specstore.pipeline")][initial_count:]
     assert jobs == [f"{flow}/reds_csv_preview", f"{flow}/wines_zip"]
     for name in ("wines_zip", "reds_csv_preview"):
         api.finish(f"{flow}/{name}")
@@ -50,33 +50,33 @@ def test_pipeline_is_queued_once_when_its_dependencies_succeed(api, flow, outbox
 def test_successful_flow_publishes_one_event(api, flow, outbox_bodies):
     stats = {"bytes": 10, "count_of_rows": 2, "dataset_name": "wines", "hash": "ab"}
     for pipeline in pipelines_of(flow):
-        response = api.finish(pipeline, stats=stats, log=f"made {pipeline}\n")
+        response = api.finish(pipeline, stats=stats, log=f"created {pipeline}\n")
     assert response.json == {"success": "success", "status": "success", "id": flow, "errors": []}
-    again = api.finish(flow, success=False, errors=["late"])
-    assert again.json == response.json
+    late_response = api.finish(flow, success=False, errors=["late"])
+    assert late_response.json == response.json
     status = api.get(flow).json
     assert (status["state"], status["stats"], status["error_log"]) == ("SUCCEEDED", stats, [])
-    assert status["logs"] == [f"made {pipeline}" for pipeline in pipelines_of(flow)]
+    assert status["logs"] == [f"created {pipeline}" for pipeline in pipelines_of(flow)]
     assert [body["payload"] for body in outbox_bodies("FlowFinished")] == [
         {"flow_id": flow, "success": True, "errors": [], "findability": "published"}
     ]
 
 
 def test_failure_fails_dependents_only(api, flow, outbox_bodies):
-    api.finish(f"{flow}/reds_csv", success=False, errors=["row 7: year: no number"])
+    api.finish(f"{flow}/reds_csv", success=False, errors=["row 7: invalid year"])
     assert states(api, flow) == ["QUEUED", "FAILED", "QUEUED", "FAILED", "FAILED", "QUEUED", "FAILED"]
     assert outbox_bodies("FlowFinished") == []
     for name in ("validation_report", "reds_json", "reds"):
         response = api.finish(f"{flow}/{name}")
-    text = DEPENDENCY.format(f"{flow}/reds_csv")
+    dependency_error = DEPENDENCY_ERROR.format(f"{flow}/reds_csv")
     assert response.json == {
-        "success": "fail", "status": "failed", "id": flow, "errors": ["row 7: year: no number", text],
+        "success": "fail", "status": "failed", "id": flow, "errors": ["row 7: invalid year", dependency_error],
     }  # fmt: skip
     status = api.get(flow).json
-    assert status["error_log"] == ["row 7: year: no number", text]
-    assert status["pipelines"][f"{flow}/wines_zip"]["error_log"] == [text]
+    assert status["error_log"] == ["row 7: invalid year", dependency_error]
+    assert status["pipelines"][f"{flow}/wines_zip"]["error_log"] == [dependency_error]
     (finished,) = outbox_bodies("FlowFinished")
-    assert finished["payload"]["errors"] == ["row 7: year: no number", text]
+    assert finished["payload"]["errors"] == ["row 7: invalid year", dependency_error]
 
 
 def test_failure_of_the_last_pipeline_keeps_its_error(api, flow, outbox_bodies):
@@ -115,7 +115,9 @@ def test_unknown_pipeline_is_not_found(api, flow, pipeline):
 )
 def test_invalid_field_is_named_and_changes_nothing(client, api, flow, change, field):
     before = api.get(flow).json
-    response = client.post("/source/update", json={"pipeline": flow, "event": "start", **change}, headers=RUNNER)
+    response = client.post(
+        "/source/update", json={"pipeline": flow, "event": "start", **change}, headers=RUNNER_HEADERS
+    )
     assert response.status_code == 400
     assert (response.json["success"], response.json["id"]) == ("fail", None)
     assert field in response.json["errors"][0]
@@ -124,14 +126,15 @@ def test_invalid_field_is_named_and_changes_nothing(client, api, flow, change, f
 
 def test_pipeline_may_be_named_by_pipeline_id(client, flow):
     response = client.post(
-        "/source/update", json={"pipeline_id": f"./{flow}", "event": "start", "extra": 1}, headers=RUNNER
+        "/source/update", json={"pipeline_id": f"./{flow}", "event": "start", "extra": 1}, headers=RUNNER_HEADERS
     )
     assert response.json["status"] == "running"
 
 
-EVENTS = st.lists(
+# The events and the outcome of each pipeline; "second progress" is a progress event with another log.
+REPORTS = st.lists(
     st.tuples(
-        st.lists(st.sampled_from(["queue", "start", "progress", "more progress"]), unique=True),
+        st.lists(st.sampled_from(["queue", "start", "progress", "second progress"]), unique=True),
         st.sampled_from([True, True, True, False, None]),
     ),
     min_size=7,
@@ -139,58 +142,58 @@ EVENTS = st.lists(
 )
 
 
-def updates_of(flow, said):
-    """As dicts for POST /source/update; each pipeline has one outcome, or none."""
-    made = []
-    for pipeline, (events, success) in zip(pipelines_of(flow), said, strict=True):
+def updates_of(flow, reports):
+    """Return the bodies for POST /source/update; each pipeline has at most one outcome."""
+    updates = []
+    for pipeline, (events, success) in zip(pipelines_of(flow), reports, strict=True):
         for event in events:
-            more = {"log": [event, pipeline], "stats": {"rows": len(event)}} if "progress" in event else {}
-            made.append({"pipeline": pipeline, "event": event.split(" ")[-1], **more})
+            progress = {"log": [event, pipeline], "stats": {"rows": len(event)}} if "progress" in event else {}
+            updates.append({"pipeline": pipeline, "event": event.split(" ")[-1], **progress})
         if success is not None:
             errors = [] if success else [f"{pipeline} is broken"]
-            made.append(
+            updates.append(
                 {"pipeline": pipeline, "event": "finish", "success": success, "errors": errors, "stats": {"rows": 1}}
             )
-    return made
+    return updates
 
 
-def picture(api, flow, outbox_bodies):
-    """All that anybody can see of it, with the flow's own name taken out."""
+def visible_state(api, flow, outbox_bodies):
+    """Return the status and the events of a flow without its ID, and whether each job was queued at most once."""
     status = api.get(flow).json
     del status["modified"]
-    told = [
+    events = [
         (name, body["payload"].get("success"))
         for name in ("FlowStarted", "FlowFinished")
         for body in outbox_bodies(name)
         if body["payload"]["flow_id"] == flow
     ]
     jobs = sorted(body["pipeline"] for body in outbox_bodies("specstore.pipeline") if body["flow"] == flow)
-    # A job that was put out before the failure came is put out; it finds nothing to do.
-    return str((status, told)).replace(flow, "f"), len(jobs) == len(set(jobs))
+    # Which jobs are queued depends on the order of updates: a pipeline may be queued before another one fails it.
+    return str((status, events)).replace(flow, "f"), len(jobs) == len(set(jobs))
 
 
 def test_final_state_is_independent_of_order_and_repetition(app, api, outbox_bodies):
     def send(updates):
         client = app.test_client()
         for update in updates:
-            assert client.post("/source/update", json=update, headers=RUNNER).status_code == 200
+            assert client.post("/source/update", json=update, headers=RUNNER_HEADERS).status_code == 200
 
     @settings(max_examples=40)
-    @given(said=EVENTS, data=st.data())
-    def check(said, data):
+    @given(reports=REPORTS, data=st.data())
+    def check(reports, data):
         in_order, shuffled = api.create_flow(), api.create_flow()
-        send(updates_of(in_order, said))
-        updates = updates_of(shuffled, said)
+        send(updates_of(in_order, reports))
+        updates = updates_of(shuffled, reports)
         repeats = data.draw(st.lists(st.sampled_from(updates), max_size=10)) if updates else []
-        mixed = data.draw(st.permutations(updates + repeats))
-        threads = [threading.Thread(target=send, args=(mixed[part::4],)) for part in range(4)]
+        permuted = data.draw(st.permutations(updates + repeats))
+        threads = [threading.Thread(target=send, args=(permuted[part::4],)) for part in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        found = picture(api, shuffled, outbox_bodies)
-        assert found == picture(api, in_order, outbox_bodies)
-        assert found[1]
+        state = visible_state(api, shuffled, outbox_bodies)
+        assert state == visible_state(api, in_order, outbox_bodies)
+        assert state[1]
 
     check()
 
@@ -209,10 +212,10 @@ def test_concurrent_finishes_are_all_stored_and_end_the_flow_once(app, api, outb
                 "pipeline": pipeline,
                 "event": "finish",
                 "success": success,
-                "errors": ["it"],
+                "errors": ["pipeline failed"],
                 "stats": {"bytes": 1},
             }
-            assert client.post("/source/update", json=body, headers=RUNNER).status_code == 200
+            assert client.post("/source/update", json=body, headers=RUNNER_HEADERS).status_code == 200
 
         threads = [threading.Thread(target=finish, args=(pipeline,)) for pipeline in pipelines_of(flow)]
         for thread in threads:
@@ -220,11 +223,11 @@ def test_concurrent_finishes_are_all_stored_and_end_the_flow_once(app, api, outb
         for thread in threads:
             thread.join()
         status = api.get(flow).json
-        assert all(it["stats"] == {"bytes": 1} for it in status["pipelines"].values())
+        assert all(pipeline["stats"] == {"bytes": 1} for pipeline in status["pipelines"].values())
         assert status["state"] == ("SUCCEEDED" if failing is None else "FAILED")
-        assert len([it for it in outbox_bodies("FlowFinished") if it["payload"]["flow_id"] == flow]) == 1
+        assert [body["payload"]["flow_id"] for body in outbox_bodies("FlowFinished")].count(flow) == 1
         if failing is not None:
-            assert status["error_log"][0] == "it"
+            assert status["error_log"][0] == "pipeline failed"
 
 
 def test_concurrent_uploads_and_updates_do_not_interfere(app, api, a_spec):
@@ -255,7 +258,7 @@ def test_concurrent_cancel_and_finish_end_the_flow_once(app, api, outbox_bodies)
             barrier.wait()
             for name in names:
                 body = {"pipeline": f"{flow}/{name}".rstrip("/"), "event": "finish", "success": True}
-                assert app.test_client().post("/source/update", json=body, headers=RUNNER).status_code == 200
+                assert app.test_client().post("/source/update", json=body, headers=RUNNER_HEADERS).status_code == 200
 
         threads = [threading.Thread(target=finish, args=(names,)) for names in (NAMES[:4], NAMES[4:])]
         for thread in threads:
@@ -265,4 +268,4 @@ def test_concurrent_cancel_and_finish_end_the_flow_once(app, api, outbox_bodies)
         for thread in threads:
             thread.join()
         assert api.get(flow).json["state"] in ("FAILED", "SUCCEEDED")
-        assert len([it for it in outbox_bodies("FlowFinished") if it["payload"]["flow_id"] == flow]) == 1
+        assert [body["payload"]["flow_id"] for body in outbox_bodies("FlowFinished")].count(flow) == 1

@@ -4,7 +4,7 @@ from chassis.strictjson import dumps
 
 
 @pytest.fixture
-def other(client, a_token):
+def other_headers(client, a_token):
     return {"Auth-Token": a_token("ben")}
 
 
@@ -39,7 +39,7 @@ def test_latest_and_successful_refer_to_revisions(api):
     assert api.get("ann/wines/successful").json["id"] == first
 
 
-@pytest.mark.parametrize("path", ["ann/wines/3", "ann/nothing/1", "nobody/wines/1", "ann/wines/999999999"])
+@pytest.mark.parametrize("path", ["ann/wines/3", "ann/nothing/1", "unknown/wines/1", "ann/wines/999999999"])
 def test_unknown_revision_is_not_found(api, path):
     api.create_flow()
     assert api.get(path).status_code == 404
@@ -57,11 +57,11 @@ def test_invalid_revision_is_rejected(client, api, path):
     assert response.status_code in (400, 404) and response.json["detail"]
 
 
-def test_private_flow_looks_unknown_without_its_owners_token(client, api, other):
+def test_private_flow_looks_unknown_without_its_owners_token(client, api, other_headers):
     flow = api.create_flow(findability="private")
     expected = client.get("/source/ann/unknown/1").json
     for path in (flow, "ann/wines/latest", "ann/wines", "ann"):
-        for headers in ({}, other, {"Auth-Token": "x"}):
+        for headers in ({}, other_headers, {"Auth-Token": "x"}):
             response = client.get(f"/source/{path}", headers=headers)
             assert response.status_code == 404
             assert {**response.json, "instance": ""} == {**expected, "instance": ""}
@@ -72,18 +72,22 @@ def test_newest_upload_determines_visibility_and_private_revisions_stay_private(
     private, published = api.create_flow(findability="private"), api.create_flow()
     assert client.get(f"/source/{private}").status_code == 404
     assert client.get(f"/source/{published}").status_code == 200
-    assert [it["id"] for it in client.get("/source/ann/wines").json["revisions"]] == [published]
+    assert [revision["id"] for revision in client.get("/source/ann/wines").json["revisions"]] == [published]
     assert client.get("/source/ann/wines").json["total"] == 1
     api.create_flow(findability="private")
     assert client.get(f"/source/{published}").status_code == 404
 
 
-def test_lists_include_unlisted_and_private_datasets_for_the_owner_only(client, api, other):
+def dataset_names(response):
+    return [dataset["dataset"] for dataset in response.json["datasets"]]
+
+
+def test_lists_include_unlisted_and_private_datasets_for_the_owner_only(client, api, other_headers):
     for name, findability in (("a", "published"), ("b", "unlisted"), ("c", "private")):
         api.create_flow(dataset=name, findability=findability)
-    for headers in ({}, other):
-        assert [it["dataset"] for it in client.get("/source/ann", headers=headers).json["datasets"]] == ["a"]
-    assert [it["dataset"] for it in api.get("ann").json["datasets"]] == ["a", "b", "c"]
+    for headers in ({}, other_headers):
+        assert dataset_names(client.get("/source/ann", headers=headers)) == ["a"]
+    assert dataset_names(api.get("ann")) == ["a", "b", "c"]
     assert client.get("/source/ann/b").status_code == 200
 
 
@@ -91,8 +95,9 @@ def test_lists_are_paginated_with_a_total(api):
     for name in ("a", "b", "c"):
         api.create_flow(dataset=name, schedule="every 1d")
     api.create_flow(dataset="a")
-    page = api.get("ann?limit=1&offset=1").json
-    assert [it["dataset"] for it in page["datasets"]] == ["b"] and page["total"] == 3
+    response = api.get("ann?limit=1&offset=1")
+    page = response.json
+    assert dataset_names(response) == ["b"] and page["total"] == 3
     assert page["datasets"][0]["every_seconds"] == 86400 and page["datasets"][0]["due_at"].endswith("Z")
     revisions = api.get("ann/a?limit=1").json
     assert revisions["total"] == 2
@@ -115,7 +120,7 @@ def test_cancel_fails_unfinished_pipelines_only(api, outbox_bodies):
     assert response == {"id": flow, "state": "FAILED", "cancelled": 6}
     pipelines = api.get(flow).json["pipelines"]
     assert pipelines[f"{flow}/reds_csv"]["status"] == "SUCCEEDED"
-    assert {it["status"] for it in pipelines.values()} == {"SUCCEEDED", "FAILED"}
+    assert {pipeline["status"] for pipeline in pipelines.values()} == {"SUCCEEDED", "FAILED"}
     assert pipelines[flow]["error_log"][0] == "cancelled"
     assert api.post(f"{flow}/cancel").json["cancelled"] == 0
     api.finish(flow)
@@ -136,12 +141,12 @@ def test_retry_creates_a_new_revision_of_the_same_spec(api, a_spec):
     assert api.post("ann/wines/9/retry").json["success"] is False
 
 
-@pytest.mark.parametrize("what", ["cancel", "retry"])
-def test_only_the_owner_may_cancel_or_retry(client, api, other, what):
+@pytest.mark.parametrize("action", ["cancel", "retry"])
+def test_only_the_owner_may_cancel_or_retry(client, api, other_headers, action):
     api.create_flow(findability="private")
     for path in ("ann/wines/1", "ann/unknown/1"):
-        assert client.post(f"/source/{path}/{what}").status_code == 401
-        assert client.post(f"/source/{path}/{what}", headers=other).status_code == 403
-    assert api.post(f"ann/unknown/1/{what}").status_code == 404
+        assert client.post(f"/source/{path}/{action}").status_code == 401
+        assert client.post(f"/source/{path}/{action}", headers=other_headers).status_code == 403
+    assert api.post(f"ann/unknown/1/{action}").status_code == 404
     assert api.get("ann/wines/latest").json["state"] == "QUEUED"
     assert "sql" not in dumps(client.post("/source/ann/wines/1'/cancel").json).lower()

@@ -32,13 +32,13 @@ def test_token_in_the_query_is_accepted(client, a_spec, a_token):
     assert client.post(f"/source/upload?jwt={a_token()}", json=a_spec()).status_code == 200
 
 
-def failed(response, status, *errors):
+def assert_rejected(response, status, *errors):
     assert response.status_code == status, response.json
     assert response.json == {"success": False, "dataset_id": None, "flow_id": None, "errors": list(errors)}
 
 
-REFUSED = "No token or token not authorised for owner"
-EMPTY = "Received empty contents (make sure your content-type is correct)"
+UNAUTHORIZED = "No token or token not authorised for owner"
+EMPTY_CONTENTS = "Received empty contents (make sure your content-type is correct)"
 
 
 @pytest.mark.parametrize(
@@ -47,35 +47,39 @@ EMPTY = "Received empty contents (make sure your content-type is correct)"
      (b"[]", "application/json"), (b"null", "application/json"), (b"meta: 1", "application/yaml")],
 )  # fmt: skip
 def test_empty_contents_are_rejected(client, api, body, content_type):
-    failed(client.post("/source/upload", data=body, content_type=content_type, headers=api.headers), 400, EMPTY)
+    assert_rejected(
+        client.post("/source/upload", data=body, content_type=content_type, headers=api.headers), 400, EMPTY_CONTENTS
+    )
 
 
 @pytest.mark.parametrize("meta", [None, {}, {"owner": "Ann"}, {"ownerid": "ann"}, {"owner": "", "ownerid": "ann"}, 5])
 def test_spec_without_an_owner_is_rejected(api, a_spec, meta):
-    failed(api.upload({**a_spec(), "meta": meta}), 400, "Missing owner in spec")
-    failed(api.upload([1]), 400, "Missing owner in spec")
+    assert_rejected(api.upload({**a_spec(), "meta": meta}), 400, "Missing owner in spec")
+    assert_rejected(api.upload([1]), 400, "Missing owner in spec")
 
 
 def test_upload_without_a_valid_token_is_unauthorized(client, a_spec):
-    failed(client.post("/source/upload", json=a_spec()), 401, REFUSED)
-    failed(client.post("/source/upload", json=a_spec(), headers={"Auth-Token": "x.y.z"}), 401, REFUSED)
+    assert_rejected(client.post("/source/upload", json=a_spec()), 401, UNAUTHORIZED)
+    assert_rejected(client.post("/source/upload", json=a_spec(), headers={"Auth-Token": "x.y.z"}), 401, UNAUTHORIZED)
 
 
 def test_token_of_another_owner_is_forbidden(client, a_spec, a_token):
-    failed(client.post("/source/upload", json=a_spec(), headers={"Auth-Token": a_token("ben")}), 403, REFUSED)
+    assert_rejected(
+        client.post("/source/upload", json=a_spec(), headers={"Auth-Token": a_token("ben")}), 403, UNAUTHORIZED
+    )
 
 
 def test_all_invalid_fields_are_named(api, a_spec):
     spec = a_spec(findability="x", dataset="a b")
-    assert [text.split(": ")[:2] for text in api.upload(spec).json["errors"]] == [
+    assert [error.split(": ")[:2] for error in api.upload(spec).json["errors"]] == [
         ["Validation failed for contents", "meta.dataset"],
         ["Validation failed for contents", "meta.findability"],
     ]
 
 
 def test_schedule_error_is_returned_unchanged(api, a_spec):
-    failed(api.upload(a_spec(schedule="every 5s")), 400, "Can't schedule tasks for less than one minute")
-    failed(api.upload(a_spec(schedule=7)), 400, "Schedule should be a string")
+    assert_rejected(api.upload(a_spec(schedule="every 5s")), 400, "Can't schedule tasks for less than one minute")
+    assert_rejected(api.upload(a_spec(schedule=7)), 400, "Schedule should be a string")
 
 
 def test_colliding_names_are_rejected_and_nothing_is_created(api, a_spec, outbox):
@@ -96,27 +100,27 @@ def test_exceeded_plan_limit_allows_only_new_revisions(client, api, a_spec, a_to
     api.headers = {"Auth-Token": a_token(max_datasets=2)}
     for name in ("a", "b"):
         api.create_flow(dataset=name)
-    failed(api.upload(a_spec(dataset="c")), 403, "Max datasets for user exceeded plan limit (2)")
+    assert_rejected(api.upload(a_spec(dataset="c")), 403, "Max datasets for user exceeded plan limit (2)")
     assert api.create_flow(dataset="a") == "ann/a/2"
     api.headers = {"Auth-Token": a_token(max_datasets=0)}
     assert api.create_flow(dataset="b") == "ann/b/2"
 
 
-def at_once(app, count, do):
-    """What each of so many gives, begun together."""
-    barrier, found = threading.Barrier(count), [None] * count
+def run_concurrently(app, count, request):
+    """Send `count` requests that start together and return their results in order."""
+    barrier, results = threading.Barrier(count), [None] * count
 
-    def one(number):
+    def send(number):
         client = app.test_client()
         barrier.wait()
-        found[number] = do(client, number)
+        results[number] = request(client, number)
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return found
+    return results
 
 
 def test_concurrent_uploads_create_consecutive_revisions(app, api, a_spec):
@@ -125,9 +129,9 @@ def test_concurrent_uploads_create_consecutive_revisions(app, api, a_spec):
         def upload(client, number, dataset=dataset):
             return client.post("/source/upload", json=a_spec(dataset=dataset, note=number), headers=api.headers)
 
-        answers = at_once(app, 20, upload)
-        assert sorted(int(it.json["flow_id"].split("/")[2]) for it in answers) == list(range(1, 21))
-        for number, response in enumerate(answers):
+        responses = run_concurrently(app, 20, upload)
+        assert sorted(int(response.json["flow_id"].split("/")[2]) for response in responses) == list(range(1, 21))
+        for number, response in enumerate(responses):
             assert api.get(response.json["flow_id"]).json["spec_contents"]["note"] == number
 
 
@@ -139,13 +143,13 @@ def test_concurrent_uploads_cannot_exceed_the_plan_limit(app, a_spec, a_token):
             spec = a_spec(owner=owner, dataset=f"d{number}")
             return client.post("/source/upload", json=spec, headers={"Auth-Token": token}).status_code
 
-        assert sorted(at_once(app, 20, upload)) == [200] * 10 + [403] * 10
+        assert sorted(run_concurrently(app, 20, upload)) == [200] * 10 + [403] * 10
 
 
 def test_repeated_idempotency_key_returns_the_same_revision(api, a_spec):
     first = api.upload(**{"Idempotency-Key": "k"})
-    again = api.upload(**{"Idempotency-Key": "k"})
-    assert again.json == first.json and again.headers["Idempotent-Replayed"] == "true"
+    repeated = api.upload(**{"Idempotency-Key": "k"})
+    assert repeated.json == first.json and repeated.headers["Idempotent-Replayed"] == "true"
     response = api.upload(a_spec(dataset="other"), **{"Idempotency-Key": "k"})
     assert response.status_code == 422 and response.json["success"] is False
     assert api.create_flow() == "ann/wines/2"
@@ -154,7 +158,7 @@ def test_repeated_idempotency_key_returns_the_same_revision(api, a_spec):
 def test_plan_of_a_spec_creates_nothing(client, api, a_spec, outbox):
     planned = client.post("/source/plan", json=a_spec()).json
     assert planned["flow_id"] == "ann/wines/1"
-    assert [it["id"] for it in planned["pipelines"]] == [
+    assert [pipeline["id"] for pipeline in planned["pipelines"]] == [
         "ann/wines/1/validation_report", "ann/wines/1/reds_csv", "ann/wines/1/reds_json", "ann/wines/1/wines_zip",
         "ann/wines/1/reds_csv_preview", "ann/wines/1/reds", "ann/wines/1",
     ]  # fmt: skip
