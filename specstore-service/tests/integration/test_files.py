@@ -133,7 +133,7 @@ def test_owner_quota_limits_the_total_size(client, put, list_stored, a_token, sm
     assert [put(name, b"x" * 40_000).status_code for name in ("a", "b", "c")] == [200, 200, 413]
     response = put("c", b"x" * 20_001)
     assert response.status_code == 413 and "100000" in response.json["detail"]
-    # Replacing a file, another owner's quota, and exactly the maximum.
+    # A replaced file is not counted twice, quotas are per owner, and the maximum itself is allowed.
     assert put("a", b"x" * 60_000).status_code == 200
     assert put("a", b"x" * 60_001).status_code == 413
     assert put("a", b"x" * 100_000, owner="bob", user="bob").status_code == 200
