@@ -223,7 +223,7 @@ def test_lost_commit_confirmation_keeps_the_output(upload, workers, api, client)
     task = attempts._begin(workers.context, f"{flow}/reds_csv", Trigger("r-1"))
     lease = attempts.Lease(workers.context, task.attempt)
     objects = object_stores.create_object_store(workers.settings)
-    outcome = attempts._outcome(workers.context, objects, task, lease, "r-1")
+    outcome = attempts._execute(workers.context, objects, task, lease, "r-1")
     for _ in range(2):
         attempts._publish(workers.context, objects, task, outcome, Trigger("r-1"))
     assert client.get(f"/source/{flow}/data/reds.csv").data == ROWS.encode()

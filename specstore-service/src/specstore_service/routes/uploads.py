@@ -126,7 +126,7 @@ def upload_result(flow_id: str) -> UploadResult:
         200: ResponseSpec("The pipelines, in an order in which they can run", Plan),
         400: INVALID,
         413: problem("The spec is too large"),
-        415: problem("The body must be JSON"),
+        415: problem("The content type must be application/json"),
         503: UNAVAILABLE,
     },
     query=TokenQuery,
