@@ -21,16 +21,7 @@ from orders_service.operations import uploading
 from orders_service.operations.upload_receiver import BlockWriter, UploadReceiver
 from orders_service.routes import forms, messages, responses
 from orders_service.routes.i18n import translate
-from orders_service.routes.responses import (
-    COMMON_ERRORS,
-    LocalizedQuery,
-    Page,
-    Query,
-    boolean,
-    envelope,
-    envelope_model,
-    error,
-)
+from orders_service.routes.responses import COMMON_ERRORS, Page, Query, envelope, error_response, success_response
 from orders_service.store import imports
 
 bp = Blueprint("imports", __name__, url_prefix="/acme_orders/api/v1/orders/import")
@@ -42,7 +33,7 @@ _REPORT_READ_BYTES = 64 * 1024
 
 class ImportQuery(Query):
     file_name: str | None = Field(None, description="Name of a file that is sent as the body; default: `orders.csv`")
-    dry_run: Annotated[bool, boolean("dry_run")] = Field(False, description="Validate all rows, but store no orders")
+    dry_run: Annotated[bool, responses.boolean("dry_run")] = Field(False, description="Validate without storing orders")
 
 
 class TaskQuery(Page):
@@ -81,15 +72,13 @@ class ImportStatus(TypedDict):
 @endpoint(
     "Import a CSV file of orders, sent as the form field `csv_file` or as the body with `Content-Type: text/csv`",
     {
-        202: ResponseSpec(
-            "The file is stored durably and will be imported", envelope_model("ImportStartedResponse", ImportTask)
-        ),
+        202: success_response("The file is stored durably and will be imported", "ImportStartedResponse", ImportTask),
         400: responses.INVALID_REQUEST,
-        408: error("The upload is too slow or takes too long"),
-        409: error("The first request with this Idempotency-Key is still in progress"),
-        413: error("The file is larger than allowed"),
-        415: error("The name of the file does not end in .csv, or the body is compressed"),
-        422: error("The Idempotency-Key was already used for a different request"),
+        408: error_response("The upload is too slow or takes too long"),
+        409: error_response("The first request with this Idempotency-Key is still in progress"),
+        413: error_response("The file is larger than allowed"),
+        415: error_response("The name of the file does not end in .csv, or the body is compressed"),
+        422: error_response("The Idempotency-Key was already used for a different request"),
         503: responses.UNAVAILABLE,
     },
     query=ImportQuery,
@@ -138,9 +127,8 @@ def _accept(
 @endpoint(
     "List imports, newest first, or get one of them",
     {
-        200: ResponseSpec(
-            "A page of imports; with `task_id`, only that import",
-            envelope_model("ImportListResponse", list[ImportStatus] | ImportStatus),
+        200: success_response(
+            "A page of imports, or one import", "ImportListResponse", list[ImportStatus] | ImportStatus
         ),
         **COMMON_ERRORS,
     },
@@ -158,10 +146,7 @@ def list_imports(query: TaskQuery) -> Response:
 @bp.get("/status/<task_id>")
 @endpoint(
     "Get the status of an import",
-    {
-        200: ResponseSpec("The status of the import", envelope_model("ImportStatusResponse", ImportStatus)),
-        **COMMON_ERRORS,
-    },
+    {200: success_response("The status of the import", "ImportStatusResponse", ImportStatus), **COMMON_ERRORS},
     path=TaskPath,
     query=Query,
 )
@@ -211,10 +196,8 @@ def _format_time(value: datetime | None) -> str | None:
 @endpoint(
     "Cancel an import; orders that are already stored are kept",
     {
-        202: ResponseSpec(
-            "The import will end before its next step", envelope_model("ImportCancelledResponse", ImportTask)
-        ),
-        409: error("The import has already ended"),
+        202: success_response("The import will end before its next step", "ImportCancelledResponse", ImportTask),
+        409: error_response("The import has already ended"),
         **COMMON_ERRORS,
     },
     path=TaskPath,
@@ -237,9 +220,9 @@ def cancel_import(task_id: str, query: Query) -> Response:
         **COMMON_ERRORS,
     },
     path=TaskPath,
-    query=LocalizedQuery,
+    query=responses.LocalizedQuery,
 )
-def get_errors(task_id: str, query: LocalizedQuery) -> Response:
+def get_errors(task_id: str, query: responses.LocalizedQuery) -> Response:
     with transaction() as tx:
         exists, header = imports.find_header(tx, _validate_id(task_id))
     if not exists:

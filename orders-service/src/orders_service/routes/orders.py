@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from chassis.errors import NotFound
 from chassis.web.app import transaction
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.validation import endpoint
 from orders_service.domain.rules import failed_rules
 from orders_service.routes.messages import rule_message
 from orders_service.routes.responses import (
@@ -19,8 +19,8 @@ from orders_service.routes.responses import (
     Query,
     boolean,
     envelope,
-    envelope_model,
     integer_between,
+    success_response,
 )
 from orders_service.store import order_queries, orders
 
@@ -97,9 +97,7 @@ class OrderPath(BaseModel):
 @endpoint(
     "List orders, ordered by ID",
     {
-        200: ResponseSpec(
-            "A page of orders", envelope_model("OrderListResponse", list[OrderSummary], total=int | None)
-        ),
+        200: success_response("A page of orders", "OrderListResponse", list[OrderSummary], total=int | None),
         **COMMON_ERRORS,
     },
     query=OrdersQuery,
@@ -116,7 +114,7 @@ def list_orders(query: OrdersQuery) -> Response:
 @bp.get("/<order_id>")
 @endpoint(
     "Get an order",
-    {200: ResponseSpec("The order", envelope_model("OrderResponse", Order)), **COMMON_ERRORS},
+    {200: success_response("The order", "OrderResponse", Order), **COMMON_ERRORS},
     path=OrderPath,
     query=Query,
 )

@@ -107,12 +107,13 @@ def _uuid() -> str:
     return requested if _UUID.match(requested) else g.request_id
 
 
-def envelope_model(name: str, result: Any, **extra: Any) -> type[BaseModel]:
-    """Return the model of an envelope with such a result, for the OpenAPI document."""
+def success_response(description: str, name: str, result: Any, **extra: Any) -> ResponseSpec:
+    """Describe a response whose envelope contains such a result; `name` is its name in the OpenAPI document."""
     fields: dict[str, Any] = {name: (type_, None) for name, type_ in extra.items()}
-    return create_model(
+    model = create_model(
         name, result=(result, ...), status_code=(int, ...), uuid=(str, ...), message=(str, ...), **fields
     )
+    return ResponseSpec(description, model)
 
 
 class ErrorResponse(BaseModel):
@@ -122,11 +123,13 @@ class ErrorResponse(BaseModel):
     message: str | dict[str, str]
 
 
-def error(description: str) -> ResponseSpec:
+def error_response(description: str) -> ResponseSpec:
     return ResponseSpec(description, ErrorResponse)
 
 
-INVALID_REQUEST = error("The request is invalid; `message` names the fields")
-NOT_FOUND = error("The resource does not exist")
-UNAVAILABLE = error("A dependency is unavailable, or the service is overloaded; retry after `Retry-After` seconds")
+INVALID_REQUEST = error_response("The request is invalid; `message` names the fields")
+NOT_FOUND = error_response("The resource does not exist")
+UNAVAILABLE = error_response(
+    "A dependency is unavailable, or the service is overloaded; retry after `Retry-After` seconds"
+)
 COMMON_ERRORS: dict[int, ResponseSpec] = {400: INVALID_REQUEST, 404: NOT_FOUND, 503: UNAVAILABLE}

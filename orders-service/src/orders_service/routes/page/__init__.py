@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from chassis.errors import NotFound
 from chassis.web.validation import ResponseSpec, endpoint
 from orders_service.routes.i18n import LANGUAGES, language
-from orders_service.routes.responses import LocalizedQuery, error
+from orders_service.routes.responses import LocalizedQuery, error_response
 
 bp = Blueprint("page", __name__, url_prefix="/acme_orders", template_folder=".")
 
@@ -27,7 +27,7 @@ class FilePath(BaseModel):
     "Show the web page for importing and browsing orders",
     {
         200: ResponseSpec("The page in the preferred language", _TEXT, "text/html; charset=utf-8"),
-        400: error("A parameter is invalid"),
+        400: error_response("A parameter is invalid"),
     },
     query=LocalizedQuery,
 )
@@ -48,7 +48,7 @@ def show_page(query: LocalizedQuery) -> Response:
     {
         200: ResponseSpec("The file", _TEXT, "text/*"),
         304: ResponseSpec("The file has not changed"),
-        404: error("The file does not exist"),
+        404: error_response("The file does not exist"),
     },
     path=FilePath,
 )
