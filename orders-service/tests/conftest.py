@@ -54,7 +54,7 @@ class Api:
     def send_form(self, content, name="orders.csv", **fields):
         return self.client.post(f"{PATH}/import", data={"csv_file": (io.BytesIO(content), name), **fields})
 
-    def upload_accepted(self, content, query=""):
+    def start_import(self, content, query=""):
         response = self.upload(content, query)
         assert response.status_code == 202, response.text
         return response.json["result"]["task_id"]
@@ -75,7 +75,7 @@ class Api:
 
     def run_import(self, content, query="", **options):
         """Import the file and return the final status."""
-        return self.finish(self.upload_accepted(content, query), **options)
+        return self.finish(self.start_import(content, query), **options)
 
     def status(self, task_id):
         return self.client.get(f"{PATH}/import/status/{task_id}").json["result"]

@@ -48,7 +48,7 @@ def on_import_requested(context: JobContext, delivery: Delivery) -> None:
 
 def delete_stale_data(tx: Transaction, _now: datetime) -> None:
     """Delete the data of interrupted uploads and finished imports, and merge the counts of orders."""
-    uploads.delete_silent_uploads(tx, _UPLOAD_TIMEOUT_SECONDS)
+    uploads.delete_abandoned_uploads(tx, _UPLOAD_TIMEOUT_SECONDS)
     uploads.delete_orphaned_blocks(tx, _MAX_DELETED_BLOCKS)
     orders.delete_orphaned_dry_ids(tx, _MAX_DELETED_DRY_IDS)
     orders.update_merged_counts(tx, _MAX_COUNT_ROWS)

@@ -18,7 +18,7 @@ def test_published_messages_match_their_schemas(api, build_csv, build_row, outbo
 
 def test_schema_lists_every_failure_reason(api, client, build_csv, build_row, outbox):
     contract = json.loads((PUBLISHES / "OrdersImportFailed.v1.json").read_text())
-    cancelled = api.upload_accepted(build_csv(build_row(1)))
+    cancelled = api.start_import(build_csv(build_row(1)))
     client.delete(f"/acme_orders/api/v1/orders/import/status/{cancelled}")
     api.finish(cancelled)
     header = b"id|name|email|state|zipcode|birthday"

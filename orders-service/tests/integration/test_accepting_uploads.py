@@ -139,7 +139,7 @@ def test_retry_after_a_lost_response_issues_the_same_number(settings, db, sequen
 
 
 def test_import_without_sequence_service_is_numbered_later(api, content, sequence_service):
-    task = api.upload_accepted(content)
+    task = api.start_import(content)
     assert api.status(task)["batch_no"] is None
     with api.db.transaction() as tx:
         assign_batch_numbers(tx, "http://127.0.0.1:9")

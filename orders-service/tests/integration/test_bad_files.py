@@ -36,6 +36,20 @@ def build_content(*lines, end="\n"):
             f"{EXPECTED}, but has the unknown column {'x' * 60}",
         ),
     ],
+    ids=[
+        "UTF-16",
+        "zip archive",
+        "gzip file",
+        "null characters",
+        "no header",
+        "CR line endings",
+        "missing column",
+        "repeated column",
+        "repeated columns",
+        "unknown columns",
+        "empty column name",
+        "long column name",
+    ],
 )
 def test_invalid_header_fails_the_import_and_states_the_expected_header(api, content, message):
     status = api.run_import(content)
@@ -48,6 +62,7 @@ def test_invalid_header_fails_the_import_and_states_the_expected_header(api, con
 @pytest.mark.parametrize(
     ("content", "names"),
     [(b"id|name\n", "email, state, zipcode, birthday"), (b"id|name|email|state|zipcode|birthday|x|y|id\n", "id")],
+    ids=["missing columns", "repeated column"],
 )
 def test_invalid_header_is_explained_in_each_language(api, client, language, content, names):
     task = api.run_import(content)["task_id"]
@@ -172,6 +187,18 @@ def build_part(disposition, content=b""):
         (build_part(b'name="csv_file"; filename=""', b"\r\n--x--\r\n"), "multipart/form-data; boundary=x"),
         (build_part(b'name="csv_file"; filename="a.csv"', b"id"), "multipart/form-data; boundary=x"),
         (b"x", None),
+    ],
+    ids=[
+        "JSON",
+        "URL-encoded form",
+        "no boundary",
+        "empty form",
+        "unterminated empty form",
+        "boundary not in the body",
+        "field without a file name",
+        "empty file name",
+        "unterminated file",
+        "no content type",
     ],
 )
 def test_request_without_a_file_names_the_required_field(api, client, body, content_type):

@@ -27,7 +27,7 @@ class SimulatedKill(Exception):
     """Raised instead of killing the process."""
 
 
-def run_until_done(db, task, slice_=1, is_time_up=lambda _: False):
+def run_slice_with_retries(db, task, slice_=1, is_time_up=lambda _: False):
     """Run the slice as the worker does, which retries when a lock times out."""
     while True:
         try:
@@ -50,9 +50,9 @@ def test_concurrent_imports_store_each_id_once_and_report_the_rest_as_duplicates
     for number in range(2):
         random.Random(seed * 2 + number).shuffle(ids)
         # Valid orders whose name is that of their file.
-        tasks.append(api.upload_accepted(build_csv(*(build_row(id, name=f"file {number}") for id in ids))))
+        tasks.append(api.start_import(build_csv(*(build_row(id, name=f"file {number}") for id in ids))))
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda task: run_until_done(api.db, task), tasks))
+        list(threads.map(lambda task: run_slice_with_retries(api.db, task), tasks))
     outcomes = [counts_of(api.status(task)) for task in tasks]
     assert [sum(counts) for counts in outcomes] == [600, 600]
     assert outcomes[0][0] + outcomes[1][0] == 600
@@ -64,22 +64,22 @@ def test_concurrent_imports_store_each_id_once_and_report_the_rest_as_duplicates
 
 
 def test_job_delivered_concurrently_has_one_effect(api, build_csv, build_row, counts_of, outbox):
-    task = api.upload_accepted(build_csv(*(build_row(id) for id in range(1000))))
+    task = api.start_import(build_csv(*(build_row(id) for id in range(1000))))
     with ThreadPoolExecutor(3) as threads:
-        list(threads.map(lambda _: run_until_done(api.db, task), range(3)))
+        list(threads.map(lambda _: run_slice_with_retries(api.db, task), range(3)))
     assert counts_of(api.status(task)) == (1000, 0, 0, 0)
     assert [name for name, _ in outbox()].count("OrdersImported") == 1
 
 
 def test_job_of_a_finished_slice_does_nothing(api, build_csv, build_row, outbox):
-    task = api.upload_accepted(build_csv(*(build_row(id) for id in range(1000))))
-    run_until_done(api.db, task, is_time_up=lambda _: True)
+    task = api.start_import(build_csv(*(build_row(id) for id in range(1000))))
+    run_slice_with_retries(api.db, task, is_time_up=lambda _: True)
     before = api.status(task)["current"]
     assert 0 < before < 1000
-    run_until_done(api.db, task)
+    run_slice_with_retries(api.db, task)
     assert api.status(task)["current"] == before
     assert [body["turn"] for name, body in outbox() if name == "orders.import"] == [1, 2]
-    run_until_done(api.db, task, slice_=2)
+    run_slice_with_retries(api.db, task, slice_=2)
     assert api.status(task)["status"] == "SUCCESS"
 
 
@@ -91,7 +91,7 @@ def test_import_killed_at_any_statement_has_the_same_outcome(
     content = build_csv(*lines, '"broken', *lines[:20])
     reference = api.run_import(content, "?dry_run=1")
     expected, findings = counts_of(reference), api.findings(reference["task_id"])
-    task = api.upload_accepted(content, dry_run)
+    task = api.start_import(content, dry_run)
     kills = 0
     while api.status(task)["status"] in ("PENDING", "PROGRESS"):
         statements_left = [random.Random(kills).randint(1, 40)]
@@ -112,7 +112,7 @@ def test_import_killed_at_any_statement_has_the_same_outcome(
             for name in ("run", "rows", "find", "copy_in", "insert_many"):
                 patched.setattr(Transaction, name, kill_after(getattr(Transaction, name)))
             try:
-                run_until_done(api.db, task)
+                run_slice_with_retries(api.db, task)
             except SimulatedKill:
                 pass
     assert kills > 5
@@ -121,7 +121,7 @@ def test_import_killed_at_any_statement_has_the_same_outcome(
 
 
 def test_import_cancelled_while_running_keeps_stored_orders(api, client, build_csv, build_row):
-    task = api.upload_accepted(build_csv(*(build_row(id) for id in range(5000))))
+    task = api.start_import(build_csv(*(build_row(id) for id in range(5000))))
     steps = 0
     # The request waits for the step in progress.
     cancel_thread = threading.Thread(target=client.delete, args=(f"{PATH}/status/{task}",))
@@ -133,7 +133,7 @@ def test_import_cancelled_while_running_keeps_stored_orders(api, client, build_c
             cancel_thread.start()
         return False
 
-    run_until_done(api.db, task, is_time_up=cancel_after_three_steps)
+    run_slice_with_retries(api.db, task, is_time_up=cancel_after_three_steps)
     cancel_thread.join()
     status = api.status(task)
     if status["status"] != "SUCCESS":
@@ -162,7 +162,7 @@ def count_blocks(api):
 
 def test_slice_ends_when_its_time_is_up_unless_few_blocks_are_left(api, deliver, build_csv, build_row, monkeypatch):
     monkeypatch.setattr("orders_service.handlers._SLICE_SECONDS", -1)
-    task = api.upload_accepted(build_csv(*(build_row(id) for id in range(1200))))
+    task = api.start_import(build_csv(*(build_row(id) for id in range(1200))))
     block_counts = [count_blocks(api)]
     while api.status(task)["status"] in ("PENDING", "PROGRESS"):
         deliver({"task_id": task, "turn": len(block_counts)})
@@ -173,7 +173,7 @@ def test_slice_ends_when_its_time_is_up_unless_few_blocks_are_left(api, deliver,
 
 
 def test_stopping_worker_leaves_even_few_blocks_to_another_worker(api, deliver, build_csv, build_row):
-    task = api.upload_accepted(build_csv(*(build_row(id) for id in range(300))))
+    task = api.start_import(build_csv(*(build_row(id) for id in range(300))))
     deliver.stop_event.set()
     before = count_blocks(api)
     deliver({"task_id": task, "turn": 1})
@@ -184,7 +184,7 @@ def test_stopping_worker_leaves_even_few_blocks_to_another_worker(api, deliver, 
 
 
 def test_worker_processes_valid_jobs_and_rejects_malformed_ones(api, deliver, build_csv, build_row):
-    task = api.upload_accepted(build_csv(build_row(1)))
+    task = api.start_import(build_csv(build_row(1)))
     for body in (None, [], {}, {"task_id": "x", "turn": 1}, {"task_id": task}, {"task_id": task, "turn": "x"}):
         with pytest.raises(Invalid):
             deliver(body)
@@ -197,7 +197,7 @@ def test_data_of_a_killed_upload_is_deleted(api, client, build_csv, build_row):
     from orders_service.handlers import delete_stale_data
     from orders_service.operations.upload_receiver import BlockWriter
 
-    task = api.upload_accepted(build_csv(*(build_row(id) for id in range(200))))
+    task = api.start_import(build_csv(*(build_row(id) for id in range(200))))
     writer = BlockWriter(api.db)
     writer.write(b"x" * 10_000)
     with api.db.transaction() as tx:

@@ -59,7 +59,7 @@ def test_missing_column_fails_the_import_and_is_named(api, outbox):
 def test_cancelled_import_ends_before_its_next_step(api, client, build_csv, build_row, monkeypatch):
     monkeypatch.setattr("orders_service.operations.upload_receiver.BLOCK_BYTES", 25)
     monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 25)
-    task = api.upload_accepted(build_csv(*(build_row(id) for id in range(20))))
+    task = api.start_import(build_csv(*(build_row(id) for id in range(20))))
     api.run_slice(task)
     assert client.delete(f"/acme_orders/api/v1/orders/import/status/{task}").status_code == 202
     before = api.status(task)

@@ -40,7 +40,9 @@ def test_limit_is_stated_in_each_language(api, client, language):
 
 
 @pytest.mark.parametrize(
-    "content", [b"x" * 40_000_000, b'"' * 40_000_000, "é".encode() * 600_000, b"id|" + b"x" * 2**20]
+    "content",
+    [b"x" * 40_000_000, b'"' * 40_000_000, "é".encode() * 600_000, b"id|" + b"x" * 2**20],
+    ids=["letters", "quotes", "two-byte characters", "two columns"],
 )
 def test_unterminated_first_line_fails_the_import_and_states_the_limit(api, content):
     status = api.run_import(content)
@@ -68,7 +70,9 @@ def test_row_with_too_many_fields_is_rejected_alone(api, separator, cell, count,
     assert api.errors(status["task_id"]).rsplit(separator, 3)[1:3] == ["3", rule]
 
 
-@pytest.mark.parametrize("cell", [b'""', b'"\n"', b'"x\n', b'x"\n'])
+@pytest.mark.parametrize(
+    "cell", [b'""', b'"\n"', b'"x\n', b'x"\n'], ids=["empty", "line break", "unclosed", "literal quote"]
+)
 def test_quoted_rows_with_too_many_fields_are_split_completely(cell):
     data = b"|".join([cell] * 200_000)
     assert split_rows(data, "|", at_end=True).used_bytes == len(data)
@@ -90,7 +94,7 @@ def memory_mib(field):
 
 def test_line_of_a_hundred_megabytes_uses_no_more_memory_than_a_step(api):
     prefix, suffix = join_cells("|", *COLUMNS) + b"\n", b"\n7|Ann|a@b.de|TX|10001|1963-02-27\n"
-    task = api.upload_accepted(prefix + b'"x|' * 35_000_000 + suffix)
+    task = api.start_import(prefix + b'"x|' * 35_000_000 + suffix)
     # Reset the peak memory usage of this process.
     Path("/proc/self/clear_refs").write_text("5")
     before = memory_mib("VmRSS")

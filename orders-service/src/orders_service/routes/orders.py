@@ -61,7 +61,7 @@ class OrdersQuery(Page):
     email: Annotated[str | None, _TEXT_FIELD, _text("email")] = Field(None, description="Substring, case-insensitive")
     zipcode: Annotated[str | None, _TEXT_FIELD, _text("zipcode")] = Field(None, description="Prefix")
     total: Annotated[bool, boolean("total")] = Field(
-        False, description="Return the total also if `name`, `email` or `zipcode` is given"
+        False, description="Return the total also with `name`, `email` or `zipcode`"
     )
 
 

@@ -33,9 +33,9 @@ def delete_upload(tx: Transaction, upload_id: str) -> bool:
     return tx.run("DELETE FROM uploads WHERE id = %(id)s", id=upload_id) == 1
 
 
-def delete_silent_uploads(tx: Transaction, silent_seconds: int) -> int:
+def delete_abandoned_uploads(tx: Transaction, timeout_seconds: int) -> int:
     return tx.run(
-        "DELETE FROM uploads WHERE seen_at < now() - make_interval(secs => %(silent)s)", silent=silent_seconds
+        "DELETE FROM uploads WHERE seen_at < now() - make_interval(secs => %(timeout)s)", timeout=timeout_seconds
     )
 
 
