@@ -47,7 +47,7 @@ class AcceptedLoad(BaseModel):
 
 
 def on_production(context: JobContext, delivery: Delivery) -> None:
-    """Record the points; if a message is late or repeated, the value with the greatest send number per time wins."""
+    """Record the points. For each time, the greatest send number wins, so late or repeated messages do no harm."""
     accepted = checked(lambda: AcceptedProduction.model_validate(delivery.body))
     points = Points(accepted.time, accepted.actual, accepted.goal)
     with context.database.transaction() as tx:

@@ -24,7 +24,7 @@ def upload(client, content, **headers):
     return client.post("/api/factories/load", data=content, content_type="application/json", headers=headers)
 
 
-def status_of(client, accepted):
+def get_status(client, accepted):
     assert accepted.status_code == 202, accepted.text
     return client.get(accepted.headers["Location"]).json
 
@@ -47,13 +47,13 @@ def test_repeated_load_of_the_same_file_adds_nothing(client, run_jobs, outbox):
         first = upload(client, content)
         assert first.json["status"] == "PENDING"
         run_jobs()
-        status = status_of(client, first)
+        status = get_status(client, first)
         assert (status["status"], counts(status)) == ("SUCCESS", expected)
         before = client.get(list_path).json
         assert before["count"] == 3
         repeated = upload(client, content)
         run_jobs()
-        assert counts(status_of(client, repeated)) == (0, 0, 0, 3)
+        assert counts(get_status(client, repeated)) == (0, 0, 0, 3)
         assert client.get(list_path).json == before
     assert [name for name, _ in outbox()].count("DataLoaded") == 4
 
@@ -65,7 +65,7 @@ def test_equal_entries_of_a_file_are_separate_sprockets(client, run_jobs):
     assert client.get("/api/sprockets").json["count"] == 1
     accepted = upload(client, {"sprockets": [sprocket] * 5})
     run_jobs()
-    assert counts(status_of(client, accepted)) == (0, 4, 0, 1)
+    assert counts(get_status(client, accepted)) == (0, 4, 0, 1)
     assert [sprocket["id"] for sprocket in client.get("/api/sprockets").json["sprockets"]] == [1, 2, 3, 4, 5]
 
 
@@ -76,7 +76,7 @@ def test_concurrent_loads_of_the_same_file_add_it_once(client, db, deliver_messa
             rows = tx.rows("DELETE FROM outbox WHERE exchange = '' RETURNING routing_key, message_id::text, body")
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda row: deliver_message(db, *row), rows))
-        statuses = [status_of(client, response) for response in accepted]
+        statuses = [get_status(client, response) for response in accepted]
         assert {status["status"] for status in statuses} == {"SUCCESS"}
         assert sum(status["skipped"] for status in statuses) == 9
     assert client.get("/api/factories").json["count"] == client.get("/api/sprockets").json["count"] == 3
@@ -88,7 +88,7 @@ def test_deleted_factory_is_loaded_again(client, run_jobs):
     client.delete("/api/factory/2")
     accepted = upload(client, FACTORIES.read_bytes())
     run_jobs()
-    assert counts(status_of(client, accepted)) == (1, 0, 20, 2)
+    assert counts(get_status(client, accepted)) == (1, 0, 20, 2)
     assert [factory["id"] for factory in client.get("/api/factories").json["factories"]] == [1, 3, 4]
 
 
@@ -115,7 +115,7 @@ def test_long_chart_is_loaded_in_batches(client, db, run_jobs):
     accepted = upload(client, {"factories": [entry((1, 2, 3)), entry(*points), entry()]})
     run_jobs()
     expected = {time: (actual, goal) for time, actual, goal in points}
-    status = status_of(client, accepted)
+    status = get_status(client, accepted)
     assert (status["status"], counts(status)) == ("SUCCESS", (3, 0, 1 + len(expected), 0))
     with db.transaction() as tx:
         rows = tx.rows("SELECT time, actual, goal FROM points WHERE factory_id = 2")
@@ -161,7 +161,7 @@ def test_load_restarted_after_worker_crashes_adds_everything_once(client, db, de
             deliver_message(db, *row)
             deliver_message(db, *row)
         factories, sprockets = factories + 4, sprockets + 2500
-        assert [counts(status_of(client, response)) for response in accepted] == [(4, 0, 50_002, 0), (0, 2500, 0, 0)]
+        assert [counts(get_status(client, response)) for response in accepted] == [(4, 0, 50_002, 0), (0, 2500, 0, 0)]
         with db.transaction() as tx:
             assert tx.rows("SELECT count(*), max(id) FROM factories") == [(factories, factories)]
             assert tx.rows("SELECT count(*), max(id) FROM sprockets") == [(sprockets, sprockets)]
@@ -209,7 +209,7 @@ SPROCKET = {"teeth": 5, "pitch_diameter": 5, "outside_diameter": 6, "pitch": 1}
 def test_invalid_file_reports_the_position_and_loads_nothing(client, db, run_jobs, content, path):
     accepted = upload(client, content)
     run_jobs()
-    status = status_of(client, accepted)
+    status = get_status(client, accepted)
     assert (status["status"], counts(status)) == ("FAILURE", (0, 0, 0, 0))
     assert status["error"].startswith(f"{path}: "), status["error"]
     assert client.get("/api/factories").json["count"] == client.get("/api/sprockets").json["count"] == 0
@@ -248,7 +248,7 @@ def test_accepts_file_of_maximum_size_and_rejects_a_larger_one(client, db, run_j
 
     accepted = upload_of_size(loads.MAX_UPLOAD_BYTES)
     run_jobs()
-    assert status_of(client, accepted)["status"] == "SUCCESS"
+    assert get_status(client, accepted)["status"] == "SUCCESS"
     assert accepted.json["size_bytes"] == loads.MAX_UPLOAD_BYTES
     assert upload_of_size(loads.MAX_UPLOAD_BYTES + 1).status_code == 413
     with db.transaction() as tx:

@@ -56,8 +56,8 @@ def next_send_number(tx: Transaction) -> int:
     return int(tx.value("SELECT nextval('production_sent')"))
 
 
-def insert_points(tx: Transaction, id_: int, points: Points, sent: int) -> int:
-    """Insert or update the points and return how many are new; per time, the greatest send number wins."""
+def insert_points(tx: Transaction, id_: int, points: Points, send_number: int) -> int:
+    """Insert or update the points and return how many are new. For each time, the greatest send number wins."""
     return int(
         tx.value(
             """
@@ -73,7 +73,7 @@ def insert_points(tx: Transaction, id_: int, points: Points, sent: int) -> int:
             SELECT count(*) FROM written WHERE is_new
             """,
             id=id_,
-            sent=sent,
+            sent=send_number,
             time=_array(points.time),
             actual=_array(points.actual),
             goal=_array(points.goal),
