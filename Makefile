@@ -18,7 +18,7 @@ RUN = $(PY) deploy/$(STACK)
 PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove users dead-letters retry load-data help lint test test-all bench setup pins openapi env
+.PHONY: up down clean url status logs user user-remove users dead-letters retry load-data help lint test test-all bench setup pins openapi env release
 
 up: setup ## Start everything that does not run yet (RELOAD=1: apply changed code; TLS=1: HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
@@ -80,6 +80,9 @@ pins: setup ## Write the file of pins anew from the ranges (ARGS=--upgrade: with
 openapi: setup ## Write each service's openapi.yaml anew from its code
 	@for folder in *-service; do word=$${folder%-service}; \
 	    DATABASE_URL=postgresql://unused $(PY) -m $${word}_service openapi > $$folder/openapi.yaml || exit 1; done
+
+release: setup ## Build wheels (dist/) and images of the version in VERSION, and tag the commit
+	@sh deploy/release.sh
 
 env: setup ## Only create .env and the other files that `docker compose` reads, for calling it by hand
 	@$(PY) deploy/compose env

@@ -11,7 +11,7 @@ say() { echo "  setup: $*" >&2; }
 fail() { echo "setup: $*" >&2; exit 1; }
 
 wanted() {  # what .venv follows from: the pins, the packages of ours, the place, the interpreter
-    { pwd; "$PYTHON" -c 'import sys; print(sys.version)'; cat deploy/setup.sh deploy/requirements.txt chassis/pyproject.toml testing/pyproject.toml ./*-service/pyproject.toml gateway/console/pyproject.toml deploy/local/pyproject.toml; } | sha256sum
+    { pwd; "$PYTHON" -c 'import sys; print(sys.version)'; cat VERSION deploy/setup.sh deploy/requirements.txt chassis/pyproject.toml testing/pyproject.toml ./*-service/pyproject.toml gateway/console/pyproject.toml deploy/local/pyproject.toml; } | sha256sum
 }
 
 command -v "$PYTHON" > /dev/null || fail "$PYTHON is missing: install Python 3.11 or newer, or set PYTHON"

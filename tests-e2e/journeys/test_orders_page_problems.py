@@ -100,7 +100,7 @@ def test_removed_user_is_asked_to_reload_page(browser, stack):
                 lambda: resend_if_disconnected(lambda: removed.get("/sequences")).status_code == 401, REVOCATION_SECONDS
             )
         send(page, orders.orders_file(orders.first_unused_id(), 8))
-        expect(problem(page)).to_have_text("You are not signed in any longer. Load the page again.")
+        expect(problem(page)).to_have_text("You are no longer signed in. Reload the page.")
 
 
 def test_reader_sees_that_role_does_not_allow_uploads(browser, stack):
@@ -115,7 +115,7 @@ def test_stopped_upload_leaves_no_data(stack, client, page, large_file):
     before = client.get(f"{orders.API}/import/status").json()["total"]
     with stalled_upload(stack, page, large_file[1]):
         page.get_by_role("button", name="Stop the upload").click()
-        expect(problem(page)).to_have_text("The upload was stopped. Nothing of it was kept.")
+        expect(problem(page)).to_have_text("The upload was stopped. Nothing was stored.")
     eventually(lambda: orders.query_database(stack, "SELECT count(*) FROM orders.uploads") == [(0,)], 60)
     assert client.get(f"{orders.API}/import/status").json()["total"] == before
 
@@ -153,7 +153,7 @@ def test_import_is_followed_through_outage_and_can_be_canceled(stack, page):
     send(page, orders.orders_file(first, 8), "later.csv")
     expect(page.locator("#import-message")).to_have_text("waiting")
     stack.stop("orders-web")
-    expect(page.locator("#import-problem")).to_have_text("No answer at the moment; asking again.")
+    expect(page.locator("#import-problem")).to_have_text("The service is not responding; trying again.")
     stack.start("orders-web")
     expect(page.locator("#import-problem")).to_be_hidden(timeout=RECOVERY_MS)
     page.get_by_role("button", name="Cancel the import").click()

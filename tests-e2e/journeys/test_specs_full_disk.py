@@ -91,7 +91,7 @@ def test_upload_to_full_disk_is_rejected_and_leaves_no_data(client, owner, disk)
     owner.store_file("small.csv", b"name,year\nMalbec,2020\n")
     disk.fill(free_bytes=MEBIBYTE)
     response = client.put(url, headers=owner.headers, data=TABLE)
-    assert (response.status_code, response.json()["detail"]) == (503, "files cannot be kept at the moment")
+    assert (response.status_code, response.json()["detail"]) == (503, "files cannot be stored at the moment")
     assert int(response.headers["Retry-After"]) > 0
     assert disk.scratch_files() == []
     # A rejected upload also leaves an existing file unchanged.
@@ -118,7 +118,7 @@ class Flows:
 
 @pytest.mark.timeout(TIMEOUT_SECONDS)
 def test_flows_wait_while_disk_is_full_and_then_succeed(stack, owner, disk):
-    rng, message = seeded_random(), "files cannot be kept at the moment"
+    rng, message = seeded_random(), "files cannot be stored at the moment"
     flows, waits = Flows(owner), 0
     for number in range(ROUNDS):
         with background_threads(2, flows.run_flow):

@@ -32,7 +32,7 @@ ENGINE_TIMEOUT_SECONDS = 20
 PROBE_SECONDS = 5
 
 
-class Compose(Running):
+class ComposeStack(Running):
     kind = "compose"
 
     def __init__(self, home: Path, engine: Any) -> None:
@@ -156,7 +156,7 @@ def compose_stack() -> Iterator[Running]:
         with owned(home):
             try:
                 _deploy(home, "up")
-                yield Compose(home, engine)
+                yield ComposeStack(home, engine)
             finally:
                 _clean(home)
     finally:

@@ -181,7 +181,7 @@ class Running(ABC):
         return True
 
 
-class Local(Running):
+class LocalStack(Running):
     """A stack without containers, whose programs supervisor restarts."""
 
     kind = "local"
@@ -252,4 +252,4 @@ def _local_name(program: str) -> str:
 @contextmanager
 def local_stack() -> Iterator[Running]:
     with running_stack(RATE_LIMITS="off") as stack:
-        yield Local(stack)
+        yield LocalStack(stack)

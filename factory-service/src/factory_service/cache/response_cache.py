@@ -1,0 +1,168 @@
+"""Serves responses from Redis if they have the current version, otherwise from Postgres.
+
+1. Concurrent readers share one statement that reads the current versions, and one command that reads the cached values.
+2. A cached value is served only if it has the current version. Any other value is ignored.
+3. Otherwise one reader among all processes reads version and document from Postgres in one statement and caches them.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from chassis.errors import Unavailable
+from chassis.runtime.batching import Batcher
+from factory_service.cache.client import RedisClient, RedisUnavailable
+from factory_service.cache.current_versions import CurrentVersions
+from factory_service.domain.charts import check_point_count
+from factory_service.store.replica import ReplicaAwareReader
+
+MAX_CACHED_BYTES = 4 * 1024 * 1024
+# How long the other readers wait for the reader that holds the lock of a key.
+FILL_SECONDS = 3.0
+_POLL_SECONDS = 0.01
+
+
+class CachedResponse(NamedTuple):
+    version: str
+    body: bytes
+    # Time since the response was stored; None unless it may be stale because Postgres is down.
+    age_seconds: int | None = None
+
+
+class _Lookup(NamedTuple):
+    """The version in Postgres and the value in Redis; `version` is None if the resource does not exist."""
+
+    version: str | Unavailable | None
+    value: bytes | None
+
+
+class ResponseCache:
+    """A cache of complete responses; without `redis`, every response is read from Postgres."""
+
+    def __init__(self, redis: RedisClient | None, versions: CurrentVersions, documents: ReplicaAwareReader) -> None:
+        self._redis, self._versions, self._documents = redis, versions, documents
+        self._lookups: Batcher[tuple[str, str], _Lookup] = Batcher(self._look_up)
+        self._loads: dict[tuple[str, str], Future[CachedResponse | None]] = {}
+
+    def read(
+        self,
+        resource: str,
+        variant: str,
+        sql: str,
+        params: dict[str, Any],
+        check_size: Callable[[int], None] = check_point_count,
+    ) -> CachedResponse | None:
+        """Return the response, None if the resource does not exist.
+
+        `check_size` raises Invalid if the response would have too many points or buckets.
+        """
+        version, value = self._lookups.submit((resource, variant))
+        if isinstance(version, Unavailable):
+            return _stale_response(value, version)
+        if version is None:
+            return None
+        if (cached := _unpack_current(value, version)) and cached.body:
+            return cached
+
+        def load() -> CachedResponse | None:
+            row = self._documents.find(version, sql, params)
+            if row is None:
+                return None
+            for size in row[2:]:
+                check_size(size)
+            return CachedResponse(row[0], row[1].encode())
+
+        return self._load_once(cache_key(resource, variant), version, load)
+
+    def _look_up(self, lookups: list[tuple[str, str]]) -> list[_Lookup]:
+        versions: dict[str, str] = {}
+        unavailable = None
+        try:
+            versions = self._versions.find({resource for resource, _ in lookups})
+        except Unavailable as error:
+            unavailable = error
+        values = self._find_values({cache_key(*lookup) for lookup in lookups})
+        return [
+            _Lookup(unavailable or versions.get(resource), values.get(cache_key(resource, variant)))
+            for resource, variant in lookups
+        ]
+
+    def _find_values(self, keys: Collection[str]) -> dict[str, bytes | None]:
+        try:
+            return self._redis.find([*keys]) if self._redis else {}
+        except RedisUnavailable:
+            return {}
+
+    def _load_once(self, key: str, version: str, load: Callable[[], CachedResponse | None]) -> CachedResponse | None:
+        """Share one load among the readers of this process that need the same version.
+
+        The version was current when each of these requests began, so none of them receives a stale response.
+        """
+        own: Future[CachedResponse | None] = Future()
+        shared = self._loads.setdefault((key, version), own)
+        if shared is own:
+            try:
+                own.set_result(self._fill(key, version, load))
+            except BaseException as error:
+                own.set_exception(error)
+            finally:
+                del self._loads[key, version]
+        return shared.result()
+
+    def _fill(self, key: str, version: str, load: Callable[[], CachedResponse | None]) -> CachedResponse | None:
+        """Read from Postgres if this process locks the key first, otherwise wait for the value of the lock holder."""
+        deadline = time.monotonic() + FILL_SECONDS
+        while self._redis and time.monotonic() < deadline:
+            try:
+                is_locked, value = self._redis.lock_and_find(key, FILL_SECONDS)
+            except RedisUnavailable:
+                break
+            if cached := _unpack_current(value, version):
+                self._redis.store_and_unlock({}, [key])
+                return cached if cached.body else load()
+            if is_locked:
+                return self._load_and_store(self._redis, key, load)
+            time.sleep(_POLL_SECONDS)
+        return load()
+
+    @staticmethod
+    def _load_and_store(
+        redis: RedisClient, key: str, load: Callable[[], CachedResponse | None]
+    ) -> CachedResponse | None:
+        response = None
+        try:
+            response = load()
+            return response
+        finally:
+            redis.store_and_unlock({key: pack(response.version, response.body)} if response else {}, [key])
+
+
+def cache_key(resource: str, variant: str) -> str:
+    return f"quintet:factory:{resource}{variant}"
+
+
+def pack(version: str, body: bytes) -> bytes:
+    """Return the value to cache; the body is empty if it is too large, so that readers do not wait for it."""
+    return b"%b %d\n%b" % (version.encode(), int(time.time()), body if len(body) <= MAX_CACHED_BYTES else b"")
+
+
+def _unpack(value: bytes) -> tuple[CachedResponse, int]:
+    """Return the response and the Unix time at which it was stored."""
+    head, _, body = value.partition(b"\n")
+    version, stored_at = head.decode().split(" ")
+    return CachedResponse(version, body), int(stored_at)
+
+
+def _unpack_current(value: bytes | None, version: str) -> CachedResponse | None:
+    response = _unpack(value)[0] if value else None
+    return response if response and response.version == version else None
+
+
+def _stale_response(value: bytes | None, unavailable: Unavailable) -> CachedResponse:
+    """Return the cached response with its age; raise Unavailable if there is none."""
+    if value:
+        response, stored_at = _unpack(value)
+        if response.body:
+            return response._replace(age_seconds=max(0, int(time.time()) - stored_at))
+    raise Unavailable(unavailable.detail)
