@@ -21,7 +21,7 @@ class Follower:
     """A streaming replica of a leader."""
 
     def __init__(self, leader):
-        prefix = postgres_user.prefix()
+        prefix = postgres_user.command_prefix()
         self.folder = Path(tempfile.mkdtemp(prefix="quintet-test-follower-"))
         self.port = free_port()
         copy = [str(binaries.postgres("pg_basebackup")), "-R", "-X", "stream", "-c", "fast", "--no-sync"]
