@@ -10,6 +10,6 @@ VERSION = "0.1.0"
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Settings come from the environment unless given."""
+    """Create the application; None loads the settings from the environment."""
     settings = settings or Settings.load()
     return web.create_app("console", VERSION, settings, [routes.blueprint(settings)])
