@@ -97,7 +97,7 @@ def clean(stack: Compose, arguments: argparse.Namespace) -> None:
 
 @contextmanager
 def _locked_identity(stack: Compose) -> Iterator[Identity | None]:
-    """Yield the stack of this folder under its lock, or None, without creating the lock file, if there is no stack."""
+    """Yield the stack of this folder under its lock, or None if the folder has none, without creating a lock file."""
     if identity.find(stack.home, stack.env_file) is None:
         yield None
         return

@@ -124,7 +124,7 @@ def change_users(
     added = re.fullmatch(r".* (\S+) \((\w+)\), password: (\S+)\n", done.stdout)
     if reload() and added:
         name, role, password = added.groups()
-        wait_until(f"{name} is known to the gateway", lambda: _has_role(settings, name, password, role), 10)
+        wait_until(f"{name}: loaded by the gateway", lambda: _has_role(settings, name, password, role), 10)
     print(done.stdout, end="", flush=True)
 
 

@@ -41,7 +41,7 @@ class Layout:
 
     @property
     def nobody_dir(self) -> Path:
-        """Folder in which older versions kept the data of a Postgres that ran as `nobody`."""
+        """Folder in which older versions kept the data of a Postgres that ran as another user."""
         return Path("/var/tmp") / f"quintet-{self.key}"
 
     @property

@@ -27,7 +27,7 @@ def load(address: str, settings: Mapping[str, str], files: list[str]) -> None:
         log_progress(f"{file.name}: {summary}; {status['skipped']} existing entries skipped")
 
 
-def _load_file(address: str, user: tuple[str, str], file: Path) -> Any:
+def _load_file(address: str, user: tuple[str, str], file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as content:
             response = requests.post(
@@ -40,7 +40,7 @@ def _load_file(address: str, user: tuple[str, str], file: Path) -> Any:
         if response.status_code != 202:
             raise StackError(f"{file} could not be uploaded: {response.status_code} {response.text}")
         status_url = address + response.headers["Location"]
-        statuses: list[Any] = []
+        statuses: list[dict[str, Any]] = []
 
         def is_final() -> bool:
             statuses.append(requests.get(status_url, auth=user, timeout=30).json())

@@ -7,9 +7,9 @@ import subprocess
 from quintet_local.progress import StackError
 
 NOBODY = 65534
-# In a separate user namespace the process is nobody, while its files on disk still belong to the current user.
+# In a separate user namespace, the process has this user ID, while its files on disk belong to the current user.
 UNSHARE = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}"]
-# Runs as nobody but bypasses file permissions, because programs and data may be in folders that only root can enter.
+# Really changes the user but bypasses file permissions: programs and data may be in folders that only root can enter.
 SETPRIV = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
            "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--bounding-set=-all,+dac_override"]  # fmt: skip
 ADMIN = "admin"

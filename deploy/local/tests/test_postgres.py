@@ -30,7 +30,7 @@ def can_start(postgres):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_root_runs_postgres_as_nobody_and_regains_its_data(make_postgres, monkeypatch):
+def test_root_runs_postgres_as_another_user_and_regains_its_data(make_postgres, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(postgres_user, "UNSHARE", ["false"])
         postgres = make_postgres()

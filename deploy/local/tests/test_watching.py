@@ -41,7 +41,7 @@ def test_fails_with_advice_without_progress():
 
 
 def test_waits_longer_while_there_is_progress():
-    """Ten programs become ready one after another; after the last of them there is no more progress."""
+    """Ten programs become ready one after another; the last one is followed by a lack of progress."""
     polls = itertools.count()
 
     def get_states():
