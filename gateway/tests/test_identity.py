@@ -129,7 +129,7 @@ def test_password_is_not_forwarded(gateway):
         ('"', False),
     ],
 )
-def test_valid_request_id_is_kept_and_other_one_is_replaced(gateway, sent, is_kept):
+def test_valid_request_id_is_kept_and_invalid_one_is_replaced(gateway, sent, is_kept):
     response = gateway.call("GET", "/sequences", "ann", headers={"X-Request-ID": sent.encode()})
     values = response.headers.get_all("X-Request-ID")
     assert len(values) == 1 and ID.fullmatch(values[0]) and (values[0] == sent) is is_kept

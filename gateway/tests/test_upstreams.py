@@ -25,7 +25,6 @@ CHANGES = [
 
 
 def close_without_response(request):
-    """Accepts the request and breaks off without an response."""
     request.close_connection = True
 
 
