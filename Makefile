@@ -14,9 +14,11 @@ endif
 
 PY = .venv/bin/python
 RUN = $(PY) deploy/$(STACK)
+# One process per processor; the tests of one file, and the journeys on one stack, run in one process and share servers.
+PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove users dead-letters retry load-data help lint test bench setup pins openapi env
+.PHONY: up down clean url status logs user user-remove users dead-letters retry load-data help lint test test-all bench setup pins openapi env
 
 up: setup ## Start the stack (RELOAD=1: apply code changes; TLS=1: serve HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
@@ -60,8 +62,11 @@ lint: setup ## Check style, types and import rules
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 
-test: setup ## Run all tests with their own ports and data (ARGS=...: arguments of pytest)
-	@$(PY) -m pytest $(ARGS)
+test: setup ## Run the tests for a change in five minutes: all but faults, fuzzing, slow tests and most journeys (ARGS=...)
+	@$(PYTEST) -m "not fault and not fuzz and not slow" $(ARGS)
+
+test-all: setup ## Run all tests, the journeys on both stacks, and measure coverage (ARGS=...)
+	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
 bench: setup ## Measure throughput and latency through the gateway
 	@$(PY) bench/run.py $(ARGS)

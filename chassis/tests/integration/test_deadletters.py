@@ -43,6 +43,48 @@ def test_a_dead_letter_put_back_has_five_tries_again(
     assert not any(name.startswith("x-reason") for name in calls[-1].headers)
 
 
+@pytest.fixture
+def dead_letters(publish: Any, queue: str, channel: Any) -> Any:
+    """Two dead letters; call it for the bodies that are still there."""
+    broker.declare_queue(channel, queue)
+    for body in (b"1", b"2"):
+        publish(broker.dead_letter_queue(queue), body, message_id=f"m{body.decode()}", headers={"x-reason": "r"})
+
+    def remaining(name: str) -> int:
+        return int(channel.queue_declare(name, passive=True).method.message_count)
+
+    return remaining
+
+
+def test_one_dead_letter_is_requeued_without_its_reason_and_the_other_stays(
+    dead_letters: Any, queue: str, channel: Any, node: Any, eventually: Any
+) -> None:
+    assert deadletters.requeue(node.url, queue, "m2") == 1
+    eventually(lambda: dead_letters(broker.dead_letter_queue(queue)) == 1)
+    _, properties, body = channel.basic_get(queue, auto_ack=True)
+    assert (properties.message_id, body) == ("m2", b"2")
+    assert "x-reason" not in properties.headers
+
+
+def test_dead_letters_are_discarded_one_or_all(dead_letters: Any, queue: str, node: Any, eventually: Any) -> None:
+    assert deadletters.discard(node.url, queue, "unknown") == 0
+    assert deadletters.discard(node.url, queue, "m1") == 1
+    eventually(lambda: dead_letters(broker.dead_letter_queue(queue)) == 1)
+    assert deadletters.discard(node.url, queue) == 1
+    eventually(lambda: dead_letters(broker.dead_letter_queue(queue)) == 0)
+    assert dead_letters(queue) == 0
+
+
+def test_queue_without_dead_letters_and_unknown_queue_are_listed_as_empty(
+    node: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMQP_URL", node.url)
+    assert deadletters.main(["list", "unknown.queue"]) == 0
+    assert capsys.readouterr().out == "unknown.queue: 0 dead letters\n"
+    assert deadletters.main(["retry", "unknown.queue"]) == 0
+    assert deadletters.main(["discard", "unknown.queue", "m1"]) == 1
+
+
 def test_looking_at_dead_letters_never_loses_them(publish: Any, queue: str, channel: Any, node: Any) -> None:
     broker.declare_queue(channel, queue)
     publish(broker.dead_letter_queue(queue), b"{}")

@@ -1,35 +1,78 @@
-"""What was given up, and putting it back: for `make dead-letters` and `make retry`."""
+"""List, requeue and discard dead letters: `python -m chassis.messaging.deadletters`, for `make dead-letters`.
 
+AMQP_URL names an account that may read and write the queues of every service.
+"""
+
+import argparse
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import Any, NamedTuple
 
 from chassis.messaging import broker
+from chassis.runtime.config import environment
 
-_LONGEST_BODY_SHOWN = 200
+_MAX_BODY_SHOWN = 1000
+
+
+class DeadLetter(NamedTuple):
+    """A message that was received but not acknowledged, so it stays in its queue unless it is acknowledged."""
+
+    channel: Any
+    delivery_tag: int
+    properties: Any
+    body: bytes
+
+    @property
+    def reason(self) -> str:
+        headers = self.properties.headers or {}
+        names = ("x-reason", "x-last-death-reason", "x-first-death-reason")
+        return str(next((headers[name] for name in names if headers.get(name)), "unknown"))
 
 
 def show(amqp_url: str, queues: Iterable[str]) -> None:
-    """One line for each message, with its id, its request and the reason, and one for each queue."""
-    with _connected(amqp_url) as connection:
+    """Print each dead letter with its ID, its request, the reason and its body, and the number of each queue."""
+    with closing(_connect(amqp_url)) as connection:
         for queue in queues:
-            _show(connection, queue)
+            count = 0
+            for letter in _receive_all(connection, queue):
+                count += 1
+                properties = letter.properties
+                print(f"{queue}  {properties.message_id}  request {properties.correlation_id}  {letter.reason}")
+                print("    " + letter.body[:_MAX_BODY_SHOWN].decode("utf-8", "replace"))
+            print(f"{queue}: {count} dead letters")
 
 
-def requeue(amqp_url: str, queue: str) -> None:
-    with _connected(amqp_url) as connection:
-        print(f"{_put_back(connection, queue)} put back into {queue}")
+def requeue(amqp_url: str, queue: str, message_id: str | None = None) -> int:
+    """Move the dead letters of a queue, or one of them, back into the queue; return their number.
+
+    The broker confirms each message in the queue before it is deleted here, so a crash in between duplicates the
+    message, which the inbox of its consumer detects, and never loses it.
+    """
+    with closing(_connect(amqp_url)) as connection:
+        letters = _select(_receive_all(connection, queue), message_id)
+        return sum(_requeue(letter, queue) for letter in letters)
 
 
-def _connected(amqp_url: str) -> Any:
+def discard(amqp_url: str, queue: str, message_id: str | None = None) -> int:
+    """Delete the dead letters of a queue, or one of them; return their number."""
+    with closing(_connect(amqp_url)) as connection:
+        letters = _select(_receive_all(connection, queue), message_id)
+        return sum(_acknowledge(letter) for letter in letters)
+
+
+def _connect(amqp_url: str) -> Any:
     try:
         return broker.connect(amqp_url, "quintet dead letters")
     except (broker.Error, OSError) as error:
         sys.exit(f"RabbitMQ is unreachable ({error!r}); is the stack up?")
 
 
-def _dead_letters(connection: Any, queue: str) -> Any:
-    """(channel, method, properties, body) of each, unacknowledged; nothing where no such queue is."""
+def _receive_all(connection: Any, queue: str) -> Iterator[DeadLetter]:
+    """Yield the dead letters of a queue; none if the queue does not exist.
+
+    Those that the caller does not acknowledge return to the queue when the connection closes.
+    """
     channel = connection.channel()
     channel.confirm_delivery()
     try:
@@ -40,28 +83,43 @@ def _dead_letters(connection: Any, queue: str) -> Any:
         method, properties, body = channel.basic_get(broker.dead_letter_queue(queue))
         if method is None:
             return
-        yield channel, method, properties, body
+        yield DeadLetter(channel, method.delivery_tag, properties, body)
 
 
-def _show(connection: Any, queue: str) -> None:
-    """They stay where they are: what was got and not acknowledged goes back when the connection ends."""
-    count = 0
-    for _channel, _method, properties, body in _dead_letters(connection, queue):
-        count += 1
-        headers = properties.headers or {}
-        reason = headers.get("x-reason") or headers.get("x-last-death-reason") or headers.get("x-first-death-reason")
-        print(f"{queue}  {properties.message_id}  request {properties.correlation_id}  {reason}")
-        print("    " + body[:_LONGEST_BODY_SHOWN].decode("utf-8", "replace"))
-    print(f"{queue}: {count} dead letters")
+def _select(letters: Iterable[DeadLetter], message_id: str | None) -> Iterable[DeadLetter]:
+    return (letter for letter in letters if message_id in (None, letter.properties.message_id))
 
 
-def _put_back(connection: Any, queue: str) -> int:
-    """Each is in the queue, confirmed, before it leaves the dead letters."""
-    count = 0
-    for channel, method, properties, body in _dead_letters(connection, queue):
-        headers = properties.headers or {}
-        properties.headers = {name: value for name, value in headers.items() if not name.startswith("x-")}
-        channel.basic_publish("", queue, body, properties, mandatory=True)
-        channel.basic_ack(method.delivery_tag)
-        count += 1
-    return count
+def _requeue(letter: DeadLetter, queue: str) -> int:
+    headers = letter.properties.headers or {}
+    letter.properties.headers = {name: value for name, value in headers.items() if not name.startswith("x-")}
+    letter.channel.basic_publish("", queue, letter.body, letter.properties, mandatory=True)
+    return _acknowledge(letter)
+
+
+def _acknowledge(letter: DeadLetter) -> int:
+    letter.channel.basic_ack(letter.delivery_tag)
+    return 1
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m chassis.messaging.deadletters", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list").add_argument("queues", nargs="*")
+    for name in ("retry", "discard"):
+        command = commands.add_parser(name)
+        command.add_argument("queue")
+        command.add_argument("message_id", nargs="?", help="all dead letters of the queue if omitted")
+    arguments = parser.parse_args(argv)
+    amqp_url = environment()["AMQP_URL"]
+    if arguments.command == "list":
+        show(amqp_url, arguments.queues)
+        return 0
+    move, done = (requeue, "requeued") if arguments.command == "retry" else (discard, "discarded")
+    count = move(amqp_url, arguments.queue, arguments.message_id)
+    print(f"{arguments.queue}: {count} dead letters {done}")
+    return 0 if count or arguments.message_id is None else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
