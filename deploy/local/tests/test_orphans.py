@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,7 +18,7 @@ def run(folder):
 
     def run(code):
         command = ["flock", "--shared", "--no-fork", str(folder / "lock"), sys.executable, "-c", code]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
         started.append(process)
         process.stdout.readline()
         return process
@@ -38,10 +39,16 @@ def test_returns_immediately_without_programs(folder, capsys):
 
 
 def test_waits_for_child_processes_of_an_ended_program(folder, run):
-    program = run("import os, time\nif os.fork():\n    print(flush=True)\n    os._exit(0)\ntime.sleep(0.5)")
+    program = run("import os, sys\nif os.fork():\n    print(flush=True)\n    os._exit(0)\nsys.stdin.readline()")
     program.wait()
     assert len(pids(folder)) == 1
-    orphans.wait_for_end(folder / "lock")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(orphans.wait_for_end, folder / "lock")
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.2)
+        program.stdin.write(b"\n")
+        program.stdin.flush()
+        waiting.result()
     assert pids(folder) == set()
 
 
