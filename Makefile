@@ -18,7 +18,7 @@ RUN = $(PY) deploy/$(STACK)
 PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove users dead-letters retry load-data help lint test test-all bench setup pins openapi env
+.PHONY: up down clean url status logs user user-remove users dead-letters retry load-data help lint test test-all bench setup pins openapi env release
 
 up: setup ## Start the stack (RELOAD=1: apply code changes; TLS=1: serve HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
@@ -80,6 +80,9 @@ pins: setup ## Update the pinned versions from the version ranges (ARGS=--upgrad
 openapi: setup ## Regenerate each service's openapi.yaml from its code
 	@for folder in *-service; do service=$${folder%-service}; \
 	    DATABASE_URL=postgresql://unused $(PY) -m $${service}_service openapi > $$folder/openapi.yaml || exit 1; done
+
+release: setup ## Build wheels (dist/) and images of the version in VERSION, and tag the commit
+	@sh deploy/release.sh
 
 env: setup ## Create .env and the other files that `docker compose` reads, without starting anything
 	@$(PY) deploy/compose env

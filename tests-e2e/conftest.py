@@ -33,7 +33,7 @@ def client(stack: Running) -> Iterator[Client]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the journeys, which take longest, and among them with the README's, which expects a new stack.
+    """Start with the journeys, which take longest, and among them with the documents', which expect a new stack.
 
     All journeys on one stack run in one process; with two processes the two stacks are tested at the same time.
     """
@@ -42,7 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
             if kind := _stack_of(item):
                 item.add_marker(pytest.mark.xdist_group(f"stack-{kind}"))
-    items.sort(key=lambda item: (_stack_of(item) is None, item.path.stem != "test_readme"))
+    ranks = {"test_readme": 0, "test_tutorial": 1}
+    items.sort(key=lambda item: (_stack_of(item) is None, ranks.get(item.path.stem, len(ranks))))
 
 
 def _stack_of(item: pytest.Item) -> str | None:

@@ -13,14 +13,13 @@ SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".conf", ".template", ".sh",
 NAMES = {"Makefile", "Dockerfile"}
 PATTERNS = {
     r"(?<!here )\bis no (?!longer\b|more than\b)": 'write "is not a" or "must be"',
-    r"(?<!here )\b(is|are) none\b": 'write "does not exist" or "is null"',
+    r"(?-i:(?<!here )\b(is|are) none\b)": 'write "does not exist" or "is null"',
     r"\bat the most\b": 'write "at most"',
     r"\btold\b": 'write "receives", "is notified" or "returns"',
     r"\bhis\b": 'write "its" or "the user\'s"',
     r"\bwhoever\b": 'write "a client that" or "anyone who"',
 }
 HEADLESS_DOCSTRING = re.compile(r'"""(Who|What) [^?]*?(\.|"""|\n\n)')
-IGNORE_CASE = re.IGNORECASE
 
 
 def problems_in(text: str) -> list[tuple[int, str, str]]:
@@ -28,7 +27,7 @@ def problems_in(text: str) -> list[tuple[int, str, str]]:
     problems = [
         (_line_of(text, match.start()), match.group().strip(), advice)
         for pattern, advice in PATTERNS.items()
-        for match in re.finditer(pattern, text, IGNORE_CASE)
+        for match in re.finditer(pattern, text, re.IGNORECASE)
     ]
     problems += [
         (_line_of(text, match.start()), match.group(1), "begin the docstring with a verb or a noun")

@@ -102,6 +102,9 @@ def test_the_images_differ_by_one_word():
     assert copied == ["deploy/requirements.txt", "chassis", "<word>-service"]
 
 
-@pytest.mark.parametrize("name", ["README.md", "Makefile", "docker-compose.yml", ".ci/run", ".gitignore"])
+TOP = ["README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "VERSION", "Makefile"]
+
+
+@pytest.mark.parametrize("name", [*TOP, "docker-compose.yml", ".ci/run", ".gitignore", ".pre-commit-config.yaml"])
 def test_the_top_has_what_a_newcomer_looks_for(name):
     assert (CHECKOUT / name).exists()

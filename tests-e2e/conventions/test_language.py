@@ -36,6 +36,7 @@ def test_wrong_phrase_is_reported_with_its_line(text):
         "at most five",
         "history of this",
         "untold",
+        "if value is None: return",
         'def f():\n    """What happens at midnight? The counter restarts."""',
         'def f():\n    """Return what the caller sends."""',
     ],

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import metadata
 from typing import Any
 
 import psutil
@@ -40,7 +41,11 @@ def test_all_is_well_while_postgres_and_a_worker_answer(client: Any, db: Databas
         )
     answer = client.get("/healthcheck")
     assert answer.status_code == 200
-    assert (answer.json["status"], answer.json["service"], answer.json["version"]) == ("OK", "probe-service", "1.2.3")
+    assert (answer.json["status"], answer.json["service"], answer.json["version"]) == (
+        "OK",
+        "probe-service",
+        metadata.version("quintet-chassis"),
+    )
     assert answer.json["uptime_seconds"] >= 0
     assert answer.json["dependencies"]["postgres"]["latency_ms"] >= 0
     found = answer.json["dependencies"]["rabbitmq"]
@@ -107,7 +112,7 @@ def test_checks_that_hang_or_fail_cost_a_second_together_and_leave_it_degraded(
 
     hangs = {f"hanging{number}": lambda _running: time.sleep(1.6) or {} for number in range(3)}
     parts = [health.blueprint("", {}, {**hangs, "failing": fail})]
-    app: Flask = web.create_app("probe", "1", settings, parts)
+    app: Flask = web.create_app("probe", settings, parts)
     report(db)
     began = time.monotonic()
     answers = [app.test_client().get("/healthcheck") for _ in range(3)]

@@ -120,7 +120,7 @@ def create_app(settings: ServiceSettings | None = None) -> web.App:
     checks = {"neighbour": lambda _running: {"detail": "answers"}}
     invariants = {"effects_have_names": _effects_have_names}
     parts = [bp, health.blueprint("For tests", invariants, checks)]
-    return web.create_app("probe", "1.2.3", settings, parts, idempotent_headers=("X-For", "X-Before"))
+    return web.create_app("probe", settings, parts, idempotent_headers=("X-For", "X-Before"))
 
 
 def _effects_have_names(tx: Any) -> str | None:

@@ -12,7 +12,6 @@ from event_service.routes.responses import render
 from event_service.settings import Settings
 from event_service.store import invariants
 
-VERSION = "0.1.0"
 DESCRIPTION = "Append-only event streams. Each has one producer; any number of consumers read it, each at its own pace."
 
 
@@ -33,7 +32,7 @@ def create_app(settings: Settings | None = None) -> web.App:
     settings = settings or Settings.load()
 
     blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS)]
-    app = web.create_app("event", VERSION, settings, blueprints, render=render, idempotent_headers=IDEMPOTENT_HEADERS)
+    app = web.create_app("event", settings, blueprints, render=render, idempotent_headers=IDEMPOTENT_HEADERS)
     # `is_stopping` is looked up at each call, because the server replaces it when it starts.
     poller = AppendPoller(app.database, settings.watch_seconds, lambda: app.is_stopping())
     app.extensions["event"] = Context(settings, create_append_batcher(app.database), SchemaCache(), poller)

@@ -15,7 +15,6 @@ from factory_service.settings import Settings
 from factory_service.store import invariants
 from factory_service.store.replica import ReplicaAwareReader
 
-VERSION = "0.1.0"
 DESCRIPTION = "Factories, their production over time, and their sprockets: read far more than written."
 
 INVARIANTS = {
@@ -35,7 +34,7 @@ def create_app(settings: Settings | None = None) -> web.App:
     # With Redis, what was read before can still be sent while Postgres is down.
     vital = [frozenset({"postgres", "redis"} if redis else {"postgres"})]
     blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, checks, vital)]
-    app = web.create_app("factory", VERSION, settings, blueprints)
+    app = web.create_app("factory", settings, blueprints)
     app.extensions["redis"] = redis
     app.extensions["responses"] = _response_cache(settings, redis, app.database)
     return app

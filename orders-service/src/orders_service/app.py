@@ -9,7 +9,6 @@ from orders_service.routes.responses import render
 from orders_service.settings import Settings
 from orders_service.store.invariants import INVARIANTS
 
-VERSION = "0.1.0"
 DESCRIPTION = "Orders of wine, imported from CSV files and judged by the rules of shipping."
 
 
@@ -18,7 +17,7 @@ def create_app(settings: Settings | None = None) -> web.App:
     settings = settings or Settings.load()
 
     blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS)]
-    app = web.create_app("orders", VERSION, settings, blueprints, render=render)
+    app = web.create_app("orders", settings, blueprints, render=render)
     init_babel(app)
     app.extensions["orders"] = UploadReceiver(app.database, settings)
     return app

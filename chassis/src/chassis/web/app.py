@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from importlib import metadata
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
@@ -38,9 +39,9 @@ class App(Flask):
 
     url_rule_class = _Rule
 
-    def __init__(self, service: str, version: str, settings: WebSettings) -> None:
+    def __init__(self, service: str, settings: WebSettings) -> None:
         super().__init__(service, static_folder=None)
-        self.service, self.version, self.settings = service, version, settings
+        self.service, self.version, self.settings = service, _installed_version(service), settings
         self.metrics = Metrics(metrics_folder())
         self.started_at = time.time()
         self.render: errors.Render = errors.problem_json
@@ -63,7 +64,6 @@ class App(Flask):
 
 def create_app(
     service: str,
-    version: str,
     settings: WebSettings,
     blueprints: Sequence[Blueprint],
     *,
@@ -74,7 +74,7 @@ def create_app(
 
     `idempotent_headers` change what a request means: with a different value, a repeated Idempotency-Key returns 422.
     """
-    app = App(service, version, settings)
+    app = App(service, settings)
     app.render, app.idempotent_headers = render, tuple(idempotent_headers)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
     app.url_map.merge_slashes = False
@@ -116,6 +116,14 @@ def role() -> str:
 def json_response(text: str | bytes, status: int = 200) -> Response:
     """Return a response whose body is JSON already."""
     return Response(text, status, content_type=JSON_TYPE)
+
+
+def _installed_version(service: str) -> str:
+    """Return the version of the service's distribution; for an app that has none, that of the chassis."""
+    try:
+        return metadata.version(f"quintet-{service}-service")
+    except metadata.PackageNotFoundError:
+        return metadata.version("quintet-chassis")
 
 
 def _begin() -> None:

@@ -6,10 +6,8 @@ from chassis.web import app as web
 from console_service import routes
 from console_service.settings import Settings
 
-VERSION = "0.1.0"
-
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Create the application; None loads the settings from the environment."""
     settings = settings or Settings.load()
-    return web.create_app("console", VERSION, settings, [routes.blueprint(settings)])
+    return web.create_app("console", settings, [routes.blueprint(settings)])

@@ -1,0 +1,54 @@
+"""The reference of settings and the table of guarantees agree with the code."""
+
+import re
+
+import pytest
+from pydantic import TypeAdapter
+from pydantic_core import PydanticUndefined
+
+from console_service.settings import Settings as ConsoleSettings
+from quintet_e2e.checkout import CHECKOUT, all_services, code_in, table
+
+SETTINGS = (CHECKOUT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+CLASSES = {service.word: service.settings() for service in all_services()} | {"console": ConsoleSettings}
+SERVICES = [word for word in CLASSES if word != "console"]
+
+
+def described_settings():
+    """Yield (variable, default, readers) of each row; the default is a cell of the table."""
+    for name, default, readers, _ in table(SETTINGS, "variable", "default", "services", "meaning"):
+        words = [word for reader in readers.split(", ") for word in (SERVICES if reader == "all" else [reader])]
+        yield code_in(name)[0], default, words
+
+
+@pytest.mark.parametrize("word", CLASSES)
+def test_reference_lists_settings_with_defaults(word):
+    described = {name: default for name, default, readers in described_settings() if word in readers}
+    fields = CLASSES[word].model_fields
+    assert sorted(described) == sorted(name.upper() for name in fields)
+    for name, field in fields.items():
+        default = described[name.upper()]
+        if field.default is PydanticUndefined:
+            assert default == "required", name
+        elif field.default is None:
+            assert default == "none", name
+        else:
+            (value,) = code_in(default)
+            assert TypeAdapter(field.annotation).validate_python(value) == field.default, name
+
+
+def test_reference_lists_settings_of_gateway():
+    script = (CHECKOUT / "gateway" / "render.sh").read_text()
+    defaults = dict(re.findall(r'^: "\$\{([A-Z_]+):=(.*)\}"', script, re.MULTILINE))
+    described = {name: default for name, default, readers in described_settings() if readers == ["gateway"]}
+    assert described == {name: f"`{default}`" if default else "none" for name, default in defaults.items()}
+
+
+def test_guarantees_name_existing_tests():
+    text = (CHECKOUT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    rows = table(text, "promise", "survives", "test")
+    assert len(rows) > 40
+    for promise, _, test in rows:
+        files = code_in(test)
+        assert files, promise
+        assert [file for file in files if not (CHECKOUT / file).is_file()] == [], promise
