@@ -64,7 +64,7 @@ def test_a_request_without_such_headers_keeps_the_fingerprint_that_it_had_before
     """A key that was stored before an upgrade is known after it."""
     before = "cc94a09490e58c251954031580d10da4e575b1f1fdf2c8aba2b338ec97bb6e74"
     with app.test_request_context("/things/a", method="PUT"):
-        assert idempotency.fingerprint_of_request(b"{}") == before
+        assert idempotency.request_fingerprint(b"{}") == before
 
 
 def test_a_key_belongs_to_its_user(client: Any, db: Database) -> None:

@@ -3,7 +3,7 @@
 from chassis.db import Transaction
 
 
-def is_first(tx: Transaction, message_id: str, queue: str) -> bool:
+def claim_message(tx: Transaction, message_id: str, queue: str) -> bool:
     """True once for each message and queue. Noted with the effect, in its transaction."""
     return (
         tx.run(

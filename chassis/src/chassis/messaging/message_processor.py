@@ -117,7 +117,7 @@ class MessageProcessor:
             self._handler(self._job_context, delivery)
             return
         with self._database.transaction() as tx:
-            if inbox.is_first(tx, delivery.message_id, self._queue):
+            if inbox.claim_message(tx, delivery.message_id, self._queue):
                 self._handler(tx, delivery)
 
     def _count_failure(self, delivery: Delivery, reason: str) -> int:

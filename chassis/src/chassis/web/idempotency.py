@@ -18,16 +18,16 @@ _VISIBLE = re.compile(r"[!-~]{1,255}\Z")
 _HOURS_KEPT = 24
 
 
-def run_idempotent(make: Callable[[Transaction], Any], *, sent: bytes | None = None) -> Response:
+def run_idempotent(make: Callable[[Transaction], Any], *, body_digest: bytes | None = None) -> Response:
     """Return the response of `make`, called in one transaction, and only once for each Idempotency-Key of a user.
 
-    `sent` stands for a body that was read as a stream before. Raises what `key_of_request` and `claim` raise.
+    `body_digest` represents a body that was already read as a stream. Raises what `request_key` and `claim` raise.
     """
-    key = key_of_request()
+    key = request_key()
     if key is None:
         with transaction() as tx:
             return current_app.make_response(make(tx))
-    fingerprint = fingerprint_of_request(_content() if sent is None else sent)
+    fingerprint = request_fingerprint(_content() if body_digest is None else body_digest)
     with transaction() as tx:
         if replayed := claim(tx, key, fingerprint):
             return replayed
@@ -37,7 +37,7 @@ def run_idempotent(make: Callable[[Transaction], Any], *, sent: bytes | None = N
     return response
 
 
-def key_of_request() -> str | None:
+def request_key() -> str | None:
     """Return the request's Idempotency-Key, None if it has none; raise Invalid if it is malformed."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not _VISIBLE.match(key):
@@ -45,7 +45,7 @@ def key_of_request() -> str | None:
     return key
 
 
-def fingerprint_of_request(content: bytes) -> str:
+def request_fingerprint(content: bytes) -> str:
     """Return what a repetition of this request, with `content` as its body, has to equal."""
     names = this_app().idempotent_headers
     fields = [f"{name}: {request.headers[name]}".encode() for name in names if name in request.headers]
