@@ -19,7 +19,7 @@ _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def loads(raw: bytes) -> Any:
-    """Parse JSON; raise Invalid, with the position if known, if parsers could disagree about it or could reject it."""
+    """Parse JSON; raise Invalid, with the position if known, for all that other parsers could read differently."""
     try:
         text = raw.decode("utf-8")
         value = _decoder.decode(text)

@@ -21,9 +21,10 @@ from chassis.messaging import broker, message_processor
 from chassis.messaging import consumer as consumer_module
 from chassis.messaging.consumer import Consumer, ConsumerConfig
 from chassis.messaging.outbox import EVENTS
+from chassis.runtime.config import ServiceSettings
 from quintet_testing.postgres import free_port
 
-Published = Callable[..., str]
+Publish = Callable[..., str]
 
 
 class Node:
@@ -159,12 +160,12 @@ def create_address(node: Node) -> Iterator[Callable[..., Address]]:
 def cluster_url(node: Node) -> Callable[..., str]:
     """Return a function that returns the URL of a cluster with the given hosts."""
 
-    def url(*hosts: str) -> str:
+    def url_of(*hosts: str) -> str:
         parts = urlsplit(node.url)
         credentials = parts.netloc.rpartition("@")[0]
         return parts._replace(netloc=f"{credentials}@{','.join(hosts)}").geturl()
 
-    return url
+    return url_of
 
 
 @pytest.fixture(scope="session")
@@ -214,7 +215,7 @@ def queue() -> str:
 
 
 @pytest.fixture
-def publish(channel: Any) -> Published:
+def publish(channel: Any) -> Publish:
     """Return a function that publishes a message and returns its ID."""
 
     def publish_to(queue: str, body: bytes, **more_properties: Any) -> str:
@@ -227,7 +228,7 @@ def publish(channel: Any) -> Published:
 
 @pytest.fixture
 def consume(
-    settings: Any, db: Database, node: Any, queue: str, eventually: Any
+    settings: ServiceSettings, db: Database, node: Any, queue: str, eventually: Any
 ) -> Iterator[Callable[..., threading.Event]]:
     """Return a function that starts a consumer of the queue and returns the event that stops it."""
     started = []

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from chassis.db import Transaction
 from chassis.errors import Unavailable
-from chassis.messaging.message_processor import Interrupted
+from chassis.messaging.message_processor import Delivery, Interrupted, JobContext
+from chassis.runtime.config import ServiceSettings
 
 Consume = Callable[..., Any]
 
 
-def record_effect(tx: Any, delivery: Any) -> None:
+def record_effect(tx: Transaction, delivery: Delivery) -> None:
     tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=delivery.body["name"])
 
 
@@ -39,7 +41,7 @@ def test_failing_message_is_dead_lettered_after_five_attempts(
 ) -> None:
     calls: list[float] = []
 
-    def fail(tx: Any, delivery: Any) -> None:
+    def fail(tx: Transaction, delivery: Delivery) -> None:
         record_effect(tx, delivery)
         if delivery.body["name"] == "bad":
             calls.append(time.monotonic())
@@ -66,7 +68,7 @@ def test_unavailable_dependency_is_awaited_and_counts_as_no_failure(
 ) -> None:
     calls = 0
 
-    def succeed_eventually(tx: Any, delivery: Any) -> None:
+    def succeed_eventually(tx: Transaction, delivery: Delivery) -> None:
         nonlocal calls
         calls += 1
         if calls < 9:
@@ -93,7 +95,7 @@ def test_handler_slower_than_the_heartbeat_keeps_its_connection(
     """RabbitMQ closes a connection on which it received nothing for two heartbeats."""
     calls = []
 
-    def slow(tx: Any, delivery: Any) -> None:
+    def slow(tx: Transaction, delivery: Delivery) -> None:
         calls.append(delivery)
         work(5)
         record_effect(tx, delivery)
@@ -111,7 +113,7 @@ def test_message_is_redelivered_if_its_handler_exits(
 ) -> None:
     calls = []
 
-    def exit_twice(tx: Any, delivery: Any) -> None:
+    def exit_twice(tx: Transaction, delivery: Delivery) -> None:
         calls.append(delivery)
         if len(calls) < 3:
             raise SystemExit
@@ -128,7 +130,7 @@ def test_in_order_a_retried_message_delays_later_ones_and_a_dead_letter_does_not
 ) -> None:
     calls: dict[str, int] = {}
 
-    def fail_sometimes(tx: Any, delivery: Any) -> None:
+    def fail_sometimes(tx: Transaction, delivery: Delivery) -> None:
         name = delivery.body["name"]
         calls[name] = calls.get(name, 0) + 1
         if name == "05" and calls[name] < 4:
@@ -146,9 +148,9 @@ def test_in_order_a_retried_message_delays_later_ones_and_a_dead_letter_does_not
 
 
 def test_long_running_job_opens_transactions_and_observes_the_stop_event(
-    consume: Consume, publish: Any, queue: str, effects: Any, channel: Any, settings: Any, eventually: Any
+    consume: Consume, publish: Any, queue: str, effects: Any, channel: Any, settings: ServiceSettings, eventually: Any
 ) -> None:
-    def work(context: Any, delivery: Any) -> None:
+    def work(context: JobContext, delivery: Delivery) -> None:
         with context.database.transaction() as tx:
             record_effect(tx, delivery)
         assert context.settings is settings
@@ -170,7 +172,7 @@ def test_long_running_job_survives_the_loss_of_its_connection(
 ) -> None:
     started, proceed = threading.Event(), threading.Event()
 
-    def work(context: Any, delivery: Any) -> None:
+    def work(context: JobContext, delivery: Delivery) -> None:
         if not started.is_set():
             started.set()
             assert proceed.wait(30) and not context.stop_event.is_set()
@@ -192,7 +194,7 @@ def test_long_running_job_goes_to_a_worker_with_a_free_thread(
 ) -> None:
     running, proceed = [], threading.Event()
 
-    def work(_context: Any, delivery: Any) -> None:
+    def work(_context: JobContext, delivery: Delivery) -> None:
         running.append(delivery.body["name"])
         assert proceed.wait(60)
 

@@ -117,15 +117,15 @@ def kill(server: TemporaryPostgres) -> None:
     server.stop(signal.SIGKILL)
 
 
-def restart_immediately(server: TemporaryPostgres) -> None:
+def shut_down_immediately(server: TemporaryPostgres) -> None:
     server.stop(signal.SIGQUIT)
 
 
-def restart_fast(server: TemporaryPostgres) -> None:
+def shut_down_fast(server: TemporaryPostgres) -> None:
     server.stop(signal.SIGINT)
 
 
-@pytest.mark.parametrize("stop", [kill, restart_immediately])
+@pytest.mark.parametrize("stop", [kill, shut_down_immediately])
 def test_restart_causes_errors_only_while_it_lasts(
     stop: Callable[[TemporaryPostgres], None],
     restartable_postgres: TemporaryPostgres,
@@ -165,7 +165,7 @@ def test_terminated_backends_cause_at_most_one_error_per_connection(
             assert set(outcomes) <= {"ok", "unavailable"}
 
 
-@pytest.mark.parametrize("stop", [kill, restart_immediately, restart_fast])
+@pytest.mark.parametrize("stop", [kill, shut_down_immediately, shut_down_fast])
 def test_idle_connections_cause_no_error_after_a_restart(
     stop: Callable[[TemporaryPostgres], None], restartable_postgres: TemporaryPostgres
 ) -> None:

@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
+from chassis.db import Transaction
 from chassis.errors import Invalid
 from chassis.messaging import broker, deadletters
+from chassis.messaging.message_processor import Delivery
 
 Consume = Callable[..., Any]
 
 
-def record_effect(tx: Any, delivery: Any) -> None:
+def record_effect(tx: Transaction, delivery: Delivery) -> None:
     tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=delivery.body["name"])
 
 
@@ -21,7 +23,7 @@ def test_requeued_dead_letter_has_five_attempts_again(
 ) -> None:  # fmt: skip
     calls = []
 
-    def fail(_tx: Any, delivery: Any) -> None:
+    def fail(_tx: Transaction, delivery: Delivery) -> None:
         calls.append(delivery)
         raise RuntimeError("failed")
 
@@ -56,7 +58,7 @@ def test_invalid_message_is_dead_lettered_immediately(
 ) -> None:
     calls = []
 
-    def reject(_tx: Any, delivery: Any) -> None:
+    def reject(_tx: Transaction, delivery: Delivery) -> None:
         calls.append(delivery)
         raise Invalid("name: must be shorter")
 

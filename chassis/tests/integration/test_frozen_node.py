@@ -9,17 +9,20 @@ from typing import Any
 
 import pytest
 
+from chassis.db import Database, Transaction
 from chassis.messaging import broker, outbox
+from chassis.messaging.message_processor import Delivery
 from chassis.messaging.nodes import Nodes
 from chassis.messaging.publisher import AmqpMessage
 from chassis.messaging.publisher import publish as publish_one
 from chassis.messaging.relay import Relay
+from chassis.runtime.config import ServiceSettings
 
 # 15 s until a frozen node is abandoned, 3 s until the next is tried, and a margin. Without timeouts it took 70 s.
 TIMEOUT_SECONDS = 25
 
 
-def record_effect(tx: Any, delivery: Any) -> None:
+def record_effect(tx: Transaction, delivery: Delivery) -> None:
     tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=delivery.body["name"])
 
 
@@ -34,7 +37,7 @@ def cluster(addresses: Any, cluster_url: Any) -> str:
 
 
 @pytest.fixture
-def relay(settings: Any, cluster: str, start_in_thread: Any) -> Relay:
+def relay(settings: ServiceSettings, cluster: str, start_in_thread: Any) -> Relay:
     return start_in_thread(lambda stop_event: Relay("probe", settings.database_url, cluster, stop_event))
 
 
@@ -76,7 +79,7 @@ def test_idle_relay_abandons_a_frozen_node(relay: Relay, addresses: Any, eventua
 
 
 def test_relay_abandons_a_node_that_freezes_while_it_publishes(
-    relay: Relay, addresses: Any, db: Any, channel: Any, queue: str, eventually: Any
+    relay: Relay, addresses: Any, db: Database, channel: Any, queue: str, eventually: Any
 ) -> None:
     broker.declare_queue(channel, queue)
     eventually(lambda: relay.connected)
@@ -142,7 +145,7 @@ def test_raises_error_if_no_node_responds(addresses: Any, cluster: str) -> None:
 
 
 def test_relay_reconnects_to_a_server_that_was_suspended(
-    private_node: Any, db: Any, relay: Relay, eventually: Any
+    private_node: Any, db: Database, relay: Relay, eventually: Any
 ) -> None:
     eventually(lambda: relay.connected)
     private_node.send_signal(signal.SIGSTOP)

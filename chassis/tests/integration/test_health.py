@@ -113,7 +113,7 @@ def _assert_down(client: Any) -> None:
 def test_hanging_and_failing_checks_take_one_second_together_and_report_degraded(
     settings: ServiceSettings, db: Database
 ) -> None:
-    def fail(_app: Any) -> Any:
+    def fail(_app: Flask) -> Any:
         raise RuntimeError("secret internals")
 
     hanging = {f"hanging{number}": lambda _app: time.sleep(1.6) or {} for number in range(3)}

@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from chassis.db import Database
 from chassis.web import idempotency
@@ -62,7 +63,7 @@ def test_other_headers_may_differ(client: Any, db: Database) -> None:
     assert put(client, **{"X-For": "one", "User-Agent": "second"}).headers["Idempotent-Replayed"] == "true"
 
 
-def test_fingerprint_without_meaningful_headers_never_changes(app: Any) -> None:
+def test_fingerprint_without_meaningful_headers_never_changes(app: Flask) -> None:
     """A key that was stored before an upgrade must match after it."""
     expected = "cc94a09490e58c251954031580d10da4e575b1f1fdf2c8aba2b338ec97bb6e74"
     with app.test_request_context("/things/a", method="PUT"):
@@ -76,7 +77,7 @@ def test_key_belongs_to_its_user(client: Any, db: Database) -> None:
 
 
 def test_repetition_returns_409_while_the_first_request_is_in_progress(
-    app: Any, client: Any, db: Database, eventually: Any
+    app: Flask, client: Any, db: Database, eventually: Any
 ) -> None:
     responses: list[Any] = []
     slow = threading.Thread(target=lambda: responses.append(put(app.test_client(), **{"X-Seconds": "0.5"})))
@@ -94,7 +95,7 @@ def test_repetition_returns_409_while_the_first_request_is_in_progress(
     assert count_effects(db) == 1
 
 
-def test_fifty_concurrent_requests_have_one_effect(app: Any, client: Any, db: Database) -> None:
+def test_fifty_concurrent_requests_have_one_effect(app: Flask, client: Any, db: Database) -> None:
     statuses: list[int] = []
     threads = [threading.Thread(target=lambda: statuses.append(put(app.test_client()).status_code)) for _ in range(50)]
     for thread in threads:
@@ -116,7 +117,7 @@ def test_error_has_no_effect(client: Any, db: Database) -> None:
     assert count_effects(db) == 0
 
 
-def test_effect_whose_response_was_lost_is_not_repeated(app: Any, client: Any, db: Database) -> None:
+def test_effect_whose_response_was_lost_is_not_repeated(app: Flask, client: Any, db: Database) -> None:
     """The process is killed after the commit; the response was stored together with the effect."""
     with app.test_request_context(
         "/things/a", method="PUT", json=BODY, headers={"Idempotency-Key": "k", "X-Authenticated-User": "u"}

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from chassis import strictjson
 from chassis.db import Database
 from chassis.messaging import broker, outbox
 from chassis.messaging.relay import Relay
+from chassis.runtime.config import ServiceSettings
 
 RELAY = """
 import sys, threading
@@ -25,7 +27,7 @@ InsertJobs = Callable[[str, int], list[int]]
 
 
 @pytest.fixture
-def start_relay(settings: Any, node: Any) -> Iterator[Callable[[], threading.Event]]:
+def start_relay(settings: ServiceSettings, node: Any) -> Iterator[Callable[[], threading.Event]]:
     """Return a function that starts a relay and returns the event that stops it."""
     started = []
 
@@ -91,7 +93,7 @@ def test_rows_are_published_in_order_and_deleted(
 
 
 def test_message_has_the_properties_of_the_contract(
-    db: Database, is_empty: Any, start_relay: Any, channel: Any, queue: str, eventually: Any, now: Any
+    db: Database, is_empty: Any, start_relay: Any, channel: Any, queue: str, eventually: Any, now: datetime
 ) -> None:
     broker.declare_queue(channel, queue, [f"{outbox.key_part(queue)}.#"])
     event = outbox.service_event(queue, "a.b ü", {"x": 1}, now=now, request_id="r-9")
@@ -110,7 +112,13 @@ def test_message_has_the_properties_of_the_contract(
 
 
 def test_killed_relay_loses_nothing(
-    insert_jobs: InsertJobs, is_empty: Any, settings: Any, node: Any, channel: Any, queue: str, eventually: Any
+    insert_jobs: InsertJobs,
+    is_empty: Any,
+    settings: ServiceSettings,
+    node: Any,
+    channel: Any,
+    queue: str,
+    eventually: Any,
 ) -> None:
     """A relay that is killed between publishing and deleting sends a duplicate, which the consumer's inbox discards."""
     broker.declare_queue(channel, queue)
@@ -131,8 +139,8 @@ def test_killed_relay_loses_nothing(
 
 
 def test_standby_relay_takes_over_when_the_leader_is_killed(
-    insert_jobs: InsertJobs, is_empty: Any, settings: Any, node: Any, db: Database, start_relay: Any, channel: Any,
-    queue: str, eventually: Any,
+    insert_jobs: InsertJobs, is_empty: Any, settings: ServiceSettings, node: Any, db: Database, start_relay: Any,
+    channel: Any, queue: str, eventually: Any,
 ) -> None:  # fmt: skip
     def count_leaders() -> int:
         with db.transaction() as tx:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import requests
 
+from chassis.db import Database
 from chassis.runtime.config import ServiceSettings
 from quintet_testing.postgres import free_port
 
@@ -43,7 +44,7 @@ class Web:
 
 
 @pytest.fixture
-def starting_web(settings: ServiceSettings, process_environment: Any, db: Any) -> Iterator[Web]:
+def starting_web(settings: ServiceSettings, process_environment: Any, db: Database) -> Iterator[Web]:
     port = free_port()
     environment = process_environment(settings, BIND=f"127.0.0.1:{port}", WEB_CONCURRENCY="2")
     process = subprocess.Popen([sys.executable, "-m", "probe_service", "web"], env=environment)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +13,13 @@ import pytest
 from chassis import strictjson
 from chassis.db import Database
 from chassis.messaging import broker
+from chassis.runtime.config import ServiceSettings
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def start(settings: Any, node: Any, queue: str, process_environment: Any, db: Database) -> Iterator[Start]:
+def start(settings: ServiceSettings, node: Any, queue: str, process_environment: Any, db: Database) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start_worker(**variables: str) -> subprocess.Popen[bytes]:
@@ -131,13 +133,13 @@ def test_timer_runs_in_one_worker_at_a_time(start: Start, effects: Any, eventual
 
 def test_worker_waits_for_missing_dependencies(
     process_environment: Any,
-    settings: Any,
+    settings: ServiceSettings,
     queue: str,
     effects: Any,
     node: Any,
     send: Any,
     eventually: Any,
-    tmp_path: Any,
+    tmp_path: Path,
 ) -> None:
     """Without Postgres and RabbitMQ the worker keeps running, and SIGTERM ends it."""
     unreachable = {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x", "AMQP_URL": "amqp://u:p@127.0.0.1:1/x"}
@@ -154,12 +156,12 @@ def test_worker_waits_for_missing_dependencies(
     assert worker.wait(20) == 0
 
 
-def _logged_events(log: Any) -> set[str]:
+def _logged_events(log: Path) -> set[str]:
     complete_lines = log.read_bytes().rpartition(b"\n")[0].splitlines()
     return {strictjson.loads(line)["event"] for line in complete_lines}
 
 
-def test_each_invalid_setting_is_reported_on_one_line(process_environment: Any, settings: Any) -> None:
+def test_each_invalid_setting_is_reported_on_one_line(process_environment: Any, settings: ServiceSettings) -> None:
     environment = process_environment(settings, LOG_LEVEL="loud", POOL_SIZE="0")
     completed = subprocess.run(
         [sys.executable, "-m", "probe_service", "worker"], env=environment, capture_output=True, text=True

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from flask import Blueprint, request
 from pydantic import BaseModel, ConfigDict, Field
 
+from chassis.db import Transaction
 from chassis.errors import Conflict, NotFound, Unavailable
 from chassis.runtime.config import ServiceSettings, UploadSettings
 from chassis.web import app as web
@@ -54,7 +55,7 @@ def get_thing(name: str, query: PageQuery) -> Any:
     idempotent=True,
 )
 def put_thing(name: str, query: PageQuery, body: Thing) -> Any:
-    def create(tx: Any) -> Any:
+    def create(tx: Transaction) -> Any:
         tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=body.name)
         time.sleep(request.headers.get("X-Seconds", 0, type=float))
         if body.name == "conflict":
@@ -125,6 +126,6 @@ def create_app(settings: ServiceSettings | None = None) -> web.App:
     return web.create_app("probe", "1.2.3", settings, blueprints, idempotent_headers=("X-For", "X-Before"))
 
 
-def _effects_have_names(tx: Any) -> str | None:
+def _effects_have_names(tx: Transaction) -> str | None:
     count = tx.value("SELECT count(*) FROM effects WHERE name = 'nameless'")
     return f"{count} effects have no name" if count else None

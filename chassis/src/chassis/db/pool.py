@@ -73,8 +73,8 @@ class Pool(Generic[Item]):
 
     def _return(self, lease: Lease[Item]) -> None:
         if lease.is_broken:
-            self._discard(lease.item)
             self.close()
+            self._discard(lease.item)
             return
         with self._lock:
             self._idle.append((lease.item, lease.created_at, time.monotonic()))

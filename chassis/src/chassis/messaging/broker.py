@@ -18,6 +18,7 @@ from chassis.messaging.outbox import EVENTS
 Error = pika.exceptions.AMQPError
 BlockingConnection: TypeAlias = pika.BlockingConnection
 Channel: TypeAlias = BlockingChannel
+AsyncChannel: TypeAlias = pika.channel.Channel
 Properties: TypeAlias = pika.BasicProperties
 Deliver: TypeAlias = pika.spec.Basic.Deliver
 GetOk: TypeAlias = pika.spec.Basic.GetOk

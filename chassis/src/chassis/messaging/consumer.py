@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
-from typing import Any
 
 from chassis.db import Database
 from chassis.messaging import broker
@@ -62,7 +61,7 @@ class Consumer:
         self._threads = 1 if config.in_order else threads
         job_context = JobContext(database, settings, stop_event) if config.is_long_running else None
         self._processor = MessageProcessor(queue, config.handler, database, job_context)
-        self._connection: Any = None
+        self._connection: BlockingConnection
         self._pool = ThreadPoolExecutor()
         # Set once the messages of the current connection must not be attempted again.
         self._cancel_event = Event()

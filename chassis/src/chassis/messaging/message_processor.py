@@ -36,10 +36,10 @@ class Delivery:
 
 @dataclass(frozen=True)
 class JobContext:
-    """What the handler of a long-running job receives instead of a transaction.
+    """The argument of a handler of long-running jobs, in place of a transaction.
 
-    The handler opens its own transactions, must be idempotent, and raises Interrupted once the worker stops and sets
-    `stop_event`. It continues if the connection to the broker is lost. `settings` belong to the service's own class.
+    The handler opens its own transactions, must be idempotent, and raises Interrupted once `stop_event` is set, because
+    the worker stops. It continues if the connection to the broker is lost. `settings` is of the service's own class.
     """
 
     database: Database

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chassis.messaging import broker
 from chassis.messaging.nodes import Node, Nodes
@@ -37,8 +37,8 @@ class Publisher:
 
     def __init__(self, nodes: Nodes, name: str) -> None:
         self._nodes, self._name = nodes, name
-        self._connection: Any = None
-        self._channel: Any = None
+        self._connection: broker.Connection
+        self._channel: broker.AsyncChannel
         self._failure: BaseException | None = None
         self._published_count = 0
         # Indices in the window that is being published, by delivery tag.
@@ -90,7 +90,7 @@ class Publisher:
             self._close()
             raise
 
-    def _on_channel_open(self, channel: Any) -> None:
+    def _on_channel_open(self, channel: broker.AsyncChannel) -> None:
         self._channel = channel
         channel.add_on_close_callback(lambda _channel, error: self._fail(error))
         channel.add_on_return_callback(lambda _c, _m, properties, _b: self._returned_ids.add(properties.message_id))
