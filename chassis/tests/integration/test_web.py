@@ -103,7 +103,7 @@ def test_float_without_fraction_is_accepted_as_integer(client: Any) -> None:
 @pytest.mark.parametrize("options", [
     {"content_type": "text/plain"}, {"content_type": None}, {"content_type": "application/json; charset=utf-7"},
     {"headers": {"Content-Encoding": "gzip"}}, {"headers": {"Content-Encoding": "br"}},
-])  # fmt: skip
+], ids=["text", "no content type", "UTF-7", "gzip", "Brotli"])  # fmt: skip
 def test_other_content_type_or_encoding_returns_415(client: Any, options: dict[str, Any]) -> None:
     response = put(client, **options)
     assert (response.status_code, response.json["status"]) == (415, 415)

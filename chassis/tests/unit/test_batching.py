@@ -55,7 +55,9 @@ def test_exception_result_is_raised_only_for_its_caller() -> None:
     assert sorted(failed) == list(range(1, 20, 2))
 
 
-@pytest.mark.parametrize("failure", [RuntimeError("down"), SystemExit(), [1, 2, 3, 4, 5, 6, 7, 8, 9]])
+@pytest.mark.parametrize(
+    "failure", [RuntimeError("down"), SystemExit(), list(range(9))], ids=["error", "exit", "too many results"]
+)
 def test_failed_call_raises_for_its_whole_batch_and_the_next_succeeds(failure: object) -> None:
     """A call fails if it raises, or if it returns the wrong number of results."""
     is_failing = True
