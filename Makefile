@@ -14,9 +14,11 @@ endif
 
 PY = .venv/bin/python
 RUN = $(PY) deploy/$(STACK)
+# One process per processor; tests of one file, and journeys on one stack, stay in one process and share its servers.
+PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove users dead-letters retry load-data help lint test bench setup pins openapi env
+.PHONY: up down clean url status logs user user-remove users dead-letters retry load-data help lint test test-all bench setup pins openapi env
 
 up: setup ## Start everything that does not run yet (RELOAD=1: apply changed code; TLS=1: HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
@@ -60,8 +62,11 @@ lint: setup ## Check style, types and who may import whom
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 
-test: setup ## Run all tests; they start what they need on ports and data of their own (ARGS=...)
-	@$(PY) -m pytest $(ARGS)
+test: setup ## Run the tests of a change in five minutes: all but faults, fuzzing, slow ones and most journeys (ARGS=...)
+	@$(PYTEST) -m "not fault and not fuzz and not slow" $(ARGS)
+
+test-all: setup ## Run all tests, the journeys on both stacks, and measure coverage (ARGS=...)
+	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
 bench: setup ## Measure throughput and latency through the gateway
 	@$(PY) bench/run.py $(ARGS)

@@ -16,7 +16,7 @@ TIMEOUT_SECONDS = 900 * max(1, int(os.environ.get("E2E_ROUNDS") or 1))
 LINES_OF_A_LOG = 10
 
 
-@pytest.fixture(scope="session", params=list(STACKS))
+@pytest.fixture(scope="session", params=["local", pytest.param("compose", marks=pytest.mark.slow)])
 def stack(request: pytest.FixtureRequest) -> Iterator[Running]:
     """One stack of each kind for all tests: own folder, own ports, gone afterwards. Leave it healthy."""
     with STACKS[request.param]() as running:
@@ -31,13 +31,23 @@ def client(stack: Running) -> Iterator[Client]:
     administrator.close()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The README's first round goes first: it shows a stack that is new."""
-    places = [place for place, item in enumerate(items) if "journeys" in item.path.parts]
-    journeys = sorted((items[place] for place in places), key=lambda item: item.path.stem != "test_readme")
-    for place, item in zip(places, journeys, strict=True):
-        item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
-        items[place] = item
+    """Start with the journeys, which take longest, and among them with the README's, which expects a new stack.
+
+    All journeys on one stack run in one process; with two processes the two stacks are tested at the same time.
+    """
+    for item in items:
+        if "journeys" in item.path.parts:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+            if kind := _stack_of(item):
+                item.add_marker(pytest.mark.xdist_group(f"stack-{kind}"))
+    items.sort(key=lambda item: (_stack_of(item) is None, item.path.stem != "test_readme"))
+
+
+def _stack_of(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("stack") if callspec else None
 
 
 @pytest.hookimpl(hookwrapper=True)

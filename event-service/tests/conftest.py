@@ -20,7 +20,7 @@ def app(settings):
     return create_app(settings)
 
 
-def _an_event(name="OrderPlaced", version=1, payload=None, **more):
+def _an_event(name="OrderPlaced", version=1, payload=None, **fields):
     return {
         "event": {"name": name, "version": version},
         "system": {
@@ -31,32 +31,32 @@ def _an_event(name="OrderPlaced", version=1, payload=None, **more):
         },
         "trigger": {"type": "system", "name": "/path/to/script.php"},
         "payload": payload or {},
-        **more,
+        **fields,
     }
 
 
 @pytest.fixture(scope="session")
 def an_event():
-    """Builds a body for an append, with sensible defaults."""
+    """Return a builder of append bodies with defaults."""
     return _an_event
 
 
 @pytest.fixture
 def stream():
-    """A name that no other test has: what processes remember of streams does not matter then."""
+    """Return a unique name, so that the caches of processes contain nothing of earlier tests."""
     return f"stream {uuid.uuid4().hex[:8]}"
 
 
 class Api:
-    """The requests of event.md, for one stream, one user, one producer and one consumer unless said otherwise."""
+    """A client for one stream and one user, with a default producer and consumer."""
 
     def __init__(self, client, stream, user="ann", role="writer"):
         self.client, self.stream, self.path = client, stream, f"/api/v1/streams/{stream}"
-        # As the gateway sends them; without a user as data from before the migration.
+        # The headers that the gateway adds; a request without a user bypasses it.
         self.identity = {"X-Authenticated-User": user, "X-Authenticated-Role": role} if user else {}
 
-    def by(self, user, role="writer"):
-        """The same stream, as another user."""
+    def as_user(self, user, role="writer"):
+        """Return a client for the same stream and another user."""
         return Api(self.client, self.stream, user, role)
 
     def append(self, body=None, producer="producer", **headers):
@@ -67,8 +67,8 @@ class Api:
         }
         return self.client.post(f"{self.path}/events", json=_an_event() if body is None else body, headers=headers)
 
-    def appended(self, count=1, name="OrderPlaced"):
-        """The ids of that many new events."""
+    def append_events(self, count=1, name="OrderPlaced"):
+        """Append `count` events and return their IDs."""
         response = self.append([_an_event(name) for _ in range(count)])
         assert response.status_code == 200
         return response.json
@@ -86,7 +86,7 @@ class Api:
     def follow(self, name="*"):
         return self.client.get(f"{self.path}/live", query_string={"eventName": name})
 
-    def settle(self, event_id, action="ACK", consumer="consumer", **form):
+    def acknowledge(self, event_id, action="ACK", consumer="consumer", **form):
         return self.client.post(
             f"{self.path}/events/{event_id}",
             data={"action": action, **form},
@@ -117,22 +117,23 @@ def api(client, stream):
 
 
 @pytest.fixture
-def api_of(db):
-    """An Api on another app: `api_of(app, stream)`."""
+def api_for(db):
+    """Return a function that creates an Api: `api_for(app, stream)`."""
     return lambda app, stream: Api(app.test_client(), stream)
 
 
 class OldDatabase:
-    """A database in a schema of its own, as the version before that migration left it."""
+    """A database in a separate schema, with all migrations before `first_new_migration` of the service."""
 
-    def __init__(self, settings, before):
+    def __init__(self, settings, first_new_migration):
         self._schema, migrations = f"old_{secrets.token_hex(4)}", migrations_of("chassis", "event_service")
         self._admin = postgres.connect(settings.database_url, name="tests", autocommit=True)
         with self._admin.cursor() as cursor:
             cursor.execute(f"CREATE SCHEMA {self._schema}")
         url = f"{settings.database_url}?options=-csearch_path%3D{self._schema}"
         self.settings = settings.model_copy(update={"database_url": url})
-        migrate(url, "event", [each for each in migrations if each.source == "chassis" or each.name < before])
+        earlier = [item for item in migrations if item.source == "chassis" or item.name < first_new_migration]
+        migrate(url, "event", earlier)
         self._database = postgres.Database(url, name="tests", size=2, wait_seconds=5)
 
     def rows(self, sql, **params):
@@ -154,20 +155,20 @@ class OldDatabase:
 
 
 @pytest.fixture
-def old(settings, request):
-    """The test's module states with BEFORE which migration its data comes before."""
-    database = OldDatabase(settings, request.module.BEFORE)
+def old_database(settings, request):
+    """Return a database of the version before the migration FIRST_NEW_MIGRATION of the test's module."""
+    database = OldDatabase(settings, request.module.FIRST_NEW_MIGRATION)
     yield database
     database.remove()
 
 
 @pytest.fixture
-def upgraded(old, api_of):
-    """Call it for the stream `old` in an app of this version."""
+def upgrade(old_database, api_for):
+    """Return a function that migrates the old database and returns an Api for its stream `old`."""
 
     def upgrade():
-        old.upgrade()
-        api = api_of(create_app(old.settings), "old")
+        old_database.upgrade()
+        api = api_for(create_app(old_database.settings), "old")
         assert api.client.get("/invariants").json["status"] == "OK"
         return api
 

@@ -16,7 +16,7 @@ from chassis.errors import Problem
 from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.worker import Timer
 from chassis.runtime import logs
-from chassis.runtime.config import METRICS_VARIABLE, ConfigError, ServiceSettings, WebSettings, environment_with
+from chassis.runtime.config import METRICS_VARIABLE, ConfigError, ServiceSettings, WebSettings, environment
 
 log = logs.logger(__name__)
 
@@ -74,7 +74,7 @@ def _web(service: Service, settings: WebSettings) -> None:
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "gunicorn", *arguments, f"{service.package}.app:create_app()"]
-    os.execve(sys.executable, command, environment_with(**{METRICS_VARIABLE: str(metrics_directory)}))
+    os.execve(sys.executable, command, environment(**{METRICS_VARIABLE: str(metrics_directory)}))
 
 
 def _worker(service: Service, settings: ServiceSettings) -> None:
@@ -98,7 +98,7 @@ def _retry(service: Service, settings: ServiceSettings, queue: str | None) -> No
     queues = service.consumers(settings)
     if queue is None or queue not in queues:
         sys.exit(f"queue must be one that {service.name}-service consumes: {', '.join(queues) or 'it consumes none'}")
-    deadletters.requeue(settings.amqp_url, queue)
+    print(f"{queue}: {deadletters.requeue(settings.amqp_url, queue)} dead letters requeued")
 
 
 def _openapi(service: Service, settings: ServiceSettings) -> None:

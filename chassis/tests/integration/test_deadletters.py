@@ -45,6 +45,50 @@ def test_requeued_dead_letter_has_five_attempts_again(
     assert not any(name.startswith("x-reason") for name in calls[-1].headers)
 
 
+@pytest.fixture
+def count_messages(publish: Any, queue: str, channel: Any) -> Callable[[str], int]:
+    """Publish two dead letters, and return a function that counts the messages of a queue."""
+    broker.declare_queue(channel, queue)
+    for body in (b"1", b"2"):
+        publish(broker.dead_letter_queue(queue), body, message_id=f"m{body.decode()}", headers={"x-reason": "r"})
+
+    def count(name: str) -> int:
+        return int(channel.queue_declare(name, passive=True).method.message_count)
+
+    return count
+
+
+def test_one_dead_letter_is_requeued_without_its_reason(
+    count_messages: Callable[[str], int], queue: str, channel: Any, node: Any, eventually: Any
+) -> None:
+    assert deadletters.requeue(node.url, queue, "m2") == 1
+    eventually(lambda: count_messages(broker.dead_letter_queue(queue)) == 1)
+    _, properties, body = channel.basic_get(queue, auto_ack=True)
+    assert (properties.message_id, body) == ("m2", b"2")
+    assert "x-reason" not in properties.headers
+
+
+def test_one_or_all_dead_letters_are_discarded(
+    count_messages: Callable[[str], int], queue: str, node: Any, eventually: Any
+) -> None:
+    assert deadletters.discard(node.url, queue, "unknown") == 0
+    assert deadletters.discard(node.url, queue, "m1") == 1
+    eventually(lambda: count_messages(broker.dead_letter_queue(queue)) == 1)
+    assert deadletters.discard(node.url, queue) == 1
+    eventually(lambda: count_messages(broker.dead_letter_queue(queue)) == 0)
+    assert count_messages(queue) == 0
+
+
+def test_unknown_queue_has_no_dead_letters(
+    node: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMQP_URL", node.url)
+    assert deadletters.main(["list", "unknown.queue"]) == 0
+    assert capsys.readouterr().out == "unknown.queue: 0 dead letters\n"
+    assert deadletters.main(["retry", "unknown.queue"]) == 0
+    assert deadletters.main(["discard", "unknown.queue", "m1"]) == 1
+
+
 def test_showing_dead_letters_never_loses_them(publish: Any, queue: str, channel: Any, node: Any) -> None:
     broker.declare_queue(channel, queue)
     publish(broker.dead_letter_queue(queue), b"{}")

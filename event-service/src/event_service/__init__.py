@@ -1,1 +1,1 @@
-"""Append-only streams of events, and consumers with offsets."""
+"""Append-only event streams, and consumers with offsets."""

@@ -1,4 +1,4 @@
-"""python -m event_service web | worker | migrate"""
+"""The command line: python -m event_service web | worker | migrate."""
 
 from chassis.cli import Service, main
 from event_service.handlers import handlers_for

@@ -1,4 +1,4 @@
-"""Puts the service together."""
+"""The application factory of the event-service."""
 
 from chassis.web import app as web
 from chassis.web import health
@@ -13,28 +13,28 @@ from event_service.settings import Settings
 from event_service.store import invariants
 
 VERSION = "0.1.0"
-DESCRIPTION = "Append-only streams of events, each written by one producer, read at every consumer's pace."
+DESCRIPTION = "Append-only event streams. Each has one producer; any number of consumers read it, each at its own pace."
 
 
 INVARIANTS = {
-    "the positions of a stream are 1, 2, 3 … to its last": no_row(invariants.find_broken_position),
-    "the sequences of a name are 1, 2, 3 … to its last": no_row(invariants.find_broken_sequence),
-    "sequences and positions of a name rise together": no_row(invariants.find_order_contradiction),
-    "no offset is beyond the last sequence": no_row(invariants.find_broken_offset),
-    "what is parked exists and has been passed by": no_row(invariants.find_broken_parked),
+    "the positions of a stream are 1, 2, 3 … up to its last": no_row(invariants.find_broken_position),
+    "the sequences of an event name are 1, 2, 3 … up to its last": no_row(invariants.find_broken_sequence),
+    "the sequences and positions of an event name increase together": no_row(invariants.find_broken_order),
+    "no offset is greater than the last sequence": no_row(invariants.find_broken_offset),
+    "no parked event is beyond the offset of its consumer": no_row(invariants.find_broken_parked),
 }
 
-# Which producer, which consumer, and where: the same body means something else with another.
+# The same body has a different meaning if one of these differs.
 IDEMPOTENT_HEADERS = ("X-Producer-ID", "X-Consumer-ID", "X-Expected-Position")
 
 
 def create_app(settings: Settings | None = None) -> web.App:
-    """Settings come from the environment where none are given."""
+    """Return the service's app; without `settings`, load them from the environment."""
     settings = settings or Settings.load()
 
     blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS)]
     app = web.create_app("event", VERSION, settings, blueprints, render=render, idempotent_headers=IDEMPOTENT_HEADERS)
-    # Set by the server that runs the app, once it does.
+    # `is_stopping` is looked up at each call, because the server replaces it when it starts.
     poller = AppendPoller(app.database, settings.watch_seconds, lambda: app.is_stopping())
     app.extensions["event"] = Context(settings, create_append_batcher(app.database), SchemaCache(), poller)
     return app

@@ -1,4 +1,4 @@
-"""Concurrent appends of one process share a statement and a commit."""
+"""Batching: concurrent appends to one process share a statement and a commit."""
 
 from collections.abc import Sequence
 
@@ -11,16 +11,16 @@ from event_service.operations import events
 
 log = logs.logger(__name__)
 
-# Larger appends share enough among their own events.
+# Appends with more events gain nothing from sharing a commit.
 MAX_BATCHED_EVENTS = 20
 
 
 class AppendFailed(Exception):
-    """The batch failed, perhaps because of another append: this one has to be repeated alone."""
+    """The batch failed, possibly because of another append in it: retry this append alone."""
 
 
 def create_append_batcher(database: Database) -> Batcher[Append, None]:
-    """Return a batcher whose `submit` raises what events.append_events returns, or AppendFailed."""
+    """Return a batcher whose `submit` raises the rejection that `append_events` returns, or AppendFailed."""
 
     def append_together(appends: list[Append]) -> Sequence[BaseException | None]:
         try:

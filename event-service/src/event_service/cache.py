@@ -1,4 +1,4 @@
-"""Compiled schemas, kept in the process so that most appends need no query for them."""
+"""A cache of compiled schemas in the process, so that most appends need no query for them."""
 
 import threading
 from dataclasses import replace
@@ -11,7 +11,10 @@ _MAX_STREAMS = 1000
 
 
 class SchemaCache:
-    """The last known schemas of each stream. They may be outdated: an append states their revision for that reason."""
+    """The schemas of recently used streams.
+
+    They may be outdated; therefore each append states the revision that it was validated against.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,7 +27,10 @@ class SchemaCache:
             self._streams[stream] = revision, schemas
 
     def validate(self, append: Append) -> Append:
-        """Return the append with the revision that it is valid for; unchanged if only current schemas can tell."""
+        """Return the append with the revision of the cached schemas, or unchanged if it violates them.
+
+        A violation proves nothing, because the cached schemas may be outdated.
+        """
         revision, schemas = self._streams.get(append.stream, (0, {}))
         try:
             check_payloads(schemas, append.events)

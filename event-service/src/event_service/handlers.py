@@ -1,4 +1,4 @@
-"""Messages in: what the other services publish is appended to their streams."""
+"""Message handlers: events that other services publish are appended to their streams."""
 
 import re
 from functools import partial
@@ -13,16 +13,18 @@ from event_service.domain.events import Append, PostedEvent
 from event_service.operations import events
 from event_service.settings import Settings
 
-_PLAIN = re.compile(r"[A-Za-z0-9._-]{0,128}\Z")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{0,128}\Z")
 
-
-# Its own events were appended over HTTP.
-_OWN = "event"
+# Events with this `app_id` were appended over HTTP before they were published.
+_OWN_APP_ID = "event"
 
 
 def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozenset[str]) -> None:
-    """Once for ever, whatever the inbox still remembers; what came in over HTTP is in its stream already."""
-    if delivery.app_id == _OWN:
+    """Append the event exactly once, regardless of whether the inbox still contains its message ID.
+
+    Ignore an event that was appended over HTTP: its stream contains it already.
+    """
+    if delivery.app_id == _OWN_APP_ID:
         return
     if delivery.app_id not in services:
         raise Invalid.field("app_id", f"must be one of {', '.join(sorted(services))}")
@@ -31,8 +33,8 @@ def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozens
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         raise Invalid.field(".".join(map(str, problem["loc"])) or "body", problem["msg"]) from None
-    request_id = delivery.request_id if _PLAIN.match(delivery.request_id) else ""
-    # Schemas that were set before the stream was reserved do not apply.
+    request_id = delivery.request_id if _REQUEST_ID.match(delivery.request_id) else ""
+    # No schemas apply: users may have set some before the stream was reserved.
     append = Append(
         delivery.app_id, delivery.app_id, request_id, [delivery.message_id], [posted], schemas_revision=None
     )
@@ -40,7 +42,7 @@ def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozens
 
 
 def handlers_for(settings: Settings) -> dict[str, ConsumerConfig]:
-    services = settings.reserved - {_OWN}
+    services = settings.reserved - {_OWN_APP_ID}
     return {
         "event.append": ConsumerConfig(
             partial(on_event_published, services=services),

@@ -1,4 +1,4 @@
-"""Readers wait for events: one query to Postgres on behalf of all of them, repeated while there are any."""
+"""Waiting for events: one repeated query to Postgres serves all waiting readers of a process."""
 
 import threading
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from event_service.store import streams
 
 log = logs.logger(__name__)
 
-# A stream's events of one name, or of all.
+# A stream, and an event name or None for all names.
 Key = tuple[str, str | None]
 
-_ERROR_PAUSE_SECONDS = 1.0
+_ERROR_DELAY_SECONDS = 1.0
 
 
 @dataclass(eq=False)
@@ -24,7 +24,7 @@ class _Waiter:
 
 
 class AppendPoller:
-    """Runs a thread (a greenlet under gevent) only while a reader waits. See docs/decisions/0002."""
+    """A poller whose thread (a greenlet under gevent) runs only while a reader waits. See docs/decisions/0002."""
 
     def __init__(self, database: Database, interval_seconds: float, is_stopping: Callable[[], bool]) -> None:
         self._database, self._interval_seconds, self.is_stopping = database, interval_seconds, is_stopping
@@ -33,16 +33,16 @@ class AppendPoller:
         self._is_polling = False
 
     def wait(self, stream: str, name: str | None, last: int, seconds: float) -> bool:
-        """Return True once there is a sequence (of all names: a position) above `last`, or the process stops.
+        """Return True as soon as a sequence greater than `last` exists or the process stops, False on timeout.
 
-        False: the time is over. While Postgres is unavailable, nothing is new.
+        If `name` is None, `last` is a position. While Postgres is unavailable, no event is reported.
         """
         waiter = _Waiter(last)
         key = (stream, name)
         with self._lock:
             self._waiters.setdefault(key, set()).add(waiter)
-            starts, self._is_polling = not self._is_polling, True
-        if starts:
+            must_start, self._is_polling = not self._is_polling, True
+        if must_start:
             threading.Thread(target=self._poll, name="poller", daemon=True).start()
         try:
             return waiter.awake.wait(seconds)
@@ -53,37 +53,37 @@ class AppendPoller:
                     del self._waiters[key]
 
     def _poll(self) -> None:
-        clock = threading.Event()
-        pause_seconds = self._interval_seconds
+        timer = threading.Event()
+        delay_seconds = self._interval_seconds
         while True:
-            clock.wait(pause_seconds)
+            timer.wait(delay_seconds)
             with self._lock:
                 keys = list(self._waiters)
                 self._is_polling = bool(keys)
             if not keys:
                 return
-            pause_seconds = self._wake_readers(keys)
+            delay_seconds = self._wake_readers(keys)
 
     def _wake_readers(self, keys: list[Key]) -> float:
-        """Wake those that have something to read; return the seconds until the next query."""
+        """Wake the readers that have events to read; return the seconds until the next query."""
         if self.is_stopping():
             self._wake(keys, [1 << 63] * len(keys))
             return self._interval_seconds
         try:
             with self._database.statements() as tx:
-                newest = streams.list_last(tx, keys)
+                last_numbers = streams.list_last_numbers(tx, keys)
         except Unavailable as problem:
             log.warning("poller.unavailable", reason=problem.detail)
-            return _ERROR_PAUSE_SECONDS
+            return _ERROR_DELAY_SECONDS
         except Exception:
             log.exception("poller.failed")
-            return _ERROR_PAUSE_SECONDS
-        self._wake(keys, newest)
+            return _ERROR_DELAY_SECONDS
+        self._wake(keys, last_numbers)
         return self._interval_seconds
 
-    def _wake(self, keys: list[Key], newest: list[int]) -> None:
+    def _wake(self, keys: list[Key], last_numbers: list[int]) -> None:
         with self._lock:
-            for key, number in zip(keys, newest, strict=True):
+            for key, number in zip(keys, last_numbers, strict=True):
                 for waiter in self._waiters.get(key, ()):
                     if number > waiter.last:
                         waiter.awake.set()

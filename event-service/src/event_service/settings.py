@@ -1,4 +1,4 @@
-"""Every environment variable of this service."""
+"""Settings of the event-service, from environment variables."""
 
 from pydantic import Field
 
@@ -9,18 +9,20 @@ class Settings(ServiceSettings):
     reserved_streams: str = Field(
         "sequence,event,orders,specstore,factory",
         pattern="^[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)*$",
-        description="Streams of the services, separated by commas: HTTP never appends to them, and the worker appends "
-        "the events that the service of that name publishes",
+        description="Comma-separated streams of the services: HTTP requests never append to them, and the worker "
+        "appends the events that the service of that name publishes",
     )
-    nack_limit: int = Field(5, ge=1, le=1000, description="At this NACK an event is parked for its consumer")
+    nack_limit: int = Field(
+        5, ge=1, le=1000, description="Number of NACKs after which an event is parked for its consumer"
+    )
     watch_seconds: float = Field(
         0.05,
         gt=0,
         le=1,
-        description="How often a web process asks Postgres on behalf of those who wait in it",
+        description="Interval at which a web process polls Postgres for its waiting readers",
     )
     live_heartbeat_seconds: float = Field(
-        15, gt=0, le=60, description="A comment goes out on a live stream that was silent for so long"
+        15, gt=0, le=60, description="Idle time after which a comment is sent on a live stream"
     )
 
     @property

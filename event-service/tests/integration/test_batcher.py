@@ -1,4 +1,4 @@
-"""Appends that arrive while a process waits for Postgres are sent together."""
+"""Appends that arrive while a process waits for Postgres are sent as one batch."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,8 +17,8 @@ def pool():
 
 
 @pytest.fixture
-def gathered(app, api, db, pool):
-    """A block in which appends of the app wait, `count` of them when it ends, and are then sent together."""
+def gather_appends(app, api, db, pool):
+    """Return a context manager: `count` appends that start in its block are sent as one batch after it."""
     batcher = app.extensions["event"].append_batcher
 
     @contextmanager
@@ -35,11 +35,11 @@ def gathered(app, api, db, pool):
     return gather
 
 
-def test_they_share_a_commit_and_each_gets_its_own_response(gathered, api_of, app, api, pool, db):
+def test_batched_appends_share_a_commit_and_get_separate_responses(gather_appends, api_for, app, api, pool, db):
     streams = [f"{api.stream} {number}" for number in range(3)]
-    with gathered(5):
-        accepted = [pool.submit(api_of(app, stream).append) for stream in streams]
-        locked = pool.submit(api.by("bob").append)
+    with gather_appends(5):
+        accepted = [pool.submit(api_for(app, stream).append) for stream in streams]
+        locked = pool.submit(api.as_user("bob").append)
         conflict = pool.submit(api.append, X_Expected_Position="9")
     assert [response.result(5).status_code for response in accepted] == [200] * 3
     assert locked.result(5).status_code == 423
@@ -50,14 +50,14 @@ def test_they_share_a_commit_and_each_gets_its_own_response(gathered, api_of, ap
     assert len(rows) == 3 and len(set(rows)) == 1
 
 
-def test_an_append_that_postgres_cannot_read_harms_no_other(gathered, api_of, app, api, pool, an_event):
+def test_append_that_postgres_cannot_parse_does_not_affect_others(gather_appends, api_for, app, api, pool, an_event):
     broken = Append("broken", "producer", "r-1", ["not a UUID"], [an_event()])
     batcher = app.extensions["event"].append_batcher
-    with gathered(2):
+    with gather_appends(2):
         failed = pool.submit(batcher.submit, broken)
-        good = pool.submit(api_of(app, f"{api.stream} good").append)
+        valid = pool.submit(api_for(app, f"{api.stream} valid").append)
     with pytest.raises(AppendFailed):
         failed.result(5)
-    assert good.result(5).status_code == 200
-    assert api_of(app, f"{api.stream} good").sequences() == [1]
-    assert api_of(app, "broken").read().status_code == 404
+    assert valid.result(5).status_code == 200
+    assert api_for(app, f"{api.stream} valid").sequences() == [1]
+    assert api_for(app, "broken").read().status_code == 404

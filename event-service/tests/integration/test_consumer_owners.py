@@ -4,13 +4,13 @@ import pytest
 
 FORBIDDEN = (403, "Forbidden - the consumer belongs to another user")
 
-ACTS = {
-    "ACK": lambda api, ids: api.settle(ids[0]),
-    "ACK up to": lambda api, ids: api.settle(ids[1], upTo="1"),
-    "NACK": lambda api, ids: api.settle(ids[0], "NACK", reason="no"),
+CLAIMING_REQUESTS = {
+    "ACK": lambda api, ids: api.acknowledge(ids[0]),
+    "ACK up to": lambda api, ids: api.acknowledge(ids[1], upTo="1"),
+    "NACK": lambda api, ids: api.acknowledge(ids[0], "NACK", reason="no"),
     "offset": lambda api, ids: api.set_offset(1),
 }
-CLAIMS = pytest.mark.parametrize("claim", ACTS.values(), ids=ACTS)
+CLAIMS = pytest.mark.parametrize("claim", CLAIMING_REQUESTS.values(), ids=CLAIMING_REQUESTS)
 
 
 def outcome(response):
@@ -21,148 +21,148 @@ def outcome(response):
 def park(api):
     def park(event_id):
         for _ in range(5):
-            api.settle(event_id, "NACK")
+            api.acknowledge(event_id, "NACK")
 
     return park
 
 
 @CLAIMS
-@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-def test_who_acts_first_owns_it_and_another_user_changes_nothing(api, claim, act):
-    ids = api.appended(3)
+@pytest.mark.parametrize("send", CLAIMING_REQUESTS.values(), ids=CLAIMING_REQUESTS)
+def test_first_user_owns_the_consumer_and_other_users_change_nothing(api, claim, send):
+    ids = api.append_events(3)
     assert claim(api, ids).status_code == 200
     before = api.consumers(), api.read().json
-    for other in (api.by("bob"), api.by("bob", "reader"), api.by(None)):
-        assert outcome(act(other, ids)) == FORBIDDEN
+    for other in (api.as_user("bob"), api.as_user("bob", "reader"), api.as_user(None)):
+        assert outcome(send(other, ids)) == FORBIDDEN
     assert (api.consumers(), api.read().json) == before
 
 
 @CLAIMS
-def test_it_is_owned_for_every_name_of_the_stream_and_in_no_other_stream(api, api_of, app, an_event, claim):
-    ids = api.appended(3)
+def test_ownership_covers_all_names_of_the_stream_but_no_other_stream(api, api_for, app, an_event, claim):
+    ids = api.append_events(3)
     other_name = api.append(an_event("Other")).json
     claim(api, ids)
-    bob = api.by("bob")
-    assert outcome(bob.settle(other_name)) == FORBIDDEN
+    bob = api.as_user("bob")
+    assert outcome(bob.acknowledge(other_name)) == FORBIDDEN
     assert outcome(bob.set_offset(1, name="Other")) == FORBIDDEN
-    assert bob.settle(ids[0], consumer="another").status_code == 200
-    elsewhere = api_of(app, f"{api.stream} elsewhere")
-    (id_,) = elsewhere.appended()
-    assert elsewhere.by("bob").settle(id_).status_code == 200
+    assert bob.acknowledge(ids[0], consumer="another").status_code == 200
+    other_stream = api_for(app, f"{api.stream} 2")
+    (id_,) = other_stream.append_events()
+    assert other_stream.as_user("bob").acknowledge(id_).status_code == 200
 
 
 def test_only_the_owner_replays_a_parked_event(api, park):
-    ids = api.appended(2)
+    ids = api.append_events(2)
     park(ids[0])
-    for other in (api.by("bob"), api.by(None)):
+    for other in (api.as_user("bob"), api.as_user(None)):
         assert outcome(other.replay(ids[0])) == FORBIDDEN
     assert (api.sequences(), api.parked()["total"]) == ([2], 1)
     assert api.replay(ids[0]).json == "OK"
     assert api.sequences() == [1, 2]
 
 
-@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-def test_an_admin_may_do_all_of_it_and_becomes_no_owner(api, act):
-    ids = api.appended(3)
-    api.settle(ids[0])
+@pytest.mark.parametrize("send", CLAIMING_REQUESTS.values(), ids=CLAIMING_REQUESTS)
+def test_admin_may_send_all_requests_without_becoming_the_owner(api, send):
+    ids = api.append_events(3)
+    api.acknowledge(ids[0])
     api.set_offset(0)
-    assert act(api.by("root", "admin"), ids).status_code == 200
-    assert outcome(api.by("root").settle(ids[0])) == FORBIDDEN
+    assert send(api.as_user("root", "admin"), ids).status_code == 200
+    assert outcome(api.as_user("root").acknowledge(ids[0])) == FORBIDDEN
     assert api.set_offset(3).status_code == 200
 
 
-def test_an_admin_replays_a_parked_event(api, park):
-    ids = api.appended(2)
+def test_admin_replays_a_parked_event(api, park):
+    ids = api.append_events(2)
     park(ids[0])
-    assert api.by("root", "admin").replay(ids[0]).json == "OK"
+    assert api.as_user("root", "admin").replay(ids[0]).json == "OK"
     assert api.sequences() == [1, 2]
 
 
 @CLAIMS
-def test_an_admin_owns_the_consumer_that_it_acts_for_first(api, claim):
-    ids = api.appended(3)
-    claim(api.by("root", "admin"), ids)
-    assert outcome(api.settle(ids[0])) == FORBIDDEN
-    assert api.by("root").set_offset(0).status_code == 200
+def test_admin_owns_the_consumer_that_it_acknowledges_first(api, claim):
+    ids = api.append_events(3)
+    claim(api.as_user("root", "admin"), ids)
+    assert outcome(api.acknowledge(ids[0])) == FORBIDDEN
+    assert api.as_user("root").set_offset(0).status_code == 200
 
 
-def test_reading_is_open_to_everybody_and_claims_nothing(api):
-    ids = api.appended(2)
-    bob = api.by("bob", "reader")
+def test_every_user_may_read_and_reading_claims_nothing(api):
+    ids = api.append_events(2)
+    bob = api.as_user("bob", "reader")
     assert [event["sequence"] for event in bob.read().json] == [1, 2]
-    api.settle(ids[0])
+    api.acknowledge(ids[0])
     assert [event["sequence"] for event in bob.read().json] == [2]
     assert bob.parked()["total"] == 0
     assert len(bob.consumers()) == 1
-    assert api.settle(ids[1]).status_code == 200
+    assert api.acknowledge(ids[1]).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "act",
+    "send",
     [
-        lambda api, ids: api.settle(ids[2]),
-        lambda api, ids: api.settle(ids[2], "NACK"),
-        lambda api, ids: api.settle("00000000-0000-0000-0000-000000000000"),
-        lambda api, ids: api.settle(ids[0], "nonsense"),
+        lambda api, ids: api.acknowledge(ids[2]),
+        lambda api, ids: api.acknowledge(ids[2], "NACK"),
+        lambda api, ids: api.acknowledge("00000000-0000-0000-0000-000000000000"),
+        lambda api, ids: api.acknowledge(ids[0], "nonsense"),
         lambda api, ids: api.set_offset(9),
         lambda api, ids: api.set_offset(0, name="Other"),
         lambda api, ids: api.replay(ids[0]),
     ],
 )
-def test_a_request_that_fails_claims_nothing(api, act):
-    ids = api.appended(3)
-    assert act(api.by("bob"), ids).status_code in (400, 404)
-    assert api.settle(ids[0]).status_code == 200
-    assert api.by("bob").settle(ids[1]).status_code == 403
+def test_failed_request_claims_nothing(api, send):
+    ids = api.append_events(3)
+    assert send(api.as_user("bob"), ids).status_code in (400, 404)
+    assert api.acknowledge(ids[0]).status_code == 200
+    assert api.as_user("bob").acknowledge(ids[1]).status_code == 403
 
 
 @CLAIMS
-def test_a_consumer_without_an_owner_belongs_to_who_acts_first(api, db, claim):
-    ids = api.appended(3)
-    api.settle(ids[0])
+def test_unowned_consumer_belongs_to_the_first_user(api, db, claim):
+    ids = api.append_events(3)
+    api.acknowledge(ids[0])
     api.set_offset(0)
     with db.transaction() as tx:
         tx.run("DELETE FROM consumers")
-    assert claim(api.by("bob"), ids).status_code == 200
+    assert claim(api.as_user("bob"), ids).status_code == 200
     assert outcome(api.set_offset(0)) == FORBIDDEN
 
 
-def test_replaying_an_event_of_a_consumer_without_an_owner_claims_nothing(api, db, park):
-    ids = api.appended(2)
+def test_replaying_an_event_of_an_unowned_consumer_claims_nothing(api, db, park):
+    ids = api.append_events(2)
     park(ids[0])
     with db.transaction() as tx:
         tx.run("DELETE FROM consumers")
-    assert api.by("bob").replay(ids[0]).json == "OK"
-    assert api.settle(ids[0]).json == "OK"
-    assert outcome(api.by("bob").settle(ids[1])) == FORBIDDEN
+    assert api.as_user("bob").replay(ids[0]).json == "OK"
+    assert api.acknowledge(ids[0]).json == "OK"
+    assert outcome(api.as_user("bob").acknowledge(ids[1])) == FORBIDDEN
 
 
-def test_an_acknowledgement_without_a_user_claims_nothing(api):
-    ids = api.appended(2)
-    assert api.by(None).settle(ids[0]).status_code == 200
-    assert api.by("bob").settle(ids[1]).status_code == 200
+def test_acknowledgement_without_a_user_claims_nothing(api):
+    ids = api.append_events(2)
+    assert api.as_user(None).acknowledge(ids[0]).status_code == 200
+    assert api.as_user("bob").acknowledge(ids[1]).status_code == 200
 
 
-def test_consumers_of_the_streams_of_services_have_owners_too(api_of, app, an_event, db):
+def test_consumers_of_streams_of_services_have_owners_too(api_for, app, an_event, db):
     from chassis.messaging.message_processor import Delivery
     from event_service.handlers import handlers_for
 
-    (consumption,) = handlers_for(app.settings).values()
+    (consumer,) = handlers_for(app.settings).values()
     id_ = "11111111-1111-4111-8111-111111111111"
     with db.transaction() as tx:
-        consumption.handler(tx, Delivery("event.append", id_, "A", "orders", "r", {}, an_event("A")))
-    orders = api_of(app, "orders")
-    assert orders.settle(id_).status_code == 200
-    assert outcome(orders.by("bob").set_offset(0, name="A")) == FORBIDDEN
+        consumer.handler(tx, Delivery("event.append", id_, "A", "orders", "r", {}, an_event("A")))
+    orders = api_for(app, "orders")
+    assert orders.acknowledge(id_).status_code == 200
+    assert outcome(orders.as_user("bob").set_offset(0, name="A")) == FORBIDDEN
 
 
-def test_a_key_of_another_user_replays_nothing(api):
-    (id_,) = api.appended()
+def test_key_of_another_user_is_not_replayed(api):
+    (id_,) = api.append_events()
 
     def nack(api):
         headers = {**api.identity, "X-Consumer-ID": "consumer", "Idempotency-Key": "key"}
         return api.client.post(f"{api.path}/events/{id_}", data={"action": "NACK"}, headers=headers)
 
     assert [outcome(nack(api)) for _ in range(2)] == [(200, "OK")] * 2
-    assert outcome(nack(api.by("bob"))) == FORBIDDEN
+    assert outcome(nack(api.as_user("bob"))) == FORBIDDEN
     assert api.consumers()[0]["stuck"]["nacks"] == 1

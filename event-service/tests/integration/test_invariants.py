@@ -2,11 +2,11 @@ import pytest
 
 
 @pytest.fixture
-def damaged(client, api, an_event, db):
-    """Give it a statement that breaks something; afterwards everything is as it was, so that nobody else stumbles."""
+def damage_and_check(client, api, an_event, db):
+    """Return a function that runs a damaging statement and returns the invariants; delete all data after the test."""
     ids = api.append([an_event(name) for name in "ABABCCC"]).json
     for _ in range(5):
-        api.settle(ids[0], "NACK")
+        api.acknowledge(ids[0], "NACK")
 
     def damage(sql):
         with db.transaction() as tx:
@@ -37,16 +37,16 @@ def damaged(client, api, an_event, db):
         ("UPDATE parked SET sequence = 2", {"parked"}),
     ],
 )
-def test_what_is_broken_is_named(damaged, sql, broken):
-    found = damaged(sql)
-    words = {"positions": "positions of a stream", "sequences": "sequences of a name", "order": "rise together",
-             "offset": "no offset", "parked": "what is parked"}  # fmt: skip
-    named = {
-        word
-        for word, part in words.items()
-        for check in found["checks"]
-        if part in check["name"] and check["status"] == "BROKEN"
+def test_broken_invariants_are_reported(damage_and_check, sql, broken):
+    report = damage_and_check(sql)
+    phrases = {"positions": "positions of a stream", "sequences": "sequences of an event name",
+               "order": "increase together", "offset": "no offset", "parked": "no parked event"}  # fmt: skip
+    reported = {
+        key
+        for key, phrase in phrases.items()
+        for check in report["checks"]
+        if phrase in check["name"] and check["status"] == "BROKEN"
     }
-    assert named == broken
-    assert found["status"] == ("BROKEN" if broken else "OK")
-    assert all(check["detail"] for check in found["checks"] if check["status"] == "BROKEN")
+    assert reported == broken
+    assert report["status"] == ("BROKEN" if broken else "OK")
+    assert all(check["detail"] for check in report["checks"] if check["status"] == "BROKEN")

@@ -1,16 +1,16 @@
 import pytest
 
 
-def refuse(api, event_id, times=5, **form):
+def nack(api, event_id, times=5, **form):
     for _ in range(times):
-        assert api.settle(event_id, "NACK", **form).status_code == 200
+        assert api.acknowledge(event_id, "NACK", **form).status_code == 200
 
 
-def test_the_fifth_refusal_parks_the_event_and_passes_it(api):
-    ids = api.appended(3)
-    refuse(api, ids[0], 4)
+def test_fifth_nack_parks_the_event_and_advances_the_offset(api):
+    ids = api.append_events(3)
+    nack(api, ids[0], 4)
     assert (api.sequences(), api.parked()["total"]) == ([1, 2, 3], 0)
-    refuse(api, ids[0], 1, reason="no such customer")
+    nack(api, ids[0], 1, reason="no such customer")
     assert api.sequences() == [2, 3]
     parked = api.parked()
     assert parked["total"] == 1
@@ -21,86 +21,86 @@ def test_the_fifth_refusal_parks_the_event_and_passes_it(api):
     assert api.consumers()[0]["stuck"] is None
 
 
-def test_it_is_parked_once_for_that_consumer_alone(api):
-    ids = api.appended(2)
-    refuse(api, ids[0], 8)
+def test_event_is_parked_once_and_only_for_its_consumer(api):
+    ids = api.append_events(2)
+    nack(api, ids[0], 8)
     assert api.parked()["total"] == 1
     assert api.parked("another")["total"] == 0
     assert api.sequences(consumer="another") == [1, 2]
-    assert api.settle(ids[0]).json == "OK"
+    assert api.acknowledge(ids[0]).json == "OK"
     assert (api.sequences(), api.parked()["total"]) == ([2], 1)
 
 
-def test_a_replayed_event_comes_first_until_it_is_acknowledged(api):
-    ids = api.appended(4)
-    refuse(api, ids[0])
-    api.settle(ids[1])
+def test_replayed_event_is_returned_first_until_it_is_acknowledged(api):
+    ids = api.append_events(4)
+    nack(api, ids[0])
+    api.acknowledge(ids[1])
     assert (api.replay(ids[0]).status_code, api.replay(ids[0]).json) == (200, "OK")
     assert api.sequences() == [1, 3, 4]
     assert (api.sequences(limit=1), api.sequences(limit=2)) == ([1], [1, 3])
     assert api.parked()["total"] == 0
     assert api.consumers()[0]["offset"] == 2
-    api.settle(ids[2])
+    api.acknowledge(ids[2])
     assert api.sequences() == [1, 4]
-    assert api.settle(ids[0]).json == "OK"
+    assert api.acknowledge(ids[0]).json == "OK"
     assert api.sequences() == [4]
     assert (api.parked()["total"], api.consumers()[0]["offset"]) == (0, 3)
 
 
-def test_a_replayed_event_may_be_parked_again(api):
-    ids = api.appended(2)
-    refuse(api, ids[0])
+def test_replayed_event_can_be_parked_again(api):
+    ids = api.append_events(2)
+    nack(api, ids[0])
     api.replay(ids[0])
-    refuse(api, ids[0], 4)
+    nack(api, ids[0], 4)
     assert api.sequences() == [1, 2]
-    refuse(api, ids[0], 1, reason="again")
+    nack(api, ids[0], 1, reason="again")
     assert api.sequences() == [2]
     assert [(event["nacks"], event["reason"]) for event in api.parked()["parked"]] == [(5, "again")]
 
 
-def test_replayed_ones_come_in_their_order(api):
-    ids = api.appended(4)
+def test_replayed_events_are_returned_in_order(api):
+    ids = api.append_events(4)
     for id_ in ids[:3]:
-        refuse(api, id_)
+        nack(api, id_)
     for id_ in (ids[2], ids[0]):
         api.replay(id_)
     assert api.sequences() == [1, 3, 4]
-    assert api.settle(ids[3], upTo="1").json == "OK"
+    assert api.acknowledge(ids[3], upTo="1").json == "OK"
     assert api.sequences() == []
     assert [event["sequence"] for event in api.parked()["parked"]] == [2]
 
 
-def test_what_is_not_parked_cannot_be_replayed(api, api_of, app):
-    ids = api.appended(2)
-    refuse(api, ids[0])
+def test_event_that_is_not_parked_cannot_be_replayed(api, api_for, app):
+    ids = api.append_events(2)
+    nack(api, ids[0])
     for response in (
         api.replay(ids[1]),
         api.replay(ids[0], "another"),
         api.replay("x"),
-        api_of(app, "orders").replay(ids[0]),
+        api_for(app, "orders").replay(ids[0]),
     ):
         assert (response.status_code, response.json) == (404, "Not Found")
 
 
-def test_parked_events_come_in_pages(api):
-    ids = api.appended(5)
+def test_parked_events_are_listed_in_pages(api):
+    ids = api.append_events(5)
     for id_ in ids:
-        refuse(api, id_)
+        nack(api, id_)
     page = api.client.get(f"{api.path}/consumers/consumer/parked?limit=2&offset=3").json
     assert ([event["sequence"] for event in page["parked"]], page["total"]) == ([4, 5], 5)
     assert api.client.get(f"{api.path}/consumers/consumer/parked?limit=0").status_code == 400
 
 
-def test_the_parked_of_an_unknown_stream_are_not_found(api, stream):
+def test_parked_events_of_an_unknown_stream_return_404(api, stream):
     response = api.client.get(f"{api.path}/consumers/c/parked")
     assert (response.status_code, response.json) == (404, f"Not Found - stream {stream}")
 
 
 @pytest.mark.parametrize("offset", [0, 1])
-def test_an_offset_set_back_unparks_what_will_be_read_again(api, offset):
-    ids = api.appended(3)
-    api.settle(ids[0])
-    refuse(api, ids[1])
+def test_offset_set_back_unparks_the_events_after_it(api, offset):
+    ids = api.append_events(3)
+    api.acknowledge(ids[0])
+    nack(api, ids[1])
     api.set_offset(offset)
     assert api.sequences() == [1, 2, 3][offset:]
     assert api.parked()["total"] == 0

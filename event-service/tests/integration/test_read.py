@@ -1,23 +1,23 @@
 import pytest
 
 
-def test_reading_moves_nothing(api):
-    api.appended(3)
+def test_reading_does_not_move_the_offset(api):
+    api.append_events(3)
     assert api.read(limit=2).json == api.read(limit=2).json
     assert api.sequences(limit=2) == [1, 2]
     assert api.sequences(limit=1) == [1]
     assert api.consumers() == []
 
 
-def test_each_consumer_has_an_offset_of_its_own_for_each_name(api, an_event):
+def test_each_consumer_has_a_separate_offset_for_each_name(api, an_event):
     ids = api.append([an_event("A"), an_event("B"), an_event("A")]).json
-    api.settle(ids[0], consumer="c1")
+    api.acknowledge(ids[0], consumer="c1")
     assert api.sequences(name="A", consumer="c1") == [2]
     assert api.sequences(name="B", consumer="c1") == [1]
     assert api.sequences(name="A", consumer="c2") == [1, 2]
 
 
-def test_an_unknown_stream_is_not_found_by_name(api, stream):
+def test_unknown_stream_returns_404_with_its_name(api, stream):
     response = api.read()
     assert (response.status_code, response.json) == (404, f"Not Found - stream {stream}")
     assert api.read(wait=30).status_code == 404
@@ -25,10 +25,10 @@ def test_an_unknown_stream_is_not_found_by_name(api, stream):
     assert (response.status_code, response.json) == (404, f"Not Found - stream {stream}")
 
 
-def test_a_known_stream_without_such_events_is_empty(api, api_of, app):
-    api.appended()
+def test_stream_without_events_of_the_name_returns_an_empty_array(api, api_for, app):
+    api.append_events()
     assert api.read("Other").json == []
-    assert api_of(app, "orders").read("OrderImported").json == []
+    assert api_for(app, "orders").read("OrderImported").json == []
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_a_known_stream_without_such_events_is_empty(api, api_of, app):
      "from=1&limit=1&wait=1", "from=x&limit=1",
      "from=1&from=1&limit=1"],
 )  # fmt: skip
-def test_a_wrong_query_is_told(api, query):
-    api.appended(1, "A")
+def test_invalid_query_returns_400(api, query):
+    api.append_events(1, "A")
     response = api.client.get(f"{api.path}/events?{query}", headers={"X-Consumer-ID": "c"})
     assert response.status_code == 400, response.text
     assert response.json.startswith("Bad Request - ")
@@ -56,8 +56,8 @@ def test_a_wrong_query_is_told(api, query):
 
 
 @pytest.mark.parametrize("consumer", [None, "", " ", "a,b", "a/b", ".", "..", "x" * 256, "a\tb", b"\xff", b"\xc0\xaf"])
-def test_a_wrong_consumer_is_told(api, consumer):
-    api.appended(1, "A")
+def test_invalid_consumer_is_rejected_by_name(api, consumer):
+    api.append_events(1, "A")
     headers = (
         {}
         if consumer is None
@@ -68,14 +68,14 @@ def test_a_wrong_consumer_is_told(api, consumer):
     assert response.json.startswith("Bad Request - X-Consumer-ID: ")
 
 
-def test_names_of_any_text_stay_apart(api, an_event):
+def test_different_spellings_are_different_names(api, an_event):
     composed, decomposed, consumer = "caf\u00e9", "cafe\u0301", "Zo\u00eb".encode().decode("latin-1")
     ids = api.append([an_event(composed), an_event(decomposed), an_event("a/b, c")]).json
     for name, id_ in zip((composed, decomposed, "a/b, c"), ids, strict=True):
         assert [event["event"]["id"] for event in api.read(name, consumer=consumer).json] == [id_]
 
 
-def test_the_stream_as_it_is(api, an_event):
+def test_read_from_a_position_returns_all_names_in_order(api, an_event):
     ids = api.append([an_event(name) for name in "ABCAB"]).json
     for first, limit in ((1, 5), (1, 2), (3, 2), (5, 9)):
         page = api.client.get(f"{api.path}/events?from={first}&limit={limit}").json
@@ -83,12 +83,12 @@ def test_the_stream_as_it_is(api, an_event):
     assert api.client.get(f"{api.path}/events?from=6&limit=1").json == []
 
 
-def test_one_event(api, api_of, app):
-    (id_,) = api.appended()
+def test_get_returns_one_event_or_404(api, api_for, app):
+    (id_,) = api.append_events()
     response = api.client.get(f"{api.path}/events/{id_}")
     assert response.json == api.read().json[0]
     assert api.client.get(f"{api.path}/events/{id_.upper()}").json["event"]["id"] == id_
-    api_of(app, "another stream").appended()
+    api_for(app, "another stream").append_events()
     for path in (f"/api/v1/streams/another stream/events/{id_}", f"{api.path}/events/{id_[:-1]}",
     f"{api.path}/events/x",
                  f"{api.path}/events/00000000-0000-0000-0000-000000000000",

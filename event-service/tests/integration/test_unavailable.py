@@ -8,8 +8,8 @@ from quintet_testing.postgres import free_port
 
 
 @pytest.fixture
-def cut_off(settings):
-    """An app whose Postgres is away."""
+def disconnected_app(settings):
+    """Return an app whose Postgres is unreachable."""
     url = f"postgresql://event:event@127.0.0.1:{free_port()}/event"
     return create_app(settings.model_copy(update={"database_url": url}))
 
@@ -21,22 +21,22 @@ def assert_unavailable(response):
     assert response.headers["Content-Type"] == "application/json; charset=utf-8"
 
 
-def test_without_postgres_every_request_is_told_so(cut_off, api_of, stream):
-    api = api_of(cut_off, stream)
+def test_without_postgres_every_request_returns_503(disconnected_app, api_for, stream):
+    api = api_for(disconnected_app, stream)
     id_ = "00000000-0000-0000-0000-000000000000"
-    for response in (api.append(), api.append(Idempotency_Key="k"), api.read(), api.read(wait=5), api.settle(id_),
+    for response in (api.append(), api.append(Idempotency_Key="k"), api.read(), api.read(wait=5), api.acknowledge(id_),
                      api.set_offset(0), api.client.get(api.path), api.follow()):  # fmt: skip
         assert_unavailable(response)
     assert api.append({}).status_code == 400
     assert api.client.get("/livez").status_code == 200
 
 
-def test_connections_that_are_cut_cost_one_answer_at_the_most(api, settings, api_of, stream, db):
+def test_terminated_connections_fail_at_most_one_request(api, settings, api_for, stream, db):
     app = create_app(settings)
-    mine = api_of(app, stream)
-    mine.appended()
-    answers = []
-    reader = threading.Thread(target=lambda: answers.append(mine.read("New", wait=20)))
+    other_api = api_for(app, stream)
+    other_api.append_events()
+    responses = []
+    reader = threading.Thread(target=lambda: responses.append(other_api.read("New", wait=20)))
     reader.start()
     poller = app.extensions["event"].poller
     while not poller._waiters:
@@ -45,10 +45,10 @@ def test_connections_that_are_cut_cost_one_answer_at_the_most(api, settings, api
         tx.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'event' AND usename = user"
         )
-    codes = [mine.append().status_code for _ in range(5)]
-    assert codes[1:] == [200] * 4 and codes[0] in (200, 503)
-    ids = mine.appended(1, "New")
+    statuses = [other_api.append().status_code for _ in range(5)]
+    assert statuses[1:] == [200] * 4 and statuses[0] in (200, 503)
+    ids = other_api.append_events(1, "New")
     reader.join(timeout=10)
-    assert [event["event"]["id"] for event in answers[0].json] == ids
-    # The other app of these tests had its connections cut too.
+    assert [event["event"]["id"] for event in responses[0].json] == ids
+    # The connections of the default app were terminated too.
     assert api.read().status_code in (200, 503)

@@ -12,7 +12,7 @@ NAME, STREAM, PRODUCER, CONSUMER = (TypeAdapter(kind) for kind in (Name, StreamN
     ["a", "Webshop order was placed", "x" * 255, "…", "...", "é", "e\u0301", "שלום", "🍷", "\u200b",
      "'; DROP TABLE x", "%_\\"],
 )  # fmt: skip
-def test_plain_text_is_a_name_and_stays_as_it_is(adapter, name):
+def test_plain_text_is_a_valid_name_and_stays_unchanged(adapter, name):
     assert adapter.validate_python(name) == name
 
 
@@ -20,12 +20,12 @@ def test_plain_text_is_a_name_and_stays_as_it_is(adapter, name):
 @pytest.mark.parametrize(
     "name", ["", " ", "\u2003", ".", "..", "x" * 256, "a\nb", "a\tb", "\x7f", "a\x85", "\x1b[0m", "\0"]
 )
-def test_what_is_no_plain_text_is_no_name(adapter, name):
+def test_invalid_name_is_rejected(adapter, name):
     with pytest.raises(ValidationError):
         adapter.validate_python(name)
 
 
-def test_a_slash_parts_a_path_and_a_comma_a_doubled_header():
+def test_slash_and_comma_are_allowed_only_where_unambiguous():
     assert NAME.validate_python("/path/a,b")
     assert STREAM.validate_python("a,b")
     assert PRODUCER.validate_python("a/b")

@@ -18,47 +18,47 @@ from event_service.domain.schemas import Schema
         {"required": "a"},
     ],
 )
-def test_what_is_no_schema_or_points_outside_is_refused(document):
+def test_invalid_schema_and_external_reference_are_rejected(document):
     with pytest.raises(Invalid, match=r"^schema: "):
         Schema(document)
 
 
-def test_the_first_violation_is_named_by_its_path():
+def test_error_names_the_path_of_the_first_violation():
     schema = Schema({"properties": {"lines": {"items": {"properties": {"price": {"maximum": 3}}}}}})
     schema.check({"lines": [{"price": 3}]}, "payload")
     with pytest.raises(Invalid, match=r"^payload\.lines\.1\.price: "):
         schema.check({"lines": [{"price": 3}, {"price": 4}]}, "payload")
 
 
-def test_a_payload_is_not_repeated_in_the_message():
+def test_error_does_not_contain_the_payload():
     with pytest.raises(Invalid) as caught:
         Schema({"properties": {"a": {"type": "integer"}}}).check({"a": "secret" * 1000}, "payload")
     assert "secret" not in caught.value.detail and len(caught.value.detail) < 600
 
 
 @pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|aa)+$", "(x+x+)+y"])
-def test_a_pattern_that_backtracks_elsewhere_answers_at_once(pattern):
+def test_pattern_prone_to_backtracking_is_matched_in_linear_time(pattern):
     schema = Schema({"properties": {"a": {"pattern": pattern}}})
-    began = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(Invalid):
         schema.check({"a": "a" * 50_000 + "x" * 50_000 + "!"}, "payload")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - start < 1
 
 
-def test_references_that_double_at_each_step_are_refused():
-    steps = {f"a{i}": {"allOf": [{"$ref": f"#/$defs/a{i + 1}"}] * 2} for i in range(40)}
-    with pytest.raises(Invalid, match="references take more than"):
-        Schema({"$defs": {**steps, "a40": {}}, "$ref": "#/$defs/a0"})
+def test_references_that_double_at_each_step_are_rejected():
+    definitions = {f"a{i}": {"allOf": [{"$ref": f"#/$defs/a{i + 1}"}] * 2} for i in range(40)}
+    with pytest.raises(Invalid, match="references must expand to at most"):
+        Schema({"$defs": {**definitions, "a40": {}}, "$ref": "#/$defs/a0"})
 
 
-def test_a_schema_may_refer_to_itself():
+def test_recursive_schema_is_accepted():
     schema = Schema({"properties": {"child": {"$ref": "#"}, "n": {"type": "integer"}}})
     schema.check({"child": {"child": {"n": 1}}}, "payload")
     with pytest.raises(Invalid, match=r"^payload\.child\.child\.n: "):
         schema.check({"child": {"child": {"n": "1"}}}, "payload")
 
 
-def test_numbers_compare_as_numbers():
+def test_numbers_are_compared_by_value():
     schema = Schema({"properties": {"n": {"type": "integer", "maximum": 10**20}}})
     schema.check({"n": 2.0}, "payload")
     with pytest.raises(Invalid):

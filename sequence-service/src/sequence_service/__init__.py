@@ -1,1 +1,1 @@
-"""Numbers that are never handed out twice."""
+"""Issue document numbers, each to exactly one caller within a cycle."""

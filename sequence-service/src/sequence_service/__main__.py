@@ -1,4 +1,4 @@
-"""python -m sequence_service web | worker | migrate"""
+"""The command line: python -m sequence_service web | worker | migrate."""
 
 from chassis.cli import Service, main
 from sequence_service.settings import Settings

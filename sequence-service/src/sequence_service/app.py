@@ -1,4 +1,4 @@
-"""Puts the service together."""
+"""The application factory of the sequence-service."""
 
 from chassis.web import app as web
 from chassis.web import health
@@ -6,18 +6,20 @@ from sequence_service import operations, routes
 from sequence_service.settings import Settings
 
 VERSION = "0.1.0"
-DESCRIPTION = "Numbers for documents. No number is issued to two callers."
+DESCRIPTION = (
+    "Issues document numbers. A number issued to one caller is not issued to any other caller within the same cycle."
+)
 
 INVARIANTS = {
-    "no sequence has issued more than its range holds": operations.overdrawn,
-    "the four sequences of the contract stand as they were made": operations.built_in_changed,
+    "the number of issued tickets of each sequence is valid": operations.check_issued_tickets,
+    "the built-in sequences are unchanged": operations.check_built_in_sequences,
 }
 
 
 def create_app(settings: Settings | None = None) -> web.App:
-    """Settings come from the environment where none are given."""
+    """Return the service's app; without `settings`, load them from the environment."""
     settings = settings or Settings.load()
 
     app = web.create_app("sequence", VERSION, settings, [routes.bp, health.blueprint(DESCRIPTION, INVARIANTS)])
-    app.extensions["draws"] = routes.batchers(app.database)
+    app.extensions[routes.BATCHERS] = routes.create_batchers(app.database)
     return app

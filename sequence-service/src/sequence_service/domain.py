@@ -1,4 +1,4 @@
-"""What a sequence is: a range of numbers, and how many of them were handed out."""
+"""A sequence: a range of numbers and a count of those that were issued."""
 
 import re
 from dataclasses import dataclass
@@ -12,22 +12,25 @@ BUILT_IN = {
     "image-sequence": (1, 999_999_999),
     "json-sequence": (1, 999_999_999),
 }
-MOST_AT_ONCE = 10_000
-SMALLEST, LARGEST = -(2**63), 2**63 - 1
-WIDEST = 32
+MAX_PER_REQUEST = 10_000
+MIN_BOUND, MAX_BOUND = -(2**63), 2**63 - 1
+MAX_FORMAT_WIDTH = 32
 
 _FIELD_SPEC = re.compile(r"(?:0?([1-9][0-9]?))?d?\Z", re.ASCII)
 
 
-def most_at_once(name: str) -> int:
-    """Of a sequence of the contract: no number twice in one answer."""
-    minimum, maximum = BUILT_IN[name]
-    return min(MOST_AT_ONCE, maximum - minimum + 1)
+def max_per_request(built_in_name: str) -> int:
+    """Return the largest `n` of a built-in sequence: no response contains a number twice."""
+    minimum, maximum = BUILT_IN[built_in_name]
+    return min(MAX_PER_REQUEST, maximum - minimum + 1)
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """Tickets are counted from 0 for ever; the number of a ticket repeats once in each cycle."""
+    """A named counter over an inclusive range.
+
+    Each issued number has a ticket. Tickets count from 0 and never restart, whereas numbers repeat in every cycle.
+    """
 
     name: str
     minimum: int
@@ -42,7 +45,7 @@ class Sequence:
 
     @property
     def remaining(self) -> int:
-        """Until the maximum has been handed out."""
+        """The count of numbers that are left before the maximum has been issued, in this cycle if it is cyclic."""
         return self.size - self.issued % self.size if self.cycle else self.size - self.issued
 
     @property
@@ -55,39 +58,42 @@ class Sequence:
 
     @property
     def cycles(self) -> int:
-        """How many have ended."""
+        """The number of completed cycles."""
         return self.issued // self.size
 
     def number_at(self, ticket: int) -> int:
         return self.minimum + ticket % self.size
 
-    def numbers_at(self, first: int, count: int) -> list[int]:
-        """Contiguous; after the maximum comes the minimum."""
-        start = self.number_at(first)
-        before_wrap = min(count, self.maximum - start + 1)
-        return [*range(start, start + before_wrap), *range(self.minimum, self.minimum + count - before_wrap)]
+    def numbers_at(self, first_ticket: int, count: int) -> list[int]:
+        """Return the numbers of `count` contiguous tickets; after the maximum they wrap around to the minimum."""
+        start = self.number_at(first_ticket)
+        count_before_wrap = min(count, self.maximum - start + 1)
+        count_after_wrap = count - count_before_wrap
+        return [*range(start, start + count_before_wrap), *range(self.minimum, self.minimum + count_after_wrap)]
 
-    def formatted(self, number: int) -> str:
+    def format_number(self, number: int) -> str:
         return self.format.format(number)
 
-    def wraps_in(self, first: int, count: int) -> bool:
-        """Whether these tickets hand out the maximum of a range that begins again."""
-        return self.cycle and (first + count) // self.size > first // self.size
+    def completes_cycle(self, first_ticket: int, count: int) -> bool:
+        """Return whether these tickets include the maximum of a cyclic sequence."""
+        return self.cycle and (first_ticket + count) // self.size > first_ticket // self.size
 
-    def nears_its_end_in(self, first: int, count: int) -> bool:
-        """Whether 90 % of a range without a cycle are gone with these tickets, and were not before."""
-        return not self.cycle and first * 10 < self.size * 9 <= (first + count) * 10
+    def becomes_nearly_exhausted(self, first_ticket: int, count: int) -> bool:
+        """Return whether 90 % of a non-cyclic range have been issued with these tickets, but not before them."""
+        return not self.cycle and first_ticket * 10 < self.size * 9 <= (first_ticket + count) * 10
 
 
 def check_format(text: str) -> None:
-    """Raises Invalid unless exactly one number field stands in it."""
+    """Raise Invalid unless the text has exactly one number field."""
     try:
         fields = [part for part in Formatter().parse(text) if part[1] is not None]
     except ValueError as error:
-        raise Invalid.field("format", f"is no format: {error}") from None
+        raise Invalid.field("format", f"must be a valid format string: {error}") from None
     if len(fields) != 1:
         raise Invalid.field("format", "must have exactly one number field, such as {:05d}")
     _, name, spec, conversion = fields[0]
     match = _FIELD_SPEC.match(spec or "")
-    if name or conversion or not match or int(match[1] or 0) > WIDEST:
-        raise Invalid.field("format", f"the field must be {{}}, {{:d}} or {{:05d}}, its width at most {WIDEST}")
+    if name or conversion or not match or int(match[1] or 0) > MAX_FORMAT_WIDTH:
+        raise Invalid.field(
+            "format", f"its number field must be {{}}, {{:d}} or {{:05d}}, with a width of at most {MAX_FORMAT_WIDTH}"
+        )

@@ -1,4 +1,4 @@
-"""What the service can be asked to do."""
+"""Use cases of the sequence-service."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,126 +12,130 @@ from sequence_service.domain import BUILT_IN, Sequence
 
 
 @dataclass(frozen=True)
-class Draw:
+class NumberRequest:
     name: str
     count: int
     request_id: str
 
 
 @dataclass(frozen=True)
-class Drawn:
+class IssuedNumbers:
     sequence: Sequence
-    first: int
+    first_ticket: int
     count: int
 
     @property
     def numbers(self) -> list[int]:
-        return self.sequence.numbers_at(self.first, self.count)
+        return self.sequence.numbers_at(self.first_ticket, self.count)
 
 
-def draw_all(tx: Transaction, draws: list[Draw], now: datetime) -> list[Drawn | Problem]:
-    """The tickets of each draw of one sequence, or why it gets none.
+def issue_batch(tx: Transaction, requests: list[NumberRequest], now: datetime) -> list[IssuedNumbers | Problem]:
+    """Issue numbers of one sequence; return for each request its numbers, or the reason why it gets none.
 
-    Facts that the numbers make true leave with them.
+    Add the events that the issued numbers cause to the outbox, in the same transaction.
     """
-    counts = [draw.count for draw in draws]
-    sequence = store.take_tickets(tx, draws[0].name, sum(counts), max(counts))
-    outcomes: list[Drawn | Problem] = (
-        [*_shared_out(sequence, counts)] if sequence else [_draw_alone(tx, draw) for draw in draws]
+    counts = [request.count for request in requests]
+    sequence = store.claim_tickets(tx, requests[0].name, sum(counts), max(counts))
+    results: list[IssuedNumbers | Problem] = (
+        [*_divide_tickets(sequence, counts)] if sequence else [_issue_single(tx, request) for request in requests]
     )
-    for draw, outcome in zip(draws, outcomes, strict=True):
-        if isinstance(outcome, Drawn):
-            _tell(tx, outcome, draw.request_id, now)
-    return outcomes
+    for request, result in zip(requests, results, strict=True):
+        if isinstance(result, IssuedNumbers):
+            _publish_events(tx, result, request.request_id, now)
+    return results
 
 
-def _shared_out(sequence: Sequence, counts: list[int]) -> list[Drawn]:
+def _divide_tickets(sequence: Sequence, counts: list[int]) -> list[IssuedNumbers]:
     ends = [sequence.issued - sum(counts) + end for end in accumulate(counts)]
-    return [Drawn(sequence, end - count, count) for end, count in zip(ends, counts, strict=True)]
+    return [IssuedNumbers(sequence, end - count, count) for end, count in zip(ends, counts, strict=True)]
 
 
-def draw(tx: Transaction, wanted: Draw, now: datetime) -> Drawn:
-    outcome = draw_all(tx, [wanted], now)[0]
-    if isinstance(outcome, Problem):
-        raise outcome
-    return outcome
+def issue_numbers(tx: Transaction, request: NumberRequest, now: datetime) -> IssuedNumbers:
+    """Return contiguous numbers that no other caller receives within the cycle, or raise the reason why not."""
+    result = issue_batch(tx, [request], now)[0]
+    if isinstance(result, Problem):
+        raise result
+    return result
 
 
-def _draw_alone(tx: Transaction, wanted: Draw) -> Drawn | Problem:
-    # Locked: revived between two statements, it would be taken for exhausted.
-    known = store.lock_sequence(tx, wanted.name)
-    if known is None:
-        return _unknown(wanted.name)
-    if wanted.count > known.size:
-        return Invalid.field("n", f"must be at most {known.size}, the size of the range")
-    sequence = store.take_tickets(tx, wanted.name, wanted.count, wanted.count)
+def _issue_single(tx: Transaction, request: NumberRequest) -> IssuedNumbers | Problem:
+    # The row is locked, because a sequence that is revived between the two statements would appear exhausted.
+    existing = store.lock_sequence(tx, request.name)
+    if existing is None:
+        return _not_found(request.name)
+    if request.count > existing.size:
+        return Invalid.field("n", f"must be at most {existing.size}, the size of the range")
+    sequence = store.claim_tickets(tx, request.name, request.count, request.count)
     if sequence is None:
-        return Conflict(f"the sequence {wanted.name} is exhausted: {known.remaining} left, {wanted.count} wanted")
-    return Drawn(sequence, sequence.issued - wanted.count, wanted.count)
+        return Conflict(
+            f"the sequence {request.name} is exhausted: {request.count} requested, {existing.remaining} remaining"
+        )
+    return IssuedNumbers(sequence, sequence.issued - request.count, request.count)
 
 
-def _tell(tx: Transaction, drawn: Drawn, request_id: str, now: datetime) -> None:
-    sequence = drawn.sequence
-    if sequence.wraps_in(drawn.first, drawn.count):
-        cycles = (drawn.first + drawn.count) // sequence.size
-        payload = {"name": sequence.name, "cycles": cycles}
+def _publish_events(tx: Transaction, issued: IssuedNumbers, request_id: str, now: datetime) -> None:
+    sequence, end = issued.sequence, issued.first_ticket + issued.count
+    if sequence.completes_cycle(issued.first_ticket, issued.count):
+        payload = {"name": sequence.name, "cycles": end // sequence.size}
         outbox.add(tx, outbox.service_event("sequence", "SequenceWrapped", payload, now=now, request_id=request_id))
-    if sequence.nears_its_end_in(drawn.first, drawn.count):
-        left = sequence.size - drawn.first - drawn.count
-        payload = {"name": sequence.name, "remaining": left}
+    if sequence.becomes_nearly_exhausted(issued.first_ticket, issued.count):
+        payload = {"name": sequence.name, "remaining": sequence.size - end}
         outbox.add(
             tx,
             outbox.service_event("sequence", "SequenceNearlyExhausted", payload, now=now, request_id=request_id),
         )
 
 
-def create_sequence(tx: Transaction, wanted: Sequence) -> tuple[Sequence, bool]:
-    """Return the sequence, and whether this created or revived it. Raises Conflict if the name has another definition.
+def create_sequence(tx: Transaction, definition: Sequence) -> tuple[Sequence, bool]:
+    """Return the sequence, and whether this call created or revived it.
 
-    A deleted sequence goes on where it stopped, so that none of its numbers is issued twice.
+    A deleted sequence continues where it stopped, so that none of its numbers is issued twice.
+    Raise Conflict if the name has a different definition.
     """
-    created = store.insert_or_revive_sequence(tx, wanted)
+    created = store.insert_or_revive_sequence(tx, definition)
     if created:
         return created, True
-    existing, is_deleted = store.get_reserved(tx, wanted.name)
-    if replace(existing, issued=0) == wanted:
+    existing, is_deleted = store.get_sequence_or_deleted(tx, definition.name)
+    if replace(existing, issued=0) == definition:
         return existing, False
-    definition = (
+    existing_definition = (
         f"minimum {existing.minimum}, maximum {existing.maximum}, cycle {str(existing.cycle).lower()}, "
         f"format {existing.format}"
     )
     if is_deleted:
         raise Conflict(
-            f"the name {wanted.name} is reserved by a deleted sequence with another definition ({definition}): "
-            "repeat that one to revive it, or choose another name"
+            f"the name {definition.name} is reserved by a deleted sequence with a different definition "
+            f"({existing_definition}): repeat that definition to revive it, or choose another name"
         )
-    raise Conflict(f"the sequence {wanted.name} exists with another definition ({definition})")
+    raise Conflict(f"the sequence {definition.name} already exists with a different definition ({existing_definition})")
 
 
 def delete_sequence(tx: Transaction, name: str) -> None:
     if name in BUILT_IN:
-        raise Conflict(f"the sequence {name} cannot be deleted")
+        raise Conflict(f"the sequence {name} is built in and cannot be deleted")
     if not store.delete_sequence(tx, name):
-        raise _unknown(name)
+        raise _not_found(name)
 
 
 def get_sequence(tx: Transaction, name: str) -> Sequence:
     sequence = store.find_sequence(tx, name)
     if sequence is None:
-        raise _unknown(name)
+        raise _not_found(name)
     return sequence
 
 
-def overdrawn(tx: Transaction) -> str | None:
-    names = store.find_overdrawn(tx)
-    return f"more issued than the range holds, or a broken range: {', '.join(names)}" if names else None
+def check_issued_tickets(tx: Transaction) -> str | None:
+    """Return None, or which sequences have issued more numbers than they have or are otherwise invalid."""
+    names = store.list_invalid_sequences(tx)
+    return f"more numbers issued than the range contains, or invalid row: {', '.join(names)}" if names else None
 
 
-def built_in_changed(tx: Transaction) -> str | None:
+def check_built_in_sequences(tx: Transaction) -> str | None:
+    """Return None, or which built-in sequences differ from the contract."""
     expected = {(name, minimum, maximum, True) for name, (minimum, maximum) in BUILT_IN.items()}
-    different = expected ^ set(store.find_built_in(tx))
-    return f"not as they were made: {sorted(row[0] for row in different)}" if different else None
+    different = expected ^ set(store.list_built_in_sequences(tx))
+    return f"changed, missing or unexpected: {sorted({row[0] for row in different})}" if different else None
 
 
-def _unknown(name: str) -> NotFound:
-    return NotFound(f"there is no sequence {name}")
+def _not_found(name: str) -> NotFound:
+    return NotFound(f"sequence {name} not found")

@@ -1,6 +1,7 @@
-"""HTTP in: parse, draw, answer."""
+"""HTTP routes: parse the request, issue numbers, respond."""
 
-from collections.abc import Sequence as Listing
+from collections.abc import Callable
+from collections.abc import Sequence as SequenceType
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -16,10 +17,13 @@ from chassis.web.idempotency import run_idempotent
 from chassis.web.openapi import problem
 from chassis.web.validation import DIGITS, INTEGER, ListQuery, ResponseSpec, endpoint
 from sequence_service import domain, operations, store
-from sequence_service.domain import LARGEST, MOST_AT_ONCE, SMALLEST, Sequence
-from sequence_service.operations import Draw, Drawn
+from sequence_service.domain import MAX_BOUND, MAX_PER_REQUEST, MIN_BOUND, Sequence
+from sequence_service.operations import IssuedNumbers, NumberRequest
 
 bp = Blueprint("sequence", __name__)
+
+# Key in `app.extensions`.
+BATCHERS = "number_batchers"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 
@@ -28,27 +32,27 @@ class SequencePath(BaseModel):
     name: Name
 
 
-class Wanted(BaseModel):
+class NextNumbersRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    n: Annotated[int, Field(ge=1, le=MOST_AT_ONCE), INTEGER] = 1
+    n: Annotated[int, Field(ge=1, le=MAX_PER_REQUEST), INTEGER] = 1
 
 
-class Spec(BaseModel):
+class SequenceDefinition(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    minimum: Annotated[int, Field(ge=SMALLEST, le=LARGEST), INTEGER]
-    maximum: Annotated[int, Field(ge=SMALLEST, le=LARGEST), INTEGER]
+    minimum: Annotated[int, Field(ge=MIN_BOUND, le=MAX_BOUND), INTEGER]
+    maximum: Annotated[int, Field(ge=MIN_BOUND, le=MAX_BOUND), INTEGER]
     cycle: bool = False
     format: Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")] = "{}"
 
     @model_validator(mode="after")
-    def _range(self) -> "Spec":
+    def _check_range(self) -> "SequenceDefinition":
         if self.minimum > self.maximum:
             raise ValueError("minimum must be at most maximum")
         return self
 
 
 class Numbers(BaseModel):
-    sequence_no: int | None = Field(None, description="Only where one was wanted")
+    sequence_no: int | None = Field(None, description="The number, present only if `n` is 1 or absent")
     sequence_list: list[int]
 
 
@@ -69,107 +73,120 @@ class SequenceState(BaseModel):
     cycles: int
 
 
-class Sequences(BaseModel):
+class SequenceList(BaseModel):
     sequences: list[SequenceState]
     total: int
 
 
-_INVALID = problem("The request breaks a rule; `errors` names the fields")
-_AWAY = problem("A dependency is away; try again after `Retry-After` seconds")
-_UNKNOWN = problem("There is no such sequence")
+_INVALID = problem("The request is invalid; `errors` names the fields")
+_UNAVAILABLE = problem("A dependency is unavailable; retry after `Retry-After` seconds")
+_NOT_FOUND = problem("Sequence not found")
+_UNSUPPORTED_MEDIA_TYPE = problem("`Content-Type` must be `application/json`")
+_KEY_REUSED = problem("This `Idempotency-Key` was already used for a different request")
 
 
-def batchers(database: Database) -> dict[str, Batcher[Draw, Drawn]]:
-    """Return one for each sequence of the contract: draws that arrive together share a transaction."""
+def create_batchers(database: Database) -> dict[str, Batcher[NumberRequest, IssuedNumbers]]:
+    """Return a batcher for each built-in sequence: concurrent requests to one process share a transaction."""
 
-    def draw_together(draws: list[Draw]) -> Listing[Drawn | Problem]:
+    def issue_batch(requests: list[NumberRequest]) -> SequenceType[IssuedNumbers | Problem]:
         with database.transaction() as tx:
-            return operations.draw_all(tx, draws, datetime.now(UTC))
+            return operations.issue_batch(tx, requests, datetime.now(UTC))
 
-    return {name: Batcher(draw_together) for name in domain.BUILT_IN}
+    return {name: Batcher(issue_batch) for name in domain.BUILT_IN}
 
 
-def _draws(name: str) -> Any:
-    how_many = Field(ge=0, le=domain.most_at_once(name), description="How many")
-    count: type[BaseModel] = create_model(
-        "Count", __config__=ConfigDict(extra="forbid"), n=(Annotated[int, how_many, DIGITS], 1)
+def _create_built_in_view(name: str) -> Callable[..., Response]:
+    n = Field(ge=0, le=domain.max_per_request(name), description="How many numbers to issue")
+    query_model: type[BaseModel] = create_model(
+        "Count", __config__=ConfigDict(extra="forbid"), n=(Annotated[int, n, DIGITS], 1)
     )
 
     @endpoint(
-        f"The next numbers of the sequence {name}",
-        {200: ResponseSpec("Numbers that nobody else gets", Numbers), 400: _INVALID, 503: _AWAY},
-        query=count,
+        f"Issue the next numbers of the sequence {name}",
+        {
+            200: ResponseSpec("Numbers that no other caller receives", Numbers),
+            400: _INVALID,
+            503: _UNAVAILABLE,
+        },
+        query=query_model,
     )
-    def draw(query: Any) -> Response:
-        draws: dict[str, Batcher[Draw, Drawn]] = current_app.extensions["draws"]
-        numbers = draws[name].submit(Draw(name, query.n, g.request_id)).numbers if query.n else []
+    def issue_built_in(query: Any) -> Response:
+        batchers: dict[str, Batcher[NumberRequest, IssuedNumbers]] = current_app.extensions[BATCHERS]
+        numbers = batchers[name].submit(NumberRequest(name, query.n, g.request_id)).numbers if query.n else []
         single = {"sequence_no": numbers[0]} if query.n == 1 else {}
-        return _uncacheable({**single, "sequence_list": numbers})
+        return _no_store_response({**single, "sequence_list": numbers})
 
-    return draw
+    view: Callable[..., Response] = issue_built_in
+    return view
 
 
 for _name in domain.BUILT_IN:
-    bp.get(f"/{_name}", endpoint=_name.replace("-", "_"), head=False)(_draws(_name))
+    bp.get(f"/{_name}", endpoint=_name.replace("-", "_"), head=False)(_create_built_in_view(_name))
 
 
 @bp.get("/sequences")
 @endpoint(
-    "All sequences, by name",
-    {200: ResponseSpec("A page of them", Sequences), 400: _INVALID, 503: _AWAY},
+    "List all sequences, ordered by name",
+    {200: ResponseSpec("One page of sequences", SequenceList), 400: _INVALID, 503: _UNAVAILABLE},
     query=ListQuery,
 )
-def list_sequences(query: ListQuery) -> Any:
+def list_sequences(query: ListQuery) -> dict[str, Any]:
     with transaction() as tx:
-        found = store.list_sequences(tx, query.limit, query.offset)
-        return {"sequences": [_state(sequence) for sequence in found], "total": store.count_sequences(tx)}
+        sequences = store.list_sequences(tx, query.limit, query.offset)
+        return {"sequences": [_state(sequence) for sequence in sequences], "total": store.count_sequences(tx)}
 
 
 @bp.get("/sequences/<name>")
 @endpoint(
-    "One sequence",
-    {200: ResponseSpec("The sequence", SequenceState), 400: _INVALID, 404: _UNKNOWN, 503: _AWAY},
+    "Get a sequence",
+    {200: ResponseSpec("The sequence", SequenceState), 400: _INVALID, 404: _NOT_FOUND, 503: _UNAVAILABLE},
     path=SequencePath,
 )
-def get_sequence(name: str) -> Any:
+def get_sequence(name: str) -> dict[str, Any]:
     with transaction() as tx:
         return _state(operations.get_sequence(tx, name))
 
 
 @bp.put("/sequences/<name>")
 @endpoint(
-    "Creates a sequence, or revives a deleted one where it stopped",
+    "Create a sequence, or revive a deleted one where it stopped",
     {
-        200: ResponseSpec("It stood already, the same", SequenceState),
-        201: ResponseSpec("Created or revived", SequenceState),
+        200: ResponseSpec("A sequence with the same definition exists already", SequenceState),
+        201: ResponseSpec("The sequence was created or revived", SequenceState),
         400: _INVALID,
-        409: problem("The name has another definition; that of a deleted sequence stays reserved"),
-        415: problem("The body is no JSON"),
-        422: problem("The Idempotency-Key was used for something else"),
-        503: _AWAY,
+        409: problem("The name has a different definition; the name of a deleted sequence stays reserved"),
+        415: _UNSUPPORTED_MEDIA_TYPE,
+        422: _KEY_REUSED,
+        503: _UNAVAILABLE,
     },
     path=SequencePath,
-    body=Spec,
+    body=SequenceDefinition,
     idempotent=True,
 )
-def put_sequence(name: str, body: Spec) -> Any:
+def put_sequence(name: str, body: SequenceDefinition) -> Response:
     domain.check_format(body.format)
-    wanted = Sequence(name, body.minimum, body.maximum, body.cycle, body.format, issued=0)
+    definition = Sequence(name, body.minimum, body.maximum, body.cycle, body.format, issued=0)
 
-    def make(tx: Transaction) -> Any:
-        sequence, is_new = operations.create_sequence(tx, wanted)
+    def create_in_transaction(tx: Transaction) -> tuple[dict[str, Any], int]:
+        sequence, is_new = operations.create_sequence(tx, definition)
         return _state(sequence), 201 if is_new else 200
 
-    return run_idempotent(make)
+    return run_idempotent(create_in_transaction)
 
 
 @bp.delete("/sequences/<name>")
 @endpoint(
-    "Deletes a sequence; its name stays reserved, and its numbers are never issued again",
-    {204: ResponseSpec("Deleted"), 400: _INVALID, 404: _UNKNOWN, 409: problem("It cannot be deleted"), 503: _AWAY},
+    "Delete a sequence; its name stays reserved, and its numbers are never issued again",
+    {
+        204: ResponseSpec("The sequence was deleted"),
+        400: _INVALID,
+        404: _NOT_FOUND,
+        409: problem("Built-in sequences cannot be deleted"),
+        503: _UNAVAILABLE,
+    },
     path=SequencePath,
 )
-def delete_sequence(name: str) -> Any:
+def delete_sequence(name: str) -> tuple[str, int]:
     with transaction() as tx:
         operations.delete_sequence(tx, name)
     return "", 204
@@ -177,32 +194,34 @@ def delete_sequence(name: str) -> Any:
 
 @bp.post("/sequences/<name>/next")
 @endpoint(
-    "The next numbers of a sequence",
+    "Issue the next numbers of a sequence",
     {
-        200: ResponseSpec("Numbers that nobody else gets", FormattedNumbers),
+        200: ResponseSpec("Numbers that no other caller receives", FormattedNumbers),
         400: _INVALID,
-        404: _UNKNOWN,
-        409: problem("It is exhausted; nothing was taken"),
-        415: problem("The body is no JSON"),
-        422: problem("The Idempotency-Key was used for something else"),
-        503: _AWAY,
+        404: _NOT_FOUND,
+        409: problem("The sequence is exhausted; no number was issued"),
+        415: _UNSUPPORTED_MEDIA_TYPE,
+        422: _KEY_REUSED,
+        503: _UNAVAILABLE,
     },
     path=SequencePath,
-    body=Wanted,
+    body=NextNumbersRequest,
     idempotent=True,
 )
-def take_numbers(name: str, body: Wanted) -> Any:
-    wanted = Draw(name, body.n, g.request_id)
-    return run_idempotent(lambda tx: _formatted(operations.draw(tx, wanted, datetime.now(UTC))))
+def issue_numbers(name: str, body: NextNumbersRequest) -> Response:
+    number_request = NumberRequest(name, body.n, g.request_id)
+    return run_idempotent(
+        lambda tx: _formatted_response(operations.issue_numbers(tx, number_request, datetime.now(UTC)))
+    )
 
 
-def _formatted(drawn: Drawn) -> Response:
-    numbers = drawn.numbers
-    body = {"sequence_list": numbers, "formatted": [drawn.sequence.formatted(number) for number in numbers]}
-    return _uncacheable(body)
+def _formatted_response(issued: IssuedNumbers) -> Response:
+    numbers = issued.numbers
+    formatted = [issued.sequence.format_number(number) for number in numbers]
+    return _no_store_response({"sequence_list": numbers, "formatted": formatted})
 
 
-def _uncacheable(body: dict[str, Any]) -> Response:
+def _no_store_response(body: dict[str, Any]) -> Response:
     response = json_response(orjson.dumps(body))
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -1,4 +1,4 @@
-"""Every statement this service sends to Postgres."""
+"""SQL statements of the sequence-service."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def list_sequences(tx: Transaction, limit: int, offset: int) -> list[Sequence]:
         limit=limit,
         offset=offset,
     )
-    return [_sequence(row) for row in rows]
+    return [_sequence_from(row) for row in rows]
 
 
 def count_sequences(tx: Transaction) -> int:
@@ -25,25 +25,25 @@ def count_sequences(tx: Transaction) -> int:
 
 def find_sequence(tx: Transaction, name: str) -> Sequence | None:
     row = tx.find(f"SELECT {_COLUMNS} FROM sequences WHERE name = %(name)s AND {_EXISTS}", name=name)
-    return _sequence(row) if row else None
+    return _sequence_from(row) if row else None
 
 
 def lock_sequence(tx: Transaction, name: str) -> Sequence | None:
     row = tx.find(f"SELECT {_COLUMNS} FROM sequences WHERE name = %(name)s AND {_EXISTS} FOR UPDATE", name=name)
-    return _sequence(row) if row else None
+    return _sequence_from(row) if row else None
 
 
-def get_reserved(tx: Transaction, name: str) -> tuple[Sequence, bool]:
-    """Return the sequence that has the name, and whether it is deleted."""
+def get_sequence_or_deleted(tx: Transaction, name: str) -> tuple[Sequence, bool]:
+    """Return the sequence with this name, and whether it is deleted."""
     row = tx.one(f"SELECT {_COLUMNS}, NOT ({_EXISTS}) AS is_deleted FROM sequences WHERE name = %(name)s", name=name)
     is_deleted = row.pop("is_deleted")
-    return _sequence(row), is_deleted
+    return _sequence_from(row), is_deleted
 
 
 def insert_or_revive_sequence(tx: Transaction, sequence: Sequence) -> Sequence | None:
-    """Return the sequence, new or as it was when it was deleted.
+    """Return the new sequence, or the revived one with the counter that it had when it was deleted.
 
-    None if the name has a sequence that exists or is defined differently; its row is locked then.
+    Return None, with the existing row locked, if the sequence is not deleted or has a different definition.
     """
     row = tx.find(
         f"""
@@ -61,34 +61,38 @@ def insert_or_revive_sequence(tx: Transaction, sequence: Sequence) -> Sequence |
         cycle=sequence.cycle,
         format=sequence.format,
     )
-    return _sequence(row) if row else None
+    return _sequence_from(row) if row else None
 
 
 def delete_sequence(tx: Transaction, name: str) -> bool:
-    """Its row stays, so that its name is reserved and its counter goes on where it is revived."""
+    """Mark the sequence as deleted; return False if it does not exist.
+
+    Its row stays, so that the name is reserved and the counter continues if the sequence is revived.
+    """
     return tx.run(f"UPDATE sequences SET deleted_at = now() WHERE name = %(name)s AND {_EXISTS}", name=name) == 1
 
 
-def take_tickets(tx: Transaction, name: str, count: int, largest: int) -> Sequence | None:
-    """Return the sequence with `count` more tickets issued: the last ones it has issued, and given to nobody else.
+def claim_tickets(tx: Transaction, name: str, count: int, max_request: int) -> Sequence | None:
+    """Claim the next `count` tickets for exclusive use by the caller; return the sequence after that.
 
-    None, and none is taken, if there is no such sequence, if it has fewer left, or if `largest`, the greatest
-    single draw among them, exceeds the range. Concurrent callers queue on the row: a rollback leaves no gap.
+    Return None and claim nothing if the sequence does not exist, if it has fewer tickets left, or if `max_request`,
+    the largest of the requests that share the tickets, exceeds the range. Concurrent callers block on the row lock,
+    so a rolled-back request leaves no gap.
     """
     row = tx.find(
         f"""
         UPDATE sequences SET issued = issued + %(count)s
-        WHERE name = %(name)s AND {_EXISTS} AND %(largest)s <= {_SIZE} AND (cycle OR issued + %(count)s <= {_SIZE})
+        WHERE name = %(name)s AND {_EXISTS} AND %(max_request)s <= {_SIZE} AND (cycle OR issued + %(count)s <= {_SIZE})
         RETURNING {_COLUMNS}
         """,
         name=name,
         count=count,
-        largest=largest,
+        max_request=max_request,
     )
-    return _sequence(row) if row else None
+    return _sequence_from(row) if row else None
 
 
-def find_overdrawn(tx: Transaction) -> list[str]:
+def list_invalid_sequences(tx: Transaction) -> list[str]:
     rows = tx.rows(
         """
         SELECT name FROM sequences
@@ -100,10 +104,10 @@ def find_overdrawn(tx: Transaction) -> list[str]:
     return [name for (name,) in rows]
 
 
-def find_built_in(tx: Transaction) -> list[tuple[str, int, int, bool]]:
+def list_built_in_sequences(tx: Transaction) -> list[tuple[str, int, int, bool]]:
     rows = tx.rows("SELECT name, minimum, maximum, cycle FROM sequences WHERE built_in")
     return [(name, minimum, maximum, cycle) for name, minimum, maximum, cycle in rows]
 
 
-def _sequence(row: dict[str, Any]) -> Sequence:
+def _sequence_from(row: dict[str, Any]) -> Sequence:
     return Sequence(**{**row, "issued": int(row["issued"])})

@@ -8,30 +8,30 @@ PUBLISHES = Path(__file__).parents[2] / "contracts" / "publishes"
 
 
 @pytest.fixture
-def told(client, outbox):
-    """Makes a sequence, draws so many numbers from it, and gives the only event that this causes."""
+def publish_event(client, outbox):
+    """Create a sequence, issue `count` numbers of it, and return the only event that this publishes."""
 
-    def tell(count, **spec):
-        assert client.put("/sequences/told", json={"minimum": 1, **spec}).status_code == 201
-        assert client.post("/sequences/told/next", json={"n": count}).status_code == 200
+    def publish_event(count, **definition):
+        assert client.put("/sequences/inv", json={"minimum": 1, **definition}).status_code == 201
+        assert client.post("/sequences/inv/next", json={"n": count}).status_code == 200
         ((_, body),) = outbox()
         return body
 
-    return tell
+    return publish_event
 
 
 @pytest.mark.parametrize(
-    ("name", "count", "spec"),
+    ("name", "count", "definition"),
     [
         ("SequenceWrapped", 3, {"maximum": 3, "cycle": True}),
         ("SequenceNearlyExhausted", 10, {"maximum": 10, "cycle": False}),
     ],
 )
-def test_what_it_publishes_keeps_the_contract(told, name, count, spec):
-    body = told(count, **spec)
+def test_published_event_matches_its_contract(publish_event, name, count, definition):
+    body = publish_event(count, **definition)
     assert body["event"]["name"] == name
     jsonschema_rs.validator_for(json.loads((PUBLISHES / f"{name}.v1.json").read_text())).validate(body)
 
 
-def test_every_contract_has_a_message_that_was_checked_against_it():
+def test_every_contract_has_an_event_that_is_validated_against_it():
     assert {file.name for file in PUBLISHES.iterdir()} == {"SequenceWrapped.v1.json", "SequenceNearlyExhausted.v1.json"}

@@ -1,4 +1,4 @@
-"""A deleted sequence: its name stays reserved, and no number of it is issued twice."""
+"""The name of a deleted sequence stays reserved, and none of its numbers is issued twice."""
 
 import threading
 from collections import Counter
@@ -6,16 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-SPEC = {"minimum": 1, "maximum": 100_000, "cycle": False, "format": "INV-{:05d}"}
+DEFINITION = {"minimum": 1, "maximum": 100_000, "cycle": False, "format": "INV-{:05d}"}
 
 
 @pytest.fixture
 def put(client):
-    return lambda **change: client.put("/sequences/inv", json={**SPEC, **change})
+    return lambda **change: client.put("/sequences/inv", json={**DEFINITION, **change})
 
 
 @pytest.fixture
-def take(client):
+def issue(client):
     return lambda n=1, **headers: client.post("/sequences/inv/next", json={"n": n}, headers=headers)
 
 
@@ -23,37 +23,37 @@ def delete(client):
     assert client.delete("/sequences/inv").status_code == 204
 
 
-def test_a_deleted_sequence_does_not_exist_for_any_request(client, put, take):
+def test_deleted_sequence_returns_404_and_is_not_listed(client, put, issue):
     put()
-    take(3)
+    issue(3)
     delete(client)
     assert client.get("/sequences/inv").status_code == 404
-    assert take().status_code == 404
+    assert issue().status_code == 404
     assert client.delete("/sequences/inv").status_code == 404
-    listed = client.get("/sequences").json
-    assert listed["total"] == 4
-    assert "inv" not in [sequence["name"] for sequence in listed["sequences"]]
+    listing = client.get("/sequences").json
+    assert listing["total"] == 4
+    assert "inv" not in [sequence["name"] for sequence in listing["sequences"]]
 
 
-def test_an_identical_put_revives_it_where_it_stopped(client, put, take):
+def test_identical_put_revives_the_sequence_where_it_stopped(client, put, issue):
     put()
-    take(3)
+    issue(3)
     delete(client)
     revived = put()
     assert revived.status_code == 201
     assert (revived.json["last"], revived.json["next"]) == (3, 4)
     assert put().status_code == 200
-    assert take(2).json["sequence_list"] == [4, 5]
+    assert issue(2).json["sequence_list"] == [4, 5]
 
 
-def test_an_identical_definition_may_leave_out_the_defaults(client):
+def test_identical_definition_may_omit_the_defaults(client):
     for status in (201, 201):
         assert client.put("/sequences/short", json={"minimum": 1, "maximum": 9}).status_code == status
         client.delete("/sequences/short")
     assert client.put("/sequences/short", json={"minimum": 1, "maximum": 9, "cycle": False}).status_code == 201
 
 
-def test_an_exhausted_sequence_is_exhausted_when_it_is_revived(client):
+def test_revived_sequence_is_still_exhausted(client):
     client.put("/sequences/few", json={"minimum": 1, "maximum": 2})
     client.post("/sequences/few/next", json={"n": 2})
     client.delete("/sequences/few")
@@ -62,9 +62,9 @@ def test_an_exhausted_sequence_is_exhausted_when_it_is_revived(client):
 
 
 @pytest.mark.parametrize("change", [{"minimum": 0}, {"maximum": 99}, {"cycle": True}, {"format": "{}"}])
-def test_a_different_definition_of_a_reserved_name_is_409_and_changes_nothing(client, put, take, change):
+def test_different_definition_of_a_reserved_name_conflicts_and_changes_nothing(client, put, issue, change):
     put()
-    take(3)
+    issue(3)
     delete(client)
     response = put(**change)
     assert response.status_code == 409
@@ -74,62 +74,62 @@ def test_a_different_definition_of_a_reserved_name_is_409_and_changes_nothing(cl
     assert put().json["next"] == 4
 
 
-def test_the_built_in_four_cannot_be_deleted(client):
+def test_built_in_sequences_cannot_be_deleted(client):
     for name in ("sequence", "batch-sequence", "image-sequence", "json-sequence"):
         assert client.delete(f"/sequences/{name}").status_code == 409
         assert client.get(f"/sequences/{name}").status_code == 200
 
 
-def test_a_key_from_before_the_deletion_replays_its_issue_and_issues_nothing(client, put, take):
+def test_key_used_before_the_deletion_replays_its_response_and_issues_nothing(client, put, issue):
     put()
-    first = take(2, **{"Idempotency-Key": "k"})
+    first = issue(2, **{"Idempotency-Key": "k"})
     delete(client)
-    replayed = take(2, **{"Idempotency-Key": "k"})
+    replayed = issue(2, **{"Idempotency-Key": "k"})
     assert (replayed.status_code, replayed.json) == (200, first.json)
     assert replayed.headers["Idempotent-Replayed"] == "true"
     put()
-    assert take(2, **{"Idempotency-Key": "k"}).json == first.json
-    assert take().json["sequence_list"] == [3]
+    assert issue(2, **{"Idempotency-Key": "k"}).json == first.json
+    assert issue().json["sequence_list"] == [3]
 
 
-def test_a_new_key_is_not_used_up_while_the_sequence_is_deleted(client, put, take):
+def test_failed_request_to_a_deleted_sequence_does_not_consume_its_key(client, put, issue):
     put()
     delete(client)
-    assert take(1, **{"Idempotency-Key": "new"}).status_code == 404
+    assert issue(1, **{"Idempotency-Key": "new"}).status_code == 404
     put()
-    response = take(1, **{"Idempotency-Key": "new"})
+    response = issue(1, **{"Idempotency-Key": "new"})
     assert response.json["sequence_list"] == [1]
     assert "Idempotent-Replayed" not in response.headers
 
 
-def test_no_number_is_issued_twice_while_it_is_deleted_and_revived(app, client, put):
-    """Two clients each draw, delete and revive concurrently: every number was issued once, without a gap."""
+def test_concurrent_deletes_and_revivals_issue_every_number_once(app, client, put):
+    """Two clients each request numbers, delete and revive concurrently: every number is issued once, without a gap."""
     put()
     numbers, statuses = [], Counter()
     finished = threading.Event()
 
-    def draw():
-        own = app.test_client()
+    def request_numbers():
+        own_client = app.test_client()
         while len(numbers) < 300 or statuses["PUT", 201] < 20:
-            response = own.post("/sequences/inv/next", json={"n": 2})
+            response = own_client.post("/sequences/inv/next", json={"n": 2})
             statuses["next", response.status_code] += 1
             if response.status_code == 200:
                 numbers.extend(response.json["sequence_list"])
 
     def repeat(method, **body):
-        own = app.test_client()
+        own_client = app.test_client()
         while not finished.is_set():
-            response = own.open("/sequences/inv", method=method, **body)
+            response = own_client.open("/sequences/inv", method=method, **body)
             statuses[method, response.status_code] += 1
 
     with ThreadPoolExecutor(6) as pool:
-        others = [pool.submit(repeat, "DELETE") for _ in range(2)]
-        others += [pool.submit(repeat, "PUT", json=SPEC) for _ in range(2)]
-        for drawing in [pool.submit(draw) for _ in range(2)]:
-            drawing.result()
+        disturbances = [pool.submit(repeat, "DELETE") for _ in range(2)]
+        disturbances += [pool.submit(repeat, "PUT", json=DEFINITION) for _ in range(2)]
+        for requester in [pool.submit(request_numbers) for _ in range(2)]:
+            requester.result()
         finished.set()
-        for other in others:
-            other.result()
+        for disturbance in disturbances:
+            disturbance.result()
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
     assert {status for _, status in statuses} <= {200, 201, 204, 404}
     put()

@@ -21,7 +21,6 @@ Channel: TypeAlias = BlockingChannel
 AsyncChannel: TypeAlias = pika.channel.Channel
 Properties: TypeAlias = pika.BasicProperties
 Deliver: TypeAlias = pika.spec.Basic.Deliver
-GetOk: TypeAlias = pika.spec.Basic.GetOk
 MethodFrame: TypeAlias = pika.frame.Method
 Opened = TypeVar("Opened")
 

@@ -1,26 +1,76 @@
-"""Dead letters: `make dead-letters` shows them, `make retry` requeues them."""
+"""List, requeue and discard dead letters: `python -m chassis.messaging.deadletters`, for `make dead-letters`.
 
+AMQP_URL names an account that may read and write the queues of every service.
+"""
+
+import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
+from typing import NamedTuple
 
 from chassis.messaging import broker
+from chassis.runtime.config import environment
 
-_MAX_SHOWN_BODY_BYTES = 200
-
-# A channel and what it received, which is not acknowledged yet.
-_Received = tuple[broker.Channel, broker.GetOk, broker.Properties, bytes]
+_MAX_SHOWN_BODY_BYTES = 1000
 
 
-def show(amqp_url: str, queues: Iterable[str]) -> None:
-    """Print each dead letter with its ID, request ID and reason, and the number of dead letters of each queue."""
-    with _connect(amqp_url) as connection:
+class DeadLetter(NamedTuple):
+    """A message that was received but not acknowledged: it returns to its queue unless it is acknowledged."""
+
+    channel: broker.Channel
+    delivery_tag: int
+    properties: broker.Properties
+    body: bytes
+
+    @property
+    def reason(self) -> str:
+        headers = self.properties.headers or {}
+        names = ("x-reason", "x-last-death-reason", "x-first-death-reason")
+        return str(next((headers[name] for name in names if headers.get(name)), "unknown"))
+
+    def acknowledge(self) -> None:
+        self.channel.basic_ack(self.delivery_tag)
+
+
+def show(amqp_url: str, queues: list[str]) -> None:
+    """Print each dead letter with its ID, request ID, reason and body, and the number of dead letters of each queue."""
+    with closing(_connect(amqp_url)) as connection:
         for queue in queues:
-            _show(connection, queue)
+            count = 0
+            for letter in _receive(connection, queue):
+                count += 1
+                properties = letter.properties
+                print(f"{queue}  {properties.message_id}  request {properties.correlation_id}  {letter.reason}")
+                print("    " + letter.body[:_MAX_SHOWN_BODY_BYTES].decode("utf-8", "replace"))
+            print(f"{queue}: {count} dead letters")
 
 
-def requeue(amqp_url: str, queue: str) -> None:
-    with _connect(amqp_url) as connection:
-        print(f"{_requeue(connection, queue)} dead letters requeued to {queue}")
+def requeue(amqp_url: str, queue: str, message_id: str | None = None) -> int:
+    """Move the dead letters of a queue, or one of them, back to the queue; return their number.
+
+    The broker confirms each message in the queue before it is deleted here, so a crash in between duplicates the
+    message, which the inbox of its consumer detects, and never loses it.
+    """
+    count = 0
+    with closing(_connect(amqp_url)) as connection:
+        for letter in _receive(connection, queue, message_id):
+            headers = letter.properties.headers or {}
+            letter.properties.headers = {name: value for name, value in headers.items() if not name.startswith("x-")}
+            letter.channel.basic_publish("", queue, letter.body, letter.properties, mandatory=True)
+            letter.acknowledge()
+            count += 1
+    return count
+
+
+def discard(amqp_url: str, queue: str, message_id: str | None = None) -> int:
+    """Delete the dead letters of a queue, or one of them; return their number."""
+    count = 0
+    with closing(_connect(amqp_url)) as connection:
+        for letter in _receive(connection, queue, message_id):
+            letter.acknowledge()
+            count += 1
+    return count
 
 
 def _connect(amqp_url: str) -> broker.BlockingConnection:
@@ -30,8 +80,11 @@ def _connect(amqp_url: str) -> broker.BlockingConnection:
         sys.exit(f"RabbitMQ is unreachable ({error!r}); is the stack running?")
 
 
-def _receive_dead_letters(connection: broker.BlockingConnection, queue: str) -> Iterator[_Received]:
-    """Yield each dead letter unacknowledged; yield nothing if the dead-letter queue does not exist."""
+def _receive(connection: broker.BlockingConnection, queue: str, message_id: str | None = None) -> Iterator[DeadLetter]:
+    """Yield the dead letters of a queue, or one of them; yield none if the queue does not exist.
+
+    Those that the caller does not acknowledge return to the queue when the connection closes.
+    """
     channel = connection.channel()
     channel.confirm_delivery()
     try:
@@ -42,28 +95,28 @@ def _receive_dead_letters(connection: broker.BlockingConnection, queue: str) -> 
         method, properties, body = channel.basic_get(broker.dead_letter_queue(queue))
         if method is None:
             return
-        yield channel, method, properties, body
+        if message_id in (None, properties.message_id):
+            yield DeadLetter(channel, method.delivery_tag, properties, body)
 
 
-def _show(connection: broker.BlockingConnection, queue: str) -> None:
-    """Print the dead letters. They remain: the broker requeues unacknowledged messages when the connection closes."""
-    count = 0
-    for _channel, _method, properties, body in _receive_dead_letters(connection, queue):
-        count += 1
-        headers = properties.headers or {}
-        reason = headers.get("x-reason") or headers.get("x-last-death-reason") or headers.get("x-first-death-reason")
-        print(f"{queue}  {properties.message_id}  request {properties.correlation_id}  {reason}")
-        print("    " + body[:_MAX_SHOWN_BODY_BYTES].decode("utf-8", "replace"))
-    print(f"{queue}: {count} dead letters")
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m chassis.messaging.deadletters", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list").add_argument("queues", nargs="*")
+    for name in ("retry", "discard"):
+        command = commands.add_parser(name)
+        command.add_argument("queue")
+        command.add_argument("message_id", nargs="?", help="all dead letters of the queue if omitted")
+    args = parser.parse_args(argv)
+    amqp_url = environment()["AMQP_URL"]
+    if args.command == "list":
+        show(amqp_url, args.queues)
+        return 0
+    move, verb = (requeue, "requeued") if args.command == "retry" else (discard, "discarded")
+    count = move(amqp_url, args.queue, args.message_id)
+    print(f"{args.queue}: {count} dead letters {verb}")
+    return 0 if count or args.message_id is None else 1
 
 
-def _requeue(connection: broker.BlockingConnection, queue: str) -> int:
-    """Requeue all dead letters. Each is confirmed in its queue before it is removed from the dead letters."""
-    count = 0
-    for channel, method, properties, body in _receive_dead_letters(connection, queue):
-        headers = properties.headers or {}
-        properties.headers = {name: value for name, value in headers.items() if not name.startswith("x-")}
-        channel.basic_publish("", queue, body, properties, mandatory=True)
-        channel.basic_ack(method.delivery_tag)
-        count += 1
-    return count
+if __name__ == "__main__":
+    sys.exit(main())

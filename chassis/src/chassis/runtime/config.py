@@ -116,6 +116,6 @@ def metrics_directory() -> str | None:
     return os.environ.get(METRICS_VARIABLE)
 
 
-def environment_with(**variables: str) -> dict[str, str]:
+def environment(**variables: str) -> dict[str, str]:
     """Return the environment of this process with additional variables, for a program that replaces it."""
     return {**os.environ, **variables}

@@ -1,4 +1,4 @@
-"""An event as it is posted and as it is stored."""
+"""Events, as they are posted and as they are stored."""
 
 import functools
 import re
@@ -9,7 +9,15 @@ from typing import Annotated, Any
 from zoneinfo import available_timezones
 
 import orjson
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, WrapValidator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 from typing_extensions import TypedDict
 
 from chassis import strictjson
@@ -17,51 +25,51 @@ from chassis.errors import Invalid
 from event_service.domain.names import Name
 from event_service.domain.ownership import NO_USER, Caller
 
-MOST_AT_ONCE = 1000
-LARGEST_EVENT_BYTES = 256 * 1024
-LARGEST_VERSION = 2**31 - 1
+MAX_PER_REQUEST = 1000
+MAX_EVENT_BYTES = 256 * 1024
+MAX_VERSION = 2**31 - 1
 
 _TIME = r"^\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d(:?\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?$"
-# Read from hundreds of files: before the first request, not in it.
+# Loaded at import, because reading hundreds of files would slow down the first request.
 _TIMEZONES = frozenset(available_timezones())
-_TIME_SHAPE = re.compile(_TIME.removesuffix("$") + r"\Z", re.ASCII)
+_TIME_PATTERN = re.compile(_TIME.removesuffix("$") + r"\Z", re.ASCII)
 
 
-def _version(value: Any) -> Any:
-    """2.0 is the whole number 2, and stays as it was written."""
-    whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
-    if not (whole and 1 <= value <= LARGEST_VERSION):
-        raise ValueError(f"must be a whole number between 1 and {LARGEST_VERSION}")
+def _check_version(value: Any) -> Any:
+    """Return the value unchanged: 2.0 is accepted as an integer, but it is stored as 2.0."""
+    is_integer = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    if not (is_integer and 1 <= value <= MAX_VERSION):
+        raise ValueError(f"must be an integer between 1 and {MAX_VERSION}")
     return value
 
 
 @functools.lru_cache(4096)
-def _time(value: str) -> str:
-    if _TIME_SHAPE.match(value):
+def _check_time(value: str) -> str:
+    if _TIME_PATTERN.match(value):
         try:
             datetime.fromisoformat(value)
             return value
         except ValueError:
             pass
-    raise ValueError("must be YYYY-MM-DD HH:MM:SS or another date and time of ISO 8601")
+    raise ValueError("must be YYYY-MM-DD HH:MM:SS or another ISO 8601 date and time")
 
 
-def _timezone(value: str) -> str:
+def _check_timezone(value: str) -> str:
     if value not in _TIMEZONES:
-        raise ValueError("must be a name of the IANA time zone database, such as Europe/Berlin")
+        raise ValueError("must be an IANA time zone name, such as Europe/Berlin")
     return value
 
 
 Version = Annotated[
     Any,
-    AfterValidator(_version),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LARGEST_VERSION}),
+    AfterValidator(_check_version),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_VERSION}),
 ]
-Time = Annotated[str, Field(json_schema_extra={"pattern": _TIME}), AfterValidator(_time)]
-Timezone = Annotated[str, Field(examples=["Europe/Berlin", "UTC"]), AfterValidator(_timezone)]
+Time = Annotated[str, Field(json_schema_extra={"pattern": _TIME}), AfterValidator(_check_time)]
+Timezone = Annotated[str, Field(examples=["Europe/Berlin", "UTC"]), AfterValidator(_check_timezone)]
 
 
-class EventHead(TypedDict):
+class EventHeader(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
     name: Name
     version: Version
@@ -82,49 +90,53 @@ class Trigger(TypedDict):
 
 
 class PostedEvent(TypedDict):
-    """As a producer posts it."""
+    """An event as a producer posts it."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
-    event: EventHead
+    event: EventHeader
     system: System
     trigger: Trigger
     payload: dict[str, Any]
 
 
-_Several = Annotated[list[PostedEvent], Field(min_length=1, max_length=MOST_AT_ONCE)]
+_EventList = Annotated[list[PostedEvent], Field(min_length=1, max_length=MAX_PER_REQUEST)]
 
 
-def _one_or_several() -> WrapValidator:
-    """Decided by the look of it: a union would complain once for each of its branches."""
-    one, several = TypeAdapter(PostedEvent), TypeAdapter(_Several)
+def _create_body_validator() -> WrapValidator:
+    """Return a validator that chooses by the type of the body: a union would report errors for both branches."""
+    single, batch = TypeAdapter(PostedEvent), TypeAdapter(_EventList)
 
-    def choose(value: Any, _handler: Any) -> Any:
-        return (several if isinstance(value, list) else one).validate_python(value, strict=True)
+    def validate(value: Any, _handler: ValidatorFunctionWrapHandler) -> Any:
+        return (batch if isinstance(value, list) else single).validate_python(value, strict=True)
 
-    return WrapValidator(choose)
+    return WrapValidator(validate)
 
 
-Posted = Annotated[PostedEvent | _Several, _one_or_several()]
+AppendBody = Annotated[PostedEvent | _EventList, _create_body_validator()]
 
 
 def to_json(value: Any) -> bytes:
-    """Return compact JSON; integers have any number of digits."""
+    """Return compact JSON; integers may have any number of digits."""
     try:
         return orjson.dumps(value)
     except TypeError:
-        # An integer of more than 64 bits.
+        # orjson rejects integers of more than 64 bits.
         return strictjson.dumps(value).encode()
 
 
-def check_sizes(events: Sequence[PostedEvent], sent_bytes: int | None) -> None:
-    """Raise Invalid if an event is too large: as it was sent, or, in an array (None), as it is stored."""
-    largest = sent_bytes or max(len(to_json(event)) for event in events)
-    if largest > LARGEST_EVENT_BYTES:
-        raise Invalid(f"an event may have {LARGEST_EVENT_BYTES} bytes at the most", status=413)
+def check_sizes(events: Sequence[PostedEvent], body_bytes: int | None) -> None:
+    """Raise Invalid if an event is too large.
+
+    `body_bytes` is the size of a single event as it was received. It is None for an array, whose events are measured
+    as they are stored.
+    """
+    size_bytes = body_bytes or max(len(to_json(event)) for event in events)
+    if size_bytes > MAX_EVENT_BYTES:
+        raise Invalid(f"an event must have at most {MAX_EVENT_BYTES} bytes", status=413)
 
 
-def event_id(unix_milliseconds: int, random: bytes) -> str:
-    """Return a UUID of version 7 made of 10 random bytes: events of one time are neighbors in their index."""
+def create_event_id(unix_milliseconds: int, random: bytes) -> str:
+    """Return a version 7 UUID from 10 random bytes; events of the same time are neighbors in the index."""
     digits = f"{unix_milliseconds:012x}{random.hex()}"
     variant = "89ab"[random[2] & 3]
     return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
@@ -132,7 +144,7 @@ def event_id(unix_milliseconds: int, random: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Events for one stream by one producer and one user: all of them or none."""
+    """Events that one producer and one user append to one stream, all or nothing."""
 
     stream: str
     producer: str
@@ -140,19 +152,19 @@ class Append:
     ids: Sequence[str]
     events: Sequence[PostedEvent] = field(repr=False)
     expected_position: int | None = None
-    # Of the schemas that the events were validated against; None: they need not be.
+    # The revision of the schemas that the events were validated against; None if no schemas apply.
     schemas_revision: int | None = 0
     caller: Caller = NO_USER
 
 
-class StoredHead(EventHead):
+class StoredEventHeader(EventHeader):
     id: str
 
 
 class StoredEvent(TypedDict):
-    """As a consumer reads it."""
+    """An event as a consumer reads it."""
 
-    event: StoredHead
+    event: StoredEventHeader
     system: System
     trigger: Trigger
     payload: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What may be a name: of a stream, an event, a producer, a consumer, a system, a trigger."""
+"""Valid names of streams, events, producers, consumers, systems and triggers."""
 
 import functools
 import re
@@ -10,35 +10,35 @@ from pydantic import AfterValidator, Field
 _CONTROL = "\x00-\x1f\x7f-\x9f"
 
 
-def _checked(without: str = "") -> Callable[[str], str]:
-    is_good = re.compile(rf"(?!\s*\Z)(?!\.\.?\Z)[^{_CONTROL}{without}]*\Z").match
+def _create_check(forbidden: str = "") -> Callable[[str], str]:
+    match_valid = re.compile(rf"(?!\s*\Z)(?!\.\.?\Z)[^{_CONTROL}{forbidden}]*\Z").match
 
-    # The same names come again and again.
+    # Cached, because most requests use the same few names.
     @functools.lru_cache(4096)
     def check(value: str) -> str:
-        if is_good(value):
+        if match_valid(value):
             return value
-        raise ValueError(_what_is_wrong(value, without))
+        raise ValueError(_describe_violation(value, forbidden))
 
     return check
 
 
-def _what_is_wrong(value: str, without: str) -> str:
+def _describe_violation(value: str, forbidden: str) -> str:
     if re.search(f"[{_CONTROL}]", value):
         return "must not contain control characters"
     if not value.strip():
         return "must not be blank"
-    return "must not be . or .." if value in (".", "..") else f"must not contain {' or '.join(without)}"
+    return "must not be . or .." if value in (".", "..") else f"must not contain {' or '.join(forbidden)}"
 
 
-def _name(without: str = "") -> object:
-    """For the document the same as a pattern."""
-    pattern = rf"^(?!\s*$)(?!\.\.?$)[^\x00-\x1f\x7f-\x9f{without}]+$"
+def _name_field(forbidden: str = "") -> object:
+    """Return the length limits, and for the OpenAPI document the pattern that equals the check."""
+    pattern = rf"^(?!\s*$)(?!\.\.?$)[^\x00-\x1f\x7f-\x9f{forbidden}]+$"
     return Field(min_length=1, max_length=255, json_schema_extra={"pattern": pattern})
 
 
-Name = Annotated[str, _name(), AfterValidator(_checked())]
-StreamName = Annotated[str, _name("/"), AfterValidator(_checked("/"))]
-# A doubled header arrives as one, joined by a comma.
-Producer = Annotated[str, _name(","), AfterValidator(_checked(","))]
-Consumer = Annotated[str, _name("/,"), AfterValidator(_checked("/,"))]
+Name = Annotated[str, _name_field(), AfterValidator(_create_check())]
+StreamName = Annotated[str, _name_field("/"), AfterValidator(_create_check("/"))]
+# A repeated header is received as one value, joined by a comma.
+Producer = Annotated[str, _name_field(","), AfterValidator(_create_check(","))]
+Consumer = Annotated[str, _name_field("/,"), AfterValidator(_create_check("/,"))]

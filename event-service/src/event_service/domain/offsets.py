@@ -1,4 +1,4 @@
-"""What an acknowledgement or a refusal does to a consumer's offset."""
+"""Offsets: the effect of an ACK or a NACK on a consumer."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -6,45 +6,48 @@ from enum import Enum, auto
 from chassis.errors import Invalid
 
 
-class Step(Enum):
-    STAY = auto()
-    MOVE = auto()
-    COUNT = auto()
+class OffsetAction(Enum):
+    KEEP = auto()
+    ADVANCE = auto()
+    COUNT_NACK = auto()
     PARK = auto()
-    # Of an event that was parked and is given out again.
-    FINISH = auto()
-    COUNT_AGAIN = auto()
+    # These are for an event that was parked and is being replayed.
+    FINISH_REPLAY = auto()
+    COUNT_REPLAY_NACK = auto()
     PARK_AGAIN = auto()
 
 
 @dataclass(frozen=True)
 class Offset:
-    """`acknowledged` is the sequence of the last event that is done; `nacks` are those of the event after it."""
+    """`acknowledged` is the sequence of the last acknowledged event; `nacks` counts the NACKs of the event after it."""
 
     acknowledged: int = 0
     nacks: int = 0
 
 
-def step_of_ack(offset: Offset, sequence: int, *, up_to: bool, is_replayed: bool) -> Step:
+def decide_ack(offset: Offset, sequence: int, *, up_to: bool, is_replayed: bool) -> OffsetAction:
     if is_replayed:
-        return Step.FINISH
+        return OffsetAction.FINISH_REPLAY
     if sequence <= offset.acknowledged:
-        return Step.STAY
+        return OffsetAction.KEEP
     if not up_to:
-        _refuse_unless_next(offset, sequence)
-    return Step.MOVE
+        _check_is_next(offset, sequence)
+    return OffsetAction.ADVANCE
 
 
-def step_of_nack(offset: Offset, sequence: int, *, limit: int, replayed_nacks: int | None) -> Step:
-    """`replayed_nacks` are those since the event was given out again; None where it was not."""
-    if replayed_nacks is not None:
-        return Step.PARK_AGAIN if replayed_nacks + 1 >= limit else Step.COUNT_AGAIN
+def decide_nack(offset: Offset, sequence: int, *, limit: int, replay_nacks: int | None) -> OffsetAction:
+    """Return the effect of a NACK.
+
+    `replay_nacks` counts the NACKs since the replay of the event began; it is None if the event is not being replayed.
+    """
+    if replay_nacks is not None:
+        return OffsetAction.PARK_AGAIN if replay_nacks + 1 >= limit else OffsetAction.COUNT_REPLAY_NACK
     if sequence <= offset.acknowledged:
-        return Step.STAY
-    _refuse_unless_next(offset, sequence)
-    return Step.PARK if offset.nacks + 1 >= limit else Step.COUNT
+        return OffsetAction.KEEP
+    _check_is_next(offset, sequence)
+    return OffsetAction.PARK if offset.nacks + 1 >= limit else OffsetAction.COUNT_NACK
 
 
-def _refuse_unless_next(offset: Offset, sequence: int) -> None:
+def _check_is_next(offset: Offset, sequence: int) -> None:
     if sequence != offset.acknowledged + 1:
         raise Invalid(f"Consumer offset mismatch: {offset.acknowledged}->{sequence}")

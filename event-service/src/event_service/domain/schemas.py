@@ -1,4 +1,4 @@
-"""JSON Schemas that payloads are checked against, compiled."""
+"""Compiled JSON Schemas that payloads are validated against."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,21 +9,22 @@ import jsonschema_rs
 from chassis.errors import Invalid
 from event_service.domain.events import PostedEvent
 
-_LONGEST_MESSAGE = 500
-_MOST_STEPS = 10_000
+_MAX_MESSAGE_LENGTH = 500
+_MAX_STEPS = 10_000
 
 Document = dict[str, Any] | bool
 
 
 class Schema:
-    """References reach nothing outside the document, and patterns are matched in linear time: a regular expression
+    """A compiled schema.
 
-    that backtracks would stop every other request of the process.
+    References cannot leave the document. Patterns are matched in linear time, because a regular expression that
+    backtracks would block all other requests of the process.
     """
 
     def __init__(self, document: Document) -> None:
-        """Raises Invalid for what is no JSON Schema."""
-        _refuse_explosion(document)
+        """Raise Invalid unless the document is a valid JSON Schema."""
+        _check_reference_steps(document)
         try:
             self._validator = jsonschema_rs.validator_for(
                 document,
@@ -34,45 +35,48 @@ class Schema:
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             raise Invalid(f"schema: {_first_line(error)}") from None
 
-    def check(self, payload: dict[str, Any], where: str) -> None:
-        """Raises Invalid with the path of the first violation."""
+    def check(self, payload: dict[str, Any], field: str) -> None:
+        """Raise Invalid with the path of the first violation; `field` is the path of the payload itself."""
         for error in self._validator.iter_errors(payload):
-            path = ".".join([where, *map(str, error.instance_path)])
+            path = ".".join([field, *map(str, error.instance_path)])
             raise Invalid.field(path, _first_line(error))
 
 
 def _first_line(error: Exception) -> str:
-    return str(getattr(error, "message", error)).split("\n", 1)[0][:_LONGEST_MESSAGE]
+    return str(getattr(error, "message", error)).split("\n", 1)[0][:_MAX_MESSAGE_LENGTH]
 
 
-def _refuse_explosion(document: Document) -> None:
-    """References that double at each step would take for ever: as many steps as there are paths through them."""
+def _check_reference_steps(document: Document) -> None:
+    """Raise Invalid if the references expand to too many steps.
+
+    If each of n definitions refers twice to the next one, a validation takes 2^n steps.
+    """
     definitions = document.get("$defs", document.get("definitions")) if isinstance(document, dict) else None
-    known: dict[str, int] = {}
+    steps_by_reference: dict[str, int] = {}
 
-    def steps(node: Any) -> int:
+    def count_steps(node: Any) -> int:
         if isinstance(node, list):
-            return 1 + sum(map(steps, node))
+            return 1 + sum(map(count_steps, node))
         if not isinstance(node, dict):
             return 1
-        count = 1 + sum(steps(value) for key, value in node.items() if value is not definitions or key == "$ref")
+        count = 1 + sum(count_steps(value) for key, value in node.items() if value is not definitions or key == "$ref")
         reference = node.get("$ref")
         if isinstance(reference, str):
-            count += steps_behind(reference)
-        return min(count, _MOST_STEPS + 1)
+            count += count_referenced_steps(reference)
+        return min(count, _MAX_STEPS + 1)
 
-    def steps_behind(reference: str) -> int:
-        if reference not in known:
-            # A reference back into itself goes one level deeper into the payload each time: that ends.
-            known[reference] = 1
-            known[reference] = steps(_behind(document, reference))
-        return known[reference]
+    def count_referenced_steps(reference: str) -> int:
+        if reference not in steps_by_reference:
+            # A recursive reference counts as one step: each recursion descends one level in the payload, so it ends.
+            steps_by_reference[reference] = 1
+            steps_by_reference[reference] = count_steps(_resolve(document, reference))
+        return steps_by_reference[reference]
 
-    if steps(document) > _MOST_STEPS:
-        raise Invalid(f"schema: its references take more than {_MOST_STEPS} steps")
+    if count_steps(document) > _MAX_STEPS:
+        raise Invalid(f"schema: its references must expand to at most {_MAX_STEPS} steps")
 
 
-def _behind(document: Document, reference: str) -> Any:
+def _resolve(document: Document, reference: str) -> Any:
     node: Any = document
     if not reference.startswith("#/"):
         return None
@@ -85,7 +89,7 @@ def _behind(document: Document, reference: str) -> Any:
 Schemas = Mapping[tuple[str, int], Schema]
 
 
-def compiled(documents: Mapping[tuple[str, int], str]) -> Schemas:
+def compile_schemas(documents: Mapping[tuple[str, int], str]) -> Schemas:
     return {key: Schema(json.loads(document)) for key, document in documents.items()}
 
 
@@ -98,7 +102,7 @@ def check_payloads(schemas: Schemas, events: Sequence[PostedEvent]) -> None:
 
 
 class SchemasChanged(Exception):
-    """The stream has schemas of another revision than the append was validated against."""
+    """The append was validated against an outdated revision of the schemas of its stream."""
 
     def __init__(self, revision: int, *, is_first_append: bool) -> None:
         super().__init__(revision)

@@ -1,1 +1,1 @@
-"""What this service can be asked to do."""
+"""Use cases of the event-service."""

@@ -1,32 +1,32 @@
-"""Consumers move on, refuse, go back."""
+"""Use cases of consumers: ACK, NACK, offsets and replay."""
 
 from datetime import datetime
 
 from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound
-from event_service.domain.offsets import Offset, Step, step_of_ack, step_of_nack
-from event_service.domain.ownership import Caller, not_owner_of_consumer
+from event_service.domain.offsets import Offset, OffsetAction, decide_ack, decide_nack
+from event_service.domain.ownership import Caller, not_consumer_owner_error
 from event_service.store import consumers as store
 from event_service.store import ownership, streams
 
-# A contract of two words: what is not there, the stream or the event, makes no difference.
-_NOTHING = ""
+# The contract requires the bare response "Not Found" for an unknown stream as well as for an unknown event.
+_NO_DETAIL = ""
 
 
 def acknowledge(
     tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, *, up_to: bool, now: datetime
 ) -> None:
-    series, sequence = _claim(tx, stream, event_id, consumer, caller)
-    offset = Offset(**store.lock_offset(tx, series, consumer, now))
-    is_replayed = not up_to and store.find_replayed_nacks(tx, series, sequence, consumer) is not None
-    step = step_of_ack(offset, sequence, up_to=up_to, is_replayed=is_replayed)
-    if step is Step.MOVE:
-        store.move_offset(tx, series, consumer, sequence, now)
-    if up_to or step is Step.FINISH:
-        store.delete_replayed(tx, series, consumer, first=0 if up_to else sequence, last=sequence)
+    series_id, sequence = _authorize(tx, stream, event_id, consumer, caller)
+    offset = Offset(**store.lock_offset(tx, series_id, consumer, now))
+    is_replayed = not up_to and store.find_replay_nacks(tx, series_id, sequence, consumer) is not None
+    action = decide_ack(offset, sequence, up_to=up_to, is_replayed=is_replayed)
+    if action is OffsetAction.ADVANCE:
+        store.update_offset(tx, series_id, consumer, sequence, now)
+    if up_to or action is OffsetAction.FINISH_REPLAY:
+        store.delete_replayed(tx, series_id, consumer, first=0 if up_to else sequence, last=sequence)
 
 
-def refuse(
+def nack(
     tx: Transaction,
     stream: str,
     event_id: str,
@@ -37,77 +37,81 @@ def refuse(
     limit: int,
     now: datetime,
 ) -> None:
-    series, sequence = _claim(tx, stream, event_id, consumer, caller)
-    offset = Offset(**store.lock_offset(tx, series, consumer, now))
-    replayed = store.find_replayed_nacks(tx, series, sequence, consumer)
-    step = step_of_nack(offset, sequence, limit=limit, replayed_nacks=replayed)
-    if step is Step.COUNT:
-        store.count_nack(tx, series, consumer, reason, now)
-    elif step is Step.PARK:
-        store.park(tx, series, sequence, consumer, offset.nacks + 1, reason, now)
-        store.move_offset(tx, series, consumer, sequence, now)
-    elif step is Step.COUNT_AGAIN:
-        store.count_replayed_nack(tx, series, sequence, consumer, reason)
-    elif step is Step.PARK_AGAIN:
-        store.park(tx, series, sequence, consumer, (replayed or 0) + 1, reason, now)
+    """Count a failed attempt; at the NACK number `limit`, park the event for this consumer and move past it."""
+    series_id, sequence = _authorize(tx, stream, event_id, consumer, caller)
+    offset = Offset(**store.lock_offset(tx, series_id, consumer, now))
+    replay_nacks = store.find_replay_nacks(tx, series_id, sequence, consumer)
+    action = decide_nack(offset, sequence, limit=limit, replay_nacks=replay_nacks)
+    if action is OffsetAction.COUNT_NACK:
+        store.increment_nacks(tx, series_id, consumer, reason, now)
+    elif action is OffsetAction.PARK:
+        store.park_event(tx, series_id, sequence, consumer, offset.nacks + 1, reason, now)
+        store.update_offset(tx, series_id, consumer, sequence, now)
+    elif action is OffsetAction.COUNT_REPLAY_NACK:
+        store.increment_replay_nacks(tx, series_id, sequence, consumer, reason)
+    elif action is OffsetAction.PARK_AGAIN:
+        store.park_event(tx, series_id, sequence, consumer, (replay_nacks or 0) + 1, reason, now)
 
 
-def _claim(tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller) -> tuple[int, int]:
-    """Return (series, sequence) of the event once the consumer is one that the caller may use."""
-    event = _locate(tx, stream, event_id, consumer)
-    _become_owner(tx, event.stream_id, consumer, event.owner, caller)
-    return event.series, event.sequence
+def _authorize(tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller) -> tuple[int, int]:
+    """Return (series ID, sequence) of the event if the caller may use the consumer; raise 403 or 404 otherwise."""
+    event = _get_event_location(tx, stream, event_id, consumer)
+    _claim_if_unowned(tx, event.stream_id, consumer, event.owner, caller)
+    return event.series_id, event.sequence
 
 
-def _locate(tx: Transaction, stream: str, event_id: str, consumer: str) -> store.EventLocation:
+def _get_event_location(tx: Transaction, stream: str, event_id: str, consumer: str) -> store.EventLocation:
     event = store.find_event_location(tx, stream, event_id, consumer)
     if event is None:
-        raise NotFound(_NOTHING)
+        raise NotFound(_NO_DETAIL)
     return event
 
 
-def _become_owner(tx: Transaction, stream_id: int, consumer: str, owner: str | None, caller: Caller) -> None:
-    """Make a consumer without an owner the caller's, regardless of the caller's role.
+def _claim_if_unowned(tx: Transaction, stream_id: int, consumer: str, owner: str | None, caller: Caller) -> None:
+    """Make the caller the owner of a consumer that has none, regardless of role; raise 403 if another user owns it.
 
-    A claim lasts only if the transaction commits: a request that fails claims nothing.
+    The claim is part of the transaction, so a request that fails claims nothing.
     """
     if owner is None and caller.user is not None:
         owner = ownership.claim_consumer(tx, stream_id, consumer, caller.user)
     if not caller.may_act_for(owner):
-        raise not_owner_of_consumer()
+        raise not_consumer_owner_error()
 
 
 def put_offset(
     tx: Transaction, stream: str, consumer: str, caller: Caller, *, name: str, offset: int, now: datetime
 ) -> None:
-    """On purpose, forwards or back. What is parked above it will be read again, so it is parked no longer."""
+    """Move the offset forwards or backwards.
+
+    Events that are parked after the new offset are unparked, because the consumer will read them again.
+    """
     stream_id = get_stream_id(tx, stream)
-    _become_owner(tx, stream_id, consumer, ownership.find_consumer_owner(tx, stream_id, consumer), caller)
+    _claim_if_unowned(tx, stream_id, consumer, ownership.find_consumer_owner(tx, stream_id, consumer), caller)
     series = streams.find_series(tx, stream_id, name)
     if series is None:
         raise NotFound(f"stream {stream} has no event {name}")
     if offset > series["last"]:
         raise Invalid.field("offset", f"must be between 0 and {series['last']}, the last sequence of {name}")
     store.lock_offset(tx, series["id"], consumer, now)
-    store.move_offset(tx, series["id"], consumer, offset, now)
+    store.update_offset(tx, series["id"], consumer, offset, now)
     store.delete_parked_above(tx, series["id"], consumer, offset)
 
 
 def replay_parked(tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, now: datetime) -> None:
-    """Claims nothing: it neither acknowledges nor moves the offset."""
-    event = _locate(tx, stream, event_id, consumer)
+    """Make a parked event the next one to be read, without moving the offset or claiming the consumer."""
+    event = _get_event_location(tx, stream, event_id, consumer)
     if not caller.may_act_for(event.owner):
-        raise not_owner_of_consumer()
-    if not store.replay(tx, event.series, event.sequence, consumer, now):
-        raise NotFound(_NOTHING)
+        raise not_consumer_owner_error()
+    if not store.replay_event(tx, event.series_id, event.sequence, consumer, now):
+        raise NotFound(_NO_DETAIL)
 
 
-def unknown_stream(name: str) -> NotFound:
+def unknown_stream_error(name: str) -> NotFound:
     return NotFound(f"stream {name}")
 
 
 def get_stream_id(tx: Transaction, name: str) -> int:
     stream = streams.find_stream(tx, name)
     if stream is None:
-        raise unknown_stream(name)
+        raise unknown_stream_error(name)
     return int(stream["id"])

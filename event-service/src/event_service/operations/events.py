@@ -1,4 +1,4 @@
-"""Events are appended: posted over HTTP, or published by another service."""
+"""Appending events that were posted over HTTP or published by another service."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,15 +7,15 @@ from chassis.db import Transaction
 from chassis.errors import Conflict
 from event_service.cache import SchemaCache
 from event_service.domain.events import Append
-from event_service.domain.ownership import second_writer
-from event_service.domain.schemas import SchemasChanged, check_payloads, compiled
+from event_service.domain.ownership import second_writer_error
+from event_service.domain.schemas import SchemasChanged, check_payloads, compile_schemas
 from event_service.store import events, schemas, streams
 
 
 def append_events(tx: Transaction, appends: Sequence[Append], *, publish: bool = True) -> list[Exception | None]:
-    """Append each to its stream, whole or not at all; return why it was rejected, or None.
+    """Append to each stream, all or nothing; return for each append None or the reason why it was rejected.
 
-    SchemasChanged leaves it open whether the append is valid: see append_validated.
+    SchemasChanged does not mean that the append is invalid: retry it with `append_validated`.
     """
     return [_rejection(result) for result in events.append_events(tx, appends, publish=publish)]
 
@@ -24,7 +24,7 @@ def _rejection(result: events.AppendResult) -> Exception | None:
     if result.outcome == "schemas_changed":
         return SchemasChanged(result.revision, is_first_append=result.producer is None)
     if result.outcome == "locked":
-        return second_writer()
+        return second_writer_error()
     return Conflict(f"stream is at {result.position}") if result.outcome == "conflict" else None
 
 
@@ -35,9 +35,9 @@ def _append_one(tx: Transaction, append: Append, *, publish: bool = True) -> Non
 
 
 def append_validated(tx: Transaction, append: Append, cache: SchemaCache) -> None:
-    """Append, or raise why not, after validating against the schemas that the stream has now.
+    """Append after validating against the current schemas of the stream; raise the reason if it is rejected.
 
-    1. Try. Whatever the outcome, the row of the stream stays locked until the transaction ends.
+    1. Try to append. Regardless of the outcome, the row of the stream stays locked until the transaction ends.
     2. If the stream has no events yet, the schemas that this user has set for it apply from now on, and no others.
     3. Validate against the schemas that apply, and try again. They cannot change before the transaction ends.
     """
@@ -48,19 +48,19 @@ def append_validated(tx: Transaction, append: Append, cache: SchemaCache) -> Non
         revision, is_first_append = change.revision, change.is_first_append
     if is_first_append:
         schemas.adopt_drafts(tx, append.stream, append.caller.user)
-    current = compiled(schemas.list_schemas(tx, append.stream))
-    check_payloads(current, append.events)
+    current_schemas = compile_schemas(schemas.list_schemas(tx, append.stream))
+    check_payloads(current_schemas, append.events)
     _append_one(tx, replace(append, schemas_revision=revision))
-    tx.after_commit.append(lambda: cache.put(append.stream, revision, current))
+    tx.after_commit.append(lambda: cache.put(append.stream, revision, current_schemas))
 
 
 def append_published(tx: Transaction, append: Append) -> bool:
     """Append an event of another service under the ID of its message; return False if the stream has it already.
 
-    The stream is locked before looking, so of two concurrent deliveries the second finds the event of the first.
+    The stream is locked before the check, so the second of two concurrent deliveries detects the event of the first.
     """
     streams.lock_stream(tx, append.stream)
-    if events.event_exists(tx, append.ids[0]):
+    if events.has_event(tx, append.ids[0]):
         return False
     _append_one(tx, append, publish=False)
     return True

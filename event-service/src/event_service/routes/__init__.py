@@ -1,4 +1,4 @@
-"""HTTP in: parse, open the transaction, call, answer."""
+"""HTTP routes: parse the request, open the transaction, call an operation, respond."""
 
 from event_service.routes import consumers, events, live, streams
 

@@ -1,4 +1,4 @@
-"""Who reads a stream, how far, and what is parked."""
+"""Routes for the consumers of a stream: their offsets and their parked events."""
 
 import json
 from datetime import UTC, datetime
@@ -15,14 +15,14 @@ from event_service.domain.names import Name
 from event_service.operations import consuming
 from event_service.routes.context import caller
 from event_service.routes.parameters import MAX_NUMBER, ConsumerPath, ParkedPath, StreamPath, parse_event_id
-from event_service.routes.responses import FORBIDDEN, OK, USUAL, ok
+from event_service.routes.responses import COMMON_ERRORS, FORBIDDEN, OK, ok
 from event_service.store import consumers as store
 
 bp = Blueprint("consumers", __name__, url_prefix="/api/v1/streams/<stream>/consumers")
 
 
-class Stuck(TypedDict):
-    """The event that a consumer refused and that everything behind it waits for."""
+class BlockingEvent(TypedDict):
+    """An event that the consumer has sent a NACK for; it blocks the later events of its name."""
 
     event: str
     since: str
@@ -36,7 +36,7 @@ class ConsumerState(TypedDict):
     offset: int
     lag: int
     moved_at: str
-    stuck: Stuck | None
+    stuck: BlockingEvent | None
 
 
 class ConsumersPage(TypedDict):
@@ -55,7 +55,7 @@ class ParkedPage(TypedDict):
     total: int
 
 
-class WantedOffset(BaseModel):
+class OffsetRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     event_name: Name = Field(alias="eventName")
     offset: Annotated[int, Field(ge=0, le=MAX_NUMBER), INTEGER]
@@ -63,12 +63,12 @@ class WantedOffset(BaseModel):
 
 @bp.get("")
 @endpoint(
-    "The consumers of a stream",
-    {200: ResponseSpec("A page of them", ConsumersPage), **USUAL},
+    "List the consumers of a stream",
+    {200: ResponseSpec("One page of consumers", ConsumersPage), **COMMON_ERRORS},
     path=StreamPath,
     query=ListQuery,
 )
-def list_consumers(stream: str, query: ListQuery) -> Any:
+def list_consumers(stream: str, query: ListQuery) -> dict[str, Any]:
     with transaction() as tx:
         stream_id = consuming.get_stream_id(tx, stream)
         rows = store.list_consumers(tx, stream_id, query.limit, query.offset)
@@ -77,13 +77,18 @@ def list_consumers(stream: str, query: ListQuery) -> Any:
 
 
 def _state(row: dict[str, Any]) -> dict[str, Any]:
-    stuck = {name: row.pop(name) for name in Stuck.__annotations__}
+    stuck = {name: row.pop(name) for name in BlockingEvent.__annotations__}
     return {**row, "stuck": stuck if stuck["nacks"] else None}
 
 
 @bp.put("/<consumer>/offset")
-@endpoint("Replays or skips on purpose", {200: OK, 403: FORBIDDEN, **USUAL}, path=ConsumerPath, body=WantedOffset)
-def put_offset(stream: str, consumer: str, body: WantedOffset) -> Response:
+@endpoint(
+    "Set an offset, to replay or to skip events",
+    {200: OK, 403: FORBIDDEN, **COMMON_ERRORS},
+    path=ConsumerPath,
+    body=OffsetRequest,
+)
+def put_offset(stream: str, consumer: str, body: OffsetRequest) -> Response:
     with transaction() as tx:
         consuming.put_offset(
             tx, stream, consumer, caller(), name=body.event_name, offset=body.offset, now=datetime.now(UTC)
@@ -93,12 +98,12 @@ def put_offset(stream: str, consumer: str, body: WantedOffset) -> Response:
 
 @bp.get("/<consumer>/parked")
 @endpoint(
-    "Events that the consumer refused too often",
-    {200: ResponseSpec("A page of them, oldest first", ParkedPage), **USUAL},
+    "List the parked events of a consumer",
+    {200: ResponseSpec("One page of parked events, oldest first", ParkedPage), **COMMON_ERRORS},
     path=ConsumerPath,
     query=ListQuery,
 )
-def list_parked(stream: str, consumer: str, query: ListQuery) -> Any:
+def list_parked(stream: str, consumer: str, query: ListQuery) -> dict[str, Any]:
     with transaction() as tx:
         stream_id = consuming.get_stream_id(tx, stream)
         rows = store.list_parked(tx, stream_id, consumer, query.limit, query.offset)
@@ -108,12 +113,12 @@ def list_parked(stream: str, consumer: str, query: ListQuery) -> Any:
 
 @bp.post("/<consumer>/parked/<event>/replay")
 @endpoint(
-    "A parked event comes first in the consumer's next reads",
-    {200: OK, 403: FORBIDDEN, **USUAL},
+    "Replay a parked event: subsequent reads of the consumer return it first",
+    {200: OK, 403: FORBIDDEN, **COMMON_ERRORS},
     path=ParkedPath,
 )
 def replay_parked(stream: str, consumer: str, event: str) -> Response:
-    id_ = parse_event_id(event)
+    event_id = parse_event_id(event)
     with transaction() as tx:
-        consuming.replay_parked(tx, stream, id_, consumer, caller(), datetime.now(UTC))
+        consuming.replay_parked(tx, stream, event_id, consumer, caller(), datetime.now(UTC))
     return ok()

@@ -1,4 +1,4 @@
-"""What the routes share while the app runs, and the user of a request."""
+"""State that the routes of an app share, and the caller of a request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ from chassis.runtime.fair_semaphore import FairSemaphore
 from chassis.web.app import role, username
 from event_service.cache import SchemaCache
 from event_service.domain.events import Append
-from event_service.domain.ownership import Caller, caller_of
+from event_service.domain.ownership import Caller, create_caller
 from event_service.poller import AppendPoller
 from event_service.settings import Settings
 
-_LARGE_BYTES = 16 * 1024
+_LARGE_BODY_BYTES = 16 * 1024
 _MAX_LARGE_REQUESTS = 4
 
 
@@ -30,21 +30,22 @@ class Context:
 
 
 def context() -> Context:
-    return current_app.extensions["event"]
+    shared: Context = current_app.extensions["event"]
+    return shared
 
 
 def caller() -> Caller:
-    return caller_of(username(), role())
+    return create_caller(username(), role())
 
 
 def limit_large_requests(view: Callable[..., Response]) -> Callable[..., Response]:
-    """Let large bodies wait as bytes: what is parsed from each takes ten times their memory."""
+    """Parse only a few large bodies concurrently, because a parsed body takes ten times the memory of its bytes."""
 
     @wraps(view)
-    def admitted(**path: Any) -> Response:
-        if len(request.get_data()) < _LARGE_BYTES:
+    def limited_view(**path: Any) -> Response:
+        if len(request.get_data()) < _LARGE_BODY_BYTES:
             return view(**path)
         with context().large_requests:
             return view(**path)
 
-    return admitted
+    return limited_view

@@ -1,4 +1,4 @@
-"""Paths and headers that several routes have."""
+"""Path and header parameters that several routes share."""
 
 import re
 from typing import Annotated
@@ -18,7 +18,7 @@ class StreamPath(BaseModel):
 
 
 class EventPath(StreamPath):
-    event: Annotated[str, Field(description="A UUID", json_schema_extra={"format": "uuid"})]
+    event: Annotated[str, Field(description="The ID of the event, a UUID", json_schema_extra={"format": "uuid"})]
 
 
 class ConsumerPath(StreamPath):
@@ -26,7 +26,7 @@ class ConsumerPath(StreamPath):
 
 
 class ParkedPath(ConsumerPath):
-    event: Annotated[str, Field(description="A UUID", json_schema_extra={"format": "uuid"})]
+    event: Annotated[str, Field(description="The ID of the event, a UUID", json_schema_extra={"format": "uuid"})]
 
 
 class ConsumerHeader(BaseModel):
@@ -34,7 +34,7 @@ class ConsumerHeader(BaseModel):
 
 
 def parse_event_id(text: str) -> str:
-    """Raise NotFound for text that is not a UUID: no event has such an ID."""
+    """Return the text; raise NotFound if it is not a UUID, because no event has such an ID."""
     if not _UUID.match(text):
         raise NotFound("")
     return text

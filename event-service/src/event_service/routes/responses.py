@@ -1,4 +1,4 @@
-"""Responses in the shape of the contract: JSON strings."""
+"""Responses in the format of the contract: JSON strings."""
 
 from collections.abc import Iterable
 
@@ -24,7 +24,7 @@ _PHRASES = {
 
 
 def render(problem: Problem) -> Response:
-    """`"<reason phrase> - <error>"`; a content type that is not taken is a bad request here."""
+    """Return `"<reason phrase> - <error>"`; as the contract requires, 415 becomes 400."""
     status = 400 if problem.status == 415 else problem.status
     phrase = _PHRASES.get(status, "Error")
     return json_response(strictjson.dumps(f"{phrase} - {problem.detail}" if problem.detail else phrase), status)
@@ -38,22 +38,25 @@ def json_array(documents: Iterable[str]) -> Response:
     return json_response(f"[{','.join(documents)}]")
 
 
-def text_answer(description: str, text: str) -> ResponseSpec:
+def text_response(description: str, text: str) -> ResponseSpec:
     return ResponseSpec(description, {"type": "string", "pattern": f"^{text}"})
 
 
 OK = ResponseSpec("Done", {"type": "string", "const": "OK"})
-INVALID = text_answer("The request breaks a rule; the text names the field", "Bad Request - ")
-UNKNOWN = text_answer("There is no such stream or event", "Not Found")
-LOCKED = text_answer(
+INVALID = text_response("The request is invalid; the text names the field", "Bad Request - ")
+NOT_FOUND = text_response("Stream or event not found", "Not Found")
+LOCKED = text_response(
     "The stream belongs to another producer or user, or to a service", "Locked - Second writers not allowed$"
 )
-FORBIDDEN = text_answer("The stream or the consumer belongs to another user", "Forbidden - ")
-CONFLICT = text_answer(
-    "The stream is at another position, or the first request with this key still runs", "Conflict - "
+FORBIDDEN = text_response("The stream or the consumer belongs to another user", "Forbidden - ")
+CONFLICT = text_response(
+    "The stream is at another position, or the first request with this `Idempotency-Key` is still in progress",
+    "Conflict - ",
 )
-TOO_LARGE = text_answer("More than an event or a request may have", "Content Too Large - ")
-KEY_REUSED = text_answer("The Idempotency-Key was used for something else", "Unprocessable Content - ")
-AWAY = text_answer("Postgres is away; try again after `Retry-After` seconds", "Service Unavailable - ")
+TOO_LARGE = text_response("The event or the request is too large", "Content Too Large - ")
+KEY_REUSED = text_response(
+    "This `Idempotency-Key` was already used for a different request", "Unprocessable Content - "
+)
+UNAVAILABLE = text_response("Postgres is unavailable; retry after `Retry-After` seconds", "Service Unavailable - ")
 
-USUAL: dict[int, ResponseSpec] = {400: INVALID, 404: UNKNOWN, 503: AWAY}
+COMMON_ERRORS: dict[int, ResponseSpec] = {400: INVALID, 404: NOT_FOUND, 503: UNAVAILABLE}

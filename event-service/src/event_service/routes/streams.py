@@ -1,4 +1,4 @@
-"""Which streams there are, and the schemas of their events."""
+"""Routes for streams and for the schemas of their events."""
 
 import json
 from typing import Annotated, Any
@@ -11,15 +11,15 @@ from chassis import strictjson
 from chassis.errors import Problem
 from chassis.web.app import transaction
 from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
-from event_service.domain.events import LARGEST_EVENT_BYTES, LARGEST_VERSION
+from event_service.domain.events import MAX_EVENT_BYTES, MAX_VERSION
 from event_service.domain.names import Name
-from event_service.domain.ownership import second_writer
+from event_service.domain.ownership import second_writer_error
 from event_service.domain.schemas import Document, Schema
 from event_service.operations import schemas
-from event_service.operations.consuming import unknown_stream
+from event_service.operations.consuming import unknown_stream_error
 from event_service.routes.context import caller, context
 from event_service.routes.parameters import StreamPath
-from event_service.routes.responses import AWAY, FORBIDDEN, INVALID, LOCKED, OK, TOO_LARGE, USUAL, ok
+from event_service.routes.responses import COMMON_ERRORS, FORBIDDEN, INVALID, LOCKED, OK, TOO_LARGE, UNAVAILABLE, ok
 from event_service.store import streams
 
 bp = Blueprint("streams", __name__, url_prefix="/api/v1/streams")
@@ -41,28 +41,28 @@ class StreamsPage(TypedDict):
 
 class SchemaPath(StreamPath):
     name: Name
-    version: Annotated[int, Field(ge=1, le=LARGEST_VERSION), DIGITS]
+    version: Annotated[int, Field(ge=1, le=MAX_VERSION), DIGITS]
 
 
 @bp.get("")
 @endpoint(
-    "All streams, by name",
-    {200: ResponseSpec("A page of them", StreamsPage), 400: INVALID, 503: AWAY},
+    "List all streams, ordered by name",
+    {200: ResponseSpec("One page of streams", StreamsPage), 400: INVALID, 503: UNAVAILABLE},
     query=ListQuery,
 )
-def list_streams(query: ListQuery) -> Any:
+def list_streams(query: ListQuery) -> dict[str, Any]:
     with transaction() as tx:
         rows = streams.list_streams(tx, query.limit, query.offset)
         return {"streams": [_state(row) for row in rows], "total": streams.count_streams(tx)}
 
 
 @bp.get("/<stream>")
-@endpoint("One stream", {200: ResponseSpec("The stream", StreamState), **USUAL}, path=StreamPath)
-def get_stream(stream: str) -> Any:
+@endpoint("Get a stream", {200: ResponseSpec("The stream", StreamState), **COMMON_ERRORS}, path=StreamPath)
+def get_stream(stream: str) -> dict[str, Any]:
     with transaction() as tx:
-        row = streams.find_summary(tx, stream)
+        row = streams.find_stream_summary(tx, stream)
     if row is None:
-        raise unknown_stream(stream)
+        raise unknown_stream_error(stream)
     return _state(row)
 
 
@@ -72,20 +72,20 @@ def _state(row: dict[str, Any]) -> dict[str, Any]:
 
 @bp.put("/<stream>/schemas/<name>/<version>")
 @endpoint(
-    "From now on payloads of that name and version are checked against this JSON Schema",
-    {200: OK, 400: INVALID, 403: FORBIDDEN, 413: TOO_LARGE, 423: LOCKED, 503: AWAY},
+    "Set the JSON Schema that later payloads of this name and version are validated against",
+    {200: OK, 400: INVALID, 403: FORBIDDEN, 413: TOO_LARGE, 423: LOCKED, 503: UNAVAILABLE},
     path=SchemaPath,
     body=Document,
-    description="In a stream with events, only its owner and an admin may set schemas. A schema that is set before the "
-    "first event, by an admin too, binds only the stream of the user who set it: it applies if that user appends the "
-    "first event, and is deleted if another user does.",
+    description="If the stream has events, only its owner and admins may set schemas. A schema that is set before the "
+    "first event, even by an admin, binds only the user who set it: it applies if that user appends the first event, "
+    "and is deleted if another user does.",
 )
 def put_schema(stream: str, name: str, version: str, body: Document) -> Response:
-    if len(request.get_data()) > LARGEST_EVENT_BYTES:
-        raise Problem(f"the body is larger than {LARGEST_EVENT_BYTES} bytes", status=413)
+    if len(request.get_data()) > MAX_EVENT_BYTES:
+        raise Problem(f"the body must have at most {MAX_EVENT_BYTES} bytes", status=413)
     Schema(body)
     if stream in context().settings.reserved:
-        raise second_writer()
+        raise second_writer_error()
     with transaction() as tx:
         schemas.put_schema(tx, stream, name, int(version), strictjson.dumps(body), caller())
     return ok()

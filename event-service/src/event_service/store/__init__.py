@@ -1,1 +1,1 @@
-"""Every statement this service sends to Postgres."""
+"""SQL statements of the event-service."""

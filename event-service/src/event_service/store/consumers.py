@@ -1,4 +1,4 @@
-"""Statements about what consumers have done: offsets and parked events."""
+"""SQL statements for offsets and parked events."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -7,10 +7,10 @@ from chassis.db import Transaction
 
 
 class EventLocation(NamedTuple):
-    """Where an event of a stream is, and the owner of the consumer that asks for it."""
+    """The location of an event, and the owner of the consumer that refers to it."""
 
     stream_id: int
-    series: int
+    series_id: int
     sequence: int
     owner: str | None
 
@@ -30,65 +30,67 @@ def find_event_location(tx: Transaction, stream: str, event_id: str, consumer: s
     return EventLocation(*rows[0]) if rows else None
 
 
-def lock_offset(tx: Transaction, series: int, consumer: str, now: datetime) -> dict[str, Any]:
-    """Nobody else moves it until this transaction ends. It starts at 0."""
-    key = {"series": series, "consumer": consumer}
-    known = tx.find(_LOCK_OFFSET, **key)
-    if known is None:
+def lock_offset(tx: Transaction, series_id: int, consumer: str, now: datetime) -> dict[str, Any]:
+    """Lock the offset until the transaction ends; create it at 0 if it does not exist."""
+    key = {"series_id": series_id, "consumer": consumer}
+    row = tx.find(_LOCK_OFFSET, **key)
+    if row is None:
         tx.run(
             """
-            INSERT INTO offsets (series_id, consumer, moved_at) VALUES (%(series)s, %(consumer)s, %(now)s)
+            INSERT INTO offsets (series_id, consumer, moved_at) VALUES (%(series_id)s, %(consumer)s, %(now)s)
             ON CONFLICT ON CONSTRAINT offsets_pkey DO NOTHING
             """,
             now=now,
             **key,
         )
-        known = tx.one(_LOCK_OFFSET, **key)
-    return known
+        row = tx.one(_LOCK_OFFSET, **key)
+    return row
 
 
 _LOCK_OFFSET = """
-    SELECT acknowledged, nacks FROM offsets WHERE series_id = %(series)s AND consumer = %(consumer)s FOR UPDATE
+    SELECT acknowledged, nacks FROM offsets WHERE series_id = %(series_id)s AND consumer = %(consumer)s FOR UPDATE
 """
 
 
-def move_offset(tx: Transaction, series: int, consumer: str, acknowledged: int, now: datetime) -> None:
-    """Refusals were those of the event that is passed by now."""
+def update_offset(tx: Transaction, series_id: int, consumer: str, acknowledged: int, now: datetime) -> None:
+    """Move the offset and reset the NACKs, which belong to the event that blocked it."""
     tx.run(
         """
         UPDATE offsets
         SET acknowledged = %(acknowledged)s, moved_at = %(now)s, nacks = 0, nacked_at = NULL, reason = ''
-        WHERE series_id = %(series)s AND consumer = %(consumer)s
+        WHERE series_id = %(series_id)s AND consumer = %(consumer)s
         """,
-        series=series,
+        series_id=series_id,
         consumer=consumer,
         acknowledged=acknowledged,
         now=now,
     )
 
 
-def count_nack(tx: Transaction, series: int, consumer: str, reason: str, now: datetime) -> None:
+def increment_nacks(tx: Transaction, series_id: int, consumer: str, reason: str, now: datetime) -> None:
     tx.run(
         """
         UPDATE offsets SET nacks = nacks + 1, nacked_at = coalesce(nacked_at, %(now)s), reason = %(reason)s
-        WHERE series_id = %(series)s AND consumer = %(consumer)s
+        WHERE series_id = %(series_id)s AND consumer = %(consumer)s
         """,
-        series=series,
+        series_id=series_id,
         consumer=consumer,
         reason=reason,
         now=now,
     )
 
 
-def park(tx: Transaction, series: int, sequence: int, consumer: str, nacks: int, reason: str, now: datetime) -> None:
+def park_event(
+    tx: Transaction, series_id: int, sequence: int, consumer: str, nacks: int, reason: str, now: datetime
+) -> None:
     tx.run(
         """
         INSERT INTO parked (series_id, sequence, consumer, nacks, reason, parked_at)
-        VALUES (%(series)s, %(sequence)s, %(consumer)s, %(nacks)s, %(reason)s, %(now)s)
+        VALUES (%(series_id)s, %(sequence)s, %(consumer)s, %(nacks)s, %(reason)s, %(now)s)
         ON CONFLICT ON CONSTRAINT parked_pkey DO UPDATE
         SET nacks = excluded.nacks, reason = excluded.reason, parked_at = excluded.parked_at, replayed_at = NULL
         """,
-        series=series,
+        series_id=series_id,
         sequence=sequence,
         consumer=consumer,
         nacks=nacks,
@@ -97,67 +99,67 @@ def park(tx: Transaction, series: int, sequence: int, consumer: str, nacks: int,
     )
 
 
-def find_replayed_nacks(tx: Transaction, series: int, sequence: int, consumer: str) -> int | None:
-    """Since it was given out again; None where it was not."""
+def find_replay_nacks(tx: Transaction, series_id: int, sequence: int, consumer: str) -> int | None:
+    """Return the NACKs of the event since its replay began, or None if it is not being replayed."""
     nacks: int | None = tx.value(
         """
         SELECT nacks FROM parked
-        WHERE series_id = %(series)s AND sequence = %(sequence)s AND consumer = %(consumer)s
+        WHERE series_id = %(series_id)s AND sequence = %(sequence)s AND consumer = %(consumer)s
           AND replayed_at IS NOT NULL
         """,
-        series=series,
+        series_id=series_id,
         sequence=sequence,
         consumer=consumer,
     )
     return nacks
 
 
-def count_replayed_nack(tx: Transaction, series: int, sequence: int, consumer: str, reason: str) -> None:
+def increment_replay_nacks(tx: Transaction, series_id: int, sequence: int, consumer: str, reason: str) -> None:
     tx.run(
         """
         UPDATE parked SET nacks = nacks + 1, reason = %(reason)s
-        WHERE series_id = %(series)s AND sequence = %(sequence)s AND consumer = %(consumer)s
+        WHERE series_id = %(series_id)s AND sequence = %(sequence)s AND consumer = %(consumer)s
         """,
-        series=series,
+        series_id=series_id,
         sequence=sequence,
         consumer=consumer,
         reason=reason,
     )
 
 
-def delete_replayed(tx: Transaction, series: int, consumer: str, *, first: int, last: int) -> None:
+def delete_replayed(tx: Transaction, series_id: int, consumer: str, *, first: int, last: int) -> None:
     tx.run(
         """
-        DELETE FROM parked WHERE series_id = %(series)s AND consumer = %(consumer)s
+        DELETE FROM parked WHERE series_id = %(series_id)s AND consumer = %(consumer)s
           AND sequence BETWEEN %(first)s AND %(last)s AND replayed_at IS NOT NULL
         """,
-        series=series,
+        series_id=series_id,
         consumer=consumer,
         first=first,
         last=last,
     )
 
 
-def delete_parked_above(tx: Transaction, series: int, consumer: str, sequence: int) -> None:
+def delete_parked_above(tx: Transaction, series_id: int, consumer: str, sequence: int) -> None:
     tx.run(
-        "DELETE FROM parked WHERE series_id = %(series)s AND consumer = %(consumer)s AND sequence > %(sequence)s",
-        series=series,
+        "DELETE FROM parked WHERE series_id = %(series_id)s AND consumer = %(consumer)s AND sequence > %(sequence)s",
+        series_id=series_id,
         consumer=consumer,
         sequence=sequence,
     )
 
 
-def replay(tx: Transaction, series: int, sequence: int, consumer: str, now: datetime) -> bool:
-    """Whether it was parked. Asking again while it is given out changes nothing."""
+def replay_event(tx: Transaction, series_id: int, sequence: int, consumer: str, now: datetime) -> bool:
+    """Return False if the event is not parked. Replaying an event again changes nothing."""
     return (
         tx.run(
             """
             UPDATE parked
             SET nacks = CASE WHEN replayed_at IS NULL THEN 0 ELSE nacks END,
                 replayed_at = coalesce(replayed_at, %(now)s)
-            WHERE series_id = %(series)s AND sequence = %(sequence)s AND consumer = %(consumer)s
+            WHERE series_id = %(series_id)s AND sequence = %(sequence)s AND consumer = %(consumer)s
             """,
-            series=series,
+            series_id=series_id,
             sequence=sequence,
             consumer=consumer,
             now=now,

@@ -1,4 +1,4 @@
-"""Statements that append and read events."""
+"""SQL statements that append and read events."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from event_service.domain.events import Append, to_json
 
 
 class AppendResult(NamedTuple):
-    """What became of an append (see append_events in the migrations), and the stream as it was before."""
+    """The outcome of an append, as the SQL function `append_events` names it, and the state of the stream before it."""
 
     outcome: str
     producer: str | None
@@ -18,7 +18,7 @@ class AppendResult(NamedTuple):
 
 
 def append_events(tx: Transaction, appends: Sequence[Append], *, publish: bool) -> list[AppendResult]:
-    """Append what each stream accepts; the streams' rows stay locked until the transaction ends."""
+    """Append to each stream whose checks pass; the rows of all streams stay locked until the transaction ends."""
     rows = tx.rows(
         """
         SELECT outcome, stream_producer, stream_position, stream_revision
@@ -47,22 +47,23 @@ def _append_document(append: Append) -> dict[str, Any]:
     }
 
 
-def event_exists(tx: Transaction, event_id: str) -> bool:
+def has_event(tx: Transaction, event_id: str) -> bool:
     return bool(tx.value("SELECT 1 FROM events WHERE id = %(id)s", id=event_id))
 
 
 class Page(NamedTuple):
-    """`last` is the newest sequence at that moment, whether in the page or not."""
+    """Events of one name; `last` is the last sequence of that name, even if it is not on the page."""
 
     documents: list[str]
     last: int
 
 
-def find_unread(tx: Transaction, stream: str, name: str, consumer: str, limit: int) -> Page | None:
-    """Return what the consumer has not acknowledged, replayed events first; None for an unknown stream."""
+def find_unread_page(tx: Transaction, stream: str, name: str, consumer: str, limit: int) -> Page | None:
+    """Return the events that the consumer has not acknowledged, replayed ones first, or None for an unknown stream."""
     reader = tx.find(
         """
-        SELECT series.id AS series, coalesce(series.last, 0) AS last, coalesce(offsets.acknowledged, 0) AS acknowledged,
+        SELECT series.id AS series_id, coalesce(series.last, 0) AS last,
+               coalesce(offsets.acknowledged, 0) AS acknowledged,
                ARRAY(SELECT sequence FROM parked
                      WHERE parked.series_id = series.id AND parked.consumer = %(consumer)s AND replayed_at IS NOT NULL
                      ORDER BY sequence LIMIT %(limit)s) AS replayed
@@ -78,39 +79,39 @@ def find_unread(tx: Transaction, stream: str, name: str, consumer: str, limit: i
     )
     if reader is None:
         return None
-    # Sequences have no gaps. Replayed events are acknowledged ones, so their sequences are the lowest.
+    # Sequences have no gaps. Replayed events are not beyond the offset, so their sequences are the lowest.
     unread = range(reader["acknowledged"] + 1, reader["last"] + 1)
     sequences = (reader["replayed"] + list(unread[:limit]))[:limit]
-    return Page(_list_sequences(tx, reader["series"], sequences) if sequences else [], reader["last"])
+    return Page(_list_documents(tx, reader["series_id"], sequences) if sequences else [], reader["last"])
 
 
-def _list_sequences(tx: Transaction, series: int, sequences: list[int]) -> list[str]:
+def _list_documents(tx: Transaction, series_id: int, sequences: list[int]) -> list[str]:
     rows = tx.rows(
         """
         SELECT document FROM event_documents
-        WHERE series_id = %(series)s AND sequence = ANY (%(sequences)s) ORDER BY sequence
+        WHERE series_id = %(series_id)s AND sequence = ANY (%(sequences)s) ORDER BY sequence
         """,
-        series=series,
+        series_id=series_id,
         sequences=sequences,
     )
     return [document for (document,) in rows]
 
 
-def list_after_sequence(tx: Transaction, series: int, sequence: int, limit: int) -> list[tuple[int, int, str]]:
+def list_after_sequence(tx: Transaction, series_id: int, sequence: int, limit: int) -> list[tuple[int, int, str]]:
     """Return (sequence, position, document) of the next events of one name."""
     return tx.rows(
         """
         SELECT sequence, position, document FROM event_documents
-        WHERE series_id = %(series)s AND sequence BETWEEN %(first)s AND %(last)s ORDER BY sequence
+        WHERE series_id = %(series_id)s AND sequence BETWEEN %(first)s AND %(last)s ORDER BY sequence
         """,
-        series=series,
+        series_id=series_id,
         first=sequence + 1,
         last=sequence + limit,
     )
 
 
 def list_after_position(tx: Transaction, stream_id: int, position: int, limit: int) -> list[tuple[int, int, str]]:
-    """Return (sequence, position, document) of the next events of a stream, all names."""
+    """Return (sequence, position, document) of the next events of a stream, regardless of their names."""
     return tx.rows(
         """
         SELECT sequence, position, document FROM event_documents
@@ -122,7 +123,7 @@ def list_after_position(tx: Transaction, stream_id: int, position: int, limit: i
     )
 
 
-def find_event(tx: Transaction, stream: str, event_id: str) -> str | None:
+def find_event_document(tx: Transaction, stream: str, event_id: str) -> str | None:
     document: str | None = tx.value(
         """
         SELECT document FROM event_documents
@@ -135,7 +136,7 @@ def find_event(tx: Transaction, stream: str, event_id: str) -> str | None:
 
 
 def find_last_sequence_at(tx: Transaction, stream_id: int, name: str, position: int) -> int:
-    """Return the sequence of the last event of that name that is not after the position; 0 if there is none."""
+    """Return the sequence of the last event of that name at or before the position; 0 if no such event exists."""
     return (
         tx.value(
             """

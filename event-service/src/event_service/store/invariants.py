@@ -1,4 +1,7 @@
-"""Statements that recompute what must hold, in one pass over the events each: a row that breaks it, or none."""
+"""SQL statements that recompute the invariants.
+
+Each returns a row that violates its invariant, or None, in one pass over the events.
+"""
 
 from typing import Any
 
@@ -6,26 +9,26 @@ from chassis.db import Transaction
 
 
 def find_broken_position(tx: Transaction) -> dict[str, Any] | None:
-    """As many events as the last position, the first at 1: positions are unique, so none is missing."""
-    return tx.find(_BROKEN_NUMBERS.format(of="stream_id", number="position", counters="streams", last="position"))
+    """Compare count, first and last of the positions: since positions are unique, this detects every gap."""
+    return tx.find(_BROKEN_NUMBERS.format(group="stream_id", number="position", counters="streams", last="position"))
 
 
 def find_broken_sequence(tx: Transaction) -> dict[str, Any] | None:
-    return tx.find(_BROKEN_NUMBERS.format(of="series_id", number="sequence", counters="series", last="last"))
+    return tx.find(_BROKEN_NUMBERS.format(group="series_id", number="sequence", counters="series", last="last"))
 
 
 _BROKEN_NUMBERS = """
     SELECT counter.name, counter.{last} AS counter, stored.first, stored.last, stored.count
     FROM {counters} AS counter FULL JOIN (
-        SELECT {of}, min({number}) AS first, max({number}) AS last, count(*) FROM events GROUP BY {of}
-    ) AS stored ON stored.{of} = counter.id
+        SELECT {group}, min({number}) AS first, max({number}) AS last, count(*) FROM events GROUP BY {group}
+    ) AS stored ON stored.{group} = counter.id
     WHERE counter.{last} IS DISTINCT FROM coalesce(stored.last, 0) OR stored.count <> stored.last OR stored.first <> 1
     LIMIT 1
 """
 
 
-def find_order_contradiction(tx: Transaction) -> dict[str, Any] | None:
-    """Within a name, positions rise with sequences; and an event's series is one of its stream."""
+def find_broken_order(tx: Transaction) -> dict[str, Any] | None:
+    """Check that positions increase with sequences, and that the series of an event belongs to its stream."""
     return tx.find(
         """
         SELECT event.stream_id, event.position, event.sequence FROM (

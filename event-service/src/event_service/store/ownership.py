@@ -1,4 +1,4 @@
-"""Statements about the owners of consumers."""
+"""SQL statements for the owners of consumers."""
 
 from chassis.db import Transaction
 
@@ -13,7 +13,10 @@ def find_consumer_owner(tx: Transaction, stream_id: int, consumer: str) -> str |
 
 
 def claim_consumer(tx: Transaction, stream_id: int, consumer: str, user: str) -> str:
-    """Make the consumer the user's if it has no owner, and return its owner. Concurrent callers get the same one."""
+    """Make the user the owner if the consumer has none, and return its owner.
+
+    Concurrent calls return the same owner.
+    """
     owner: str = tx.value(
         """
         INSERT INTO consumers AS existing (stream_id, name, owner) VALUES (%(stream)s, %(consumer)s, %(user)s)

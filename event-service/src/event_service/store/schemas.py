@@ -1,4 +1,4 @@
-"""Statements about the schemas of a stream's events."""
+"""SQL statements for the schemas of a stream."""
 
 from chassis.db import Transaction
 from event_service.domain.ownership import Caller
@@ -15,14 +15,14 @@ def list_schemas(tx: Transaction, stream: str) -> dict[tuple[str, int], str]:
     return {(name, version): document for name, version, document in rows}
 
 
-def put_schema(tx: Transaction, stream: str, name: str, version: int, document: str, caller: Caller) -> bool:
+def upsert_schema(tx: Transaction, stream: str, name: str, version: int, document: str, caller: Caller) -> bool:
     """Return False if the stream has events and belongs to another user, or to no user yet.
 
-    From the commit on, appends to the stream that were checked against other schemas are not taken.
+    After the commit, appends that were validated against an earlier revision are rejected.
     """
     return bool(
         tx.value(
-            _PUT_SCHEMA,
+            _UPSERT_SCHEMA,
             stream=stream,
             name=name,
             version=version,
@@ -33,7 +33,7 @@ def put_schema(tx: Transaction, stream: str, name: str, version: int, document: 
     )
 
 
-_PUT_SCHEMA = """
+_UPSERT_SCHEMA = """
     WITH stream AS (
         INSERT INTO streams AS existing (name, revision) VALUES (%(stream)s, 1)
         ON CONFLICT ON CONSTRAINT streams_name DO UPDATE SET revision = existing.revision + 1
@@ -53,7 +53,7 @@ _PUT_SCHEMA = """
 
 
 def adopt_drafts(tx: Transaction, stream: str, user: str | None) -> None:
-    """Turn the drafts of this user into schemas of the stream, and delete those of others."""
+    """Turn the drafts of this user into schemas of the stream, and delete the drafts of all other users."""
     tx.run(
         """
         WITH drafts AS (

@@ -1,4 +1,4 @@
-"""Statements about streams and the series of events of one name in them."""
+"""SQL statements for streams and for the series of equally named events in them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,17 +29,17 @@ def count_streams(tx: Transaction) -> int:
     return int(tx.value("SELECT count(*) FROM streams WHERE producer IS NOT NULL"))
 
 
-def find_summary(tx: Transaction, name: str) -> dict[str, Any] | None:
+def find_stream_summary(tx: Transaction, name: str) -> dict[str, Any] | None:
     return tx.find(f"SELECT {_SUMMARY} FROM streams WHERE streams.name = %(name)s AND producer IS NOT NULL", name=name)
 
 
 def find_stream(tx: Transaction, name: str) -> dict[str, Any] | None:
-    """Return id and position; None for a stream that no event was appended to and that belongs to no service."""
+    """Return ID and position, or None for a stream that has no events yet and is not the stream of a service."""
     return tx.find("SELECT id, position FROM streams WHERE name = %(name)s AND producer IS NOT NULL", name=name)
 
 
 def lock_stream(tx: Transaction, name: str) -> None:
-    """Let no other transaction append to the stream, if it exists, until this one ends."""
+    """Keep other transactions from appending to the stream, if it exists, until this one ends."""
     tx.run("SELECT 1 FROM streams WHERE name = %(name)s FOR NO KEY UPDATE", name=name)
 
 
@@ -51,8 +51,11 @@ def find_series(tx: Transaction, stream_id: int, name: str) -> dict[str, Any] | 
     )
 
 
-def list_last(tx: Transaction, requested: Sequence[tuple[str, str | None]]) -> list[int]:
-    """Return for each (stream, event name) its last sequence, for each (stream, None) its last position; else 0."""
+def list_last_numbers(tx: Transaction, keys: Sequence[tuple[str, str | None]]) -> list[int]:
+    """Return the last sequence for each (stream, event name), the last position for each (stream, None).
+
+    It is 0 if the stream or the name has no events.
+    """
     rows = tx.rows(
         """
         SELECT coalesce(CASE WHEN requested.name IS NULL THEN streams.position ELSE series.last END, 0)
@@ -61,7 +64,7 @@ def list_last(tx: Transaction, requested: Sequence[tuple[str, str | None]]) -> l
         LEFT JOIN series ON series.stream_id = streams.id AND series.name = requested.name
         ORDER BY requested.number
         """,
-        streams=[stream for stream, _ in requested],
-        names=[name for _, name in requested],
+        streams=[stream for stream, _ in keys],
+        names=[name for _, name in keys],
     )
     return [last for (last,) in rows]

@@ -12,13 +12,13 @@ RANGES = {
 }
 
 
-def issue(db, name, count):
+def advance(db, name, count):
     with db.transaction() as tx:
         tx.run("UPDATE sequences SET issued = issued + %(count)s WHERE name = %(name)s", count=count, name=name)
 
 
 @pytest.mark.parametrize("name", RANGES)
-def test_a_fresh_sequence_starts_at_its_minimum(client, name):
+def test_new_sequence_starts_at_its_minimum(client, name):
     minimum = RANGES[name][0]
     response = client.get(f"/{name}")
     assert response.status_code == 200
@@ -27,22 +27,22 @@ def test_a_fresh_sequence_starts_at_its_minimum(client, name):
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_a_list_is_contiguous_and_has_no_single_number(client):
+def test_several_numbers_are_contiguous_and_omit_sequence_no(client):
     assert client.get("/sequence?n=3").json == {"sequence_list": [1000, 1001, 1002]}
     assert client.get("/sequence").json["sequence_no"] == 1003
 
 
-def test_none_is_an_empty_list(client):
+def test_n_of_zero_returns_an_empty_list(client):
     assert client.get("/sequence?n=0").json == {"sequence_list": []}
     assert client.get("/sequence").json["sequence_no"] == 1000
 
 
-def test_after_the_maximum_comes_the_minimum(client, db):
-    issue(db, "sequence", 8999)
+def test_wraps_to_minimum_after_maximum(client, db):
+    advance(db, "sequence", 8999)
     assert client.get("/sequence?n=2").json["sequence_list"] == [9999, 1000]
 
 
-def test_a_draw_may_be_as_large_as_the_range(client):
+def test_n_may_equal_the_size_of_the_range(client):
     assert len(client.get("/sequence?n=9000").json["sequence_list"]) == 9000
     assert len(client.get("/batch-sequence?n=10000").json["sequence_list"]) == 10000
 
@@ -52,7 +52,7 @@ def test_a_draw_may_be_as_large_as_the_range(client):
     ["n=-1", "n=%2B5", "n=1.5", "n=1_0", "n=%EF%BC%91", "n=%D9%A1", "n=", "n=1&n=1", "n=10001", "n=9001",
      "n=0x10", "n=1e3", "n=%205", "n=9223372036854775808", "n=1" + "0" * 30, "n[]=1", "m=1", "n=%ff"],
 )  # fmt: skip
-def test_a_wrong_count_is_told_and_uses_up_no_number(client, query):
+def test_invalid_n_is_rejected_and_consumes_no_number(client, query):
     response = client.get(f"/sequence?{query}")
     assert response.status_code == 400
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -61,70 +61,70 @@ def test_a_wrong_count_is_told_and_uses_up_no_number(client, query):
 
 
 @pytest.mark.parametrize(("path", "limit"), [("/sequence?n=9001", "9000"), ("/batch-sequence?n=10001", "10000")])
-def test_a_count_that_is_too_large_names_the_limit(client, path, limit):
+def test_too_large_n_is_rejected_with_the_limit(client, path, limit):
     assert limit in client.get(path).json["detail"]
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "PATCH"])
-def test_another_method_is_405_and_costs_no_number(client, method):
+def test_unsupported_method_returns_405_and_consumes_no_number(client, method):
     response = client.open("/sequence", method=method)
     assert response.status_code == 405
     assert "GET" in response.headers["Allow"]
     assert client.get("/sequence").json["sequence_no"] == 1000
 
 
-def test_options_costs_no_number(client):
+def test_options_consumes_no_number(client):
     assert client.options("/sequence").status_code == 200
     assert client.get("/sequence").json["sequence_no"] == 1000
 
 
-def test_many_at_once_over_two_replicas_get_different_numbers_and_waste_none(db, settings):
+def test_concurrent_requests_to_two_replicas_get_distinct_numbers_without_gaps(db, settings):
     apps = [create_app(settings), create_app(settings)]
-    drawn: list[int] = []
+    issued: list[int] = []
     lock = threading.Lock()
 
-    def take(app):
+    def request_numbers(app):
         client = app.test_client()
-        mine = [number for n in (1, 3, 1, 7, 1) for number in client.get(f"/json-sequence?n={n}").json["sequence_list"]]
+        responses = [client.get(f"/json-sequence?n={n}") for n in (1, 3, 1, 7, 1)]
         with lock:
-            drawn.extend(mine)
+            issued.extend(number for response in responses for number in response.json["sequence_list"])
 
-    threads = [threading.Thread(target=take, args=(apps[i % 2],)) for i in range(32)]
+    threads = [threading.Thread(target=request_numbers, args=(apps[i % 2],)) for i in range(32)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(drawn) == list(range(1, 32 * 13 + 1))
+    assert sorted(issued) == list(range(1, 32 * 13 + 1))
     for app in apps:
         app.database.close()
 
 
-def test_takers_at_a_wrap_share_the_range_without_a_number_twice(db, settings):
+def test_concurrent_requests_at_the_wrap_around_get_distinct_numbers(db, settings):
     app = create_app(settings)
-    issue(db, "sequence", 8990)
-    drawn: list[list[int]] = []
+    advance(db, "sequence", 8990)
+    issued: list[list[int]] = []
     threads = [
-        threading.Thread(target=lambda: drawn.append(app.test_client().get("/sequence?n=4").json["sequence_list"]))
+        threading.Thread(target=lambda: issued.append(app.test_client().get("/sequence?n=4").json["sequence_list"]))
         for _ in range(50)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    numbers = [number for taken in drawn for number in taken]
+    numbers = [number for batch in issued for number in batch]
     assert len(set(numbers)) == 200
     assert set(numbers) == {*range(9990, 10000), *range(1000, 1190)}
     app.database.close()
 
 
-def test_a_wrap_is_told_with_the_request_that_caused_it(client, db, outbox):
-    issue(db, "sequence", 8999)
-    client.get("/sequence", headers={"X-Request-ID": "it-was-me"})
+def test_wrapped_event_names_the_request_that_caused_it(client, db, outbox):
+    advance(db, "sequence", 8999)
+    client.get("/sequence", headers={"X-Request-ID": "req-1"})
     ((type_, body),) = outbox()
     assert type_ == "SequenceWrapped"
     assert body["event"] == {"name": "SequenceWrapped", "version": 1}
     assert body["payload"] == {"name": "sequence", "cycles": 1}
-    assert body["trigger"] == {"type": "request", "name": "it-was-me"}
+    assert body["trigger"] == {"type": "request", "name": "req-1"}
     assert body["system"]["id"] == "sequence"
     assert body["system"]["name"] == "sequence-service"
     client.get("/sequence")

@@ -1,4 +1,4 @@
-"""Events that earlier versions stored in runs, several of one name in a row, become a row each."""
+"""Migration 0006 stores one row per event; before it, a row contained a run of consecutive events of one name."""
 
 import json
 import secrets
@@ -10,8 +10,8 @@ from chassis.errors import Unavailable
 from chassis.messaging import outbox
 from chassis.strictjson import dumps, loads
 
-BEFORE = "0006"
-# As the previous version sent them.
+FIRST_NEW_MIGRATION = "0006"
+# The statement of the previous version.
 APPEND = """
     SELECT append_events(
         %(stream)s, 'producer', %(user)s, 'f', '0', %(count)s,
@@ -24,9 +24,9 @@ PAYLOAD = {"big": 10**30, "one": 1, "one point": 1.0, "exponent": 1e300, "text":
 
 
 @pytest.fixture
-def append(old, an_event):
+def append(old_database, an_event):
     def append(names, *, stream="old", user="ann"):
-        """Return the IDs of events of these names, in one append: a run for each name that is repeated."""
+        """Append events with these names in one call, each group of equal names as a run, and return their IDs."""
         head, tail = f"{secrets.token_hex(4)}-0000-7", f"-8{secrets.token_hex(2)[1:]}-{secrets.token_hex(6)}"
         ids = [f"{head}{number:03x}{tail}" for number in range(len(names))]
         kinds = list(dict.fromkeys(names))
@@ -41,7 +41,7 @@ def append(old, an_event):
             start = end
         columns = ["\n".join(map(str, column)) for column in zip(*(run[:5] for run in runs), strict=True)]
         params = dict(zip(("kinds", "run_counts", "behind_in_stream", "behind_in_series", "ids"), columns, strict=True))
-        taken = old.rows(
+        rows = old_database.rows(
             APPEND,
             stream=stream,
             user=user,
@@ -56,15 +56,15 @@ def append(old, an_event):
             bodies="\x1e".join(run[5] for run in runs),
             **params,
         )
-        assert taken == [(stream,)]
+        assert rows == [(stream,)]
         return ids
 
     return append
 
 
-def stored(old):
-    """Each event as the previous version read it, in the order of streams and positions."""
-    return old.rows(
+def read_as_previous_version(old_database):
+    """Return each event as the previous version reads it, ordered by stream and position."""
+    return old_database.rows(
         """
         SELECT streams.name, events.position, events.sequence, events.id, received_at, request_id,
                user_json, '{"event":{' || body || '}'
@@ -73,13 +73,13 @@ def stored(old):
     )
 
 
-def test_every_event_keeps_its_place_its_id_and_its_content(old, append, upgraded, an_event):
+def test_every_event_keeps_its_numbers_its_id_and_its_content(old_database, append, upgrade, an_event):
     append(["A"] * 60 + ["B"] + ["A"] * 3)
     append(["C", "A", "C", "A"])
     append(["A"], stream="other", user="")
-    before = stored(old)
+    before = read_as_previous_version(old_database)
     assert len(before) == 69
-    api = upgraded()
+    api = upgrade()
     events = [
         event
         for stream in ("old", "other")
@@ -96,10 +96,10 @@ def test_every_event_keeps_its_place_its_id_and_its_content(old, append, upgrade
     assert '"one":1,"one point":1.0,"exponent":1e+300' in api.read("A").text
 
 
-def test_the_next_append_continues_positions_and_sequences(old, append, upgraded, an_event):
+def test_next_append_continues_positions_and_sequences(old_database, append, upgrade, an_event):
     append(["A", "A", "B"])
-    api = upgraded()
-    assert api.by("bob").append().status_code == 423
+    api = upgrade()
+    assert api.as_user("bob").append().status_code == 423
     api.append([an_event("B"), an_event("A")])
     page = api.client.get(f"{api.path}/events?from=3&limit=9").json
     assert [(event["event"]["name"], event["position"], event["sequence"]) for event in page] == [
@@ -109,62 +109,62 @@ def test_the_next_append_continues_positions_and_sequences(old, append, upgraded
     ]
 
 
-def test_consumers_continue_where_they_were(old, append, upgraded, an_event):
+def test_consumers_continue_from_their_offsets(old_database, append, upgrade, an_event):
     ids = append(["A"] * 5)
-    old.run(
+    old_database.run(
         """
         INSERT INTO offsets (series_id, consumer, acknowledged, moved_at, nacks, nacked_at, reason)
         SELECT id, 'consumer', 3, now(), 2, now(), 'busy' FROM series
         """
     )
-    old.run(
+    old_database.run(
         """
         INSERT INTO parked (series_id, sequence, consumer, nacks, reason, parked_at)
         SELECT id, 2, 'consumer', 5, 'broken', now() FROM series
         """
     )
-    api = upgraded()
+    api = upgrade()
     assert api.sequences(name="A") == [4, 5]
     (state,) = api.consumers()
     assert (state["offset"], state["lag"], state["stuck"]["event"]) == (3, 2, ids[3])
     assert [event["event"]["id"] for event in api.parked()["parked"]] == [ids[1]]
     assert api.replay(ids[1]).status_code == 200
     assert api.sequences(name="A") == [2, 4, 5]
-    assert api.settle(ids[3]).status_code == 200
+    assert api.acknowledge(ids[3]).status_code == 200
 
 
-def test_waiting_messages_stay_in_order_and_are_as_complete_as_before(old, append, upgraded, an_event):
+def test_outbox_keeps_its_messages_and_their_order(old_database, append, upgrade, an_event):
     for stream in ("old", "other", "old"):
         append(["A", "A", "ü b"], stream=stream)
     columns = "message_id::text, exchange, routing_key, type, correlation_id, headers, body, mandatory, created_at"
-    before = old.rows(f"SELECT {columns} FROM outgoing ORDER BY id, place")
+    before = old_database.rows(f"SELECT {columns} FROM outgoing ORDER BY id, place")
     assert len(before) == 9
-    upgraded()
-    # The view is what a relay of the previous version reads.
+    upgrade()
+    # A relay of the previous version reads the view `outgoing`.
     for source in ("outbox ORDER BY id", "outgoing ORDER BY id, place"):
-        after = old.rows(f"SELECT {columns} FROM {source}")
+        after = old_database.rows(f"SELECT {columns} FROM {source}")
         assert [row[:6] + row[7:] for row in after] == [row[:6] + row[7:] for row in before]
         assert [loads(row[6].encode()) for row in after] == [loads(row[6].encode()) for row in before]
 
 
-def test_a_process_of_the_previous_version_returns_503_and_stores_nothing(old, append, upgraded, an_event):
+def test_process_of_the_previous_version_returns_503_and_stores_nothing(old_database, append, upgrade, an_event):
     append(["A"])
-    api = upgraded()
+    api = upgrade()
     with pytest.raises(Unavailable):
         append(["A"])
     for call in ("page_for('old', 'A', 'c', 9)", "page_from('old', 1, 9)", f"place_of('{'0' * 32}')"):
         with pytest.raises(Unavailable):
-            old.rows(f"SELECT * FROM {call}")
+            old_database.rows(f"SELECT * FROM {call}")
     assert api.sequences(name="A") == [1]
 
 
-def test_an_event_is_erased_or_deleted_alone(old, append, upgraded, an_event):
-    """The endpoints are not there yet; the table allows both."""
+def test_single_event_can_be_erased_or_deleted(old_database, append, upgrade, an_event):
+    """The endpoints do not exist yet, but the table supports both."""
     append(["A"] * 3)
-    api = upgraded()
-    old.run("UPDATE events SET system = NULL, trigger = NULL, payload = NULL WHERE position = 2")
+    api = upgrade()
+    old_database.run("UPDATE events SET system = NULL, trigger = NULL, payload = NULL WHERE position = 2")
     events = api.read("A").json
     assert [event["payload"] is None for event in events] == [False, True, False]
     assert [(event["sequence"], event["position"]) for event in events] == [(1, 1), (2, 2), (3, 3)]
-    old.run("DELETE FROM events WHERE position = 1")
+    old_database.run("DELETE FROM events WHERE position = 1")
     assert api.sequences(name="A") == [2, 3]

@@ -1,0 +1,80 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from event_service.app import create_app
+from quintet_testing.waiting import eventually
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def timed(send):
+    start = time.monotonic()
+    response = send()
+    return response, time.monotonic() - start
+
+
+def count_waiters(app):
+    return sum(len(waiters) for waiters in app.extensions["event"].poller._waiters.values())
+
+
+def test_existing_events_are_returned_immediately(api):
+    api.append_events()
+    response, seconds = timed(lambda: api.read(wait=30))
+    assert len(response.json) == 1 and seconds < 10
+
+
+def test_timeout_returns_an_empty_array(api, app):
+    (id_,) = api.append_events()
+    api.acknowledge(id_)
+    response, seconds = timed(lambda: api.read(wait=0.3))
+    assert (response.status_code, response.json) == (200, [])
+    assert 0.3 <= seconds < 5
+    assert count_waiters(app) == 0
+
+
+@pytest.mark.parametrize("other_process", [False, True])
+def test_append_wakes_waiting_readers(api, api_for, app, settings, stream, pool, other_process):
+    api.append_events()
+    writer = api_for(create_app(settings) if other_process else app, stream)
+    readers = [pool.submit(lambda: (api.read("New", wait=30), time.monotonic())) for _ in range(4)]
+    eventually(lambda: count_waiters(app) == 4)
+    ids = writer.append_events(2, "New")
+    appended_at = time.monotonic()
+    for reader in readers:
+        response, received_at = reader.result(timeout=5)
+        assert [event["event"]["id"] for event in response.json] == ids
+        assert received_at - appended_at < 3
+
+
+def test_event_of_another_name_wakes_no_reader(api, app, pool):
+    api.append_events(1, "Other")
+    reader = pool.submit(lambda: timed(lambda: api.read("New", wait=0.5)))
+    eventually(lambda: count_waiters(app) == 1)
+    api.append_events(1, "Other")
+    response, seconds = reader.result(timeout=5)
+    assert response.json == [] and seconds >= 0.5
+
+
+def test_process_does_not_poll_while_no_reader_waits(api, app):
+    api.append_events()
+    api.read("New", wait=0.1)
+    eventually(lambda: not app.extensions["event"].poller._is_polling)
+    assert api.read("New", wait=0.1).json == []
+
+
+def test_stopping_process_responds_to_its_waiting_readers(api, settings, api_for, stream, pool):
+    api.append_events()
+    app = create_app(settings)
+    stopping = []
+    app.is_stopping = lambda: bool(stopping)
+    reader = pool.submit(lambda: timed(lambda: api_for(app, stream).read("New", wait=30)))
+    eventually(lambda: count_waiters(app) == 1)
+    stopping.append(True)
+    response, seconds = reader.result(timeout=5)
+    assert response.json == [] and seconds < 5
