@@ -10,7 +10,7 @@ DESCRIPTION = (
 )
 
 INVARIANTS = {
-    "no sequence has issued more numbers than its range allows": operations.check_issued_numbers,
+    "the range and the count of issued numbers of each sequence are valid": operations.check_issued_numbers,
     "the built-in sequences are unchanged": operations.check_built_in_sequences,
 }
 
