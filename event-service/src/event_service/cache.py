@@ -1,4 +1,4 @@
-"""A cache of compiled schemas in the process, so that most appends need no query for them."""
+"""A cache of compiled schemas in each process; thanks to it, most appends need no query for schemas."""
 
 import threading
 from dataclasses import replace
