@@ -11,7 +11,7 @@ _MAX_STREAMS = 1000
 
 
 class SchemaCache:
-    """The schemas of recently used streams.
+    """The schemas of up to 1000 streams; a new entry replaces the oldest one.
 
     They may be outdated; therefore each append states the revision that it was validated against.
     """
