@@ -16,7 +16,7 @@ HEADER = "id|name|email|state|zipcode|birthday"
 
 @pytest.fixture(scope="session")
 def settings(postgres_url):
-    # Nobody listens there: the number of a batch is drawn later.
+    # Nothing listens on this port: batch numbers are assigned later.
     return testing.migrated(Settings, "orders", postgres_url, sequence_url="http://127.0.0.1:9")
 
 
@@ -25,24 +25,24 @@ def app(settings):
     return create_app(settings)
 
 
-def _an_order(id=1, name="Ann Smith", email="ann@example.com", state="TX", zipcode="10001", birthday="Feb 27, 1963"):
+def _build_row(id=1, name="Ann Smith", email="ann@example.com", state="TX", zipcode="10001", birthday="Feb 27, 1963"):
     return "|".join(map(str, (id, name, email, state, zipcode, birthday)))
 
 
 @pytest.fixture(scope="session")
-def an_order():
-    """A line of a file: valid unless said otherwise."""
-    return _an_order
+def build_row():
+    """Return a function that builds a line of a file, valid by default."""
+    return _build_row
 
 
 @pytest.fixture(scope="session")
-def a_file():
-    """The bytes of a file with these lines below the usual header."""
+def build_csv():
+    """Return a function that builds the content of a file with these lines after the header."""
     return lambda *lines, header=HEADER, end="\n": end.join([header, *lines, ""]).encode()
 
 
 class Api:
-    """The requests of orders.md."""
+    """Requests of the contract, and the steps of the worker."""
 
     def __init__(self, client, db):
         self.client, self.db = client, db
@@ -51,31 +51,31 @@ class Api:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.client.put(f"{PATH}/import{query}", data=content, content_type="text/csv", headers=headers)
 
-    def send_form(self, content, name="orders.csv", field="csv_file", **more):
-        return self.client.post(f"{PATH}/import", data={field: (io.BytesIO(content), name), **more})
+    def send_form(self, content, name="orders.csv", **fields):
+        return self.client.post(f"{PATH}/import", data={"csv_file": (io.BytesIO(content), name), **fields})
 
-    def accepted(self, content, query=""):
+    def start_import(self, content, query=""):
         response = self.upload(content, query)
         assert response.status_code == 202, response.text
         return response.json["result"]["task_id"]
 
     def run_slice(self, task_id, policy=None, steps=1):
-        """As the worker does, but only that many steps after those of the header."""
+        """Run a slice as the worker does, but limited to this number of steps after the header."""
         with self.db.transaction() as tx:
             slice_ = tx.value("SELECT turn FROM imports WHERE id = %(id)s", id=task_id)
-        done = itertools.count(1)
+        step = itertools.count(1)
         run_slice(
-            self.db, task_id, slice_, policy or Policy(), lambda: datetime.now(UTC), lambda _: next(done) >= steps
+            self.db, task_id, slice_, policy or Policy(), lambda: datetime.now(UTC), lambda _: next(step) >= steps
         )
 
-    def finish(self, task_id, **more):
+    def finish(self, task_id, **options):
         while self.status(task_id)["status"] in ("PENDING", "PROGRESS"):
-            self.run_slice(task_id, **more)
+            self.run_slice(task_id, **options)
         return self.status(task_id)
 
-    def imported(self, content, query="", **more):
-        """The status of an import of that file, once it has ended."""
-        return self.finish(self.accepted(content, query), **more)
+    def run_import(self, content, query="", **options):
+        """Import the file and return the final status."""
+        return self.finish(self.start_import(content, query), **options)
 
     def status(self, task_id):
         return self.client.get(f"{PATH}/import/status/{task_id}").json["result"]
@@ -86,9 +86,9 @@ class Api:
         return response.text
 
     def findings(self, task_id):
-        """The rules of each line that is told."""
+        """Return the findings by the number of the reported line."""
         lines = (line.rsplit("|", 3) for line in self.errors(task_id).splitlines()[1:])
-        return {int(line): rules for _, line, rules, _ in lines}
+        return {int(line): findings for _, line, findings, _ in lines}
 
     def orders(self, **query):
         return self.client.get(PATH, query_string=query)
@@ -102,11 +102,11 @@ def api(client, db):
     return Api(client, db)
 
 
-def counts(status):
+def get_counts(status):
     return tuple(status[name] for name in ("valid", "invalid", "duplicates", "rejected"))
 
 
 @pytest.fixture(scope="session")
-def counted():
-    """(valid, invalid, duplicates, rejected) of a status."""
-    return counts
+def counts_of():
+    """Return a function that returns (valid, invalid, duplicates, rejected) of a status."""
+    return get_counts

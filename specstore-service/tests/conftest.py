@@ -37,29 +37,29 @@ def app(settings):
 
 @pytest.fixture(scope="session")
 def key_pair():
-    return tokens.make_pair()
+    return tokens.generate_key_pair()
 
 
 @pytest.fixture
 def db(db, key_pair):
-    """What the app keeps of the key outlives a test, so the key does too."""
+    """Insert the session's signing key, because the app caches it for longer than a test."""
     with db.transaction() as tx:
-        keys.get_pair(tx, lambda: key_pair)
+        keys.get_key_pair(tx, lambda: key_pair)
     return db
 
 
 @pytest.fixture(scope="session")
 def a_token(key_pair):
-    def make(userid="ann", most_datasets=1000):
-        return tokens.issue(key_pair[0], userid, most_datasets, datetime.now(UTC))
+    def issue(userid="ann", max_datasets=1000):
+        return tokens.issue(key_pair[0], userid, max_datasets, datetime.now(UTC))
 
-    return make
+    return issue
 
 
 @pytest.fixture
-def outbox_of(outbox):
-    """The bodies of the messages of one type."""
-    return lambda type_: [body for found, body in outbox() if found == type_]
+def outbox_bodies(outbox):
+    """Return the bodies of all messages of one type."""
+    return lambda type_: [body for message_type, body in outbox() if message_type == type_]
 
 
 SPEC = {
@@ -87,46 +87,45 @@ SPEC = {
 }
 
 
-def _a_spec(owner="ann", dataset="wines", findability="published", resources=None, **more):
+def build_spec(owner="ann", dataset="wines", findability="published", resources=None, **fields):
     spec = copy.deepcopy(SPEC)
     spec["meta"].update(ownerid=owner, dataset=dataset, findability=findability)
     if resources is not None:
         spec["inputs"][0]["parameters"]["descriptor"]["resources"] = resources
-    return {**spec, **more}
+    return {**spec, **fields}
 
 
 @pytest.fixture(scope="session")
 def a_spec():
-    """Builds a spec with sensible defaults."""
-    return _a_spec
+    return build_spec
 
 
-class Api:
-    """The requests of specstore.md, as one user with his token."""
+class ApiClient:
+    """Sends the requests of specstore.md with the token of one user."""
 
     def __init__(self, client, token):
         self.client, self.headers = client, {"Auth-Token": token}
 
     def upload(self, spec=None, **headers):
         return self.client.post(
-            "/source/upload", json=_a_spec() if spec is None else spec, headers={**self.headers, **headers}
+            "/source/upload", json=build_spec() if spec is None else spec, headers={**self.headers, **headers}
         )
 
-    def uploaded(self, **spec):
-        """The id of a new flow."""
-        answer = self.upload(_a_spec(**spec))
-        assert answer.status_code == 200, answer.json
-        return answer.json["flow_id"]
+    def create_flow(self, **fields):
+        """Upload a spec and return the ID of its flow."""
+        response = self.upload(build_spec(**fields))
+        assert response.status_code == 200, response.json
+        return response.json["flow_id"]
 
-    def status(self, flow_id="ann/wines/latest", **headers):
-        return self.client.get(f"/source/{flow_id}", headers={**self.headers, **headers})
+    def get(self, path="ann/wines/latest", **headers):
+        return self.client.get(f"/source/{path}", headers={**self.headers, **headers})
 
-    def update(self, pipeline, event, **more):
-        body = {"pipeline": pipeline, "event": event, **more}
+    def update(self, pipeline, event, **fields):
+        body = {"pipeline": pipeline, "event": event, **fields}
         return self.client.post("/source/update", json=body, headers=self.headers)
 
-    def finish(self, pipeline, success=True, **more):
-        return self.update(pipeline, "finish", success=success, **more)
+    def finish(self, pipeline, success=True, **fields):
+        return self.update(pipeline, "finish", success=success, **fields)
 
     def post(self, path, **headers):
         return self.client.post(f"/source/{path}", headers={**self.headers, **headers})
@@ -134,17 +133,17 @@ class Api:
 
 @pytest.fixture
 def api(client, a_token):
-    return Api(client, a_token())
+    return ApiClient(client, a_token())
 
 
 class Workers:
-    """Runs what waits in the outbox, as workers would."""
+    """Runs the jobs waiting in the outbox, as workers would."""
 
     def __init__(self, db, settings):
         self.db, self.settings, self.stop_event = db, settings, threading.Event()
 
-    def waiting(self):
-        """The ids of pipelines whose job was put out; it is taken out with this."""
+    def take_jobs(self):
+        """Delete the waiting jobs from the outbox and return the IDs of their pipelines."""
         with self.db.transaction() as tx:
             rows = tx.rows("DELETE FROM outbox WHERE type = 'specstore.pipeline' RETURNING id, body")
         return [json.loads(body)["pipeline"] for _, body in sorted(rows)]
@@ -159,30 +158,30 @@ class Workers:
         return JobContext(self.db, self.settings, self.stop_event)
 
     def run_all(self):
-        while waiting := self.waiting():
-            for pipeline in waiting:
+        while pipelines := self.take_jobs():
+            for pipeline in pipelines:
                 self.run(pipeline)
 
 
 @pytest.fixture
 def workers(db, settings):
-    """With a store of files that is as empty as the database."""
+    """Empty the object store, as the database is emptied, and return the workers."""
     for folder in ("objects", "scratch"):
         shutil.rmtree(f"{settings.data_dir}/{folder}", ignore_errors=True)
     return Workers(db, settings)
 
 
-class Server:
-    """Answers each path as it was told to; notes what was asked."""
+class SourceServer:
+    """Sends the configured response for each path and records the requests."""
 
     def __init__(self):
-        self.answers, self.asked = {}, []
+        self.handlers, self.requests = {}, []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                outer.asked.append((self.path, dict(self.headers)))
-                outer.answers[self.path](self)
+                outer.requests.append((self.path, dict(self.headers)))
+                outer.handlers[self.path](self)
 
             def log_message(self, *_):
                 pass
@@ -193,37 +192,39 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def says(self, path, body=b"", status=200, **headers):
-        def answer(handler):
+    def serve(self, path, body=b"", status=200, **headers):
+        """Configure a complete response and return its URL; underscores in header names become hyphens."""
+
+        def respond(handler):
             handler.send_response(status)
-            given = {name.replace("_", "-"): value for name, value in headers.items()}
-            for name, value in {"Content-Length": str(len(body)), **given}.items():
+            named_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+            for name, value in {"Content-Length": str(len(body)), **named_headers}.items():
                 handler.send_header(name, value)
             handler.end_headers()
             handler.wfile.write(body)
 
-        self.answers[path] = answer
+        self.handlers[path] = respond
         return f"{self.url}{path}"
 
-    def streams(self, path, pieces):
-        """Without a length, and without an end where `pieces` has none."""
+    def stream(self, path, chunks):
+        """Configure a response without a Content-Length, which is endless if `chunks` is, and return its URL."""
 
-        def answer(handler):
+        def respond(handler):
             handler.send_response(200)
             handler.end_headers()
             try:
-                for piece in pieces():
-                    handler.wfile.write(piece)
+                for chunk in chunks():
+                    handler.wfile.write(chunk)
             except OSError:
                 pass
 
-        self.answers[path] = answer
+        self.handlers[path] = respond
         return f"{self.url}{path}"
 
 
 @pytest.fixture(scope="session")
 def server():
-    server = Server()
+    server = SourceServer()
     yield server
     server.server.shutdown()
     server.server.server_close()
@@ -231,32 +232,32 @@ def server():
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory):
-    """(settings of the bucket, the folder it lies in): a server that speaks S3, rclone's, over a real folder."""
+    """Serve a folder over S3 with rclone; yield the settings of the bucket and the folder that contains its objects."""
     folder = tmp_path_factory.mktemp("s3")
     (folder / "specs").mkdir()
     program = Path(sys.executable).parent / "rclone"
     key, secret, port = secrets.token_hex(8), secrets.token_hex(16), free_port()
     command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{key},{secret}",
                "--vfs-cache-mode", "off", "--config", "", str(folder)]  # fmt: skip
-    given = {
+    bucket_settings = {
         "s3_bucket": "specs",
         "s3_endpoint_url": f"http://127.0.0.1:{port}",
         "s3_access_key_id": key,
         "s3_secret_access_key": secret,
     }
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        yield given, folder / "specs"
+        yield bucket_settings, folder / "specs"
         process.terminate()
 
 
 @pytest.fixture
-def in_s3(settings, s3):
+def s3_settings(settings, s3):
     return settings.model_copy(update=s3[0])
 
 
 @pytest.fixture
-def bucket(in_s3):
-    bucket = object_stores.create_object_store(in_s3)
+def bucket(s3_settings):
+    bucket = object_stores.create_object_store(s3_settings)
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -268,10 +269,10 @@ def bucket(in_s3):
 
 
 @pytest.fixture
-def keep(bucket):
-    def keep(key, content):
+def put_object(bucket):
+    def put_object(key, content):
         with scratch_file(bucket) as file:
             file.write_bytes(content)
             bucket.put(key, file)
 
-    return keep
+    return put_object

@@ -64,7 +64,7 @@ def test_the_sample_is_imported_and_its_counts_and_errors_are_shown(page):
     assert counts(page) == {"valid": "62", "invalid": "137", "duplicates": "2", "rejected": "0"}
     expect(page.locator("#current")).to_have_text("201 of 201")
     assert page.locator("#done").evaluate("bar => bar.value") == 100
-    expect(page.locator("#told")).to_contain_text("import finished, 100%: valid 62, invalid 137")
+    expect(page.locator("#announcement")).to_contain_text("import finished, 100%: valid 62, invalid 137")
     with page.expect_download() as download:
         page.get_by_role("link", name="errors.csv").click()
     lines = download.value.path().read_text(encoding="utf-8").splitlines()
@@ -109,9 +109,9 @@ def test_orders_are_filtered(page):
     filtered(page, state="ia", zipcode="051", email="STONE@", valid="true")
     expect(page.locator("#orders tbody tr")).to_have_count(2)
     filtered(page, valid="false")
-    expect(page.locator("#orders-told")).to_have_text("There are no such orders.")
+    expect(page.locator("#orders-summary")).to_have_text("No orders found.")
     page.get_by_role("button", name="Show all").click()
-    expect(page.locator("#orders-told")).to_contain_text("Page 1.")
+    expect(page.locator("#orders-summary")).to_contain_text("Page 1.")
     filtered(page, state="I1")
     expect(page.locator("#orders-problem")).to_have_text("state must be a string")
 
@@ -133,14 +133,14 @@ def test_pages_follow_each_other_and_go_back(page):
     wanted = [first + 8 * place for place in range(45)]
     back, forward = (page.get_by_role("button", name=name) for name in ("Previous page", "Next page"))
     for number in range(3):
-        expect(page.locator("#orders-told")).to_have_text(f"Page {number + 1}.")
+        expect(page.locator("#orders-summary")).to_have_text(f"Page {number + 1}.")
         assert ids_shown(page) == wanted[number * ON_A_PAGE : (number + 1) * ON_A_PAGE]
         assert back.is_enabled() == (number > 0)
         if number < 2:
             forward.click()
     assert forward.is_disabled()
     back.click()
-    expect(page.locator("#orders-told")).to_have_text("Page 2.")
+    expect(page.locator("#orders-summary")).to_have_text("Page 2.")
     assert ids_shown(page) == wanted[ON_A_PAGE : 2 * ON_A_PAGE]
 
 

@@ -98,7 +98,7 @@ def test_who_is_let_in_no_longer_is_told(browser, stack):
         with closing(Client(stack, name, password)) as leaving:
             eventually(lambda: answered(lambda: leaving.get("/sequences")).status_code == 401, OUT_WITHIN)
         send(page, orders.orders(orders.new_ids(), 8))
-        expect(problem(page)).to_have_text("You are not signed in any longer. Load the page again.")
+        expect(problem(page)).to_have_text("You are no longer signed in. Reload the page.")
 
 
 def test_a_reader_is_told_that_he_may_not(browser, stack):
@@ -113,7 +113,7 @@ def test_a_stopped_upload_leaves_nothing(stack, client, page, big):
     before = client.get(f"{orders.API}/import/status").json()["total"]
     with stalled(stack, page, big[1]):
         page.get_by_role("button", name="Stop the upload").click()
-        expect(problem(page)).to_have_text("The upload was stopped. Nothing of it was kept.")
+        expect(problem(page)).to_have_text("The upload was stopped. Nothing was stored.")
     eventually(lambda: orders.ask_database(stack, "SELECT count(*) FROM orders.uploads") == [(0,)], 60)
     assert client.get(f"{orders.API}/import/status").json()["total"] == before
 
@@ -149,7 +149,7 @@ def test_an_import_is_followed_through_a_fault_of_the_service_and_can_be_cancell
     send(page, orders.orders(first, 8), "later.csv")
     expect(page.locator("#import-message")).to_have_text("waiting")
     stack.stop("orders-web")
-    expect(page.locator("#import-problem")).to_have_text("No answer at the moment; asking again.")
+    expect(page.locator("#import-problem")).to_have_text("The service is not responding; trying again.")
     stack.start("orders-web")
     expect(page.locator("#import-problem")).to_be_hidden(timeout=AGAIN_MS)
     page.get_by_role("button", name="Cancel the import").click()

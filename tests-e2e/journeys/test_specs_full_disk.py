@@ -90,7 +90,7 @@ def test_an_upload_to_a_full_disk_is_refused_and_leaves_nothing(client, owner, d
     owner.keep_file("small.csv", b"name,year\nMalbec,2020\n")
     disk.fill(but=MEBIBYTE)
     answer = client.put(url, headers=owner.headers, data=TABLE)
-    assert (answer.status_code, answer.json()["detail"]) == (503, "files cannot be kept at the moment")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "files cannot be stored at the moment")
     assert int(answer.headers["Retry-After"]) > 0
     assert disk.scratch() == []
     # In place of an older file, too: that one stays as it was.
@@ -115,7 +115,7 @@ class Flows:
 
 @pytest.mark.timeout(TIMEOUT_SECONDS)
 def test_flows_wait_for_a_full_disk_and_then_go_on(stack, owner, disk):
-    chance, waits = chosen_random(), "files cannot be kept at the moment"
+    chance, waits = chosen_random(), "files cannot be stored at the moment"
     flows, met = Flows(owner), 0
     for number in range(ROUNDS):
         with crowd(2, flows.one_more):

@@ -1,1 +1,1 @@
-"""Orders of wine, imported from CSV files and judged by the rules of shipping."""
+"""Wine orders, imported from CSV files and validated against shipping rules."""

@@ -1,4 +1,4 @@
-"""python -m orders_service web | worker | migrate"""
+"""Command line: python -m orders_service web | worker | migrate."""
 
 from chassis.cli import Service, main
 from orders_service.handlers import HANDLERS, timers

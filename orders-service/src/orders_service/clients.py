@@ -1,4 +1,4 @@
-"""sequence-service over HTTP."""
+"""HTTP calls to sequence-service."""
 
 import requests
 
@@ -11,7 +11,7 @@ _TIMEOUT_SECONDS = (0.5, 1.0)
 
 
 def issue_batch_no(sequence_url: str, import_id: str, request_id: str) -> int | None:
-    """Return the same number for the same import, however often it is called; None: sequence-service is down."""
+    """Return the batch number of the import, the same one in every call; None if sequence-service is unavailable."""
     headers = {
         "Idempotency-Key": f"orders-import-{import_id}",
         "X-Request-ID": request_id,

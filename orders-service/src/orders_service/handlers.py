@@ -1,4 +1,4 @@
-"""Message entry points, for slices of imports, and timers."""
+"""Message entry points for slices of imports, and the timers of the worker."""
 
 import time
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from orders_service.operations.uploading import QUEUE
 from orders_service.settings import Settings, limit_polars_threads
 from orders_service.store import imports, orders, uploads
 
-# Then another import has its slice.
+# After this time the next slice is requested, so that other imports can proceed.
 _SLICE_SECONDS = 5.0
-# An import with no more left than this ends first, which takes about a second.
-_FEW_BLOCKS = 64
-_SILENT_SECONDS = 120
-_MAX_BLOCKS, _MAX_DRY_IDS, _MAX_COUNTS, _MAX_BATCH_NOS = 800, 100_000, 1000, 20
+# An import with at most this many blocks left, which take about a second, is finished first.
+_MAX_OVERTIME_BLOCKS = 64
+_UPLOAD_TIMEOUT_SECONDS = 120
+_MAX_DELETED_BLOCKS, _MAX_DELETED_DRY_IDS, _MAX_COUNT_ROWS, _MAX_BATCH_NOS = 800, 100_000, 1000, 20
 
 
 class ImportSlice(BaseModel):
@@ -31,8 +31,8 @@ class ImportSlice(BaseModel):
 
 
 def on_import_requested(context: JobContext, delivery: Delivery) -> None:
-    """Continue the import from where it is, so that a repeated delivery continues instead of repeating."""
-    # Not in a web process, which imports this module too but never needs polars.
+    """Continue the import from its current position, so that a repeated delivery repeats nothing."""
+    # Web processes import this module too, but never need polars.
     limit_polars_threads()
     from orders_service.operations.importing import run_slice
 
@@ -40,30 +40,30 @@ def on_import_requested(context: JobContext, delivery: Delivery) -> None:
     ends_at = time.monotonic() + _SLICE_SECONDS
 
     def is_time_up(blocks_left: int) -> bool:
-        return context.stop_event.is_set() or (time.monotonic() > ends_at and blocks_left > _FEW_BLOCKS)
+        return context.stop_event.is_set() or (time.monotonic() > ends_at and blocks_left > _MAX_OVERTIME_BLOCKS)
 
     policy = context.settings.policy
     run_slice(context.database, str(job.task_id), job.turn, policy, lambda: datetime.now(UTC), is_time_up)
 
 
 def delete_stale_data(tx: Transaction, _now: datetime) -> None:
-    """Delete what broken uploads and ended imports have left."""
-    uploads.delete_silent_uploads(tx, _SILENT_SECONDS)
-    uploads.delete_orphaned_blocks(tx, _MAX_BLOCKS)
-    orders.delete_orphaned_dry_ids(tx, _MAX_DRY_IDS)
-    orders.sum_up_counts(tx, _MAX_COUNTS)
+    """Delete the data of interrupted uploads and finished imports, and merge the counts of orders."""
+    uploads.delete_abandoned_uploads(tx, _UPLOAD_TIMEOUT_SECONDS)
+    uploads.delete_orphaned_blocks(tx, _MAX_DELETED_BLOCKS)
+    orders.delete_orphaned_dry_ids(tx, _MAX_DELETED_DRY_IDS)
+    orders.update_merged_counts(tx, _MAX_COUNT_ROWS)
 
 
-def number_batches(tx: Transaction, sequence_url: str) -> None:
-    """Number imports that were accepted while sequence-service was down."""
-    issued: dict[str, int] = {}
+def assign_batch_numbers(tx: Transaction, sequence_url: str) -> None:
+    """Number imports that were accepted while sequence-service was unavailable."""
+    batch_numbers: dict[str, int] = {}
     for row in imports.list_without_batch_no(tx, _MAX_BATCH_NOS):
         batch_no = clients.issue_batch_no(sequence_url, row["id"], row["request_id"])
         if batch_no is None:
             break
-        issued[row["id"]] = batch_no
-    # Only now: an import whose row is locked must not wait for another service.
-    for import_id, batch_no in issued.items():
+        batch_numbers[row["id"]] = batch_no
+    # Updated only now: a locked import must not wait for another service.
+    for import_id, batch_no in batch_numbers.items():
         imports.update_batch_no(tx, import_id, batch_no)
 
 
@@ -73,5 +73,5 @@ HANDLERS = {QUEUE: ConsumerConfig(on_import_requested, is_long_running=True)}
 def timers(settings: Settings) -> Mapping[str, Timer]:
     return {
         "delete_stale_data": Timer(5, delete_stale_data),
-        "batch_no": Timer(2, lambda tx, _now: number_batches(tx, settings.sequence_url)),
+        "batch_no": Timer(2, lambda tx, _now: assign_batch_numbers(tx, settings.sequence_url)),
     }

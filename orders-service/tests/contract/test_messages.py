@@ -6,25 +6,25 @@ import jsonschema_rs
 PUBLISHES = Path(__file__).parents[2] / "contracts" / "publishes"
 
 
-def test_what_it_publishes_keeps_the_contract(api, a_file, an_order, outbox):
-    api.imported(a_file(an_order(1)))
-    api.imported(b"id|name\n1|Ann\n")
-    told = outbox()
-    assert {name for name, _ in told} == {file.name.removesuffix(".v1.json") for file in PUBLISHES.iterdir()}
-    for name, body in told:
+def test_published_messages_match_their_schemas(api, build_csv, build_row, outbox):
+    api.run_import(build_csv(build_row(1)))
+    api.run_import(b"id|name\n1|Ann\n")
+    messages = outbox()
+    assert {name for name, _ in messages} == {file.name.removesuffix(".v1.json") for file in PUBLISHES.iterdir()}
+    for name, body in messages:
         contract = json.loads((PUBLISHES / f"{name}.v1.json").read_text())
         jsonschema_rs.validator_for(contract).validate(body)
 
 
-def test_each_reason_of_a_failure_is_in_the_contract(api, client, a_file, an_order, outbox):
+def test_schema_lists_every_failure_reason(api, client, build_csv, build_row, outbox):
     contract = json.loads((PUBLISHES / "OrdersImportFailed.v1.json").read_text())
-    cancelled = api.accepted(a_file(an_order(1)))
+    cancelled = api.start_import(build_csv(build_row(1)))
     client.delete(f"/acme_orders/api/v1/orders/import/status/{cancelled}")
     api.finish(cancelled)
     header = b"id|name|email|state|zipcode|birthday"
     too_many, too_long = header + b"|" * 1000, header + b"x" * 2**20
     for content in (b"\xff\xfe", too_many, too_long, header + b"|id", header[3:], header + b"|note"):
-        assert api.imported(content)["status"] == "FAILURE"
+        assert api.run_import(content)["status"] == "FAILURE"
     failed = [body for name, body in outbox() if name == "OrdersImportFailed"]
     reasons = contract["properties"]["payload"]["properties"]["reason"]["enum"]
     assert [body["payload"]["reason"] for body in failed] == reasons

@@ -10,28 +10,28 @@ PATH = "/acme_orders/api/v1/orders"
 
 
 @pytest.fixture
-def five(api, a_file, an_order):
-    api.imported(
-        a_file(
-            an_order(30, name="Carl 100%", state="tx", zipcode="10001"),
-            an_order(10, name="Ann_A", state="NJ", zipcode="10002"),
-            an_order(20, name="ÄNNE", email="B@example.com", state="NY", zipcode="00501-1234"),
-            an_order(-5, name="Dan", state="XYZ", zipcode="10003"),
-            an_order(40, name="Eve", state="Nj", zipcode="10004"),
+def five_orders(api, build_csv, build_row):
+    api.run_import(
+        build_csv(
+            build_row(30, name="Carl 100%", state="tx", zipcode="10001"),
+            build_row(10, name="Ann_A", state="NJ", zipcode="10002"),
+            build_row(20, name="ÄNNE", email="B@example.com", state="NY", zipcode="00501-1234"),
+            build_row(-5, name="Dan", state="XYZ", zipcode="10003"),
+            build_row(40, name="Eve", state="Nj", zipcode="10004"),
         )
     )
 
 
-def ids(api, **query):
+def list_ids(api, **query):
     return [order["id"] for order in api.orders(**query).json["result"]]
 
 
-def test_orders_come_in_the_order_of_their_ids_a_page_at_a_time(api, five):
-    answer = api.orders(limit=2, offset=1).json
-    assert answer["result"] == [{"id": 10, "name": "Ann_A", "valid": False}, {"id": 20, "name": "ÄNNE", "valid": True}]
-    assert answer["total"] == 5
-    assert ids(api, limit=2, after=20) == [30, 40]
-    assert ids(api, after=40) == []
+def test_pages_are_ordered_by_id(api, five_orders):
+    page = api.orders(limit=2, offset=1).json
+    assert page["result"] == [{"id": 10, "name": "Ann_A", "valid": False}, {"id": 20, "name": "ÄNNE", "valid": True}]
+    assert page["total"] == 5
+    assert list_ids(api, limit=2, after=20) == [30, 40]
+    assert list_ids(api, after=40) == []
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_orders_come_in_the_order_of_their_ids_a_page_at_a_time(api, five):
         ({"name": "'; DROP TABLE orders; --"}, [], None),
     ],
 )
-def test_filters_and_totals(api, five, query, expected, total):
-    assert ids(api, **query) == expected
+def test_filters_select_orders_and_texts_omit_the_total(api, five_orders, query, expected, total):
+    assert list_ids(api, **query) == expected
     assert api.orders(**query).json.get("total") == total
 
 
@@ -69,12 +69,12 @@ PAGES = [
 ]
 
 
-def test_every_filter_finds_the_same_page_as_python(api, a_file, an_order):
+def test_every_filter_returns_the_same_page_as_python(api, build_csv, build_row):
     ids_ = [-(2**63), *range(0, 300, 7), 2**63 - 1]
     lines = [
-        an_order(id, state=("TX", "NJ", "nj")[id % 3], name=f"name {id % 5}", zipcode=f"{id % 4}0001") for id in ids_
+        build_row(id, state=("TX", "NJ", "nj")[id % 3], name=f"name {id % 5}", zipcode=f"{id % 4}0001") for id in ids_
     ]
-    api.imported(a_file(*reversed(lines)))
+    api.run_import(build_csv(*reversed(lines)))
     filters = [
         ({}, lambda id: True),
         ({"state": "NJ"}, lambda id: id % 3 > 0),
@@ -83,18 +83,23 @@ def test_every_filter_finds_the_same_page_as_python(api, a_file, an_order):
         ({"zipcode": "20001", "state": "nj"}, lambda id: id % 4 == 2 and id % 3 > 0),
         ({"state": "TX", "name": "e 1"}, lambda id: id % 3 == 0 and id % 5 == 1),
         ({"valid": "0", "zipcode": "30"}, lambda id: id % 3 > 0 and id % 4 == 3),
-        ({"email": "nobody"}, lambda id: False),
+        ({"email": "unknown"}, lambda id: False),
     ]
-    for query, is_wanted in filters:
-        assert api.orders(**query, total=1).json["total"] == sum(map(is_wanted, ids_)), query
+    for query, is_match in filters:
+        assert api.orders(**query, total=1).json["total"] == sum(map(is_match, ids_)), query
         for limit, offset, after in PAGES:
-            more = {} if after is None else {"after": after}
-            expected = [id for id in ids_ if is_wanted(id) and (after is None or id > after)][offset : offset + limit]
-            assert ids(api, limit=limit, offset=offset, **more, **query) == expected, (query, limit, offset, after)
+            cursor = {} if after is None else {"after": after}
+            expected = [id for id in ids_ if is_match(id) and (after is None or id > after)][offset : offset + limit]
+            assert list_ids(api, limit=limit, offset=offset, **cursor, **query) == expected, (
+                query,
+                limit,
+                offset,
+                after,
+            )
 
 
-def test_a_large_offset_is_counted_in_the_index_alone(api, a_file, an_order):
-    api.imported(a_file(*(an_order(id) for id in range(30_000))))
+def test_large_offset_reads_only_the_index(api, build_csv, build_row):
+    api.run_import(build_csv(*(build_row(id) for id in range(30_000))))
     plans = []
 
     class Explaining(Transaction):
@@ -136,14 +141,14 @@ def test_a_large_offset_is_counted_in_the_index_alone(api, a_file, an_order):
         ),
     ],
 )
-def test_wrong_values_are_named(api, query, message):
-    refused = api.orders(**query)
-    assert (refused.status_code, refused.json["message"]) == (400, message)
-    assert (refused.json["result"], refused.json["status_code"]) == (None, 400)
+def test_invalid_parameters_are_named(api, query, message):
+    response = api.orders(**query)
+    assert (response.status_code, response.json["message"]) == (400, message)
+    assert (response.json["result"], response.json["status_code"]) == (None, 400)
 
 
-def test_one_order_with_all_that_is_wrong_with_it(api, a_file, an_order):
-    api.imported(a_file(an_order(7, email="x.net", state="ny", zipcode="9", birthday="2020-01-31")))
+def test_order_lists_all_violated_rules(api, build_csv, build_row):
+    api.run_import(build_csv(build_row(7, email="x.net", state="ny", zipcode="9", birthday="2020-01-31")))
     assert api.order(7).json["result"] == {
         "id": 7,
         "name": "Ann Smith",
@@ -175,21 +180,21 @@ def test_one_order_with_all_that_is_wrong_with_it(api, a_file, an_order):
         (f"{PATH}/import/status?task_id=x", "import not found"),
     ],
 )
-def test_what_is_not_there_is_404_in_the_shape_of_all_answers(client, path, message):
-    refused = client.get(path, headers={"X-Request-ID": "mine"})
+def test_unknown_resource_returns_404_in_the_common_shape(client, path, message):
+    response = client.get(path, headers={"X-Request-ID": "mine"})
     body = {"result": None, "status_code": 404, "uuid": "mine", "message": message}
-    assert (refused.status_code, refused.json) == (404, body)
+    assert (response.status_code, response.json) == (404, body)
 
 
-def test_the_id_of_the_caller_comes_back(client):
+def test_uuid_of_the_caller_is_returned(client):
     assert client.get(f"{PATH}?uuid=caller-1", headers={"X-Request-ID": "mine"}).json["uuid"] == "caller-1"
     assert client.get(f"{PATH}/0?uuid=caller-1").json["uuid"] == "caller-1"
 
 
-def test_a_wrong_method_says_which_are_right(client):
-    refused = client.post(f"{PATH}")
-    assert (refused.status_code, refused.json["status_code"]) == (405, 405)
-    assert "GET" in refused.headers["Allow"]
+def test_wrong_method_lists_allowed_methods(client):
+    response = client.post(f"{PATH}")
+    assert (response.status_code, response.json["status_code"]) == (405, 405)
+    assert "GET" in response.headers["Allow"]
 
 
 @pytest.mark.parametrize(
@@ -200,5 +205,5 @@ def test_a_wrong_method_says_which_are_right(client):
         (date(2024, 2, 29), date(2003, 2, 28)),
     ],
 )
-def test_who_was_born_on_february_29_is_of_age_on_march_1(today, latest):
+def test_person_born_on_february_29_reaches_an_age_on_march_1(today, latest):
     assert latest_birthday(today, 21) == latest

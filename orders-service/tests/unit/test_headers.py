@@ -1,11 +1,11 @@
 import pytest
 
-from orders_service.domain.headers import COLUMNS, BadHeader, header_of
+from orders_service.domain.headers import COLUMNS, InvalidHeader, parse_header
 
 
 @pytest.mark.parametrize("separator", ["|", ",", ";", "\t"])
-def test_the_separator_is_recognised_from_the_header(separator):
-    header = header_of(separator.join(COLUMNS).encode())
+def test_separator_is_detected(separator):
+    header = parse_header(separator.join(COLUMNS).encode())
     assert (header.separator, header.columns) == (separator, COLUMNS)
 
 
@@ -19,8 +19,8 @@ def test_the_separator_is_recognised_from_the_header(separator):
         "id;name;email;state;zipcode;birthday,year",
     ],
 )
-def test_columns_come_in_any_order_and_in_usual_spellings(line):
-    assert set(header_of(line.encode()).columns) == set(COLUMNS)
+def test_accepts_columns_in_any_order_and_common_spellings(line):
+    assert set(parse_header(line.encode()).columns) == set(COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -33,21 +33,21 @@ def test_columns_come_in_any_order_and_in_usual_spellings(line):
         ("id name email state zipcode birthday", "missing_columns", COLUMNS),
     ],
 )
-def test_what_is_wrong_with_a_header_is_named(line, reason, names):
-    with pytest.raises(BadHeader) as caught:
-        header_of(line.encode())
+def test_error_names_the_affected_columns(line, reason, names):
+    with pytest.raises(InvalidHeader) as caught:
+        parse_header(line.encode())
     assert (caught.value.reason, caught.value.names) == (reason, names)
 
 
 @pytest.mark.parametrize(
     "line", [b"PK\x03\x04", b"\x1f\x8b\x08\x00", "id|name".encode("utf-16"), b"id\0|name", b"\xe9"]
 )
-def test_what_is_no_text_has_no_header(line):
-    with pytest.raises(BadHeader, match="no_text"):
-        header_of(line)
+def test_rejects_a_line_that_is_not_text(line):
+    with pytest.raises(InvalidHeader, match="no_text"):
+        parse_header(line)
 
 
-def test_the_columns_of_a_report_are_passed_over():
-    header = header_of(b"id|name|email|state|zipcode|birthday|line|rule|message")
-    assert header.own_columns == COLUMNS
+def test_ignores_the_columns_of_a_report():
+    header = parse_header(b"id|name|email|state|zipcode|birthday|line|rule|message")
+    assert header.order_columns == COLUMNS
     assert header.is_report

@@ -1,4 +1,4 @@
-"""Everything that is said to people is said in each language."""
+"""Every message for people is translated into each language."""
 
 import ast
 import gettext
@@ -11,12 +11,13 @@ from babel.messages.pofile import read_po
 
 from orders_service import routes
 from orders_service.domain.rules import REJECTIONS, RULES
+from orders_service.routes.messages import FAILURE_MESSAGES, PLURAL_FAILURE_MESSAGES
 
 SOURCE = Path(routes.__file__).parents[1]
-CATALOGUES = sorted((SOURCE / "routes" / "translations").glob("*/LC_MESSAGES/messages.po"))
-# Their arguments are said, or are the detail of a problem that is.
-SAYING = {"translate", "ValueError", "Problem", "Invalid", "NotFound", "Conflict", "Unavailable", "field"}
-FIELDS_WITH = {
+CATALOGS = sorted((SOURCE / "routes" / "translations").glob("*/LC_MESSAGES/messages.po"))
+# Functions and exceptions whose text arguments are translated.
+TRANSLATING = {"translate", "ValueError", "Problem", "Invalid", "NotFound", "Conflict", "Unavailable", "field"}
+FIELDS_BY_MESSAGE = {
     "must be a number": ("limit", "offset", "after"),
     "must be a bool value": ("valid", "total", "dry_run"),
     "must have 1 to 200 characters": ("name", "email", "zipcode"),
@@ -25,28 +26,29 @@ FIELDS_WITH = {
 
 def literals():
     for file in SOURCE.rglob("*.py"):
-        # What an operator reads when it does not start.
+        # Messages for operators are not translated.
         if file.name == "settings.py":
             continue
         for node in ast.walk(ast.parse(file.read_text())):
             name = getattr(getattr(node, "func", None), "id", getattr(getattr(node, "func", None), "attr", ""))
-            if isinstance(node, ast.Call) and name in SAYING:
+            if isinstance(node, ast.Call) and name in TRANSLATING:
                 texts = node.args[1:] if name == "field" else node.args[:1]
                 yield from (text.value for text in texts if isinstance(text, ast.Constant))
 
 
-def said():
+def source_texts():
     texts = {rule.message for rule in RULES} | set(REJECTIONS.values()) | set(literals())
-    texts |= {f"{field} {rest}" for rest, fields in FIELDS_WITH.items() for field in fields}
+    texts |= set(FAILURE_MESSAGES.values()) | set(PLURAL_FAILURE_MESSAGES.values())
+    texts |= {f"{field} {rest}" for rest, fields in FIELDS_BY_MESSAGE.items() for field in fields}
     return {text for text in texts if isinstance(text, str)}
 
 
-@pytest.mark.parametrize("file", CATALOGUES, ids=lambda file: file.parts[-3])
-def test_every_text_is_translated_with_the_same_parts(file):
+@pytest.mark.parametrize("file", CATALOGS, ids=lambda file: file.parts[-3])
+def test_every_text_is_translated_with_the_same_parameters(file):
     with file.open("rb") as opened:
-        catalogue = read_po(opened)
-    translated = {message.id: message.string for message in catalogue if message.id}
-    assert said() - set(translated) == set()
+        catalog = read_po(opened)
+    translated = {message.id: message.string for message in catalog if message.id}
+    assert source_texts() - set(translated) == set()
     for text, translation in translated.items():
         assert translation, text
         assert sorted(re.findall(r"%\(\w+\)s", text)) == sorted(re.findall(r"%\(\w+\)s", translation)), text
@@ -55,19 +57,19 @@ def test_every_text_is_translated_with_the_same_parts(file):
 def texts_in(compiled):
     with compiled.open("rb") as opened:
         texts = gettext.GNUTranslations(opened)._catalog
-    # Without the heading, which has a date.
+    # The header entry contains a date.
     return {text: translation for text, translation in texts.items() if text}
 
 
-@pytest.mark.parametrize("file", CATALOGUES, ids=lambda file: file.parts[-3])
-def test_what_is_compiled_is_what_is_written(file, tmp_path):
+@pytest.mark.parametrize("file", CATALOGS, ids=lambda file: file.parts[-3])
+def test_compiled_catalog_is_up_to_date(file, tmp_path):
     with file.open("rb") as opened, (tmp_path / "messages.mo").open("wb") as target:
         write_mo(target, read_po(opened))
-    fresh, kept = (texts_in(folder / "messages.mo") for folder in (tmp_path, file.parent))
-    assert fresh == kept
+    compiled, committed = (texts_in(folder / "messages.mo") for folder in (tmp_path, file.parent))
+    assert compiled == committed
 
 
-def test_there_are_catalogues_for_all_languages_but_the_codes_own():
+def test_every_language_except_english_has_a_catalog():
     from orders_service.routes.i18n import LANGUAGES
 
-    assert [file.parts[-3] for file in CATALOGUES] == sorted(set(LANGUAGES) - {"en"})
+    assert [file.parts[-3] for file in CATALOGS] == sorted(set(LANGUAGES) - {"en"})

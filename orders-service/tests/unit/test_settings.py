@@ -3,14 +3,14 @@ import pytest
 from chassis.runtime.config import ConfigError
 from orders_service.settings import Settings
 
-URL = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
+URL = {"DATABASE_URL": "postgresql://user@127.0.0.1:1/database"}
 
 
-def test_the_policy_is_what_is_set():
-    given = {"RULES_OFF": "email_state, zipcode_sum", "REFUSED_STATES": "TX,NY", "SMALLEST_AGE": "18"}
-    policy = Settings.load({**URL, **given}).policy
+def test_policy_follows_the_settings():
+    variables = {"RULES_OFF": "email_state, zipcode_sum", "REFUSED_STATES": "TX,NY", "SMALLEST_AGE": "18"}
+    policy = Settings.load({**URL, **variables}).policy
     assert {rule.name for rule in policy.rules} == {"allowed_state", "email_pattern", "zipcode_length", "allowed_age"}
-    assert (policy.refused_states, policy.smallest_age, policy.largest_zipcode_sum) == (("TX", "NY"), 18, 20)
+    assert (policy.excluded_states, policy.min_age, policy.max_zipcode_sum) == (("TX", "NY"), 18, 20)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,6 @@ def test_the_policy_is_what_is_set():
         ("UPLOAD_MAX_SECONDS", "0"),
     ],
 )
-def test_what_is_wrong_is_named(name, value):
+def test_error_names_the_invalid_variable(name, value):
     with pytest.raises(ConfigError, match=name):
         Settings.load({**URL, name: value})

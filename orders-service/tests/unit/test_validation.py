@@ -1,4 +1,4 @@
-"""The validation against a slow and obvious one, on files of all kinds, in chunks of all lengths."""
+"""The validation compared with a slow, simple implementation, for files of all kinds cut into chunks of all sizes."""
 
 import re
 from dataclasses import dataclass
@@ -15,71 +15,73 @@ from orders_service.domain.rules import Policy
 from orders_service.domain.validation import validate_rows
 
 TODAY = date(2026, 11, 22)
-LONGEST = 200
+MAX_ROW_BYTES = 200
 MONTHS = "january february march april may june july august september october november december".split()  # noqa: SIM905
 
 
 @dataclass
-class Obvious:
-    """A file, byte by byte and row by row."""
+class ReferenceValidation:
+    """Validates a file byte by byte and row by row."""
 
     data: bytes
     separator: bytes
     policy: Policy
 
-    def told(self):
-        seen, before, told = set(), None, []
+    def outcomes(self):
+        seen_ids, previous, outcomes = set(), None, []
         for line, fields, reason in self.rows():
             if fields is None or len(fields) != len(COLUMNS):
-                told.append((line, reason or "fields"))
-                before = None
+                outcomes.append((line, reason or "fields"))
+                previous = None
                 continue
             texts = dict(zip(COLUMNS, fields, strict=True))
-            fate = self.fate(texts, seen, before)
-            told.append((line, fate))
-            before = texts["state"], texts["zipcode"]
-        return told
+            outcomes.append((line, self.outcome(texts, seen_ids, previous)))
+            previous = texts["state"], texts["zipcode"]
+        return outcomes
 
-    def fate(self, fields, seen, before):
-        if reason := unreadable(fields.values()):
+    def outcome(self, fields, seen_ids, previous):
+        """Return the reason for a rejection, or the bits of the violated rules."""
+        if reason := unreadable_reason(fields.values()):
             return reason
         row = {name: value.decode() for name, value in fields.items()}
         if not re.fullmatch("-?[0-9]+", row["id"], re.ASCII) or not -(2**63) <= int(row["id"]) < 2**63:
             return "id"
-        born = birthday(row["birthday"])
-        if born is None or not date(1900, 1, 1) <= born <= TODAY:
+        birth_date = parse_birthday(row["birthday"])
+        if birth_date is None or not date(1900, 1, 1) <= birth_date <= TODAY:
             return "birthday"
-        if int(row["id"]) in seen:
+        if int(row["id"]) in seen_ids:
             return "duplicate"
-        seen.add(int(row["id"]))
-        if before == (fields["state"], fields["zipcode"]):
+        seen_ids.add(int(row["id"]))
+        if previous == (fields["state"], fields["zipcode"]):
             return 0
-        return self.failed(row, born)
+        return self.failed_bits(row, birth_date)
 
-    def failed(self, row, born):
+    def failed_bits(self, row, birth_date):
         digits = [char for char in row["zipcode"] if char in "0123456789"]
         state, email = row["state"].upper(), row["email"]
-        age = TODAY.year - born.year - ((TODAY.month, TODAY.day) < (born.month, born.day))
-        fails = {
-            "allowed_state": (1, state in self.policy.refused_states),
+        age = TODAY.year - birth_date.year - ((TODAY.month, TODAY.day) < (birth_date.month, birth_date.day))
+        rules = {
+            "allowed_state": (1, state in self.policy.excluded_states),
             "email_pattern": (2, not re.fullmatch(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}", email)),
-            "zipcode_sum": (4, sum(map(int, digits)) > self.policy.largest_zipcode_sum),
+            "zipcode_sum": (4, sum(map(int, digits)) > self.policy.max_zipcode_sum),
             "zipcode_length": (8, len(digits) not in (5, 9)),
             "email_state": (16, row["state"] in ("NY", "ny", "Ny", "nY") and email.lower().endswith(".net")),
-            "allowed_age": (32, age < self.policy.smallest_age),
+            "allowed_age": (32, age < self.policy.min_age),
         }
-        return sum(bit for name, (bit, it_fails) in fails.items() if it_fails and name not in self.policy.off)
+        return sum(
+            bit for name, (bit, is_violated) in rules.items() if is_violated and name not in self.policy.disabled_rules
+        )
 
     def rows(self):
-        """(line, fields or None, reason)"""
+        """Yield (line, fields or None, reason) for each row."""
         position, line = 0, 0
         while position < len(self.data):
-            end, fields = self.row_at(position)
+            end, fields = self.read_row(position)
             reason = None
             if fields is None:
                 line_break = self.data.find(b"\n", position)
                 line_end = line_break if line_break >= 0 else len(self.data)
-                reason = "too_long" if line_end - position >= LONGEST else "fields"
+                reason = "too_long" if line_end - position >= MAX_ROW_BYTES else "fields"
                 end = line_end + 1
             raw = self.data[position:end]
             if reason or raw.strip(b"\r\n"):
@@ -87,36 +89,36 @@ class Obvious:
             line += raw.count(b"\n")
             position = end
 
-    def row_at(self, start):
-        """Where the row ends and its fields; None where it has no end that is near enough."""
-        fields, field, state, position = [], b"", "begins", start
-        while position < len(self.data) and position - start < LONGEST:
+    def read_row(self, start):
+        """Return the end of the row and its fields, which are None if the row is too long or not closed."""
+        fields, field, state, position = [], b"", "start", start
+        while position < len(self.data) and position - start < MAX_ROW_BYTES:
             char = self.data[position : position + 1]
             position += 1
             if state == "quoted":
                 if char != b'"':
                     field += char
-                elif self.data[position : position + 1] == b'"' and position - start < LONGEST:
+                elif self.data[position : position + 1] == b'"' and position - start < MAX_ROW_BYTES:
                     field += b'"'
                     position += 1
                 else:
-                    state = "inside"
+                    state = "unquoted"
             elif char == b"\n":
                 return position, [*fields, field.removesuffix(b"\r")]
             elif char == self.separator:
                 fields.append(field)
-                field, state = b"", "begins"
-            elif char == b'"' and state == "begins":
+                field, state = b"", "start"
+            elif char == b'"' and state == "start":
                 state = "quoted"
             else:
                 field += char
-                state = "inside"
-        if state == "quoted" or position < len(self.data) or position - start >= LONGEST:
+                state = "unquoted"
+        if state == "quoted" or position < len(self.data) or position - start >= MAX_ROW_BYTES:
             return position, None
         return position, [*fields, field.removesuffix(b"\r")]
 
 
-def unreadable(fields):
+def unreadable_reason(fields):
     for cell in fields:
         try:
             cell.decode()
@@ -125,7 +127,7 @@ def unreadable(fields):
     return "nul" if any(b"\0" in cell for cell in fields) else None
 
 
-def birthday(text):
+def parse_birthday(text):
     if match := re.fullmatch(r"([A-Za-z]+) ([0-9]{1,2})(?:, ?| )([0-9]{4})", text, re.ASCII):
         names = [*MONTHS, *(month[:3] for month in MONTHS)]
         name = match[1].lower()
@@ -140,29 +142,32 @@ def birthday(text):
         return None
 
 
-def judged(data, separator, policy, pieces):
-    """What the real one says of the file cut there; duplicates over pieces are Postgres's to find, here a set's."""
-    header, cursor, seen, told = Header(separator.decode(), COLUMNS), FileCursor(line=0), set(), []
-    cuts = [0, *sorted(cut % (len(data) + 1) for cut in pieces), len(data)]
+def validate_in_chunks(data, separator, policy, cuts):
+    """Return the outcomes of the real validation for the file cut at these positions.
+
+    In production, Postgres detects duplicates across chunks; here a set of IDs does.
+    """
+    header, cursor, seen_ids, outcomes = Header(separator.decode(), COLUMNS), FileCursor(line=0), set(), []
+    boundaries = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     with (
-        patch("orders_service.domain.csv_rows.MAX_ROW_BYTES", LONGEST),
-        patch("orders_service.domain.csv_tables.MAX_ROW_BYTES", LONGEST),
+        patch("orders_service.domain.csv_rows.MAX_ROW_BYTES", MAX_ROW_BYTES),
+        patch("orders_service.domain.csv_tables.MAX_ROW_BYTES", MAX_ROW_BYTES),
     ):
-        for number, (begin, end) in enumerate(pairwise(cuts), 2):
-            chunk = validate_rows(data[begin:end], header, cursor, policy, TODAY, at_end=number == len(cuts))
+        for number, (start, end) in enumerate(pairwise(boundaries), 2):
+            chunk = validate_rows(data[start:end], header, cursor, policy, TODAY, at_end=number == len(boundaries))
             cursor = chunk.cursor
-            rows = [(row["at"], *fate_of(row, seen)) for row in chunk.rows.iter_rows(named=True)]
-            rows += [(at, row.line, row.reason) for at, row in chunk.broken]
-            told += [(line, fate) for _, line, fate in sorted(rows)]
-    return told
+            rows = [(row["position"], *outcome_of(row, seen_ids)) for row in chunk.rows.iter_rows(named=True)]
+            rows += [(position, row.line, row.reason) for position, row in chunk.malformed]
+            outcomes += [(line, outcome) for _, line, outcome in sorted(rows)]
+    return outcomes
 
 
-def fate_of(row, seen):
+def outcome_of(row, seen_ids):
     reason = row["reason"]
-    if reason is None and row["key"] in seen:
+    if reason is None and row["order_id"] in seen_ids:
         reason = "duplicate"
     if reason is None:
-        seen.add(row["key"])
+        seen_ids.add(row["order_id"])
     return row["#line"], row["failed"] if reason is None else reason
 
 
@@ -190,48 +195,56 @@ NAMES = st.sampled_from(
 )
 
 
-def line_of(separator):
+def lines_with(separator):
     plain = st.tuples(IDS, NAMES, EMAILS, STATES, ZIPCODES, DATES).map(separator.join).map(str.encode)
-    # Equal neighbours, of which only the first is invalid.
-    good = st.integers(1, 30).map(
+    # Consecutive rows with equal states and zip codes, of which only the first is invalid.
+    repeated = st.integers(1, 30).map(
         lambda id: separator.join(f"{id}*Ann*a@b.de*NJ*99999*May 1, 1950".split("*")).encode()
     )
-    scraps = st.lists(
+    fragments = st.lists(
         st.sampled_from([b'"', b'""', separator.encode(), b"\r", b"\0", b"\xff", b"a", b"1", b"\xc3\xa9", b"x" * 90]),
         max_size=12,
     ).map(b"".join)
     quoted = st.tuples(IDS, NAMES, EMAILS, STATES, ZIPCODES, DATES).map(
         lambda cells: separator.join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in cells).encode()
     )
-    return st.one_of(good, good, plain, quoted, scraps, st.just(b'"a\nb"'))
+    return st.one_of(repeated, repeated, plain, quoted, fragments, st.just(b'"a\nb"'))
 
 
 @st.composite
 def files(draw):
     separator = draw(st.sampled_from("|,;\t"))
-    lines = draw(st.lists(line_of(separator), max_size=14))
-    ends = draw(st.sampled_from([[b"\n"], [b"\r\n"], [b"\n", b"\r\n", b"\n\n", b"\r"]]))
-    data = b"".join(line + draw(st.sampled_from(ends)) for line in lines)
+    lines = draw(st.lists(lines_with(separator), max_size=14))
+    line_endings = draw(st.sampled_from([[b"\n"], [b"\r\n"], [b"\n", b"\r\n", b"\n\n", b"\r"]]))
+    data = b"".join(line + draw(st.sampled_from(line_endings)) for line in lines)
     return data[: len(data) - draw(st.integers(0, 2))], separator.encode()
 
 
 @settings(max_examples=300)
-@given(file=files(), pieces=st.lists(st.integers(0, 2**20), max_size=6))
-def test_it_says_what_the_obvious_one_says_wherever_the_file_is_cut(file, pieces):
+@given(file=files(), cuts=st.lists(st.integers(0, 2**20), max_size=6))
+def test_outcomes_equal_the_reference_for_any_cuts(file, cuts):
     data, separator = file
-    assert judged(data, separator, Policy(), pieces) == Obvious(data, separator, Policy()).told()
+    assert (
+        validate_in_chunks(data, separator, Policy(), cuts) == ReferenceValidation(data, separator, Policy()).outcomes()
+    )
 
 
 @settings(max_examples=30)
 @given(file=files())
-def test_cut_after_every_byte_it_says_the_same(file):
+def test_outcomes_equal_the_reference_when_cut_after_every_byte(file):
     data, separator = file
-    assert judged(data, separator, Policy(), range(len(data))) == Obvious(data, separator, Policy()).told()
+    assert (
+        validate_in_chunks(data, separator, Policy(), range(len(data)))
+        == ReferenceValidation(data, separator, Policy()).outcomes()
+    )
 
 
 @settings(max_examples=60)
-@given(file=files(), off=st.sets(st.sampled_from(["allowed_state", "email_pattern", "zipcode_sum", "allowed_age"])))
-def test_rules_that_are_off_and_other_limits_count_as_set(file, off):
+@given(
+    file=files(),
+    disabled_rules=st.sets(st.sampled_from(["allowed_state", "email_pattern", "zipcode_sum", "allowed_age"])),
+)
+def test_outcomes_follow_disabled_rules_and_other_limits(file, disabled_rules):
     data, separator = file
-    policy = Policy(frozenset(off), ("TX",), 5, 70)
-    assert judged(data, separator, policy, [5]) == Obvious(data, separator, policy).told()
+    policy = Policy(frozenset(disabled_rules), ("TX",), 5, 70)
+    assert validate_in_chunks(data, separator, policy, [5]) == ReferenceValidation(data, separator, policy).outcomes()

@@ -1,1 +1,1 @@
-"""A registry of source specs: each upload is a revision, planned as pipelines that run and tell how they went."""
+"""A registry of source specs: each upload creates a revision, which is planned as pipelines, run and monitored."""

@@ -1,4 +1,4 @@
-"""python -m specstore_service web | worker | migrate"""
+"""Command line: `python -m specstore_service web | worker | migrate`."""
 
 from collections.abc import Mapping
 
@@ -8,15 +8,15 @@ from specstore_service.handlers import HANDLERS
 from specstore_service.operations import scheduling, updates
 from specstore_service.settings import Settings
 from specstore_service.store.object_stores import create_object_store
-from specstore_service.store.objects import sweep
+from specstore_service.store.objects import delete_abandoned_files
 
 
 def timers(settings: Settings) -> Mapping[str, Timer]:
-    silence = settings.pipeline_silence_seconds
+    silent_seconds = settings.pipeline_silence_seconds
     is_external = settings.dpp_url is not None
     return {
-        "sweeps": Timer(600, lambda _tx, _now: sweep(create_object_store(settings))),
-        "time-outs": Timer(min(5.0, silence / 4), lambda tx, now: updates.time_out(tx, silence, now)),
+        "sweeps": Timer(600, lambda _tx, _now: delete_abandoned_files(create_object_store(settings))),
+        "time-outs": Timer(min(5.0, silent_seconds / 4), lambda tx, now: updates.time_out(tx, silent_seconds, now)),
         "schedules": Timer(
             settings.schedule_look_seconds, lambda tx, now: scheduling.run_due(tx, now, is_external=is_external)
         ),

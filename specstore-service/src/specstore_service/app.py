@@ -1,4 +1,4 @@
-"""Puts the service together."""
+"""Assembles the service."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,45 +7,45 @@ from chassis.db import Database
 from chassis.web import app as web
 from chassis.web import health
 from chassis.web.health import no_row
-from specstore_service.clients import neighbours
+from specstore_service.clients import http_apis
 from specstore_service.operations import tokens
 from specstore_service.operations.tokens import Keyring
 from specstore_service.routes import BLUEPRINTS
-from specstore_service.routes.responses import Web, render_error
+from specstore_service.routes.responses import RouteContext, render_error
 from specstore_service.settings import Settings
 from specstore_service.store import invariants, keys
 from specstore_service.store.object_stores import create_object_store
 
-DESCRIPTION = "A registry of source specs: each upload is a revision, planned as pipelines that run."
+DESCRIPTION = "A registry of source specs: each upload creates a revision, which is planned as pipelines and run."
 
 
 INVARIANTS = {
-    "the revisions of a dataset are 1, 2, 3 … to its last": no_row(invariants.find_gap),
-    "a flow's state is that of its pipelines": no_row(invariants.find_wrong_state),
-    "a pipeline's state follows from what it said and what it needs": no_row(invariants.find_wrong_pipeline),
-    "a flow that has ended has told so once, and has its package": no_row(invariants.find_unfinished_end),
+    "the revisions of a dataset are numbered without gaps": no_row(invariants.find_revision_gap),
+    "a flow's state follows from its pipelines": no_row(invariants.find_inconsistent_flow),
+    "a pipeline's state follows from its updates and dependencies": no_row(invariants.find_inconsistent_pipeline),
+    "a flow that has ended has an end time, and every flow has a package": no_row(invariants.find_inconsistent_end),
     "an owner's datasets are counted": no_row(invariants.find_miscounted_owner),
 }
 
 
 def create_app(settings: Settings | None = None) -> web.App:
-    """Settings come from the environment where none are given."""
+    """Create the app. By default the settings are loaded from the environment."""
     settings = settings or Settings.load()
 
-    checks = {"auth-server": _asks(settings.auth_server)} if settings.auth_server else {}
+    checks = {"auth-server": _auth_server_check(settings.auth_server)} if settings.auth_server else {}
     blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, checks)]
     app = web.create_app("specstore", settings, blueprints, render=render_error)
-    # The library for a bucket takes seconds to load: not while requests wait.
+    # Loading boto3 takes seconds, which must not delay a request.
     create_object_store(settings)
-    app.extensions["specstore"] = Web(settings, Keyring(_key_source(settings, app.database)))
+    app.extensions["specstore"] = RouteContext(settings, Keyring(_key_source(settings, app.database)))
     return app
 
 
-def _asks(auth_server: str) -> health.Check:
-    """While it is away the key that is known goes on being used: the service is not down."""
+def _auth_server_check(auth_server: str) -> health.Check:
+    """Return a check of the token issuer. While the issuer is down, the cached key is used."""
 
     def check(_app: web.App) -> dict[str, Any]:
-        neighbours.fetch_public_key(auth_server)
+        http_apis.fetch_public_key(auth_server)
         return {}
 
     return check
@@ -53,10 +53,10 @@ def _asks(auth_server: str) -> health.Check:
 
 def _key_source(settings: Settings, database: Database) -> Callable[[], str]:
     if auth_server := settings.auth_server:
-        return lambda: neighbours.fetch_public_key(auth_server)
+        return lambda: http_apis.fetch_public_key(auth_server)
 
-    def of_our_own() -> str:
+    def fetch_own_key() -> str:
         with database.transaction() as tx:
-            return keys.get_pair(tx, tokens.make_pair)[1]
+            return keys.get_key_pair(tx, tokens.generate_key_pair)[1]
 
-    return of_our_own
+    return fetch_own_key

@@ -8,21 +8,21 @@ from quintet_testing.fuzzing import fuzz
 DOCUMENT = Path(__file__).parents[2] / "openapi.yaml"
 
 
-def test_the_document_is_what_the_code_generates(client):
+def test_document_equals_generated_document(client):
     assert client.get("/openapi.yaml").text == DOCUMENT.read_text(encoding="utf-8")
 
 
-def test_the_spec_that_the_document_shows_can_be_uploaded(client, a_token):
-    (shown,) = yaml.safe_load(client.get("/openapi.yaml").data)["components"]["schemas"]["Spec"]["examples"]
-    answer = client.post("/source/upload", json=shown, headers={"Auth-Token": a_token(shown["meta"]["ownerid"])})
-    assert (answer.status_code, answer.json["flow_id"]) == (200, "admin/wines/1")
+def test_example_spec_of_the_document_can_be_uploaded(client, a_token):
+    (example,) = yaml.safe_load(client.get("/openapi.yaml").data)["components"]["schemas"]["Spec"]["examples"]
+    response = client.post("/source/upload", json=example, headers={"Auth-Token": a_token(example["meta"]["ownerid"])})
+    assert (response.status_code, response.json["flow_id"]) == (200, "admin/wines/1")
 
 
-# Specs are large to make up.
+# Generating specs takes long because they are large.
 @pytest.mark.timeout(900)
-def test_every_answer_to_a_fuzzed_request_is_in_the_document(app, db):
-    """Who may do something is in no schema, nor is which names are taken, or what a place of data looks like."""
-    stricter = (
+def test_responses_to_fuzzed_requests_match_the_document(app, db):
+    """Fuzz the operations that are stricter than their schema: permissions, reserved names and locations of data."""
+    stricter_operations = (
         "upload",
         "show_plan",
         "update",
@@ -34,4 +34,4 @@ def test_every_answer_to_a_fuzzed_request_is_in_the_document(app, db):
         "list_datasets",
         "list_pipelines",
     )
-    fuzz(app, stricter_than_schema=stricter, max_examples=10)
+    fuzz(app, stricter_than_schema=stricter_operations, max_examples=10)

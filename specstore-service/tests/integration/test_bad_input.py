@@ -1,4 +1,4 @@
-"""What FAULTS.md lists, against every endpoint: a 4xx in the right shape, or taken and given back; never a 5xx."""
+"""Every endpoint rejects invalid input with a well-formed 4xx or stores it unchanged, and never returns a 5xx."""
 
 import json
 
@@ -21,47 +21,47 @@ HEADERS = [
     {"Content-Type": "text/plain"}, {"Content-Type": "application/json; charset=utf-7"},
     {"Content-Type": "application/json", "Content-Encoding": "gzip"}, {},
 ]  # fmt: skip
-POSTED = ["/source/upload", "/source/plan", "/source/update"]
+POST_PATHS = ["/source/upload", "/source/plan", "/source/update"]
 
 
-def check(answer, path):
-    assert 400 <= answer.status_code < 500, (path, answer.status_code, answer.data[:300])
+def assert_client_error(response, path):
+    assert 400 <= response.status_code < 500, (path, response.status_code, response.data[:300])
     if path.endswith(("/upload", "/retry")):
-        assert answer.json["success"] is False and answer.json["flow_id"] is None and answer.json["errors"]
+        assert response.json["success"] is False and response.json["flow_id"] is None and response.json["errors"]
     elif path.endswith("/update"):
-        assert answer.json["success"] == "fail" and answer.json["id"] is None and answer.json["errors"]
+        assert response.json["success"] == "fail" and response.json["id"] is None and response.json["errors"]
     else:
-        assert answer.content_type == "application/problem+json" and answer.json["detail"]
+        assert response.content_type == "application/problem+json" and response.json["detail"]
     for word in ("Traceback", "psycopg", "SELECT", "/home", ".py"):
-        assert word not in answer.text
+        assert word not in response.text
 
 
 @pytest.fixture
-def unchanged(api, outbox):
-    """Nothing is stored by what goes wrong."""
+def assert_nothing_stored(api, outbox):
+    """Assert after the test that nothing was stored."""
     yield
     assert outbox() == []
-    assert api.status("ann").status_code == 404
+    assert api.get("ann").status_code == 404
 
 
-@pytest.mark.parametrize("path", POSTED)
+@pytest.mark.parametrize("path", POST_PATHS)
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body[:20]))
-def test_a_body_that_is_none(client, api, unchanged, path, body):
-    check(client.post(path, data=body, content_type="application/json", headers=api.headers), path)
+def test_malformed_json_body_is_rejected(client, api, assert_nothing_stored, path, body):
+    assert_client_error(client.post(path, data=body, content_type="application/json", headers=api.headers), path)
 
 
-@pytest.mark.parametrize("path", POSTED)
+@pytest.mark.parametrize("path", POST_PATHS)
 @pytest.mark.parametrize("headers", HEADERS, ids=str)
-def test_a_body_that_is_not_said_to_be_json(client, api, a_spec, unchanged, path, headers):
+def test_body_with_another_content_type_is_rejected(client, api, a_spec, assert_nothing_stored, path, headers):
     body = json.dumps({**a_spec(), "pipeline": "x", "event": "start"})
-    check(client.post(path, data=body, headers={**api.headers, **headers}), path)
+    assert_client_error(client.post(path, data=body, headers={**api.headers, **headers}), path)
 
 
-def test_a_body_that_is_too_large(client, api, a_spec, unchanged):
-    for path in POSTED:
-        answer = client.post(path, json={**a_spec(), "x": "a" * 2**20}, headers=api.headers)
-        assert answer.status_code == 413
-        check(answer, path)
+def test_too_large_body_is_rejected(client, api, a_spec, assert_nothing_stored):
+    for path in POST_PATHS:
+        response = client.post(path, json={**a_spec(), "x": "a" * 2**20}, headers=api.headers)
+        assert response.status_code == 413
+        assert_client_error(response, path)
 
 
 FIELDS = [
@@ -74,43 +74,43 @@ FIELDS = [
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: ".".join(map(str, field)))
-def test_odd_texts_in_a_spec_are_kept_as_they_are_or_refused(client, api, a_spec, a_token, field):
+def test_unusual_strings_in_a_spec_are_stored_unchanged_or_rejected(client, api, a_spec, a_token, field):
     for text in TEXTS:
         spec = a_spec()
-        place = spec
-        for part in field[:-1]:
-            place = place[part]
-        place[field[-1]] = text
+        parent = spec
+        for key in field[:-1]:
+            parent = parent[key]
+        parent[field[-1]] = text
         body = json.dumps(spec)
-        answer = client.post("/source/upload", data=body, content_type="application/json", headers=api.headers)
-        if answer.status_code == 200:
-            assert api.status(answer.json["flow_id"]).json["spec_contents"] == spec
+        response = client.post("/source/upload", data=body, content_type="application/json", headers=api.headers)
+        if response.status_code == 200:
+            assert api.get(response.json["flow_id"]).json["spec_contents"] == spec
         else:
-            check(answer, "/source/upload")
+            assert_client_error(response, "/source/upload")
 
 
-def test_odd_texts_in_an_update_are_refused(client, api):
-    flow = api.uploaded()
+def test_unusual_strings_in_an_update_are_rejected(client, api):
+    flow = api.create_flow()
     for text in TEXTS:
         for field in ("pipeline", "event"):
             body = json.dumps({"pipeline": flow, "event": "start", field: text})
-            check(
+            assert_client_error(
                 client.post("/source/update", data=body, content_type="application/json", headers=api.headers),
                 "/source/update",
             )
-    assert api.status(flow).json["state"] == "QUEUED"
+    assert api.get(flow).json["state"] == "QUEUED"
 
 
-def test_odd_texts_that_a_runner_tells_are_given_back(client, api):
-    flow = api.uploaded()
-    kept = [text for text in TEXTS if text not in ("\u0000", "\ud800")]
-    body = {"pipeline": flow, "event": "finish", "success": False, "errors": kept, "log": kept, "stats": {"x": kept}}
+def test_unusual_strings_reported_by_a_runner_are_returned_unchanged(client, api):
+    flow = api.create_flow()
+    texts = [text for text in TEXTS if text not in ("\u0000", "\ud800")]
+    body = {"pipeline": flow, "event": "finish", "success": False, "errors": texts, "log": texts, "stats": {"x": texts}}
     assert client.post("/source/update", json=body, headers=api.headers).status_code == 200
-    told = api.status(flow).json["pipelines"][flow]
-    assert told["error_log"] == kept and told["stats"] == {"x": kept}
+    pipeline = api.get(flow).json["pipelines"][flow]
+    assert pipeline["error_log"] == texts and pipeline["stats"] == {"x": texts}
 
 
-RAW = [
+INVALID_PATHS = [
     "/source/%ff/x/1", "/source/%c0%af/x/1", "/source/a%00/x/1", "/source/a%2Fb/x/1", "/source/../x", "/source/./x/1",
     "/source/%2e%2e/x/1", "/source/..;/x/1", "/source//x/1", "//source/ann/wines/1", "/source/ann/wines/1/",
     "/source/ann/wines/1//cancel", "/source/ANN/WINES/1%20", "/source/a\\b/x/1", "/source/upload/x/1",
@@ -122,26 +122,28 @@ RAW = [
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("path", RAW, ids=lambda path: path[:40])
-def test_a_path_that_is_none(app, db, method, path):
-    answer = app.test_client().open(path, method=method, environ_overrides={"RAW_URI": path})
-    assert 300 <= answer.status_code < 500
-    assert "Traceback" not in answer.text
+@pytest.mark.parametrize("path", INVALID_PATHS, ids=lambda path: path[:40])
+def test_invalid_path_returns_a_client_error(app, db, method, path):
+    response = app.test_client().open(path, method=method, environ_overrides={"RAW_URI": path})
+    assert 300 <= response.status_code < 500
+    assert "Traceback" not in response.text
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE", "FOO", "HEAD"])
-def test_another_method_is_405(client, method):
-    for path in (*POSTED, "/auth/token", "/source/ann/wines/1/cancel", "/source/ann/wines/1/retry"):
-        answer = client.open(path, method=method)
-        assert answer.status_code == 405 and answer.headers["Allow"]
+def test_unsupported_method_returns_405(client, method):
+    for path in (*POST_PATHS, "/auth/token", "/source/ann/wines/1/cancel", "/source/ann/wines/1/retry"):
+        response = client.open(path, method=method)
+        assert response.status_code == 405 and response.headers["Allow"]
 
 
-TOKENS = ["", "x", "a.b.c", "Bearer x", "é", "x" * 8000, "eyJhbGciOiJub25lIn0.e30.", "\x7f", "a,b", " ", "' OR 1=1"]
+INVALID_TOKENS = [
+    "", "x", "a.b.c", "Bearer x", "é", "x" * 8000, "eyJhbGciOiJub25lIn0.e30.", "\x7f", "a,b", " ", "' OR 1=1",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("token", TOKENS, ids=lambda token: token[:10])
-def test_a_token_that_is_none_opens_nothing(client, api, a_spec, token):
-    flow = api.uploaded(findability="private")
+@pytest.mark.parametrize("token", INVALID_TOKENS, ids=lambda token: token[:10])
+def test_invalid_token_grants_no_access(client, api, a_spec, token):
+    flow = api.create_flow(findability="private")
     headers = {"Auth-Token": token.encode().decode("latin-1")}
     assert client.post("/source/upload", json=a_spec(), headers=headers).status_code in (400, 401)
     for path in (f"{flow}/cancel", f"{flow}/retry"):
@@ -150,32 +152,32 @@ def test_a_token_that_is_none_opens_nothing(client, api, a_spec, token):
     assert client.get(f"/source/{flow}", query_string={"jwt": token}).status_code in (400, 404)
 
 
-def test_who_asks_is_said_once(client):
-    answer = client.post("/auth/token", headers={"X-Authenticated-User": "ann,ben"})
-    assert answer.status_code == 400
+def test_repeated_user_header_is_rejected(client):
+    response = client.post("/auth/token", headers={"X-Authenticated-User": "ann,ben"})
+    assert response.status_code == 400
 
 
 @pytest.mark.parametrize("count", [501, 10_000])
-def test_a_spec_with_more_than_can_be_run_is_refused_in_words(client, api, a_spec, unchanged, count):
+def test_spec_exceeding_the_limits_is_rejected_with_the_limit(client, api, a_spec, assert_nothing_stored, count):
     resources = [{"name": f"r{n}", "path": f"{n}.csv"} for n in range(count)]
     steps = [{"input": "r0", "output": f"s{n}"} for n in range(count)]
     for spec in (a_spec(resources=resources), a_spec(processing=steps), a_spec(outputs=[{"kind": "zip"}] * count)):
-        answer = api.upload(spec)
-        check(answer, "/source/upload")
-        assert "at most" in answer.json["errors"][0]
+        response = api.upload(spec)
+        assert_client_error(response, "/source/upload")
+        assert "at most" in response.json["errors"][0]
 
 
-def test_as_many_as_can_be_run_are_taken(api, client, a_spec):
+def test_spec_with_the_maximum_number_of_resources_is_accepted(api, client, a_spec):
     resources = [{"name": f"r{n}", "path": f"{n}.csv"} for n in range(500)]
     flow = api.upload(a_spec(resources=resources)).json["flow_id"]
-    assert len(api.status(flow).json["pipelines"]) == 2003
+    assert len(api.get(flow).json["pipelines"]) == 2003
     assert api.finish(f"{flow}/r7_csv").status_code == 200
     assert api.post(f"{flow}/cancel").json["cancelled"] == 2002
 
 
-def test_steps_in_a_circle_come_to_an_end(api, client, a_spec, unchanged):
+def test_circular_processing_steps_are_rejected(api, client, a_spec, assert_nothing_stored):
     for steps in (
         [{"input": "a", "output": "a"}],
         [{"input": "a", "output": "b"}, {"input": "b", "output": "a"}],
     ):
-        check(api.upload(a_spec(processing=steps)), "/source/upload")
+        assert_client_error(api.upload(a_spec(processing=steps)), "/source/upload")

@@ -1,6 +1,7 @@
-"""DPP_URL against a small server that does what datapackage-pipelines does: it fetches the plan when it is asked to
+"""DPP_URL refers to a small server that behaves as datapackage-pipelines does.
 
-look again, and sends hooks (`./` before the ids, queue/start/progress/finish), each once, whatever comes of it.
+It fetches the plan when it is requested to refresh, and sends each hook once regardless of the response: the IDs begin
+with `./`, and the events are queue, start, progress and finish.
 """
 
 import http.server
@@ -15,17 +16,17 @@ from chassis.messaging.message_processor import Delivery, JobContext
 from specstore_service import handlers
 from specstore_service.app import create_app
 
-RUNNER = {"X-Authenticated-Role": "runner"}
+RUNNER_HEADERS = {"X-Authenticated-Role": "runner"}
 
 
-class Runner:
+class FakeRunner:
     def __init__(self):
-        self.asked, self.status = [], 200
+        self.requests, self.status = [], 200
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                outer.asked.append((self.command, self.path))
+                outer.requests.append((self.command, self.path))
                 self.send_response(outer.status)
                 self.end_headers()
 
@@ -37,24 +38,32 @@ class Runner:
         self.thread = threading.Thread(target=self.server.serve_forever)
         self.thread.start()
 
-    def run_all(self, client, outcome):
-        """As its scheduler: what has all that it needs, one after the other, until nothing is left."""
-        ended = {}
+    def run_all(self, client, succeeds):
+        """Run the pipelines whose dependencies have ended, one after another, until none are left."""
+        success_by_id = {}
         while True:
-            plan = client.get("/source/pipelines?limit=1000", headers=RUNNER).json["pipelines"]
-            ready = [it for it in plan if it["id"] not in ended and set(it["needs"]) <= set(ended)]
+            plan = client.get("/source/pipelines?limit=1000", headers=RUNNER_HEADERS).json["pipelines"]
+            ready = [
+                pipeline
+                for pipeline in plan
+                if pipeline["id"] not in success_by_id and set(pipeline["needs"]) <= set(success_by_id)
+            ]
             if not ready:
-                return ended
-            for it in ready:
-                ended[it["id"]] = self.run(client, it["id"], outcome(it))
+                return success_by_id
+            for pipeline in ready:
+                success_by_id[pipeline["id"]] = self.run(client, pipeline["id"], succeeds(pipeline))
 
     def run(self, client, pipeline, success):
-        """No hook is sent twice, and nobody looks at the answer."""
-        hook = {"pipeline_id": f"./{pipeline}"}
-        more = {"success": success, "errors": [] if success else ["it broke"], "stats": {"bytes": 1}, "log": "a\nb"}
-        for event in ({"event": "queue"}, {"event": "start"}, {"event": "progress", "log": "a"}, {"event": "finish"}):
-            body = {**hook, **event, **(more if event["event"] == "finish" else {})}
-            client.post("/source/update", json=body, headers=RUNNER)
+        """Send each hook once and ignore the response."""
+        errors = [] if success else ["pipeline failed"]
+        result = {"success": success, "errors": errors, "stats": {"bytes": 1}, "log": "a\nb"}
+        for update in (
+            {"event": "queue"},
+            {"event": "start"},
+            {"event": "progress", "log": "a"},
+            {"event": "finish", **result},
+        ):
+            client.post("/source/update", json={"pipeline_id": f"./{pipeline}", **update}, headers=RUNNER_HEADERS)
         return success
 
     def stop(self):
@@ -65,13 +74,13 @@ class Runner:
 
 @pytest.fixture
 def runner():
-    runner = Runner()
+    runner = FakeRunner()
     yield runner
     runner.stop()
 
 
 @pytest.fixture
-def outside(db, settings, runner):
+def external_client(db, settings, runner):
     settings = settings.model_copy(update={"dpp_url": runner.url})
     app = create_app(settings)
     yield app.test_client()
@@ -79,9 +88,9 @@ def outside(db, settings, runner):
 
 
 @pytest.fixture
-def upload(api, outside, a_spec):
-    def upload(**spec):
-        return outside.post("/source/upload", json=a_spec(**spec), headers=api.headers).json["flow_id"]
+def upload(api, external_client, a_spec):
+    def upload(**fields):
+        return external_client.post("/source/upload", json=a_spec(**fields), headers=api.headers).json["flow_id"]
 
     return upload
 
@@ -89,22 +98,24 @@ def upload(api, outside, a_spec):
 @pytest.fixture
 def deliver(db, settings, runner):
     def deliver(url=None):
-        settings_ = settings.model_copy(update={"dpp_url": url or runner.url})
+        runner_settings = settings.model_copy(update={"dpp_url": url or runner.url})
         message = Delivery("specstore.refresh", str(uuid.uuid4()), "", "specstore", "", {}, {"flow": "ann/wines/1"})
-        handlers.on_refresh_wanted(JobContext(db, settings_, threading.Event()), message)
+        handlers.on_refresh_requested(JobContext(db, runner_settings, threading.Event()), message)
 
     return deliver
 
 
-def test_the_runner_of_ours_stands_aside_and_the_other_one_is_told(upload, outbox, outbox_of, deliver, runner):
+def test_upload_notifies_the_external_runner_instead_of_the_built_in_one(
+    upload, outbox, outbox_bodies, deliver, runner
+):
     flow = upload()
-    assert outbox_of("specstore.pipeline") == []
-    assert outbox_of("specstore.refresh") == [{"flow": flow}]
+    assert outbox_bodies("specstore.pipeline") == []
+    assert outbox_bodies("specstore.refresh") == [{"flow": flow}]
     deliver()
-    assert runner.asked == [("GET", "/api/refresh")]
+    assert runner.requests == [("GET", "/api/refresh")]
 
 
-def test_a_runner_that_is_away_or_broken_is_waited_for(deliver, runner):
+def test_refresh_of_an_unreachable_or_failing_runner_is_unavailable(deliver, runner):
     runner.status = 500
     with pytest.raises(Unavailable):
         deliver()
@@ -112,43 +123,46 @@ def test_a_runner_that_is_away_or_broken_is_waited_for(deliver, runner):
         deliver("http://127.0.0.1:1")
 
 
-def test_the_plan_is_handed_out_and_worked_off(outside, upload, api, runner, a_spec, outbox_of):
+def test_external_runner_completes_the_flow_from_the_plan(external_client, upload, api, runner, a_spec, outbox_bodies):
     flow = upload()
-    (first, *_, last) = outside.get("/source/pipelines", headers=RUNNER).json["pipelines"]
+    (first, *_, last) = external_client.get("/source/pipelines", headers=RUNNER_HEADERS).json["pipelines"]
     assert first == {
         "id": f"{flow}/validation_report", "title": "Validating package contents", "kind": "derived/report",
         "target": "", "flow_id": flow, "status": "QUEUED", "needs": [], "spec": a_spec(),
     }  # fmt: skip
     assert (last["id"], len(last["needs"])) == (flow, 6)
-    runner.run_all(outside, lambda _: True)
-    status = api.status(flow).json
+    runner.run_all(external_client, lambda _: True)
+    status = api.get(flow).json
     assert (status["state"], status["logs"]) == ("SUCCEEDED", ["a", "b"] * 7)
-    assert outside.get("/source/pipelines", headers=RUNNER).json == {"pipelines": [], "total": 0}
-    (finished,) = outbox_of("FlowFinished")
+    assert external_client.get("/source/pipelines", headers=RUNNER_HEADERS).json == {"pipelines": [], "total": 0}
+    (finished,) = outbox_bodies("FlowFinished")
     assert finished["payload"]["success"] is True
-    assert outbox_of("specstore.pipeline") == []
+    assert outbox_bodies("specstore.pipeline") == []
 
 
-def test_a_failure_outside_ends_the_flow_with_its_text(outside, upload, api, runner):
+def test_failure_in_the_external_runner_fails_the_flow_with_its_error(external_client, upload, api, runner):
     flow = upload(findability="private")
-    runner.run_all(outside, lambda it: it["kind"] != "derived/csv")
-    status = api.status(flow).json
-    assert status["state"] == "FAILED" and status["error_log"][0] == "it broke"
+    runner.run_all(external_client, lambda pipeline: pipeline["kind"] != "derived/csv")
+    status = api.get(flow).json
+    assert status["state"] == "FAILED" and status["error_log"][0] == "pipeline failed"
     assert json.dumps(status["pipelines"][f"{flow}/wines_zip"]["error_log"]).count("Dependency unsuccessful") == 1
 
 
-def test_hooks_that_are_lost_or_come_in_any_order_do_no_harm(outside, upload, api):
+def test_lost_or_reordered_hooks_still_complete_the_flow(external_client, upload, api):
     flow = upload()
-    pipelines = list(api.status(flow).json["pipelines"])
+    pipelines = list(api.get(flow).json["pipelines"])
     for pipeline in reversed(pipelines):
         for event in ({"event": "finish", "success": True}, {"event": "start"}):
-            outside.post("/source/update", json={"pipeline": f"./{pipeline}", **event}, headers=RUNNER)
-    assert api.status(flow).json["state"] == "SUCCEEDED"
+            external_client.post("/source/update", json={"pipeline": f"./{pipeline}", **event}, headers=RUNNER_HEADERS)
+    assert api.get(flow).json["state"] == "SUCCEEDED"
 
 
-def test_the_plan_comes_in_pages(outside, upload):
+def test_plan_is_paginated(external_client, upload):
     upload()
     upload(dataset="beers")
-    pages = [outside.get(f"/source/pipelines?limit=5&offset={offset}", headers=RUNNER).json for offset in (0, 5, 10)]
+    pages = [
+        external_client.get(f"/source/pipelines?limit=5&offset={offset}", headers=RUNNER_HEADERS).json
+        for offset in (0, 5, 10)
+    ]
     assert [page["total"] for page in pages] == [14] * 3
-    assert len({it["id"] for page in pages for it in page["pipelines"]}) == 14
+    assert len({pipeline["id"] for page in pages for pipeline in page["pipelines"]}) == 14

@@ -1,4 +1,4 @@
-"""Data from real small servers on loopback, which only a configured network makes reachable."""
+"""Sources are fetched from real servers on loopback addresses, which only a configured network makes reachable."""
 
 import gzip
 import socket
@@ -10,41 +10,41 @@ import pytest
 from specstore_service.clients import addresses, fetching
 from specstore_service.clients.fetching import FetchError, Limits, fetch
 
-# A fetch has the process's timer to itself.
+# A fetch uses the timer signal of the process, which the default method would use, too.
 pytestmark = pytest.mark.timeout(method="thread")
 
-LOOPBACK = addresses.networks("127.0.0.1/32")
+LOOPBACK = addresses.parse_networks("127.0.0.1/32")
 
 
 @pytest.fixture
-def got(tmp_path):
-    def got(url, size=10_000_000, seconds=60, allowed=LOOPBACK, **more):
-        fetch(url, tmp_path / "data", Limits(size, seconds, allowed, **more))
+def fetch_bytes(tmp_path):
+    def fetch_bytes(url, max_bytes=10_000_000, max_seconds=60, allowed=LOOPBACK, **options):
+        fetch(url, tmp_path / "data", Limits(max_bytes, max_seconds, allowed, **options))
         return (tmp_path / "data").read_bytes()
 
-    return got
+    return fetch_bytes
 
 
-def test_what_is_there_is_fetched(server, got):
-    assert got(server.says("/a%20b?x=1", b"id\n1\n")) == b"id\n1\n"
-    assert got(f"{server.url}/a b?x=1#part") == b"id\n1\n"
+def test_existing_source_is_fetched(server, fetch_bytes):
+    assert fetch_bytes(server.serve("/a%20b?x=1", b"id\n1\n")) == b"id\n1\n"
+    assert fetch_bytes(f"{server.url}/a b?x=1#part") == b"id\n1\n"
 
 
-def test_no_credential_and_no_proxy_is_used(server, got, monkeypatch):
+def test_credentials_and_proxies_are_ignored(server, fetch_bytes, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     path = f"/{time.monotonic()}"
-    server.says(path, b"x")
-    assert got(f"http://user:secret@127.0.0.1:{server.port}{path}") == b"x"
-    (headers,) = [headers for asked, headers in server.asked if asked == path]
+    server.serve(path, b"x")
+    assert fetch_bytes(f"http://user:secret@127.0.0.1:{server.port}{path}") == b"x"
+    (headers,) = [headers for requested_path, headers in server.requests if requested_path == path]
     assert "Authorization" not in headers and "secret" not in str(headers)
 
 
-THE_SERVER = [
+SERVER_HOSTS = [
     "127.0.0.1", "localhost", "2130706433", "0x7f000001", "017700000001", "127.1", "[::ffff:127.0.0.1]",
     "[::ffff:7f00:1]", "[::ffff:0:127.0.0.1]", "[::ffff:0:7f00:1]", "[64:ff9b::127.0.0.1]",
 ]  # fmt: skip
-ELSEWHERE = [
+OTHER_NON_PUBLIC_HOSTS = [
     "127.0.0.2", "0.0.0.0", "0", "[::]", "[::1]", "[::127.0.0.1]", "[64:ff9b:1::127.0.0.1]",
     "[64:ff9b:1:7f00:0:100::]", "[2002:7f00:1::1]", "[2001::1]", "[fec0::1]", "[fd00::1]", "[fe80::1]", "[ff02::1]",
     "[::ffff:0:10.0.0.1]", "169.254.169.254", "2852039166", "10.0.0.1", "167772161", "100.64.0.1", "224.0.0.1",
@@ -52,98 +52,100 @@ ELSEWHERE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("host", THE_SERVER + ELSEWHERE)
-def test_what_is_not_public_is_refused(server, got, host):
-    server.says("/secret", b"x")
-    before = len(server.asked)
+@pytest.mark.parametrize("host", SERVER_HOSTS + OTHER_NON_PUBLIC_HOSTS)
+def test_non_public_address_is_rejected(server, fetch_bytes, host):
+    server.serve("/secret", b"x")
+    request_count = len(server.requests)
     with pytest.raises(FetchError, match="no address"):
-        got(f"http://{host}:{server.port}/secret", allowed=())
-    assert len(server.asked) == before
+        fetch_bytes(f"http://{host}:{server.port}/secret", allowed=())
+    assert len(server.requests) == request_count
 
 
-@pytest.mark.parametrize("host", ELSEWHERE)
-def test_a_redirect_to_another_address_that_is_not_public_is_refused(server, got, host):
-    """That the address of the server itself is allowed allows no other one."""
-    server.says("/secret", b"x")
-    url = server.says("/away", status=302, Location=f"http://{host}:{server.port}/secret")
-    before = len(server.asked)
+@pytest.mark.parametrize("host", OTHER_NON_PUBLIC_HOSTS)
+def test_redirect_to_another_non_public_address_is_rejected(server, fetch_bytes, host):
+    """Allowing the address of the server allows no other address."""
+    server.serve("/secret", b"x")
+    url = server.serve("/away", status=302, Location=f"http://{host}:{server.port}/secret")
+    request_count = len(server.requests)
     with pytest.raises(FetchError, match="no address"):
-        got(url)
-    assert len(server.asked) == before + 1
+        fetch_bytes(url)
+    assert len(server.requests) == request_count + 1
 
 
 @pytest.mark.parametrize("address", ["::ffff:0:7f00:1", "64:ff9b:1::7f00:1", "2002:7f00:1::1", "::7f00:1", "fec0::1"])
-def test_a_name_that_leads_to_another_form_of_a_private_address_is_refused(server, got, address):
+def test_name_resolving_to_an_embedded_private_address_is_rejected(server, fetch_bytes, address):
     with pytest.raises(FetchError, match="no address"):
-        got(f"http://name.test:{server.port}/", allowed=(), look_up=lambda _host, _port: [address])
+        fetch_bytes(f"http://name.test:{server.port}/", allowed=(), resolver=lambda _host, _port: [address])
 
 
-@pytest.mark.parametrize("place", ["file:///etc/passwd", "gopher://127.0.0.1/", "ftp://127.0.0.1/x"])
-def test_a_redirect_to_another_scheme_is_refused(server, got, place):
-    with pytest.raises(FetchError, match="no http or https URL"):
-        got(server.says("/elsewhere", status=301, Location=place))
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "gopher://127.0.0.1/", "ftp://127.0.0.1/x"])
+def test_redirect_to_another_scheme_is_rejected(server, fetch_bytes, url):
+    with pytest.raises(FetchError, match="not http or https"):
+        fetch_bytes(server.serve("/elsewhere", status=301, Location=url))
 
 
-def test_five_redirects_are_followed_and_no_more(server, got):
+def test_at_most_five_redirects_are_followed(server, fetch_bytes):
     for number in range(6):
-        server.says(f"/r{number}", status=307, Location=f"r{number + 1}")
-    server.says("/r6", b"there")
-    assert got(f"{server.url}/r1") == b"there"
+        server.serve(f"/r{number}", status=307, Location=f"r{number + 1}")
+    server.serve("/r6", b"there")
+    assert fetch_bytes(f"{server.url}/r1") == b"there"
     with pytest.raises(FetchError, match="redirected more than 5"):
-        got(f"{server.url}/r0")
+        fetch_bytes(f"{server.url}/r0")
 
 
-def test_a_name_that_leads_elsewhere_the_second_time_is_refused_then(server, got):
-    """The address that is connected to is the one that was checked; each redirect asks anew."""
-    replies = iter([["127.0.0.1"], ["127.0.0.2"]])
-    server.says("/rebound", status=302, Location="/rebound")
+def test_redirect_is_rejected_when_the_name_resolves_to_another_address(server, fetch_bytes):
+    """The connection uses the address that was checked, and each redirect resolves the name again."""
+    resolved_addresses = iter([["127.0.0.1"], ["127.0.0.2"]])
+    server.serve("/rebound", status=302, Location="/rebound")
     with pytest.raises(FetchError, match="no address"):
-        got(f"http://rebinding.test:{server.port}/rebound", look_up=lambda _host, _port: next(replies))
-    assert next(replies, None) is None
+        fetch_bytes(
+            f"http://rebinding.test:{server.port}/rebound", resolver=lambda _host, _port: next(resolved_addresses)
+        )
+    assert next(resolved_addresses, None) is None
 
 
-def test_of_several_addresses_only_public_ones_are_tried(server, got):
-    server.says("/mixed", b"x")
+def test_only_allowed_addresses_of_a_name_are_tried(server, fetch_bytes):
+    server.serve("/mixed", b"x")
     mixed = ["10.255.255.1", "::1", "127.0.0.1"]
-    assert got(f"http://mixed.test:{server.port}/mixed", look_up=lambda _host, _port: mixed) == b"x"
+    assert fetch_bytes(f"http://mixed.test:{server.port}/mixed", resolver=lambda _host, _port: mixed) == b"x"
 
 
-def test_an_endless_body_ends_at_the_largest_size(server, got):
+def test_endless_body_is_cut_off_at_the_maximum_size(server, fetch_bytes):
     def endless():
         while True:
             yield b"x" * 65536
 
     with pytest.raises(FetchError, match="larger than 1000000 bytes"):
-        got(server.streams("/endless", endless), size=1_000_000)
+        fetch_bytes(server.stream("/endless", endless), max_bytes=1_000_000)
 
 
-def test_what_says_to_be_too_large_is_not_read(server, got):
-    url = server.says("/large", b"x", Content_Length="99999999")
+def test_declared_length_above_the_maximum_is_rejected_without_reading(server, fetch_bytes):
+    url = server.serve("/large", b"x", Content_Length="99999999")
     with pytest.raises(FetchError, match="larger"):
-        got(url, size=1000)
+        fetch_bytes(url, max_bytes=1000)
 
 
-def test_a_slow_drip_ends_in_time(server, got):
+def test_slow_body_is_cut_off_at_the_timeout(server, fetch_bytes):
     stop = threading.Event()
 
     def drip():
         while not stop.wait(0.1):
             yield b"x"
 
-    began = time.monotonic()
+    started_at = time.monotonic()
     with pytest.raises(FetchError, match="longer than 1 s"):
-        got(server.streams("/drip", drip), seconds=1)
-    assert time.monotonic() - began < 25
+        fetch_bytes(server.stream("/drip", drip), max_seconds=1)
+    assert time.monotonic() - started_at < 25
     stop.set()
 
 
-def test_headers_that_drip_end_in_time(got):
-    """Not even the first line comes: nothing that bounds a single read would help."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+def test_slow_headers_are_cut_off_at_the_timeout(fetch_bytes):
+    """Send not even a complete status line, so that no limit on a single read applies."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         stop = threading.Event()
 
         def drip():
-            accepted, _ = listening.accept()
+            accepted, _ = listener.accept()
             with accepted:
                 while not stop.wait(0.1):
                     try:
@@ -154,54 +156,54 @@ def test_headers_that_drip_end_in_time(got):
         thread = threading.Thread(target=drip)
         thread.start()
         with pytest.raises(FetchError, match="longer than 1 s"):
-            got(f"http://127.0.0.1:{listening.getsockname()[1]}/", seconds=1)
+            fetch_bytes(f"http://127.0.0.1:{listener.getsockname()[1]}/", max_seconds=1)
         stop.set()
         thread.join()
 
 
-def test_gzip_is_unpacked_within_bounds(server, got):
-    packed = gzip.compress(b"a,b\n" * 1000)
-    assert got(server.says("/gz", packed, Content_Encoding="gzip")) == b"a,b\n" * 1000
-    assert got(server.says("/gz2", packed + packed, Content_Encoding="gzip")) == b"a,b\n" * 2000
+def test_gzip_is_decompressed_up_to_the_maximum_size(server, fetch_bytes):
+    compressed = gzip.compress(b"a,b\n" * 1000)
+    assert fetch_bytes(server.serve("/gz", compressed, Content_Encoding="gzip")) == b"a,b\n" * 1000
+    assert fetch_bytes(server.serve("/gz2", compressed + compressed, Content_Encoding="gzip")) == b"a,b\n" * 2000
     bomb = gzip.compress(b"\0" * 30_000_000)
     assert len(bomb) < 40_000
     with pytest.raises(FetchError, match="larger than 1000000 bytes"):
-        got(server.says("/bomb", bomb, Content_Encoding="gzip"), size=1_000_000)
-    with pytest.raises(FetchError, match="not the gzip"):
-        got(server.says("/nogz", b"plain", Content_Encoding="gzip"))
-    with pytest.raises(FetchError, match="in the middle"):
-        got(server.says("/cut", packed[:-10], Content_Encoding="gzip"))
+        fetch_bytes(server.serve("/bomb", bomb, Content_Encoding="gzip"), max_bytes=1_000_000)
+    with pytest.raises(FetchError, match="not valid gzip"):
+        fetch_bytes(server.serve("/nogz", b"plain", Content_Encoding="gzip"))
+    with pytest.raises(FetchError, match="truncated gzip"):
+        fetch_bytes(server.serve("/cut", compressed[:-10], Content_Encoding="gzip"))
     with pytest.raises(FetchError, match="'br'"):
-        got(server.says("/br", b"x", Content_Encoding="br"))
+        fetch_bytes(server.serve("/br", b"x", Content_Encoding="br"))
 
 
-def test_what_ends_too_early_is_not_taken_for_whole(server, got):
+def test_truncated_body_is_rejected(server, fetch_bytes):
     with pytest.raises(FetchError, match="too early"):
-        got(server.says("/short", b"x" * 10, Content_Length="20"))
+        fetch_bytes(server.serve("/short", b"x" * 10, Content_Length="20"))
 
 
 @pytest.mark.parametrize(
     ("status", "is_temporary"), [(404, False), (403, False), (500, True), (503, True), (204, False)]
 )
-def test_an_error_is_told_by_its_number(server, got, status, is_temporary):
-    with pytest.raises(FetchError, match=f"answers {status}") as problem:
-        got(server.says("/error", b"", status=status))
-    assert problem.value.is_temporary is is_temporary
+def test_error_status_is_reported(server, fetch_bytes, status, is_temporary):
+    with pytest.raises(FetchError, match=f"returned status {status}") as caught:
+        fetch_bytes(server.serve("/error", b"", status=status))
+    assert caught.value.is_temporary is is_temporary
 
 
-def test_nobody_there_is_temporary(got):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    with pytest.raises(FetchError, match="refuses connections") as problem:
-        got(f"http://127.0.0.1:{port}/")
-    assert problem.value.is_temporary
+def test_refused_connection_is_a_temporary_error(fetch_bytes):
+    with socket.create_server(("127.0.0.1", 0)) as closed_socket:
+        port = closed_socket.getsockname()[1]
+    with pytest.raises(FetchError, match="refused the connection") as caught:
+        fetch_bytes(f"http://127.0.0.1:{port}/")
+    assert caught.value.is_temporary
 
 
-def test_tls_is_checked(server, got):
+def test_tls_is_verified(server, fetch_bytes):
     with pytest.raises(FetchError, match="TLS failed"):
-        got(f"https://127.0.0.1:{server.port}/a")
+        fetch_bytes(f"https://127.0.0.1:{server.port}/a")
 
 
-def test_the_reader_never_holds_more_than_a_piece():
+def test_decompression_yields_bounded_chunks():
     bomb = gzip.compress(b"\0" * 5_000_000)
-    assert max(len(piece) for piece in fetching.gunzipped(iter([bomb]))) <= 256 * 1024
+    assert max(len(chunk) for chunk in fetching.gunzip(iter([bomb]))) <= 256 * 1024

@@ -1,4 +1,4 @@
-"""A pipeline is cancelled, its worker stops, others want the same source, the store is full."""
+"""Pipelines survive cancellation, stopping workers, killed processes and an unusable object store."""
 
 import threading
 import time
@@ -20,38 +20,39 @@ RESOURCE = {"name": "reds", "path": "reds.csv"}
 
 @pytest.fixture
 def workers(workers, settings):
-    hasty = {"pipeline_lease_seconds": 1.0, "source_networks": "127.0.0.1/32"}
-    workers.settings = settings.model_copy(update=hasty)
+    changes = {"pipeline_lease_seconds": 1.0, "source_networks": "127.0.0.1/32"}
+    workers.settings = settings.model_copy(update=changes)
     return workers
 
 
 @pytest.fixture
 def upload(api, client, a_token, workers):
     def upload(resource=RESOURCE, rows=ROWS):
-        sent = client.put("/source/ann/files/reds.csv", data=rows.encode(), headers={"Auth-Token": a_token()})
-        assert sent.status_code == 200
-        return api.uploaded(resources=[resource])
+        response = client.put("/source/ann/files/reds.csv", data=rows.encode(), headers={"Auth-Token": a_token()})
+        assert response.status_code == 200
+        return api.create_flow(resources=[resource])
 
     return upload
 
 
 @pytest.fixture
-def stalled(server):
-    """The URL of a source whose second half does not come; whether it was asked for; what lets it come."""
-    asked, proceed = threading.Event(), threading.Event()
+def stalled_source(server):
+    """Yield the URL of a stalled source, an event set when it is requested, and one to set to send its remainder."""
+    requested, proceed = threading.Event(), threading.Event()
 
-    def pieces():
+    def chunks():
         yield ROWS[:100].encode()
-        asked.set()
+        requested.set()
         proceed.wait(120)
         yield ROWS[100:].encode()
 
     path = f"/stalled-{time.monotonic_ns()}.csv"
-    yield server.streams(path, pieces), asked, proceed
+    yield server.stream(path, chunks), requested, proceed
     proceed.set()
 
 
-def in_thread(call, *arguments):
+def start_thread(call, *arguments):
+    """Return a thread, and a list that receives the result of the call or its exception."""
     outcome = []
 
     def run():
@@ -65,67 +66,67 @@ def in_thread(call, *arguments):
     return thread, outcome
 
 
-def test_what_is_cancelled_while_it_runs_ends_soon(upload, stalled, workers, api):
-    url, asked, _ = stalled
+def test_canceled_pipeline_stops_and_leaves_no_files(upload, stalled_source, workers, api):
+    url, requested, _ = stalled_source
     flow = upload({**RESOURCE, "path": url})
-    thread, outcome = in_thread(workers.run, f"{flow}/reds_csv")
-    assert asked.wait(60)
+    thread, outcome = start_thread(workers.run, f"{flow}/reds_csv")
+    assert requested.wait(60)
     assert api.post(f"{flow}/cancel").json["state"] == "FAILED"
     thread.join(60)
     assert outcome == [None]
-    told = api.status(flow).json["pipelines"][f"{flow}/reds_csv"]
-    assert (told["status"], told["error_log"], told["stats"]) == ("FAILED", ["cancelled"], {})
+    pipeline = api.get(flow).json["pipelines"][f"{flow}/reds_csv"]
+    assert (pipeline["status"], pipeline["error_log"], pipeline["stats"]) == ("FAILED", ["cancelled"], {})
     assert not list(Path(workers.settings.data_dir).glob(f"objects/flows/{flow}/*"))
-    assert (scratch_of(workers), processes_of_pipelines()) == ([], [])
+    assert (scratch_files(workers), pipeline_processes()) == ([], [])
 
 
-def test_a_worker_that_stops_gives_its_pipeline_back_at_once(upload, stalled, workers, settings, api):
-    url, asked, proceed = stalled
+def test_stopping_worker_releases_its_pipeline(upload, stalled_source, workers, settings, api):
+    url, requested, proceed = stalled_source
     flow = upload({**RESOURCE, "path": url})
-    thread, outcome = in_thread(workers.run, f"{flow}/reds_csv")
-    assert asked.wait(60)
+    thread, outcome = start_thread(workers.run, f"{flow}/reds_csv")
+    assert requested.wait(60)
     workers.stop_event.set()
     thread.join(60)
     assert isinstance(outcome[0], Interrupted)
-    assert (scratch_of(workers), processes_of_pipelines()) == ([], [])
+    assert (scratch_files(workers), pipeline_processes()) == ([], [])
     proceed.set()
     workers.stop_event.clear()
     workers.run(f"{flow}/reds_csv")
-    assert api.status(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "SUCCEEDED"
+    assert api.get(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "SUCCEEDED"
 
 
-def test_a_source_is_fetched_once_for_all_pipelines_at_the_same_time(upload, server, workers, api):
-    url = server.says(f"/once-{time.monotonic_ns()}.csv", ROWS.encode())
+def test_concurrent_pipelines_fetch_a_source_once(upload, server, workers, api):
+    url = server.serve(f"/once-{time.monotonic_ns()}.csv", ROWS.encode())
     flow = upload({**RESOURCE, "path": url})
-    while waiting := workers.waiting():
-        threads = [in_thread(workers.run, pipeline) for pipeline in waiting]
+    while pipelines := workers.take_jobs():
+        threads = [start_thread(workers.run, pipeline) for pipeline in pipelines]
         for thread, outcome in threads:
             thread.join(120)
             assert outcome == [None]
-    status = api.status(flow).json
+    status = api.get(flow).json
     assert status["state"] == "SUCCEEDED", status["error_log"]
-    assert [path for path, _ in server.asked].count(url.removeprefix(server.url)) == 1
+    assert [path for path, _ in server.requests].count(url.removeprefix(server.url)) == 1
 
 
-def test_who_fetches_is_replaced_when_it_is_gone(upload, stalled, workers, db, api):
-    url, asked, proceed = stalled
+def test_lost_fetch_is_taken_over_by_a_waiting_pipeline(upload, stalled_source, workers, db, api):
+    url, requested, proceed = stalled_source
     flow = upload({**RESOURCE, "path": url})
-    gone, _ = in_thread(workers.run, f"{flow}/reds_json")
-    assert asked.wait(60)
-    waits, outcome = in_thread(workers.run, f"{flow}/reds_csv")
-    # Cancelled by nobody, yet no longer the newest attempt: as after a long pause.
+    lost_thread, _ = start_thread(workers.run, f"{flow}/reds_json")
+    assert requested.wait(60)
+    waiting_thread, outcome = start_thread(workers.run, f"{flow}/reds_csv")
+    # The first pipeline is not canceled, but its attempt is superseded, as after a long pause of its worker.
     with db.transaction() as tx:
         tx.run("UPDATE pipelines SET attempt = attempt + 1 WHERE name = %(name)s", name=f"{flow}/reds_json")
     proceed.set()
-    waits.join(60)
-    gone.join(60)
+    waiting_thread.join(60)
+    lost_thread.join(60)
     assert outcome == [None]
-    assert api.status(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "SUCCEEDED"
+    assert api.get(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "SUCCEEDED"
 
 
 @pytest.fixture
 def unusable_store(workers):
-    """Results cannot be stored: a file is in the way of their folder."""
+    """Create a file where the folder of the outputs has to be, and return its path."""
     folder = Path(workers.settings.data_dir) / "objects" / "flows"
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.touch()
@@ -133,31 +134,31 @@ def unusable_store(workers):
 
 
 @pytest.mark.parametrize("kind", ["validation_report", "reds_csv"])
-def test_an_unusable_store_makes_the_pipeline_wait(kind, api, workers, unusable_store):
-    flow = api.uploaded()
+def test_unusable_object_store_makes_the_pipeline_wait(kind, api, workers, unusable_store):
+    flow = api.create_flow()
     with pytest.raises(Unavailable):
         workers.run(f"{flow}/{kind}")
-    assert api.status(flow).json["pipelines"][f"{flow}/{kind}"]["status"] == "INPROGRESS"
+    assert api.get(flow).json["pipelines"][f"{flow}/{kind}"]["status"] == "INPROGRESS"
     unusable_store.unlink()
     workers.run(f"{flow}/{kind}")
     workers.run_all()
-    assert api.status(flow).json["state"] == "SUCCEEDED"
-    assert scratch_of(workers) == []
+    assert api.get(flow).json["state"] == "SUCCEEDED"
+    assert scratch_files(workers) == []
 
 
-def scratch_of(workers):
+def scratch_files(workers):
     return list(object_stores.create_object_store(workers.settings).scratch.iterdir())
 
 
 @pytest.fixture
-def killing(monkeypatch):
-    """Kill the next processes, up to a number of them; return the number of those that were killed."""
+def kill_processes(monkeypatch):
+    """Kill pipeline processes as they appear, up to `count`; return the set that receives their IDs."""
     monkeypatch.setattr(attempts, "_DEATH_RETRY_SECONDS", (0.1, 0.1))
     stop, killed = threading.Event(), set()
 
     def kill(count):
         while len(killed) < count and not stop.wait(0.001):
-            for process in processes_of_pipelines():
+            for process in pipeline_processes():
                 if process.pid not in killed:
                     killed.add(process.pid)
                     process.kill()
@@ -175,54 +176,54 @@ def killing(monkeypatch):
         thread.join()
 
 
-def processes_of_pipelines():
-    found = []
+def pipeline_processes():
+    processes = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             if process.name() == "pipeline":
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
-def test_an_attempt_whose_process_is_killed_starts_another_one(upload, workers, api, killing):
+def test_killed_pipeline_process_is_restarted(upload, workers, api, kill_processes):
     flow = upload()
-    killed = killing(2)
+    killed = kill_processes(2)
     workers.run(f"{flow}/reds_csv")
-    pipeline = api.status(flow).json["pipelines"][f"{flow}/reds_csv"]
+    pipeline = api.get(flow).json["pipelines"][f"{flow}/reds_csv"]
     assert (len(killed), pipeline["status"], pipeline["error_log"]) == (2, "SUCCEEDED", [])
-    assert scratch_of(workers) == []
+    assert scratch_files(workers) == []
 
 
-def test_a_pipeline_whose_processes_are_all_killed_fails_with_an_explanation(upload, workers, api, killing):
+def test_pipeline_fails_with_an_explanation_after_repeated_kills(upload, workers, api, kill_processes):
     flow = upload()
-    killed = killing(3)
+    killed = kill_processes(3)
     workers.run(f"{flow}/validation_report")
-    pipeline = api.status(flow).json["pipelines"][f"{flow}/validation_report"]
+    pipeline = api.get(flow).json["pipelines"][f"{flow}/validation_report"]
     assert (len(killed), pipeline["status"]) == (3, "FAILED")
-    assert "killed again and again" in pipeline["error_log"][0]
-    assert scratch_of(workers) == []
+    assert "killed repeatedly" in pipeline["error_log"][0]
+    assert scratch_files(workers) == []
 
 
-def test_pipelines_survive_the_death_of_the_fork_server(upload, stalled, workers, api):
-    url, asked, proceed = stalled
+def test_pipelines_survive_a_killed_fork_server(upload, stalled_source, workers, api):
+    url, requested, proceed = stalled_source
     flow = upload({**RESOURCE, "path": url})
-    thread, outcome = in_thread(workers.run, f"{flow}/reds_csv")
-    assert asked.wait(60)
-    (process,) = processes_of_pipelines()
+    thread, outcome = start_thread(workers.run, f"{flow}/reds_csv")
+    assert requested.wait(60)
+    (process,) = pipeline_processes()
     process.parent().kill()
     proceed.set()
     thread.join(60)
     assert outcome == [None]
-    assert api.status(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "SUCCEEDED"
+    assert api.get(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == "SUCCEEDED"
 
 
-def test_a_lost_confirmation_of_the_commit_does_not_delete_the_result(upload, workers, api, client):
-    """The attempt is published; the connection breaks before Postgres can say so, and it is published again."""
+def test_lost_commit_confirmation_keeps_the_output(upload, workers, api, client):
+    """Publish an attempt twice, as when the connection breaks before Postgres confirms the commit."""
     flow = upload()
     task = attempts._begin(workers.context, f"{flow}/reds_csv", Trigger("r-1"))
     lease = attempts.Lease(workers.context, task.attempt)
     objects = object_stores.create_object_store(workers.settings)
-    outcome = attempts._outcome(workers.context, objects, task, lease, "r-1")
+    outcome = attempts._execute(workers.context, objects, task, lease, "r-1")
     for _ in range(2):
         attempts._publish(workers.context, objects, task, outcome, Trigger("r-1"))
     assert client.get(f"/source/{flow}/data/reds.csv").data == ROWS.encode()

@@ -2,12 +2,12 @@ import pytest
 
 
 @pytest.fixture
-def break_(api, db):
-    """Changes the tables behind the service's back, and gives the checks that notice."""
+def broken_checks_after(api, db):
+    """Change the tables directly and return the names of the checks that report it."""
 
-    def break_(sql):
-        api.uploaded(dataset="beers")
-        flow = api.uploaded()
+    def broken_checks_after(sql):
+        api.create_flow(dataset="beers")
+        flow = api.create_flow()
         api.finish(f"{flow}/reds_csv")
         with db.transaction() as tx:
             assert tx.run(sql)
@@ -17,7 +17,7 @@ def break_(api, db):
                 tx.run(f"DELETE FROM {table}")
         return [check["name"] for check in checks if check["status"] == "BROKEN"]
 
-    return break_
+    return broken_checks_after
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,6 @@ def break_(api, db):
         ("UPDATE owners SET datasets = 3", "an owner's datasets"),
     ],
 )
-def test_what_is_broken_is_found(break_, sql, check):
-    found = break_(sql)
-    assert any(check in name for name in found), found
+def test_violated_invariant_is_reported(broken_checks_after, sql, check):
+    broken_checks = broken_checks_after(sql)
+    assert any(check in name for name in broken_checks), broken_checks

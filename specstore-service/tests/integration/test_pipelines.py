@@ -1,4 +1,4 @@
-"""The built-in runner: what comes out of each kind of pipeline."""
+"""The built-in runner produces the outputs of each kind of pipeline."""
 
 import csv
 import io
@@ -34,12 +34,12 @@ d",n/a,01/02/2021,no,
 
 @pytest.fixture
 def run(api, workers):
-    """Uploads a spec of these resources and runs it; gives its status."""
+    """Upload a spec with these resources, run its flow and return the status."""
 
-    def run(*resources, **more):
-        flow = api.uploaded(resources=list(resources), **more)
+    def run(*resources, **fields):
+        flow = api.create_flow(resources=list(resources), **fields)
         workers.run_all()
-        return api.status(flow).json
+        return api.get(flow).json
 
     return run
 
@@ -47,9 +47,9 @@ def run(api, workers):
 @pytest.fixture
 def get(client, a_token):
     def get(status, file):
-        answer = client.get(f"/source/{status['id']}/data/{file}", headers={"Auth-Token": a_token()})
-        assert answer.status_code == 200, (file, answer.json)
-        return answer.data
+        response = client.get(f"/source/{status['id']}/data/{file}", headers={"Auth-Token": a_token()})
+        assert response.status_code == 200, (file, response.json)
+        return response.data
 
     return get
 
@@ -57,16 +57,16 @@ def get(client, a_token):
 @pytest.fixture
 def put(client, a_token):
     def put(path, content):
-        answer = client.put(f"/source/ann/files/{path}", data=content, headers={"Auth-Token": a_token()})
-        assert answer.status_code == 200, answer.json
-        return answer.json
+        response = client.put(f"/source/ann/files/{path}", data=content, headers={"Auth-Token": a_token()})
+        assert response.status_code == 200, response.json
+        return response.json
 
     return put
 
 
 @pytest.fixture
-def address(app):
-    """Of the app, served over HTTP."""
+def base_url(app):
+    """Serve the app over HTTP and yield its URL."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -81,11 +81,11 @@ def errors_of(status, pipeline):
 
 
 def states_of(status):
-    begin = len(status["id"]) + 1
-    return {id_[begin:]: it["status"] for id_, it in status["pipelines"].items()}
+    prefix_length = len(status["id"]) + 1
+    return {id_[prefix_length:]: pipeline["status"] for id_, pipeline in status["pipelines"].items()}
 
 
-def test_each_pipeline_makes_its_file(run, put, get):
+def test_each_pipeline_writes_its_output(run, put, get):
     put("reds.csv", WINES.encode())
     status = run({"name": "reds", "path": "reds.csv", "schema": SCHEMA})
     assert status["state"] == "SUCCEEDED", status["error_log"]
@@ -104,22 +104,22 @@ def test_each_pipeline_makes_its_file(run, put, get):
         assert archive.read("reds.csv").decode() == WINES
 
 
-def test_figures_are_told_of_each_pipeline_and_of_the_whole(run, put, get):
+def test_stats_are_reported_per_pipeline_and_for_the_flow(run, put, get):
     put("reds.csv", WINES.encode())
     status = run({"name": "reds", "path": "reds.csv", "schema": SCHEMA})
-    told = status["pipelines"][f"{status['id']}/reds_csv"]["stats"]
-    assert (told["bytes"], told["count_of_rows"]) == (len(WINES.encode()), 3)
+    csv_stats = status["pipelines"][f"{status['id']}/reds_csv"]["stats"]
+    assert (csv_stats["bytes"], csv_stats["count_of_rows"]) == (len(WINES.encode()), 3)
     descriptor = json.loads(get(status, "datapackage.json"))
     stats = status["stats"]
     assert (stats["count_of_rows"], stats["dataset_name"]) == (3, "wines")
-    made = [it["stats"]["bytes"] for id_, it in status["pipelines"].items() if id_ != status["id"]]
-    assert stats["bytes"] == descriptor["bytes"] == sum(made)
+    sizes = [pipeline["stats"]["bytes"] for id_, pipeline in status["pipelines"].items() if id_ != status["id"]]
+    assert stats["bytes"] == descriptor["bytes"] == sum(sizes)
     assert stats["hash"].startswith("sha256:")
 
 
-# frictionless leaves files open.
+# The frictionless library leaves files open.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_the_package_is_accepted_by_frictionless_from_its_address(run, put, get, address, tmp_path):
+def test_package_validates_with_frictionless_from_its_url(run, put, get, base_url, tmp_path):
     put("Wine@List.xlsx", a_workbook([["id", "name"], [1, "Malbec"], [2, "Syrah"]]))
     put("reds.csv", WINES.encode())
     status = run(
@@ -130,7 +130,7 @@ def test_the_package_is_accepted_by_frictionless_from_its_address(run, put, get,
         dataset="Wines",
     )
     assert status["state"] == "SUCCEEDED", status["error_log"]
-    package = Package(f"{address}/source/{status['id']}/data/datapackage.json")
+    package = Package(f"{base_url}/source/{status['id']}/data/datapackage.json")
     report = package.validate()
     assert report.valid, report.flatten(["type", "note"])
     assert package.get_resource("reds_csv").read_rows()[0]["name"] == "Malbec"
@@ -156,9 +156,9 @@ def a_workbook(*sheets):
     return file.getvalue()
 
 
-def test_processing_names_sheet_and_row_of_headers(run, put, get):
-    junk = [["A list of wines"], [], ["id", "name"], [1, "Malbec"], [2, None], [None, None]]
-    put("list.xlsx", a_workbook([["not", "this"]], junk))
+def test_processing_selects_sheet_and_header_row(run, put, get):
+    rows = [["A list of wines"], [], ["id", "name"], [1, "Malbec"], [2, None], [None, None]]
+    put("list.xlsx", a_workbook([["not", "this"]], rows))
     status = run(
         {"name": "list", "path": "list.xlsx"},
         processing=[{"input": "list", "output": "wines-2", "tabulator": {"headers": 3, "sheet": 2}}],
@@ -169,7 +169,7 @@ def test_processing_names_sheet_and_row_of_headers(run, put, get):
     assert set(states_of(status)) >= {"list", "wines-2"} and "list_csv" not in states_of(status)
 
 
-def test_every_bad_row_is_named(run, put):
+def test_every_invalid_row_is_reported(run, put):
     rows = "id,name\n1,a\nx,b\n3\n4,d,e\n1,again\n,f\n"
     put("reds.csv", f"some title\n{rows}".encode())
     schema = {"fields": SCHEMA["fields"][:2]}
@@ -179,8 +179,8 @@ def test_every_bad_row_is_named(run, put):
     )
     assert status["state"] == "FAILED"
     errors = errors_of(status, "validation_report")
-    for place in ("row 4, field id", "row 5, field name", "row 6,", "row 7, field id", "row 8, field id"):
-        assert any(line.startswith(f"reds: {place}") for line in errors), (place, errors)
+    for location in ("row 4, field id", "row 5, field name", "row 6,", "row 7, field id", "row 8, field id"):
+        assert any(line.startswith(f"reds: {location}") for line in errors), (location, errors)
     assert any('type is "integer/default"' in line and "'x'" in line for line in errors)
     states = states_of(status)
     assert (states["reds_csv"], states["reds_json"], states["reds"]) == ("SUCCEEDED",) * 3
@@ -188,14 +188,14 @@ def test_every_bad_row_is_named(run, put):
     assert dependency in errors_of(status, "wines_zip")[0]
 
 
-def test_bad_rows_without_end_are_told_in_bounds(run, put, get):
+def test_number_of_reported_errors_is_bounded(run, put, get):
     put("reds.csv", b"id,name\n" + b"x,y\n" * 5000)
     status = run({"name": "reds", "path": "reds.csv", "schema": {"fields": SCHEMA["fields"][:2]}})
     errors = errors_of(status, "validation_report")
-    assert 100 < len(errors) < 300 and "there are more errors" in errors[-1]
+    assert 100 < len(errors) < 300 and "further errors are omitted" in errors[-1]
 
 
-def test_the_preview_has_two_thousand_rows(run, put, get):
+def test_preview_contains_two_thousand_rows(run, put, get):
     put("reds.csv", "".join(["n\n", *(f"{n}\n" for n in range(3000))]).encode())
     status = run({"name": "reds", "path": "reds.csv"})
     rows = list(csv.reader(io.StringIO(get(status, "reds_preview.csv").decode())))
@@ -203,18 +203,18 @@ def test_the_preview_has_two_thousand_rows(run, put, get):
     assert status["pipelines"][f"{status['id']}/reds_csv_preview"]["stats"]["count_of_rows"] == 2000
 
 
-def test_the_same_spec_gives_the_same_files(api, workers, put):
+def test_same_spec_produces_identical_files(api, workers, put):
     put("reds.csv", WINES.encode())
     hashes = []
     for _ in range(2):
-        flow = api.uploaded(resources=[{"name": "reds", "path": "reds.csv", "schema": SCHEMA}])
+        flow = api.create_flow(resources=[{"name": "reds", "path": "reds.csv", "schema": SCHEMA}])
         workers.run_all()
-        told = api.status(flow).json
-        hashes.append([it["stats"]["hash"] for it in told["pipelines"].values()])
+        status = api.get(flow).json
+        hashes.append([pipeline["stats"]["hash"] for pipeline in status["pipelines"].values()])
     assert hashes[0] == hashes[1]
 
 
-def test_files_that_would_have_one_name_get_two(run, get):
+def test_colliding_file_names_are_made_unique(run, get):
     rows = [{"a": 1}]
     status = run({"name": "x", "data": rows}, {"name": "x_preview", "data": rows}, {"name": "X", "data": rows})
     assert status["state"] == "SUCCEEDED", status["error_log"]
@@ -224,28 +224,28 @@ def test_files_that_would_have_one_name_get_two(run, get):
         get(status, path)
 
 
-def test_what_is_missing_fails_in_words(run):
-    status = run({"name": "reds", "path": "nowhere.csv", "schema": SCHEMA}, {"name": "whites", "data": [{"a": 1}]})
-    assert "reds: nowhere.csv was not uploaded" in status["error_log"]
+def test_missing_source_fails_only_its_pipelines_with_an_explanation(run):
+    status = run({"name": "reds", "path": "missing.csv", "schema": SCHEMA}, {"name": "whites", "data": [{"a": 1}]})
+    assert "reds: missing.csv was not uploaded" in status["error_log"]
     states = states_of(status)
     assert states["reds_csv"] == states["validation_report"] == "FAILED" and states["whites_csv"] == "SUCCEEDED"
 
 
-def test_another_owners_file_is_no_source(run, client, a_token):
-    sent = client.put("/source/bob/files/secret.csv", data=b"a\n1\n", headers={"Auth-Token": a_token("bob")})
-    assert sent.status_code == 200
+def test_file_of_another_owner_cannot_be_a_source(run, client, a_token):
+    response = client.put("/source/bob/files/secret.csv", data=b"a\n1\n", headers={"Auth-Token": a_token("bob")})
+    assert response.status_code == 200
     status = run({"name": "reds", "path": "secret.csv"})
     assert status["state"] == "FAILED"
 
 
-def test_a_broken_schema_fails_the_report_in_words(run):
+def test_invalid_schema_fails_the_report_with_an_explanation(run):
     schema = {"fields": [{"name": "a", "type": "integer"}], "primaryKey": ["b"]}
     status = run({"name": "reds", "data": [{"a": 1}], "schema": schema})
     assert status["state"] == "FAILED"
     assert any("primary" in line.lower() for line in errors_of(status, "validation_report")), status["error_log"]
 
 
-def test_keys_of_other_tables_are_checked(run):
+def test_foreign_keys_are_checked(run):
     reference = {"fields": ["wine"], "reference": {"resource": "wines", "fields": ["id"]}}
     status = run(
         {"name": "wines", "data": [{"id": 1}], "schema": {"fields": [{"name": "id", "type": "integer"}]}},
@@ -259,17 +259,17 @@ def test_keys_of_other_tables_are_checked(run):
     assert error.startswith("sales: row 3,") and "not found in the lookup table" in error
 
 
-def test_a_pattern_without_end_ends_the_report_only(run, monkeypatch):
-    monkeypatch.setattr(attempts, "_ROWS_SECONDS", 3)
+def test_catastrophic_pattern_fails_only_the_report(run, monkeypatch):
+    monkeypatch.setattr(attempts, "_BATCH_TIMEOUT_SECONDS", 3)
     schema = {"fields": [{"name": "a", "type": "string", "constraints": {"pattern": "(a+)+b"}}]}
     status = run({"name": "reds", "data": [{"a": "a" * 64}], "schema": schema})
     assert "takes too long" in errors_of(status, "validation_report")[0]
     assert states_of(status)["reds_csv"] == "SUCCEEDED"
 
 
-def test_a_large_table_is_checked_by_a_process_of_its_own(run, put, get):
-    good = "id,name\n" + "".join(f"{n},{'x' * 100}\n" for n in range(12_000))
-    put("reds.csv", f"{good}bad,y\n".encode())
+def test_large_table_reports_its_invalid_row(run, put, get):
+    valid_rows = "id,name\n" + "".join(f"{n},{'x' * 100}\n" for n in range(12_000))
+    put("reds.csv", f"{valid_rows}bad,y\n".encode())
     status = run({"name": "reds", "path": "reds.csv", "schema": {"fields": SCHEMA["fields"][:2]}})
     (error,) = errors_of(status, "validation_report")
     assert error.startswith("reds: row 12002, field id")
@@ -285,7 +285,7 @@ def test_too_many_columns_fail_every_pipeline_of_the_table_with_the_limit(run, p
         put(f"wide.{format_}", content.encode())
         resource = {"name": "wide", "path": f"wide.{format_}", "schema": {"fields": [{"name": "c0"}]}}
     status = run(resource)
-    text = "wide: row 1 has more than 2000 columns: a table must have at most 2000"
+    message = "wide: row 1 has more than 2000 columns: a table must have at most 2000"
     pipelines = status["pipelines"].values()
-    failed = [pipeline["title"] for pipeline in pipelines if text in "".join(pipeline["error_log"])]
+    failed = [pipeline["title"] for pipeline in pipelines if message in "".join(pipeline["error_log"])]
     assert failed == ["Validating package contents", "Creating CSV", "Creating JSON"]

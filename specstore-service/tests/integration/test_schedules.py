@@ -9,91 +9,91 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def look(db):
-    def look(now):
+def run_due(db):
+    def run_due(now):
         with db.transaction() as tx:
             scheduling.run_due(tx, now, is_external=False)
 
-    return look
+    return run_due
 
 
-def due_of(api, dataset="wines"):
-    (row,) = [it for it in api.status("ann").json["datasets"] if it["dataset"] == dataset]
+def due_time(api, dataset="wines"):
+    (row,) = [row for row in api.get("ann").json["datasets"] if row["dataset"] == dataset]
     return row["due_at"] and datetime.fromisoformat(row["due_at"])
 
 
-def revisions(api, dataset="wines"):
-    return api.status(f"ann/{dataset}").json["total"]
+def count_revisions(api, dataset="wines"):
+    return api.get(f"ann/{dataset}").json["total"]
 
 
-def test_what_is_due_is_run_again_once(api, a_spec, look, outbox_of):
-    api.uploaded(schedule="every 1d", note="first")
-    due = due_of(api)
-    look(due - timedelta(seconds=1))
-    assert revisions(api) == 1
-    look(due)
-    look(due)
-    assert revisions(api) == 2
-    assert api.status("ann/wines/2").json["spec_contents"] == a_spec(schedule="every 1d", note="first")
-    assert due_of(api) == due + DAY
-    queued = outbox_of("FlowQueued")[-1]
+def test_due_dataset_runs_once(api, a_spec, run_due, outbox_bodies):
+    api.create_flow(schedule="every 1d", note="first")
+    due = due_time(api)
+    run_due(due - timedelta(seconds=1))
+    assert count_revisions(api) == 1
+    run_due(due)
+    run_due(due)
+    assert count_revisions(api) == 2
+    assert api.get("ann/wines/2").json["spec_contents"] == a_spec(schedule="every 1d", note="first")
+    assert due_time(api) == due + DAY
+    queued = outbox_bodies("FlowQueued")[-1]
     assert (queued["payload"]["flow_id"], queued["trigger"]) == ("ann/wines/2", {"type": "timer", "name": "schedules"})
 
 
-def test_three_days_down_are_one_run_in_phase(api, look):
-    api.uploaded(schedule="every 1d")
-    due = due_of(api)
-    look(due + 3 * DAY + timedelta(hours=7))
-    assert revisions(api) == 2 and due_of(api) == due + 4 * DAY
-    look(due + 4 * DAY)
-    assert revisions(api) == 3
+def test_missed_runs_are_collapsed_into_one_in_phase(api, run_due):
+    api.create_flow(schedule="every 1d")
+    due = due_time(api)
+    run_due(due + 3 * DAY + timedelta(hours=7))
+    assert count_revisions(api) == 2 and due_time(api) == due + 4 * DAY
+    run_due(due + 4 * DAY)
+    assert count_revisions(api) == 3
 
 
-def test_the_newest_uploads_schedule_holds_and_one_without_ends_it(api, look):
-    api.uploaded(schedule="every 1d", note=1)
-    api.uploaded(schedule="every 1w", note=2)
-    due = due_of(api)
+def test_newest_upload_replaces_or_removes_the_schedule(api, run_due):
+    api.create_flow(schedule="every 1d", note=1)
+    api.create_flow(schedule="every 1w", note=2)
+    due = due_time(api)
     assert due > datetime.now(UTC) + 6 * DAY
     api.post("ann/wines/1/retry")
-    look(due)
-    assert api.status("ann/wines/latest").json["spec_contents"]["note"] == 2
-    api.uploaded()
-    assert due_of(api) is None
-    look(due + 100 * DAY)
-    assert revisions(api) == 5
+    run_due(due)
+    assert api.get("ann/wines/latest").json["spec_contents"]["note"] == 2
+    api.create_flow()
+    assert due_time(api) is None
+    run_due(due + 100 * DAY)
+    assert count_revisions(api) == 5
 
 
-def test_several_workers_run_each_due_dataset_once(db, api):
+def test_concurrent_workers_run_each_due_dataset_once(db, api):
     for number in range(30):
-        api.uploaded(dataset=f"d{number}", schedule="every 1h")
+        api.create_flow(dataset=f"d{number}", schedule="every 1h")
     now = datetime.now(UTC) + timedelta(hours=1, seconds=1)
     barrier = threading.Barrier(4)
 
-    def work():
+    def run_due_repeatedly():
         barrier.wait()
         for _ in range(5):
             with db.transaction() as tx:
                 scheduling.run_due(tx, now, is_external=False)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=run_due_repeatedly) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [revisions(api, f"d{number}") for number in range(30)] == [2] * 30
+    assert [count_revisions(api, f"d{number}") for number in range(30)] == [2] * 30
 
 
-def test_a_spec_that_is_no_longer_taken_holds_up_no_other(api, db, look):
-    api.uploaded(dataset="a", schedule="every 1h")
-    api.uploaded(dataset="b", schedule="every 1h")
+def test_spec_that_is_no_longer_valid_does_not_block_others(api, db, run_due):
+    api.create_flow(dataset="a", schedule="every 1h")
+    api.create_flow(dataset="b", schedule="every 1h")
     with db.transaction() as tx:
         tx.run("UPDATE flows SET spec = '{}' WHERE name = 'ann/a/1'")
-    look(datetime.now(UTC) + timedelta(hours=2))
-    assert (revisions(api, "a"), revisions(api, "b")) == (1, 2)
+    run_due(datetime.now(UTC) + timedelta(hours=2))
+    assert (count_revisions(api, "a"), count_revisions(api, "b")) == (1, 2)
 
 
-def test_uploads_beside_the_timer_leave_no_gap(app, api, db, a_spec):
-    api.uploaded(schedule="every 1h")
+def test_concurrent_uploads_and_scheduled_runs_leave_no_gap(app, api, db, a_spec):
+    api.create_flow(schedule="every 1h")
 
     def upload():
         for _ in range(15):
@@ -108,5 +108,5 @@ def test_uploads_beside_the_timer_leave_no_gap(app, api, db, a_spec):
             scheduling.run_due(tx, datetime.now(UTC) + timedelta(hours=2), is_external=False)
     for thread in threads:
         thread.join()
-    latest = api.status("ann/wines/latest").json["id"]
-    assert latest == f"ann/wines/{revisions(api)}" and revisions(api) >= 31
+    latest = api.get("ann/wines/latest").json["id"]
+    assert latest == f"ann/wines/{count_revisions(api)}" and count_revisions(api) >= 31

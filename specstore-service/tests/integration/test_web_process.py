@@ -1,4 +1,4 @@
-"""The web process as it is run: slow clients keep nothing from anybody else, and no token is logged."""
+"""In a real web process, slow clients do not block other clients, and no token is logged."""
 
 import os
 import socket
@@ -15,35 +15,35 @@ from chassis import db as postgres
 from quintet_testing.postgres import free_port
 
 SLOW_CLIENTS = 60
-# More than the buffers of a connection hold.
+# More than the socket buffers of a connection can contain.
 FILE_BYTES = 24 * 1024 * 1024
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 
 
 class Web:
-    """One process with one connection to Postgres: whoever kept one would keep it from all others."""
+    """One web process with a single connection to Postgres, so that a request holding it would block all others."""
 
-    def __init__(self, settings, log, **more):
+    def __init__(self, settings, log, **extra_variables):
         self.port, self.log = free_port(), log
         variables = {
+            **os.environ,
             "DATABASE_URL": settings.database_url,
             "DATA_DIR": settings.data_dir,
             "BIND": f"127.0.0.1:{self.port}",
             "WEB_CONCURRENCY": "1",
             "POOL_SIZE": "1",
             "PYTHONUNBUFFERED": "1",
+            **extra_variables,
         }
         command = [sys.executable, "-m", "specstore_service", "web"]
         with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                command, env={**os.environ, **variables, **more}, stdout=output, stderr=subprocess.STDOUT
-            )
+            self.process = subprocess.Popen(command, env=variables, stdout=output, stderr=subprocess.STDOUT)
 
-    def get(self, path, **how):
-        return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE_SECONDS, **how)
+    def get(self, path, **options):
+        return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=TIMEOUT_SECONDS, **options)
 
-    def put(self, path, **how):
-        return requests.put(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE_SECONDS, **how)
+    def put(self, path, **options):
+        return requests.put(f"http://127.0.0.1:{self.port}{path}", timeout=TIMEOUT_SECONDS, **options)
 
     def is_up(self):
         try:
@@ -51,21 +51,25 @@ class Web:
         except requests.ConnectionError:
             return False
 
-    def worker(self):
+    def worker_process(self):
         (worker,) = psutil.Process(self.process.pid).children()
         return worker
 
-    def open_files(self, name):
-        return sum(name in file.path for file in self.worker().open_files())
+    def count_open_files(self, name):
+        return sum(name in file.path for file in self.worker_process().open_files())
 
-    def established(self):
-        found = self.worker().net_connections("tcp")
-        return sum(it.status == psutil.CONN_ESTABLISHED and it.laddr.port == self.port for it in found)
+    def count_clients(self):
+        """Count the established connections to this server."""
+        connections = self.worker_process().net_connections("tcp")
+        return sum(
+            connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == self.port
+            for connection in connections
+        )
 
     def connect(self, head, receive_bytes=4096):
         connection = socket.socket()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        connection.settimeout(PATIENCE_SECONDS)
+        connection.settimeout(TIMEOUT_SECONDS)
         connection.connect(("127.0.0.1", self.port))
         connection.sendall(head.encode())
         return connection
@@ -73,11 +77,11 @@ class Web:
 
 @pytest.fixture
 def start(db, settings, tmp_path, eventually):
-    """Call it with more variables for its environment."""
+    """Start a web process with additional environment variables and return it once it responds."""
     started = []
 
-    def start(**more):
-        started.append(web := Web(settings, tmp_path / "web.log", **more))
+    def start(**extra_variables):
+        started.append(web := Web(settings, tmp_path / "web.log", **extra_variables))
         eventually(web.is_up)
         return web
 
@@ -97,53 +101,54 @@ def web(start):
 
 
 @pytest.fixture
-def connections():
-    """Closed when the test ends."""
-    with ExitStack() as opened:
-        yield lambda connection: opened.enter_context(connection)
+def close_later():
+    """Yield a function that closes a connection when the test ends."""
+    with ExitStack() as stack:
+        yield stack.enter_context
 
 
-def served(web, api, flow):
-    """What another client gets meanwhile; all of it needs Postgres, files or both."""
-    answers = [web.get(f"/source/{flow}") for _ in range(5)]
-    answers += [web.get(f"/source/{flow}/data/datapackage.json") for _ in range(5)]
-    answers += [web.put("/source/ann/files/other.csv", data=b"a\n1\n", headers=api.headers) for _ in range(5)]
-    return [answer.status_code for answer in answers]
+def request_as_other_client(web, api, flow):
+    """Send requests that need Postgres, files or both, and return their status codes."""
+    responses = [web.get(f"/source/{flow}") for _ in range(5)]
+    responses += [web.get(f"/source/{flow}/data/datapackage.json") for _ in range(5)]
+    responses += [web.put("/source/ann/files/other.csv", data=b"a\n1\n", headers=api.headers) for _ in range(5)]
+    return [response.status_code for response in responses]
 
 
 @pytest.fixture(params=["folder", "bucket"])
 def web_with_large_file(request, start, api, client, workers, settings):
-    """(the process, the flow, its file large.bin), read from each of the two stores."""
+    """Return a web process, a flow and the content of its file large.bin, once for each kind of object store."""
     content = os.urandom(1024 * 1024) * (FILE_BYTES // (1024 * 1024))
     assert client.put("/source/ann/files/large.bin", data=content, headers=api.headers).status_code == 200
-    flow = api.uploaded(resources=[{"name": "large", "path": "large.bin"}])
+    flow = api.create_flow(resources=[{"name": "large", "path": "large.bin"}])
     workers.run_all()
     if request.param == "folder":
         return start(), flow, content
-    given, keep = request.getfixturevalue("s3")[0], request.getfixturevalue("keep")
+    bucket_settings, _ = request.getfixturevalue("s3")
+    put_object = request.getfixturevalue("put_object")
     folder = Path(settings.data_dir) / "objects"
     for file in folder.glob("flows/**/*"):
         if file.is_file():
-            keep(str(file.relative_to(folder)), file.read_bytes())
-    return start(**{name.upper(): value for name, value in given.items()}), flow, content
+            put_object(str(file.relative_to(folder)), file.read_bytes())
+    return start(**{name.upper(): value for name, value in bucket_settings.items()}), flow, content
 
 
-def test_downloads_that_nobody_reads_keep_nothing_from_others(web_with_large_file, api, eventually, connections):
+def test_stalled_downloads_do_not_block_other_clients(web_with_large_file, api, eventually, close_later):
     web, flow, content = web_with_large_file
     head = f"GET /source/{flow}/data/large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    slow = [connections(web.connect(head)) for _ in range(SLOW_CLIENTS)]
-    # Each of them is being answered.
+    slow = [close_later(web.connect(head)) for _ in range(SLOW_CLIENTS)]
+    # The server has begun to respond to each of them.
     assert [connection.recv(12) for connection in slow] == [b"HTTP/1.1 200"] * SLOW_CLIENTS
-    assert served(web, api, flow) == [200] * 15
-    assert web.established() == SLOW_CLIENTS
+    assert request_as_other_client(web, api, flow) == [200] * 15
+    assert web.count_clients() == SLOW_CLIENTS
     assert b"".join(iter(lambda: slow[0].recv(1 << 20), b"")).endswith(content)
     for connection in slow:
         connection.close()
-    eventually(lambda: web.established() == 0 and web.open_files("-large.bin") == 0)
+    eventually(lambda: web.count_clients() == 0 and web.count_open_files("-large.bin") == 0)
 
 
-def test_uploads_that_do_not_go_on_keep_nothing_from_others(web, api, workers, eventually, connections):
-    flow = api.uploaded()
+def test_stalled_uploads_do_not_block_other_clients(web, api, workers, eventually, close_later):
+    flow = api.create_flow()
     workers.run_all()
 
     def head(name, length):
@@ -151,26 +156,26 @@ def test_uploads_that_do_not_go_on_keep_nothing_from_others(web, api, workers, e
         lines = [f"PUT /source/ann/files/{name} HTTP/1.1", *(f"{key}: {value}" for key, value in headers.items())]
         return "\r\n".join(lines) + "\r\n\r\n"
 
-    slow = [connections(web.connect(head(f"{number}.bin", 1000) + "x" * 10)) for number in range(SLOW_CLIENTS)]
-    eventually(lambda: web.open_files("/scratch/") == SLOW_CLIENTS)
-    assert served(web, api, flow) == [200] * 15
-    assert web.open_files("/scratch/") == SLOW_CLIENTS
+    slow = [close_later(web.connect(head(f"{number}.bin", 1000) + "x" * 10)) for number in range(SLOW_CLIENTS)]
+    eventually(lambda: web.count_open_files("/scratch/") == SLOW_CLIENTS)
+    assert request_as_other_client(web, api, flow) == [200] * 15
+    assert web.count_open_files("/scratch/") == SLOW_CLIENTS
     slow[0].sendall(b"x" * 990)
     assert slow[0].recv(12) == b"HTTP/1.1 200"
     for connection in slow[1:]:
         connection.close()
-    eventually(lambda: web.open_files("/scratch/") == 0)
+    eventually(lambda: web.count_open_files("/scratch/") == 0)
 
 
-def test_a_token_in_a_path_or_a_query_is_not_logged_whatever_fails(web, api, settings, eventually):
+def test_token_in_path_or_query_is_never_logged(web, api, settings, eventually):
     token = api.headers["Auth-Token"]
-    odd = token.replace(".", "%2E")
+    encoded_token = token.replace(".", "%2E")
     connection = postgres.connect(settings.database_url, name="tests", autocommit=True)
     with connection.cursor() as cursor:
-        # What no code expects.
+        # Cause an unexpected error in both requests.
         cursor.execute("ALTER TABLE signing_key RENAME TO gone")
         try:
-            for path in (f"/source/ann/files/{token}", f"/source/ann/files/{odd}?jwt={token}"):
+            for path in (f"/source/ann/files/{token}", f"/source/ann/files/{encoded_token}?jwt={token}"):
                 assert web.put(path, data=b"x", headers=api.headers).status_code == 500
         finally:
             cursor.execute("ALTER TABLE gone RENAME TO signing_key")

@@ -1,10 +1,10 @@
-"""Which addresses data may be fetched from: public ones, in whatever form an address is written."""
+"""Sources may be fetched from public addresses only, regardless of the form in which an address is written."""
 
 import ipaddress
 
 import pytest
 
-from specstore_service.clients.addresses import is_allowed, networks
+from specstore_service.clients.addresses import is_allowed, parse_networks
 
 PRIVATE_IPV4 = [
     "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.0.1", "169.254.169.254",
@@ -19,12 +19,12 @@ PRIVATE_IPV6 = [
 ]  # fmt: skip
 PUBLIC_IPV6 = ["2001:4860:4860::8888", "2606:4700:4700::1111", "2a00:1450:4001:80b::200e", "2001:200::1", "2003::1"]
 
-# Prefixes that carry an IPv4 address in their last 32 bits.
+# Prefixes of addresses that contain an IPv4 address in their last 32 bits.
 MAPPED, TRANSLATED, NAT64 = "::ffff:0:0", "::ffff:0:0:0", "64:ff9b::"
 COMPATIBLE, LOCAL_NAT64, LOCAL_NAT64_SUBNET = "::", "64:ff9b:1::", "64:ff9b:1:ffff::"
 
 
-def ending_in(prefix, ipv4):
+def embed_ipv4(prefix, ipv4):
     return str(ipaddress.IPv6Address(int(ipaddress.IPv6Address(prefix)) | int(ipaddress.IPv4Address(ipv4))))
 
 
@@ -33,43 +33,43 @@ def six_to_four(ipv4):
 
 
 def local_nat64_after_48_bits(ipv4):
-    """As RFC 6052 places an address after a prefix of 48 bits: bits 64 to 71 stay zero."""
+    """Embed an IPv4 address after a prefix of 48 bits; according to RFC 6052, bits 64 to 71 are zero."""
     high, low = divmod(int(ipaddress.IPv4Address(ipv4)), 1 << 16)
     return str(ipaddress.IPv6Address(int(ipaddress.IPv6Address("64:ff9b:1::")) | high << 64 | low << 40))
 
 
 @pytest.mark.parametrize("address", PRIVATE_IPV4 + PRIVATE_IPV6)
-def test_an_address_that_is_not_public_is_refused(address):
+def test_non_public_address_is_rejected(address):
     assert not is_allowed(address, ())
 
 
 @pytest.mark.parametrize("address", PUBLIC_IPV4 + PUBLIC_IPV6)
-def test_a_public_address_is_allowed(address):
+def test_public_address_is_allowed(address):
     assert is_allowed(address, ())
 
 
 @pytest.mark.parametrize("prefix", [MAPPED, TRANSLATED, NAT64, COMPATIBLE, LOCAL_NAT64, LOCAL_NAT64_SUBNET])
 @pytest.mark.parametrize("ipv4", PRIVATE_IPV4)
-def test_a_private_ipv4_address_is_refused_in_every_ipv6_form(prefix, ipv4):
-    assert not is_allowed(ending_in(prefix, ipv4), ())
+def test_private_ipv4_address_is_rejected_in_every_ipv6_form(prefix, ipv4):
+    assert not is_allowed(embed_ipv4(prefix, ipv4), ())
 
 
 @pytest.mark.parametrize("ipv4", PRIVATE_IPV4 + PUBLIC_IPV4)
-def test_forms_that_nothing_public_uses_are_refused_whatever_they_carry(ipv4):
+def test_non_public_ipv6_forms_are_rejected_for_every_embedded_address(ipv4):
     for prefix in (TRANSLATED, COMPATIBLE, LOCAL_NAT64, LOCAL_NAT64_SUBNET):
-        assert not is_allowed(ending_in(prefix, ipv4), ())
+        assert not is_allowed(embed_ipv4(prefix, ipv4), ())
     assert not is_allowed(six_to_four(ipv4), ())
     assert not is_allowed(local_nat64_after_48_bits(ipv4), ())
 
 
 @pytest.mark.parametrize("prefix", [MAPPED, NAT64])
-def test_a_form_counts_as_the_ipv4_address_that_it_carries(prefix):
-    assert is_allowed(ending_in(prefix, "8.8.8.8"), ())
-    assert is_allowed(ending_in(prefix, "10.1.2.3"), networks("10.1.0.0/16"))
-    assert not is_allowed(ending_in(prefix, "10.2.0.1"), networks("10.1.0.0/16"))
+def test_mapped_address_is_treated_as_its_embedded_ipv4_address(prefix):
+    assert is_allowed(embed_ipv4(prefix, "8.8.8.8"), ())
+    assert is_allowed(embed_ipv4(prefix, "10.1.2.3"), parse_networks("10.1.0.0/16"))
+    assert not is_allowed(embed_ipv4(prefix, "10.2.0.1"), parse_networks("10.1.0.0/16"))
 
 
-def test_a_network_of_the_settings_is_allowed():
-    allowed = networks("10.1.0.0/16, fd00::/8, 64:ff9b:1::/48")
+def test_configured_network_is_allowed():
+    allowed = parse_networks("10.1.0.0/16, fd00::/8, 64:ff9b:1::/48")
     assert all(is_allowed(address, allowed) for address in ("10.1.2.3", "fd12::1", "64:ff9b:1::a01:203"))
     assert not any(is_allowed(address, allowed) for address in ("10.2.0.1", "fc00::1", "2002:a01:203::1"))

@@ -10,89 +10,89 @@ from specstore_service.domain.flows import (
     Pipeline,
     dependency_errors,
     error_log,
+    flow_state,
     merge_progress,
-    settled,
-    state_of,
+    resolve_states,
 )
 
-# A report, a csv, a zip of both, a preview of the csv, the package.
+# A report, a CSV file, a ZIP file of both, a preview of the CSV file, and the package.
 NEEDS = [(), (), (0, 1), (1,), (0, 1, 2, 3)]
 
 
-def flow(said):
-    """`said` has, for each pipeline, None (nothing), "begun", True or False."""
-    return settled(
+def flow(reports):
+    """Return the pipelines of a flow; the report of each is None, "started", or whether it has succeeded."""
+    return resolve_states(
         [
-            Pipeline(place, f"p{place}", needs, word is not None, word if isinstance(word, bool) else None)
-            for place, (needs, word) in enumerate(zip(NEEDS, said, strict=True))
+            Pipeline(index, f"p{index}", needs, report is not None, report if isinstance(report, bool) else None)
+            for index, (needs, report) in enumerate(zip(NEEDS, reports, strict=True))
         ]
     )
 
 
-def states(said):
-    return [it.state for it in flow(said)]
+def states(reports):
+    return [pipeline.state for pipeline in flow(reports)]
 
 
 @pytest.mark.parametrize(
-    ("said", "state", "expected"),
+    ("reports", "state", "expected"),
     [
         ([None] * 5, QUEUED, [QUEUED] * 5),
-        (["begun", None, None, None, None], INPROGRESS, [INPROGRESS, *[QUEUED] * 4]),
+        (["started", None, None, None, None], INPROGRESS, [INPROGRESS, *[QUEUED] * 4]),
         ([True] * 5, SUCCEEDED, [SUCCEEDED] * 5),
         ([True, True, True, True, None], INPROGRESS, [*[SUCCEEDED] * 4, QUEUED]),
         ([True, False, None, None, None], FAILED, [SUCCEEDED, FAILED, FAILED, FAILED, FAILED]),
         ([False, None, None, None, None], INPROGRESS, [FAILED, QUEUED, FAILED, QUEUED, FAILED]),
         ([True, True, True, True, False], FAILED, [*[SUCCEEDED] * 4, FAILED]),
-        # Told before what it needs: it counts when that is told, and not if that fails.
+        # Reports that arrive before those of the dependencies count once these have succeeded, and not if one fails.
         ([None, None, True, None, True], INPROGRESS, [QUEUED, QUEUED, INPROGRESS, QUEUED, INPROGRESS]),
         ([False, True, True, True, True], FAILED, [FAILED, SUCCEEDED, FAILED, SUCCEEDED, FAILED]),
     ],
 )
-def test_states_follow_from_what_was_said(said, state, expected):
-    assert states(said) == expected
-    assert state_of(flow(said)) == state
+def test_states_follow_from_reported_updates(reports, state, expected):
+    assert states(reports) == expected
+    assert flow_state(flow(reports)) == state
 
 
-SAID = st.lists(st.sampled_from([None, "begun", True, False]), min_size=5, max_size=5)
-_ORDER = {QUEUED: 0, INPROGRESS: 1, SUCCEEDED: 2, FAILED: 2}
+REPORTS = st.lists(st.sampled_from([None, "started", True, False]), min_size=5, max_size=5)
+RANKS = {QUEUED: 0, INPROGRESS: 1, SUCCEEDED: 2, FAILED: 2}
 
 
-@given(said=SAID, place=st.integers(0, 4), word=st.sampled_from(["begun", True, False]))
-def test_hearing_more_moves_every_state_forward_only(said, place, word):
-    before = states(said)
-    if said[place] in (True, False) or (said[place] == "begun" and word == "begun"):
+@given(reports=REPORTS, index=st.integers(0, 4), report=st.sampled_from(["started", True, False]))
+def test_further_updates_only_advance_states(reports, index, report):
+    before = states(reports)
+    if reports[index] in (True, False) or (reports[index] == "started" and report == "started"):
         return
-    said[place] = word
-    after = states(said)
+    reports[index] = report
+    after = states(reports)
     for old, new in zip(before, after, strict=True):
-        assert old == new or _ORDER[old] < _ORDER[new]
+        assert old == new or RANKS[old] < RANKS[new]
 
 
-@given(said=st.lists(st.sampled_from([True, False]), min_size=5, max_size=5))
-def test_a_flow_whose_pipelines_have_all_told_their_end_has_ended(said):
-    assert state_of(flow(said)) == (SUCCEEDED if all(said) else FAILED)
+@given(reports=st.lists(st.sampled_from([True, False]), min_size=5, max_size=5))
+def test_flow_has_ended_when_all_pipelines_are_finished(reports):
+    assert flow_state(flow(reports)) == (SUCCEEDED if all(reports) else FAILED)
 
 
-def test_the_first_failures_own_text_stands_beside_those_of_the_dependants():
-    all_ = flow([True, False, None, None, None])
+def test_error_log_contains_the_first_failure_and_its_dependents():
+    pipelines = flow([True, False, None, None, None])
     text = 'Dependency unsuccessful. Cannot run until dependency "p1" is successfully executed'
-    assert [dependency_errors(all_, it) for it in all_] == [[], [], [text], [text], [text]]
-    assert error_log(all_, {1: ["row 7: year: no number"]}) == ["row 7: year: no number", text]
+    assert [dependency_errors(pipelines, pipeline) for pipeline in pipelines] == [[], [], [text], [text], [text]]
+    assert error_log(pipelines, {1: ["row 7: invalid year"]}) == ["row 7: invalid year", text]
 
 
-def test_the_failure_of_the_last_one_keeps_its_text():
-    all_ = flow([True, True, True, True, False])
-    assert error_log(all_, {4: ["disk full"]}) == ["disk full"]
+def test_failure_of_the_last_pipeline_keeps_its_error():
+    pipelines = flow([True, True, True, True, False])
+    assert error_log(pipelines, {4: ["disk full"]}) == ["disk full"]
 
 
-def test_what_failed_by_itself_is_named_rather_than_what_failed_with_it():
-    all_ = flow([True, True, False, None, None])
-    assert ['"p2"' in text for text in dependency_errors(all_, all_[4])] == [True]
+def test_dependency_error_names_the_original_failure():
+    pipelines = flow([True, True, False, None, None])
+    assert ['"p2"' in text for text in dependency_errors(pipelines, pipelines[4])] == [True]
 
 
 @given(st.permutations([["a"], ["a", "b"], ["c"], [], ["a", "c"]]))
-def test_of_progress_that_was_told_in_any_order_the_same_stays(logs):
-    kept = []
+def test_merged_progress_is_independent_of_order(logs):
+    merged = []
     for log in logs:
-        kept = merge_progress(kept, log)
-    assert kept == ["a", "c"]
+        merged = merge_progress(merged, log)
+    assert merged == ["a", "c"]

@@ -6,8 +6,8 @@ from specstore_service.domain.sources import sources_of
 from specstore_service.domain.specs import Spec
 
 FLOW = "ann/wines/1"
-# As the contract has it, for the resource "reds".
-TABLE = [
+# The table of the contract for the resource "reds".
+CONTRACT_TABLE = [
     ("validation_report", "Validating package contents", "derived/report", []),
     ("reds_csv", "Creating CSV", "derived/csv", []),
     ("reds_json", "Creating JSON", "derived/json", []),
@@ -21,36 +21,36 @@ SCHEMA = {"fields": [{"name": "name", "type": "string"}]}
 
 
 @pytest.fixture
-def planned(a_spec):
-    def make(*resources, **more):
-        return plan(Spec.model_validate(a_spec(resources=list(resources) or None, **more), strict=True), FLOW)
+def plan_of(a_spec):
+    def plan_of(*resources, **fields):
+        return plan(Spec.model_validate(a_spec(resources=list(resources) or None, **fields), strict=True), FLOW)
 
-    return make
+    return plan_of
 
 
-def as_table(pipelines):
+def to_table(pipelines):
     names = [pipeline.id.removeprefix(FLOW).removeprefix("/") for pipeline in pipelines]
     return [
-        (name, it.title, it.kind, [names[place] for place in it.needs])
-        for name, it in zip(names, pipelines, strict=True)
+        (name, pipeline.title, pipeline.kind, [names[index] for index in pipeline.needs])
+        for name, pipeline in zip(names, pipelines, strict=True)
     ]
 
 
-def test_the_plan_is_the_table_of_the_contract(planned):
-    assert as_table(planned()) == TABLE
+def test_plan_equals_the_table_of_the_contract(plan_of):
+    assert to_table(plan_of()) == CONTRACT_TABLE
 
 
-def test_the_same_spec_gives_the_same_plan(planned):
-    assert planned() == planned()
+def test_same_spec_produces_the_same_plan(plan_of):
+    assert plan_of() == plan_of()
 
 
-def test_what_is_needed_stands_before_what_needs_it(planned):
-    for place, it in enumerate(planned(*({"name": f"r{n}", "path": f"r{n}.csv"} for n in range(7)))):
-        assert all(needed < place for needed in it.needs)
+def test_dependencies_precede_their_dependents(plan_of):
+    for index, pipeline in enumerate(plan_of(*({"name": f"r{n}", "path": f"r{n}.csv"} for n in range(7)))):
+        assert all(dependency < index for dependency in pipeline.needs)
 
 
-def test_each_resource_has_its_pipelines_and_the_zip_needs_every_csv_and_json(planned):
-    table = {row[0]: row for row in as_table(planned({"name": "a", "path": "a.csv"}, {"name": "b", "path": "b.tsv"}))}
+def test_each_resource_has_its_pipelines_and_the_zip_needs_every_csv_and_json(plan_of):
+    table = {row[0]: row for row in to_table(plan_of({"name": "a", "path": "a.csv"}, {"name": "b", "path": "b.tsv"}))}
     assert sorted(table) == sorted(
         ["validation_report", "a_csv", "b_csv", "a_json", "b_json", "wines_zip", "a_csv_preview", "b_csv_preview", "a",
          "b", ""]
@@ -74,46 +74,46 @@ def test_each_resource_has_its_pipelines_and_the_zip_needs_every_csv_and_json(pl
         ({"path": "a.json"}, "source/original"),
     ],
 )
-def test_what_has_no_schema_and_is_not_tabular_is_copied_as_it_is(planned, resource, kind):
-    table = {row[0]: row for row in as_table(planned({"name": "a", **resource}))}
+def test_only_tabular_sources_are_converted(plan_of, resource, kind):
+    table = {row[0]: row for row in to_table(plan_of({"name": "a", **resource}))}
     assert table["a"][2] == kind
     assert ("a_csv" in table, "a_json" in table, "a_csv_preview" in table) == (kind == "source/tabular",) * 3
 
 
-def test_a_zip_that_the_spec_names_takes_the_place_of_the_default(planned):
-    table = [row[0] for row in as_table(planned(outputs=[{"kind": "zip", "parameters": {"out-file": "all.zip"}}]))]
+def test_zip_named_in_the_spec_replaces_the_default(plan_of):
+    table = [row[0] for row in to_table(plan_of(outputs=[{"kind": "zip", "parameters": {"out-file": "all.zip"}}]))]
     assert "all_zip" in table and "wines_zip" not in table
 
 
-def test_outputs_that_come_by_default_change_nothing(planned):
+def test_explicit_default_outputs_change_nothing(plan_of):
     outputs = [{"kind": kind} for kind in ("csv", "json", "preview", "zip", "package")]
-    assert as_table(planned(outputs=outputs)) == TABLE
+    assert to_table(plan_of(outputs=outputs)) == CONTRACT_TABLE
 
 
-def test_the_zip_of_the_dataset_is_the_default(a_spec):
+def test_default_zip_is_named_after_the_dataset(a_spec):
     assert zip_files(Spec.model_validate(a_spec(), strict=True)) == ["wines.zip"]
 
 
-def test_processing_makes_a_table_of_a_sheet(planned):
+def test_processing_creates_a_table_from_a_sheet(plan_of):
     steps = [
         {"input": "book", "output": "first", "tabulator": {"headers": 2, "sheet": 1}},
         {"input": "book.xlsx", "output": "second", "tabulator": {"headers": 1, "sheet": "Second"}},
     ]
-    table = {row[0]: row for row in as_table(planned({"name": "book", "path": "book.xlsx"}, processing=steps))}
+    table = {row[0]: row for row in to_table(plan_of({"name": "book", "path": "book.xlsx"}, processing=steps))}
     assert table["book"][2] == "source/original" and "book_csv" not in table
     assert table["first"][2] == table["second"][2] == "source/tabular"
     assert {"first_csv", "second_json", "second_csv_preview"} <= set(table)
 
 
-def test_processing_says_how_a_source_is_read(a_spec):
+def test_processing_determines_how_a_source_is_read(a_spec):
     steps = [
         {"input": "book", "output": "book", "tabulator": {"headers": 3}},
-        {"input": "book", "output": "more", "tabulator": {"sheet": 2}},
+        {"input": "book", "output": "second", "tabulator": {"sheet": 2}},
     ]
     spec = a_spec(resources=[{"name": "book", "path": "d/book.xlsx", "schema": SCHEMA}], processing=steps)
-    book, more = sources_of(Spec.model_validate(spec, strict=True))
-    assert (book.file, book.format, book.tabulator.headers, book.is_tabular) == ("d/book.xlsx", "xlsx", 3, True)
-    assert (more.file, more.tabulator.sheet, more.schema) == ("d/book.xlsx", 2, SCHEMA)
+    first, second = sources_of(Spec.model_validate(spec, strict=True))
+    assert (first.file, first.format, first.tabulator.headers, first.is_tabular) == ("d/book.xlsx", "xlsx", 3, True)
+    assert (second.file, second.tabulator.sheet, second.schema) == ("d/book.xlsx", 2, SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_processing_says_how_a_source_is_read(a_spec):
         ("https://x.org/datapackage.json", {"a": "other.csv"}, ("https://x.org/other.csv", None)),
     ],
 )
-def test_data_is_found_from_the_mapping_the_path_and_the_place_of_the_package(a_spec, url, mapping, expected):
+def test_source_location_follows_from_mapping_path_and_package_url(a_spec, url, mapping, expected):
     spec = a_spec(resources=[{"name": "a", "path": "d/a.csv"}])
     spec["inputs"][0]["url"] = url
     spec["inputs"][0]["parameters"]["resource-mapping"] = mapping
@@ -136,21 +136,25 @@ def test_data_is_found_from_the_mapping_the_path_and_the_place_of_the_package(a_
 
 
 @pytest.mark.parametrize(
-    "names",
-    [["a", "a"], ["validation_report"], ["wines_zip"], ["a", "a_csv"], ["a", "a_json"], ["a", "a_csv_preview"]],
+    "names", [["validation_report"], ["wines_zip"], ["a", "a_csv"], ["a", "a_json"], ["a", "a_csv_preview"]]
 )
-def test_names_that_would_give_two_pipelines_one_id_are_refused(planned, names):
-    with pytest.raises(Invalid, match="would be called"):
-        planned(*({"name": name, "path": f"{number}.csv"} for number, name in enumerate(names)))
+def test_names_causing_duplicate_pipeline_ids_are_rejected(plan_of, names):
+    with pytest.raises(Invalid, match="must not give two pipelines the ID"):
+        plan_of(*({"name": name, "path": f"{number}.csv"} for number, name in enumerate(names)))
 
 
-def test_two_zips_that_would_be_one_are_refused(planned):
+def test_duplicate_resource_names_are_rejected(plan_of):
+    with pytest.raises(Invalid, match=r"must not give two resources the name a$"):
+        plan_of({"name": "a", "path": "0.csv"}, {"name": "a", "path": "1.csv"})
+
+
+def test_duplicate_zips_are_rejected(plan_of):
     files = [{"kind": "zip", "parameters": {"out-file": name}} for name in ("x", "x.zip")]
     with pytest.raises(Invalid, match="x_zip"):
-        planned(outputs=files)
+        plan_of(outputs=files)
 
 
-def test_a_step_that_names_no_resource_is_refused(planned):
+def test_processing_step_with_an_unknown_input_is_rejected(plan_of):
     for steps in ([{"input": "b", "output": "b"}], [{"input": "c", "output": "b"}, {"input": "b", "output": "c"}]):
         with pytest.raises(Invalid, match=r"processing\.0\.input"):
-            planned({"name": "a", "path": "a.csv"}, processing=steps)
+            plan_of({"name": "a", "path": "a.csv"}, processing=steps)

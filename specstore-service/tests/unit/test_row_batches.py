@@ -1,4 +1,4 @@
-"""Rows of sources good and bad: in bounds, or refused in words."""
+"""Rows of sources are read within limits, or rejected with an explanation."""
 
 import errno
 import io
@@ -12,7 +12,7 @@ from specstore_service.domain.specs import Tabulator
 from specstore_service.operations import delimited, documents, row_batches, spreadsheets
 from specstore_service.operations.pipeline_context import PipelineFailed
 
-UNPACKED = 10_000_000
+MAX_UNPACKED_BYTES = 10_000_000
 
 
 def a_source(format_="csv", rows=None, headers=1, sheet=1, schema=None):
@@ -21,10 +21,10 @@ def a_source(format_="csv", rows=None, headers=1, sheet=1, schema=None):
 
 @pytest.fixture
 def read(tmp_path):
-    def read(content, **how):
+    def read(content, **options):
         path = tmp_path / "data"
         path.write_bytes(content)
-        with row_batches.read_batches(a_source(**how), path, UNPACKED) as batches:
+        with row_batches.read_batches(a_source(**options), path, MAX_UNPACKED_BYTES) as batches:
             return [row for batch in batches for row in batch]
 
     return read
@@ -34,8 +34,8 @@ def a_workbook(*rows, **cells):
     book = openpyxl.Workbook()
     for row in rows:
         book.active.append(row)
-    for place, value in cells.items():
-        book.active[place] = value
+    for coordinate, value in cells.items():
+        book.active[coordinate] = value
     file = io.BytesIO()
     book.save(file)
     return file.getvalue()
@@ -63,44 +63,44 @@ def test_lines_become_rows(read, content, rows):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
-        (b"", "no row 1 with headers"),
-        (b"a,b\n\xff\xfe\xfa\n", "not text in UTF-8"),
-        ("é,b\n".encode("latin-1"), "not text in UTF-8"),
+        (b"", "header row 1 not found"),
+        (b"a,b\n\xff\xfe\xfa\n", "must be valid UTF-8"),
+        ("é,b\n".encode("latin-1"), "must be valid UTF-8"),
         (b'a,b\n"1,2\n' + b"3,4\n" * 10, "line 12: unexpected end of data"),
         (b'a,b\n"1"x,2\n', "line 2: ',' expected after"),
         (b"a,b\n" + b"x" * 40_000_000 + b"\n", "a line is longer than"),
         (b'a,b\n"' + b"x" * 1000 + b"\n" + (b"y" * 1000 + b"\n") * 20_000, "field larger than field limit"),
     ],
 )
-def test_lines_that_are_no_table_are_refused(read, content, words):
-    with pytest.raises(PipelineFailed, match=f"^reds: .*{words}"):
+def test_malformed_delimited_text_is_rejected(read, content, message):
+    with pytest.raises(PipelineFailed, match=f"^reds: .*{message}"):
         read(content)
 
 
-def test_a_row_of_quotes_without_end_does_not_fill_the_memory(read, monkeypatch):
+def test_unclosed_quote_is_rejected_at_the_batch_limit(read, monkeypatch):
     monkeypatch.setattr(delimited, "_MAX_BATCH_CHARACTERS", 2_000_000)
-    too_long = "200 consecutive rows must have at most 2000000 characters; a quote may not be closed$"
-    with pytest.raises(PipelineFailed, match=f"^reds: row 2: {too_long}"):
+    message = "200 consecutive rows must have at most 2000000 characters; a quote may not be closed$"
+    with pytest.raises(PipelineFailed, match=f"^reds: row 2: {message}"):
         read(b'a\n"' + b"x\ny," * 600_000)
-    with pytest.raises(PipelineFailed, match=f"^reds: row 3: {too_long}"):
+    with pytest.raises(PipelineFailed, match=f"^reds: row 3: {message}"):
         read(b"a\n" + (b'"' + b"x\ny," * 300_000 + b'"\n') * 2)
     assert len(read(b"a\n" + b'"x\ny"\n' * 500_000)) == 500_001
 
 
-def test_many_blank_rows_in_the_middle_are_kept_apart(read):
+def test_blank_rows_between_rows_are_kept(read):
     rows = read(b"a\n" + b"\n" * 1000 + b"1\n" + b"\n" * 1000)
     assert len(rows) == 1002 and rows[-1] == ["1"] and rows[500] == []
 
 
-def test_headers_may_stand_further_down(read):
+def test_headers_may_be_in_a_later_row(read):
     assert read(b"title\n\na,b\n1,2\n", headers=3) == [["a", "b"], ["1", "2"]]
-    with pytest.raises(PipelineFailed, match="no row 9 with headers"):
+    with pytest.raises(PipelineFailed, match="header row 9 not found"):
         read(b"a\n1\n", headers=9)
 
 
-def test_tabs_and_json_are_read(read):
+def test_tsv_and_json_are_read(read):
     assert read(b"a\tb\n1,5\t2\n", format_="tsv") == [["a", "b"], ["1,5", "2"]]
     assert read(b'[{"a": 1}, {"b": null, "a": "x"}]', format_="json") == [["a", "b"], [1, None], ["x", None]]
     assert read(b'[["a"], [1]]', format_="json") == [["a"], [1]]
@@ -109,33 +109,33 @@ def test_tabs_and_json_are_read(read):
 @pytest.mark.parametrize(
     "content", [b"{}", b'{"a": [1]}', b"[1, 2]", b'[{"a": 1}, [2]]', b"[", b"", b"[" * 100_000, b"x", b"1"]
 )
-def test_json_that_is_no_table_is_refused(read, content):
+def test_json_that_is_not_a_table_is_rejected(read, content):
     with pytest.raises(PipelineFailed, match="reds: "):
         read(content, format_="json")
 
 
 @pytest.mark.parametrize("padding", [0, 1_500_000])
 @pytest.mark.parametrize("row", ['{"a": [%s]}', "[%s]"])
-def test_an_integer_of_too_many_digits_is_refused(read, row, padding):
+def test_integer_with_too_many_digits_is_rejected(read, row, padding):
     content = "[" + ",".join(row % digits for digits in ("1", " " * padding + "1" * 4301, "1")) + "]"
     with pytest.raises(PipelineFailed, match="reds: row 2: integers must have at most 4300 digits"):
         read(content.encode(), format_="json")
 
 
-def test_rows_of_json_are_numbered_over_many_windows(read, monkeypatch):
+def test_json_row_number_is_correct_across_windows(read, monkeypatch):
     monkeypatch.setattr(documents, "_WINDOW_CHARACTERS", 10_000)
     with pytest.raises(PipelineFailed, match="reds: row 20001: integers must have"):
         read(b"[" + b"[1] ,\n" * 20_000 + b"[" + b"1" * 4301 + b"]]", format_="json")
 
 
-def test_json_is_read_in_bounds(read):
-    with pytest.raises(PipelineFailed, match="JSON of more than"):
+def test_json_above_the_maximum_size_is_rejected(read):
+    with pytest.raises(PipelineFailed, match="JSON must have at most"):
         read(b"[" + b" " * 3_000_000 + b"]", format_="json")
 
 
 @pytest.mark.parametrize("format_", ["parquet", "xls", "ods", "zip"])
-def test_an_unknown_format_is_named(read, format_):
-    with pytest.raises(PipelineFailed, match=f"the format {format_} is not one of"):
+def test_unknown_format_is_named(read, format_):
+    with pytest.raises(PipelineFailed, match=f"the format must be csv, tsv, xlsx or json, not {format_}"):
         read(b"x", format_=format_)
 
 
@@ -147,20 +147,20 @@ def test_sheets_are_read(read):
         [2, None, None],
         [3, None, None],
     ]
-    with pytest.raises(PipelineFailed, match="there is no sheet 2"):
+    with pytest.raises(PipelineFailed, match="sheet 2 not found"):
         read(content, format_="xlsx", sheet=2)
-    with pytest.raises(PipelineFailed, match="there is no sheet Prices"):
+    with pytest.raises(PipelineFailed, match="sheet Prices not found"):
         read(content, format_="xlsx", sheet="Prices")
     assert read(content, format_="xlsx", sheet="Sheet")[0] == ["id", "name", "ok"]
 
 
-def test_a_sheet_that_says_to_be_immense_is_read_as_it_is(read):
-    rows = read(a_workbook(["a"], [1], BXX3="far"), format_="xlsx")
-    assert rows[:2] == [["a"], [1]] and len(rows) == 3 and rows[2][-1] == "far"
+def test_sheet_with_an_oversized_declared_dimension_is_read(read):
+    rows = read(a_workbook(["a"], [1], BXX3="last"), format_="xlsx")
+    assert rows[:2] == [["a"], [1]] and len(rows) == 3 and rows[2][-1] == "last"
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut"])
-def test_what_is_no_spreadsheet_is_refused(read, content):
+@pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04 cut"])
+def test_file_that_is_not_a_spreadsheet_is_rejected(read, content):
     with pytest.raises(PipelineFailed, match="reds: "):
         read(content, format_="xlsx")
 
@@ -173,7 +173,7 @@ def an_archive(**parts):
     return file.getvalue()
 
 
-def test_an_archive_of_something_else_is_no_spreadsheet(read):
+def test_archive_without_a_workbook_is_rejected(read):
     with pytest.raises(PipelineFailed, match="spreadsheet"):
         read(an_archive(a="b"), format_="xlsx")
     with pytest.raises(PipelineFailed, match="spreadsheet"):
@@ -193,55 +193,55 @@ def repacked(content, method):
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize("part", ["xl/worksheets/sheet1.xml", "xl/workbook.xml"])
-def test_a_spreadsheet_with_damaged_contents_is_refused(read, method, part):
+def test_spreadsheet_with_damaged_contents_is_rejected(read, method, part):
     content = repacked(a_workbook(["a"], [1]), method)
     assert read(content, format_="xlsx") == [["a"], [1]]
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         info = archive.getinfo(part)
     begin = info.header_offset + 30 + len(part)
-    for first in range(begin, begin + info.compress_size - 8):
-        damaged = content[:first] + b"\xff" * 8 + content[first + 8 :]
+    for start in range(begin, begin + info.compress_size - 8):
+        damaged = content[:start] + b"\xff" * 8 + content[start + 8 :]
         with pytest.raises(PipelineFailed, match=r"^reds: cannot be read as a spreadsheet$"):
             read(damaged, format_="xlsx")
 
 
-def test_a_spreadsheet_with_a_damaged_directory_is_refused(read):
+def test_spreadsheet_with_a_damaged_directory_is_rejected(read):
     content = a_workbook(["a"], [1])
     for needle, offset, damage in ((b"PK\1\2", 6, b"\xff"), (b"PK\1\2", 42, b"\xff\xff\xff\x7f")):
-        at = content.index(needle) + offset
+        start = content.index(needle) + offset
         with pytest.raises(PipelineFailed, match=r"^reds: cannot be read as a spreadsheet$"):
-            read(content[:at] + damage + content[at + len(damage) :], format_="xlsx")
+            read(content[:start] + damage + content[start + len(damage) :], format_="xlsx")
 
 
-def test_an_error_of_the_storage_does_not_make_a_spreadsheet_invalid(read):
+def test_storage_error_does_not_count_as_an_invalid_spreadsheet(read):
     with pytest.raises(OSError, match="disk"), spreadsheets._translate_errors():
         raise OSError(errno.EIO, "disk")
 
 
-def test_a_bomb_is_refused_before_it_is_opened(read):
+def test_decompression_bomb_is_rejected_before_it_is_opened(read):
     bomb = an_archive(**{"xl/worksheets/sheet1.xml": b"\0" * 50_000_000})
     assert len(bomb) < 100_000
-    with pytest.raises(PipelineFailed, match=f"more than {UNPACKED} bytes when it is unpacked"):
+    with pytest.raises(PipelineFailed, match=f"more than {MAX_UNPACKED_BYTES} bytes when unpacked"):
         read(bomb, format_="xlsx")
     with pytest.raises(PipelineFailed, match="unpacked"):
         read(an_archive(**{str(number): b"" for number in range(10_001)}), format_="xlsx")
 
 
-def test_entities_that_multiply_are_refused(read):
+def test_recursive_xml_entities_are_rejected(read):
     content = a_workbook(["a"], [1])
-    lol = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
-    evil = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "lollollol">{lol}]><worksheet><a>&l9;</a></worksheet>'
+    entities = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+    sheet = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY l0 "lollollol">{entities}]><worksheet><a>&l9;</a></worksheet>'
     file = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as good, zipfile.ZipFile(file, "w") as bad:
-        for name in good.namelist():
-            bad.writestr(name, evil if "sheet1.xml" in name else good.read(name))
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(file, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, sheet if "sheet1.xml" in name else source.read(name))
     with pytest.raises(PipelineFailed, match="spreadsheet"):
         read(file.getvalue(), format_="xlsx")
 
 
-def test_rows_inline_are_all_of_one_kind():
-    def read(rows, **how):
-        with row_batches.read_batches(a_source("", rows, **how), None, UNPACKED) as batches:
+def test_inline_rows_must_all_have_one_type():
+    def read(rows, **options):
+        with row_batches.read_batches(a_source("", rows, **options), None, MAX_UNPACKED_BYTES) as batches:
             return [row for batch in batches for row in batch]
 
     schema = {"fields": [{"name": "b"}, {"name": "a"}]}
@@ -249,5 +249,5 @@ def test_rows_inline_are_all_of_one_kind():
     assert read([["a"], [1]]) == [["a"], [1]]
     with pytest.raises(PipelineFailed, match="row 2: all rows must be objects, or all arrays"):
         read([["a"], {"a": 1}])
-    with pytest.raises(PipelineFailed, match="headers"):
+    with pytest.raises(PipelineFailed, match="header row 1 not found"):
         read([])

@@ -22,24 +22,24 @@ from specstore_service.domain.schedules import next_due, parse
         ("every 520w", 520 * 604800),
     ],
 )
-def test_a_schedule_says_how_many_seconds(schedule, seconds):
+def test_schedule_is_parsed_into_seconds(schedule, seconds):
     assert parse(schedule) == seconds
 
 
 @pytest.mark.parametrize("schedule", [1, 60.0, True, [], {}, ["every 1d"]])
-def test_a_schedule_is_text(schedule):
+def test_schedule_must_be_a_string(schedule):
     with pytest.raises(Invalid, match=r"^Schedule should be a string$"):
         parse(schedule)
 
 
 @pytest.mark.parametrize("schedule", ["", "1d", "Every 1d", "each 1d", "everyday", " every 1d", "in 1d"])
-def test_a_schedule_starts_with_every(schedule):
+def test_schedule_must_start_with_every(schedule):
     with pytest.raises(Invalid, match=r"^Schedule should start with 'every'$"):
         parse(schedule)
 
 
 @pytest.mark.parametrize("schedule", ["every", "every ", "every 1", "every 1y", "every 1D", "every 5 minutes!"])
-def test_a_unit_is_one_of_five(schedule):
+def test_unknown_time_unit_is_rejected(schedule):
     with pytest.raises(Invalid, match=r"^Bad time unit for schedule, only s/m/h/d/w are allowed$"):
         parse(schedule)
 
@@ -48,32 +48,32 @@ def test_a_unit_is_one_of_five(schedule):
     "schedule",
     ["every d", "every 1.5d", "every oned", "every 1e3s", "every １d", "every 0x10m", "every " + "9" * 30 + "d"],
 )
-def test_a_time_is_a_whole_number(schedule):
+def test_time_must_be_an_integer(schedule):
     with pytest.raises(Invalid, match=r"^Failed to parse time number$"):
         parse(schedule)
 
 
 @pytest.mark.parametrize("schedule", ["every 59s", "every 0d", "every -1d", "every 1s"])
-def test_a_minute_is_the_least(schedule):
+def test_interval_below_one_minute_is_rejected(schedule):
     with pytest.raises(Invalid, match=r"^Can't schedule tasks for less than one minute$"):
         parse(schedule)
 
 
-def test_ten_years_are_the_most():
+def test_interval_above_ten_years_is_rejected():
     with pytest.raises(Invalid, match="520 weeks"):
         parse("every 521w")
 
 
-FIRST = datetime(2026, 11, 21, 12, tzinfo=UTC)
+FIRST_DUE = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def test_three_days_down_are_one_run_in_phase():
-    assert next_due(FIRST, 86400, FIRST + timedelta(days=3, hours=5)) == FIRST + timedelta(days=4)
+def test_missed_runs_are_skipped_in_phase():
+    assert next_due(FIRST_DUE, 86400, FIRST_DUE + timedelta(days=3, hours=5)) == FIRST_DUE + timedelta(days=4)
 
 
-@given(every=st.integers(60, 10**7), late=st.integers(0, 10**9))
-def test_the_next_time_is_the_first_in_phase_after_now(every, late):
-    now = FIRST + timedelta(seconds=late)
-    due = next_due(FIRST, every, now)
-    assert now < due <= now + timedelta(seconds=every)
-    assert (due - FIRST).total_seconds() % every == 0
+@given(every_seconds=st.integers(60, 10**7), delay_seconds=st.integers(0, 10**9))
+def test_next_due_time_is_the_first_in_phase_after_now(every_seconds, delay_seconds):
+    now = FIRST_DUE + timedelta(seconds=delay_seconds)
+    due = next_due(FIRST_DUE, every_seconds, now)
+    assert now < due <= now + timedelta(seconds=every_seconds)
+    assert (due - FIRST_DUE).total_seconds() % every_seconds == 0

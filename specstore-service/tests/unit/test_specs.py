@@ -1,7 +1,7 @@
 import pytest
 
 from chassis.errors import Invalid
-from specstore_service.operations.uploads import spec_of
+from specstore_service.operations.uploads import parse_spec
 
 RESOURCES = "inputs.0.parameters.descriptor.resources"
 
@@ -43,11 +43,11 @@ RESOURCES = "inputs.0.parameters.descriptor.resources"
         ),
     ],
 )
-def test_a_wrong_field_is_named(a_spec, change, field):
+def test_invalid_field_is_named(a_spec, change, field):
     spec = a_spec()
     change(spec)
     with pytest.raises(Invalid) as caught:
-        spec_of(spec)
+        parse_spec(spec)
     assert [name for name, _ in caught.value.errors] == [field]
 
 
@@ -72,26 +72,26 @@ def test_a_wrong_field_is_named(a_spec, change, field):
         ({"name": "a", "path": "a", "schema": {"$ref": "#/"}}, f"{RESOURCES}.0.schema.fields"),
     ],
 )
-def test_a_wrong_part_of_a_resource_is_named(a_spec, resource, field):
+def test_invalid_field_of_a_resource_is_named(a_spec, resource, field):
     with pytest.raises(Invalid) as caught:
-        spec_of(a_spec(resources=[resource]))
+        parse_spec(a_spec(resources=[resource]))
     assert [name for name, _ in caught.value.errors] == [field]
 
 
-def test_more_resources_than_can_be_run_are_refused_in_words(a_spec):
+def test_too_many_resources_are_rejected_with_the_limit(a_spec):
     with pytest.raises(Invalid, match="at most 500"):
-        spec_of(a_spec(resources=[{"name": f"r{n}", "path": "a.csv"} for n in range(10_000)]))
+        parse_spec(a_spec(resources=[{"name": f"r{n}", "path": "a.csv"} for n in range(10_000)]))
 
 
-def test_what_a_spec_has_beyond_is_no_matter(a_spec):
+def test_unknown_fields_are_ignored(a_spec):
     spec = a_spec(licence="MIT", __proto__={})
     spec["meta"]["id"] = "x"
     spec["inputs"][0]["parameters"]["descriptor"]["resources"][0]["title"] = "Reds"
-    assert spec_of(spec).dataset_id == "ann/wines"
+    assert parse_spec(spec).dataset_id == "ann/wines"
 
 
-def test_what_may_be_left_out(a_spec):
+def test_optional_fields_may_be_omitted(a_spec):
     spec = a_spec()
     for name in ("version", "findability"):
         del spec["meta"][name]
-    assert spec_of(spec).meta.findability == "published"
+    assert parse_spec(spec).meta.findability == "published"

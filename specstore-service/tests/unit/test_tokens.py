@@ -6,38 +6,40 @@ import time
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from chassis.errors import Problem, Unavailable
 from specstore_service.domain.tokens import Bearer
-from specstore_service.operations.tokens import REFETCH_SECONDS, Keyring, make_pair
+from specstore_service.operations.tokens import REFETCH_SECONDS, Keyring, generate_key_pair
 
 
 @pytest.fixture(scope="module")
 def other_pair():
-    return make_pair()
+    return generate_key_pair()
 
 
-def claims(**change):
-    all_ = {
+def claims(**changes):
+    values = {
         "userid": "ann",
         "permissions": {"max_dataset_num": 5},
         "service": "source",
         "exp": int(time.time()) + 600,
-        **change,
+        **changes,
     }
-    return {name: value() if callable(value) else value for name, value in all_.items() if value is not None}
+    return {name: value() if callable(value) else value for name, value in values.items() if value is not None}
 
 
-class Server:
-    """Hands out a key; counts how often it was asked. The time is ours."""
+class KeyServer:
+    """Returns a key to a keyring, counts the requests, and supplies the time."""
 
     def __init__(self, pem):
-        self.pem, self.asked, self.now = pem, 0, 1000.0
+        self.pem, self.request_count, self.now = pem, 0, 1000.0
 
     def fetch(self):
-        self.asked += 1
+        self.request_count += 1
         if self.pem is None:
-            raise Unavailable("away")
+            raise Unavailable("auth-server is unreachable")
         return self.pem
 
     def keyring(self):
@@ -45,12 +47,12 @@ class Server:
 
 
 @pytest.fixture
-def server(key_pair):
-    return Server(key_pair[1])
+def key_server(key_pair):
+    return KeyServer(key_pair[1])
 
 
-def signed(pair, headers=None, **change):
-    return jwt.encode(claims(**change), pair[0], algorithm="RS256", headers=headers)
+def sign(pair, headers=None, **changes):
+    return jwt.encode(claims(**changes), pair[0], algorithm="RS256", headers=headers)
 
 
 def status_of(keyring, token):
@@ -59,48 +61,49 @@ def status_of(keyring, token):
     return caught.value.status
 
 
-def test_a_good_token_says_who_and_how_much(server, key_pair):
-    assert server.keyring().check(signed(key_pair)) == Bearer("ann", 5)
+def test_valid_token_yields_user_and_plan_limit(key_server, key_pair):
+    assert key_server.keyring().check(sign(key_pair)) == Bearer("ann", 5)
 
 
-def encoded(part):
+def encode(part):
     return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=")
 
 
-def by_hand(header, key=b"", claims_=None):
-    text = encoded(header) + b"." + encoded(claims_ or claims())
-    return (text + b"." + base64.urlsafe_b64encode(hmac.new(key, text, hashlib.sha256).digest()).rstrip(b"=")).decode()
+def sign_hs256(header, key=b""):
+    signing_input = encode(header) + b"." + encode(claims())
+    signature = base64.urlsafe_b64encode(hmac.new(key, signing_input, hashlib.sha256).digest()).rstrip(b"=")
+    return (signing_input + b"." + signature).decode()
 
 
-def test_every_forgery_is_refused(server, key_pair):
+def test_forged_token_is_rejected(key_server, key_pair):
     public = key_pair[1].encode()
-    forged = [
+    forged_tokens = [
         None,
         "",
         "x",
         "a.b.c",
         "....",
         "é.è.ê",
-        by_hand({"alg": "none"}),
-        by_hand({"alg": "none"}).rpartition(".")[0] + ".",
-        by_hand({"alg": "None"}),
-        by_hand({"alg": "HS256", "typ": "JWT"}, public),
-        by_hand({"alg": "HS256"}, public.strip()),
-        by_hand({"alg": "RS256", "kid": "../../../../dev/null"}, b""),
-        by_hand({"alg": "RS256", "jwk": {"kty": "oct", "k": ""}}, b""),
-        by_hand({"alg": ["RS256"]}, public),
-        by_hand({"alg": "RS256"}, public),
+        sign_hs256({"alg": "none"}),
+        sign_hs256({"alg": "none"}).rpartition(".")[0] + ".",
+        sign_hs256({"alg": "None"}),
+        sign_hs256({"alg": "HS256", "typ": "JWT"}, public),
+        sign_hs256({"alg": "HS256"}, public.strip()),
+        sign_hs256({"alg": "RS256", "kid": "../../../../dev/null"}, b""),
+        sign_hs256({"alg": "RS256", "jwk": {"kty": "oct", "k": ""}}, b""),
+        sign_hs256({"alg": ["RS256"]}, public),
+        sign_hs256({"alg": "RS256"}, public),
         "x" * 100_000,
-        signed(key_pair)[:-3] + "abc",
+        sign(key_pair)[:-3] + "abc",
         jwt.encode(claims(), key_pair[0], algorithm="RS512"),
         jwt.encode(claims(), key_pair[0], algorithm="PS256"),
     ]
-    keyring = server.keyring()
-    assert [status_of(keyring, token) for token in forged] == [401] * len(forged)
+    keyring = key_server.keyring()
+    assert [status_of(keyring, token) for token in forged_tokens] == [401] * len(forged_tokens)
 
 
 @pytest.mark.parametrize(
-    "change",
+    "changes",
     [
         {"exp": lambda: int(time.time()) - 1},
         {"exp": None},
@@ -124,55 +127,52 @@ def test_every_forgery_is_refused(server, key_pair):
         {"permissions": {"max_dataset_num": 1.5}},
     ],
 )
-def test_a_signed_token_with_wrong_claims_is_refused(server, key_pair, change):
-    assert status_of(server.keyring(), signed(key_pair, **change)) == 401
+def test_signed_token_with_invalid_claims_is_rejected(key_server, key_pair, changes):
+    assert status_of(key_server.keyring(), sign(key_pair, **changes)) == 401
 
 
-def test_the_key_is_kept_and_fetched_again_when_a_signature_fails(server, key_pair, other_pair):
-    keyring = server.keyring()
+def test_key_is_cached_and_fetched_again_when_a_signature_fails(key_server, key_pair, other_pair):
+    keyring = key_server.keyring()
     for _ in range(5):
-        keyring.check(signed(key_pair))
-    assert server.asked == 1
-    server.pem = other_pair[1]
-    server.now += REFETCH_SECONDS
-    assert keyring.check(signed(other_pair)).userid == "ann"
-    assert server.asked == 2
-    assert status_of(keyring, signed(key_pair)) == 401
+        keyring.check(sign(key_pair))
+    assert key_server.request_count == 1
+    key_server.pem = other_pair[1]
+    key_server.now += REFETCH_SECONDS
+    assert keyring.check(sign(other_pair)).userid == "ann"
+    assert key_server.request_count == 2
+    assert status_of(keyring, sign(key_pair)) == 401
 
 
-def test_forged_tokens_do_not_make_the_server_be_asked_without_end(server, key_pair, other_pair):
-    keyring = server.keyring()
-    keyring.check(signed(key_pair))
+def test_forged_tokens_cause_a_bounded_number_of_key_requests(key_server, key_pair, other_pair):
+    keyring = key_server.keyring()
+    keyring.check(sign(key_pair))
     for _ in range(100):
-        server.now += REFETCH_SECONDS / 50
-        assert status_of(keyring, signed(other_pair)) == 401
-    assert server.asked <= 4
-    assert keyring.check(signed(key_pair)).userid == "ann"
+        key_server.now += REFETCH_SECONDS / 50
+        assert status_of(keyring, sign(other_pair)) == 401
+    assert key_server.request_count <= 4
+    assert keyring.check(sign(key_pair)).userid == "ann"
 
 
-def test_the_old_key_is_kept_while_the_server_is_down(server, key_pair, other_pair):
-    keyring = server.keyring()
-    keyring.check(signed(key_pair))
-    for answer in (None, "no key", make_ec_key()):
-        server.pem = answer
-        server.now += REFETCH_SECONDS
-        assert status_of(keyring, signed(other_pair)) == 401
-        assert keyring.check(signed(key_pair)).userid == "ann"
+def test_cached_key_is_used_while_the_auth_server_is_down(key_server, key_pair, other_pair):
+    keyring = key_server.keyring()
+    keyring.check(sign(key_pair))
+    for key in (None, "not a key", create_ec_key()):
+        key_server.pem = key
+        key_server.now += REFETCH_SECONDS
+        assert status_of(keyring, sign(other_pair)) == 401
+        assert keyring.check(sign(key_pair)).userid == "ann"
 
 
-def make_ec_key():
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
+def create_ec_key():
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return pem.decode()
 
 
-def test_without_any_key_it_is_the_service_that_cannot(server, key_pair):
-    server.pem = None
-    keyring = server.keyring()
-    assert status_of(keyring, signed(key_pair)) == 503
-    server.pem = key_pair[1]
-    server.now += REFETCH_SECONDS
-    assert keyring.check(signed(key_pair)).userid == "ann"
+def test_check_without_any_key_is_unavailable(key_server, key_pair):
+    key_server.pem = None
+    keyring = key_server.keyring()
+    assert status_of(keyring, sign(key_pair)) == 503
+    key_server.pem = key_pair[1]
+    key_server.now += REFETCH_SECONDS
+    assert keyring.check(sign(key_pair)).userid == "ann"

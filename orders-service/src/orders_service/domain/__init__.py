@@ -1,1 +1,1 @@
-"""What an order is, when it is valid, and how a file of them is read: no I/O, no clock."""
+"""Orders, the rules that validate them, and the parsing of CSV files: no I/O, no clock."""

@@ -1,4 +1,4 @@
-"""A chunk of a CSV file as a table: by polars if its lines are even, by `csv_rows` otherwise."""
+"""A chunk of a CSV file as a table: parsed by polars if its lines are even, by `csv_rows` otherwise."""
 
 import io
 from dataclasses import dataclass
@@ -10,39 +10,41 @@ from orders_service.domain.formulas import unescape
 from orders_service.domain.headers import BYTE_ORDER_MARK, Header
 from orders_service.domain.imports import FileCursor
 
-# Shown for bytes that are not valid UTF-8, and for U+0000.
+# Replaces U+0000 and bytes that are not valid UTF-8.
 UNREADABLE = "\ufffd"
 
 
 @dataclass(frozen=True)
 class Table:
-    """`rows` has a text column for each of the file, `at` (the position among all rows of the chunk), `#line` and
+    """The rows of a chunk.
 
-    `reason` (None, or why the row cannot be an order). `broken` rows, (at, row), could not be split.
+    `rows` has a text column for each column of the file, and in addition `position` (the index among all rows of the
+    chunk), `#line`, and `reason` (why the row cannot be an order, or null). `malformed` rows, as (position, row),
+    could not be split into fields.
     """
 
     rows: pl.DataFrame
-    broken: list[tuple[int, Row]]
+    malformed: list[tuple[int, Row]]
 
 
 def read_table(chunk: bytes, header: Header, cursor: FileCursor, *, at_end: bool) -> tuple[Table, FileCursor]:
-    """Return the rows that are complete with the chunk, and the cursor after them, but for its `previous`."""
+    """Return the rows that this chunk completes, and the cursor after them without its `previous`."""
     data = cursor.rest + chunk
     end = len(data) if at_end else data.rfind(b"\n") + 1
-    can_be_even = not cursor.skipping and len(data) - end < MAX_ROW_BYTES
+    can_be_even = not cursor.is_skipping and len(data) - end < MAX_ROW_BYTES
     even = _read_even(data[:end], header) if can_be_even else None
     if even is not None:
-        at = pl.int_range(pl.len(), dtype=pl.Int64)
+        position = pl.int_range(pl.len(), dtype=pl.Int64)
         reason = pl.lit(None, pl.String).alias("reason")
-        rows = even.with_columns(at.alias("at"), (at + cursor.line).alias("#line"), reason)
+        rows = even.with_columns(position.alias("position"), (position + cursor.line).alias("#line"), reason)
         return Table(rows, []), FileCursor(cursor.line + len(even), data[end:])
-    split = split_rows(data, header.separator, at_end=at_end, skipping=cursor.skipping)
-    after = FileCursor(cursor.line + split.used_lines, data[split.used_bytes :], split.skipping)
-    return _table_of(split.rows, header, cursor.line), after
+    split = split_rows(data, header.separator, at_end=at_end, is_skipping=cursor.is_skipping)
+    next_cursor = FileCursor(cursor.line + split.used_lines, data[split.used_bytes :], split.is_skipping)
+    return _build_table(split.rows, header, cursor.line), next_cursor
 
 
 def _read_even(body: bytes, header: Header) -> pl.DataFrame | None:
-    """Return the rows if each line is plain text with a field for each column, else None."""
+    """Return the rows if each line is plain text with one field per column, else None."""
     line_count = body.count(b"\n") + (not body.endswith(b"\n"))
     if (
         header.is_report
@@ -65,27 +67,27 @@ def _read_even(body: bytes, header: Header) -> pl.DataFrame | None:
             empty_string_is_null=False,
         )
     except (UnicodeDecodeError, pl.exceptions.PolarsError):
-        # A line with too many fields makes up for one with too few, or there are no lines.
+        # One line has too many fields and another too few, or there are no lines.
         return None
 
 
-def _table_of(rows: list[Row], header: Header, first_line: int) -> Table:
+def _build_table(rows: list[Row], header: Header, first_line: int) -> Table:
     records: list[tuple[object, ...]] = []
-    broken: list[tuple[int, Row]] = []
+    malformed: list[tuple[int, Row]] = []
     is_report = header.is_report
-    for at, row in enumerate(rows):
+    for position, row in enumerate(rows):
         line = first_line + row.line
         if row.fields is None or len(row.fields) != len(header.columns):
-            broken.append((at, Row(line, row.raw, None, row.reason or "fields")))
+            malformed.append((position, Row(line, row.raw, None, row.reason or "fields")))
             continue
-        cells, reason = _readable(row.fields)
-        records.append((*(map(unescape, cells) if is_report else cells), at, line, reason))
-    schema = {**dict.fromkeys(header.columns, pl.String), "at": pl.Int64, "#line": pl.Int64, "reason": pl.String}
-    return Table(pl.DataFrame(records, schema=schema, orient="row"), broken)
+        cells, reason = _make_storable(row.fields)
+        records.append((*(map(unescape, cells) if is_report else cells), position, line, reason))
+    schema = {**dict.fromkeys(header.columns, pl.String), "position": pl.Int64, "#line": pl.Int64, "reason": pl.String}
+    return Table(pl.DataFrame(records, schema=schema, orient="row"), malformed)
 
 
-def _readable(fields: list[str]) -> tuple[list[str], str | None]:
-    """Return the fields as text that can be stored, and what is wrong with them."""
+def _make_storable(fields: list[str]) -> tuple[list[str], str | None]:
+    """Return the fields as text that Postgres can store, and the reason if characters had to be replaced."""
     text = "".join(fields)
     reason = "nul" if "\0" in text else None
     try:

@@ -8,30 +8,32 @@ from orders_service.domain.headers import Header
 
 @dataclass(frozen=True)
 class FileCursor:
-    """The position between two chunks: the number of the next line, and the bytes of it that were read.
+    """The position between two chunks of a file.
 
-    `skipping`: up to the next line break they belong to a row that was too long. `previous` is the state and the
-    zip code of the row before, None if it could not be split.
+    `line` is the number of the next line, and `rest` holds the bytes of it that were read already. `is_skipping`:
+    everything up to the next line break belongs to a row that was too long. `previous` is the state and the zip code
+    of the preceding row, None if that row could not be split.
     """
 
     line: int = 1
     rest: bytes = b""
-    skipping: bool = False
+    is_skipping: bool = False
     previous: tuple[bytes, bytes] | None = None
 
 
 @dataclass(frozen=True)
 class Import:
-    """`header` is None before it was read. The blocks of the file before `next_block` are imported, but for the
+    """An import in progress.
 
-    bytes in the cursor. `slice` numbers the jobs: only the job of this number continues the import.
+    `header` is None until it has been read. All blocks of the file before `next_block` have been imported, except for
+    the bytes in the cursor. `slice` is the number of the only job that may continue the import.
     """
 
     id: str
     request_id: str
     dry_run: bool
     status: str
-    cancelled: bool
+    is_cancelled: bool
     slice: int
     uploaded_at: datetime
     block_count: int
@@ -45,5 +47,5 @@ class Import:
 
     @property
     def upload_day(self) -> date:
-        """The day on which ages are counted."""
+        """The UTC date on which ages are computed."""
         return self.uploaded_at.astimezone(UTC).date()

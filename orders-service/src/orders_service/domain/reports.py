@@ -1,4 +1,4 @@
-"""What errors.csv is made of: an entry for each row that did not become a valid order."""
+"""The stored form of errors.csv: an entry for each row that did not become a valid order."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 from orders_service.domain.headers import COLUMNS, REPORT_COLUMNS, Header
 
-# Between the parts of an entry: no text has it, since rows with it are shown with another character.
-PART = "\0"
-BETWEEN_REPORTS = PART.encode()
-NO_HEADER = Header("|", COLUMNS)
+# Separates the fields of an entry. No text contains it, because it is replaced in rows that do.
+FIELD_SEPARATOR = "\0"
+REPORT_SEPARATOR = FIELD_SEPARATOR.encode()
+DEFAULT_HEADER = Header("|", COLUMNS)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """`findings` are names of rules or of a rejection, some with what they are about: `allowed_state:NJ`.
+    """A reported row.
 
-    `cells` are the row's, with separators between them as in the file.
+    `findings` are the names of the violated rules, or of the reason for a rejection; some have a parameter, as in
+    `allowed_state:NJ`. `cells` are those of the row, separated as in the file.
     """
 
     findings: str
@@ -24,23 +25,24 @@ class Entry:
     cells: str
 
 
-def entries(chunks: Iterable[bytes]) -> Iterator[list[Entry]]:
-    """Return the entries that are complete with each chunk of a report, wherever it was cut."""
+def parse_entries(chunks: Iterable[bytes]) -> Iterator[list[Entry]]:
+    """Yield the entries that each chunk of a report completes; a report may be cut anywhere."""
     rest = b""
     for chunk in chunks:
-        *parts, rest = (rest + chunk).split(BETWEEN_REPORTS)
-        end = len(parts) - len(parts) % 3
-        rest = BETWEEN_REPORTS.join([*parts[end:], rest])
+        *fields, rest = (rest + chunk).split(REPORT_SEPARATOR)
+        end = len(fields) - len(fields) % 3
+        rest = REPORT_SEPARATOR.join([*fields[end:], rest])
         if end:
-            texts = (part.decode("utf-8") for part in itertools.islice(parts, end))
+            texts = (field.decode("utf-8") for field in itertools.islice(fields, end))
             yield [Entry(*entry) for entry in zip(texts, texts, texts, strict=True)]
 
 
-def first_line(header: Header) -> str:
-    return header.separator.join((*header.own_columns, *REPORT_COLUMNS))
+def header_line(header: Header) -> str:
+    return header.separator.join((*header.order_columns, *REPORT_COLUMNS))
 
 
-def as_cell(text: str, separator: str) -> str:
+def quote_cell(text: str, separator: str) -> str:
+    """Return the text as a CSV cell, quoted if necessary."""
     if any(special in text for special in (separator, '"', "\n", "\r")):
         return '"' + text.replace('"', '""') + '"'
     return text

@@ -1,4 +1,4 @@
-"""The rules of shipping, as data: what fails, what is said of it, where it comes from."""
+"""The validation rules, as data: their conditions, messages and sources."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ ZIPCODE_LENGTHS = (5, 9)
 
 @dataclass(frozen=True)
 class Rule:
-    """`message` is looked up in the catalogues of translations, and may name what the finding is `about`.
+    """A validation rule.
 
-    `bit` stands for the rule in the table of orders.
+    `message` is a key of the translation catalogs, and contains the value of `parameter` if the rule has one. `bit`
+    represents the rule in the table of orders.
     """
 
     name: str
@@ -21,25 +22,25 @@ class Rule:
     invalid_when: str
     message: str
     source: str
-    about: Literal["state", "age"] | None = None
+    parameter: Literal["state", "age"] | None = None
 
 
-# In the order in which those that fail are listed. A bit is never given to another rule.
+# Violated rules are listed in this order. The bit of a removed rule must not be reused.
 RULES = (
     Rule(
         "allowed_state",
         1,
-        "the state is one of those that we do not ship to",
-        "We don't ship to %(about)s",
-        "Acme's licences: where wine may not be shipped to consumers",
-        about="state",
+        "the state is one that Acme does not ship to",
+        "We don't ship to %(state)s",
+        "Acme's licenses: states where wine may not be shipped to consumers",
+        parameter="state",
     ),
     Rule(
         "email_pattern",
         2,
-        f"the address is not {EMAIL}",
+        f"the address does not match {EMAIL}",
         "incorrect email pattern",
-        "Acme's mail: what its newsletter can be sent to",
+        "Acme's mail: addresses that its newsletter can be sent to",
     ),
     Rule(
         "zipcode_sum",
@@ -51,7 +52,7 @@ RULES = (
     Rule(
         "zipcode_length",
         8,
-        "the zip code has neither 5 nor 9 digits, other characters not counted",
+        "the zip code does not have 5 or 9 digits, other characters ignored",
         "incorrect zipcode length",
         "US Postal Service: ZIP and ZIP+4",
     ),
@@ -65,38 +66,38 @@ RULES = (
     Rule(
         "allowed_age",
         32,
-        "younger than the age of drinking on the day of the upload",
-        "you must be at least %(about)s years old for ordering alcoholic drinks",
+        "the customer is younger than the drinking age on the day of the upload",
+        "you must be at least %(age)s years old for ordering alcoholic drinks",
         "National Minimum Drinking Age Act of 1984",
-        about="age",
+        parameter="age",
     ),
 )
-RULE = {rule.name: rule for rule in RULES}
+RULES_BY_NAME = {rule.name: rule for rule in RULES}
 
-# Why a row is no order at all, or no new one.
+# Reasons why a row cannot be an order, or is not a new one.
 REJECTIONS = {
-    "duplicate": "an order with this id is there already",
-    "fields": "not as many fields as the header has columns",
-    "too_long": "the row is longer than 1 MiB",
-    "nul": "the character U+0000 is not allowed",
-    "encoding": "bytes that are no UTF-8",
-    "id": "id must be a whole number of 64 bits",
+    "duplicate": "an order with this id already exists",
+    "fields": "the row must have as many fields as the header has columns",
+    "too_long": "the row must be shorter than 1 MiB",
+    "nul": "the row must not contain the character U+0000",
+    "encoding": "the row must be valid UTF-8",
+    "id": "id must be an integer between -2^63 and 2^63 - 1",
     "birthday": "birthday must be a date between 1900 and today",
 }
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What can be set: which rules count, and their limits."""
+    """The configurable part of the rules: which of them are disabled, and their limits."""
 
-    off: frozenset[str] = frozenset()
-    refused_states: tuple[str, ...] = ("NJ", "CT", "PA", "MA", "IL", "ID", "OR")
-    largest_zipcode_sum: int = 20
-    smallest_age: int = 21
+    disabled_rules: frozenset[str] = frozenset()
+    excluded_states: tuple[str, ...] = ("NJ", "CT", "PA", "MA", "IL", "ID", "OR")
+    max_zipcode_sum: int = 20
+    min_age: int = 21
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        return tuple(rule for rule in RULES if rule.name not in self.off)
+        return tuple(rule for rule in RULES if rule.name not in self.disabled_rules)
 
 
 def failed_rules(bits: int) -> Iterable[Rule]:
@@ -104,7 +105,10 @@ def failed_rules(bits: int) -> Iterable[Rule]:
 
 
 def latest_birthday(today: date, age: int) -> date:
-    """Of those who are that old on this day; who was born on February 29 has to wait for March 1."""
+    """Return the latest date of birth of people who are at least `age` years old today.
+
+    In a common year, people who were born on February 29 reach their age on March 1.
+    """
     try:
         return today.replace(year=today.year - age)
     except ValueError:

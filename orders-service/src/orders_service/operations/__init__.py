@@ -1,1 +1,1 @@
-"""What this service can be asked to do."""
+"""The use cases of this service."""

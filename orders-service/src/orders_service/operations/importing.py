@@ -1,4 +1,4 @@
-"""An import in slices, each of many steps: a chunk of the file in one transaction, with where the next one begins."""
+"""An import in slices of many steps; each step imports a chunk of the file in one transaction."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from datetime import datetime
 from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.messaging import outbox
-from orders_service.domain.headers import BYTE_ORDER_MARK, MAX_HEADER_BYTES, BadHeader, header_of
+from orders_service.domain.headers import BYTE_ORDER_MARK, MAX_HEADER_BYTES, InvalidHeader, parse_header
 from orders_service.domain.imports import FileCursor, Import
 from orders_service.domain.rules import Policy
 from orders_service.domain.validation import validate_rows
@@ -28,37 +28,37 @@ def run_slice(
 ) -> None:
     """Continue the import until it ends or its time is up, then request the next slice.
 
-    `is_time_up` receives how many blocks of the file are left. The process may be killed at any moment and the slice
-    be repeated, also concurrently: each step locks the import and begins where the last one that committed ended.
+    `is_time_up` receives the number of blocks that are left. The process may be killed at any moment and the slice
+    may be repeated, also concurrently: each step locks the import and begins where the last committed one ended.
     """
-    continues = True
-    while continues:
+    has_more_steps = True
+    while has_more_steps:
         with database.transaction() as tx:
             import_ = imports.lock_import(tx, import_id)
             if import_ is None or not import_.is_running or import_.slice != slice_:
                 return
-            continues = _run_step(tx, import_, policy, clock(), is_time_up)
+            has_more_steps = _run_step(tx, import_, policy, clock(), is_time_up)
 
 
 def _run_step(
     tx: Transaction, import_: Import, policy: Policy, now: datetime, is_time_up: Callable[[int], bool]
 ) -> bool:
-    """Load a chunk, validate its rows, write them, remember where the next step begins.
+    """Load a chunk, validate its rows, write them, and save the position of the next step.
 
-    Return whether the slice continues.
+    Return whether the slice has more steps.
     """
-    if import_.cancelled:
-        return _end(tx, import_, now, "cancelled")
+    if import_.is_cancelled:
+        return _end_import(tx, import_, now, "cancelled")
     if import_.header is None:
         return _read_header(tx, import_, now)
     end = min(import_.next_block + _BLOCKS_PER_STEP, import_.block_count)
-    chunk = uploads.read_blocks(tx, import_.id, import_.next_block, end)
+    chunk = uploads.get_blocks(tx, import_.id, import_.next_block, end)
     is_last = end == import_.block_count
     validated = validate_rows(chunk, import_.header, import_.cursor, policy, import_.upload_day, at_end=is_last)
     outcomes = write_rows(tx, import_, import_.header, validated, policy)
-    _remember(tx, import_, end, validated.cursor, outcomes)
+    _save_progress(tx, import_, end, validated.cursor, outcomes)
     if is_last:
-        return _end(tx, import_, now)
+        return _end_import(tx, import_, now)
     if is_time_up(import_.block_count - end):
         imports.update_slice(tx, import_.id, import_.slice + 1)
         outbox.add(tx, slice_job(import_.id, import_.slice + 1, import_.request_id))
@@ -67,43 +67,45 @@ def _run_step(
 
 
 def _read_header(tx: Transaction, import_: Import, now: datetime) -> bool:
-    """Read on to the end of the first line that is not blank; what follows it in the block is the rest."""
+    """Read up to the end of the first line that is not blank, and keep the rest of the block in the cursor."""
     end = min(import_.next_block + 1, import_.block_count)
-    data = import_.cursor.rest + uploads.read_blocks(tx, import_.id, import_.next_block, end)
+    data = import_.cursor.rest + uploads.get_blocks(tx, import_.id, import_.next_block, end)
     data = data.removeprefix(BYTE_ORDER_MARK)
     content = data.lstrip(b"\r\n")
     line = import_.cursor.line + data.count(b"\n", 0, len(data) - len(content))
     first_line, line_break, rest = content.partition(b"\n")
     if not line_break and end < import_.block_count and len(content) < MAX_HEADER_BYTES:
-        _remember(tx, import_, end, FileCursor(line, content), Counter())
+        _save_progress(tx, import_, end, FileCursor(line, content), Counter())
         return True
     if not content:
-        return _end(tx, import_, now)
+        return _end_import(tx, import_, now)
     try:
-        header = header_of(first_line)
-    except BadHeader as error:
-        return _end(tx, import_, now, error.reason, error.names)
+        header = parse_header(first_line)
+    except InvalidHeader as error:
+        return _end_import(tx, import_, now, error.reason, error.names)
     imports.update_header(tx, import_.id, header, now)
-    _remember(tx, import_, end, FileCursor(line + len(line_break), rest), Counter())
+    _save_progress(tx, import_, end, FileCursor(line + len(line_break), rest), Counter())
     return True
 
 
-def _remember(tx: Transaction, import_: Import, next_block: int, cursor: FileCursor, outcomes: Counter[str]) -> None:
+def _save_progress(
+    tx: Transaction, import_: Import, next_block: int, cursor: FileCursor, outcomes: Counter[str]
+) -> None:
     uploads.delete_blocks(tx, import_.id, import_.next_block, next_block)
     imports.update_progress(tx, import_.id, next_block, cursor, outcomes)
 
 
-def _end(
+def _end_import(
     tx: Transaction, import_: Import, now: datetime, reason: str | None = None, names: tuple[str, ...] = ()
 ) -> bool:
-    """End the import; a timer deletes what is left of its file. Return False: the slice does not continue."""
+    """End the import and publish its event; a timer deletes the remaining blocks. Return False: no more steps."""
     status = "FAILURE" if reason else "SUCCESS"
     row = imports.update_ended(tx, import_.id, status=status, reason=reason, names=strictjson.dumps(names), now=now)
     payload = {name: row[name] for name in _EVENT_FIELDS}
     if reason:
         payload |= {"reason": reason, "names": list(names)}
-    name = "OrdersImportFailed" if reason else "OrdersImported"
-    outbox.add(tx, outbox.service_event("orders", name, payload, now=now, request_id=import_.request_id))
+    event = "OrdersImportFailed" if reason else "OrdersImported"
+    outbox.add(tx, outbox.service_event("orders", event, payload, now=now, request_id=import_.request_id))
     return False
 
 

@@ -1,4 +1,4 @@
-"""Writes validated rows: new orders, their counts and the error report."""
+"""Storage of validated rows: new orders, their counts and the error report."""
 
 import io
 from collections import Counter
@@ -8,7 +8,7 @@ import polars as pl
 from chassis.db import Transaction, UniqueViolation
 from orders_service.domain.headers import Header
 from orders_service.domain.imports import Import
-from orders_service.domain.report_rows import report_of
+from orders_service.domain.report_rows import build_report
 from orders_service.domain.rules import Policy
 from orders_service.domain.validation import ValidatedRows
 from orders_service.store import imports, orders
@@ -17,51 +17,52 @@ from orders_service.store import imports, orders
 def write_rows(
     tx: Transaction, import_: Import, header: Header, validated: ValidatedRows, policy: Policy
 ) -> Counter[str]:
-    """Return how many rows are valid, invalid, duplicates, rejected."""
+    """Store the rows; return the numbers of `valid`, `invalid`, `duplicates` and `rejected` rows."""
     rows = _insert_orders(tx, import_, validated.rows)
     if not import_.dry_run:
         orders.insert_counts(tx, _counts_by_state(rows))
-    if report := report_of(rows, validated.broken, header, policy):
+    if report := build_report(rows, validated.malformed, header, policy):
         imports.insert_report(tx, import_.id, import_.next_block, report)
     outcomes = Counter(dict(rows.group_by(_outcome()).len().iter_rows()))
-    outcomes["rejected"] += len(validated.broken)
+    outcomes["rejected"] += len(validated.malformed)
     return outcomes
 
 
 def _insert_orders(tx: Transaction, import_: Import, rows: pl.DataFrame) -> pl.DataFrame:
-    """Insert the orders whose IDs are new, and return all rows, the others marked as duplicates.
+    """Insert the orders whose IDs are new; return all rows, with the others marked as duplicates.
 
-    If another import inserts the same IDs at the same moment, this one waits for its transaction and looks again.
-    All insert in the order of the IDs, so that no two wait for each other.
+    If another import inserts the same IDs concurrently, this one waits for its transaction and checks again. All
+    imports insert in the order of the IDs, which prevents deadlocks.
     """
     while True:
         marked = _mark_duplicates(tx, import_, rows)
-        new = marked.filter(_IS_ORDER).sort("key")
+        new_orders = marked.filter(_IS_ORDER).sort("order_id")
         tx.run("SAVEPOINT before_insert")
         try:
             if import_.dry_run:
-                orders.insert_dry_ids(tx, _csv(new.select(pl.lit(import_.id), "key")))
+                orders.insert_dry_ids(tx, _csv(new_orders.select(pl.lit(import_.id), "order_id")))
             else:
-                orders.insert_orders(tx, _csv(new.select("key", "name", "email", "state", "zipcode", "born", "failed")))
+                orders.insert_orders(tx, _csv(new_orders.select(_STORED_COLUMNS)))
             return marked
         except UniqueViolation:
             tx.run("ROLLBACK TO SAVEPOINT before_insert")
 
 
 def _mark_duplicates(tx: Transaction, import_: Import, rows: pl.DataFrame) -> pl.DataFrame:
-    ids = rows.filter(_IS_ORDER)["key"].sort()
-    # As Postgres writes an array: one constant, where a list would become thousands.
+    ids = rows.filter(_IS_ORDER)["order_id"].sort()
+    # An array literal of Postgres is a single constant; a list would become thousands of them.
     array = "{" + ",".join(map(str, ids)) + "}"
     existing = orders.list_existing_ids(tx, array, import_.id if import_.dry_run else None)
-    is_duplicate = _IS_ORDER & pl.col("key").is_in(pl.Series(existing, dtype=pl.Int64).implode())
+    is_duplicate = _IS_ORDER & pl.col("order_id").is_in(pl.Series(existing, dtype=pl.Int64).implode())
     return rows.with_columns(pl.when(is_duplicate).then(pl.lit("duplicate")).otherwise("reason").alias("reason"))
 
 
 _IS_ORDER = pl.col("reason").is_null()
+_STORED_COLUMNS = ("order_id", "name", "email", "state", "zipcode", "birth_date", "failed")
 
 
 def _counts_by_state(rows: pl.DataFrame) -> list[tuple[str, bool, int]]:
-    """Count states of two letters by themselves: no other can be queried."""
+    """Return (state, valid, count) per state of two letters; other states, which cannot be queried, share one row."""
     state = pl.when(pl.col("state").str.contains("^[A-Za-z]{2}$")).then(pl.col("state").str.to_uppercase())
     valid = (pl.col("failed") == 0).alias("valid")
     return rows.filter(_IS_ORDER).group_by(state.fill_null(""), valid).len().rows()
@@ -80,8 +81,8 @@ def _outcome() -> pl.Expr:
 
 
 def _csv(rows: pl.DataFrame) -> io.BytesIO:
-    """Return the rows as COPY reads them; empty texts are quoted, so that Postgres does not take them for NULL."""
-    file = io.BytesIO()
-    rows.write_csv(file, include_header=False, quote_style="necessary")
-    file.seek(0)
-    return file
+    """Return the rows in the format of COPY; empty texts are quoted, because Postgres reads unquoted ones as NULL."""
+    buffer = io.BytesIO()
+    rows.write_csv(buffer, include_header=False, quote_style="necessary")
+    buffer.seek(0)
+    return buffer

@@ -1,4 +1,4 @@
-"""Uploads of one web process: files are written to Postgres while they arrive."""
+"""Uploads of a web process, written to Postgres while they arrive."""
 
 import threading
 import time
@@ -15,16 +15,16 @@ from orders_service.store import uploads
 
 log = logs.logger(__name__)
 
-# Each upload in progress keeps at most one in memory.
+# Each upload in progress buffers at most one block.
 BLOCK_BYTES = 256 * 1024
-_SIGN_OF_LIFE_SECONDS = 10
-_KEY_FREE_WITHIN_SECONDS = 3
-_LOOK_AGAIN_SECONDS = 0.1
-_UNDER_WAY = "a request with this Idempotency-Key is still in progress; retry after it completes"
+_HEARTBEAT_SECONDS = 10
+_KEY_WAIT_SECONDS = 3
+_KEY_POLL_SECONDS = 0.1
+_KEY_IN_USE = "a request with this Idempotency-Key is still in progress; retry after it completes"
 
 
 class UploadReceiver:
-    """Any number of uploads at a time: one that waits for its client costs a greenlet and a block of memory."""
+    """Receiver of concurrent uploads; an upload that waits for its client costs a greenlet and a block of memory."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database, self.settings = database, settings
@@ -32,9 +32,9 @@ class UploadReceiver:
 
     @contextmanager
     def receiving(self, username: str, key: str | None) -> Iterator["BlockWriter"]:
-        """Yield a writer of the file. If the upload ends for any reason before it became an import, delete it.
+        """Yield a writer for the file, and delete the upload if an exception ends it before it becomes an import.
 
-        A process that is killed cannot do that; the worker does, when the upload was silent for a while.
+        If the process is killed, the worker deletes the upload after a timeout.
         """
         with self._keys.holding(username, key):
             writer = BlockWriter(self.database)
@@ -46,10 +46,11 @@ class UploadReceiver:
 
 
 class _KeyLocks:
-    """Idempotency keys of uploads in progress, locked by one connection for all of this process.
+    """Locks on the idempotency keys of the uploads in progress, all held by one connection of this process.
 
-    So they are free as soon as the process is dead, and many uploads do not use up the connections of Postgres. Where
-    the connection breaks they are free too early: the claim of a key in the transaction of the 202 still decides.
+    The keys are therefore free as soon as the process dies, and many uploads do not exhaust the connections of
+    Postgres. If the connection breaks, the keys are free too early: the claim of a key in the transaction of the 202
+    still decides.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -60,18 +61,18 @@ class _KeyLocks:
 
     @contextmanager
     def holding(self, username: str, key: str | None) -> Iterator[None]:
-        """Raises Conflict where another upload has it, and still has it after a moment.
+        """Hold the key within the block; raise Conflict if another upload still holds it after a short wait.
 
-        A client that repeats the request because its connection broke is quicker than the end of the first upload.
+        The wait is for clients that retry after a broken connection before the service has ended their first upload.
         """
         if key is None:
             yield
             return
-        until = time.monotonic() + _KEY_FREE_WITHIN_SECONDS
+        deadline = time.monotonic() + _KEY_WAIT_SECONDS
         while not self._hold(username, key):
-            if time.monotonic() > until:
-                raise Conflict(_UNDER_WAY)
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            if time.monotonic() > deadline:
+                raise Conflict(_KEY_IN_USE)
+            time.sleep(_KEY_POLL_SECONDS)
         try:
             yield
         finally:
@@ -79,11 +80,11 @@ class _KeyLocks:
 
     def _hold(self, username: str, key: str) -> bool:
         with self._lock:
-            # Postgres would let the same connection lock it once more.
+            # Postgres would grant the lock again to the same connection.
             if (username, key) in self._held:
                 return False
             with self._statements() as tx:
-                if uploads.hold_key(tx, username, key):
+                if uploads.claim_key(tx, username, key):
                     self._held.add((username, key))
             return (username, key) in self._held
 
@@ -98,7 +99,7 @@ class _KeyLocks:
 
     @contextmanager
     def _statements(self) -> Iterator[Transaction]:
-        """The connection is open as long as a key is held."""
+        """Yield a transaction on the connection, which is open as long as a key is held."""
         try:
             with translate_db_errors():
                 if self._connection is None:
@@ -117,7 +118,7 @@ class _KeyLocks:
 
 
 class BlockWriter:
-    """Gathers the file into blocks; each block is a statement of its own, however slow the client is."""
+    """Writer that collects the file into blocks and stores each one with a separate statement."""
 
     def __init__(self, database: Database) -> None:
         self.id = str(uuid.uuid4())
@@ -126,7 +127,7 @@ class BlockWriter:
         self._buffer_bytes = 0
         self._last_byte = b"\n"
         self._seen_at = time.monotonic()
-        self.blocks = self.lines = 0
+        self.block_count = self.line_count = 0
         with database.transaction() as tx:
             uploads.insert_upload(tx, self.id)
 
@@ -135,40 +136,40 @@ class BlockWriter:
             return
         self._buffer.append(data)
         self._buffer_bytes += len(data)
-        self.lines += data.count(b"\n")
+        self.line_count += data.count(b"\n")
         self._last_byte = data[-1:]
         if self._buffer_bytes >= BLOCK_BYTES:
             self._store()
-        elif time.monotonic() - self._seen_at > _SIGN_OF_LIFE_SECONDS:
+        elif time.monotonic() - self._seen_at > _HEARTBEAT_SECONDS:
             with self._database.statements() as tx:
-                self._seen(uploads.touch_upload(tx, self.id))
+                self._check_seen(uploads.update_seen_at(tx, self.id))
 
     def finish(self) -> None:
         if self._buffer:
             self._store()
-        self.lines += self._last_byte != b"\n"
+        self.line_count += self._last_byte != b"\n"
 
     @property
-    def rows(self) -> int:
-        """As far as lines tell: the header is not a row."""
-        return max(self.lines - 1, 0)
+    def estimated_rows(self) -> int:
+        """The number of lines without the header; a row may span several lines."""
+        return max(self.line_count - 1, 0)
 
     def _store(self) -> None:
         content = b"".join(self._buffer)
         self._buffer.clear()
         with self._database.statements() as tx:
-            self._seen(uploads.insert_block(tx, self.id, self.blocks, content))
-        self.blocks, self._buffer_bytes = self.blocks + 1, 0
+            self._check_seen(uploads.insert_block(tx, self.id, self.block_count, content))
+        self.block_count, self._buffer_bytes = self.block_count + 1, 0
 
-    def _seen(self, exists: bool) -> None:
+    def _check_seen(self, exists: bool) -> None:
         if not exists:
-            raise Unavailable("the upload took too long and was given up")
+            raise Unavailable("the upload took too long and was abandoned")
         self._seen_at = time.monotonic()
 
     def discard(self) -> None:
         try:
             with self._database.transaction() as tx:
-                # What became an import has no upload any more, and stays.
+                # Once it has become an import there is no upload any more, and the blocks must be kept.
                 if uploads.delete_upload(tx, self.id):
                     uploads.delete_blocks(tx, self.id)
         except Problem as problem:

@@ -1,4 +1,4 @@
-"""An upload that is in becomes an import, and can be cancelled as one."""
+"""Acceptance of a complete upload as an import, and cancellation of imports."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,21 +14,24 @@ QUEUE = "orders.import"
 
 @dataclass(frozen=True)
 class Upload:
-    """Of which all pieces are in."""
+    """A file that has been received completely."""
 
     id: str
     username: str
     request_id: str
     file_name: str
     dry_run: bool
-    blocks: int
-    lines: int
+    block_count: int
+    estimated_rows: int
 
 
 def accept_upload(tx: Transaction, upload: Upload, batch_no: int | None, now: datetime) -> None:
-    """From here on it is imported to the end, whatever happens. Raises Unavailable where it was given up meanwhile."""
+    """Create the import, its first job and its event; once this commits, the file is imported completely.
+
+    Raise Unavailable if the upload was abandoned in the meantime.
+    """
     if not uploads.delete_upload(tx, upload.id):
-        raise Unavailable("the upload took too long and was given up")
+        raise Unavailable("the upload took too long and was abandoned")
     imports.insert_import(
         tx,
         id=upload.id,
@@ -38,8 +41,8 @@ def accept_upload(tx: Transaction, upload: Upload, batch_no: int | None, now: da
         dry_run=upload.dry_run,
         batch_no=batch_no,
         now=now,
-        total=upload.lines,
-        blocks=upload.blocks,
+        total=upload.estimated_rows,
+        block_count=upload.block_count,
     )
     payload: dict[str, Any] = {
         "task_id": upload.id,
@@ -59,9 +62,9 @@ def slice_job(import_id: str, slice_: int, request_id: str) -> outbox.Message:
 
 
 def cancel_import(tx: Transaction, import_id: str) -> None:
-    """It ends before its next step."""
+    """Request that the import end before its next step; raise Conflict if it has already ended."""
     if imports.update_cancelled(tx, import_id):
         return
     if imports.find_status(tx, import_id) is None:
         raise NotFound("import not found")
-    raise Conflict("the import has ended already")
+    raise Conflict("the import has already ended")

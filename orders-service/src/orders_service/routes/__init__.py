@@ -1,4 +1,4 @@
-"""HTTP in."""
+"""HTTP entry points."""
 
 from orders_service.routes import imports, orders, page
 

@@ -1,11 +1,12 @@
-"""A file in a request, written as it arrives: the body itself or a field of a form."""
+"""Upload of a file as the request body or as a field of a form; it is written while it arrives."""
 
 import hashlib
 import io
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from flask import Request
+from typing_extensions import Buffer
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import MultiPartParser
 from werkzeug.sansio.multipart import File
@@ -17,25 +18,24 @@ FIELD = "csv_file"
 _READ_BYTES = 64 * 1024
 _MAX_PARTS = 100
 _MAX_FIELD_BYTES = 256 * 1024
-_MAX_NAME_LENGTH = 255
+_MAX_FILE_NAME_LENGTH = 255
 # Separates the parts of a form in its digest.
 _END_OF_PART = b"\0end of a part\0"
 
-# What the document says of the body, which is read as it comes.
-_BYTES = {"type": "string", "contentMediaType": "application/octet-stream"}
-FILE = {
+# The OpenAPI description of the body, which is read as a stream.
+_BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
+REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "text/csv": {},
         "multipart/form-data": {
-            "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BYTES}},
+            "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}},
             "encoding": {FIELD: {"contentType": "text/csv"}},
         },
     },
 }
 
-MISSING = (FIELD, "csv_file is missing: send a form with it, or the file itself as text/csv")
-ONLY_CSV = "only '.csv' files are allowed for upload."
+_REQUIRED = (FIELD, "csv_file is required: send it as a field of a form, or send the file itself as text/csv")
 
 
 class Writer(Protocol):
@@ -44,34 +44,37 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class ReceivedFile:
-    """`digest` is that of the file, or of all fields and files of the form."""
+    """The name and digest of an upload; the digest covers the file, or all fields and files of the form."""
 
     name: str
     digest: bytes
 
 
 def receive_file(request: Request, body: UploadStream, name: str | None, writer: Writer) -> ReceivedFile:
-    """Write the file to the writer. Raises Problem, before anything is written, if there is none of a right name."""
+    """Write the uploaded file to the writer.
+
+    Raise Problem before anything is written if the request has no file, or if its name is not allowed.
+    """
     digest = hashlib.sha256()
     if request.mimetype == "text/csv":
-        name = _checked_name(name or "orders.csv")
+        name = _validate_file_name(name or "orders.csv")
         while data := body.read(_READ_BYTES):
             digest.update(data)
             writer.write(data)
         return ReceivedFile(name, digest.digest())
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary.isascii() or not boundary:
-        raise Invalid(MISSING[1], errors=[MISSING])
+        raise Invalid(_REQUIRED[1], errors=[_REQUIRED])
     name = _FormParser(writer, digest).receive(body, boundary.encode())
     return ReceivedFile(name, digest.digest())
 
 
-def _checked_name(file_name: str) -> str:
-    """Return the last part of a path."""
+def _validate_file_name(file_name: str) -> str:
+    """Return the last component of the path; raise Problem if it is not an allowed name."""
     name = file_name.replace("\\", "/").rsplit("/", 1)[-1]
     if not name.lower().endswith(".csv"):
-        raise Problem(ONLY_CSV, status=415)
-    if len(name) > _MAX_NAME_LENGTH:
+        raise Problem("only '.csv' files are allowed for upload.", status=415)
+    if len(name) > _MAX_FILE_NAME_LENGTH:
         raise Invalid.field("file_name", "file_name must be at most 255 characters")
     if any(
         ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 or char == "\ufffd" for char in name
@@ -81,52 +84,55 @@ def _checked_name(file_name: str) -> str:
 
 
 class _FormParser(MultiPartParser):
-    """Werkzeug's parser, which writes each file as it arrives instead of keeping it: ours to the writer."""
+    """Form parser of Werkzeug that passes the uploaded file to the writer while it arrives, and keeps no files."""
 
-    def __init__(self, writer: Writer, digest: Any) -> None:
+    def __init__(self, writer: Writer, digest: "hashlib._Hash") -> None:
         super().__init__(max_form_memory_size=_MAX_FIELD_BYTES, max_form_parts=_MAX_PARTS, buffer_size=_READ_BYTES)
         self._writer, self._digest = writer, digest
         self._name: str | None = None
 
-    def receive(self, stream: Any, boundary: bytes) -> str:
+    def receive(self, stream: UploadStream, boundary: bytes) -> str:
         """Read the form to its end and return the name of the file."""
         try:
-            fields, _ = self.parse(stream, boundary, None)
+            fields, _ = self.parse(cast(IO[bytes], stream), boundary, None)
         except RequestEntityTooLarge:
-            raise Problem("the form has too many or too large parts beside the file", status=413) from None
+            raise Problem(
+                "the form must have at most 100 parts, and at most 256 KiB in each part except the file", status=413
+            ) from None
         except ValueError:
             raise Invalid.field(
-                FIELD, "the form cannot be read: it ends too early or its boundaries are wrong"
+                FIELD, "the form must be valid multipart/form-data: it ends too early, or its boundaries are wrong"
             ) from None
         if self._name is None:
-            raise Invalid(MISSING[1], errors=[MISSING])
+            raise Invalid(_REQUIRED[1], errors=[_REQUIRED])
         for name, value in fields.items(multi=True):
             self._digest.update(repr((name, None)).encode("utf-8", "replace") + value.encode() + _END_OF_PART)
         return self._name
 
-    def start_file_streaming(self, event: File, total_content_length: int | None) -> Any:
+    def start_file_streaming(self, event: File, total_content_length: int | None) -> IO[bytes]:
         self._digest.update(repr((event.name, event.filename)).encode("utf-8", "replace"))
         if event.name != FIELD or not event.filename:
-            return _PartWriter(self._digest)
+            return cast(IO[bytes], _PartWriter(self._digest))
         if self._name is not None:
-            raise Invalid.field(FIELD, "csv_file is given twice")
-        self._name = _checked_name(event.filename)
-        return _PartWriter(self._digest, self._writer)
+            raise Invalid.field(FIELD, "csv_file must not be repeated")
+        self._name = _validate_file_name(event.filename)
+        return cast(IO[bytes], _PartWriter(self._digest, self._writer))
 
 
 class _PartWriter(io.RawIOBase):
-    """Hands the content of a part on to the digest and, if there is one, to the writer."""
+    """Output for a part of a form; passes the content to the digest and, for the uploaded file, to the writer."""
 
-    def __init__(self, digest: Any, writer: Writer | None = None) -> None:
+    def __init__(self, digest: "hashlib._Hash", writer: Writer | None = None) -> None:
         self._digest, self._writer = digest, writer
 
-    def write(self, data: Any) -> int:
-        self._digest.update(data)
+    def write(self, data: Buffer, /) -> int:
+        content = bytes(data)
+        self._digest.update(content)
         if self._writer is not None:
-            self._writer.write(data)
-        return len(data)
+            self._writer.write(content)
+        return len(content)
 
-    def seek(self, *_: Any) -> int:
-        """Werkzeug rewinds the part at its end; nothing of it is left to be read."""
+    def seek(self, *_: int) -> int:
+        """Mark the end of the part, which Werkzeug rewinds; the content cannot be read again."""
         self._digest.update(_END_OF_PART)
         return 0

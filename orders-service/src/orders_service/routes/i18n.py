@@ -1,4 +1,4 @@
-"""Texts for people in their language: `translations` has the catalogs, English is the code's own."""
+"""Translation of texts for people: the catalogs are in `translations`, the texts in the code are English."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ from flask import Flask, has_request_context, request
 from flask_babel import Babel, gettext
 
 LANGUAGES = ("en", "pt", "es")
-_CATALOGS = [Path(__file__).parent / place for place in ("translations", "page/translations")]
+_CATALOG_FOLDERS = [Path(__file__).parent / folder for folder in ("translations", "page/translations")]
 
 
 def init_babel(app: Flask) -> None:
     Babel(
         app,
         default_locale="en",
-        default_translation_directories=";".join(map(str, _CATALOGS)),
+        default_translation_directories=";".join(map(str, _CATALOG_FOLDERS)),
         locale_selector=language,
     )
 
@@ -27,6 +27,6 @@ def language() -> str:
     return request.accept_languages.best_match(LANGUAGES, default="en") or "en"
 
 
-def translate(text: str, **parts: object) -> str:
-    """Translate a text as it is, so that texts of other modules can be translated too."""
-    return gettext(text, **parts) if text else ""
+def translate(text: str, **parameters: object) -> str:
+    """Translate a text and fill in its parameters; a text without a translation is returned in English."""
+    return gettext(text, **parameters) if text else ""

@@ -1,4 +1,4 @@
-"""Imports: files come in, their progress and their errors go out."""
+"""Imports: uploading files, following their progress, and downloading their errors."""
 
 import re
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from chassis.web.app import this_app, transaction, username
 from chassis.web.uploads import UploadStream
 from chassis.web.validation import ResponseSpec, endpoint
 from orders_service import clients
-from orders_service.domain.reports import BETWEEN_REPORTS, NO_HEADER
+from orders_service.domain.reports import DEFAULT_HEADER, REPORT_SEPARATOR
 from orders_service.operations import uploading
 from orders_service.operations.upload_receiver import BlockWriter, UploadReceiver
 from orders_service.routes import forms, messages, responses
 from orders_service.routes.i18n import translate
-from orders_service.routes.responses import USUAL, Page, Query, Spoken, envelope, flag_of, refusal, shape
+from orders_service.routes.responses import COMMON_ERRORS, Page, Query, envelope, error_response, success_response
 from orders_service.store import imports
 
 bp = Blueprint("imports", __name__, url_prefix="/acme_orders/api/v1/orders/import")
@@ -32,24 +32,24 @@ _REPORT_READ_BYTES = 64 * 1024
 
 
 class ImportQuery(Query):
-    file_name: str | None = Field(None, description="Of a file that is the body itself; `orders.csv` if left out")
-    dry_run: Annotated[bool, flag_of("dry_run")] = Field(False, description="Judge everything, store no order")
+    file_name: str | None = Field(None, description="Name of a file that is sent as the body; default: `orders.csv`")
+    dry_run: Annotated[bool, responses.boolean("dry_run")] = Field(False, description="Validate without storing orders")
 
 
 class TaskQuery(Page):
-    task_id: str | None = Field(None, description="That import only")
+    task_id: str | None = Field(None, description="Return only this import")
 
 
 class TaskPath(BaseModel):
-    task_id: Annotated[str, Field(description="A UUID", json_schema_extra={"format": "uuid"})]
+    task_id: Annotated[str, Field(description="UUID of the import", json_schema_extra={"format": "uuid"})]
 
 
-class Started(TypedDict):
+class ImportTask(TypedDict):
     task_id: str
     batch_no: int | None
 
 
-class Status(TypedDict):
+class ImportStatus(TypedDict):
     task_id: str
     batch_no: int | None
     file_name: str
@@ -70,24 +70,24 @@ class Status(TypedDict):
 
 @bp.route("", methods=["PUT", "POST"])
 @endpoint(
-    "Import a CSV file of orders: as the field `csv_file` of a form, or as the body itself with the type text/csv",
+    "Import a CSV file of orders, sent as the form field `csv_file` or as the body with `Content-Type: text/csv`",
     {
-        202: ResponseSpec("It is safe, and will be imported", shape("ImportStarted", Started)),
-        400: responses.INVALID,
-        408: refusal("The upload is too slow or takes too long"),
-        409: refusal("The first request with this key still runs"),
-        413: refusal("The file is larger than allowed"),
-        415: refusal("No CSV file"),
-        422: refusal("The Idempotency-Key was used for something else"),
-        503: responses.AWAY,
+        202: success_response("The file is stored durably and will be imported", "ImportStartedResponse", ImportTask),
+        400: responses.INVALID_REQUEST,
+        408: error_response("The upload is too slow or takes too long"),
+        409: error_response("The first request with this Idempotency-Key is still in progress"),
+        413: error_response("The file is larger than allowed"),
+        415: error_response("The name of the file does not end in .csv, or the body is compressed"),
+        422: error_response("The Idempotency-Key was already used for a different request"),
+        503: responses.UNAVAILABLE,
     },
     query=ImportQuery,
-    streamed_body=forms.FILE,
+    streamed_body=forms.REQUEST_BODY,
     idempotent=True,
 )
 def import_orders(query: ImportQuery) -> Response:
     receiver: UploadReceiver = current_app.extensions["orders"]
-    key = idempotency.key_of_request()
+    key = idempotency.request_key()
     body = UploadStream(request, receiver.settings.largest_upload_bytes, forms.FIELD)
     with receiver.receiving(username(), key) as writer:
         file = forms.receive_file(request, body, query.file_name, writer)
@@ -98,8 +98,11 @@ def import_orders(query: ImportQuery) -> Response:
 def _accept(
     receiver: UploadReceiver, writer: BlockWriter, file: forms.ReceivedFile, query: ImportQuery, key: str | None
 ) -> Response:
-    """The batch number is issued outside of any transaction; a response that is stored already needs none."""
-    fingerprint = idempotency.fingerprint_of_request(file.digest + file.name.encode())
+    """Turn the received file into an import and return the response, which is stored under the key.
+
+    The batch number is issued outside of any transaction, and only if no response is stored yet.
+    """
+    fingerprint = idempotency.request_fingerprint(file.digest + file.name.encode())
     if key is not None:
         with transaction() as tx:
             if replayed := idempotency.claim(tx, key, fingerprint):
@@ -110,7 +113,7 @@ def _accept(
         if key is not None and (replayed := idempotency.claim(tx, key, fingerprint)):
             return replayed
         upload = uploading.Upload(
-            writer.id, username(), g.request_id, file.name, query.dry_run, writer.blocks, writer.rows
+            writer.id, username(), g.request_id, file.name, query.dry_run, writer.block_count, writer.estimated_rows
         )
         uploading.accept_upload(tx, upload, batch_no, datetime.now(UTC))
         response = envelope({"task_id": writer.id, "batch_no": batch_no}, translate("starting import process"), 202)
@@ -122,50 +125,55 @@ def _accept(
 
 @bp.get("/status")
 @endpoint(
-    "The newest imports, or one of them",
-    {200: ResponseSpec("A page of them; with `task_id` that one", shape("Imports", list[Status] | Status)), **USUAL},
+    "List imports, newest first, or get one of them",
+    {
+        200: success_response(
+            "A page of imports, or one import", "ImportListResponse", list[ImportStatus] | ImportStatus
+        ),
+        **COMMON_ERRORS,
+    },
     query=TaskQuery,
 )
 def list_imports(query: TaskQuery) -> Response:
     if query.task_id is not None:
-        return _one_status(query.task_id)
+        return _get_status(query.task_id)
     with transaction() as tx:
         rows = imports.list_statuses(tx, query.limit, query.offset)
         total = imports.count_imports(tx)
-    return envelope([_status(row) for row in rows], total=total)
+    return envelope([_render_status(row) for row in rows], total=total)
 
 
 @bp.get("/status/<task_id>")
 @endpoint(
-    "How far an import is",
-    {200: ResponseSpec("Its status", shape("ImportStatus", Status)), **USUAL},
+    "Get the status of an import",
+    {200: success_response("The status of the import", "ImportStatusResponse", ImportStatus), **COMMON_ERRORS},
     path=TaskPath,
     query=Query,
 )
 def get_import(task_id: str, query: Query) -> Response:
-    return _one_status(task_id)
+    return _get_status(task_id)
 
 
-def _one_status(task_id: str) -> Response:
+def _get_status(task_id: str) -> Response:
     with transaction() as tx:
-        return envelope(_status(_existing(imports.find_status(tx, _checked(task_id)))))
+        return envelope(_render_status(_require(imports.find_status(tx, _validate_id(task_id)))))
 
 
-def _checked(task_id: str) -> str:
+def _validate_id(task_id: str) -> str:
     if not _UUID.match(task_id):
         raise NotFound(_NOT_FOUND)
     return task_id
 
 
-def _existing(row: dict[str, Any] | None) -> dict[str, Any]:
+def _require(row: dict[str, Any] | None) -> dict[str, Any]:
     if row is None:
         raise NotFound(_NOT_FOUND)
     return row
 
 
-def _status(row: dict[str, Any]) -> dict[str, Any]:
+def _render_status(row: dict[str, Any]) -> dict[str, Any]:
     seconds, current, total = row["seconds"] or 0.0, row["current"], max(row["total"], row["current"])
-    ended = row["finished_at"] is not None
+    has_ended = row["finished_at"] is not None
     return {
         **{name: row[name] for name in ("task_id", "batch_no", "file_name", "dry_run", "status", "current")},
         "total": total,
@@ -174,64 +182,69 @@ def _status(row: dict[str, Any]) -> dict[str, Any]:
         else min(round(100 * current / total, 1) if total else 0.0, 99.9),
         **{name: row[name] for name in ("valid", "invalid", "duplicates", "rejected")},
         "rows_per_second": round(current / seconds, 1) if seconds > 0 else 0.0,
-        "started_at": _time(row["started_at"]),
-        "finished_at": _time(row["finished_at"]),
-        "message": messages.status_message(row["status"], row["reason"], row["reason_names"]) if ended else "",
+        "started_at": _format_time(row["started_at"]),
+        "finished_at": _format_time(row["finished_at"]),
+        "message": messages.status_message(row["status"], row["reason"], row["reason_names"]) if has_ended else "",
     }
 
 
-def _time(value: datetime | None) -> str | None:
+def _format_time(value: datetime | None) -> str | None:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else None
 
 
 @bp.delete("/status/<task_id>")
 @endpoint(
-    "Cancel an import; what is in stays in",
+    "Cancel an import; orders that are already stored are kept",
     {
-        202: ResponseSpec("It ends before its next step", shape("ImportCancelled", Started)),
-        409: refusal("It has ended already"),
-        **USUAL,
+        202: success_response("The import will end before its next step", "ImportCancelledResponse", ImportTask),
+        409: error_response("The import has already ended"),
+        **COMMON_ERRORS,
     },
     path=TaskPath,
     query=Query,
 )
 def cancel_import(task_id: str, query: Query) -> Response:
     with transaction() as tx:
-        uploading.cancel_import(tx, _checked(task_id))
-        row = _existing(imports.find_status(tx, task_id))
+        uploading.cancel_import(tx, _validate_id(task_id))
+        row = _require(imports.find_status(tx, task_id))
     return envelope({"task_id": row["task_id"], "batch_no": row["batch_no"]}, translate("cancelling"), 202)
 
 
 @bp.get("/<task_id>/errors.csv")
 @endpoint(
-    "The rows that are invalid, duplicates or rejected, as they stood in the file, and why",
-    {200: ResponseSpec("They can be corrected and sent again", {"type": "string"}, "text/csv; charset=utf-8"), **USUAL},
+    "Download the invalid, duplicate and rejected rows of an import, each with its errors",
+    {
+        200: ResponseSpec(
+            "A CSV file that can be corrected and uploaded again", {"type": "string"}, "text/csv; charset=utf-8"
+        ),
+        **COMMON_ERRORS,
+    },
     path=TaskPath,
-    query=Spoken,
+    query=responses.LocalizedQuery,
 )
-def get_errors(task_id: str, query: Spoken) -> Response:
+def get_errors(task_id: str, query: responses.LocalizedQuery) -> Response:
     with transaction() as tx:
-        exists, header = imports.find_header(tx, _checked(task_id))
+        exists, header = imports.find_header(tx, _validate_id(task_id))
     if not exists:
         raise NotFound(_NOT_FOUND)
-    lines = messages.errors_csv(header or NO_HEADER, _report(this_app().database, task_id))
+    lines = messages.errors_csv(header or DEFAULT_HEADER, _read_report(this_app().database, task_id))
     response = Response(lines, content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="errors-{task_id}.csv"'
     response.headers["Vary"] = "Accept-Language"
     return response
 
 
-def _report(database: Database, task_id: str) -> Iterator[bytes]:
-    """Return the report in small parts, each read in its own transaction: a slow reader must not hold one."""
+def _read_report(database: Database, task_id: str) -> Iterator[bytes]:
+    """Yield the report in small parts, each read in its own transaction, so that slow clients hold none."""
     number = -1
     while True:
         with database.statements() as tx:
-            following = imports.find_next_report(tx, task_id, number)
-        if following is None:
+            next_number = imports.find_next_report_number(tx, task_id, number)
+        if next_number is None:
             return
-        number, start, part = following, 0, b""
+        number, start, part = next_number, 0, b""
         while start == 0 or part:
             with database.statements() as tx:
-                part = imports.get_part_of_report(tx, task_id, number, start, _REPORT_READ_BYTES)
+                part = imports.get_report_part(tx, task_id, number, start, _REPORT_READ_BYTES)
             start += len(part)
-            yield part or BETWEEN_REPORTS
+            yield part or REPORT_SEPARATOR

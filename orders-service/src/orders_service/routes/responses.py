@@ -1,4 +1,4 @@
-"""Responses in the shape of the contract, and parameters that many requests have in common."""
+"""Responses in the shape of the contract, and parameters that many requests share."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -15,61 +15,65 @@ from orders_service.routes.i18n import language, translate
 _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
 
-def _plain_id(value: str) -> str:
+def _validate_uuid(value: str) -> str:
     if not _UUID.match(value):
-        raise ValueError("uuid must be 1 to 128 of A-Z a-z 0-9 . _ -")
+        raise ValueError("uuid must be 1 to 128 characters of A-Z a-z 0-9 . _ -")
     return value
 
 
 class Query(BaseModel):
-    """Every request may bring an id of its own, which comes back."""
+    """Query parameters of every request."""
 
     model_config = ConfigDict(extra="forbid")
     uuid: Annotated[
         str,
-        Field(pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Comes back in the answer"),
-        BeforeValidator(_plain_id),
+        Field(pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Returned in the response; default: the request ID"),
+        BeforeValidator(_validate_uuid),
     ] = ""
 
 
-class Spoken(Query):
-    """A link cannot say which language it wants in a header."""
+class LocalizedQuery(Query):
+    """Query parameters of requests made by links, which cannot set a header for the language."""
 
     lang: Annotated[
-        Literal["en", "pt", "es"] | None, Field(description="The language, whatever Accept-Language says")
+        Literal["en", "pt", "es"] | None, Field(description="Language; takes precedence over Accept-Language")
     ] = None
 
 
-def number_of(field: str, least: int, most: int, beyond: str) -> Any:
-    """Checks a whole number in plain digits, in the words of the contract."""
+def integer_between(field: str, minimum: int, maximum: int, range_message: str) -> BeforeValidator:
+    """Return a validator of an integer in plain digits, with the messages of the contract."""
 
-    def check(value: Any) -> int:
+    def check(value: object) -> int:
         text = str(value)
         digits = text.removeprefix("-")
         if not (digits.isascii() and digits.isdigit()) or len(digits) > 20:
             raise ValueError(f"{field} must be a number")
-        if not least <= int(text) <= most:
-            raise ValueError(beyond)
+        if not minimum <= int(text) <= maximum:
+            raise ValueError(range_message)
         return int(text)
 
     return BeforeValidator(check)
 
 
-def flag_of(field: str) -> Any:
-    def check(value: Any) -> bool:
-        known = {"true": True, "1": True, "false": False, "0": False}
+def boolean(field: str) -> BeforeValidator:
+    """Return a validator of true, false, 1 or 0, with the message of the contract."""
+
+    def check(value: object) -> bool:
+        values = {"true": True, "1": True, "false": False, "0": False}
         if isinstance(value, bool):
             return value
-        if str(value).lower() not in known:
+        if str(value).lower() not in values:
             raise ValueError(f"{field} must be a bool value")
-        return known[str(value).lower()]
+        return values[str(value).lower()]
 
     return BeforeValidator(check)
 
 
-Limit = Annotated[int, Field(ge=1, le=1000), number_of("limit", 1, 1000, "limit must be between 1 and 1000")]
+Limit = Annotated[int, Field(ge=1, le=1000), integer_between("limit", 1, 1000, "limit must be between 1 and 1000")]
 Offset = Annotated[
-    int, Field(ge=0, le=2**31 - 1), number_of("offset", 0, 2**31 - 1, "offset must be between 0 and 2147483647")
+    int,
+    Field(ge=0, le=2**31 - 1),
+    integer_between("offset", 0, 2**31 - 1, "offset must be between 0 and 2147483647"),
 ]
 
 
@@ -78,19 +82,19 @@ class Page(Query):
     offset: Offset = 0
 
 
-def envelope(result: Any, message: Any = "", status: int = 200, **beside: Any) -> Response:
-    """`beside` stands next to the result."""
-    body = {"result": result, **beside, "status_code": status, "uuid": _uuid(), "message": message}
+def envelope(result: object, message: object = "", status: int = 200, **extra: object) -> Response:
+    """Return a response in the shape of the contract; `extra` fields are placed next to the result."""
+    body = {"result": result, **extra, "status_code": status, "uuid": _uuid(), "message": message}
     response = json_response(strictjson.dumps(body), status)
     response.headers["Content-Language"] = language()
     response.headers["Vary"] = "Accept-Language"
     return response
 
 
-def render(problem: Problem) -> Response:
-    """What is wrong with single fields is told by their names."""
+def render_problem(problem: Problem) -> Response:
+    """Return the response for a problem; its `message` maps the invalid fields to their errors if there are any."""
     if problem.errors:
-        message: Any = {field: translate(text) for field, text in problem.errors}
+        message: object = {field: translate(text) for field, text in problem.errors}
     elif type(problem) is Problem and problem.status == 404:
         message = translate("endpoint not found")
     else:
@@ -99,30 +103,33 @@ def render(problem: Problem) -> Response:
 
 
 def _uuid() -> str:
-    given = request.args.get("uuid", "")
-    return given if _UUID.match(given) else g.request_id
+    requested = request.args.get("uuid", "")
+    return requested if _UUID.match(requested) else g.request_id
 
 
-def shape(name: str, result: Any, **beside: Any) -> type[BaseModel]:
-    """The envelope around such a result, for the document."""
-    fields: dict[str, Any] = {name: (type_, None) for name, type_ in beside.items()}
-    return create_model(
+def success_response(description: str, name: str, result: Any, **extra: Any) -> ResponseSpec:
+    """Describe a response whose envelope contains such a result; `name` is its name in the OpenAPI document."""
+    fields: dict[str, Any] = {name: (type_, None) for name, type_ in extra.items()}
+    model = create_model(
         name, result=(result, ...), status_code=(int, ...), uuid=(str, ...), message=(str, ...), **fields
     )
+    return ResponseSpec(description, model)
 
 
-class Refusal(BaseModel):
+class ErrorResponse(BaseModel):
     result: None
     status_code: int
     uuid: str
     message: str | dict[str, str]
 
 
-def refusal(description: str) -> ResponseSpec:
-    return ResponseSpec(description, Refusal)
+def error_response(description: str) -> ResponseSpec:
+    return ResponseSpec(description, ErrorResponse)
 
 
-INVALID = refusal("The request breaks a rule; `message` names the fields")
-UNKNOWN = refusal("There is nothing of that name")
-AWAY = refusal("A dependency is away, or too much is under way; try again after `Retry-After` seconds")
-USUAL: dict[int, ResponseSpec] = {400: INVALID, 404: UNKNOWN, 503: AWAY}
+INVALID_REQUEST = error_response("The request is invalid; `message` names the fields")
+NOT_FOUND = error_response("The resource does not exist")
+UNAVAILABLE = error_response(
+    "A dependency is unavailable, or the service is overloaded; retry after `Retry-After` seconds"
+)
+COMMON_ERRORS: dict[int, ResponseSpec] = {400: INVALID_REQUEST, 404: NOT_FOUND, 503: UNAVAILABLE}

@@ -1,1 +1,1 @@
-"""Every statement this service sends to Postgres."""
+"""The SQL statements of this service."""

@@ -1,4 +1,4 @@
-"""Imports: where each stands."""
+"""Imports: their status, position, header and error reports."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,12 +17,12 @@ _STATUS = """
 """
 
 
-def insert_import(tx: Transaction, **values: Any) -> None:
+def insert_import(tx: Transaction, **values: object) -> None:
     tx.run(
         """
         INSERT INTO imports (id, username, request_id, file_name, dry_run, batch_no, uploaded_at, total, blocks)
         VALUES (%(id)s, %(username)s, %(request_id)s, %(file_name)s, %(dry_run)s, %(batch_no)s, %(now)s, %(total)s,
-                %(blocks)s)
+                %(block_count)s)
         """,
         **values,
     )
@@ -33,7 +33,7 @@ def find_status(tx: Transaction, import_id: str) -> dict[str, Any] | None:
 
 
 def list_statuses(tx: Transaction, limit: int, offset: int) -> list[dict[str, Any]]:
-    """The newest first."""
+    """Return a page of the statuses, newest first."""
     return tx.all(
         f"SELECT {_STATUS} FROM imports ORDER BY number DESC LIMIT %(limit)s OFFSET %(offset)s",
         limit=limit,
@@ -48,7 +48,7 @@ def count_imports(tx: Transaction) -> int:
 def lock_import(tx: Transaction, import_id: str) -> Import | None:
     row = tx.find(
         """
-        SELECT id::text AS id, request_id, dry_run, status, cancelled, turn AS slice, uploaded_at,
+        SELECT id::text AS id, request_id, dry_run, status, cancelled AS is_cancelled, turn AS slice, uploaded_at,
                blocks AS block_count, next_block, separator, columns,
                line, rest, skipping, state_before, zipcode_before
         FROM imports WHERE id = %(id)s FOR UPDATE
@@ -65,7 +65,7 @@ def lock_import(tx: Transaction, import_id: str) -> Import | None:
 
 
 def _header(separator: str | None, columns: str | None) -> Header | None:
-    """Return None before the header was read."""
+    """Return the stored header, None if it has not been read yet."""
     if separator is None or columns is None:
         return None
     return Header(separator, tuple(strictjson.loads(columns.encode())))
@@ -93,7 +93,7 @@ def update_progress(
         UPDATE imports SET
             valid = valid + %(valid)s, invalid = invalid + %(invalid)s,
             duplicates = duplicates + %(duplicates)s, rejected = rejected + %(rejected)s,
-            next_block = %(next_block)s, line = %(line)s, rest = %(rest)s, skipping = %(skipping)s,
+            next_block = %(next_block)s, line = %(line)s, rest = %(rest)s, skipping = %(is_skipping)s,
             state_before = %(state)s, zipcode_before = %(zipcode)s
         WHERE id = %(id)s
         """,
@@ -102,7 +102,7 @@ def update_progress(
         next_block=next_block,
         line=cursor.line,
         rest=cursor.rest,
-        skipping=cursor.skipping,
+        is_skipping=cursor.is_skipping,
         state=state,
         zipcode=zipcode,
     )
@@ -112,8 +112,8 @@ def update_slice(tx: Transaction, import_id: str, slice_: int) -> None:
     tx.run("UPDATE imports SET turn = %(slice)s WHERE id = %(id)s", id=import_id, slice=slice_)
 
 
-def update_ended(tx: Transaction, import_id: str, **values: Any) -> dict[str, Any]:
-    """Nothing waits any more, and the total is what was counted."""
+def update_ended(tx: Transaction, import_id: str, **values: object) -> dict[str, Any]:
+    """Mark the import as ended; after a success, the total is the number of counted rows. Return its status."""
     return tx.one(
         f"""
         UPDATE imports SET
@@ -129,11 +129,11 @@ def update_ended(tx: Transaction, import_id: str, **values: Any) -> dict[str, An
 
 
 def update_cancelled(tx: Transaction, import_id: str) -> bool:
-    """False where it has ended, or is none."""
-    touched = tx.run(
+    """Mark the import as cancelled; return False if it has ended or does not exist."""
+    updated = tx.run(
         "UPDATE imports SET cancelled = true WHERE id = %(id)s AND status IN ('PENDING', 'PROGRESS')", id=import_id
     )
-    return touched == 1
+    return updated == 1
 
 
 def list_without_batch_no(tx: Transaction, limit: int) -> list[dict[str, Any]]:
@@ -152,7 +152,7 @@ def update_batch_no(tx: Transaction, import_id: str, batch_no: int) -> None:
 
 
 def insert_report(tx: Transaction, import_id: str, number: int, content: bytes) -> None:
-    """Reports are never changed: who reads them in several transactions reads the same."""
+    """Insert a report. Reports are immutable, so that they can be read in several transactions."""
     tx.run(
         "INSERT INTO reports (import_id, number, content) VALUES (%(id)s, %(number)s, %(content)s)",
         id=import_id,
@@ -161,15 +161,19 @@ def insert_report(tx: Transaction, import_id: str, number: int, content: bytes) 
     )
 
 
-def find_next_report(tx: Transaction, import_id: str, after: int) -> int | None:
-    """Return the number of the report that follows."""
-    return tx.value(
+def find_next_report_number(tx: Transaction, import_id: str, after: int) -> int | None:
+    """Return the number of the report that follows number `after`, None if there is none."""
+    number: int | None = tx.value(
         "SELECT min(number) FROM reports WHERE import_id = %(id)s AND number > %(after)s", id=import_id, after=after
     )
+    return number
 
 
-def get_part_of_report(tx: Transaction, import_id: str, number: int, start: int, length: int) -> bytes:
-    """Return at most so many bytes, counted from 0; none at the end. Postgres reads only these: they are not packed."""
+def get_report_part(tx: Transaction, import_id: str, number: int, start: int, length: int) -> bytes:
+    """Return up to `length` bytes from offset `start`, b"" at the end.
+
+    Postgres reads only these bytes, because reports are stored uncompressed.
+    """
     return bytes(
         tx.value(
             """
@@ -185,6 +189,6 @@ def get_part_of_report(tx: Transaction, import_id: str, number: int, start: int,
 
 
 def find_header(tx: Transaction, import_id: str) -> tuple[bool, Header | None]:
-    """Return whether there is such an import, and its header if that was read."""
+    """Return whether the import exists, and its header if that has been read."""
     row = tx.find("SELECT separator, columns FROM imports WHERE id = %(id)s", id=import_id)
     return (False, None) if row is None else (True, _header(**row))

@@ -1,4 +1,4 @@
-"""What must hold, recomputed from the tables."""
+"""Invariants of the service, recomputed from its tables."""
 
 from chassis.web.health import Invariant, no_row
 
@@ -8,44 +8,45 @@ def _no_row(sql: str) -> Invariant:
 
 
 INVARIANTS: dict[str, Invariant] = {
-    "a finished import has told the fate of each row": _no_row(
+    "a finished import has counted each row once": _no_row(
         """
-        SELECT id::text AS import, total, valid + invalid + duplicates + rejected AS told FROM imports
+        SELECT id::text AS import, total, valid + invalid + duplicates + rejected AS counted FROM imports
         WHERE status = 'SUCCESS' AND total <> valid + invalid + duplicates + rejected
            OR least(valid, invalid, duplicates, rejected, total) < 0
         LIMIT 1
         """
     ),
-    "an import that goes on has all that is left of its file": _no_row(
+    "an import in progress has all remaining blocks of its file": _no_row(
         """
-        SELECT id::text AS import, blocks - next_block AS wanted, count(blocks.number) AS there
+        SELECT id::text AS import, blocks - next_block AS expected, count(blocks.number) AS stored
         FROM imports LEFT JOIN blocks ON import_id = id AND blocks.number >= next_block
         WHERE status IN ('PENDING', 'PROGRESS') GROUP BY id HAVING count(blocks.number) <> blocks - next_block
         LIMIT 1
         """
     ),
-    "the orders are those that imports stored": _no_row(
+    "the stored orders are those that the imports counted": _no_row(
         """
-        SELECT valid, told, stored FROM (
-            SELECT true AS valid, coalesce(sum(valid), 0) AS told FROM imports WHERE NOT dry_run
+        SELECT valid, imported, stored FROM (
+            SELECT true AS valid, coalesce(sum(valid), 0) AS imported FROM imports WHERE NOT dry_run
             UNION ALL SELECT false, coalesce(sum(invalid), 0) FROM imports WHERE NOT dry_run
-        ) AS said LEFT JOIN (
+        ) AS by_imports LEFT JOIN (
             SELECT valid, sum(orders) AS stored FROM order_counts GROUP BY valid
-        ) AS there USING (valid)
-        WHERE told <> coalesce(stored, 0)
+        ) AS by_counts USING (valid)
+        WHERE imported <> coalesce(stored, 0)
         LIMIT 1
         """
     ),
-    # All orders are read here, and nowhere else: the other checks rest on these counts.
-    "the counts of states are those of the orders": _no_row(
+    # Only this check reads all orders; the others rely on these counts.
+    "the counts by state equal those of the orders": _no_row(
         """
         SELECT * FROM (
-            SELECT CASE WHEN state ~ '^[A-Za-z]{2}$' THEN upper(state) ELSE '' END AS state, valid, sum(n) AS there
-            FROM (SELECT state, failed = 0 AS valid, count(*) AS n FROM orders GROUP BY 1, 2) AS spelled GROUP BY 1, 2
-        ) AS counted FULL JOIN (
-            SELECT state, valid, sum(orders) AS told FROM order_counts GROUP BY 1, 2
-        ) AS said USING (state, valid)
-        WHERE coalesce(there, 0) <> coalesce(told, 0)
+            SELECT CASE WHEN state ~ '^[A-Za-z]{2}$' THEN upper(state) ELSE '' END AS state, valid, sum(n) AS stored
+            FROM (SELECT state, failed = 0 AS valid, count(*) AS n FROM orders GROUP BY 1, 2) AS by_spelling
+            GROUP BY 1, 2
+        ) AS by_orders FULL JOIN (
+            SELECT state, valid, sum(orders) AS counted FROM order_counts GROUP BY 1, 2
+        ) AS by_counts USING (state, valid)
+        WHERE coalesce(stored, 0) <> coalesce(counted, 0)
         LIMIT 1
         """
     ),

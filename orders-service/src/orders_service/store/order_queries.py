@@ -1,4 +1,4 @@
-"""Lists of orders: a page of those that match a filter, and how many match."""
+"""Filtered lists of orders, and their counts."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from chassis.db import Transaction
 
 @dataclass(frozen=True)
 class OrderFilter:
-    """`state` is two capital letters; `name` and `email` are substrings, `zipcode` is a prefix."""
+    """Conditions: `state` is two capital letters, `name` and `email` are substrings, `zipcode` is a prefix."""
 
     valid: bool | None = None
     state: str | None = None
@@ -17,7 +17,7 @@ class OrderFilter:
     zipcode: str | None = None
 
     @property
-    def has_texts(self) -> bool:
+    def has_text_conditions(self) -> bool:
         return any((self.name, self.email, self.zipcode))
 
     @property
@@ -25,24 +25,24 @@ class OrderFilter:
         return {
             **asdict(self),
             "spellings": self.state and _spellings(self.state),
-            "name": self.name and _containing(self.name),
-            "email": self.email and _containing(self.email),
+            "name": self.name and _substring_pattern(self.name),
+            "email": self.email and _substring_pattern(self.email),
         }
 
 
 def _spellings(state: str) -> list[str]:
-    """Return the four spellings of two letters: Postgres has statistics of the column, but none of `upper(state)`."""
+    """Return the four spellings of two letters: Postgres has statistics for the column, but not for `upper(state)`."""
     return [first + second for first in (state[0], state[0].lower()) for second in (state[1], state[1].lower())]
 
 
-def _containing(part: str) -> str:
-    """Return a LIKE pattern for values that contain the text, whatever characters it has."""
+def _substring_pattern(text: str) -> str:
+    """Return a LIKE pattern that matches values which contain the text literally."""
     for special in ("\\", "%", "_"):
-        part = part.replace(special, "\\" + special)
-    return f"%{part}%"
+        text = text.replace(special, "\\" + special)
+    return f"%{text}%"
 
 
-# Parameters are constants to the planner: conditions without a value cost nothing.
+# The planner sees the parameters as constants, so that conditions without a value cost nothing.
 _MATCHES = """
     (%(valid)s IS NULL OR (failed = 0) = %(valid)s)
     AND (%(state)s IS NULL OR state = ANY (%(spellings)s::text[]))
@@ -55,9 +55,9 @@ _MATCHES = """
 def list_orders(
     tx: Transaction, order_filter: OrderFilter, limit: int, offset: int, after: int | None
 ) -> list[dict[str, Any]]:
-    """Return a page in the order of the IDs.
+    """Return a page of the matching orders, ordered by ID.
 
-    The inner query counts up to the offset. Without a filter it reads only the index for that.
+    The inner query skips to the offset. Without a filter, it reads only the index.
     """
     return tx.all(
         f"""
@@ -76,8 +76,8 @@ def list_orders(
 
 
 def count_orders(tx: Transaction, order_filter: OrderFilter) -> int:
-    """Return how many orders match: without texts the sum of the counts, which imports keep."""
-    if order_filter.has_texts:
+    """Count the matching orders; without text conditions, sum up the counts that imports maintain."""
+    if order_filter.has_text_conditions:
         sql = f"SELECT count(*) FROM orders WHERE {_MATCHES}"
     else:
         sql = """

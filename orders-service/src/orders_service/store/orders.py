@@ -1,6 +1,6 @@
-"""Orders: never changed once they are in."""
+"""Orders, which are never changed once they are stored, and their counts."""
 
-from typing import Any
+from typing import Any, BinaryIO
 
 from chassis.db import Transaction
 
@@ -8,10 +8,10 @@ _COPY = "COPY orders (id, name, email, state, zipcode, birthday, failed) FROM ST
 
 
 def list_existing_ids(tx: Transaction, ids: str, dry_run_id: str | None) -> list[int]:
-    """Return which of the IDs orders have, or the dry run of that ID has had itself.
+    """Return those of `ids`, an array literal, that belong to stored orders or to earlier rows of the dry run.
 
-    OFFSET keeps the planner, which has no statistics of rows inserted a moment ago, from reading the whole table
-    instead of looking up each ID in the index.
+    OFFSET forces an index lookup for each ID: the planner has no statistics about recently inserted rows, and would
+    otherwise scan the whole table.
     """
     rows = tx.rows(
         """
@@ -25,11 +25,11 @@ def list_existing_ids(tx: Transaction, ids: str, dry_run_id: str | None) -> list
     return [id_ for (id_,) in rows]
 
 
-def insert_orders(tx: Transaction, csv: Any) -> None:
+def insert_orders(tx: Transaction, csv: BinaryIO) -> None:
     tx.copy_in(_COPY, csv)
 
 
-def insert_dry_ids(tx: Transaction, csv: Any) -> None:
+def insert_dry_ids(tx: Transaction, csv: BinaryIO) -> None:
     tx.copy_in("COPY dry_ids (import_id, id) FROM STDIN (FORMAT csv)", csv)
 
 
@@ -50,13 +50,13 @@ def insert_counts(tx: Transaction, counts: list[tuple[str, bool, int]]) -> None:
         tx.insert_many("INSERT INTO order_counts (state, valid, orders) VALUES %s", counts)
 
 
-def sum_up_counts(tx: Transaction, max_rows: int) -> None:
-    """Replace the counts by one row for each state and validity, once there are more than that many rows."""
+def update_merged_counts(tx: Transaction, max_rows: int) -> None:
+    """Merge the counts into one row per state and validity if there are more than `max_rows` rows."""
     tx.run(
         """
-        WITH gone AS (DELETE FROM order_counts WHERE (SELECT count(*) FROM order_counts) > %(max_rows)s RETURNING *)
+        WITH deleted AS (DELETE FROM order_counts WHERE (SELECT count(*) FROM order_counts) > %(max_rows)s RETURNING *)
         INSERT INTO order_counts (state, valid, orders)
-        SELECT state, valid, sum(orders) FROM gone GROUP BY state, valid
+        SELECT state, valid, sum(orders) FROM deleted GROUP BY state, valid
         """,
         max_rows=max_rows,
     )

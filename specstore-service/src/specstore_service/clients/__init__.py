@@ -1,1 +1,1 @@
-"""What this service asks others over HTTP."""
+"""HTTP requests that this service sends."""

@@ -1,21 +1,20 @@
-"""Connections to addresses of the public internet only: checked when they are made, not when a name is read."""
+"""Connections to public addresses only. Addresses are checked when connecting, not when a host name is parsed."""
 
 import ipaddress
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Resolve = Callable[[str, int], Sequence[str]]
+Resolver = Callable[[str, int], Sequence[str]]
 
-_MOST_TRIED = 4
+_MAX_ADDRESSES_TRIED = 4
 
 # IPv6 forms of an IPv4 address, which is their last 32 bits: mapped and NAT64. Every other form (translated, 6to4,
 # Teredo, IPv4-compatible, local-use NAT64) is outside the public networks below.
 _IPV4_FORMS = [ipaddress.ip_network(text) for text in ("::ffff:0:0/96", "64:ff9b::/96")]
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-# Python versions differ in which of these they take for global.
+# Python versions differ in which of these they consider global.
 _NOT_PUBLIC = [
     ipaddress.ip_network(text)
     for text in (
@@ -27,16 +26,16 @@ _NOT_PUBLIC = [
 
 
 class Forbidden(OSError):
-    """No address of the host may be connected to."""
+    """The host has no address that connections are allowed to."""
 
 
-def networks(text: str | None) -> tuple[Network, ...]:
-    """Raises ValueError."""
+def parse_networks(text: str | None) -> tuple[Network, ...]:
+    """Return the comma-separated networks. Raise ValueError."""
     return tuple(ipaddress.ip_network(part.strip()) for part in (text or "").split(",") if part.strip())
 
 
 def is_allowed(address: str, allowed: Sequence[Network]) -> bool:
-    """Return whether an address is public or in one of those networks; an IPv4 address counts in IPv6 form, too."""
+    """Return whether an address is public or in an allowed network. IPv6 forms count as the IPv4 address, too."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if _is_in(ip, allowed):
         return True
@@ -45,25 +44,30 @@ def is_allowed(address: str, allowed: Sequence[Network]) -> bool:
     return ip.is_global and not _is_in(ip, _NOT_PUBLIC) and (ip.version == 4 or ip in _GLOBAL_UNICAST)
 
 
-def _is_in(ip: IPAddress, of_networks: Sequence[Network]) -> bool:
-    return any(ip in network for network in of_networks)
+def _is_in(ip: IPAddress, networks: Sequence[Network]) -> bool:
+    return any(ip in network for network in networks)
 
 
 def resolve(host: str, port: int) -> Sequence[str]:
-    """Decimal, octal and shortened spellings of addresses too."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    """Return the addresses of a host, which may also be an address in decimal, octal or shortened spelling."""
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
-def connect(host: str, port: int, allowed: Sequence[Network], timeout: float, look_up: Resolve = resolve) -> Any:
-    """To one of the addresses that were just checked: the name is not looked up a second time. Raises OSError."""
-    addresses = [address for address in look_up(host, port) if is_allowed(address, allowed)]
+def connect(
+    host: str, port: int, allowed: Sequence[Network], timeout_seconds: float, resolver: Resolver = resolve
+) -> socket.socket:
+    """Connect to one of the host's allowed addresses. Raise OSError.
+
+    The host is resolved once: the address that was checked is the address that is used.
+    """
+    addresses = [address for address in resolver(host, port) if is_allowed(address, allowed)]
     if not addresses:
         raise Forbidden("the host has no address that data may be fetched from")
-    problem: OSError | None = None
-    for address in addresses[:_MOST_TRIED]:
+    last_error: OSError | None = None
+    for address in addresses[:_MAX_ADDRESSES_TRIED]:
         try:
-            return socket.create_connection((address, port), timeout)
+            return socket.create_connection((address, port), timeout_seconds)
         except OSError as error:
-            problem = error
-    raise problem or Forbidden("the host has no address")
+            last_error = error
+    raise last_error or Forbidden("the host has no address")

@@ -1,6 +1,7 @@
-"""Data from elsewhere: bounded in size and time, from public addresses only, redirects included."""
+"""Downloads of source data: limited in size and time, from public addresses only, including all redirects."""
 
 import signal
+import socket
 import ssl
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,12 @@ from urllib3.exceptions import HTTPError
 
 from chassis.errors import Unavailable
 from specstore_service.clients import addresses
-from specstore_service.clients.addresses import Forbidden, Network, Resolve
+from specstore_service.clients.addresses import Forbidden, Network, Resolver
 
-_MOST_REDIRECTS = 5
-_SILENT_SECONDS = 30.0
-_PIECE_BYTES = 256 * 1024
-_MEANT_FOR_LATER = {429, 500, 502, 503, 504}
+_MAX_REDIRECTS = 5
+_READ_TIMEOUT_SECONDS = 30.0
+_CHUNK_BYTES = 256 * 1024
+_TEMPORARY_STATUSES = {429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Limits:
     bytes: int
     seconds: float
     allowed: Sequence[Network] = ()
-    look_up: Resolve = addresses.resolve
+    resolver: Resolver = addresses.resolve
 
 
 class FetchError(Exception):
@@ -43,7 +44,10 @@ class FetchError(Exception):
 
 
 def fetch(url: str, target: Path, limits: Limits) -> None:
-    """Raises FetchError. Only for the main thread, since a signal enforces the time limit."""
+    """Download a URL to a file. Raise FetchError.
+
+    Call this in the main thread only, since a signal enforces the time limit.
+    """
     try:
         with _time_limit(limits.seconds):
             _fetch(url, target, limits)
@@ -55,7 +59,7 @@ def fetch(url: str, target: Path, limits: Limits) -> None:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Interrupt also a server that sends a byte now and then, which exceeds the limit of no single read."""
+    """Interrupt the download after the time limit, also if a slow server never exceeds the timeout of a single read."""
 
     def interrupt(*_: object) -> None:
         raise FetchError(f"took longer than {seconds:g} s")
@@ -69,71 +73,68 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """Without addresses and internals of ours."""
+    """Return a message that reveals neither addresses nor internals."""
     text = f"{type(error).__name__} {error}".lower()
-    for clue, words in _CLUES.items():
-        if clue in text:
-            return words
-    return "the connection failed"
+    return next((message for clue, message in _MESSAGES.items() if clue in text), "the connection failed")
 
 
-_CLUES = {
-    "gaierror": "its host is not known",
+_MESSAGES = {
+    "gaierror": "its host name cannot be resolved",
     "certificate": "the certificate of the host is not valid",
     "ssl": "TLS failed",
-    "timed out": "the host does not answer",
-    "timeout": "the host does not answer",
+    "timed out": "the host timed out",
+    "timeout": "the host timed out",
     "incomplete": "the connection ended too early",
-    "refused": "the host refuses connections",
+    "refused": "the host refused the connection",
 }
 
 
 def _fetch(url: str, target: Path, limits: Limits) -> None:
-    for _ in range(_MOST_REDIRECTS + 1):
-        with closing(_connection(url, limits)) as connection, closing(_ask(connection, url)) as answer:
-            if answer.status in (301, 302, 303, 307, 308):
-                url = urljoin(url, answer.headers.get("Location", ""))
+    for _ in range(_MAX_REDIRECTS + 1):
+        with closing(_connection(url, limits)) as connection, closing(_send_request(connection, url)) as response:
+            if response.status in (301, 302, 303, 307, 308):
+                url = urljoin(url, response.headers.get("Location", ""))
                 continue
-            if answer.status != HTTPStatus.OK:
-                words = f"cannot be fetched: the host answers {answer.status}"
-                raise FetchError(words, is_temporary=answer.status in _MEANT_FOR_LATER)
-            _save(answer, target, limits.bytes)
+            if response.status != HTTPStatus.OK:
+                message = f"cannot be fetched: the host returned status {response.status}"
+                raise FetchError(message, is_temporary=response.status in _TEMPORARY_STATUSES)
+            _save(response, target, limits.bytes)
             return
-    raise FetchError(f"is redirected more than {_MOST_REDIRECTS} times")
+    raise FetchError(f"is redirected more than {_MAX_REDIRECTS} times")
 
 
 def _connection(url: str, limits: Limits) -> HTTPConnection:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise FetchError("leads to what is no http or https URL")
-    of_kind = _Secure if parts.scheme == "https" else _Plain
-    connection = of_kind(parts.hostname, parts.port, timeout=_SILENT_SECONDS)
+        raise FetchError("leads to a URL that is not http or https")
+    connection_class = _RestrictedHTTPS if parts.scheme == "https" else _RestrictedHTTP
+    connection = connection_class(parts.hostname, parts.port, timeout=_READ_TIMEOUT_SECONDS)
     connection.limits = limits
     return connection
 
 
-class _Checked:
-    """In place of urllib3's own way to a socket. It knows no proxy either."""
+class _RestrictedConnection:
+    """Replaces how urllib3 opens a socket, so that only allowed addresses are connected to. Proxies are ignored."""
 
     limits: Limits
     host: str
     port: int
 
-    def _new_conn(self) -> Any:
+    def _new_conn(self) -> socket.socket:
         host = self.host.strip("[]")
-        return addresses.connect(host, self.port, self.limits.allowed, _SILENT_SECONDS, self.limits.look_up)
+        return addresses.connect(host, self.port, self.limits.allowed, _READ_TIMEOUT_SECONDS, self.limits.resolver)
 
 
-class _Plain(_Checked, HTTPConnection):
+class _RestrictedHTTP(_RestrictedConnection, HTTPConnection):
     pass
 
 
-class _Secure(_Checked, HTTPSConnection):
+class _RestrictedHTTPS(_RestrictedConnection, HTTPSConnection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, ssl_context=ssl.create_default_context(), **kwargs)
 
 
-def _ask(connection: HTTPConnection, url: str) -> urllib3.BaseHTTPResponse:
+def _send_request(connection: HTTPConnection, url: str) -> urllib3.BaseHTTPResponse:
     parts = urlsplit(url)
     target = urllib3.util.parse_url(parts._replace(scheme="", netloc="", fragment="").geturl() or "/").url
     headers = {"User-Agent": "quintet-specstore", "Accept": "*/*", "Accept-Encoding": "gzip, identity"}
@@ -141,56 +142,53 @@ def _ask(connection: HTTPConnection, url: str) -> urllib3.BaseHTTPResponse:
     return connection.getresponse()
 
 
-def _save(answer: urllib3.BaseHTTPResponse, target: Path, most_bytes: int) -> None:
-    announced = answer.headers.get("Content-Length", "0")
-    if announced.isdecimal() and int(announced) > most_bytes:
-        raise _too_large(most_bytes)
-    pieces = _unpacked(answer, most_bytes)
-    written = 0
+def _save(response: urllib3.BaseHTTPResponse, target: Path, max_bytes: int) -> None:
+    content_length = response.headers.get("Content-Length", "0")
+    if content_length.isdecimal() and int(content_length) > max_bytes:
+        raise _too_large(max_bytes)
+    written_bytes = 0
     with target.open("wb", buffering=0) as file:
-        for piece in pieces:
-            written += len(piece)
-            if written > most_bytes:
-                raise _too_large(most_bytes)
-            _write(file, piece)
+        for chunk in _decoded_chunks(response):
+            written_bytes += len(chunk)
+            if written_bytes > max_bytes:
+                raise _too_large(max_bytes)
+            _write(file, chunk)
 
 
-def _write(file: BinaryIO, piece: bytes) -> None:
+def _write(file: BinaryIO, chunk: bytes) -> None:
     try:
-        file.write(piece)
+        file.write(chunk)
     except OSError as error:
-        raise Unavailable("files cannot be kept at the moment") from error
+        raise Unavailable("files cannot be stored at the moment") from error
 
 
-def _too_large(most_bytes: int) -> FetchError:
-    return FetchError(f"is larger than {most_bytes} bytes")
+def _too_large(max_bytes: int) -> FetchError:
+    return FetchError(f"is larger than {max_bytes} bytes")
 
 
-def _unpacked(answer: urllib3.BaseHTTPResponse, most_bytes: int) -> Iterator[bytes]:
-    """Piece by piece: what is packed small may be as large as it likes, nobody holds it in memory."""
-    coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in ("identity", "", "gzip", "x-gzip"):
-        raise FetchError(f"comes with the encoding {coding[:40]!r}, which is not taken")
-    sent = iter(lambda: answer.read1(_PIECE_BYTES), b"")
-    if coding in ("identity", ""):
-        yield from sent
-        return
-    yield from gunzipped(sent)
+def _decoded_chunks(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Yield the decoded body in chunks, so that memory use does not depend on the compression ratio."""
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "", "gzip", "x-gzip"):
+        raise FetchError(f"has the Content-Encoding {encoding[:40]!r}, which must be gzip or identity")
+    chunks = iter(lambda: response.read1(_CHUNK_BYTES), b"")
+    yield from chunks if encoding in ("identity", "") else gunzip(chunks)
 
 
-def gunzipped(sent: Iterator[bytes]) -> Iterator[bytes]:
-    unpacker, is_amid = zlib.decompressobj(wbits=31), False
-    for packed in sent:
-        rest = packed
+def gunzip(compressed_chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield decompressed chunks of a limited size. Raise FetchError."""
+    decompressor, is_incomplete = zlib.decompressobj(wbits=31), False
+    for compressed in compressed_chunks:
+        rest = compressed
         while rest:
             try:
-                piece = unpacker.decompress(rest, _PIECE_BYTES)
+                chunk = decompressor.decompress(rest, _CHUNK_BYTES)
             except zlib.error:
-                raise FetchError("is not the gzip that it says it is") from None
-            if piece:
-                yield piece
-            rest, is_amid = unpacker.unconsumed_tail, not unpacker.eof
-            if unpacker.eof:
-                rest, unpacker = unpacker.unused_data, zlib.decompressobj(wbits=31)
-    if is_amid:
-        raise FetchError("ends in the middle")
+                raise FetchError("is not valid gzip") from None
+            if chunk:
+                yield chunk
+            rest, is_incomplete = decompressor.unconsumed_tail, not decompressor.eof
+            if decompressor.eof:
+                rest, decompressor = decompressor.unused_data, zlib.decompressobj(wbits=31)
+    if is_incomplete:
+        raise FetchError("is a truncated gzip file")

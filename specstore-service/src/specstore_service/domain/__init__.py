@@ -1,1 +1,1 @@
-"""Rules of specs, plans, flows, schedules and tokens."""
+"""Rules for specs, plans, flows, schedules and tokens."""

@@ -1,4 +1,4 @@
-"""What the files of a flow are called, and the data package that lists them."""
+"""The names of a flow's files, and the data package that lists them."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -10,11 +10,16 @@ from specstore_service.domain.sources import Source
 
 DESCRIPTOR = "datapackage.json"
 CSV_TYPE, JSON_TYPE, ZIP_TYPE = "text/csv; charset=utf-8", "application/json", "application/zip"
-# What is not known to be harmless in a browser comes as bytes.
-_TYPES = {"csv": CSV_TYPE, "json": JSON_TYPE, "zip": ZIP_TYPE, "tsv": "text/tab-separated-values; charset=utf-8"}
+# Other types might be harmful in a browser, so they are sent as bytes.
+_CONTENT_TYPES = {
+    "csv": CSV_TYPE,
+    "json": JSON_TYPE,
+    "zip": ZIP_TYPE,
+    "tsv": "text/tab-separated-values; charset=utf-8",
+}
 BYTES_TYPE = "application/octet-stream"
 
-_NAMES: dict[str, Callable[[str, str], str]] = {
+_FILE_NAMES: dict[str, Callable[[str, str], str]] = {
     REPORT: lambda _target, _format: "validation_report.json",
     CSV: lambda target, _format: f"{target}.csv",
     JSON: lambda target, _format: f"{target}.json",
@@ -24,14 +29,14 @@ _NAMES: dict[str, Callable[[str, str], str]] = {
     ORIGINAL: lambda target, format_: f"{target}.{format_}" if format_ else target,
     PACKAGE: lambda _target, _format: DESCRIPTOR,
 }
-# frictionless looks into these, and cannot tell the size of one that it has from a URL.
-_ARCHIVES = ("zip", "gz", "bz2", "xz")
-_ENDINGS = {CSV: "_csv", JSON: "_json", ZIP: "_zip", PREVIEW: "_csv_preview", TABULAR: "", ORIGINAL: ""}
+# frictionless opens archives, and cannot determine the size of one that it reads from a URL.
+_ARCHIVE_FORMATS = ("zip", "gz", "bz2", "xz")
+_NAME_SUFFIXES = {CSV: "_csv", JSON: "_json", ZIP: "_zip", PREVIEW: "_csv_preview", TABULAR: "", ORIGINAL: ""}
 
 
 @dataclass(frozen=True)
 class PackageFile:
-    """A file of a package."""
+    """A file of a data package."""
 
     kind: str
     target: str
@@ -41,32 +46,34 @@ class PackageFile:
     rows: int | None
 
 
-def paths_of(planned: Sequence[tuple[str, str]], formats: dict[str, str]) -> list[str]:
-    """A name for the file of each (kind, target); two that would have one get their place in the plan before it."""
-    taken, paths = {DESCRIPTOR}, []
-    for place, (kind, target) in enumerate(planned):
-        path = _NAMES[kind](target, formats.get(target) or "")
-        while path.casefold() in taken and kind != PACKAGE:
-            path = f"{place}-{path}"
-        taken.add(path.casefold())
+def file_paths(planned: Sequence[tuple[str, str]], formats: dict[str, str]) -> list[str]:
+    """Return a unique file name for each (kind, target); duplicates are prefixed with their position in the plan."""
+    used, paths = {DESCRIPTOR}, []
+    for position, (kind, target) in enumerate(planned):
+        path = _FILE_NAMES[kind](target, formats.get(target) or "")
+        while path.casefold() in used and kind != PACKAGE:
+            path = f"{position}-{path}"
+        used.add(path.casefold())
         paths.append(path)
     return paths
 
 
 def content_type(path: str) -> str:
-    return _TYPES.get(path.rpartition(".")[2].lower(), BYTES_TYPE)
+    return _CONTENT_TYPES.get(path.rpartition(".")[2].lower(), BYTES_TYPE)
 
 
-def package(dataset: str, sources: Iterable[Source], files: Sequence[PackageFile]) -> dict[str, Any]:
-    """The descriptor of a data package of these files, which lie beside it."""
-    names = slugs(f"{it.target.removesuffix('.zip')}{_ENDINGS[it.kind]}" if it.target else "" for it in files)
-    tables = {it.target: name for name, it in zip(names, files, strict=True) if it.kind == CSV}
-    schemas = {source.name: refer(source.schema, tables) for source in sources if source.schema}
+def package_descriptor(dataset: str, sources: Iterable[Source], files: Sequence[PackageFile]) -> dict[str, Any]:
+    """Return the descriptor of a data package that consists of these files, in the folder of the descriptor."""
+    names = unique_slugs(
+        f"{file.target.removesuffix('.zip')}{_NAME_SUFFIXES[file.kind]}" if file.target else "" for file in files
+    )
+    tables = {file.target: name for name, file in zip(names, files, strict=True) if file.kind == CSV}
+    schemas = {source.name: retarget_foreign_keys(source.schema, tables) for source in sources if source.schema}
     return {
         "name": _slug(dataset),
-        "resources": [_resource(name, it, schemas.get(it.target)) for name, it in zip(names, files, strict=True)],
-        "bytes": sum(it.bytes for it in files),
-        "count_of_rows": sum(it.rows or 0 for it in files if it.kind == CSV),
+        "resources": [_resource(name, file, schemas.get(file.target)) for name, file in zip(names, files, strict=True)],
+        "bytes": sum(file.bytes for file in files),
+        "count_of_rows": sum(file.rows or 0 for file in files if file.kind == CSV),
     }
 
 
@@ -77,39 +84,40 @@ def _resource(name: str, file: PackageFile, schema: dict[str, Any] | None) -> di
         dialect = {"csv": {"delimiter": ",", "lineTerminator": "\n", "quoteChar": '"', "doubleQuote": True}}
         kind = {"type": "table", "format": "csv", "mediatype": "text/csv", "encoding": "utf-8", "dialect": dialect}
         if schema and file.kind == PREVIEW:
-            # The rows that others refer to need not be among the first.
+            # A preview may lack the rows that foreign keys refer to.
             schema = {key: value for key, value in schema.items() if key != "foreignKeys"}
         return {**common, **kind, "rows": file.rows, **({"schema": schema} if schema else {})}
     if file.kind == JSON:
         return {**common, "type": "json", "format": "json", "mediatype": JSON_TYPE, "encoding": "utf-8"}
-    if format_ in _ARCHIVES:
+    if format_ in _ARCHIVE_FORMATS:
         del common["bytes"]
     return {**common, "type": "file", **({"format": format_} if format_ else {})}
 
 
-def refer(schema: dict[str, Any], tables: dict[str, str]) -> dict[str, Any]:
-    """With its foreign keys leading to tables of these names."""
+def retarget_foreign_keys(schema: dict[str, Any], table_names: dict[str, str]) -> dict[str, Any]:
+    """Return the schema with its foreign keys referring to tables by their new names."""
     keys = schema.get("foreignKeys")
     if not isinstance(keys, list):
         return schema
-    return {**schema, "foreignKeys": [_leading(key, tables) for key in keys]}
+    return {**schema, "foreignKeys": [_retarget_foreign_key(key, table_names) for key in keys]}
 
 
-def _leading(key: Any, tables: dict[str, str]) -> Any:
+def _retarget_foreign_key(key: Any, table_names: dict[str, str]) -> Any:
     reference = key.get("reference") if isinstance(key, dict) else None
-    if not isinstance(reference, dict) or reference.get("resource") not in tables:
+    if not isinstance(reference, dict) or reference.get("resource") not in table_names:
         return key
-    return {**key, "reference": {**reference, "resource": tables[reference["resource"]]}}
+    return {**key, "reference": {**reference, "resource": table_names[reference["resource"]]}}
 
 
 def _slug(name: str) -> str:
-    """As a data package wants names: small letters, digits, `-._`."""
+    """Return the name as Data Package requires it: lower-case letters, digits, `-._`."""
     return re.sub(r"[^a-z0-9._-]", "-", name.lower())
 
 
-def slugs(names: Iterable[str]) -> list[str]:
-    taken: list[str] = []
-    for place, name in enumerate(names):
+def unique_slugs(names: Iterable[str]) -> list[str]:
+    """Return a valid resource name for each name; duplicates are prefixed with their position."""
+    slugs: list[str] = []
+    for position, name in enumerate(names):
         slug = _slug(name) or "validation_report"
-        taken.append(slug if slug not in taken else f"{place}-{slug}")
-    return taken
+        slugs.append(slug if slug not in slugs else f"{position}-{slug}")
+    return slugs

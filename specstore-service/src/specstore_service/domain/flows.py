@@ -1,13 +1,13 @@
-"""The state of a flow as a function of what was heard of its pipelines: in whatever order, however often.
+"""The state of a flow, computed from the updates of its pipelines, in any order and with any repetitions.
 
-Of each pipeline counts whether it has begun and its first end. A pipeline has failed when it said so or when one that
-it needs has; it has succeeded when it said so and all that it needs have. So states only move forward, and the order
-in which updates arrive leaves no trace.
+Two facts of each pipeline count: whether it has begun, and how it first ended. A pipeline is FAILED if it reported a
+failure or if one of its dependencies is FAILED, and SUCCEEDED if it reported success and all of its dependencies are
+SUCCEEDED. States therefore only move forward, and the order in which updates arrive does not affect the result.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from chassis import strictjson
 
@@ -15,10 +15,16 @@ QUEUED, INPROGRESS, SUCCEEDED, FAILED = "QUEUED", "INPROGRESS", "SUCCEEDED", "FA
 ENDED = frozenset({SUCCEEDED, FAILED})
 CANCELLED, TIMED_OUT = "cancelled", "timed out"
 
+Progress = TypeVar("Progress", list[str], dict[str, Any])
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """`succeeded` is what it said itself, None before its end; `is_ready` that all it needs have succeeded."""
+    """A pipeline and its state.
+
+    `needs` are the positions of its dependencies. `succeeded` is the outcome that the pipeline itself reported, None
+    before its end. `is_ready` states that all dependencies have succeeded.
+    """
 
     position: int
     id: str
@@ -30,40 +36,39 @@ class Pipeline:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Pipeline":
-        """Of a row that may have other columns, too."""
+        """Return the pipeline of a row, which may have further columns."""
         values = {column.name: row[column.name] for column in fields(cls)}
         return cls(**{**values, "needs": tuple(row["needs"])})
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a pipeline said beside its state."""
+    """The details that a pipeline reported in addition to its state."""
 
     errors: list[str]
     log: list[str]
     stats: dict[str, Any]
 
 
-def settled(pipelines: Sequence[Pipeline]) -> list[Pipeline]:
-    """Each with the state that follows from all of them; they stand after what they need."""
-    done: list[Pipeline] = []
+def resolve_states(pipelines: Sequence[Pipeline]) -> list[Pipeline]:
+    """Return each pipeline with the state that follows from all of them. Dependencies must precede their dependents."""
+    resolved: list[Pipeline] = []
     for pipeline in pipelines:
-        needed = [done[place].state for place in pipeline.needs]
-        is_ready = all(state == SUCCEEDED for state in needed)
-        done.append(replace(pipeline, state=_state(pipeline, needed, is_ready), is_ready=is_ready))
-    return done
+        dependency_states = [resolved[position].state for position in pipeline.needs]
+        is_ready = all(state == SUCCEEDED for state in dependency_states)
+        resolved.append(replace(pipeline, state=_state(pipeline, dependency_states, is_ready), is_ready=is_ready))
+    return resolved
 
 
-def _state(pipeline: Pipeline, needed: list[str], is_ready: bool) -> str:
-    if pipeline.succeeded is False or FAILED in needed:
+def _state(pipeline: Pipeline, dependency_states: list[str], is_ready: bool) -> str:
+    if pipeline.succeeded is False or FAILED in dependency_states:
         return FAILED
     if pipeline.succeeded and is_ready:
         return SUCCEEDED
     return INPROGRESS if pipeline.has_begun or pipeline.succeeded else QUEUED
 
 
-def state_of(pipelines: Iterable[Pipeline]) -> str:
-    """Of the flow that consists of these."""
+def flow_state(pipelines: Iterable[Pipeline]) -> str:
     states = {pipeline.state for pipeline in pipelines}
     if states <= ENDED:
         return FAILED if FAILED in states else SUCCEEDED
@@ -71,9 +76,12 @@ def state_of(pipelines: Iterable[Pipeline]) -> str:
 
 
 def dependency_errors(pipelines: Sequence[Pipeline], pipeline: Pipeline) -> list[str]:
-    """Why it could not run: those it needs that failed by themselves, or else those that failed at all."""
-    failed = [pipelines[place] for place in pipeline.needs if pipelines[place].state == FAILED]
-    causes = [it for it in failed if it.succeeded is False] or failed
+    """Return an error for each failed dependency.
+
+    Dependencies that failed by themselves take precedence over those that failed because of another one.
+    """
+    failed = [pipelines[position] for position in pipeline.needs if pipelines[position].state == FAILED]
+    causes = [dependency for dependency in failed if dependency.succeeded is False] or failed
     return [
         f'Dependency unsuccessful. Cannot run until dependency "{cause.id}" is successfully executed'
         for cause in causes
@@ -81,12 +89,12 @@ def dependency_errors(pipelines: Sequence[Pipeline], pipeline: Pipeline) -> list
 
 
 def error_log(pipelines: Sequence[Pipeline], errors: dict[int, list[str]]) -> list[str]:
-    """Of the whole flow: what failed by itself comes first."""
-    own = [text for pipeline in pipelines for text in errors.get(pipeline.position, [])]
-    follow = [text for pipeline in pipelines for text in dependency_errors(pipelines, pipeline)]
-    return list(dict.fromkeys([*own, *follow]))
+    """Return the errors of the flow: first those that pipelines reported, then those of their dependents."""
+    reported = [text for pipeline in pipelines for text in errors.get(pipeline.position, [])]
+    derived = [text for pipeline in pipelines for text in dependency_errors(pipelines, pipeline)]
+    return list(dict.fromkeys([*reported, *derived]))
 
 
-def merge_progress(known: list[str] | dict[str, Any], told: list[str] | dict[str, Any]) -> Any:
-    """Of what two progress reports said, one that does not depend on which came first: logs and figures grow."""
-    return max(known, told, key=lambda it: (len(text := strictjson.dumps(it)), text))
+def merge_progress(first: Progress, second: Progress) -> Progress:
+    """Return one of two progress reports, independently of their order: the larger one, since logs and stats grow."""
+    return max(first, second, key=lambda progress: (len(text := strictjson.dumps(progress)), text))

@@ -1,4 +1,4 @@
-"""The pipelines of a flow: which there are, what each needs. The same spec gives the same plan, always."""
+"""The plan of a flow: its pipelines and their dependencies. The same spec always produces the same plan."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,8 +12,12 @@ PREVIEW, TABULAR, ORIGINAL, PACKAGE = "derived/preview", "source/tabular", "sour
 
 
 @dataclass(frozen=True)
-class Planned:
-    """`needs` are places in the plan, all of them earlier ones; `target` is a resource, of a zip its file."""
+class PlanEntry:
+    """A planned pipeline.
+
+    `needs` are the positions of its dependencies in the plan, all of them earlier ones. `target` is the name of a
+    resource or, for a zip, of its file.
+    """
 
     id: str
     title: str
@@ -22,44 +26,48 @@ class Planned:
     target: str = ""
 
 
-def plan(spec: Spec, flow_id: str) -> list[Planned]:
-    """In an order in which they can run. Raises Invalid where two would have one id."""
+def plan(spec: Spec, flow_id: str) -> list[PlanEntry]:
+    """Return the pipelines in an order in which they can run. Raise Invalid if two of them would have the same ID."""
     sources = sources_of(spec)
     tabular = [source for source in sources if source.is_tabular]
-    report = [Planned(f"{flow_id}/validation_report", "Validating package contents", REPORT)]
-    csvs = [Planned(f"{flow_id}/{it.name}_csv", "Creating CSV", CSV, target=it.name) for it in tabular]
-    jsons = [Planned(f"{flow_id}/{it.name}_json", "Creating JSON", JSON, target=it.name) for it in tabular]
-    before_zip = tuple(range(len(report) + len(csvs) + len(jsons)))
+    report = [PlanEntry(f"{flow_id}/validation_report", "Validating package contents", REPORT)]
+    csvs = [PlanEntry(f"{flow_id}/{source.name}_csv", "Creating CSV", CSV, target=source.name) for source in tabular]
+    jsons = [
+        PlanEntry(f"{flow_id}/{source.name}_json", "Creating JSON", JSON, target=source.name) for source in tabular
+    ]
+    zip_needs = tuple(range(len(report) + len(csvs) + len(jsons)))
     zips = [
-        Planned(f"{flow_id}/{file.removesuffix('.zip')}_zip", "Creating ZIP", ZIP, before_zip, file)
+        PlanEntry(f"{flow_id}/{file.removesuffix('.zip')}_zip", "Creating ZIP", ZIP, zip_needs, file)
         for file in zip_files(spec)
     ]
     previews = [
-        Planned(f"{flow_id}/{it.name}_csv_preview", "Generating views", PREVIEW, (1 + number,), it.name)
-        for number, it in enumerate(tabular)
+        PlanEntry(f"{flow_id}/{source.name}_csv_preview", "Generating views", PREVIEW, (csv_position,), source.name)
+        for csv_position, source in enumerate(tabular, len(report))
     ]
     copies = [_copy(flow_id, source) for source in sources]
-    others = [*report, *csvs, *jsons, *zips, *previews, *copies]
-    planned = [*others, Planned(flow_id, "Creating Package", PACKAGE, tuple(range(len(others))))]
-    _refuse_twins(planned)
-    return planned
+    dependencies = [*report, *csvs, *jsons, *zips, *previews, *copies]
+    package = PlanEntry(flow_id, "Creating Package", PACKAGE, tuple(range(len(dependencies))))
+    entries = [*dependencies, package]
+    _reject_duplicate_ids(entries)
+    return entries
 
 
 def zip_files(spec: Spec) -> list[str]:
-    """The one of the dataset's own name where the spec names none."""
+    """Return the file names of the zip outputs; by default there is one, named after the dataset."""
     default = f"{spec.meta.dataset}.zip"
-    named = [output.parameters.out_file or default for output in spec.outputs if output.kind == "zip"]
-    return list(dict.fromkeys(named)) or [default]
+    names = [output.parameters.out_file or default for output in spec.outputs if output.kind == "zip"]
+    return list(dict.fromkeys(names)) or [default]
 
 
-def _copy(flow_id: str, source: Source) -> Planned:
+def _copy(flow_id: str, source: Source) -> PlanEntry:
     kind = TABULAR if source.is_tabular else ORIGINAL
-    return Planned(f"{flow_id}/{source.name}", "Copying source data", kind, target=source.name)
+    return PlanEntry(f"{flow_id}/{source.name}", "Copying source data", kind, target=source.name)
 
 
-def _refuse_twins(planned: list[Planned]) -> None:
-    for id_, count in Counter(pipeline.id for pipeline in planned).items():
+def _reject_duplicate_ids(entries: list[PlanEntry]) -> None:
+    for id_, count in Counter(entry.id for entry in entries).items():
         if count > 1:
             raise Invalid.field(
-                "inputs.0.parameters.descriptor.resources", f"two pipelines would be called {id_.split('/', 3)[-1]}"
+                "inputs.0.parameters.descriptor.resources",
+                f"must not give two pipelines the ID {id_.split('/', 3)[-1]}",
             )

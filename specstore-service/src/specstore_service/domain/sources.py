@@ -1,4 +1,4 @@
-"""Where the data of each resource comes from, and how it is read."""
+"""The sources of a spec: where the data of each resource comes from, and how it is read."""
 
 import posixpath
 from collections import Counter
@@ -15,9 +15,9 @@ TABULAR_FORMATS = frozenset({"csv", "tsv", "xlsx"})
 
 @dataclass(frozen=True)
 class Source:
-    """A resource of the plan: what it is called, and how its data is come by.
+    """A resource of the plan and the location of its data.
 
-    Exactly one of `url`, `file` (of those that its owner has uploaded) and `rows` is set.
+    Exactly one of `url`, `file` (a path among the owner's uploaded files) and `rows` is set.
     """
 
     name: str
@@ -32,28 +32,30 @@ class Source:
 
 
 def sources_of(spec: Spec) -> list[Source]:
-    """Resources as described, then what processing makes of them. Raises Invalid where a step names none."""
-    given = spec.inputs[0]
-    found = [_source(given, resource) for resource in given.parameters.descriptor.resources]
+    """Return the described resources, then those that processing steps create. Raise Invalid for an unknown input."""
+    package = spec.inputs[0]
+    sources = [_source(package, resource) for resource in package.parameters.descriptor.resources]
     for number, step in enumerate(spec.processing):
-        place = next((i for i, source in enumerate(found) if step.input in (source.name, source.path)), None)
-        if place is None:
-            raise Invalid.field(f"processing.{number}.input", "names no resource")
-        taken = found[place]
-        if step.output == taken.name:
-            found[place] = replace(taken, tabulator=step.tabulator, is_tabular=True)
+        index = next((i for i, source in enumerate(sources) if step.input in (source.name, source.path)), None)
+        if index is None:
+            raise Invalid.field(f"processing.{number}.input", "must be the name or path of a resource")
+        source = sources[index]
+        if step.output == source.name:
+            sources[index] = replace(source, tabulator=step.tabulator, is_tabular=True)
         else:
-            # What only feeds a step is kept as it came.
-            found[place] = replace(taken, is_tabular=taken.schema is not None)
-            found.append(replace(taken, name=step.output, path=None, tabulator=step.tabulator, is_tabular=True))
-    twins = [name for name, count in Counter(source.name for source in found).items() if count > 1]
-    if twins:
-        raise Invalid.field("inputs.0.parameters.descriptor.resources", f"two resources would be called {twins[0]}")
-    return found
+            # A resource without a schema that is only the input of a step is copied unchanged.
+            sources[index] = replace(source, is_tabular=source.schema is not None)
+            sources.append(replace(source, name=step.output, path=None, tabulator=step.tabulator, is_tabular=True))
+    duplicates = [name for name, count in Counter(source.name for source in sources).items() if count > 1]
+    if duplicates:
+        raise Invalid.field(
+            "inputs.0.parameters.descriptor.resources", f"must not give two resources the name {duplicates[0]}"
+        )
+    return sources
 
 
-def _source(given: Input, resource: Resource) -> Source:
-    mapping = given.parameters.mapping
+def _source(package: Input, resource: Resource) -> Source:
+    mapping = package.parameters.mapping
     location = mapping.get(resource.name) or mapping.get(resource.path or "") or resource.path
     format_ = (resource.format or posixpath.splitext(resource.path or location or "")[1].removeprefix(".")).lower()
     schema = _schema(resource.table) if resource.table else None
@@ -61,15 +63,15 @@ def _source(given: Input, resource: Resource) -> Source:
     url = file = None
     if location and is_url(location):
         url = location
-    elif location and is_url(given.url):
-        url = urljoin(given.url, location)
+    elif location and is_url(package.url):
+        url = urljoin(package.url, location)
     elif location:
-        file = posixpath.join(posixpath.dirname(given.url), location)
+        file = posixpath.join(posixpath.dirname(package.url), location)
     is_tabular = schema is not None or rows is not None or format_ in TABULAR_FORMATS
     return Source(resource.name, resource.path, url, file, rows, format_, schema, Tabulator(), is_tabular)
 
 
 def _schema(table: TableSchema) -> dict[str, Any]:
-    """As it was given; a field of no type may hold anything."""
+    """Return the schema unchanged, except that a field without a type accepts any value."""
     schema = table.model_dump(mode="json", exclude_unset=True)
     return {**schema, "fields": [{"type": "any", **field} for field in schema["fields"]]}

@@ -1,38 +1,39 @@
-"""Who a token says its bearer is, and what he may."""
+"""Access tokens: the user that a token identifies, and that user's permissions."""
 
 import re
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from chassis.errors import Problem
 from specstore_service.domain.names import PATTERN
 
 SERVICE = "source"
 ALGORITHM = "RS256"
-LONGEST = 8192
-_REFUSED = "No token or token not authorised for owner"
+MAX_TOKEN_LENGTH = 8192
+_DETAIL = "No token or token not authorised for owner"
 
 
 @dataclass(frozen=True)
 class Bearer:
     userid: str
-    most_datasets: int
+    max_datasets: int
 
 
 class BadSignature(Exception):
-    """Made with another key: perhaps with one that is newer than ours."""
+    """The token was signed with another key, possibly one that is newer than the cached key."""
 
 
-def refused(status: int) -> Problem:
-    return Problem(_REFUSED, status=status)
+def token_problem(status: int) -> Problem:
+    return Problem(_DETAIL, status=status)
 
 
-def bearer_of(token: str, public_key: Any) -> Bearer:
-    """Raises BadSignature, and Problem (401) for every other token that is none of ours."""
-    if len(token) > LONGEST:
-        raise refused(401)
+def verify_token(token: str, public_key: RSAPublicKey) -> Bearer:
+    """Return the bearer. Raise BadSignature, and Problem (401) if the token is invalid for any other reason."""
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise token_problem(401)
     try:
         claims = jwt.decode(
             token,
@@ -43,21 +44,20 @@ def bearer_of(token: str, public_key: Any) -> Bearer:
     except jwt.InvalidSignatureError:
         raise BadSignature from None
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
-        raise refused(401) from None
+        raise token_problem(401) from None
     return _bearer(claims)
 
 
 def _bearer(claims: dict[str, Any]) -> Bearer:
     userid, permissions = claims.get("userid"), claims.get("permissions")
-    most = permissions.get("max_dataset_num") if isinstance(permissions, dict) else None
-    is_good = (
+    max_datasets = permissions.get("max_dataset_num") if isinstance(permissions, dict) else None
+    if (
         claims.get("service") == SERVICE
         and isinstance(userid, str)
         and re.fullmatch(PATTERN.strip("^$"), userid)
-        and isinstance(most, int)
-        and not isinstance(most, bool)
-        and most >= 0
-    )
-    if not is_good:
-        raise refused(401)
-    return Bearer(str(userid), int(most))  # type: ignore[arg-type]
+        and isinstance(max_datasets, int)
+        and not isinstance(max_datasets, bool)
+        and max_datasets >= 0
+    ):
+        return Bearer(userid, max_datasets)
+    raise token_problem(401)

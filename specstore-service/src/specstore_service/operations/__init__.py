@@ -1,1 +1,1 @@
-"""What the service can be asked to do."""
+"""Use cases of the specstore-service."""

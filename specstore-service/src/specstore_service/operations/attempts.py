@@ -1,4 +1,4 @@
-"""Runs a pipeline that is ready: one attempt is one process, whose lease the worker keeps."""
+"""Runs a ready pipeline. Each attempt is a separate process, whose lease the worker extends."""
 
 import functools
 import tempfile
@@ -23,29 +23,29 @@ from specstore_service.operations.updates import Trigger, Update
 from specstore_service.settings import Settings
 from specstore_service.store import flows, jobs
 from specstore_service.store.jobs import Attempt
-from specstore_service.store.objects import Objects, translate_db_errors
+from specstore_service.store.objects import ObjectStore, translate_storage_errors
 
 log = logs.logger(__name__)
 
 _MAX_EXTENSION_SECONDS = 2.0
-_ROWS_SECONDS = 120.0
+_BATCH_TIMEOUT_SECONDS = 120.0
 _DEATH_RETRY_SECONDS = (1.0, 5.0)
 _PUBLISH_RETRY_SECONDS = 1.0
 
 
 class LeaseLost(Exception):
-    """The pipeline has ended (cancelled, timed out), or another worker has it: this attempt no longer counts."""
+    """The pipeline has ended (canceled, timed out), or another worker has claimed it: the attempt is obsolete."""
 
 
-def run(context: JobContext, objects: Objects, pipeline: str, request_id: str) -> None:
-    """Run a pipeline, each step safe to lose.
+def run(context: JobContext, objects: ObjectStore, pipeline: str, request_id: str) -> None:
+    """Run a pipeline. The worker may die between any two steps.
 
-    1. Begin an attempt: it gets a number and a lease.
-    2. A process makes the file and stores it under a name that contains the attempt's number. Meanwhile the lease is
-       extended; if it is lost, or the worker stops, the process is killed.
-    3. In one transaction, if the attempt is still the newest: the file becomes the result, and the pipeline ends.
+    1. Begin an attempt, which has a number and a lease.
+    2. Start a process that creates the file and stores it under a key that contains the attempt's number. Extend the
+       lease while it runs. If the lease is lost, or the worker stops, kill the process.
+    3. In one transaction, if the attempt is still the newest: insert the file as the result, and end the pipeline.
 
-    A worker or a process that dies in between leaves nothing that anybody sees.
+    A worker or process that dies before step 3 leaves no visible effects.
     """
     trigger = Trigger(request_id)
     task = _begin(context, pipeline, trigger)
@@ -53,7 +53,7 @@ def run(context: JobContext, objects: Objects, pipeline: str, request_id: str) -
         return
     lease = Lease(context, task.attempt)
     try:
-        outcome = _outcome(context, objects, task, lease, request_id)
+        outcome = _execute(context, objects, task, lease, request_id)
         if isinstance(outcome, Postponed):
             raise Unavailable(outcome.reason)
         _publish(context, objects, task, outcome, trigger)
@@ -65,17 +65,17 @@ def run(context: JobContext, objects: Objects, pipeline: str, request_id: str) -
 
 
 class Lease:
-    """The exclusive claim of an attempt on its pipeline. It ends by itself if nobody extends it."""
+    """The exclusive claim of an attempt on its pipeline. It expires unless it is extended."""
 
     def __init__(self, context: JobContext, attempt: Attempt) -> None:
         self._context, self._attempt = context, attempt
         self._seconds = context.settings.pipeline_lease_seconds
         self._extended_at = time.monotonic()
 
-    def keep(self) -> None:
-        """Extend it if that is due. Raises LeaseLost, and Interrupted if the worker stops.
+    def extend_if_due(self) -> None:
+        """Extend the lease if that is due. Raise LeaseLost, and Interrupted if the worker stops.
 
-        While Postgres is unavailable the work continues: its end is published if the attempt still counts by then.
+        While Postgres is unavailable the work continues. Its result is published if the attempt is still the newest.
         """
         if self._context.stop_event.is_set():
             raise Interrupted
@@ -91,14 +91,14 @@ class Lease:
         if not is_ours:
             raise LeaseLost
 
-    def pause(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            self.keep()
+            self.extend_if_due()
             self._context.stop_event.wait(0.2)
 
     def release(self) -> None:
-        """If the pipeline goes back to the queue, the next attempt need not wait for the lease to end."""
+        """End the lease, so that the next attempt of a requeued job need not wait until it expires."""
         try:
             with self._context.database.transaction() as tx:
                 jobs.release_lease(tx, self._attempt)
@@ -107,19 +107,19 @@ class Lease:
 
 
 def _begin(context: JobContext, pipeline: str, trigger: Trigger) -> Task | None:
-    """None if there is nothing to do. Raises Unavailable while another attempt has the lease."""
+    """Return None if there is nothing to do. Raise Unavailable while another attempt holds the lease."""
     with context.database.transaction() as tx:
         try:
-            seconds = context.settings.pipeline_lease_seconds
-            if updates.begin_attempt(tx, pipeline, seconds, datetime.now(UTC), trigger) is None:
+            lease_seconds = context.settings.pipeline_lease_seconds
+            if updates.begin_attempt(tx, pipeline, lease_seconds, datetime.now(UTC), trigger) is None:
                 return None
         except NotFound:
-            raise Invalid.field("pipeline", "is not known") from None
+            raise Invalid.field("pipeline", "does not exist") from None
         job = jobs.get_job(tx, pipeline)
         results, kinds = jobs.list_results(tx, job["flow"]), jobs.list_kinds(tx, job["flow"])
     spec = Spec.model_validate(strictjson.loads(job["spec"].encode()), strict=True)
     sources = sources_of(spec)
-    paths = files.paths_of(kinds, {source.name: source.format or "json" for source in sources})
+    paths = files.file_paths(kinds, {source.name: source.format or "json" for source in sources})
     return Task(
         attempt=Attempt(job["flow"], job["position"], job["attempt"]),
         pipeline=pipeline,
@@ -135,23 +135,25 @@ def _begin(context: JobContext, pipeline: str, trigger: Trigger) -> Task | None:
     )
 
 
-def _outcome(context: JobContext, objects: Objects, task: Task, lease: Lease, request_id: str) -> Outcome | Postponed:
-    """A process that was killed is started again: perhaps others needed the memory, too."""
+def _execute(
+    context: JobContext, objects: ObjectStore, task: Task, lease: Lease, request_id: str
+) -> Outcome | Postponed:
+    """Return the outcome of the process. Restart it if it is killed: memory may be short only temporarily."""
     fork_server = _fork_server(context.settings)
     for retry_seconds in (*_DEATH_RETRY_SECONDS, None):
-        with _folder(objects) as folder:
+        with _scratch_folder(objects) as folder:
             try:
                 return fork_server.call(
                     pipeline_process.run, context.settings, task, folder, request_id,
-                    progress_seconds=_ROWS_SECONDS, while_running=lease.keep,
+                    progress_seconds=_BATCH_TIMEOUT_SECONDS, while_running=lease.extend_if_due,
                 )  # fmt: skip
             except ProcessStuck:
-                return Outcome(["a row takes too long to be checked: which pattern is it that has no end?"])
+                return Outcome(["validating a row takes too long: check the patterns of the schema"])
             except ProcessDied:
                 log.error("pipeline.process_died", pipeline=task.pipeline, retry_seconds=retry_seconds)
         if retry_seconds is not None:
-            lease.pause(retry_seconds)
-    return Outcome(["the process of this pipeline was killed again and again: perhaps it needs too much memory"])
+            lease.wait(retry_seconds)
+    return Outcome(["the process of this pipeline was killed repeatedly: it may need too much memory"])
 
 
 @functools.cache
@@ -160,20 +162,20 @@ def _fork_server(settings: Settings) -> ForkServer:
 
 
 @contextmanager
-def _folder(objects: Objects) -> Iterator[Path]:
-    """Yield a scratch folder, which is removed whatever becomes of the process that writes to it."""
-    with translate_db_errors():
+def _scratch_folder(objects: ObjectStore) -> Iterator[Path]:
+    """Yield a scratch folder, which is deleted even if the process that writes to it is killed."""
+    with translate_storage_errors():
         objects.scratch.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=objects.scratch, ignore_cleanup_errors=True)
     with folder as name:
         yield Path(name)
 
 
-def _publish(context: JobContext, objects: Objects, task: Task, outcome: Outcome, trigger: Trigger) -> None:
-    """End the pipeline. An hour's work is not lost because Postgres restarts at its end. Raises LeaseLost."""
+def _publish(context: JobContext, objects: ObjectStore, task: Task, outcome: Outcome, trigger: Trigger) -> None:
+    """Publish the outcome, with retries while Postgres is unavailable, so that no work is lost. Raise LeaseLost."""
     while True:
         try:
-            is_published = _is_published(context, task, outcome, trigger)
+            is_published = _try_publish(context, task, outcome, trigger)
             break
         except (Unavailable, Conflict) as problem:
             log.warning("pipeline.not_published", pipeline=task.pipeline, reason=problem.detail)
@@ -181,16 +183,16 @@ def _publish(context: JobContext, objects: Objects, task: Task, outcome: Outcome
                 raise Interrupted from None
     if not is_published:
         raise LeaseLost
-    last_unused = task.attempt.number if outcome.result is None else task.attempt.number - 1
-    objects.delete([task.object_key(number) for number in range(1, last_unused + 1)])
+    last_obsolete = task.attempt.number if outcome.result is None else task.attempt.number - 1
+    objects.delete([task.object_key(number) for number in range(1, last_obsolete + 1)])
 
 
-def _is_published(context: JobContext, task: Task, outcome: Outcome, trigger: Trigger) -> bool:
+def _try_publish(context: JobContext, task: Task, outcome: Outcome, trigger: Trigger) -> bool:
     attempt = task.attempt
     with context.database.transaction() as tx:
-        flows.lock_flow_of(tx, task.pipeline)
+        flows.lock_flow_of_pipeline(tx, task.pipeline)
         if not jobs.extend_lease(tx, attempt, context.settings.pipeline_lease_seconds):
-            # Perhaps it was published before, and the connection broke before Postgres could confirm it.
+            # The outcome may have been committed before, and the connection lost before Postgres confirmed it.
             stored = jobs.find_result(tx, attempt.flow, task.path)
             return stored is not None and stored == outcome.result
         if outcome.result:

@@ -1,4 +1,4 @@
-"""Rows of comma- and tab-separated text. Lines, rows and columns are counted before a row is built."""
+"""Rows of comma- and tab-separated text. Limits on lines, rows and columns apply before a row is built."""
 
 import codecs
 import csv
@@ -7,25 +7,25 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from specstore_service.domain.specs import MAX_COLUMNS
 from specstore_service.operations.limits import (
+    BATCH_ROWS,
     MAX_CELL_BYTES,
-    MAX_COLUMNS,
-    ROWS_AT_ONCE,
     Unreadable,
     too_many_columns,
 )
 
-_PIECE_BYTES = 1024 * 1024
-# A quote that is never closed must not fill the memory, nor must long rows of one batch.
+_CHUNK_BYTES = 1024 * 1024
+# An unclosed quote must not exhaust the memory, nor must the long rows of one batch.
 _MAX_BATCH_CHARACTERS = 64 * 1024 * 1024
 # Delimiters that may follow the latest search of a row before it is searched again.
 _MAX_UNSEARCHED_DELIMITERS = 1_000_000
 
 
 @contextmanager
-def rows_of(path: Path, delimiter: str) -> Iterator[Iterator[list[str]]]:
-    """Raises Unreadable, also while the rows are read."""
-    _refuse_endless_line(path, delimiter)
+def read_rows(path: Path, delimiter: str) -> Iterator[Iterator[list[str]]]:
+    """Yield the rows. Raise Unreadable, also during iteration."""
+    _reject_long_lines(path, delimiter)
     with path.open(encoding=_encoding(path), newline="") as file:
         yield _rows(file, delimiter)
 
@@ -37,7 +37,7 @@ def _encoding(path: Path) -> str:
 
 
 def _rows(file: Iterable[str], delimiter: str) -> Iterator[list[str]]:
-    # One limit for the whole process: others set it, too.
+    # The limit is global to the process, and other code changes it, too.
     csv.field_size_limit(MAX_CELL_BYTES)
     lines = _BoundedLines(file, delimiter)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -52,7 +52,7 @@ def _rows(file: Iterable[str], delimiter: str) -> Iterator[list[str]]:
 
 
 class _BoundedLines:
-    """Hands lines to the csv reader, which builds a row as a whole; raises Unreadable before that is too large."""
+    """Supplies lines to the csv reader. Raises Unreadable before the reader would build a row that is too large."""
 
     def __init__(self, file: Iterable[str], delimiter: str) -> None:
         self._file, self._delimiter = file, delimiter
@@ -64,7 +64,7 @@ class _BoundedLines:
     def begin_row(self) -> None:
         self.row_number += 1
         self._lines.clear()
-        if self.row_number % ROWS_AT_ONCE == 1:
+        if self.row_number % BATCH_ROWS == 1:
             self._batch_characters = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -81,11 +81,11 @@ class _BoundedLines:
             self._checked_row, self._check_at = self.row_number, MAX_COLUMNS
             self._delimiters = self._counted_lines = 0
         if self._batch_characters > _MAX_BATCH_CHARACTERS:
-            limit = f"{ROWS_AT_ONCE} consecutive rows must have at most {_MAX_BATCH_CHARACTERS} characters"
+            limit = f"{BATCH_ROWS} consecutive rows must have at most {_MAX_BATCH_CHARACTERS} characters"
             raise Unreadable(f"row {self.row_number}: {limit}; a quote may not be closed")
         self._delimiters += sum(line.count(self._delimiter) for line in self._lines[self._counted_lines :])
         self._counted_lines = len(self._lines)
-        # Those inside quotes separate no columns. A row of many lines is not searched again for each of them.
+        # Delimiters inside quotes do not separate columns. A row of many lines is not searched again for each line.
         if self._delimiters >= self._check_at:
             if self._wide_row.match("".join(self._lines)):
                 raise too_many_columns(f"row {self.row_number}")
@@ -93,21 +93,21 @@ class _BoundedLines:
 
 
 def _wide_row(delimiter: str) -> re.Pattern[str]:
-    """Match the beginning of a row that has more than the columns that are allowed, as the csv reader counts them."""
+    """Return a pattern that matches the beginning of a row with too many columns, as the csv reader counts them."""
     cell = rf'(?:"(?:[^"]++|"")*+"|[^"{delimiter}][^{delimiter}]*+)?+'
     return re.compile(f"(?:{cell}{delimiter}){{{MAX_COLUMNS}}}")
 
 
-def _refuse_endless_line(path: Path, delimiter: str) -> None:
-    """Lines are read whole."""
+def _reject_long_lines(path: Path, delimiter: str) -> None:
+    """Raise Unreadable if a line is too long: the csv reader needs complete lines."""
     length = begin = offset = 0
     with path.open("rb", buffering=0) as file:
-        while piece := file.read(_PIECE_BYTES):
-            end = max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
-            begin, length = (offset + end, len(piece) - end) if end else (begin, length + len(piece))
-            offset += len(piece)
+        while chunk := file.read(_CHUNK_BYTES):
+            end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
+            begin, length = (offset + end, len(chunk) - end) if end else (begin, length + len(chunk))
+            offset += len(chunk)
             if length > MAX_CELL_BYTES:
                 file.seek(begin)
-                if _wide_row(delimiter).match(file.read(_PIECE_BYTES).decode("utf-8", "replace")):
+                if _wide_row(delimiter).match(file.read(_CHUNK_BYTES).decode("utf-8", "replace")):
                     raise too_many_columns("a line")
                 raise Unreadable(f"a line is longer than {MAX_CELL_BYTES} bytes")

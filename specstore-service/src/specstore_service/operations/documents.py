@@ -1,4 +1,4 @@
-"""Rows of JSON, in a file or inline: all of them objects, or all of them arrays with the headers first."""
+"""Rows of JSON, in a file or inline: either objects, or arrays of which the first contains the headers."""
 
 import json
 import re
@@ -7,33 +7,34 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from specstore_service.operations.limits import MAX_CELL_BYTES, MAX_COLUMNS, Unreadable, too_many_columns
+from specstore_service.domain.specs import MAX_COLUMNS
+from specstore_service.operations.limits import MAX_CELL_BYTES, Unreadable, too_many_columns
 
 _WINDOW_CHARACTERS = 1024 * 1024
 _BLANK = re.compile(r"[ \t\r\n]*")
 _COMMA = re.compile(r"[ \t\r\n]*+,[ \t\r\n]*+")
-# A string that has no end reaches to that of the text.
+# An unclosed string extends to the end of the text.
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
 
 
-def rows_of_file(path: Path, known_names: list[str], max_bytes: int) -> Iterator[list[Any]]:
-    """Raises Unreadable while the rows are read."""
+def read_file_rows(path: Path, schema_names: list[str], max_bytes: int) -> Iterator[list[Any]]:
+    """Yield the rows. Raise Unreadable during iteration."""
     if path.stat().st_size > max_bytes:
-        raise Unreadable(f"JSON of more than {max_bytes} bytes is not read")
+        raise Unreadable(f"JSON must have at most {max_bytes} bytes")
     with path.open("rb") as file:
         encoding = json.detect_encoding(file.read(4))
 
     def items() -> Iterator[Any]:
         with path.open(encoding=encoding, newline="") as file:
-            yield from _Elements(file)
+            yield from _ArrayElements(file)
 
-    yield from rows_of(items, known_names)
+    yield from read_rows(items, schema_names)
 
 
-def rows_of(items: Callable[[], Iterable[Any]], known_names: list[str]) -> Iterator[list[Any]]:
-    """Return the rows. Each call of `items` must start at the first item. Raises Unreadable while the rows are read."""
+def read_rows(items: Callable[[], Iterable[Any]], schema_names: list[str]) -> Iterator[list[Any]]:
+    """Yield the rows. Each call of `items` must start at the first item. Raise Unreadable during iteration."""
     if isinstance(next(iter(items()), None), dict):
-        names = _names(items(), known_names)
+        names = _names(items(), schema_names)
         if names:
             yield names
         for item in items():
@@ -41,16 +42,16 @@ def rows_of(items: Callable[[], Iterable[Any]], known_names: list[str]) -> Itera
         return
     for number, item in enumerate(items(), 1):
         if not isinstance(item, list):
-            raise _mixed(number)
+            raise _mixed_types(number)
         yield item
 
 
-def _names(items: Iterable[Any], known_names: list[str]) -> list[str]:
-    """The columns: those of the schema first, then the others in the order in which they appear."""
-    names = dict.fromkeys(known_names)
+def _names(items: Iterable[Any], schema_names: list[str]) -> list[str]:
+    """Return the column names: those of the schema, then the others in the order of their appearance."""
+    names = dict.fromkeys(schema_names)
     for number, item in enumerate(items, 1):
         if not isinstance(item, dict):
-            raise _mixed(number)
+            raise _mixed_types(number)
         if not item.keys() <= names.keys():
             names.update(dict.fromkeys(item))
             if len(names) > MAX_COLUMNS:
@@ -58,14 +59,14 @@ def _names(items: Iterable[Any], known_names: list[str]) -> list[str]:
     return list(names)
 
 
-def _mixed(number: int) -> Unreadable:
+def _mixed_types(number: int) -> Unreadable:
     return Unreadable(f"row {number}: all rows must be objects, or all arrays")
 
 
-class _Elements:
-    """Of a JSON array, one at a time. Those that do not fit into the window are searched before they are built.
+class _ArrayElements:
+    """Iterates over the elements of a JSON array, checking those larger than the window before they are built.
 
-    Raises JSONDecodeError, too.
+    Raises Unreadable and JSONDecodeError.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -74,7 +75,7 @@ class _Elements:
 
     def __iter__(self) -> Iterator[Any]:
         if self._next_character() != "[":
-            raise Unreadable("is no list of rows")
+            raise Unreadable("must be a list of rows")
         self._position += 1
         if self._next_character() == "]":
             self._position += 1
@@ -93,16 +94,19 @@ class _Elements:
             raise _not_json()
 
     def _next_character(self) -> str:
-        """The one after blanks; empty at the end of the file. At least a window of text follows it, if there is one."""
+        """Return the next character that is not a space, or "" at the end of the file.
+
+        Afterwards the text contains a full window from this character on, unless the file ends before.
+        """
         while True:
             self._position = _BLANK.match(self._text, self._position).end()  # type: ignore[union-attr]
-            if len(self._text) - self._position < _WINDOW_CHARACTERS and (more := self._file.read(_WINDOW_CHARACTERS)):
-                self._text, self._position = self._text[self._position :] + more, 0
+            if len(self._text) - self._position < _WINDOW_CHARACTERS and (text := self._file.read(_WINDOW_CHARACTERS)):
+                self._text, self._position = self._text[self._position :] + text, 0
             else:
                 return self._text[self._position : self._position + 1]
 
     def _elements_of_full_window(self) -> Iterator[Any]:
-        """Return the elements that begin before the last window of the text, up to one that is invalid or larger."""
+        """Yield the elements that begin before the last window of the text, up to one that is invalid or larger."""
         text, last = self._text, len(self._text) - _WINDOW_CHARACTERS
         while self._position <= last and (comma := _COMMA.match(text, self._position)):
             try:
@@ -117,7 +121,7 @@ class _Elements:
             return self._decode()
         except json.JSONDecodeError:
             self._text, self._position = self._text[self._position :] + self._file.read(MAX_CELL_BYTES), 0
-            self._refuse_too_large_element()
+            self._reject_too_large_element()
             return self._decode()
 
     def _decode(self) -> Any:
@@ -130,7 +134,7 @@ class _Elements:
             raise Unreadable(f"row {self._number}: integers must have at most {limit} digits") from None
         return element
 
-    def _refuse_too_large_element(self) -> None:
+    def _reject_too_large_element(self) -> None:
         depth = columns = 1
         for token in _TOKEN.finditer(self._text, 1):
             position = token.start()
@@ -152,4 +156,4 @@ _DECODER = json.JSONDecoder()
 
 
 def _not_json() -> Unreadable:
-    return Unreadable("cannot be read as what its format says")
+    return Unreadable("must be valid JSON")

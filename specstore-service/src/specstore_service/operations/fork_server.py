@@ -1,4 +1,4 @@
-"""The program that processes are forked from (processes.py): it has loaded the libraries that they need.
+"""The program from which processes are forked (processes.py). It has loaded the libraries that they need.
 
 `python -m specstore_service.operations.fork_server <file descriptor of a socket to the worker>`
 """
@@ -18,11 +18,11 @@ _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 
 def serve(worker: socket.socket) -> None:
-    """Prepare, then fork a process for each connection that the worker sends; return when the worker has ended."""
+    """Prepare, then fork a process for each connection that the worker sends. Return when the worker has ended."""
     with Connection(os.dup(worker.fileno())) as connection:
         prepare, args = connection.recv()
     prepare(*args)
-    # A signal to the whole group is for the worker, which ends the processes.
+    # A signal to the process group is meant for the worker, which ends the processes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # The kernel reaps the processes.
@@ -42,7 +42,7 @@ def _run(connection: Connection, server_pid: int) -> None:
     try:
         _limit_process()
         if os.getppid() != server_pid:
-            return  # The server has ended before the kernel was told to end this process with it.
+            return  # The server ended before this process had registered to be killed with it.
         connection.send(os.getpid())
         function, args = connection.recv()
         connection.send(function(connection.send, *args))
@@ -55,7 +55,7 @@ def _run(connection: Connection, server_pid: int) -> None:
 
 
 def _limit_process() -> None:
-    """The kernel kills the process when the server ends, also while C code runs, and first when memory is short."""
+    """Limit the memory, and let the kernel kill this process when the server ends, and first when memory is short."""
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.prctl(_PR_SET_NAME, b"pipeline")

@@ -1,14 +1,14 @@
-"""Limits that the readers of all formats keep, so that no source fills the memory."""
+"""Limits that apply to the readers of all formats, so that no source exhausts the memory."""
 
 from specstore_service.domain.specs import MAX_COLUMNS
 
-ROWS_AT_ONCE = 200
+BATCH_ROWS = 200
 MAX_CELL_BYTES = 16 * 1024 * 1024
 
 
 class Unreadable(Exception):
-    """The data is not a table, or exceeds a limit; the message is for the owner of the spec."""
+    """The data is not a table, or exceeds a limit. The message is for the owner of the spec."""
 
 
-def too_many_columns(where: str) -> Unreadable:
-    return Unreadable(f"{where} has more than {MAX_COLUMNS} columns: a table must have at most {MAX_COLUMNS}")
+def too_many_columns(location: str) -> Unreadable:
+    return Unreadable(f"{location} has more than {MAX_COLUMNS} columns: a table must have at most {MAX_COLUMNS}")

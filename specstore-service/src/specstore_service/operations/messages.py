@@ -1,35 +1,35 @@
-"""What this service sends: the events of a flow, and the jobs of its pipelines."""
+"""Messages that this service sends: the events of a flow, and the jobs of its pipelines."""
 
 from datetime import datetime
 from typing import Any
 
 from chassis.messaging import outbox
 
-# An event holds 256 KiB; what is longer can be read in the flow's status.
-_MOST_ERRORS, _LONGEST_ERROR = 50, 500
+# An event is limited to 256 KiB. The status of the flow contains the complete errors.
+_MAX_ERRORS, _MAX_ERROR_CHARACTERS = 50, 500
 
 
 def event(name: str, payload: dict[str, Any], request_id: str, now: datetime, timer: str = "") -> outbox.Message:
     return outbox.service_event("specstore", name, payload, now=now, request_id=request_id, timer=timer)
 
 
-def subject(flow: dict[str, Any]) -> dict[str, Any]:
-    """Return how an event's payload names its flow; of a private one, nothing that reveals owner, name or contents."""
+def flow_reference(flow: dict[str, Any]) -> dict[str, Any]:
+    """Return the identification of a flow in events. For a private flow it reveals no owner, name or contents."""
     return {"flow": flow["event_ref"]} if flow["is_private"] else {"flow_id": flow["name"]}
 
 
-def finished(
+def flow_finished(
     flow: dict[str, Any], *, success: bool, errors: list[str], request_id: str, now: datetime, timer: str = ""
 ) -> outbox.Message:
-    payload = subject(flow)
+    payload = flow_reference(flow)
     if not flow["is_private"]:
         payload |= {
             "success": success,
-            "errors": [text[:_LONGEST_ERROR] for text in errors[:_MOST_ERRORS]],
+            "errors": [text[:_MAX_ERROR_CHARACTERS] for text in errors[:_MAX_ERRORS]],
             "findability": flow["findability"],
         }
     return event("FlowFinished", payload, request_id, now, timer)
 
 
-def job(flow_id: str, pipeline: str, request_id: str) -> outbox.Message:
+def pipeline_job(flow_id: str, pipeline: str, request_id: str) -> outbox.Message:
     return outbox.job("specstore.pipeline", {"flow": flow_id, "pipeline": pipeline}, request_id=request_id)

@@ -1,4 +1,4 @@
-"""Files that combine or copy others: the zip, the descriptor of the data package, the source itself."""
+"""Files that combine or copy others: the zip, the descriptor of the data package, the copy of a source."""
 
 import io
 import shutil
@@ -13,13 +13,13 @@ from specstore_service.operations.pipeline_context import OutputFile, PipelineCo
 from specstore_service.operations.source_cache import source_file
 from specstore_service.store.jobs import Result
 
-# The same content gives the same file.
-_NO_DATE = (1980, 1, 1, 0, 0, 0)
+# A constant date makes the zip depend on its contents only.
+_CONSTANT_DATE = (1980, 1, 1, 0, 0, 0)
 _CHUNK_BYTES = 1024 * 1024
 
 
-def make_copy(context: PipelineContext) -> OutputFile:
-    """The source as it was received."""
+def create_copy(context: PipelineContext) -> OutputFile:
+    """Copy the source unchanged."""
     source = context.task.source
     with context.writer() as writer:
         if source.rows is not None:
@@ -30,8 +30,8 @@ def make_copy(context: PipelineContext) -> OutputFile:
     return writer.output()
 
 
-def make_zip(context: PipelineContext) -> OutputFile:
-    """The csv and json files, and a descriptor: a data package of its own."""
+def create_zip(context: PipelineContext) -> OutputFile:
+    """Create a zip of the csv and json files and a descriptor: a self-contained data package."""
     results = [result for result in context.task.results if context.task.kinds[result.position][0] in (CSV, JSON)]
     descriptor = _descriptor(context, results)
     with (
@@ -41,23 +41,23 @@ def make_zip(context: PipelineContext) -> OutputFile:
     ):
         for result in results:
             with (
-                context.objects.local(result.object) as path,
+                context.objects.local_path(result.object) as path,
                 path.open("rb") as file,
                 archive.open(_member(result), "w") as member,
             ):
                 shutil.copyfileobj(file, member, _CHUNK_BYTES)
-        archive.writestr(zipfile.ZipInfo(files.DESCRIPTOR, _NO_DATE), strictjson.dumps(descriptor))
+        archive.writestr(zipfile.ZipInfo(files.DESCRIPTOR, _CONSTANT_DATE), strictjson.dumps(descriptor))
     return writer.output()
 
 
 def _member(result: Result) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(result.path, _NO_DATE)
+    info = zipfile.ZipInfo(result.path, _CONSTANT_DATE)
     info.compress_type, info.file_size = zipfile.ZIP_DEFLATED, result.bytes
     return info
 
 
-def make_package(context: PipelineContext) -> OutputFile:
-    """It is made last: whoever sees it finds all files that it names."""
+def create_package(context: PipelineContext) -> OutputFile:
+    """Create the descriptor of the package. This is the last pipeline, so all files that it lists exist."""
     descriptor = _descriptor(context, context.task.results)
     with context.writer() as writer:
         writer.write(strictjson.dumps(descriptor).encode())
@@ -71,4 +71,4 @@ def _descriptor(context: PipelineContext, results: list[Result]) -> dict[str, An
         PackageFile(*task.kinds[result.position], result.path, result.bytes, result.hash, result.rows)
         for result in results
     ]
-    return files.package(task.dataset, task.sources, package_files)
+    return files.package_descriptor(task.dataset, task.sources, package_files)

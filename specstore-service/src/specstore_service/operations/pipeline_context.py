@@ -1,4 +1,4 @@
-"""What a pipeline has at hand in its process, whichever kind it is, and the file that it writes."""
+"""The context in which the process of a pipeline runs, and the file that it writes."""
 
 import hashlib
 import io
@@ -12,11 +12,11 @@ from chassis.db import Database
 from specstore_service.domain.sources import Source
 from specstore_service.settings import Settings
 from specstore_service.store.jobs import Attempt, Result
-from specstore_service.store.objects import Objects
+from specstore_service.store.objects import ObjectStore
 
 
 class PipelineFailed(Exception):
-    """The pipeline cannot succeed; the errors are for the owner of the spec."""
+    """The pipeline cannot succeed. The errors are for the owner of the spec."""
 
     def __init__(self, *errors: str) -> None:
         super().__init__(*errors)
@@ -25,7 +25,7 @@ class PipelineFailed(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """An attempt at a pipeline: all that its process needs to know."""
+    """The input of the process that executes an attempt."""
 
     attempt: Attempt
     pipeline: str
@@ -35,10 +35,10 @@ class Task:
     owner: str
     dataset: str
     sources: list[Source]
-    # (kind, target) of all pipelines of the flow, and the results that exist.
+    # (kind, target) of all pipelines of the flow, and the existing results.
     kinds: list[tuple[str, str]]
     results: list[Result]
-    # Of the file, in the data package.
+    # The path of the file in the data package.
     path: str
 
     @property
@@ -46,13 +46,13 @@ class Task:
         return next(source for source in self.sources if source.name == self.target)
 
     def object_key(self, number: int) -> str:
-        """Return where attempt `number` stores its file: no other attempt overwrites it."""
+        """Return the key under which attempt `number` stores its file. No other attempt overwrites it."""
         return f"flows/{self.flow_id}/{self.attempt.position}.{number}-{self.path}"
 
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A file, and what is reported about it. With errors the pipeline has failed all the same."""
+    """A file and the report on it. If there are errors, the pipeline has failed although the file exists."""
 
     path: Path
     bytes: int
@@ -64,7 +64,7 @@ class OutputFile:
 
 
 class HashingWriter(io.RawIOBase):
-    """Writes a file, and knows its size and its hash at the end."""
+    """Writes a file, and computes its size and hash."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.size = path, 0
@@ -98,13 +98,13 @@ class HashingWriter(io.RawIOBase):
 
 @dataclass(frozen=True)
 class PipelineContext:
-    """`objects.scratch` is a folder for this attempt only: the worker removes it with all that is in it."""
+    """The context of one attempt. The worker deletes the folder `objects.scratch` afterwards, with its contents."""
 
     task: Task
     settings: Settings
     database: Database
-    objects: Objects
-    # Called with True before each step that takes too long only if it has no end, with False after the last one.
+    objects: ObjectStore
+    # Called with True before each step that may run indefinitely, and with False after the last one.
     progress: Callable[[bool], None]
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What the process of an attempt does: it makes the pipeline's file and stores it, and returns what to report."""
+"""The process of an attempt: it creates the pipeline's file, stores it, and returns the report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,21 +17,21 @@ from specstore_service.store.object_stores import create_object_store
 
 log = logs.logger(__name__)
 
-_MAKERS: dict[str, Callable[[PipelineContext], OutputFile]] = {
-    plans.REPORT: reports.make_report,
-    plans.CSV: tables.make_csv,
-    plans.JSON: tables.make_json,
-    plans.ZIP: packages.make_zip,
-    plans.PREVIEW: tables.make_preview,
-    plans.TABULAR: packages.make_copy,
-    plans.ORIGINAL: packages.make_copy,
-    plans.PACKAGE: packages.make_package,
+_CREATORS: dict[str, Callable[[PipelineContext], OutputFile]] = {
+    plans.REPORT: reports.create_report,
+    plans.CSV: tables.create_csv,
+    plans.JSON: tables.create_json,
+    plans.ZIP: packages.create_zip,
+    plans.PREVIEW: tables.create_preview,
+    plans.TABULAR: packages.create_copy,
+    plans.ORIGINAL: packages.create_copy,
+    plans.PACKAGE: packages.create_package,
 }
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`result`: the file that was stored, if there is one; whether it is published is up to the worker."""
+    """The outcome of an attempt. `result` is the stored file, if there is one; the worker publishes it."""
 
     errors: list[str]
     result: Result | None = None
@@ -41,17 +41,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Postponed:
-    """Postgres or the store of files is unavailable: the attempt may succeed later."""
+    """Postgres or the object store is unavailable. Another attempt may succeed later."""
 
     reason: str
 
 
 def prepare(settings: Settings) -> None:
-    """Load the libraries, in the server that processes are forked from: the worker itself does without them."""
+    """Load the libraries in the fork server, so that neither the worker nor each process has to load them."""
     import frictionless
     import openpyxl  # noqa: F401
 
-    # It loads parts of itself late.
+    # frictionless loads some of its modules on first use.
     frictionless.validate([["name"], ["value"]], type="table")
     create_object_store(settings)
 
@@ -64,20 +64,20 @@ def run(
     try:
         with logs.bound(request_id=request_id):
             objects = create_object_store(settings, scratch=folder)
-            return _outcome(PipelineContext(task, settings, database, objects, progress))
+            return _create_outcome(PipelineContext(task, settings, database, objects, progress))
     except (Unavailable, Conflict) as problem:
         return Postponed(problem.detail)
     except OSError as error:
         log.warning("pipeline.storage_failed", pipeline=task.pipeline, cause=repr(error))
-        return Postponed("files cannot be kept at the moment")
+        return Postponed("files cannot be stored at the moment")
     finally:
         database.close()
 
 
-def _outcome(context: PipelineContext) -> Outcome:
+def _create_outcome(context: PipelineContext) -> Outcome:
     task = context.task
     try:
-        output = _MAKERS[task.kind](context)
+        output = _CREATORS[task.kind](context)
     except PipelineFailed as failure:
         return Outcome(failure.errors)
     except MemoryError:
@@ -86,7 +86,7 @@ def _outcome(context: PipelineContext) -> Outcome:
         raise
     except Exception as error:
         log.exception("pipeline.failed", pipeline=task.pipeline)
-        return Outcome([f"an unexpected error ({type(error).__name__}); the worker's log has it"])
+        return Outcome([f"unexpected error ({type(error).__name__}): see the worker's log"])
     key = task.object_key(task.attempt.number)
     context.objects.put(key, output.path)
     type_ = files.content_type(task.path)

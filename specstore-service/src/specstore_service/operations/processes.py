@@ -1,7 +1,7 @@
-"""Processes that each run one function for the worker, which has threads and so must not fork itself.
+"""Processes that each run one function for the worker, which must not fork itself because it has threads.
 
-They are forked from a server that has loaded the libraries (fork_server.py). It ends when the worker ends, however that
-is killed, and the kernel kills its processes with it.
+They are forked from a server that has loaded the libraries (fork_server.py). The server exits when the worker ends,
+even if the worker is killed, and the kernel then kills the server's processes.
 """
 
 import atexit
@@ -16,14 +16,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 _CHECK_SECONDS = 0.2
 _END_SECONDS = 5.0
 
+Args = TypeVarTuple("Args")
+Result = TypeVar("Result")
+
 
 class ProcessDied(Exception):
-    """The process was killed, by the kernel for example because memory is short, or it crashed."""
+    """The process crashed or was killed, for example by the kernel because memory was short."""
 
 
 class ProcessStuck(Exception):
@@ -31,81 +34,85 @@ class ProcessStuck(Exception):
 
 
 class ForkServer:
-    """Starts the server with the first call, and again if that has died.
+    """Starts the server on the first call, and again if it has died.
 
-    The server calls `prepare(*args)` before it forks for the first time: what that loads, no process has to load.
+    The server calls `prepare(*args)` before its first fork, so that its processes share the loaded modules.
     """
 
-    def __init__(self, prepare: Callable[..., None], *args: Any) -> None:
+    def __init__(self, prepare: Callable[[*Args], None], *args: *Args) -> None:
         self._prepare = (prepare, args)
         self._lock = threading.Lock()
-        self._program: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         atexit.register(self.close)
 
     def call(
-        self, function: Callable[..., Any], *args: Any, progress_seconds: float, while_running: Callable[[], None]
-    ) -> Any:
-        """Return what `function(progress, *args)` returns, which must not be a bool, in a process of its own.
+        self,
+        function: Callable[[Callable[[bool], None], *Args], Result],
+        *args: *Args,
+        progress_seconds: float,
+        while_running: Callable[[], None],
+    ) -> Result:
+        """Call `function(progress, *args)` in a separate process, and return its result, which must not be a bool.
 
-        After `progress(True)` its next message must follow within `progress_seconds`, until `progress(False)`.
-        `while_running` is called several times a second; what it raises ends the process.
-        Raises ProcessDied and ProcessStuck. Whatever is raised: the process has ended by then.
+        After `progress(True)` the next message must arrive within `progress_seconds`; `progress(False)` ends that.
+        `while_running` is called several times a second. If it raises, the process is killed.
+        Raise ProcessDied and ProcessStuck. When any exception is raised, the process has ended.
         """
         try:
-            with self._forked() as connection:
-                # A server that has just been started loads its libraries first.
-                pid = _message(connection, progress_seconds, while_running)
-                with _killed_unless_successful(pid, connection):
+            with self._fork() as connection:
+                # A new server loads the libraries first.
+                pid = _receive(connection, progress_seconds, while_running)
+                with _kill_on_error(pid, connection):
                     connection.send((function, args))
-                    return _message(connection, progress_seconds, while_running)
+                    return cast(Result, _receive(connection, progress_seconds, while_running))
         except (EOFError, ConnectionError) as error:
             raise ProcessDied from error
 
     @contextmanager
-    def _forked(self) -> Iterator[Connection]:
-        ours, theirs = socket.socketpair()
-        with Connection(ours.detach()) as connection:
-            with self._lock, theirs:
-                socket.send_fds(self._running(), [b"+"], [theirs.fileno()])
+    def _fork(self) -> Iterator[Connection]:
+        local, remote = socket.socketpair()
+        with Connection(local.detach()) as connection:
+            with self._lock, remote:
+                socket.send_fds(self._server_socket(), [b"+"], [remote.fileno()])
             yield connection
 
-    def _running(self) -> socket.socket:
-        if self._socket is None or self._program is None or self._program.poll() is not None:
+    def _server_socket(self) -> socket.socket:
+        if self._socket is None or self._server is None or self._server.poll() is not None:
             self.close()
-            self._socket, theirs = socket.socketpair()
-            with theirs:
-                number = theirs.fileno()
-                command = [sys.executable, "-m", "specstore_service.operations.fork_server", str(number)]
-                self._program = subprocess.Popen(command, pass_fds=[number])
+            self._socket, remote = socket.socketpair()
+            with remote:
+                descriptor = remote.fileno()
+                command = [sys.executable, "-m", "specstore_service.operations.fork_server", str(descriptor)]
+                self._server = subprocess.Popen(command, pass_fds=[descriptor])
             with Connection(os.dup(self._socket.fileno())) as connection:
                 connection.send(self._prepare)
         return self._socket
 
     def close(self) -> None:
-        """End the server, and with it all processes."""
-        if self._socket and self._program:
+        """Stop the server and all of its processes."""
+        if self._socket and self._server:
             self._socket.close()
-            self._program.wait()
+            self._server.wait()
             self._socket = None
 
 
 @contextmanager
-def _killed_unless_successful(pid: int, connection: Connection) -> Iterator[None]:
+def _kill_on_error(pid: int, connection: Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        # The connection is closed when the process has ended.
+        # The connection is closed once the process has ended.
         with suppress(EOFError, ConnectionError):
             while connection.poll(_END_SECONDS):
                 connection.recv_bytes()
         raise
 
 
-def _message(connection: Connection, progress_seconds: float, while_running: Callable[[], None]) -> Any:
-    """Return the next message that is not about progress."""
+def _receive(connection: Connection, progress_seconds: float, while_running: Callable[[], None]) -> Any:
+    """Return the next message that does not report progress."""
     deadline = math.inf
     while True:
         if connection.poll(_CHECK_SECONDS):

@@ -1,4 +1,4 @@
-"""The report on a flow's tables: whether each row conforms to its Table Schema, as frictionless checks it."""
+"""The report on a flow's tables: frictionless validates each row against its Table Schema."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from specstore_service.domain.files import refer, slugs
+from specstore_service.domain.files import retarget_foreign_keys, unique_slugs
 from specstore_service.domain.sources import Source
 from specstore_service.operations.pipeline_context import OutputFile, PipelineContext, PipelineFailed
 from specstore_service.operations.row_batches import read_batches
@@ -16,24 +16,24 @@ MAX_ERRORS = 200
 _MAX_CELL_CHARACTERS = 100
 
 
-def make_report(context: PipelineContext) -> OutputFile:
-    """The file is written for invalid rows, too: then its errors fail the pipeline."""
+def create_report(context: PipelineContext) -> OutputFile:
+    """Create the report. It is also written if there are invalid rows, although they fail the pipeline."""
     tables = [source for source in context.task.sources if source.is_tabular]
     with ExitStack() as files:
         paths = {table.name: files.enter_context(source_file(context, table)) for table in tables if table.rows is None}
-        # A pattern in a schema may take an infinite time to match.
+        # A pattern in a schema may take indefinitely long to match.
         reports = check_tables(tables, paths, context.settings.unpacked_bytes, lambda: context.progress(True))
         context.progress(False)
     is_valid = not any(report["errors"] for report in reports)
     with context.writer() as writer:
         writer.write(json.dumps({"valid": is_valid, "tables": reports}, ensure_ascii=False, indent=1).encode())
     return writer.output(
-        errors=[_line(report["name"], error) for report in reports for error in report["errors"]],
+        errors=[_error_line(report["name"], error) for report in reports for error in report["errors"]],
         log=[f"{report['name']}: {report['rows']} rows checked" for report in reports],
     )
 
 
-def _line(table: str, error: dict[str, Any]) -> str:
+def _error_line(table: str, error: dict[str, Any]) -> str:
     row = f" row {error['row']}," if error["row"] else ""
     field = f" field {error['field']}," if error["field"] else ""
     return f"{table}:{row}{field} {error['reason']}".replace("\0", "")
@@ -46,7 +46,7 @@ def check_tables(
     from frictionless import FrictionlessException, Package
 
     table_names = [table.name for table in tables]
-    names = dict(zip(table_names, slugs(table_names), strict=True))
+    names = dict(zip(table_names, unique_slugs(table_names), strict=True))
     try:
         package = Package(
             resources=[
@@ -68,23 +68,25 @@ def _resource(source: Source, names: dict[str, str], rows: Callable[[], Iterator
     from frictionless import Schema
     from frictionless.resources import TableResource
 
-    # The reader returns text for all cells if no schema says otherwise: nothing is guessed from the first rows.
+    # Without a schema all cells are strings: types are not inferred from the first rows.
     schema = source.schema or {"fields": [{"name": str(name), "type": "any"} for name in next(rows(), [])]}
-    return TableResource(name=names[source.name], data=rows, schema=Schema.from_descriptor(refer(schema, names)))
+    return TableResource(
+        name=names[source.name], data=rows, schema=Schema.from_descriptor(retarget_foreign_keys(schema, names))
+    )
 
 
 def _row_reader(
     source: Source, path: Path | None, unpacked_bytes: int, progress: Callable[[], None]
 ) -> Callable[[], Iterator[list[Any]]]:
     missing = (source.schema or {}).get("missingValues", [""])
-    # To frictionless, a row that ends with None is too short.
-    blank = "" if "" in missing or not missing else missing[0]
+    # frictionless considers a row that ends with None too short.
+    empty_cell = "" if "" in missing or not missing else missing[0]
 
     def rows() -> Iterator[list[Any]]:
         with read_batches(source, path, unpacked_bytes) as batches:
             for batch in batches:
                 progress()
-                yield from ([blank if cell is None else cell for cell in row] for row in batch)
+                yield from ([empty_cell if cell is None else cell for cell in row] for row in batch)
 
     return rows
 
@@ -93,8 +95,8 @@ def _report(source: Source, resource: Any, max_errors: int) -> dict[str, Any]:
     tasks = resource.validate(limit_errors=max_errors).tasks
     errors = [_error(source, error) for task in tasks for error in task.errors]
     if len(errors) >= max_errors:
-        more = {"row": None, "field": None, "type": "and-more", "reason": "there are more errors than are told"}
-        errors = [*errors[:max_errors], more]
+        omitted = {"row": None, "field": None, "type": "and-more", "reason": "further errors are omitted"}
+        errors = [*errors[:max_errors], omitted]
     return {"name": source.name, "rows": tasks[0].stats.get("rows") if tasks else None, "errors": errors}
 
 
@@ -105,6 +107,6 @@ def _error(source: Source, error: Any) -> dict[str, Any]:
     reason = f"{error.title.lower()}: {error.note}" if error.note else error.title.lower()
     if cell not in (None, ""):
         reason += f" (in {cell!r:.{_MAX_CELL_CHARACTERS}})"
-    # The report counts from the headers, its reader from the first row of the source.
+    # frictionless counts rows from the headers; users count from the first row of the source.
     row = row and row + source.tabulator.headers - 1
     return {"row": row, "field": field, "type": error.type, "reason": reason}

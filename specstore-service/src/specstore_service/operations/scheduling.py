@@ -1,4 +1,4 @@
-"""What is due is run again, once, whichever number of workers look."""
+"""Scheduled runs: each due dataset gets one new flow, regardless of the number of workers."""
 
 from datetime import datetime
 
@@ -13,22 +13,22 @@ from specstore_service.store import datasets
 
 log = logs.logger(__name__)
 
-_MOST_AT_ONCE = 50
+_MAX_RUNS = 50
 
 
 def run_due(tx: Transaction, now: datetime, *, is_external: bool) -> None:
-    """One new flow for each dataset that is due, however many times were missed."""
-    for _ in range(_MOST_AT_ONCE):
-        due = datasets.take_due(tx, now)
-        if due is None:
+    """Create one new flow for each due dataset. A single flow makes up for all missed runs."""
+    for _ in range(_MAX_RUNS):
+        dataset = datasets.claim_due(tx, now)
+        if dataset is None:
             break
-        next_due_at = schedules.next_due(due["due_at"], due["every_seconds"], now)
+        next_due_at = schedules.next_due(dataset["due_at"], dataset["every_seconds"], now)
         try:
-            spec = uploads.spec_of(strictjson.loads(due["spec"].encode()))
+            spec = uploads.parse_spec(strictjson.loads(dataset["spec"].encode()))
         except Invalid as problem:
-            # Taken by an older version; it must not hold up the others.
-            log.error("schedule.spec_refused", dataset=due["id"], reason=problem.detail)
-            datasets.set_due(tx, due["id"], next_due_at)
+            # An older version accepted this spec. It must not block the other datasets.
+            log.error("schedule.spec_rejected", dataset=dataset["id"], reason=problem.detail)
+            datasets.update_due(tx, dataset["id"], next_due_at)
             continue
-        wanted = Revision(spec, due["spec"], "", is_external)
-        uploads.run_again(tx, wanted, now, due_at=due["due_at"], next_due_at=next_due_at)
+        revision = Revision(spec, dataset["spec"], "", is_external)
+        uploads.create_revision(tx, revision, now, due_at=dataset["due_at"], next_due_at=next_due_at)

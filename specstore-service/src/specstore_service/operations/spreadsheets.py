@@ -1,4 +1,4 @@
-"""Rows of a sheet of an XLSX file. What an archive unpacks to, and its rows, are bounded before openpyxl loads them."""
+"""Rows of a sheet of an XLSX file. Limits on the unpacked size and the rows apply before openpyxl loads the file."""
 
 import errno
 import lzma
@@ -13,12 +13,12 @@ from xml.parsers import expat
 from specstore_service.operations.limits import Unreadable, too_many_columns
 
 _MAX_PARTS = 10_000
-# Of the format. Cells that are only formatted count here, unlike in the limit for tables.
+# Limits of the format. Cells that are only formatted count here, unlike in the limit for tables.
 _MAX_SHEET_ROWS, _MAX_SHEET_COLUMNS = 1_048_576, 16_384
 _ROW = "http://schemas.openxmlformats.org/spreadsheetml/2006/main row"
-# What zipfile raises for an archive that is damaged, encrypted or compressed in an unsupported way, and openpyxl for a
-# part that is missing or of another shape; SyntaxError is XML's.
-_INVALID = (
+# zipfile raises these for an archive that is damaged, encrypted or compressed in an unsupported way, and openpyxl for a
+# missing or malformed part. SyntaxError is raised for invalid XML.
+_INVALID_FILE_ERRORS = (
     KeyError, ValueError, TypeError, AttributeError, IndexError, SyntaxError, ArithmeticError, RuntimeError, EOFError,
     zlib.error, lzma.LZMAError, zipfile.BadZipFile,
 )  # fmt: skip
@@ -28,40 +28,46 @@ _INVALID = (
 def _translate_errors() -> Iterator[None]:
     try:
         yield
-    except _INVALID as error:
+    except _INVALID_FILE_ERRORS as error:
         raise Unreadable("cannot be read as a spreadsheet") from error
     except OSError as error:
-        # That of bzip2 for damaged data, or an offset outside the file; any other is one of the storage.
+        # bzip2 raises these for damaged data, and so does an offset outside the file. Others are storage errors.
         if error.errno not in (None, errno.EINVAL):
             raise
         raise Unreadable("cannot be read as a spreadsheet") from error
 
 
 @contextmanager
-def rows_of(path: Path, sheet: int | str, unpacked_bytes: int) -> Iterator[Iterator[list[Any]]]:
-    """Raises Unreadable, also while the rows are read."""
+def read_rows(path: Path, sheet: int | str, unpacked_bytes: int) -> Iterator[Iterator[list[Any]]]:
+    """Yield the rows of a sheet. Raise Unreadable, also during iteration."""
     import openpyxl
 
     with path.open("rb") as file:
         with _translate_errors():
-            _refuse_bomb(file, unpacked_bytes)
-            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-        yield _cells(_chosen(book, sheet))
+            _reject_zip_bomb(file, unpacked_bytes)
+            workbook = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        yield _cell_values(_select_sheet(workbook, sheet))
 
 
-def _refuse_bomb(file: IO[bytes], unpacked_bytes: int) -> None:
-    """A part of an archive cannot give more than its size in the directory: zipfile cuts it off there."""
+def _reject_zip_bomb(file: IO[bytes], unpacked_bytes: int) -> None:
+    """Raise Unreadable if the file is too large when unpacked.
+
+    The sizes in the directory can be trusted, since zipfile truncates each part to its size.
+    """
     with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
         if len(parts) > _MAX_PARTS or sum(part.file_size for part in parts) > unpacked_bytes:
-            raise Unreadable(f"takes up more than {unpacked_bytes} bytes when it is unpacked")
+            raise Unreadable(f"has more than {unpacked_bytes} bytes when unpacked")
         for part in parts:
             with archive.open(part) as content:
-                _refuse_large_rows(content)
+                _reject_large_rows(content)
 
 
-def _refuse_large_rows(content: IO[bytes]) -> None:
-    """openpyxl holds a row as a whole, and makes up rows that are left out. Any part may be that of a sheet."""
+def _reject_large_rows(content: IO[bytes]) -> None:
+    """Raise Unreadable if the part may be a sheet with too many rows or columns.
+
+    openpyxl holds complete rows in memory, and creates rows that the file omits.
+    """
     depth = row_depth = cells = number = 0
 
     def begin(name: str, attributes: dict[str, str]) -> None:
@@ -85,20 +91,20 @@ def _refuse_large_rows(content: IO[bytes]) -> None:
     try:
         parser.ParseFile(content)
     except expat.ExpatError:
-        pass  # An image, or XML that openpyxl will not read either.
+        pass  # An image, or XML that openpyxl cannot read either.
 
 
-def _chosen(book: Any, sheet: int | str) -> Any:
-    names = [it.title for it in book.worksheets]
+def _select_sheet(workbook: Any, sheet: int | str) -> Any:
+    names = [worksheet.title for worksheet in workbook.worksheets]
     if isinstance(sheet, int) and sheet <= len(names):
-        return book.worksheets[sheet - 1]
+        return workbook.worksheets[sheet - 1]
     if sheet in names:
-        return book[sheet]
-    raise Unreadable(f"there is no sheet {sheet}")
+        return workbook[sheet]
+    raise Unreadable(f"sheet {sheet} not found")
 
 
-def _cells(sheet: Any) -> Iterator[list[Any]]:
-    # What the sheet says of its own size may be anything.
+def _cell_values(sheet: Any) -> Iterator[list[Any]]:
+    # The declared dimensions of a sheet may be wrong.
     sheet.reset_dimensions()
     with _translate_errors():
         for cells in sheet.iter_rows(values_only=True):

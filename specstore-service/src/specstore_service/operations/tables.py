@@ -1,4 +1,4 @@
-"""Tables as they are handed on: csv, json, the first rows."""
+"""Tables in the output formats: csv, json and the preview."""
 
 import csv
 import datetime
@@ -27,8 +27,8 @@ CellWriter = Callable[[Any], str]
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
-def make_csv(context: PipelineContext) -> OutputFile:
-    """UTF-8, commas, one line end; the contents of the cells stay as they are."""
+def create_csv(context: PipelineContext) -> OutputFile:
+    """Create a csv file in UTF-8 with commas and uniform line ends. The cells of text formats stay unchanged."""
     source = context.task.source
     is_text = source.rows is None and source.format not in ("xlsx", "xlsm", "json")
     with context.writer() as writer, source_rows(context, source) as batches, _text(writer) as text:
@@ -40,7 +40,7 @@ def write_csv(text: io.TextIOBase, batches: Batches, *, is_text: bool) -> int:
     writer = csv.writer(text, lineterminator="\n")
     count = -1
     for batch in batches:
-        # An empty line is no row.
+        # An empty line is not a row.
         rows = [row for row in batch if row] if [] in batch else batch
         writer.writerows(rows if is_text else [[cell_text(cell) for cell in row] for row in rows])
         count += len(rows)
@@ -61,14 +61,14 @@ def cell_text(cell: Any) -> str:
     return str(cell)
 
 
-def make_preview(context: PipelineContext) -> OutputFile:
+def create_preview(context: PipelineContext) -> OutputFile:
     task = context.task
     csv_position = task.kinds.index((CSV, task.target))
     csv_result = next(result for result in task.results if result.position == csv_position)
     with (
         context.writer() as writer,
         _text(writer) as text,
-        context.objects.local(csv_result.object) as path,
+        context.objects.local_path(csv_result.object) as path,
         path.open(newline="") as file,
     ):
         csv_writer = csv.writer(text, lineterminator="\n")
@@ -79,8 +79,8 @@ def make_preview(context: PipelineContext) -> OutputFile:
     return writer.output(rows=count)
 
 
-def make_json(context: PipelineContext) -> OutputFile:
-    """A list of objects; numbers, booleans and structures are such where the schema says so."""
+def create_json(context: PipelineContext) -> OutputFile:
+    """Create a list of objects, whose numbers, booleans and structures follow the schema."""
     source = context.task.source
     with context.writer() as writer, source_rows(context, source) as batches, _text(writer) as text:
         count = write_json(text, source, batches)
@@ -91,7 +91,7 @@ def write_json(text: io.TextIOBase, source: Source, batches: Batches) -> int:
     rows = chain.from_iterable(batches)
     names = [cell_text(cell) for cell in next(rows)]
     if len(set(names)) < len(names):
-        raise PipelineFailed(f"{source.name}: two columns have the same name")
+        raise PipelineFailed(f"{source.name}: column names must not be repeated")
     columns = [
         (f"{json_text(name)}: ", to_json)
         for name, to_json in zip(names, _cell_writers(source, len(names)), strict=True)
@@ -107,7 +107,7 @@ def write_json(text: io.TextIOBase, source: Source, batches: Batches) -> int:
 
 
 def _cell_writers(source: Source, width: int) -> list[CellWriter]:
-    """How to write the cell of each column."""
+    """Return the function that serializes the cells of each column."""
     if source.schema is None:
         return [json_text] * width
     from frictionless import FrictionlessException, Schema
@@ -126,21 +126,21 @@ _JSON_TYPES = ("integer", "number", "boolean", "year", "object", "array", "list"
 
 
 def _typed_writer(field: Any, missing_values: list[str]) -> CellWriter:
-    """A cell that does not conform stays as it is: the report names it."""
+    """Return a function that serializes cells of a field. Invalid cells stay unchanged; the report names them."""
     missing = set(field.missing_values if field.has_defined("missing_values") else missing_values)
-    read = field.create_value_reader() if field.type in _JSON_TYPES else lambda cell: cell
+    parse = field.create_value_reader() if field.type in _JSON_TYPES else lambda cell: cell
 
     def write(cell: Any) -> str:
         if cell is None or (type(cell) is str and cell in missing):
             return "null"
-        value = read(cell)
+        value = parse(cell)
         return json_text(cell if value is None else value)
 
     return write
 
 
 def json_text(value: Any) -> str:
-    """Return numbers with all their digits; what JSON has no notation for, infinity for example, as text."""
+    """Serialize a value. Numbers keep all digits. Values that JSON cannot represent (infinity) become strings."""
     if isinstance(value, str):
         return encode_basestring(value)
     if isinstance(value, Decimal) and value.is_finite():

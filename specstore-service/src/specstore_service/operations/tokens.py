@@ -1,10 +1,9 @@
-"""Tokens: with which key they are checked, and how the built-in issuer makes them."""
+"""Tokens: the key that verifies them, and the built-in issuer."""
 
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,59 +18,59 @@ from specstore_service.domain.tokens import BadSignature, Bearer
 log = logs.logger(__name__)
 
 LIFETIME_SECONDS = 3600
-# Forged tokens must not make us ask the issuer without end.
+# Limits the requests that forged tokens can cause at the issuer.
 REFETCH_SECONDS = 1.0
 
 
 class Keyring:
-    """The public key, fetched when first wanted and when a signature fails; the old one stays while that fails."""
+    """The cached public key. It is fetched again when a signature fails, and kept while the issuer is unreachable."""
 
     def __init__(self, fetch: Callable[[], str], clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch, self._clock = fetch, clock
         self._lock = threading.Lock()
-        self._key: Any = None
-        self._asked_at = float("-inf")
+        self._key: rsa.RSAPublicKey | None = None
+        self._last_fetch_at = float("-inf")
 
     def check(self, token: str | None) -> Bearer:
-        """Raises Problem (401), or Unavailable where no key was ever had."""
+        """Return the bearer. Raise Problem (401), or Unavailable if no key has been fetched yet."""
         if not token:
-            raise tokens.refused(401)
-        key = self._key or self._newer_than(None)
+            raise tokens.token_problem(401)
+        key = self._key or self._refetch(None)
         if key is None:
-            raise Unavailable("the issuer of tokens does not answer")
+            raise Unavailable("the token issuer is unreachable")
         try:
-            return tokens.bearer_of(token, key)
+            return tokens.verify_token(token, key)
         except BadSignature:
-            newer = self._newer_than(key)
+            new_key = self._refetch(key) or key
         try:
-            return tokens.bearer_of(token, newer)
+            return tokens.verify_token(token, new_key)
         except BadSignature:
-            raise tokens.refused(401) from None
+            raise tokens.token_problem(401) from None
 
-    def _newer_than(self, known: Any) -> Any:
-        """One asks at a time; who waited for him takes what he got."""
+    def _refetch(self, old_key: rsa.RSAPublicKey | None) -> rsa.RSAPublicKey | None:
+        """Return a newer key if there is one. Only one caller fetches at a time; the others use its result."""
         with self._lock:
-            if self._key is known and self._clock() - self._asked_at >= REFETCH_SECONDS:
+            if self._key is old_key and self._clock() - self._last_fetch_at >= REFETCH_SECONDS:
                 try:
-                    self._key = _loaded(self._fetch())
+                    self._key = _load_key(self._fetch())
                 except Unavailable as problem:
                     log.warning("token_key.not_fetched", reason=problem.detail, cause=repr(problem.__cause__))
-                self._asked_at = self._clock()
+                self._last_fetch_at = self._clock()
             return self._key
 
 
-def _loaded(pem: str) -> rsa.RSAPublicKey:
+def _load_key(pem: str) -> rsa.RSAPublicKey:
     try:
         key = serialization.load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise Unavailable("the issuer's key cannot be read") from error
+        raise Unavailable("the issuer's key must be a public key as PEM") from error
     if not isinstance(key, rsa.RSAPublicKey):
-        raise Unavailable("the issuer's key is none for RS256")
+        raise Unavailable("the issuer's key must be an RSA key")
     return key
 
 
-def make_pair() -> tuple[str, str]:
-    """(private, public) as PEM."""
+def generate_key_pair() -> tuple[str, str]:
+    """Return (private, public) as PEM."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return (
         private.private_bytes(
@@ -83,10 +82,10 @@ def make_pair() -> tuple[str, str]:
     )
 
 
-def issue(private_pem: str, userid: str, most_datasets: int, now: datetime) -> str:
+def issue(private_pem: str, userid: str, max_datasets: int, now: datetime) -> str:
     claims = {
         "userid": userid,
-        "permissions": {"max_dataset_num": most_datasets},
+        "permissions": {"max_dataset_num": max_datasets},
         "service": tokens.SERVICE,
         "exp": int(now.timestamp()) + LIFETIME_SECONDS,
     }

@@ -1,4 +1,4 @@
-"""A spec becomes the next revision of its dataset, planned and queued."""
+"""Uploads: a spec becomes the next revision of its dataset, is planned and queued."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,80 +17,81 @@ from specstore_service.store import datasets, flows
 
 @dataclass(frozen=True)
 class Revision:
-    """A spec that is to become one. `text` is what was sent, as JSON."""
+    """A revision to be created. `text` is the spec as received, in JSON."""
 
     spec: Spec
     text: str
     request_id: str
-    # Whether pipelines are run elsewhere (DPP_URL).
+    # Whether an external runner (DPP_URL) executes the pipelines.
     is_external: bool
 
 
-def spec_of(contents: Any) -> Spec:
-    """Raises Invalid that names each wrong field."""
+def parse_spec(contents: Any) -> Spec:
+    """Return the validated spec. Raise Invalid, which names each invalid field."""
     spec: Spec = checked(lambda: Spec.model_validate(contents, strict=True))
     schedules.parse(spec.schedule)
     return spec
 
 
-def upload(tx: Transaction, wanted: Revision, most_datasets: int, now: datetime) -> str:
-    """The id of the flow. Its schedule holds from now on."""
-    meta, every = wanted.spec.meta, wanted.spec.every_seconds
-    schedule = datasets.Schedule(every, now + timedelta(seconds=every)) if every else None
-    said = (meta.ownerid, meta.dataset, meta.findability, schedule, now)
-    dataset = datasets.add_upload(tx, *said)
+def upload_spec(tx: Transaction, revision: Revision, max_datasets: int, now: datetime) -> str:
+    """Create a revision, and the dataset if it is new. The dataset's schedule is replaced. Return the flow's ID."""
+    meta, every_seconds = revision.spec.meta, revision.spec.every_seconds
+    schedule = datasets.Schedule(every_seconds, now + timedelta(seconds=every_seconds)) if every_seconds else None
+    properties = (meta.ownerid, meta.dataset, meta.findability, schedule, now)
+    dataset = datasets.claim_upload_revision(tx, *properties)
     if dataset is None:
         count = datasets.lock_owner(tx, meta.ownerid)
-        # Somebody else may have made it before the owner was locked.
-        dataset = datasets.add_upload(tx, *said)
+        # A concurrent upload may have created the dataset before the owner was locked.
+        dataset = datasets.claim_upload_revision(tx, *properties)
         if dataset is None:
-            if count >= most_datasets:
-                raise Problem(f"Max datasets for user exceeded plan limit ({most_datasets})", status=403)
-            dataset = datasets.insert_dataset(tx, *said)
-    return _begin(tx, wanted, dataset, now)
+            if count >= max_datasets:
+                raise Problem(f"Max datasets for user exceeded plan limit ({max_datasets})", status=403)
+            dataset = datasets.insert_dataset(tx, *properties)
+    return _create_flow(tx, revision, dataset, now)
 
 
-def run_again(
+def create_revision(
     tx: Transaction,
-    wanted: Revision,
+    revision: Revision,
     now: datetime,
     *,
     due_at: datetime | None = None,
     next_due_at: datetime | None = None,
 ) -> str:
-    """The id of a new flow of a spec that was uploaded before; the dataset's schedule stays as it is.
+    """Create a revision of a spec that was uploaded before, keeping the dataset's schedule. Return the flow's ID.
 
-    While the dataset is private, so is each new revision, whatever its spec said before that.
+    While the dataset is private, the new revision is, too, regardless of the spec.
     """
-    dataset = datasets.add_revision(tx, wanted.spec.meta.ownerid, wanted.spec.meta.dataset, now, next_due_at)
-    return _begin(tx, wanted, dataset, now, due_at)
+    meta = revision.spec.meta
+    dataset = datasets.claim_revision(tx, meta.ownerid, meta.dataset, now, next_due_at)
+    return _create_flow(tx, revision, dataset, now, due_at)
 
 
-def _begin(
-    tx: Transaction, wanted: Revision, dataset: dict[str, Any], now: datetime, due_at: datetime | None = None
+def _create_flow(
+    tx: Transaction, revision: Revision, dataset: dict[str, Any], now: datetime, due_at: datetime | None = None
 ) -> str:
-    flow_id = f"{wanted.spec.dataset_id}/{dataset['revision']}"
-    planned = plan(wanted.spec, flow_id)
+    flow_id = f"{revision.spec.dataset_id}/{dataset['revision']}"
+    entries = plan(revision.spec, flow_id)
     is_private = dataset["findability"] == PRIVATE
     flow = flows.insert_flow(
         tx,
-        planned,
+        entries,
         dataset=dataset["id"],
         revision=dataset["revision"],
         name=flow_id,
-        spec=wanted.text,
-        findability=PRIVATE if is_private else wanted.spec.meta.findability,
-        is_external=wanted.is_external,
+        spec=revision.text,
+        findability=PRIVATE if is_private else revision.spec.meta.findability,
+        is_external=revision.is_external,
         due_at=due_at,
-        request_id=wanted.request_id,
+        request_id=revision.request_id,
         now=now,
     )
     timer = "schedules" if due_at else ""
-    outgoing = [messages.event("FlowQueued", messages.subject(flow), wanted.request_id, now, timer)]
-    if wanted.is_external:
-        outgoing.append(outbox.job("specstore.refresh", {"flow": flow_id}, request_id=wanted.request_id))
+    outgoing = [messages.event("FlowQueued", messages.flow_reference(flow), revision.request_id, now, timer)]
+    if revision.is_external:
+        outgoing.append(outbox.job("specstore.refresh", {"flow": flow_id}, request_id=revision.request_id))
     else:
-        ready = [pipeline.id for pipeline in planned if not pipeline.needs]
-        outgoing += [messages.job(flow_id, pipeline, wanted.request_id) for pipeline in ready]
+        ready = [entry.id for entry in entries if not entry.needs]
+        outgoing += [messages.pipeline_job(flow_id, pipeline, revision.request_id) for pipeline in ready]
     outbox.add_all(tx, outgoing)
     return flow_id

@@ -1,4 +1,4 @@
-"""HTTP in: parse, ask, answer."""
+"""HTTP entry points."""
 
 from specstore_service.routes import auth, files, flows, listing, updates, uploads
 

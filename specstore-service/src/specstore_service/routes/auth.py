@@ -1,18 +1,19 @@
-"""The built-in issuer of tokens, where no other one is named."""
+"""The built-in token issuer, which is disabled if AUTH_SERVER is set."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Blueprint, Response
+from flask.typing import ResponseReturnValue
 from typing_extensions import TypedDict
 
 from chassis.errors import NotFound
 from chassis.web.app import transaction, username
 from chassis.web.openapi import problem
 from chassis.web.validation import ResponseSpec, endpoint
-from specstore_service.domain.tokens import refused
+from specstore_service.domain.tokens import token_problem
 from specstore_service.operations import tokens
-from specstore_service.routes.responses import AWAY, web
+from specstore_service.routes.responses import UNAVAILABLE, route_context
+from specstore_service.settings import Settings
 from specstore_service.store import keys
 
 bp = Blueprint("auth", __name__, url_prefix="/auth")
@@ -23,40 +24,44 @@ class Token(TypedDict):
     expires_in: int
 
 
-_ELSEWHERE = problem("Tokens are issued elsewhere (AUTH_SERVER)")
+_DISABLED = problem("Tokens are issued by another server (AUTH_SERVER)")
 
 
 @bp.post("/token")
 @endpoint(
-    "A token for the user who asks",
-    {200: ResponseSpec("Valid for an hour", Token), 401: problem("Nobody asks"), 404: _ELSEWHERE, 503: AWAY},
+    "Issue a token for the authenticated user",
+    {
+        200: ResponseSpec("The token, valid for an hour", Token),
+        401: problem("The request is not authenticated"),
+        404: _DISABLED,
+        503: UNAVAILABLE,
+    },
 )
-def issue_token() -> Any:
-    settings = _own()
+def issue_token() -> ResponseReturnValue:
+    settings = _require_built_in_issuer()
     user = username()
     if not user:
-        raise refused(401)
+        raise token_problem(401)
     with transaction() as tx:
-        private, _ = keys.get_pair(tx, tokens.make_pair)
+        private, _ = keys.get_key_pair(tx, tokens.generate_key_pair)
     token = tokens.issue(private, user, settings.max_dataset_num, datetime.now(UTC))
-    answer = {"token": token, "expires_in": tokens.LIFETIME_SECONDS}
-    return answer, 200, {"Cache-Control": "no-store"}
+    return {"token": token, "expires_in": tokens.LIFETIME_SECONDS}, 200, {"Cache-Control": "no-store"}
 
 
 @bp.get("/public-key")
 @endpoint(
-    "The key that tokens are checked with",
-    {200: ResponseSpec("As PEM", {"type": "string"}, "text/plain"), 404: _ELSEWHERE, 503: AWAY},
+    "Return the public key that verifies tokens",
+    {200: ResponseSpec("The key as PEM", {"type": "string"}, "text/plain"), 404: _DISABLED, 503: UNAVAILABLE},
 )
-def public_key() -> Any:
-    _own()
+def public_key() -> Response:
+    _require_built_in_issuer()
     with transaction() as tx:
-        _, public = keys.get_pair(tx, tokens.make_pair)
+        _, public = keys.get_key_pair(tx, tokens.generate_key_pair)
     return Response(public, content_type="text/plain; charset=utf-8")
 
 
-def _own() -> Any:
-    settings = web().settings
+def _require_built_in_issuer() -> Settings:
+    settings = route_context().settings
     if settings.auth_server:
-        raise NotFound("tokens are issued elsewhere")
+        raise NotFound("tokens are issued by another server")
     return settings

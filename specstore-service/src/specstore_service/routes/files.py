@@ -1,7 +1,7 @@
-"""Files in and out: what owners upload to be a source, and what pipelines have made."""
+"""Files: those that owners upload as sources, and those that pipelines have created."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import Blueprint, Response, request
 from pydantic import AfterValidator, Field
@@ -17,48 +17,48 @@ from specstore_service.domain import files
 from specstore_service.domain.names import check_location, is_url
 from specstore_service.operations.pipeline_context import HashingWriter
 from specstore_service.routes.responses import (
-    AWAY,
     INVALID,
     NO_TOKEN,
-    UNKNOWN,
-    Authorised,
+    NOT_FOUND,
+    UNAVAILABLE,
     OwnerPath,
     RevisionPath,
+    TokenHeader,
     TokenQuery,
-    is_owner,
-    must_be_owner,
-    unknown,
-    web,
+    is_owner_token,
+    not_found,
+    require_owner,
+    route_context,
 )
 from specstore_service.store import flows, jobs
 from specstore_service.store.jobs import Result
 from specstore_service.store.object_stores import create_object_store
 from specstore_service.store.objects import (
-    PIECE_BYTES,
-    Objects,
-    bytes_left,
+    CHUNK_BYTES,
+    ObjectStore,
     file_key,
+    remaining_bytes,
     scratch_file,
-    translate_db_errors,
+    translate_storage_errors,
 )
 
 bp = Blueprint("files", __name__, url_prefix="/source/<owner>")
 
 
-class Kept(TypedDict):
+class StoredFile(TypedDict):
     path: str
     bytes: int
     hash: str
 
 
-def _relative(value: str) -> str:
+def _check_relative(value: str) -> str:
     if is_url(value):
-        raise ValueError("must not begin like a URL")
+        raise ValueError("must be a relative path, not a URL")
     return check_location(value)
 
 
 class FilePath(OwnerPath):
-    path: Annotated[str, Field(max_length=1024), AfterValidator(_relative)]
+    path: Annotated[str, Field(max_length=1024), AfterValidator(_check_relative)]
 
 
 class ResultPath(RevisionPath):
@@ -67,120 +67,128 @@ class ResultPath(RevisionPath):
 
 @bp.put("/files/<path:path>")
 @endpoint(
-    "Keeps the body, bytes of any type, as a file that the owner's specs can name as a source",
+    "Store the body, of any type, as a file that the owner's specs can use as a source",
     {
-        200: ResponseSpec("It is kept, in place of an older one of that name", Kept),
+        200: ResponseSpec("The file is stored and replaces an older one with the same path", StoredFile),
         400: INVALID,
         401: NO_TOKEN,
         403: NO_TOKEN,
         408: problem("The upload is too slow or takes too long"),
-        413: problem("Larger than a file may be, or than what is left of what the owner may keep"),
+        413: problem("The file exceeds the maximum size, or the remaining space of the owner"),
         415: problem("The body has a Content-Encoding"),
-        503: AWAY,
+        503: UNAVAILABLE,
     },
     path=FilePath,
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
 )
-def put_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> Any:
-    """It appears in one step, once all of it has come; pipelines that read the older one go on reading that."""
-    must_be_owner(owner, headers, query)
+def put_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) -> StoredFile:
+    """Replace the file atomically. Pipelines that are reading an older file continue to read that."""
+    require_owner(owner, headers, query)
     if "Content-Range" in request.headers:
-        raise Invalid.field("Content-Range", "a file is sent as a whole")
-    body = UploadStream(request, web().settings.source_bytes)
-    objects = create_object_store(web().settings)
-    _refuse_too_much(objects, owner, path, request.content_length or 0)
+        raise Invalid.field("Content-Range", "is not supported: send the complete file")
+    body = UploadStream(request, route_context().settings.source_bytes)
+    objects = create_object_store(route_context().settings)
+    _check_quota(objects, owner, path, request.content_length or 0)
     with scratch_file(objects) as scratch:
-        sink = _receive_body(body, scratch)
-        # Others may have come meanwhile, and not everybody says before how much he sends.
-        _refuse_too_much(objects, owner, path, sink.size)
+        writer = _receive_body(body, scratch)
+        # Other files may have been stored in the meantime, and the Content-Length is optional.
+        _check_quota(objects, owner, path, writer.size)
         objects.put(file_key(owner, path), scratch)
-    return {"path": path, "bytes": sink.size, "hash": sink.hash}
+    return {"path": path, "bytes": writer.size, "hash": writer.hash}
 
 
 def _receive_body(body: UploadStream, target: Path) -> HashingWriter:
-    """Return the sink, closed, with the size and the hash; while a slow client sends, nothing else is held."""
-    sink = HashingWriter(target)
+    """Return the closed writer, with size and hash. No lock or connection is held while a slow client sends."""
+    writer = HashingWriter(target)
     try:
-        while piece := body.read(PIECE_BYTES):
-            with translate_db_errors():
-                sink.write(piece)
+        while chunk := body.read(CHUNK_BYTES):
+            with translate_storage_errors():
+                writer.write(chunk)
     finally:
-        sink.close()
-    return sink
+        writer.close()
+    return writer
 
 
-def _refuse_too_much(objects: Objects, owner: str, path: str, size: int) -> None:
-    most = web().settings.owner_bytes
-    if size > bytes_left(objects, owner, path, most):
-        raise Problem(f"an owner may keep {most} bytes of files: delete some of yours", status=413)
+def _check_quota(objects: ObjectStore, owner: str, path: str, size: int) -> None:
+    max_bytes = route_context().settings.owner_bytes
+    if size > remaining_bytes(objects, owner, path, max_bytes):
+        raise Problem(
+            f"the files of an owner must not exceed {max_bytes} bytes in total: delete some first", status=413
+        )
 
 
 @bp.delete("/files/<path:path>")
 @endpoint(
-    "Removes a file; what was made of it stays",
-    {204: ResponseSpec("It is not there, or no longer"), 400: INVALID, 401: NO_TOKEN, 403: NO_TOKEN, 503: AWAY},
+    "Delete an uploaded file; published results are kept",
+    {
+        204: ResponseSpec("The file does not exist anymore"),
+        400: INVALID,
+        401: NO_TOKEN,
+        403: NO_TOKEN,
+        503: UNAVAILABLE,
+    },
     path=FilePath,
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
 )
-def delete_file(owner: str, path: str, query: TokenQuery, headers: Authorised) -> Any:
-    must_be_owner(owner, headers, query)
-    create_object_store(web().settings).delete([file_key(owner, path)])
+def delete_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) -> Response:
+    require_owner(owner, headers, query)
+    create_object_store(route_context().settings).delete([file_key(owner, path)])
     return Response(status=204)
 
 
 @bp.get("/<dataset>/<revision>/data/<file>")
 @endpoint(
-    "A file that a pipeline has made; `Range` and `If-None-Match` are honoured",
+    "Return a file that a pipeline created; supports `Range` and `If-None-Match`",
     {
         200: ResponseSpec("The file", {"type": "string", "format": "binary"}, files.BYTES_TYPE),
-        206: ResponseSpec("The part that was asked for", {"type": "string", "format": "binary"}, files.BYTES_TYPE),
-        304: ResponseSpec("It is the one that is known already"),
+        206: ResponseSpec("The requested range", {"type": "string", "format": "binary"}, files.BYTES_TYPE),
+        304: ResponseSpec("The file is unchanged"),
         400: INVALID,
-        404: UNKNOWN,
-        416: problem("The file has no such part"),
-        503: AWAY,
+        404: NOT_FOUND,
+        416: problem("The range is outside the file"),
+        503: UNAVAILABLE,
     },
     path=ResultPath,
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
 )
-def get_result(owner: str, dataset: str, revision: str, file: str, query: TokenQuery, headers: Authorised) -> Any:
-    as_owner = is_owner(owner, headers, query)
+def get_result(owner: str, dataset: str, revision: str, file: str, query: TokenQuery, headers: TokenHeader) -> Response:
+    is_owner = is_owner_token(owner, headers, query)
     with transaction() as tx:
-        flow = flows.find_flow(tx, owner, dataset, revision, is_owner=as_owner)
+        flow = flows.find_flow(tx, owner, dataset, revision, is_owner=is_owner)
         result = jobs.find_result(tx, flow["id"], file) if flow else None
     if result is None:
-        raise unknown()
+        raise not_found()
     tag = result.hash.rpartition(":")[2]
     if request.if_none_match.contains_weak(tag):
         return _with_headers(Response(status=304), result, tag)
-    wanted = _asked_part(tag)
-    if wanted is None:
-        return _part(result, tag, 0, result.bytes, 200)
-    part = wanted.range_for_length(result.bytes)
-    if part is None:
-        response = this_app().render(Problem("the file has no such part", status=416))
+    requested = _requested_range(tag)
+    if requested is None:
+        return _file_response(result, tag, 0, result.bytes, 200)
+    bounds = requested.range_for_length(result.bytes)
+    if bounds is None:
+        response = this_app().render(Problem(f"Range must lie within the {result.bytes} bytes of the file", status=416))
         response.headers["Content-Range"] = f"bytes */{result.bytes}"
         return response
-    return _part(result, tag, *part, 206)
+    return _file_response(result, tag, *bounds, 206)
 
 
-def _asked_part(tag: str) -> Range | None:
-    """None for all of it: also where the part was to be of another version, and for several parts at once."""
-    wanted = request.range
-    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
+def _requested_range(tag: str) -> Range | None:
+    """Return None for the complete file, also if If-Range names another version or several ranges are requested."""
+    requested = request.range
+    if requested is None or requested.units != "bytes" or len(requested.ranges) != 1:
         return None
     condition = request.headers.get("If-Range")
-    return wanted if condition is None or condition == f'"{tag}"' else None
+    return requested if condition is None or condition == f'"{tag}"' else None
 
 
-def _part(result: Result, tag: str, start: int, stop: int, status: int) -> Response:
-    pieces = None
+def _file_response(result: Result, tag: str, start: int, stop: int, status: int) -> Response:
+    chunks = None
     if request.method != "HEAD":
-        pieces = create_object_store(web().settings).pieces(result.object, start, stop - start)
-    response = Response(pieces, status, direct_passthrough=True)
+        chunks = create_object_store(route_context().settings).read_range(result.object, start, stop - start)
+    response = Response(chunks, status, direct_passthrough=True)
     response.content_length = stop - start
     if status == 206:
         response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{result.bytes}"
@@ -188,7 +196,7 @@ def _part(result: Result, tag: str, start: int, stop: int, status: int) -> Respo
 
 
 def _with_headers(response: Response, result: Result, tag: str) -> Response:
-    """`latest` may be another file tomorrow, so it is asked for again; what is the same is not sent again."""
+    """Add the headers. Clients must revalidate a cached file, since `latest` may refer to another one later."""
     response.headers.update(
         {
             "Content-Type": result.content_type,

@@ -1,9 +1,9 @@
-"""One revision: how it stands, and what its owner may do with it."""
+"""A revision: its status, and the actions of its owner."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from flask import Blueprint, g
+from flask import Blueprint, Response, g
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -17,24 +17,24 @@ from specstore_service.domain.flows import Pipeline
 from specstore_service.operations import updates, uploads
 from specstore_service.operations.updates import Trigger
 from specstore_service.operations.uploads import Revision
-from specstore_service.routes.listing import moment
+from specstore_service.routes.listing import format_time
 from specstore_service.routes.responses import (
-    AWAY,
     INVALID,
     NO_TOKEN,
-    UNKNOWN,
+    NOT_FOUND,
+    UNAVAILABLE,
     UPLOAD_FAILED,
-    Authorised,
     RevisionPath,
+    TokenHeader,
     TokenQuery,
-    Uploaded,
-    is_owner,
-    must_be_owner,
-    unknown,
-    web,
+    UploadResult,
+    is_owner_token,
+    not_found,
+    require_owner,
+    route_context,
     with_error_body,
 )
-from specstore_service.routes.uploads import upload_error, uploaded
+from specstore_service.routes.uploads import upload_error, upload_result
 from specstore_service.store import flows
 
 bp = Blueprint("flows", __name__, url_prefix="/source/<owner>/<dataset>/<revision>")
@@ -61,7 +61,7 @@ class FlowStatus(TypedDict):
     pipelines: dict[str, PipelineStatus]
 
 
-class Cancelled(TypedDict):
+class CancelResult(TypedDict):
     id: str
     state: str
     cancelled: int
@@ -69,34 +69,39 @@ class Cancelled(TypedDict):
 
 @bp.get("")
 @endpoint(
-    "How a revision stands: one of a number, the latest, or the latest successful one",
-    {200: ResponseSpec("The revision and its pipelines", FlowStatus), 400: INVALID, 404: UNKNOWN, 503: AWAY},
+    "Return the status of a revision: by number, the latest, or the latest successful one",
+    {
+        200: ResponseSpec("The status of the revision and its pipelines", FlowStatus),
+        400: INVALID,
+        404: NOT_FOUND,
+        503: UNAVAILABLE,
+    },
     path=RevisionPath,
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
 )
-def get_status(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
-    as_owner = is_owner(owner, headers, query)
+def get_status(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Response:
+    is_owner = is_owner_token(owner, headers, query)
     with this_app().database.statements() as tx:
-        flow = flows.find_flow(tx, owner, dataset, revision, is_owner=as_owner, with_pipelines=True)
+        flow = flows.find_flow(tx, owner, dataset, revision, is_owner=is_owner, with_pipelines=True)
     if flow is None:
-        raise unknown()
+        raise not_found()
     return json_response(_status(flow))
 
 
 def _status(flow: dict[str, Any]) -> str:
-    """The spec goes out as it was received, without being parsed."""
+    """Return the status as JSON. The stored spec is inserted verbatim, without being parsed."""
     rows = strictjson.loads(flow["pipelines"].encode())
     pipelines = [Pipeline.from_row(row) for row in rows]
     no_stats = {"bytes": None, "count_of_rows": None, "dataset_name": flow["dataset"], "hash": None}
-    rest = {
+    status = {
         "id": flow["name"],
         "event_ref": flow["event_ref"] if flow["is_private"] else None,
-        "modified": moment(flow["modified_at"]),
+        "modified": format_time(flow["modified_at"]),
         "state": flow["state"],
         "logs": [line for row in rows for line in row["log"]],
         "error_log": rules.error_log(pipelines, {row["position"]: row["errors"] for row in rows}),
-        # The last pipeline makes the package.
+        # The last pipeline creates the package.
         "stats": {**no_stats, **rows[-1]["stats"]},
         "pipelines": {
             row["id"]: {
@@ -108,57 +113,57 @@ def _status(flow: dict[str, Any]) -> str:
             for row, pipeline in zip(rows, pipelines, strict=True)
         },
     }
-    return f'{{"spec_contents":{flow["spec"]},{strictjson.dumps(rest)[1:]}'
+    return f'{{"spec_contents":{flow["spec"]},{strictjson.dumps(status)[1:]}'
 
 
 @bp.post("/cancel")
 @endpoint(
-    "Ends what has not ended",
+    "Cancel the unfinished pipelines of a revision",
     {
-        200: ResponseSpec("How it stands then", Cancelled),
+        200: ResponseSpec("The state of the revision afterwards", CancelResult),
         400: INVALID,
         401: NO_TOKEN,
         403: NO_TOKEN,
-        404: UNKNOWN,
-        503: AWAY,
+        404: NOT_FOUND,
+        503: UNAVAILABLE,
     },
     path=RevisionPath,
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
 )
-def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
-    must_be_owner(owner, headers, query)
+def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> CancelResult:
+    require_owner(owner, headers, query)
     with transaction() as tx:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=True)
         if flow is None:
-            raise unknown()
-        state, ended = updates.cancel(tx, flow["id"], datetime.now(UTC), Trigger(g.request_id))
-    return {"id": flow["name"], "state": state, "cancelled": ended}
+            raise not_found()
+        state, cancelled = updates.cancel(tx, flow["id"], datetime.now(UTC), Trigger(g.request_id))
+    return {"id": flow["name"], "state": state, "cancelled": cancelled}
 
 
 @bp.post("/retry")
 @with_error_body(upload_error)
 @endpoint(
-    "A new revision of the same spec",
+    "Create a new revision of the same spec",
     {
-        200: ResponseSpec("It is queued", Uploaded),
+        200: ResponseSpec("The revision is queued", UploadResult),
         **UPLOAD_FAILED,
-        404: ResponseSpec("There is no such revision", Uploaded),
+        404: ResponseSpec("The revision does not exist", UploadResult),
     },
     path=RevisionPath,
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
     idempotent=True,
 )
-def retry(owner: str, dataset: str, revision: str, query: TokenQuery, headers: Authorised) -> Any:
-    must_be_owner(owner, headers, query)
+def retry(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Response:
+    require_owner(owner, headers, query)
 
-    def make(tx: Transaction) -> Any:
+    def create(tx: Transaction) -> UploadResult:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=True)
         if flow is None:
-            raise unknown()
-        spec = uploads.spec_of(strictjson.loads(flow["spec"].encode()))
-        wanted = Revision(spec, flow["spec"], g.request_id, web().settings.dpp_url is not None)
-        return uploaded(uploads.run_again(tx, wanted, datetime.now(UTC)))
+            raise not_found()
+        spec = uploads.parse_spec(strictjson.loads(flow["spec"].encode()))
+        new_revision = Revision(spec, flow["spec"], g.request_id, route_context().settings.dpp_url is not None)
+        return upload_result(uploads.create_revision(tx, new_revision, datetime.now(UTC)))
 
-    return run_idempotent(make)
+    return run_idempotent(create)

@@ -1,9 +1,10 @@
-"""What there is: the datasets of an owner, the revisions of a dataset, the pipelines for a runner outside."""
+"""Lists: the datasets of an owner, the revisions of a dataset, the pipelines for an external runner."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint
+from flask.typing import ResponseReturnValue
 from typing_extensions import TypedDict
 from werkzeug.exceptions import MethodNotAllowed
 
@@ -11,18 +12,18 @@ from chassis import strictjson
 from chassis.web.app import transaction
 from chassis.web.openapi import problem
 from chassis.web.validation import ListQuery, ResponseSpec, endpoint
-from specstore_service.domain.names import POSTED_TO
+from specstore_service.domain.names import POST_PATHS
 from specstore_service.routes.responses import (
-    AWAY,
     INVALID,
-    UNKNOWN,
-    Authorised,
+    NOT_FOUND,
+    UNAVAILABLE,
     DatasetPath,
     OwnerPath,
+    TokenHeader,
     TokenListQuery,
-    is_owner,
+    is_owner_token,
     is_runner,
-    unknown,
+    not_found,
 )
 from specstore_service.store import datasets, flows, pipelines
 
@@ -76,71 +77,73 @@ class PlannedPipelines(TypedDict):
 
 @bp.get("/pipelines")
 @endpoint(
-    "The pipelines of all flows that have not ended, for a runner outside",
-    {200: ResponseSpec("A page of them", PlannedPipelines), 400: INVALID, 404: UNKNOWN, 503: AWAY},
+    "List the pipelines of all unfinished flows, for an external runner",
+    {200: ResponseSpec("A page of the list", PlannedPipelines), 400: INVALID, 404: NOT_FOUND, 503: UNAVAILABLE},
     query=ListQuery,
 )
-def list_pipelines(query: ListQuery) -> Any:
+def list_pipelines(query: ListQuery) -> ResponseReturnValue:
     if not is_runner():
-        raise unknown()
+        raise not_found()
     with transaction() as tx:
-        rows = pipelines.list_planned(tx, query.limit, query.offset)
-        total = pipelines.count_planned(tx)
+        rows = pipelines.list_unfinished(tx, query.limit, query.offset)
+        total = pipelines.count_unfinished(tx)
     return {"pipelines": [{**row, "spec": strictjson.loads(row["spec"].encode())} for row in rows], "total": total}
 
 
 @bp.get("/<owner>")
 @endpoint(
-    "The datasets of an owner; the unlisted and the private ones for himself only",
+    "List the datasets of an owner; unlisted and private ones only with the owner's token",
     {
-        200: ResponseSpec("A page of them", Datasets),
+        200: ResponseSpec("A page of the list", Datasets),
         400: INVALID,
-        404: UNKNOWN,
-        405: problem("No owner has this name: something is posted there"),
-        503: AWAY,
+        404: NOT_FOUND,
+        405: problem("The name is reserved for an endpoint that only supports POST"),
+        503: UNAVAILABLE,
     },
     path=OwnerPath,
     query=TokenListQuery,
-    headers=Authorised,
+    headers=TokenHeader,
 )
-def list_datasets(owner: str, query: TokenListQuery, headers: Authorised) -> Any:
-    if owner in POSTED_TO:
+def list_datasets(owner: str, query: TokenListQuery, headers: TokenHeader) -> ResponseReturnValue:
+    if owner in POST_PATHS:
         raise MethodNotAllowed(["POST"])
-    as_owner = is_owner(owner, headers, query)
+    is_owner = is_owner_token(owner, headers, query)
     with transaction() as tx:
-        rows = datasets.list_datasets(tx, owner, is_owner=as_owner, limit=query.limit, offset=query.offset)
-        total = datasets.count_datasets(tx, owner, is_owner=as_owner)
+        rows = datasets.list_datasets(tx, owner, is_owner=is_owner, limit=query.limit, offset=query.offset)
+        total = datasets.count_datasets(tx, owner, is_owner=is_owner)
     if not total:
-        raise unknown()
+        raise not_found()
     return {"datasets": [_dataset(row) for row in rows], "total": total}
 
 
 def _dataset(row: dict[str, Any]) -> dict[str, Any]:
     due_at = row.pop("due_at")
-    return {**_with_times(row), "due_at": due_at and moment(due_at)}
+    return {**_with_formatted_times(row), "due_at": due_at and format_time(due_at)}
 
 
 @bp.get("/<owner>/<dataset>")
 @endpoint(
-    "The revisions of a dataset, newest first",
-    {200: ResponseSpec("A page of them", Revisions), 400: INVALID, 404: UNKNOWN, 503: AWAY},
+    "List the revisions of a dataset, newest first",
+    {200: ResponseSpec("A page of the list", Revisions), 400: INVALID, 404: NOT_FOUND, 503: UNAVAILABLE},
     path=DatasetPath,
     query=TokenListQuery,
-    headers=Authorised,
+    headers=TokenHeader,
 )
-def list_revisions(owner: str, dataset: str, query: TokenListQuery, headers: Authorised) -> Any:
-    as_owner = is_owner(owner, headers, query)
+def list_revisions(owner: str, dataset: str, query: TokenListQuery, headers: TokenHeader) -> ResponseReturnValue:
+    is_owner = is_owner_token(owner, headers, query)
     with transaction() as tx:
-        rows = flows.list_flows(tx, owner, dataset, is_owner=as_owner, limit=query.limit, offset=query.offset)
-        total = flows.count_flows(tx, owner, dataset, is_owner=as_owner)
+        rows = flows.list_flows(tx, owner, dataset, is_owner=is_owner, limit=query.limit, offset=query.offset)
+        total = flows.count_flows(tx, owner, dataset, is_owner=is_owner)
     if not total:
-        raise unknown()
-    return {"revisions": [_with_times(row) for row in rows], "total": total}
+        raise not_found()
+    return {"revisions": [_with_formatted_times(row) for row in rows], "total": total}
 
 
-def _with_times(row: dict[str, Any]) -> dict[str, Any]:
-    return {name.removesuffix("_at"): moment(value) if name.endswith("ed_at") else value for name, value in row.items()}
+def _with_formatted_times(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name.removesuffix("_at"): format_time(value) if name.endswith("ed_at") else value for name, value in row.items()
+    }
 
 
-def moment(time: datetime) -> str:
+def format_time(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

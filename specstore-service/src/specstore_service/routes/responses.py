@@ -1,8 +1,8 @@
-"""Responses in the shapes of the contract, and the parts of a request that several routes have."""
+"""Responses as the contract defines them, and the request parts that several routes share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, cast
 
 from flask import Response, current_app, request
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,35 +15,38 @@ from chassis.web.errors import problem_json
 from chassis.web.openapi import problem
 from chassis.web.validation import ListQuery, ResponseSpec
 from specstore_service.domain.names import Name
-from specstore_service.domain.tokens import Bearer, refused
+from specstore_service.domain.tokens import Bearer, token_problem
 from specstore_service.operations.tokens import Keyring
 from specstore_service.settings import Settings
 
 
 @dataclass(frozen=True)
-class Web:
-    """What the routes share while the app runs."""
+class RouteContext:
+    """Objects that the routes of an app share."""
 
     settings: Settings
     keyring: Keyring
 
 
-def web() -> Web:
-    return current_app.extensions["specstore"]
+def route_context() -> RouteContext:
+    return cast(RouteContext, current_app.extensions["specstore"])
 
 
-class Uploaded(TypedDict):
+class UploadResult(TypedDict):
     success: bool
     dataset_id: str | None
     flow_id: str | None
     errors: list[str]
 
 
-def with_error_body(body_of: Callable[[Problem], Mapping[str, Any]]) -> Callable[[Any], Any]:
-    """Decorate a route whose errors have a body of their own in place of that of RFC 9457."""
+View = TypeVar("View", bound=Callable[..., Any])
 
-    def decorate(view: Any) -> Any:
-        view.error_body = body_of
+
+def with_error_body(create_body: Callable[[Problem], Mapping[str, Any]]) -> Callable[[View], View]:
+    """Decorate a route whose errors have a special body instead of that of RFC 9457."""
+
+    def decorate(view: View) -> View:
+        view.create_error_body = create_body  # type: ignore[attr-defined]
         return view
 
     return decorate
@@ -51,47 +54,50 @@ def with_error_body(body_of: Callable[[Problem], Mapping[str, Any]]) -> Callable
 
 def render_error(problem: Problem) -> Response:
     view = current_app.view_functions.get(request.endpoint or "")
-    if body_of := getattr(view, "error_body", None):
-        return json_response(strictjson.dumps(body_of(problem)), problem.status)
+    if create_body := getattr(view, "create_error_body", None):
+        return json_response(strictjson.dumps(create_body(problem)), problem.status)
     return problem_json(problem)
 
 
-class Authorised(BaseModel):
-    """A token comes in this header or as `?jwt=`."""
+class TokenHeader(BaseModel):
+    """The token, in this header or as `?jwt=`."""
 
     token: str | None = Field(None, alias="Auth-Token")
 
 
 class TokenQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    jwt: str | None = Field(None, description="In place of the header Auth-Token")
+    jwt: str | None = Field(None, description="Token, instead of the header Auth-Token")
 
 
 class TokenListQuery(ListQuery):
-    jwt: str | None = Field(None, description="In place of the header Auth-Token")
+    jwt: str | None = Field(None, description="Token, instead of the header Auth-Token")
 
 
-def bearer(headers: Authorised, query: TokenQuery | TokenListQuery) -> Bearer:
-    """Raises Problem (401)."""
-    return web().keyring.check(headers.token or query.jwt)
+def bearer(headers: TokenHeader, query: TokenQuery | TokenListQuery) -> Bearer:
+    """Return the bearer of the request's token. Raise Problem (401)."""
+    return route_context().keyring.check(headers.token or query.jwt)
 
 
-def must_be_owner(owner: str, headers: Authorised, query: TokenQuery) -> Bearer:
-    """Before anything is looked up: the answer does not tell what there is of another owner."""
-    who = bearer(headers, query)
-    if who.userid != owner:
-        raise refused(403)
-    return who
+def require_owner(owner: str, headers: TokenHeader, query: TokenQuery) -> Bearer:
+    """Raise Problem (401, 403) unless the request has the owner's token.
+
+    Call this before any query, so that the response does not reveal whether something of another owner exists.
+    """
+    token_bearer = bearer(headers, query)
+    if token_bearer.userid != owner:
+        raise token_problem(403)
+    return token_bearer
 
 
-def is_owner(owner: str, headers: Authorised, query: TokenQuery | TokenListQuery) -> bool:
-    """A token that is none shows what anybody is shown."""
+def is_owner_token(owner: str, headers: TokenHeader, query: TokenQuery | TokenListQuery) -> bool:
+    """Return whether the request has the owner's token. An invalid token counts as no token."""
     if not (headers.token or query.jwt):
         return False
     try:
         return bearer(headers, query).userid == owner
-    except Problem as wrong:
-        if wrong.status == 401:
+    except Problem as error:
+        if error.status == 401:
             return False
         raise
 
@@ -113,15 +119,15 @@ class RevisionPath(DatasetPath):
     revision: Annotated[str, Field(pattern="^(latest|successful|[1-9][0-9]{0,8})$")]
 
 
-def unknown() -> NotFound:
-    return NotFound("there is nothing of this name")
+def not_found() -> NotFound:
+    return NotFound("the requested resource does not exist")
 
 
-_FAILED = "What went wrong, in words"
+_FAILED = "The errors"
 UPLOAD_FAILED: dict[int, ResponseSpec] = {
-    status: ResponseSpec(_FAILED, Uploaded) for status in (400, 401, 403, 409, 413, 422, 503)
+    status: ResponseSpec(_FAILED, UploadResult) for status in (400, 401, 403, 409, 413, 422, 503)
 }
-INVALID = problem("The request breaks a rule; `errors` names the fields")
-NO_TOKEN = problem("No token, or one that is not the owner's")
-UNKNOWN = problem("There is nothing of this name, or nothing that may be seen")
-AWAY = problem("A dependency is away; try again after `Retry-After` seconds")
+INVALID = problem("The request is invalid; `errors` names the fields")
+NO_TOKEN = problem("The token is missing, invalid, or belongs to another user")
+NOT_FOUND = problem("The resource does not exist or is not visible to the caller")
+UNAVAILABLE = problem("A dependency is unavailable; retry after `Retry-After` seconds")

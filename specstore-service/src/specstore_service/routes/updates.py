@@ -1,4 +1,4 @@
-"""What a runner says of a pipeline."""
+"""Updates of pipelines, sent by a runner."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
@@ -13,7 +13,7 @@ from chassis.web.validation import ResponseSpec, endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
 from specstore_service.operations.updates import Outcome, Trigger, Update
-from specstore_service.routes.responses import Authorised, TokenQuery, bearer, is_runner, with_error_body
+from specstore_service.routes.responses import TokenHeader, TokenQuery, bearer, is_runner, with_error_body
 
 bp = Blueprint("updates", __name__, url_prefix="/source")
 
@@ -24,7 +24,7 @@ _STATUS = {"QUEUED": "pending", "INPROGRESS": "running", "SUCCEEDED": "success",
 
 
 class PipelineUpdateRequest(BaseModel):
-    """What a runner sends beyond this means nothing here."""
+    """An update of a pipeline. Unknown properties are ignored."""
 
     pipeline: PipelineId | None = None
     pipeline_id: PipelineId | None = None
@@ -35,13 +35,13 @@ class PipelineUpdateRequest(BaseModel):
     stats: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_combination(self) -> Self:
         if not (self.pipeline or self.pipeline_id):
-            raise ValueError("pipeline is missing")
+            raise ValueError("pipeline is required")
         if self.pipeline and self.pipeline_id and self.pipeline != self.pipeline_id:
-            raise ValueError("pipeline and pipeline_id name different pipelines")
+            raise ValueError("pipeline and pipeline_id must be equal")
         if self.event == "finish" and self.success is None:
-            raise ValueError("success is missing: a finish says whether it was one")
+            raise ValueError("success is required when event is finish")
         return self
 
     def as_update(self) -> Update:
@@ -50,49 +50,49 @@ class PipelineUpdateRequest(BaseModel):
         return Update(name, self.event, bool(self.success), self.errors or [], log or [], self.stats or {})
 
 
-class Updated(TypedDict):
+class UpdateResult(TypedDict):
     success: str
     status: str
     id: str | None
     errors: list[str]
 
 
-def _error_body(problem: Problem) -> Updated:
+def _error_body(problem: Problem) -> UpdateResult:
     return {"success": "fail", "status": "failed", "id": None, "errors": [problem.detail]}
 
 
 @bp.post("/update")
 @with_error_body(_error_body)
 @endpoint(
-    "A pipeline was queued, has begun, goes on or has ended",
+    "Report that a pipeline was queued, has begun, has made progress or has ended",
     {
-        200: ResponseSpec("How its flow stands", Updated),
-        **{status: ResponseSpec("What went wrong, in words", Updated) for status in (400, 401, 404, 413, 415, 503)},
+        200: ResponseSpec("The state of the flow", UpdateResult),
+        **{status: ResponseSpec("The errors", UpdateResult) for status in (400, 401, 404, 413, 415, 503)},
     },
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
     body=PipelineUpdateRequest,
 )
-def update(query: TokenQuery, headers: Authorised, body: PipelineUpdateRequest) -> Any:
-    change = body.as_update()
-    if not _may_update(change.pipeline, headers, query):
+def update(query: TokenQuery, headers: TokenHeader, body: PipelineUpdateRequest) -> UpdateResult:
+    pipeline_update = body.as_update()
+    if not _may_update(pipeline_update.pipeline, headers, query):
         raise updates.unknown_pipeline()
     with transaction() as tx:
-        outcome = updates.apply(tx, change, datetime.now(UTC), Trigger(g.request_id))
-    return _state_of(outcome)
+        outcome = updates.apply(tx, pipeline_update, datetime.now(UTC), Trigger(g.request_id))
+    return _update_result(outcome)
 
 
-def _may_update(pipeline: str, headers: Authorised, query: TokenQuery) -> bool:
-    """Return whether the caller is a runner or the flow's owner, without looking whether the pipeline exists.
+def _may_update(pipeline: str, headers: TokenHeader, query: TokenQuery) -> bool:
+    """Return whether the caller is a runner or the flow's owner, without checking whether the pipeline exists.
 
-    Raises Problem (401) for a token that is not valid.
+    Raise Problem (401) if the token is invalid.
     """
     if is_runner():
         return True
     return bool(headers.token or query.jwt) and bearer(headers, query).userid == owner_of(pipeline)
 
 
-def _state_of(outcome: Outcome) -> Updated:
+def _update_result(outcome: Outcome) -> UpdateResult:
     return {
         "success": _SUCCESS[outcome.state],
         "status": _STATUS[outcome.state],

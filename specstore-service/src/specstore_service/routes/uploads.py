@@ -1,10 +1,11 @@
-"""A spec comes in: to be kept and run, or to be planned only."""
+"""Specs: uploaded as a new revision, or planned only."""
 
 import functools
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from flask import Blueprint, g, request
+from flask import Blueprint, Response, g, request
 from pydantic import GetJsonSchemaHandler
 from typing_extensions import TypedDict
 
@@ -17,19 +18,19 @@ from chassis.web.openapi import problem
 from chassis.web.validation import JSON, ResponseSpec, endpoint
 from specstore_service.domain.plans import plan
 from specstore_service.domain.specs import Spec
-from specstore_service.domain.tokens import refused
+from specstore_service.domain.tokens import token_problem
 from specstore_service.operations import uploads
 from specstore_service.operations.uploads import Revision
 from specstore_service.routes.responses import (
-    AWAY,
     INVALID,
+    UNAVAILABLE,
     UPLOAD_FAILED,
-    Authorised,
+    TokenHeader,
     TokenQuery,
-    Uploaded,
+    UploadResult,
     bearer,
-    is_owner,
-    web,
+    is_owner_token,
+    route_context,
     with_error_body,
 )
 from specstore_service.store import datasets
@@ -51,25 +52,27 @@ class Plan(TypedDict):
     pipelines: list[PlannedPipeline]
 
 
-class _LikeSpec:
+class _SpecSchema:
+    """Documents a body as a spec."""
+
     def __get_pydantic_json_schema__(self, _schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return handler(Spec.__pydantic_core_schema__)
 
 
-# Whose it is comes before what is wrong with it, so the route looks into it itself.
-Contents = Annotated[Any, _LikeSpec()]
+# The route validates the contents itself: authorization comes before validation.
+Contents = Annotated[Any, _SpecSchema()]
 
 
-def upload_error(problem: Problem) -> Uploaded:
+def upload_error(problem: Problem) -> UploadResult:
     errors = [f"Validation failed for contents: {field}: {message}" for field, message in problem.errors]
     return {"success": False, "dataset_id": None, "flow_id": None, "errors": errors or [problem.detail]}
 
 
-def _refuse_empty_contents(view: Any) -> Any:
-    """Before `endpoint` looks at the body, since it has other words for this."""
+def _reject_empty_contents(view: Callable[..., Response]) -> Callable[..., Response]:
+    """Decorate a view to reject empty contents with the error of the contract, before `endpoint` parses the body."""
 
     @functools.wraps(view)
-    def checked(**path: Any) -> Any:
+    def checked(**path: Any) -> Response:
         if request.mimetype != JSON or not request.get_data():
             raise Invalid(EMPTY)
         return view(**path)
@@ -79,28 +82,28 @@ def _refuse_empty_contents(view: Any) -> Any:
 
 @bp.post("/upload")
 @with_error_body(upload_error)
-@_refuse_empty_contents
+@_reject_empty_contents
 @endpoint(
-    "A spec becomes the next revision of its dataset",
-    {200: ResponseSpec("It is queued", Uploaded), **UPLOAD_FAILED},
+    "Upload a spec as the next revision of its dataset",
+    {200: ResponseSpec("The revision is queued", UploadResult), **UPLOAD_FAILED},
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
     body=Contents,
     idempotent=True,
 )
-def upload(query: TokenQuery, headers: Authorised, body: Any) -> Any:
+def upload(query: TokenQuery, headers: TokenHeader, body: Any) -> Response:
     ownerid = _ownerid(body)
-    who = bearer(headers, query)
-    if who.userid != ownerid:
-        raise refused(403)
-    spec = uploads.spec_of(body)
-    wanted = Revision(spec, strictjson.dumps(body), g.request_id, web().settings.dpp_url is not None)
+    token_bearer = bearer(headers, query)
+    if token_bearer.userid != ownerid:
+        raise token_problem(403)
+    spec = uploads.parse_spec(body)
+    revision = Revision(spec, strictjson.dumps(body), g.request_id, route_context().settings.dpp_url is not None)
 
-    def make(tx: Transaction) -> Any:
-        flow_id = uploads.upload(tx, wanted, who.most_datasets, datetime.now(UTC))
-        return uploaded(flow_id)
+    def create(tx: Transaction) -> UploadResult:
+        flow_id = uploads.upload_spec(tx, revision, token_bearer.max_datasets, datetime.now(UTC))
+        return upload_result(flow_id)
 
-    return run_idempotent(make)
+    return run_idempotent(create)
 
 
 def _ownerid(body: Any) -> Any:
@@ -112,42 +115,49 @@ def _ownerid(body: Any) -> Any:
     return meta["ownerid"]
 
 
-def uploaded(flow_id: str) -> Uploaded:
+def upload_result(flow_id: str) -> UploadResult:
     return {"success": True, "dataset_id": flow_id.rpartition("/")[0], "flow_id": flow_id, "errors": []}
 
 
 @bp.post("/plan")
 @endpoint(
-    "The pipelines of a spec, without making anything",
+    "Plan the pipelines of a spec without creating anything",
     {
-        200: ResponseSpec("In an order in which they can run", Plan),
+        200: ResponseSpec("The pipelines, in an order in which they can run", Plan),
         400: INVALID,
-        413: problem("More than a spec may have"),
-        415: problem("The body is no JSON"),
-        503: AWAY,
+        413: problem("The spec is too large"),
+        415: problem("The content type must be application/json"),
+        503: UNAVAILABLE,
     },
     query=TokenQuery,
-    headers=Authorised,
+    headers=TokenHeader,
     body=Contents,
 )
-def show_plan(query: TokenQuery, headers: Authorised, body: Any) -> Any:
-    spec = uploads.spec_of(body)
+def show_plan(query: TokenQuery, headers: TokenHeader, body: Any) -> Plan:
+    spec = uploads.parse_spec(body)
     flow_id = f"{spec.dataset_id}/{_next_revision(spec, headers, query)}"
-    planned = plan(spec, flow_id)
-    ids = [pipeline.id for pipeline in planned]
+    entries = plan(spec, flow_id)
+    ids = [entry.id for entry in entries]
     return {
         "flow_id": flow_id,
         "pipelines": [
-            {"id": it.id, "title": it.title, "kind": it.kind, "needs": [ids[place] for place in it.needs]}
-            for it in planned
+            {
+                "id": entry.id,
+                "title": entry.title,
+                "kind": entry.kind,
+                "needs": [ids[position] for position in entry.needs],
+            }
+            for entry in entries
         ],
     }
 
 
-def _next_revision(spec: Spec, headers: Authorised, query: TokenQuery) -> int:
-    """As an upload at this moment would get; what is private counts for its owner only."""
+def _next_revision(spec: Spec, headers: TokenHeader, query: TokenQuery) -> int:
+    """Return the revision that an upload would create now. To others, a private dataset does not exist."""
     with transaction() as tx:
-        known = datasets.find_dataset(tx, spec.meta.ownerid, spec.meta.dataset)
-    if known is None or (known["findability"] == "private" and not is_owner(spec.meta.ownerid, headers, query)):
+        dataset = datasets.find_dataset(tx, spec.meta.ownerid, spec.meta.dataset)
+    if dataset is None or (
+        dataset["findability"] == "private" and not is_owner_token(spec.meta.ownerid, headers, query)
+    ):
         return 1
-    return int(known["revisions"]) + 1
+    return int(dataset["revisions"]) + 1

@@ -1,1 +1,1 @@
-"""Every statement this service sends to Postgres."""
+"""Every statement that this service sends to Postgres, and the object store."""

@@ -1,4 +1,4 @@
-"""Files in a bucket of S3, or of what speaks its protocol."""
+"""The object store in a bucket of Amazon S3 or of a server with the same protocol."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -13,17 +13,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chassis.errors import NotFound, Unavailable
 from specstore_service.settings import Settings
-from specstore_service.store.objects import Pieces, scratch_file, translate_db_errors
+from specstore_service.store.objects import ChunkIterator, scratch_file, translate_storage_errors
 
-_MISSING = ("404", "NoSuchKey", "NotFound")
+_NOT_FOUND_CODES = ("404", "NoSuchKey", "NotFound")
 
 
-class Bucket:
-    """An object appears when its upload is complete: the protocol has it so."""
+class BucketStore:
+    """Objects in a bucket. The protocol guarantees that an object is visible only after its upload is complete."""
 
     def __init__(self, settings: Settings, scratch: Path | None = None) -> None:
         self.scratch = scratch or Path(settings.data_dir) / "scratch"
-        self._name = settings.s3_bucket
+        self._bucket = settings.s3_bucket
+        # boto3 generates the methods of its clients at run time, so they have no types.
         self._client: Any = boto3.client(
             "s3",
             endpoint_url=settings.s3_endpoint_url,
@@ -35,51 +36,52 @@ class Bucket:
                 read_timeout=30,
                 retries={"mode": "standard", "max_attempts": 4},
                 s3={"addressing_style": "path"},
-                # Not every server knows the newer checksums; each file's hash is known to us.
+                # Not every server supports the newer checksums; this service stores the hash of each file itself.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
         )
 
     def put(self, key: str, file: Path) -> None:
-        with _errors_as_problems():
-            self._client.upload_file(str(file), self._name, key)
+        with _translate_bucket_errors():
+            self._client.upload_file(str(file), self._bucket, key)
         file.unlink(missing_ok=True)
 
     @contextmanager
-    def local(self, key: str) -> Iterator[Path]:
+    def local_path(self, key: str) -> Iterator[Path]:
         with scratch_file(self) as path:
-            with _errors_as_problems():
-                self._client.download_file(self._name, key, str(path))
+            with _translate_bucket_errors():
+                self._client.download_file(self._bucket, key, str(path))
             yield path
 
-    def pieces(self, key: str, start: int, length: int) -> Pieces:
+    def read_range(self, key: str, start: int, length: int) -> ChunkIterator:
         if length == 0:
-            return Pieces(io.BytesIO(), 0)
-        with _errors_as_problems():
-            part = f"bytes={start}-{start + length - 1}"
-            return Pieces(self._client.get_object(Bucket=self._name, Key=key, Range=part)["Body"], length)
+            return ChunkIterator(io.BytesIO(), 0)
+        with _translate_bucket_errors():
+            byte_range = f"bytes={start}-{start + length - 1}"
+            response = self._client.get_object(Bucket=self._bucket, Key=key, Range=byte_range)
+            return ChunkIterator(response["Body"], length)
 
     def delete(self, keys: Iterable[str]) -> None:
-        with _errors_as_problems():
+        with _translate_bucket_errors():
             for key in keys:
-                self._client.delete_object(Bucket=self._name, Key=key)
+                self._client.delete_object(Bucket=self._bucket, Key=key)
 
-    def sizes(self, folder: str) -> dict[str, int]:
-        pages = self._client.get_paginator("list_objects_v2")
-        with _errors_as_problems():
-            found = pages.paginate(Bucket=self._name, Prefix=f"{folder}/")
-            return {each["Key"]: each["Size"] for page in found for each in page.get("Contents", ())}
+    def list_sizes(self, folder: str) -> dict[str, int]:
+        paginator = self._client.get_paginator("list_objects_v2")
+        with _translate_bucket_errors():
+            pages = paginator.paginate(Bucket=self._bucket, Prefix=f"{folder}/")
+            return {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", ())}
 
 
 @contextmanager
-def _errors_as_problems() -> Iterator[None]:
+def _translate_bucket_errors() -> Iterator[None]:
     try:
-        with translate_db_errors():
+        with translate_storage_errors():
             yield
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in _MISSING:
-            raise NotFound("there is no such file") from None
-        raise Unavailable("the bucket refuses") from error
+        if error.response.get("Error", {}).get("Code") in _NOT_FOUND_CODES:
+            raise NotFound("file not found") from None
+        raise Unavailable("the bucket rejected the request") from error
     except (BotoCoreError, Boto3Error) as error:
-        raise Unavailable("the bucket does not answer") from error
+        raise Unavailable("the bucket is unreachable") from error

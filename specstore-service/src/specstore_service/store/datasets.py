@@ -1,4 +1,4 @@
-"""Statements about owners and their datasets."""
+"""Statements on owners and their datasets."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,13 +13,13 @@ class Schedule:
     due_at: datetime
 
 
-def add_upload(
+def claim_upload_revision(
     tx: Transaction, owner: str, name: str, findability: str, schedule: Schedule | None, now: datetime
 ) -> dict[str, Any] | None:
-    """The dataset's id and its next revision, given to nobody else; None where there is no such dataset.
+    """Return the dataset's ID and its next revision, which no other caller receives; None if it does not exist.
 
-    What the newest upload says holds for the dataset as a whole. Concurrent callers queue on the row, which a
-    transaction writes once: were it written twice, those who wait would lock each other.
+    The findability and schedule of the newest upload apply to the dataset. Concurrent callers wait for the row lock.
+    A transaction must update the row only once: otherwise waiting callers would deadlock.
     """
     return tx.find(
         """
@@ -38,10 +38,10 @@ def add_upload(
     )
 
 
-def add_revision(
+def claim_revision(
     tx: Transaction, owner: str, name: str, now: datetime, next_due_at: datetime | None = None
 ) -> dict[str, Any]:
-    """The same for a spec that was uploaded before: nothing else of the dataset changes, but what is due next."""
+    """Return the dataset's ID and its next revision for a stored spec. The findability and schedule are kept."""
     return tx.one(
         """
         UPDATE datasets SET revisions = revisions + 1, modified_at = %(now)s,
@@ -57,7 +57,7 @@ def add_revision(
 
 
 def lock_owner(tx: Transaction, owner: str) -> int:
-    """How many datasets there are of that owner; nobody else adds one before this transaction ends."""
+    """Return the owner's number of datasets, to which no other transaction can add until this one ends."""
     tx.run("INSERT INTO owners (id) VALUES (%(owner)s) ON CONFLICT DO NOTHING", owner=owner)
     return int(tx.value("SELECT datasets FROM owners WHERE id = %(owner)s FOR UPDATE", owner=owner))
 
@@ -65,7 +65,7 @@ def lock_owner(tx: Transaction, owner: str) -> int:
 def insert_dataset(
     tx: Transaction, owner: str, name: str, findability: str, schedule: Schedule | None, now: datetime
 ) -> dict[str, Any]:
-    """With its first revision; the owner is locked."""
+    """Insert a dataset with its first revision. The caller must hold the lock of the owner."""
     tx.run("UPDATE owners SET datasets = datasets + 1 WHERE id = %(owner)s", owner=owner)
     return tx.one(
         """
@@ -84,8 +84,8 @@ def insert_dataset(
     )
 
 
-def take_due(tx: Transaction, now: datetime) -> dict[str, Any] | None:
-    """The dataset that has been due for longest, locked; those that another worker has at hand are passed over."""
+def claim_due(tx: Transaction, now: datetime) -> dict[str, Any] | None:
+    """Lock and return the dataset that has been due for longest, skipping those that another worker has locked."""
     return tx.find(
         """
         SELECT datasets.id, owner, datasets.name, every_seconds, datasets.due_at, spec
@@ -98,7 +98,7 @@ def take_due(tx: Transaction, now: datetime) -> dict[str, Any] | None:
     )
 
 
-def set_due(tx: Transaction, dataset: int, due_at: datetime) -> None:
+def update_due(tx: Transaction, dataset: int, due_at: datetime) -> None:
     tx.run("UPDATE datasets SET due_at = %(due_at)s WHERE id = %(dataset)s", dataset=dataset, due_at=due_at)
 
 
@@ -116,7 +116,7 @@ _VISIBLE = "(%(is_owner)s OR datasets.findability = 'published')"
 
 
 def list_datasets(tx: Transaction, owner: str, *, is_owner: bool, limit: int, offset: int) -> list[dict[str, Any]]:
-    """Each with the newest of its revisions that the caller may see."""
+    """Return the visible datasets, each with the newest of its revisions that the caller may see."""
     return tx.all(
         f"""
         SELECT datasets.owner || '/' || datasets.name AS id, datasets.name AS dataset, datasets.findability,

@@ -1,4 +1,4 @@
-"""Statements about flows: the revisions of a dataset, and how they go."""
+"""Statements on flows, which are the revisions of a dataset."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -6,14 +6,14 @@ from typing import Any
 
 from chassis import strictjson
 from chassis.db import Transaction
-from specstore_service.domain.plans import Planned
+from specstore_service.domain.plans import PlanEntry
 from specstore_service.store.pipelines import STATE_COLUMNS
 
 _COLUMNS = """
     flows.id, flows.name, flows.revision, flows.state, flows.findability, flows.is_external, flows.request_id,
     flows.finished_at, flows.event_ref::text AS event_ref
 """
-# A flow is private while its dataset is, even if it was uploaded before that.
+# A flow is private while its dataset is, even if it was uploaded before.
 _IS_PRIVATE = "'private' IN (datasets.findability, flows.findability)"
 _WITH_DATASET = f"""
     SELECT {_COLUMNS}, {_IS_PRIVATE} AS is_private
@@ -21,8 +21,11 @@ _WITH_DATASET = f"""
 """
 
 
-def insert_flow(tx: Transaction, planned: list[Planned], **values: Any) -> dict[str, Any]:
-    """Return the flow. Its pipelines are inserted in the same statement: uploads of one dataset wait for each other."""
+def insert_flow(tx: Transaction, plan: list[PlanEntry], **values: Any) -> dict[str, Any]:
+    """Insert a flow and its pipelines, and return the flow.
+
+    A single statement keeps the row lock of the dataset short, for which its other uploads wait.
+    """
     return tx.one(
         f"""
         WITH flow AS (
@@ -33,20 +36,20 @@ def insert_flow(tx: Transaction, planned: list[Planned], **values: Any) -> dict[
             RETURNING {_COLUMNS}
         ), inserted AS (
             INSERT INTO pipelines (flow, position, name, title, kind, target, needs, is_ready)
-            SELECT flow.id, position - 1, it.id, title, kind, target, needs, cardinality(needs) = 0
+            SELECT flow.id, position - 1, entry.id, title, kind, target, needs, cardinality(needs) = 0
             FROM flow, ROWS FROM (
-                json_to_recordset(%(planned)s) AS (id text, title text, kind text, target text, needs integer[])
-            ) WITH ORDINALITY AS it (id, title, kind, target, needs, position)
+                json_to_recordset(%(plan)s) AS (id text, title text, kind text, target text, needs integer[])
+            ) WITH ORDINALITY AS entry (id, title, kind, target, needs, position)
         )
         SELECT id, name, event_ref, findability = 'private' AS is_private FROM flow
         """,
-        planned=strictjson.dumps([asdict(pipeline) for pipeline in planned]),
+        plan=strictjson.dumps([asdict(entry) for entry in plan]),
         **values,
     )
 
 
-def lock_flow_of(tx: Transaction, pipeline: str) -> dict[str, Any] | None:
-    """The flow of that pipeline: whoever changes anything of a flow holds its row."""
+def lock_flow_of_pipeline(tx: Transaction, pipeline: str) -> dict[str, Any] | None:
+    """Return the flow of a pipeline. Every transaction that changes a flow or its pipelines holds this lock."""
     return tx.find(
         f"""
         {_WITH_DATASET} WHERE flows.id = (SELECT flow FROM pipelines WHERE name = %(pipeline)s) FOR UPDATE OF flows
@@ -56,8 +59,8 @@ def lock_flow_of(tx: Transaction, pipeline: str) -> dict[str, Any] | None:
 
 
 def lock_flow(tx: Transaction, flow_id: int, *, skip_locked: bool = False) -> dict[str, Any] | None:
-    how = "SKIP LOCKED" if skip_locked else ""
-    return tx.find(f"{_WITH_DATASET} WHERE flows.id = %(id)s FOR UPDATE OF flows {how}", id=flow_id)
+    wait_policy = "SKIP LOCKED" if skip_locked else ""
+    return tx.find(f"{_WITH_DATASET} WHERE flows.id = %(id)s FOR UPDATE OF flows {wait_policy}", id=flow_id)
 
 
 def update_flow(tx: Transaction, flow_id: int, state: str, *, has_ended: bool, now: datetime) -> None:
@@ -73,13 +76,13 @@ def update_flow(tx: Transaction, flow_id: int, state: str, *, has_ended: bool, n
     )
 
 
-_WHICH = {
+_REVISION_CONDITIONS = {
     "latest": "ORDER BY flows.revision DESC",
     "successful": "AND flows.state = 'SUCCEEDED' ORDER BY flows.revision DESC",
 }
 
 
-# Of the same moment as the flow's row.
+# A subquery, so that the pipelines are consistent with the row of the flow.
 _PIPELINES = f"""
     (SELECT json_agg(pipeline ORDER BY position)::text FROM (
         SELECT {STATE_COLUMNS}, title, errors::json, log::json, stats::json FROM pipelines WHERE flow = flows.id
@@ -90,11 +93,11 @@ _PIPELINES = f"""
 def find_flow(
     tx: Transaction, owner: str, dataset: str, revision: str, *, is_owner: bool, with_pipelines: bool = False
 ) -> dict[str, Any] | None:
-    """`revision` is a number, `latest` or `successful`. What is private is there for its owner only.
+    """Return a revision by its number, `latest` or `successful`; None if it does not exist or is hidden.
 
-    `pipelines`, if requested, is JSON.
+    The column `pipelines` is JSON if `with_pipelines` is set, otherwise null.
     """
-    which = _WHICH.get(revision, "AND flows.revision = %(revision)s")
+    condition = _REVISION_CONDITIONS.get(revision, "AND flows.revision = %(revision)s")
     return tx.find(
         f"""
         SELECT {_COLUMNS}, {_IS_PRIVATE} AS is_private, flows.spec, flows.modified_at, datasets.name AS dataset,
@@ -102,12 +105,12 @@ def find_flow(
         FROM flows JOIN datasets ON datasets.id = flows.dataset
         WHERE datasets.owner = %(owner)s AND datasets.name = %(dataset)s
           AND (%(is_owner)s OR NOT {_IS_PRIVATE})
-        {which} LIMIT 1
+        {condition} LIMIT 1
         """,
         owner=owner,
         dataset=dataset,
         is_owner=is_owner,
-        revision=None if revision in _WHICH else int(revision),
+        revision=None if revision in _REVISION_CONDITIONS else int(revision),
     )
 
 

@@ -1,11 +1,11 @@
-"""Statements that recompute what must hold: a row that breaks it, or none."""
+"""Statements that recompute the invariants. Each returns a row that violates one, or None."""
 
 from typing import Any
 
 from chassis.db import Transaction
 
 
-def find_gap(tx: Transaction) -> dict[str, Any] | None:
+def find_revision_gap(tx: Transaction) -> dict[str, Any] | None:
     return tx.find(
         """
         SELECT datasets.owner, datasets.name, datasets.revisions, count(flows.id) AS flows
@@ -18,37 +18,37 @@ def find_gap(tx: Transaction) -> dict[str, Any] | None:
     )
 
 
-def find_wrong_state(tx: Transaction) -> dict[str, Any] | None:
-    """Of a flow whose state does not follow from those of its pipelines."""
+def find_inconsistent_flow(tx: Transaction) -> dict[str, Any] | None:
+    """Return a flow whose state does not follow from those of its pipelines."""
     return tx.find(
         """
-        SELECT flows.name, flows.state, found.state AS of_pipelines FROM flows JOIN (
+        SELECT flows.name, flows.state, expected.state AS expected_state FROM flows JOIN (
             SELECT flow, CASE
                 WHEN bool_and(state IN ('SUCCEEDED', 'FAILED'))
                     THEN CASE WHEN bool_or(state = 'FAILED') THEN 'FAILED' ELSE 'SUCCEEDED' END
                 WHEN bool_and(state = 'QUEUED') THEN 'QUEUED' ELSE 'INPROGRESS' END AS state
             FROM pipelines GROUP BY flow
-        ) AS found ON found.flow = flows.id
-        WHERE found.state <> flows.state LIMIT 1
+        ) AS expected ON expected.flow = flows.id
+        WHERE expected.state <> flows.state LIMIT 1
         """
     )
 
 
-def find_wrong_pipeline(tx: Transaction) -> dict[str, Any] | None:
-    """One whose state does not follow from what it said and what it needs."""
+def find_inconsistent_pipeline(tx: Transaction) -> dict[str, Any] | None:
+    """Return a pipeline whose state does not follow from its updates and its dependencies."""
     return tx.find(
         """
         SELECT name, state FROM (
-            SELECT it.name, it.state, it.is_ready, it.has_begun, it.succeeded,
-                   coalesce(bool_and(needed.state = 'SUCCEEDED'), true) AS may_run,
-                   coalesce(bool_or(needed.state = 'FAILED'), false) AS may_not
-            FROM pipelines AS it LEFT JOIN pipelines AS needed
-                 ON needed.flow = it.flow AND needed.position = ANY (it.needs)
-            GROUP BY it.flow, it.position
-        ) AS found
-        WHERE is_ready <> may_run OR state <> CASE
-            WHEN succeeded IS FALSE OR may_not THEN 'FAILED'
-            WHEN succeeded AND may_run THEN 'SUCCEEDED'
+            SELECT pipelines.name, pipelines.state, pipelines.is_ready, pipelines.has_begun, pipelines.succeeded,
+                   coalesce(bool_and(dependencies.state = 'SUCCEEDED'), true) AS can_run,
+                   coalesce(bool_or(dependencies.state = 'FAILED'), false) AS is_blocked
+            FROM pipelines LEFT JOIN pipelines AS dependencies
+                 ON dependencies.flow = pipelines.flow AND dependencies.position = ANY (pipelines.needs)
+            GROUP BY pipelines.flow, pipelines.position
+        ) AS expected
+        WHERE is_ready <> can_run OR state <> CASE
+            WHEN succeeded IS FALSE OR is_blocked THEN 'FAILED'
+            WHEN succeeded AND can_run THEN 'SUCCEEDED'
             WHEN has_begun OR succeeded THEN 'INPROGRESS'
             ELSE 'QUEUED' END
         LIMIT 1
@@ -56,7 +56,7 @@ def find_wrong_pipeline(tx: Transaction) -> dict[str, Any] | None:
     )
 
 
-def find_unfinished_end(tx: Transaction) -> dict[str, Any] | None:
+def find_inconsistent_end(tx: Transaction) -> dict[str, Any] | None:
     return tx.find(
         """
         SELECT name, state, finished_at FROM flows

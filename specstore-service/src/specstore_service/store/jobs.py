@@ -1,4 +1,4 @@
-"""Statements of the built-in runner: a pipeline that it runs, and what comes of it."""
+"""Statements of the built-in runner: attempts, fetched sources and results."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from chassis.db import Transaction
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try at a pipeline: what belongs to an older one is not listened to."""
+    """An execution of a pipeline. Only the newest attempt of a pipeline counts."""
 
     flow: int
     position: int
@@ -17,7 +17,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Result:
-    """A file that can be downloaded; `object` is its key in the store of files."""
+    """A file that can be downloaded. `object` is its key in the object store."""
 
     position: int
     path: str
@@ -39,20 +39,20 @@ def get_job(tx: Transaction, pipeline: str) -> dict[str, Any]:
 
 
 def list_kinds(tx: Transaction, flow: int) -> list[tuple[str, str]]:
-    """(kind, target) of each pipeline of the flow, in the order of the plan."""
+    """Return (kind, target) of each pipeline of the flow, in the order of the plan."""
     return tx.rows("SELECT kind, target FROM pipelines WHERE flow = %(flow)s ORDER BY position", flow=flow)
 
 
-_NEWEST = "flow = %(flow)s AND position = %(position)s AND attempt = %(attempt)s"
+_IS_NEWEST = "flow = %(flow)s AND position = %(position)s AND attempt = %(attempt)s"
 
 
 def extend_lease(tx: Transaction, attempt: Attempt, lease_seconds: float) -> bool:
-    """Whether this attempt may go on: False once the pipeline has ended or somebody else has taken it over."""
+    """Return False if the attempt must stop: its pipeline has ended, or a newer attempt has claimed it."""
     return (
         tx.run(
             f"""
             UPDATE pipelines SET heard_at = now(), leased_until = now() + make_interval(secs => %(lease)s)
-            WHERE {_NEWEST} AND state = 'INPROGRESS' AND succeeded IS NULL
+            WHERE {_IS_NEWEST} AND state = 'INPROGRESS' AND succeeded IS NULL
             """,
             flow=attempt.flow,
             position=attempt.position,
@@ -64,9 +64,9 @@ def extend_lease(tx: Transaction, attempt: Attempt, lease_seconds: float) -> boo
 
 
 def release_lease(tx: Transaction, attempt: Attempt) -> None:
-    """Somebody else may begin at once."""
+    """End the lease, so that the next attempt need not wait until it expires."""
     tx.run(
-        f"UPDATE pipelines SET leased_until = now() WHERE {_NEWEST}",
+        f"UPDATE pipelines SET leased_until = now() WHERE {_IS_NEWEST}",
         flow=attempt.flow,
         position=attempt.position,
         attempt=attempt.number,
@@ -74,8 +74,12 @@ def release_lease(tx: Transaction, attempt: Attempt) -> None:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """`object` or `error` where it was fetched before; else whether it is up to this attempt, and in whose place."""
+class SourceClaim:
+    """The state of a source for an attempt.
+
+    `object` or `error` is set if the source has been fetched. Otherwise `is_ours` states whether this attempt must
+    fetch it, and `replaced` is the attempt that lost its claim.
+    """
 
     object: str | None = None
     error: str | None = None
@@ -83,50 +87,53 @@ class Claim:
     replaced: Attempt | None = None
 
 
-def claim_source(tx: Transaction, attempt: Attempt, location: str) -> Claim:
-    """Concurrent callers queue on the row. Who fetches is replaced once his attempt's lease has ended."""
-    mine = {"flow": attempt.flow, "location": location, "position": attempt.position, "attempt": attempt.number}
+def claim_source(tx: Transaction, attempt: Attempt, location: str) -> SourceClaim:
+    """Claim the task to fetch a source.
+
+    Concurrent callers wait for the row lock. A claim ends with the lease of its attempt.
+    """
+    params = {"flow": attempt.flow, "location": location, "position": attempt.position, "attempt": attempt.number}
     if tx.run(
         """
         INSERT INTO sources (flow, location, position, attempt)
         VALUES (%(flow)s, %(location)s, %(position)s, %(attempt)s)
         ON CONFLICT ON CONSTRAINT sources_pkey DO NOTHING
         """,
-        **mine,
+        **params,
     ):
-        return Claim(is_ours=True)
-    known = tx.one(
+        return SourceClaim(is_ours=True)
+    row = tx.one(
         """
         SELECT object, error, position, attempt, EXISTS (
             SELECT FROM pipelines WHERE flow = sources.flow AND position = sources.position
                 AND attempt = sources.attempt AND leased_until > now() AND state = 'INPROGRESS' AND succeeded IS NULL
-        ) AS is_under_way
+        ) AS is_in_progress
         FROM sources WHERE flow = %(flow)s AND location = %(location)s FOR UPDATE
         """,
-        **mine,
+        **params,
     )
-    before = Attempt(attempt.flow, known["position"], known["attempt"])
-    if known["object"] or known["error"] or before == attempt or known["is_under_way"]:
-        return Claim(known["object"], known["error"], before == attempt)
+    claimant = Attempt(attempt.flow, row["position"], row["attempt"])
+    if row["object"] or row["error"] or claimant == attempt or row["is_in_progress"]:
+        return SourceClaim(row["object"], row["error"], claimant == attempt)
     tx.run(
         """
         UPDATE sources SET position = %(position)s, attempt = %(attempt)s
         WHERE flow = %(flow)s AND location = %(location)s
         """,
-        **mine,
+        **params,
     )
-    return Claim(is_ours=True, replaced=before)
+    return SourceClaim(is_ours=True, replaced=claimant)
 
 
-def settle_source(
+def update_source(
     tx: Transaction, attempt: Attempt, location: str, *, object: str | None = None, error: str | None = None
 ) -> bool:
-    """False where this attempt has been replaced meanwhile: its copy counts for nothing."""
+    """Store the outcome of a fetch. Return False if another attempt has taken over the claim: the copy is obsolete."""
     return (
         tx.run(
             f"""
             UPDATE sources SET object = %(object)s, error = %(error)s
-            WHERE {_NEWEST} AND location = %(location)s AND object IS NULL AND error IS NULL
+            WHERE {_IS_NEWEST} AND location = %(location)s AND object IS NULL AND error IS NULL
             """,
             flow=attempt.flow,
             position=attempt.position,

@@ -1,15 +1,15 @@
-"""Statements about the key pair of the built-in issuer of tokens."""
+"""Statements on the key pair of the built-in token issuer."""
 
 from collections.abc import Callable
 
 from chassis.db import Transaction
 
 
-def get_pair(tx: Transaction, make: Callable[[], tuple[str, str]]) -> tuple[str, str]:
-    """(private, public) as PEM: made once, the same for all processes from then on."""
+def get_key_pair(tx: Transaction, generate: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+    """Return (private, public) as PEM. The first caller generates the pair; all processes use the same one."""
     rows = tx.rows("SELECT private_pem, public_pem FROM signing_key")
     if not rows:
-        private, public = make()
+        private, public = generate()
         tx.run(
             """
             INSERT INTO signing_key (private_pem, public_pem) VALUES (%(private)s, %(public)s)

@@ -1,18 +1,18 @@
-"""Which store of files the settings mean."""
+"""Selects the object store."""
 
 import functools
 from pathlib import Path
 
 from specstore_service.settings import Settings
-from specstore_service.store.objects import Folder, Objects
+from specstore_service.store.objects import FolderStore, ObjectStore
 
 
 @functools.cache
-def create_object_store(settings: Settings, scratch: Path | None = None) -> Objects:
-    """`scratch`: the folder for what is being written, if it is not the common one."""
+def create_object_store(settings: Settings, scratch: Path | None = None) -> ObjectStore:
+    """Return the object store of the settings. `scratch` replaces the shared scratch folder."""
     if settings.s3_bucket is None:
-        return Folder(Path(settings.data_dir), scratch)
-    # Its library is large: who does not use it does not load it.
-    from specstore_service.store.buckets import Bucket
+        return FolderStore(Path(settings.data_dir), scratch)
+    # boto3 is large: load it only if it is used.
+    from specstore_service.store.buckets import BucketStore
 
-    return Bucket(settings, scratch)
+    return BucketStore(settings, scratch)

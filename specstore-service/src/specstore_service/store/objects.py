@@ -1,4 +1,4 @@
-"""Files that all replicas share: whole or not there at all."""
+"""The object store, which all replicas share: an object is either complete or does not exist."""
 
 import hashlib
 import os
@@ -9,87 +9,90 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import ParamSpec, Protocol, TypeVar, cast
 
 from chassis.errors import NotFound, Unavailable
 from chassis.runtime import logs
 
 log = logs.logger(__name__)
 
-PIECE_BYTES = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 _ABANDONED_SECONDS = 24 * 3600
 
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
 
-class Objects(Protocol):
-    """Keys are paths without `.` and `..`. All raise Unavailable where the store is full or does not answer."""
 
-    # A folder of this machine for what is being written.
+class ObjectStore(Protocol):
+    """Keys are paths without `.` and `..`. All methods raise Unavailable if the store is full or unreachable."""
+
+    # A local folder for files that are being written.
     scratch: Path
 
     def put(self, key: str, file: Path) -> None:
-        """From the scratch folder, in one step, in place of what was there; kept once this returns."""
+        """Move a file of the scratch folder into the store, replacing an older object atomically and durably."""
 
-    def local(self, key: str) -> AbstractContextManager[Path]:
-        """As a file to read from. Raises NotFound."""
+    def local_path(self, key: str) -> AbstractContextManager[Path]:
+        """Yield the path of a local file with the contents of the object. Raise NotFound."""
         ...
 
-    def pieces(self, key: str, start: int, length: int) -> "Pieces":
-        """From there on, so many bytes. Raises NotFound."""
+    def read_range(self, key: str, start: int, length: int) -> "ChunkIterator":
+        """Return `length` bytes of the object from `start` on. Raise NotFound."""
         ...
 
     def delete(self, keys: Iterable[str]) -> None:
-        """What is not there is gone already."""
+        """Delete objects. Objects that do not exist are ignored."""
 
-    def sizes(self, folder: str) -> dict[str, int]:
-        """In bytes, of what lies right in it, by key."""
+    def list_sizes(self, folder: str) -> dict[str, int]:
+        """Return the sizes in bytes of the objects directly in a folder, by key."""
         ...
 
 
-class Folder:
-    """A volume that all of them see."""
+class FolderStore:
+    """Objects in a folder of a volume that all replicas mount."""
 
     def __init__(self, folder: Path, scratch: Path | None = None) -> None:
         self._objects, self.scratch = folder / "objects", scratch or folder / "scratch"
 
     def put(self, key: str, file: Path) -> None:
-        with translate_db_errors():
-            off_the_loop(self._put, self._objects / key, file)
+        with translate_storage_errors():
+            run_in_thread(self._put, self._objects / key, file)
 
     def _put(self, target: Path, file: Path) -> None:
-        new = [folder for folder in target.parents if not folder.exists()]
+        new_folders = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         _sync(file)
         file.replace(target)
-        # The file's name, and those of folders that have just come into being.
-        for folder in {target.parent, *(folder.parent for folder in new)}:
+        # The directory entries of the file and of new folders must be durable, too.
+        for folder in {target.parent, *(folder.parent for folder in new_folders)}:
             _sync(folder)
 
     @contextmanager
-    def local(self, key: str) -> Iterator[Path]:
+    def local_path(self, key: str) -> Iterator[Path]:
         path = self._objects / key
         if not path.is_file():
-            raise NotFound("there is no such file")
+            raise NotFound("file not found")
         yield path
 
-    def pieces(self, key: str, start: int, length: int) -> "Pieces":
-        with translate_db_errors():
+    def read_range(self, key: str, start: int, length: int) -> "ChunkIterator":
+        with translate_storage_errors():
             try:
                 file = (self._objects / key).open("rb", buffering=0)
             except FileNotFoundError:
-                raise NotFound("there is no such file") from None
+                raise NotFound("file not found") from None
             file.seek(start)
-        return Pieces(file, length, lambda size: off_the_loop(file.read, size))
+        return ChunkIterator(file, length, lambda size: run_in_thread(file.read, size))
 
     def delete(self, keys: Iterable[str]) -> None:
-        with translate_db_errors():
+        with translate_storage_errors():
             for key in keys:
                 (self._objects / key).unlink(missing_ok=True)
 
-    def sizes(self, folder: str) -> dict[str, int]:
-        with translate_db_errors():
-            return off_the_loop(self._sizes, folder)
+    def list_sizes(self, folder: str) -> dict[str, int]:
+        with translate_storage_errors():
+            return run_in_thread(self._list_sizes, folder)
 
-    def _sizes(self, folder: str) -> dict[str, int]:
+    def _list_sizes(self, folder: str) -> dict[str, int]:
         try:
             with os.scandir(self._objects / folder) as entries:
                 return {f"{folder}/{entry.name}": entry.stat().st_size for entry in entries}
@@ -98,38 +101,48 @@ class Folder:
 
 
 def file_key(owner: str, path: str) -> str:
-    """Of an uploaded file. A digest leads nowhere else, is never too long, and is no folder of another one."""
-    return f"{_files(owner)}/{hashlib.sha256(path.encode()).hexdigest()}"
+    """Return the key of an uploaded file.
+
+    It contains a digest of the path, which is never too long and cannot lead to another folder.
+    """
+    return f"{_files_folder(owner)}/{hashlib.sha256(path.encode()).hexdigest()}"
 
 
-def _files(owner: str) -> str:
+def _files_folder(owner: str) -> str:
     return f"files/{owner}"
 
 
-def bytes_left(objects: Objects, owner: str, path: str, max_bytes: int) -> int:
-    """Return the size that a file of this path may have; it takes the place of an older one."""
-    sizes = objects.sizes(_files(owner))
+def remaining_bytes(objects: ObjectStore, owner: str, path: str, max_bytes: int) -> int:
+    """Return the maximum size of a file that the owner uploads to this path, replacing an older one."""
+    sizes = objects.list_sizes(_files_folder(owner))
     sizes.pop(file_key(owner, path), None)
     return max_bytes - sum(sizes.values())
 
 
-class Pieces:
-    """Of what is open already; closed with this, read or not."""
+class ByteSource(Protocol):
+    def read(self, size: int, /) -> bytes | None: ...
 
-    def __init__(self, source: Any, length: int, read: Callable[[int], bytes] | None = None) -> None:
-        self._source, self._left, self._read = source, length, read or source.read
+    def close(self) -> None: ...
 
-    def __iter__(self) -> "Pieces":
+
+class ChunkIterator:
+    """Iterates over the bytes of an open file, and closes it at the end or when `close` is called."""
+
+    def __init__(self, source: ByteSource, length: int, read: Callable[[int], bytes | None] | None = None) -> None:
+        self._source, self._remaining_bytes, self._read = source, length, read or source.read
+
+    def __iter__(self) -> "ChunkIterator":
         return self
 
     def __next__(self) -> bytes:
-        piece = self._read(min(PIECE_BYTES, self._left)) if self._left else b""
-        self._left -= len(piece)
-        if not (piece and self._left):
+        chunk = self._read(min(CHUNK_BYTES, self._remaining_bytes)) if self._remaining_bytes else b""
+        chunk = chunk or b""
+        self._remaining_bytes -= len(chunk)
+        if not (chunk and self._remaining_bytes):
             self.close()
-        if not piece:
+        if not chunk:
             raise StopIteration
-        return piece
+        return chunk
 
     def close(self) -> None:
         self._source.close()
@@ -143,29 +156,32 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def off_the_loop(call: Callable[..., Any], *arguments: Any) -> Any:
-    """Where greenlets share one thread, a disk that takes its time must not hold up all of them."""
-    patched = sys.modules.get("gevent.monkey")
-    if patched is None or not patched.is_module_patched("socket"):
-        return call(*arguments)
+def run_in_thread(function: Callable[Params, Result], *args: Params.args, **kwargs: Params.kwargs) -> Result:
+    """Call a function in gevent's thread pool, so that a slow disk does not block the other greenlets.
+
+    Without gevent, call it directly.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("socket"):
+        return function(*args, **kwargs)
     import gevent
 
-    return gevent.get_hub().threadpool.apply(call, arguments)
+    return cast(Result, gevent.get_hub().threadpool.apply(function, args, kwargs))
 
 
 @contextmanager
-def translate_db_errors() -> Iterator[None]:
-    """Full, read-only, away: what waits for it may be tried again later."""
+def translate_storage_errors() -> Iterator[None]:
+    """Translate errors of the file system (full, read-only, unreachable) to Unavailable."""
     try:
         yield
     except OSError as error:
-        raise Unavailable("files cannot be kept at the moment") from error
+        raise Unavailable("files cannot be stored at the moment") from error
 
 
 @contextmanager
-def scratch_file(objects: Objects, suffix: str = "") -> Iterator[Path]:
-    """Gone when the block ends, unless it was put elsewhere."""
-    with translate_db_errors():
+def scratch_file(objects: ObjectStore, suffix: str = "") -> Iterator[Path]:
+    """Yield a new file, which is deleted at the end unless it has been moved."""
+    with translate_storage_errors():
         objects.scratch.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=objects.scratch, suffix=suffix)
         os.close(descriptor)
@@ -176,14 +192,14 @@ def scratch_file(objects: Objects, suffix: str = "") -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def sweep(objects: Objects) -> None:
-    """What processes that were killed left behind. Nobody writes to a file for a day without a pause."""
+def delete_abandoned_files(objects: ObjectStore) -> None:
+    """Delete scratch files of killed processes: those that have not been written to for a day."""
     if not objects.scratch.is_dir():
         return
     for path in objects.scratch.iterdir():
         try:
             if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
-                log.info("objects.swept", file=path.name)
+                log.info("scratch.abandoned_deleted", file=path.name)
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         except FileNotFoundError:
-            pass  # another worker was quicker
+            pass  # Another worker has deleted it.

@@ -1,4 +1,4 @@
-"""Statements about the pipelines of a flow."""
+"""Statements on the pipelines of a flow."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,7 @@ from chassis import strictjson
 from chassis.db import Transaction
 from specstore_service.domain.flows import Pipeline, Report
 
-# Those of a Pipeline.
+# The columns of a Pipeline.
 STATE_COLUMNS = "position, name AS id, needs, has_begun, succeeded, state, is_ready"
 
 
@@ -39,7 +39,7 @@ def update_report(tx: Transaction, flow: int, position: int, report: Report) -> 
     )
 
 
-def set_errors(tx: Transaction, flow: int, positions: list[int], errors: list[str]) -> None:
+def update_errors(tx: Transaction, flow: int, positions: list[int], errors: list[str]) -> None:
     tx.run(
         "UPDATE pipelines SET errors = %(errors)s WHERE flow = %(flow)s AND position = ANY (%(positions)s)",
         flow=flow,
@@ -48,8 +48,11 @@ def set_errors(tx: Transaction, flow: int, positions: list[int], errors: list[st
     )
 
 
-def forget_progress(tx: Transaction, flow: int, positions: list[int]) -> None:
-    """Of those that were cut off: whether it came before or after that must leave no trace."""
+def delete_progress(tx: Transaction, flow: int, positions: list[int]) -> None:
+    """Delete the progress of pipelines that failed before their end.
+
+    Their reports may arrive before or after the failure: the result must be the same.
+    """
     if positions:
         tx.run(
             "UPDATE pipelines SET log = '[]', stats = '{}' WHERE flow = %(flow)s AND position = ANY (%(positions)s)",
@@ -59,7 +62,7 @@ def forget_progress(tx: Transaction, flow: int, positions: list[int]) -> None:
 
 
 def list_errors(tx: Transaction, flow: int) -> dict[int, list[str]]:
-    """Of those that gave any, by position."""
+    """Return the errors of the pipelines that have any, by position."""
     rows = tx.rows(
         "SELECT position, errors FROM pipelines WHERE flow = %(flow)s AND errors <> '[]' ORDER BY position", flow=flow
     )
@@ -67,7 +70,7 @@ def list_errors(tx: Transaction, flow: int) -> dict[int, list[str]]:
 
 
 def update_states(tx: Transaction, flow: int, pipelines: Iterable[Pipeline]) -> None:
-    """What has become ready or has begun is listened to from now on."""
+    """Update the states. The time-out of these pipelines starts now."""
     tx.insert_many(
         """
         UPDATE pipelines SET has_begun = new.has_begun, succeeded = new.succeeded::boolean, state = new.state,
@@ -75,12 +78,15 @@ def update_states(tx: Transaction, flow: int, pipelines: Iterable[Pipeline]) -> 
         FROM (VALUES %s) AS new (flow, position, has_begun, succeeded, state, is_ready)
         WHERE pipelines.flow = new.flow AND pipelines.position = new.position
         """,
-        [(flow, it.position, it.has_begun, it.succeeded, it.state, it.is_ready) for it in pipelines],
+        [
+            (flow, pipeline.position, pipeline.has_begun, pipeline.succeeded, pipeline.state, pipeline.is_ready)
+            for pipeline in pipelines
+        ],
     )
 
 
-def touch(tx: Transaction, flow: int, position: int) -> None:
-    """It was heard of."""
+def update_heard_at(tx: Transaction, flow: int, position: int) -> None:
+    """Restart the time-out of a pipeline."""
     tx.run(
         "UPDATE pipelines SET heard_at = now() WHERE flow = %(flow)s AND position = %(position)s",
         flow=flow,
@@ -89,7 +95,7 @@ def touch(tx: Transaction, flow: int, position: int) -> None:
 
 
 def claim_lease(tx: Transaction, flow: int, position: int, lease_seconds: float) -> int | None:
-    """Return the number of a new attempt; None while another one has the lease."""
+    """Return the number of a new attempt, or None while another one holds the lease."""
     number: int | None = tx.value(
         """
         UPDATE pipelines SET attempt = attempt + 1, leased_until = now() + make_interval(secs => %(lease)s),
@@ -110,8 +116,8 @@ _SILENT = """
 """
 
 
-def list_flows_with_silent(tx: Transaction, seconds: float, limit: int) -> list[int]:
-    """Those of a pipeline that should have been heard of: it has begun, or could have."""
+def list_flows_with_silent_pipelines(tx: Transaction, seconds: float, limit: int) -> list[int]:
+    """Return the IDs of flows with a pipeline that has begun, or could have, and received no update for too long."""
     rows = tx.rows(
         f"""
         SELECT DISTINCT flow FROM (
@@ -124,7 +130,7 @@ def list_flows_with_silent(tx: Transaction, seconds: float, limit: int) -> list[
     return sorted(flow for (flow,) in rows)
 
 
-def list_silent(tx: Transaction, flow: int, seconds: float) -> list[int]:
+def list_silent_positions(tx: Transaction, flow: int, seconds: float) -> list[int]:
     rows = tx.rows(
         f"SELECT position FROM pipelines WHERE flow = %(flow)s AND {_SILENT} ORDER BY position",
         flow=flow,
@@ -133,23 +139,23 @@ def list_silent(tx: Transaction, flow: int, seconds: float) -> list[int]:
     return [position for (position,) in rows]
 
 
-_PLANNED = "FROM pipelines JOIN flows ON flows.id = pipelines.flow WHERE flows.finished_at IS NULL"
+_UNFINISHED = "FROM pipelines JOIN flows ON flows.id = pipelines.flow WHERE flows.finished_at IS NULL"
 
 
-def list_planned(tx: Transaction, limit: int, offset: int) -> list[dict[str, Any]]:
-    """Of all flows that have not ended, for a runner of pipelines outside."""
+def list_unfinished(tx: Transaction, limit: int, offset: int) -> list[dict[str, Any]]:
+    """Return the pipelines of all flows that have not ended, for an external runner."""
     return tx.all(
         f"""
         SELECT pipelines.name AS id, title, kind, target, flows.name AS flow_id, pipelines.state AS status,
-               ARRAY(SELECT needed.name FROM pipelines AS needed
-                     WHERE needed.flow = pipelines.flow AND needed.position = ANY (pipelines.needs)
-                     ORDER BY needed.position) AS needs, flows.spec
-        {_PLANNED} ORDER BY pipelines.flow, position LIMIT %(limit)s OFFSET %(offset)s
+               ARRAY(SELECT dependencies.name FROM pipelines AS dependencies
+                     WHERE dependencies.flow = pipelines.flow AND dependencies.position = ANY (pipelines.needs)
+                     ORDER BY dependencies.position) AS needs, flows.spec
+        {_UNFINISHED} ORDER BY pipelines.flow, position LIMIT %(limit)s OFFSET %(offset)s
         """,
         limit=limit,
         offset=offset,
     )
 
 
-def count_planned(tx: Transaction) -> int:
-    return int(tx.value(f"SELECT count(*) {_PLANNED}"))
+def count_unfinished(tx: Transaction) -> int:
+    return int(tx.value(f"SELECT count(*) {_UNFINISHED}"))

@@ -1,4 +1,4 @@
-"""The page for people: it uploads files, watches imports and shows orders, all by way of the API beside it."""
+"""The web page, which uploads files, follows imports and shows orders through the API."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +9,13 @@ from pydantic import BaseModel, Field
 from chassis.errors import NotFound
 from chassis.web.validation import ResponseSpec, endpoint
 from orders_service.routes.i18n import LANGUAGES, language
-from orders_service.routes.responses import Spoken, refusal
+from orders_service.routes.responses import LocalizedQuery, error_response
 
 bp = Blueprint("page", __name__, url_prefix="/acme_orders", template_folder=".")
 
 _FILES = ("page.css", "page.js", "api.js", "imports.js", "orders.js")
-_ITS_OWN_NAMES = {"en": "English", "pt": "Português", "es": "Español"}
-_SOME_TEXT = {"type": "string"}
+_LANGUAGE_NAMES = {"en": "English", "pt": "Português", "es": "Español"}
+_TEXT = {"type": "string"}
 
 
 class FilePath(BaseModel):
@@ -24,17 +24,17 @@ class FilePath(BaseModel):
 
 @bp.get("", strict_slashes=False)
 @endpoint(
-    "A page to import orders and to look at them",
+    "Show the web page for importing and browsing orders",
     {
-        200: ResponseSpec("The page, in the language asked for", _SOME_TEXT, "text/html; charset=utf-8"),
-        400: refusal("A parameter is wrong"),
+        200: ResponseSpec("The page in the preferred language", _TEXT, "text/html; charset=utf-8"),
+        400: error_response("A parameter is invalid"),
     },
-    query=Spoken,
+    query=LocalizedQuery,
 )
-def show_page(query: Spoken) -> Response:
-    languages = [(name, _ITS_OWN_NAMES[name]) for name in LANGUAGES]
-    largest = current_app.extensions["orders"].settings.largest_upload_bytes
-    html = render_template("page.html", language=language(), languages=languages, largest_bytes=largest)
+def show_page(query: LocalizedQuery) -> Response:
+    languages = [(name, _LANGUAGE_NAMES[name]) for name in LANGUAGES]
+    max_bytes = current_app.extensions["orders"].settings.largest_upload_bytes
+    html = render_template("page.html", language=language(), languages=languages, max_bytes=max_bytes)
     page = make_response(html)
     page.headers["Content-Language"] = language()
     page.headers["Vary"] = "Accept-Language"
@@ -44,11 +44,11 @@ def show_page(query: Spoken) -> Response:
 
 @bp.get("/page/<file>")
 @endpoint(
-    "What the page is made of",
+    "Get a script or style sheet of the web page",
     {
-        200: ResponseSpec("The file", _SOME_TEXT, "text/*"),
-        304: ResponseSpec("It has not changed"),
-        404: refusal("There is no such file"),
+        200: ResponseSpec("The file", _TEXT, "text/*"),
+        304: ResponseSpec("The file has not changed"),
+        404: error_response("The file does not exist"),
     },
     path=FilePath,
 )

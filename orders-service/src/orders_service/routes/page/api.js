@@ -1,82 +1,85 @@
-/* The API beside this page, in the language of the page; what it refuses is said in words. */
+/* Requests to the API, and texts, numbers and errors in the language of the page. */
 
 export const texts = JSON.parse(document.getElementById('texts').textContent);
 export const language = document.documentElement.lang;
-// Whole addresses: the page's own may hold user:password@, and then a browser refuses to fetch relative to it.
+// An absolute URL: the URL of the page may contain user:password@, and browsers reject requests relative to that.
 export const API = `${location.origin}/acme_orders/api/v1/orders`;
 
-const figures = new Intl.NumberFormat(language);
-const shares = new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 1 });
-const sizeIn = (unit) => new Intl.NumberFormat(language, { style: 'unit', unit, maximumFractionDigits: 1 });
-const [kilobytes, megabytes] = [sizeIn('kilobyte'), sizeIn('megabyte')];
-const moments = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' });
-export const figure = (number) => figures.format(number);
-export const share = (part) => shares.format(part);
-export const size = (bytes) => (bytes < 1e6 ? kilobytes.format(bytes / 1e3) : megabytes.format(bytes / 1e6));
-export const moment = (text) => moments.format(new Date(text));
+const numberFormat = new Intl.NumberFormat(language);
+const percentFormat = new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 1 });
+const unitFormat = (unit) => new Intl.NumberFormat(language, { style: 'unit', unit, maximumFractionDigits: 1 });
+const [kilobyteFormat, megabyteFormat] = [unitFormat('kilobyte'), unitFormat('megabyte')];
+const timeFormat = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' });
+export const formatNumber = (number) => numberFormat.format(number);
+export const formatFraction = (fraction) => percentFormat.format(fraction);
+export const formatSize = (bytes) => (
+  bytes < 1e6 ? kilobyteFormat.format(bytes / 1e3) : megabyteFormat.format(bytes / 1e6)
+);
+export const formatTime = (timestamp) => timeFormat.format(new Date(timestamp));
 
 export const byId = (id) => document.getElementById(id);
 
-/* The text of that name, with its {parts} filled in. */
-export function say(name, parts = {}) {
-  return texts[name].replace(/\{(\w+)\}/g, (_, part) => parts[part]);
+/* Return the text with this name, with its {parameters} filled in. */
+export function formatText(name, parameters = {}) {
+  return texts[name].replace(/\{(\w+)\}/g, (_, parameter) => parameters[parameter]);
 }
 
-export function element(tag, text = '', attributes = {}) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  Object.assign(made, attributes);
-  return made;
+export function createElement(tag, text = '', attributes = {}) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  Object.assign(element, attributes);
+  return element;
 }
 
-/* An alert is told when its text changes, so an empty one is hidden. */
-export function tell(id, text) {
+/* Set the text of an alert, and hide it if the text is empty: screen readers announce an alert when its text changes. */
+export function setText(id, text) {
   byId(id).hidden = !text;
   byId(id).textContent = text;
 }
 
-export class Refused extends Error {
+export class RequestError extends Error {
   constructor(message, status = 0) {
     super(message);
     this.status = status;
   }
 }
 
-/* The service speaks the page's language; the gateway does not, nor does what stands between. */
-export function refusal(status, body, requestId) {
-  let told = null;
+/* Return the error for a failed response. Only the service responds in the language of the page; for responses of the
+   gateway or a proxy, a text of the page is used. */
+export function errorFromResponse(status, body, requestId) {
+  let message = null;
   try {
-    told = JSON.parse(body).message;
-  } catch { /* no JSON */ }
-  if (told && typeof told === 'object') {
-    told = Object.values(told).join(' ');
+    message = JSON.parse(body).message;
+  } catch { /* The body is not JSON. */ }
+  if (message && typeof message === 'object') {
+    message = Object.values(message).join(' ');
   }
-  const away = [502, 503, 504].includes(status) && 'status_away';
-  const own = [`status_${status}`, away].find((name) => texts[name]) ?? 'status_other';
-  return new Refused(told || say(own, { status, request_id: requestId }), status);
+  const unavailable = [502, 503, 504].includes(status) && 'status_unavailable';
+  const textName = [`status_${status}`, unavailable].find((name) => texts[name]) ?? 'status_other';
+  return new RequestError(message || formatText(textName, { status, request_id: requestId }), status);
 }
 
-/* An id may be larger than JavaScript's numbers are exact: it stays text. */
-function parsed(text) {
+/* Parse JSON, but keep IDs as text: they may exceed the integers that JavaScript represents exactly. */
+function parseJson(text) {
   return JSON.parse(text.replace(/"id":\s*(-?\d+)/g, '"id":"$1"'));
 }
 
-export async function ask(path, options = {}) {
-  let answer, text;
+export async function fetchJson(path, options = {}) {
+  let response, text;
   try {
-    answer = await fetch(API + path, { headers: { 'Accept-Language': language }, cache: 'no-store', ...options });
-    text = await answer.text();
+    response = await fetch(API + path, { headers: { 'Accept-Language': language }, cache: 'no-store', ...options });
+    text = await response.text();
   } catch (error) {
-    throw error.name === 'AbortError' ? error : new Refused(texts.no_answer);
+    throw error.name === 'AbortError' ? error : new RequestError(texts.unreachable);
   }
-  if (!answer.ok) {
-    throw refusal(answer.status, text, answer.headers.get('X-Request-ID'));
+  if (!response.ok) {
+    throw errorFromResponse(response.status, text, response.headers.get('X-Request-ID'));
   }
-  return parsed(text);
+  return parseJson(text);
 }
 
-/* `sent` is called with the bytes that have gone; the promise is of the answer. */
-export function upload(file, { dryRun, key, sent, signal }) {
+/* Upload a file and resolve to the parsed response; `onProgress` receives the number of bytes sent. */
+export function uploadFile(file, { dryRun, key, onProgress, signal }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const query = new URLSearchParams({ file_name: file.name, dry_run: dryRun });
@@ -84,12 +87,12 @@ export function upload(file, { dryRun, key, sent, signal }) {
     request.setRequestHeader('Content-Type', 'text/csv');
     request.setRequestHeader('Accept-Language', language);
     request.setRequestHeader('Idempotency-Key', key);
-    request.upload.onprogress = (event) => sent(event.loaded);
-    request.onerror = () => reject(new Refused(texts.cut));
-    request.onabort = () => reject(new Refused(texts.stopped));
+    request.upload.onprogress = (event) => onProgress(event.loaded);
+    request.onerror = () => reject(new RequestError(texts.connection_lost));
+    request.onabort = () => reject(new RequestError(texts.stopped));
     request.onload = () => (request.status === 202
       ? resolve(JSON.parse(request.responseText))
-      : reject(refusal(request.status, request.responseText, request.getResponseHeader('X-Request-ID'))));
+      : reject(errorFromResponse(request.status, request.responseText, request.getResponseHeader('X-Request-ID'))));
     signal.addEventListener('abort', () => request.abort());
     request.send(file);
   });

@@ -1,212 +1,230 @@
-/* Uploads, the import that is watched, and the newest ones. */
+/* Uploading files, following an import, and the list of recent imports. */
 
-import { API, ask, byId, element, figure, language, moment, say, share, size, tell, texts, upload } from './api.js';
+import {
+  API, byId, createElement, fetchJson, formatFraction, formatNumber, formatSize, formatText, formatTime, language,
+  setText, texts, uploadFile,
+} from './api.js';
 
 const POLL_MS = 500;
-const AGAIN_MS = 2000;
-const TELL_MS = 4000;
-const NEWEST = 5;
+const RETRY_MS = 2000;
+const ANNOUNCE_MS = 4000;
+const RECENT_IMPORTS = 5;
 
-const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+const delay = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const hasEnded = (status) => status === 'SUCCESS' || status === 'FAILURE';
-const named = (found) => [found.file_name, found.batch_no !== null && say('batch', { number: found.batch_no }),
-  found.dry_run && texts.dry_run].filter(Boolean).join(' · ');
+const describeImport = (status) => [
+  status.file_name,
+  status.batch_no !== null && formatText('batch', { number: status.batch_no }),
+  status.dry_run && texts.dry_run,
+].filter(Boolean).join(' · ');
 
-/* One for each thing that is sent, so that it can be sent again after the connection broke. */
-function newKey() {
+/* Create an idempotency key; an upload keeps its key, so that it can be repeated after the connection was lost. */
+function createKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-let key = newKey();
-let watched = null;
-let toldAt = 0;
-let hasNews = () => {};
+let key = createKey();
+let followedId = null;
+let announcedAt = 0;
+let notifyOrdersChanged = () => {};
 
-/* `changed` is called when orders may have come in. */
-export function start(changed) {
-  hasNews = changed;
-  byId('upload').addEventListener('submit', (event) => { event.preventDefault(); send(); });
-  byId('file').addEventListener('change', choose);
-  byId('dry-run').addEventListener('change', () => { key = newKey(); });
-  byId('cancel').addEventListener('click', cancel);
-  takeDrops(byId('drop'));
-  listNewest().then((newest) => {
-    const running = newest.find((found) => !hasEnded(found.status));
-    if (running && !watched) {
-      watch(running.task_id);
+/* Set up the import section; `onOrdersChanged` is called when an import has ended. */
+export function start(onOrdersChanged) {
+  notifyOrdersChanged = onOrdersChanged;
+  byId('upload').addEventListener('submit', (event) => { event.preventDefault(); submitUpload(); });
+  byId('file').addEventListener('change', showSelectedFile);
+  byId('dry-run').addEventListener('change', () => { key = createKey(); });
+  byId('cancel').addEventListener('click', cancelImport);
+  registerDropTarget(byId('drop'));
+  listRecentImports().then((recent) => {
+    const running = recent.find((status) => !hasEnded(status.status));
+    if (running && !followedId) {
+      followImport(running.task_id);
     }
   });
 }
 
-function choose() {
-  key = newKey();
+function showSelectedFile() {
+  key = createKey();
   const [file] = byId('file').files;
-  byId('chosen').textContent = file ? `${file.name} (${size(file.size)})` : texts.choose;
-  tell('upload-problem', '');
+  byId('file-label').textContent = file ? `${file.name} (${formatSize(file.size)})` : texts.choose;
+  setText('upload-problem', '');
 }
 
-/* A file that misses its place must not replace the page. */
-function takeDrops(place) {
-  for (const kind of ['dragover', 'drop']) {
-    document.addEventListener(kind, (event) => event.preventDefault());
+/* Accept files that are dropped on the target; elsewhere, a dropped file must not replace the page. */
+function registerDropTarget(target) {
+  for (const type of ['dragover', 'drop']) {
+    document.addEventListener(type, (event) => event.preventDefault());
   }
-  place.addEventListener('dragover', () => place.classList.add('over'));
-  place.addEventListener('dragleave', () => place.classList.remove('over'));
-  place.addEventListener('drop', (event) => {
-    place.classList.remove('over');
+  target.addEventListener('dragover', () => target.classList.add('over'));
+  target.addEventListener('dragleave', () => target.classList.remove('over'));
+  target.addEventListener('drop', (event) => {
+    target.classList.remove('over');
     if (event.dataTransfer.files.length && !byId('send').disabled) {
       byId('file').files = event.dataTransfer.files;
-      choose();
+      showSelectedFile();
     }
   });
 }
 
-async function send() {
+async function submitUpload() {
   const [file] = byId('file').files;
-  if (!file || file.size > byId('upload').dataset.largestBytes) {
-    tell('upload-problem', file ? texts.status_413 : texts.no_file);
+  if (!file || file.size > byId('upload').dataset.maxBytes) {
+    setText('upload-problem', file ? texts.status_413 : texts.no_file);
     return;
   }
-  tell('upload-problem', '');
-  const stopping = new AbortController();
-  byId('stop').onclick = () => stopping.abort();
-  isUploading(true, file);
+  setText('upload-problem', '');
+  const abortController = new AbortController();
+  byId('stop').onclick = () => abortController.abort();
+  setUploading(true, file);
   try {
-    const options = { dryRun: byId('dry-run').checked, key, signal: stopping.signal };
-    const answer = await upload(file, { ...options, sent: (bytes) => showSent(bytes, file.size) });
-    key = newKey();
-    lookAt(answer.result.task_id, file.name, 'PENDING');
-  } catch (problem) {
-    tell('upload-problem', problem.message);
+    const response = await uploadFile(file, {
+      dryRun: byId('dry-run').checked,
+      key,
+      signal: abortController.signal,
+      onProgress: (sentBytes) => showUploadProgress(sentBytes, file.size),
+    });
+    key = createKey();
+    selectImport(response.result.task_id, file.name, 'PENDING');
+  } catch (error) {
+    setText('upload-problem', error.message);
   } finally {
-    isUploading(false, file);
+    setUploading(false, file);
   }
 }
 
-function isUploading(yes, file) {
-  const hadFocus = document.activeElement;
-  byId('uploading').hidden = !yes;
-  byId('stop').hidden = !yes;
+function setUploading(isUploading, file) {
+  const focusedElement = document.activeElement;
+  byId('uploading').hidden = !isUploading;
+  byId('stop').hidden = !isUploading;
   for (const id of ['send', 'file', 'dry-run']) {
-    byId(id).disabled = yes;
+    byId(id).disabled = isUploading;
   }
-  if (yes) {
-    showSent(0, file.size);
+  if (isUploading) {
+    showUploadProgress(0, file.size);
     byId('stop').focus();
-  } else if (hadFocus === byId('stop') || hadFocus === document.body) {
+  } else if (focusedElement === byId('stop') || focusedElement === document.body) {
     byId('send').focus();
   }
 }
 
-function showSent(bytes, all) {
-  byId('uploaded').value = all ? bytes / all : 1;
-  // What has gone cannot be called back.
-  byId('stop').hidden = bytes >= all;
-  byId('uploaded-text').textContent = bytes < all ? say('sent_of', { sent: size(bytes), size: size(all) }) : texts.storing;
+function showUploadProgress(sentBytes, totalBytes) {
+  byId('uploaded').value = totalBytes ? sentBytes / totalBytes : 1;
+  // A file that has been sent completely can no longer be stopped.
+  byId('stop').hidden = sentBytes >= totalBytes;
+  byId('uploaded-text').textContent = sentBytes < totalBytes
+    ? formatText('sent_of', { sent: formatSize(sentBytes), size: formatSize(totalBytes) })
+    : texts.waiting_for_response;
 }
 
-/* As whoever asked for it does: with the focus on it. */
-function lookAt(id, name, status) {
-  watch(id);
-  byId('import-title').textContent = say('import_of', { name });
+/* Show and follow an import that the user requested, and move the focus to it. */
+function selectImport(id, name, status) {
+  followImport(id);
+  byId('import-title').textContent = formatText('import_of', { name });
   byId('import').dataset.status = status;
   byId('import').hidden = false;
   byId('import-title').focus();
 }
 
-/* Until it has ended, or another one is watched instead. */
-async function watch(id) {
-  watched = id;
-  toldAt = 0;
-  let listed = null;
-  while (watched === id) {
-    let wait = POLL_MS;
+/* Poll the status of an import until it has ended or another import is followed. */
+async function followImport(id) {
+  followedId = id;
+  announcedAt = 0;
+  let listedStatus = null;
+  while (followedId === id) {
+    let waitMs = POLL_MS;
     try {
-      const { result } = await ask(`/import/status/${id}`);
-      if (watched !== id) {
+      const { result } = await fetchJson(`/import/status/${id}`);
+      if (followedId !== id) {
         return;
       }
-      tell('import-problem', '');
-      show(result);
-      if (listed !== result.status) {
-        listed = result.status;
-        listNewest();
+      setText('import-problem', '');
+      showImport(result);
+      if (listedStatus !== result.status) {
+        listedStatus = result.status;
+        listRecentImports();
       }
       if (hasEnded(result.status)) {
-        hasNews();
+        notifyOrdersChanged();
         return;
       }
-    } catch (problem) {
-      const isOver = [401, 403, 404].includes(problem.status);
-      tell('import-problem', isOver ? problem.message : texts.asking_again);
-      if (isOver) {
+    } catch (error) {
+      const isPermanent = [401, 403, 404].includes(error.status);
+      setText('import-problem', isPermanent ? error.message : texts.retrying);
+      if (isPermanent) {
         return;
       }
-      wait = AGAIN_MS;
+      waitMs = RETRY_MS;
     }
-    await pause(wait);
+    await delay(waitMs);
   }
 }
 
-function show(found) {
+function showImport(status) {
   byId('import').hidden = false;
-  byId('import-title').textContent = say('import_of', { name: named(found) });
-  byId('import').dataset.status = found.status;
-  byId('done').value = found.percent;
-  byId('done-text').textContent = share(found.percent / 100);
-  byId('import-message').textContent = found.message || texts[found.status];
-  byId('current').textContent = say('rows_of', { current: figure(found.current), total: figure(found.total) });
+  byId('import-title').textContent = formatText('import_of', { name: describeImport(status) });
+  byId('import').dataset.status = status.status;
+  byId('done').value = status.percent;
+  byId('done-text').textContent = formatFraction(status.percent / 100);
+  byId('import-message').textContent = status.message || texts[status.status];
+  byId('current').textContent = formatText('rows_of', {
+    current: formatNumber(status.current), total: formatNumber(status.total),
+  });
   for (const name of ['valid', 'invalid', 'duplicates', 'rejected']) {
-    byId(name).textContent = figure(found[name]);
+    byId(name).textContent = formatNumber(status[name]);
   }
-  byId('speed').textContent = found.rows_per_second ? figure(Math.round(found.rows_per_second)) : '–';
-  byId('errors').hidden = !hasEnded(found.status) || !(found.invalid + found.duplicates + found.rejected);
-  byId('errors').href = `${API}/import/${found.task_id}/errors.csv?lang=${language}`;
-  byId('cancel').hidden = hasEnded(found.status);
-  announce(found);
+  byId('rows-per-second').textContent = status.rows_per_second ? formatNumber(Math.round(status.rows_per_second)) : '–';
+  byId('errors').hidden = !hasEnded(status.status) || !(status.invalid + status.duplicates + status.rejected);
+  byId('errors').href = `${API}/import/${status.task_id}/errors.csv?lang=${language}`;
+  byId('cancel').hidden = hasEnded(status.status);
+  announceProgress(status);
 }
 
-/* Not each half second: whoever listens would hear nothing else. */
-function announce(found) {
-  if (!hasEnded(found.status) && Date.now() - toldAt < TELL_MS) {
+/* Announce the progress to screen readers, but only now and then: they would otherwise read nothing else. */
+function announceProgress(status) {
+  if (!hasEnded(status.status) && Date.now() - announcedAt < ANNOUNCE_MS) {
     return;
   }
-  toldAt = Date.now();
-  const counts = ['valid', 'invalid'].map((name) => `${texts[name]} ${figure(found[name])}`).join(', ');
-  byId('told').textContent = `${found.message || texts[found.status]}, ${share(found.percent / 100)}: ${counts}`;
+  announcedAt = Date.now();
+  const counts = ['valid', 'invalid'].map((name) => `${texts[name]} ${formatNumber(status[name])}`).join(', ');
+  const message = status.message || texts[status.status];
+  byId('announcement').textContent = `${message}, ${formatFraction(status.percent / 100)}: ${counts}`;
 }
 
-async function cancel() {
+async function cancelImport() {
   byId('cancel').disabled = true;
   try {
-    await ask(`/import/status/${watched}`, { method: 'DELETE' });
-    byId('told').textContent = texts.cancelling;
-  } catch (problem) {
-    tell('import-problem', problem.message);
+    await fetchJson(`/import/status/${followedId}`, { method: 'DELETE' });
+    byId('announcement').textContent = texts.cancelling;
+  } catch (error) {
+    setText('import-problem', error.message);
   } finally {
     byId('cancel').disabled = false;
   }
 }
 
-async function listNewest() {
+async function listRecentImports() {
   try {
-    const { result } = await ask(`/import/status?limit=${NEWEST}`);
-    tell('imports-problem', '');
+    const { result } = await fetchJson(`/import/status?limit=${RECENT_IMPORTS}`);
+    setText('imports-problem', '');
     byId('no-imports').hidden = result.length > 0;
-    byId('imports').replaceChildren(...result.map(entry));
+    byId('imports').replaceChildren(...result.map(createListItem));
     return result;
-  } catch (problem) {
-    tell('imports-problem', problem.message);
+  } catch (error) {
+    setText('imports-problem', error.message);
     return [];
   }
 }
 
-function entry(found) {
-  const item = element('li');
-  const button = element('button', texts.show, { type: 'button', onclick: () => lookAt(found.task_id, named(found), found.status) });
-  button.setAttribute('aria-label', say('show_import_of', { name: named(found) }));
-  const state = element('span', texts[found.status], { className: found.status === 'FAILURE' ? 'bad' : '' });
-  const time = found.finished_at ?? found.started_at;
-  item.append(element('b', named(found)), state, element('span', time ? moment(time) : ''), button);
+function createListItem(status) {
+  const name = describeImport(status);
+  const item = createElement('li');
+  const button = createElement('button', texts.show, {
+    type: 'button', onclick: () => selectImport(status.task_id, name, status.status),
+  });
+  button.setAttribute('aria-label', formatText('show_import_of', { name }));
+  const state = createElement('span', texts[status.status], { className: status.status === 'FAILURE' ? 'bad' : '' });
+  const time = status.finished_at ?? status.started_at;
+  item.append(createElement('b', name), state, createElement('span', time ? formatTime(time) : ''), button);
   return item;
 }

@@ -1,92 +1,98 @@
-/* The table of orders: filtered, and page by page by the id of the last one. */
+/* The table of orders, with filters and pagination by the last ID of each page. */
 
-import { ask, byId, element, figure, say, tell, texts } from './api.js';
+import { byId, createElement, fetchJson, formatNumber, formatText, setText, texts } from './api.js';
 
-const PAGE = 20;
+const PAGE_SIZE = 20;
 const DETAILS = ['email', 'state', 'zipcode', 'birthday'];
 
-/* Where each page up to the one that is shown begins: behind that id. */
-let starts = [null];
-let last = null;
-let asking = new AbortController();
+/* The cursors of all pages up to the current one: each page begins after this ID. */
+let cursors = [null];
+let lastId = null;
+let abortController = new AbortController();
 
 export function start() {
-  byId('filter').addEventListener('submit', (event) => { event.preventDefault(); fromTheStart(); });
-  // When the fields are empty again, which comes after the event.
-  byId('filter').addEventListener('reset', () => setTimeout(fromTheStart));
-  byId('forward').addEventListener('click', () => { starts.push(last); show(); });
-  byId('back').addEventListener('click', () => { starts.pop(); show(); });
-  show();
+  byId('filter').addEventListener('submit', (event) => { event.preventDefault(); showFirstPage(); });
+  // The fields are cleared only after the event.
+  byId('filter').addEventListener('reset', () => setTimeout(showFirstPage));
+  byId('forward').addEventListener('click', () => { cursors.push(lastId); showPage(); });
+  byId('back').addEventListener('click', () => { cursors.pop(); showPage(); });
+  showPage();
 }
 
-/* Not under the eyes or the hands of somebody who is in the midst of it. */
+/* Reload the page, unless the user is reading an order or has the focus in the table. */
 export function refresh() {
   if (!byId('orders').querySelector('details[open], :focus')) {
-    show();
+    showPage();
   }
 }
 
-function fromTheStart() {
-  starts = [null];
-  show();
+function showFirstPage() {
+  cursors = [null];
+  showPage();
 }
 
-async function show() {
-  asking.abort();
-  const { signal } = asking = new AbortController();
-  const wanted = [...new FormData(byId('filter'))].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value);
-  // One more than is shown tells whether there is another page.
-  const query = new URLSearchParams([...wanted, ['limit', PAGE + 1]]);
-  if (starts.at(-1) !== null) {
-    query.set('after', starts.at(-1));
+async function showPage() {
+  abortController.abort();
+  const { signal } = abortController = new AbortController();
+  const fields = [...new FormData(byId('filter'))].map(([name, value]) => [name, value.trim()]);
+  const conditions = fields.filter(([, value]) => value);
+  // One more order than is shown: it indicates whether there is a next page.
+  const query = new URLSearchParams([...conditions, ['limit', PAGE_SIZE + 1]]);
+  if (cursors.at(-1) !== null) {
+    query.set('after', cursors.at(-1));
   }
   try {
-    const found = await ask(`?${query}`, { signal });
-    tell('orders-problem', '');
-    fill(found.result.slice(0, PAGE), found.result.length > PAGE, found.total);
-  } catch (problem) {
-    if (problem.name !== 'AbortError') {
-      tell('orders-problem', problem.message);
+    const { result, total } = await fetchJson(`?${query}`, { signal });
+    setText('orders-problem', '');
+    showOrders(result.slice(0, PAGE_SIZE), result.length > PAGE_SIZE, total);
+  } catch (error) {
+    if (error.name !== 'AbortError') {
+      setText('orders-problem', error.message);
     }
   }
 }
 
-function fill(orders, isMore, total) {
-  byId('orders').tBodies[0].replaceChildren(...orders.map(row));
+function showOrders(orders, hasNextPage, total) {
+  byId('orders').tBodies[0].replaceChildren(...orders.map(createRow));
   byId('orders').hidden = !orders.length;
-  last = orders.at(-1)?.id;
-  byId('back').disabled = starts.length === 1;
-  byId('forward').disabled = !isMore;
-  const page = figure(starts.length);
-  const counted = total === undefined ? say('page', { page }) : say('orders', { total: figure(total), page });
-  byId('orders-told').textContent = orders.length ? counted : texts.no_orders;
+  lastId = orders.at(-1)?.id;
+  byId('back').disabled = cursors.length === 1;
+  byId('forward').disabled = !hasNextPage;
+  const page = formatNumber(cursors.length);
+  const summary = total === undefined
+    ? formatText('page', { page })
+    : formatText('orders', { total: formatNumber(total), page });
+  byId('orders-summary').textContent = orders.length ? summary : texts.no_orders;
 }
 
-function row(order) {
-  const details = element('details');
-  details.append(element('summary', order.name || '—'));
+function createRow(order) {
+  const details = createElement('details');
+  details.append(createElement('summary', order.name || '—'));
   details.addEventListener('toggle', () => { if (details.open) { showDetails(details, order.id); } });
-  const name = element('td');
-  name.append(details);
-  const made = element('tr');
-  made.append(element('td', order.id), name, element('td', order.valid ? texts.valid : texts.invalid, {
+  const nameCell = createElement('td');
+  nameCell.append(details);
+  const validityCell = createElement('td', order.valid ? texts.valid : texts.invalid, {
     className: order.valid ? 'good' : 'bad',
-  }));
-  return made;
+  });
+  const row = createElement('tr');
+  row.append(createElement('td', order.id), nameCell, validityCell);
+  return row;
 }
 
 async function showDetails(details, id) {
-  const list = element('dl', '', { className: 'order' });
+  const list = createElement('dl', '', { className: 'order' });
   try {
-    const { result } = await ask(`/${id}`);
+    const { result } = await fetchJson(`/${id}`);
     for (const name of DETAILS) {
-      list.append(element('dt', texts[name]), element('dd', result[name]));
+      list.append(createElement('dt', texts[name]), createElement('dd', result[name]));
     }
     if (result.errors.length) {
-      list.append(element('dt', texts.errors), ...result.errors.map((error) => element('dd', error.message)));
+      list.append(
+        createElement('dt', texts.errors), ...result.errors.map((error) => createElement('dd', error.message)),
+      );
     }
-  } catch (problem) {
-    list.append(element('dt', texts.errors), element('dd', problem.message));
+  } catch (error) {
+    list.append(createElement('dt', texts.errors), createElement('dd', error.message));
   }
   details.replaceChildren(details.firstChild, list);
 }

@@ -1,4 +1,4 @@
-/* Puts the page together. */
+/* Entry point of the page. */
 
 import * as imports from './imports.js';
 import * as orders from './orders.js';

@@ -1,4 +1,4 @@
-"""A worker dies, stops, freezes or is no longer wanted: nothing is lost, nothing half done is seen."""
+"""Workers that are killed or frozen lose no work and make no partial results visible."""
 
 import os
 import random
@@ -19,7 +19,7 @@ ROWS = "id,name\n" + "".join(f"{number},wine {number}\n" for number in range(400
 SCHEMA = {"fields": [{"name": "id", "type": "integer"}, {"name": "name", "type": "string"}]}
 RESOURCE = {"name": "reds", "path": "reds.csv", "schema": SCHEMA}
 
-# As a worker gets messages: one that was not acknowledged comes again.
+# A worker that receives its jobs from the outbox instead of a queue; an unacknowledged job is delivered again.
 WORKER = """
 import json, os, sys, threading, time, uuid
 from chassis.messaging.message_processor import Delivery, JobContext
@@ -50,14 +50,14 @@ while True:
 
 @pytest.fixture
 def workers(workers, settings):
-    hasty = {"pipeline_lease_seconds": 1.0, "source_networks": "127.0.0.1/32"}
-    workers.settings = settings.model_copy(update=hasty)
+    changes = {"pipeline_lease_seconds": 1.0, "source_networks": "127.0.0.1/32"}
+    workers.settings = settings.model_copy(update=changes)
     return workers
 
 
 @pytest.fixture
 def start_workers(settings):
-    """They have begun to look for work when this returns."""
+    """Start workers and return all running ones by process ID once the new ones poll for jobs."""
     running = {}
     environment = {
         **os.environ,
@@ -67,12 +67,12 @@ def start_workers(settings):
     }
 
     def start(count=1):
-        new = [
+        processes = [
             subprocess.Popen([sys.executable, "-c", WORKER], env=environment, stdout=subprocess.PIPE)
             for _ in range(count)
         ]
-        running.update({process.pid: process for process in new})
-        for process in new:
+        running.update({process.pid: process for process in processes})
+        for process in processes:
             assert process.stdout.readline() == b"started\n"
         return running
 
@@ -84,7 +84,7 @@ def start_workers(settings):
 
 
 class Gate:
-    """Whoever ends a pipeline of that name waits, in the transaction that does so, as long as this is shut."""
+    """Blocks every transaction that ends the named pipeline until the gate is opened."""
 
     def __init__(self, settings, name):
         self._connection = postgres.connect(settings.database_url, name="tests", autocommit=True)
@@ -100,21 +100,21 @@ class Gate:
             """
         )
 
-    def who_waits(self):
-        """(its process, its backend in Postgres)"""
+    def find_blocked_worker(self):
+        """Return the process ID of the blocked worker and that of its Postgres backend, or None."""
         self._cursor.execute(
             """
             SELECT application_name, pid FROM pg_stat_activity JOIN pg_locks USING (pid)
             WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted
             """
         )
-        found = self._cursor.fetchone()
-        return found and (int(found[0].split()[1]), found[1])
+        row = self._cursor.fetchone()
+        return row and (int(row[0].split()[1]), row[1])
 
-    def open(self, *, without=None):
-        """`without`: a backend that ends instead, as TCP's own timers would see to in the end."""
-        if without:
-            self._cursor.execute("SELECT pg_terminate_backend(%s)", (without,))
+    def open(self, *, terminate_backend=None):
+        """Open the gate; terminate a backend before, as TCP's timers eventually would."""
+        if terminate_backend:
+            self._cursor.execute("SELECT pg_terminate_backend(%s)", (terminate_backend,))
         self._cursor.execute("SELECT pg_advisory_unlock(4711)")
 
     def remove(self):
@@ -124,14 +124,14 @@ class Gate:
 
 
 @pytest.fixture
-def gate_at(settings, db):
+def close_gate(settings, db):
     gates = []
 
-    def shut(name):
+    def close(name):
         gates.append(Gate(settings, name))
         return gates[0]
 
-    yield shut
+    yield close
     for gate in gates:
         gate.remove()
 
@@ -139,127 +139,127 @@ def gate_at(settings, db):
 @pytest.fixture
 def upload(api, client, a_token, workers):
     def upload(resource=RESOURCE, rows=ROWS):
-        sent = client.put("/source/ann/files/reds.csv", data=rows.encode(), headers={"Auth-Token": a_token()})
-        assert sent.status_code == 200
-        return api.uploaded(resources=[resource])
+        response = client.put("/source/ann/files/reds.csv", data=rows.encode(), headers={"Auth-Token": a_token()})
+        assert response.status_code == 200
+        return api.create_flow(resources=[resource])
 
     return upload
 
 
 def hashes_of(status):
-    return {id_[len(status["id"]) :]: it["stats"].get("hash") for id_, it in status["pipelines"].items()}
+    return {id_[len(status["id"]) :]: pipeline["stats"].get("hash") for id_, pipeline in status["pipelines"].items()}
 
 
 @pytest.fixture(scope="module")
-def known():
+def cached_hashes():
     return {}
 
 
 @pytest.fixture
-def reference(upload, workers, api, known):
-    """What comes out where nothing goes wrong."""
-    if not known:
+def expected_hashes(upload, workers, api, cached_hashes):
+    """Run a flow without failures and return the hashes of its outputs."""
+    if not cached_hashes:
         flow = upload()
         workers.run_all()
-        known.update(hashes_of(api.status(flow).json))
-    return known
+        cached_hashes.update(hashes_of(api.get(flow).json))
+    return cached_hashes
 
 
 @pytest.fixture
-def kept(db, settings):
-    """(names in the store, names that the database knows) of a flow's objects."""
+def object_names(db, settings):
+    """Return the names of a flow's objects, those in the object store and those in the database."""
 
-    def kept(flow):
-        objects = Path(settings.data_dir) / "objects"
-        found = {str(path.relative_to(objects)) for path in (objects / "flows" / flow).rglob("*") if path.is_file()}
-        known = """
+    def object_names(flow):
+        folder = Path(settings.data_dir) / "objects"
+        stored = {str(path.relative_to(folder)) for path in (folder / "flows" / flow).rglob("*") if path.is_file()}
+        query = """
             SELECT object FROM results JOIN flows ON flows.id = flow WHERE name = %(name)s UNION
             SELECT object FROM sources JOIN flows ON flows.id = flow WHERE name = %(name)s
         """
         with db.transaction() as tx:
-            return found, {row[0] for row in tx.rows(known, name=flow)}
+            return stored, {row[0] for row in tx.rows(query, name=flow)}
 
-    return kept
+    return object_names
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_of_two_workers_one_is_killed_before_it_could_tell_the_end(
-    kind, reference, upload, start_workers, gate_at, eventually, api, kept, client
+def test_worker_killed_before_committing_the_result_is_replaced(
+    kind, expected_hashes, upload, start_workers, close_gate, eventually, api, object_names, client
 ):
     flow = upload()
     pipeline = f"{flow}/{kind}".rstrip("/")
-    gate = gate_at(pipeline)
+    gate = close_gate(pipeline)
     workers = start_workers(2)
-    killed, _ = eventually(gate.who_waits)
-    before = api.status(flow).json["pipelines"][pipeline]
+    killed, _ = eventually(gate.find_blocked_worker)
+    before = api.get(flow).json["pipelines"][pipeline]
     workers[killed].kill()
     workers[killed].wait(30)
     assert before["status"] == "INPROGRESS" and before["stats"] == {}
     assert client.get(f"/source/{flow}/data/datapackage.json").status_code == 404
     gate.open()
-    status = eventually(lambda: ended(api, flow))
+    status = eventually(lambda: status_if_ended(api, flow))
     assert status["state"] == "SUCCEEDED", status["error_log"]
-    assert hashes_of(status) == reference
-    # What the killed one left in the store is gone, too.
-    eventually(lambda: len({frozenset(names) for names in kept(flow)}) == 1)
+    assert hashes_of(status) == expected_hashes
+    # The objects that the killed worker left in the store are deleted, too.
+    eventually(lambda: len({frozenset(names) for names in object_names(flow)}) == 1)
 
 
-def ended(api, flow):
-    status = api.status(flow).json
+def status_if_ended(api, flow):
+    status = api.get(flow).json
     return status if status["state"] in ("SUCCEEDED", "FAILED") else None
 
 
-def test_workers_killed_at_random_moments_come_to_the_same_end(
-    reference, upload, start_workers, eventually, api, outbox_of
+def test_workers_killed_at_random_moments_produce_the_same_result(
+    expected_hashes, upload, start_workers, eventually, api, outbox_bodies
 ):
     seed = int(os.environ.get("E2E_SEED", time.time_ns() % 10**6))
     print(f"E2E_SEED={seed}")
-    chance = random.Random(seed)
+    generator = random.Random(seed)
     flow = upload()
     kills = 0
-    while kills < 6 and ended(api, flow) is None:
+    while kills < 6 and status_if_ended(api, flow) is None:
         workers = start_workers(2)
         # A worker has to start its fork server first.
-        time.sleep(chance.uniform(0, 3))
+        time.sleep(generator.uniform(0, 3))
         for worker in workers.values():
             worker.kill()
         kills += 1
     start_workers()
-    status = eventually(lambda: ended(api, flow))
+    status = eventually(lambda: status_if_ended(api, flow))
     assert status["state"] == "SUCCEEDED", status["error_log"]
-    assert hashes_of(status) == reference
-    assert len([body for body in outbox_of("FlowFinished") if flow in str(body)]) == 1
+    assert hashes_of(status) == expected_hashes
+    assert len([body for body in outbox_bodies("FlowFinished") if flow in str(body)]) == 1
 
 
-def test_a_frozen_worker_whose_pipeline_was_taken_over_does_nothing_more(
-    reference, upload, start_workers, gate_at, eventually, api, kept
+def test_frozen_worker_changes_nothing_after_its_pipeline_was_taken_over(
+    expected_hashes, upload, start_workers, close_gate, eventually, api, object_names
 ):
     flow = upload()
-    gate = gate_at(f"{flow}/reds_csv")
+    gate = close_gate(f"{flow}/reds_csv")
     workers = start_workers(2)
-    frozen, backend = eventually(gate.who_waits)
+    frozen, backend = eventually(gate.find_blocked_worker)
     workers[frozen].send_signal(signal.SIGSTOP)
-    gate.open(without=backend)
-    status = eventually(lambda: ended(api, flow))
+    gate.open(terminate_backend=backend)
+    status = eventually(lambda: status_if_ended(api, flow))
     workers[frozen].send_signal(signal.SIGCONT)
-    eventually(lambda: len({frozenset(names) for names in kept(flow)}) == 1)
-    assert hashes_of(status) == hashes_of(api.status(flow).json) == reference
+    eventually(lambda: len({frozenset(names) for names in object_names(flow)}) == 1)
+    assert hashes_of(status) == hashes_of(api.get(flow).json) == expected_hashes
 
 
-def test_the_process_of_a_pipeline_ends_with_its_worker_even_while_c_code_runs(upload, start_workers, eventually, api):
+def test_pipeline_process_in_c_code_ends_with_its_worker(upload, start_workers, eventually, api):
     pattern = {"name": "name", "type": "string", "constraints": {"pattern": "(w+ ?)+[0-9]*!"}}
     flow = upload({**RESOURCE, "schema": {"fields": [SCHEMA["fields"][0], pattern]}}, "id,name\n1," + "w" * 64 + "\n")
     (worker,) = start_workers().values()
     server = eventually(lambda: psutil.Process(worker.pid).children())[0]
     process = eventually(lambda: next((child for child in server.children() if is_busy(child)), None))
-    assert api.status(flow).json["state"] == "INPROGRESS"
+    assert api.get(flow).json["state"] == "INPROGRESS"
     worker.kill()
     worker.wait(30)
     eventually(lambda: has_ended(process) and has_ended(server))
 
 
 def is_busy(process):
-    """It has been matching the pattern for a while."""
+    """Return whether a pipeline process has used more than a second of CPU time, which only the pattern can take."""
     with suppress(psutil.NoSuchProcess):
         return process.name() == "pipeline" and process.cpu_times().user > 1
 

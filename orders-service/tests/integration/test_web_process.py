@@ -1,4 +1,4 @@
-"""The web process as it runs: gunicorn with gevent, over a real socket."""
+"""The web process: gunicorn with gevent, over a real socket."""
 
 import contextlib
 import json
@@ -20,15 +20,15 @@ PATH = "/acme_orders/api/v1/orders/import"
 MIB = 1024 * 1024
 
 
-class Served:
+class WebProcess:
     def __init__(self, url, **settings):
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         environment = {**os.environ, "DATABASE_URL": url, "BIND": f"127.0.0.1:{self.port}", "WEB_CONCURRENCY": "1"}
-        more = {"SEQUENCE_URL": "http://127.0.0.1:9", **settings}
-        self.process = subprocess.Popen([sys.executable, "-m", "orders_service", "web"], env=environment | more)
+        environment |= {"SEQUENCE_URL": "http://127.0.0.1:9", **settings}
+        self.process = subprocess.Popen([sys.executable, "-m", "orders_service", "web"], env=environment)
 
-    def until_it_answers(self):
+    def wait_until_ready(self):
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:
@@ -37,15 +37,15 @@ class Served:
                 time.sleep(0.05)
         raise AssertionError("the web process did not start")
 
-    def begin_upload(self, length=100 * MIB, sent=b"", more=""):
-        """A connection on which a part of a file has come."""
+    def begin_upload(self, length=100 * MIB, sent=b"", headers=""):
+        """Return a connection on which the first bytes of a file have been sent."""
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         head = f"PUT {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: {length}\r\n"
-        connection.sendall(f"{head}{more}\r\n".encode() + sent)
+        connection.sendall(f"{head}{headers}\r\n".encode() + sent)
         return connection
 
     def begin_download(self, path):
-        """A connection on which a response begins, and whose client takes as little of it as possible."""
+        """Return a connection whose client requests a response and reads as little of it as possible."""
         connection = socket.socket()
         connection.settimeout(60)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -54,15 +54,15 @@ class Served:
         return connection
 
     def workers(self):
-        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout
-        return [int(pid) for pid in found.split()]
+        output = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout
+        return [int(pid) for pid in output.split()]
 
     def peak_mib(self):
-        """Of its processes, the largest that each has been."""
+        """Return the peak memory usage of the largest worker process."""
         return max(self._peak(pid) for pid in self.workers())
 
     def temporary_bytes(self, folder):
-        """Of the open files in that folder, also of those without a name any more."""
+        """Return the size of the open files in the folder, including deleted ones."""
         return sum(
             self._size_within(folder, link) for pid in self.workers() for link in Path(f"/proc/{pid}/fd").iterdir()
         )
@@ -70,7 +70,7 @@ class Served:
     def _size_within(self, folder, link):
         try:
             return link.stat().st_size if os.readlink(link).startswith(str(folder)) else 0
-        except FileNotFoundError:  # closed since the directory was listed
+        except FileNotFoundError:  # The file was closed after the directory was listed.
             return 0
 
     def _peak(self, pid):
@@ -80,113 +80,113 @@ class Served:
 
 @contextlib.contextmanager
 def serving(url, **settings):
-    started = Served(url, **settings)
+    process = WebProcess(url, **settings)
     try:
-        started.until_it_answers()
-        yield started
+        process.wait_until_ready()
+        yield process
     finally:
-        started.process.send_signal(signal.SIGTERM)
-        started.process.wait(timeout=60)
+        process.process.send_signal(signal.SIGTERM)
+        process.process.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")
-def process(settings):
-    with serving(settings.database_url) as started:
-        yield started
+def shared_process(settings):
+    with serving(settings.database_url) as web_process:
+        yield web_process
 
 
 @pytest.fixture
-def served(process, db):
-    return process
+def served(shared_process, db):
+    return shared_process
 
 
-def test_a_web_process_does_not_load_polars():
-    """It would take 60 MB and threads of its own; only the worker validates."""
+def test_web_process_does_not_load_polars():
+    """Only the worker needs polars, which uses 60 MB and starts threads."""
     program = "import sys, orders_service.app, orders_service.handlers; sys.exit('polars' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
-def left(db):
+def count_uploads_and_blocks(db):
     with db.transaction() as tx:
         return tx.rows("SELECT (SELECT count(*) FROM uploads), (SELECT count(*) FROM blocks)")[0]
 
 
-def bytes_left(db):
+def stored_bytes(db):
     with db.transaction() as tx:
         return tx.value("SELECT sum(length(content)) FROM blocks")
 
 
-def test_an_upload_that_is_cut_leaves_nothing(served, db, client):
+def test_interrupted_upload_leaves_nothing(served, db, client):
     with served.begin_upload(sent=b"x" * (3 * MIB)):
-        eventually(lambda: left(db)[1] >= 2)
-    eventually(lambda: left(db) == (0, 0))
+        eventually(lambda: count_uploads_and_blocks(db)[1] >= 2)
+    eventually(lambda: count_uploads_and_blocks(db) == (0, 0))
     assert client.get(f"{PATH}/status").json["total"] == 0
 
 
-def test_a_chunked_body_that_is_cut_leaves_nothing(served, db, client):
+def test_interrupted_chunked_upload_leaves_nothing(served, db, client):
     with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
         head = f"PUT {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head.encode() + b"%x\r\n%s\r\n" % (2 * MIB, b"x" * (2 * MIB)))
-        eventually(lambda: left(db)[1] >= 1)
-    eventually(lambda: left(db) == (0, 0))
+        eventually(lambda: count_uploads_and_blocks(db)[1] >= 1)
+    eventually(lambda: count_uploads_and_blocks(db) == (0, 0))
     assert client.get(f"{PATH}/status").json["total"] == 0
 
 
-def assert_others_are_served(served):
+def assert_responsive(served):
     for _ in range(20):
         assert requests.get(f"{served.base}/acme_orders/api/v1/orders", timeout=30).status_code == 200
 
 
-def test_forty_slow_uploads_of_one_user_leave_room_for_others(served, db):
-    """With an Idempotency-Key each, which must not cost a connection of Postgres each."""
+def test_forty_slow_uploads_do_not_block_other_requests(served, db):
+    """Each upload has an Idempotency-Key, but they share one connection to Postgres."""
     with contextlib.ExitStack() as slow:
         for number in range(40):
-            more = f"X-Authenticated-User: mallory\r\nIdempotency-Key: slow-{number}\r\n"
-            slow.enter_context(served.begin_upload(sent=b"id", more=more))
-        eventually(lambda: left(db)[0] == 40)
-        assert_others_are_served(served)
-        assert connections(db) <= 1
-        sent = put(served, **{"X-Authenticated-User": "ann", "Idempotency-Key": "quick"})
-        assert sent.status_code == 202
-    eventually(lambda: left(db)[0] == 0)
-    eventually(lambda: connections(db) == 0)
+            headers = f"X-Authenticated-User: mallory\r\nIdempotency-Key: slow-{number}\r\n"
+            slow.enter_context(served.begin_upload(sent=b"id", headers=headers))
+        eventually(lambda: count_uploads_and_blocks(db)[0] == 40)
+        assert_responsive(served)
+        assert count_key_connections(db) <= 1
+        response = put(served, **{"X-Authenticated-User": "ann", "Idempotency-Key": "quick"})
+        assert response.status_code == 202
+    eventually(lambda: count_uploads_and_blocks(db)[0] == 0)
+    eventually(lambda: count_key_connections(db) == 0)
 
 
-def connections(db):
-    """Of those that hold Idempotency-Keys."""
+def count_key_connections(db):
+    """Count the connections that hold idempotency keys."""
     with db.transaction() as tx:
         return tx.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'orders-upload'")
 
 
-def test_sixty_readers_of_a_report_who_never_read_leave_room_for_others(served, api, a_file, an_order):
+def test_sixty_stalled_downloads_do_not_block_other_requests(served, api, build_csv, build_row):
     count = 20_000
-    task = api.imported(
-        a_file(*(an_order(id, state="NJ", zipcode=f"{id:05}", name="x" * 1000) for id in range(count)))
+    task = api.run_import(
+        build_csv(*(build_row(id, state="NJ", zipcode=f"{id:05}", name="x" * 1000) for id in range(count)))
     )["task_id"]
     before = served.peak_mib()
-    with contextlib.ExitStack() as readers:
-        begun = [readers.enter_context(served.begin_download(f"{PATH}/{task}/errors.csv")) for _ in range(60)]
-        assert all(connection.recv(8, socket.MSG_PEEK) == b"HTTP/1.1" for connection in begun)
-        assert_others_are_served(served)
+    with contextlib.ExitStack() as stalled:
+        connections = [stalled.enter_context(served.begin_download(f"{PATH}/{task}/errors.csv")) for _ in range(60)]
+        assert all(connection.recv(8, socket.MSG_PEEK) == b"HTTP/1.1" for connection in connections)
+        assert_responsive(served)
         assert put(served).status_code == 202
         assert served.peak_mib() < before + 60
-    whole = requests.get(f"{served.base}{PATH}/{task}/errors.csv", timeout=60).text.splitlines()
-    assert [int(line.split("|", 1)[0]) for line in whole[1:]] == list(range(count))
+    report = requests.get(f"{served.base}{PATH}/{task}/errors.csv", timeout=60).text.splitlines()
+    assert [int(line.split("|", 1)[0]) for line in report[1:]] == list(range(count))
 
 
-def test_an_upload_that_sends_nothing_is_ended_and_leaves_nothing(settings, db):
+def test_upload_that_exceeds_the_time_limit_is_ended_and_leaves_nothing(settings, db):
     with serving(settings.database_url, UPLOAD_MAX_SECONDS="2") as impatient:
         for sent in (b"", b"id|na", b"x" * 300_000):
-            with impatient.begin_upload(sent=sent, more="Idempotency-Key: k\r\n") as connection:
+            with impatient.begin_upload(sent=sent, headers="Idempotency-Key: k\r\n") as connection:
                 head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 408 ")
             assert json.loads(body)["message"].startswith("the upload takes too long")
-            assert left(db) == (0, 0)
+            assert count_uploads_and_blocks(db) == (0, 0)
         assert put(impatient, **{"Idempotency-Key": "k"}).status_code == 202
 
 
 def put(served, **headers):
-    """None where nobody answers."""
+    """Return the response, or None if the process does not respond."""
     headers = {"Content-Type": "text/csv", **headers}
     try:
         return requests.put(served.base + PATH, data=b"id", headers=headers, timeout=60)
@@ -194,35 +194,35 @@ def put(served, **headers):
         return None
 
 
-def test_a_key_is_free_again_as_soon_as_the_process_that_held_it_is_killed(served, db):
-    with served.begin_upload(sent=b"x" * (2 * MIB), more="Idempotency-Key: of-a-killed-one\r\n"):
-        key = {"Idempotency-Key": "of-a-killed-one"}
-        eventually(lambda: left(db)[1] >= 1)
-        refused = put(served, **key)
-        assert (refused.status_code, "under way" in refused.json()["message"]) == (409, True)
+def test_key_is_free_as_soon_as_the_process_that_held_it_is_killed(served, db):
+    with served.begin_upload(sent=b"x" * (2 * MIB), headers="Idempotency-Key: killed-upload\r\n"):
+        key = {"Idempotency-Key": "killed-upload"}
+        eventually(lambda: count_uploads_and_blocks(db)[1] >= 1)
+        response = put(served, **key)
+        assert (response.status_code, "still in progress" in response.json()["message"]) == (409, True)
         for pid in served.workers():
             os.kill(pid, signal.SIGKILL)
-        # What is left of it says that it was heard of lately.
-        eventually(lambda: (answer := put(served, **key)) is not None and answer.status_code == 202, 100)
-    eventually(lambda: left(db)[0] == 1)
+        # The row of the killed upload is still recent; it must not keep the key from being free.
+        eventually(lambda: (response := put(served, **key)) is not None and response.status_code == 202, 100)
+    eventually(lambda: count_uploads_and_blocks(db)[0] == 1)
 
 
 PART = b'--x\r\nContent-Disposition: form-data; name="csv_file"; filename="a.csv"\r\n\r\n'
 
 
 @pytest.mark.parametrize(
-    ("content_type", "begin", "end"),
+    ("content_type", "prefix", "suffix"),
     [("text/csv", b"", b""), ("multipart/form-data; boundary=x", PART, b"\r\n--x--\r\n")],
 )
-def test_memory_and_temporary_files_do_not_grow_with_the_file(settings, db, tmp_path, content_type, begin, end):
+def test_memory_and_temporary_files_do_not_grow_with_the_file(settings, db, tmp_path, content_type, prefix, suffix):
     sizes = []
 
     def body():
-        yield begin
+        yield prefix
         for _ in range(120):
             yield b"x" * MIB
             sizes.append(served.temporary_bytes(tmp_path))
-        yield end
+        yield suffix
 
     with serving(settings.database_url, TMPDIR=str(tmp_path)) as served:
         before = served.peak_mib()
@@ -230,5 +230,5 @@ def test_memory_and_temporary_files_do_not_grow_with_the_file(settings, db, tmp_
         assert response.status_code == 202
         assert served.peak_mib() < min(before + 40, 120)
     assert max(sizes) < MIB
-    assert left(db)[0] == 0
-    assert bytes_left(db) == 120 * MIB
+    assert count_uploads_and_blocks(db)[0] == 0
+    assert stored_bytes(db) == 120 * MIB

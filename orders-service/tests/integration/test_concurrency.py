@@ -1,0 +1,215 @@
+"""Concurrent imports, repeated jobs and crashes."""
+
+import random
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from chassis.errors import Invalid, Unavailable
+from chassis.messaging.message_processor import Delivery, JobContext
+from orders_service.domain.rules import Policy
+from orders_service.handlers import on_import_requested
+from orders_service.operations.importing import run_slice
+
+PATH = "/acme_orders/api/v1/orders/import"
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr("orders_service.operations.upload_receiver.BLOCK_BYTES", 750)
+    monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 250)
+
+
+class SimulatedKill(Exception):
+    """Raised instead of killing the process."""
+
+
+def run_slice_with_retries(db, task, slice_=1, is_time_up=lambda _: False):
+    """Run the slice as the worker does, which retries when a lock times out."""
+    while True:
+        try:
+            return run_slice(db, task, slice_, Policy(), lambda: datetime.now(UTC), is_time_up)
+        except Unavailable:
+            pass
+
+
+def reported_ids(api, task):
+    """Return how often the report contains each ID."""
+    return Counter(int(line.split("|")[0]) for line in api.errors(task).splitlines()[1:])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_concurrent_imports_store_each_id_once_and_report_the_rest_as_duplicates(
+    api, build_csv, build_row, counts_of, seed
+):
+    ids = list(range(600))
+    tasks = []
+    for number in range(2):
+        random.Random(seed * 2 + number).shuffle(ids)
+        # Valid orders whose name is that of their file.
+        tasks.append(api.start_import(build_csv(*(build_row(id, name=f"file {number}") for id in ids))))
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda task: run_slice_with_retries(api.db, task), tasks))
+    outcomes = [counts_of(api.status(task)) for task in tasks]
+    assert [sum(counts) for counts in outcomes] == [600, 600]
+    assert outcomes[0][0] + outcomes[1][0] == 600
+    with api.db.transaction() as tx:
+        stored = Counter(row[0] for row in tx.rows("SELECT name FROM orders"))
+    for number, task in enumerate(tasks):
+        assert stored[f"file {number}"] == outcomes[number][0]
+        assert len(reported_ids(api, task)) == outcomes[number][2] == sum(reported_ids(api, task).values())
+
+
+def test_job_delivered_concurrently_has_one_effect(api, build_csv, build_row, counts_of, outbox):
+    task = api.start_import(build_csv(*(build_row(id) for id in range(1000))))
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda _: run_slice_with_retries(api.db, task), range(3)))
+    assert counts_of(api.status(task)) == (1000, 0, 0, 0)
+    assert [name for name, _ in outbox()].count("OrdersImported") == 1
+
+
+def test_job_of_a_finished_slice_does_nothing(api, build_csv, build_row, outbox):
+    task = api.start_import(build_csv(*(build_row(id) for id in range(1000))))
+    run_slice_with_retries(api.db, task, is_time_up=lambda _: True)
+    before = api.status(task)["current"]
+    assert 0 < before < 1000
+    run_slice_with_retries(api.db, task)
+    assert api.status(task)["current"] == before
+    assert [body["turn"] for name, body in outbox() if name == "orders.import"] == [1, 2]
+    run_slice_with_retries(api.db, task, slice_=2)
+    assert api.status(task)["status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("dry_run", ["", "?dry_run=1"])
+def test_import_killed_at_any_statement_has_the_same_outcome(
+    api, build_csv, build_row, counts_of, monkeypatch, dry_run
+):
+    lines = [build_row(id % 2900, state=("NJ", "TX")[id // 7 % 2], zipcode=f"1000{id // 3 % 5}") for id in range(3000)]
+    content = build_csv(*lines, '"broken', *lines[:20])
+    reference = api.run_import(content, "?dry_run=1")
+    expected, findings = counts_of(reference), api.findings(reference["task_id"])
+    task = api.start_import(content, dry_run)
+    kills = 0
+    while api.status(task)["status"] in ("PENDING", "PROGRESS"):
+        statements_left = [random.Random(kills).randint(1, 40)]
+        kills += 1
+
+        def kill_after(original, statements_left=statements_left):
+            def run(self, *args, **kwargs):
+                statements_left[0] -= 1
+                if statements_left[0] == 0:
+                    raise SimulatedKill
+                return original(self, *args, **kwargs)
+
+            return run
+
+        with monkeypatch.context() as patched:
+            from chassis.db import Transaction
+
+            for name in ("run", "rows", "find", "copy_in", "insert_many"):
+                patched.setattr(Transaction, name, kill_after(getattr(Transaction, name)))
+            try:
+                run_slice_with_retries(api.db, task)
+            except SimulatedKill:
+                pass
+    assert kills > 5
+    assert counts_of(api.status(task)) == expected
+    assert api.findings(task) == findings
+
+
+def test_import_cancelled_while_running_keeps_stored_orders(api, client, build_csv, build_row):
+    task = api.start_import(build_csv(*(build_row(id) for id in range(5000))))
+    steps = 0
+    # The request waits for the step in progress.
+    cancel_thread = threading.Thread(target=client.delete, args=(f"{PATH}/status/{task}",))
+
+    def cancel_after_three_steps(_):
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            cancel_thread.start()
+        return False
+
+    run_slice_with_retries(api.db, task, is_time_up=cancel_after_three_steps)
+    cancel_thread.join()
+    status = api.status(task)
+    if status["status"] != "SUCCESS":
+        assert status["message"] == "cancelled"
+        assert 0 < status["valid"] < 5000
+    assert status["valid"] == api.orders().json["total"]
+
+
+@pytest.fixture
+def deliver(api, settings):
+    """Return a function that processes a job as the worker does; setting its `stop_event` stops the worker."""
+    stop_event = threading.Event()
+
+    def process(body):
+        context = JobContext(api.db, settings, stop_event)
+        on_import_requested(context, Delivery("orders.import", "", "orders.import", "orders", "r", {}, body))
+
+    process.stop_event = stop_event
+    return process
+
+
+def count_blocks(api):
+    with api.db.transaction() as tx:
+        return tx.value("SELECT count(*) FROM blocks")
+
+
+def test_slice_ends_when_its_time_is_up_unless_few_blocks_are_left(api, deliver, build_csv, build_row, monkeypatch):
+    monkeypatch.setattr("orders_service.handlers._SLICE_SECONDS", -1)
+    task = api.start_import(build_csv(*(build_row(id) for id in range(1200))))
+    block_counts = [count_blocks(api)]
+    while api.status(task)["status"] in ("PENDING", "PROGRESS"):
+        deliver({"task_id": task, "turn": len(block_counts)})
+        block_counts.append(count_blocks(api))
+    assert block_counts[0] > 80
+    assert [blocks for blocks in block_counts if 0 < blocks <= 64] == []
+    assert len(block_counts) > 2
+
+
+def test_stopping_worker_leaves_even_few_blocks_to_another_worker(api, deliver, build_csv, build_row):
+    task = api.start_import(build_csv(*(build_row(id) for id in range(300))))
+    deliver.stop_event.set()
+    before = count_blocks(api)
+    deliver({"task_id": task, "turn": 1})
+    assert 0 < count_blocks(api) < before <= 64
+    deliver.stop_event.clear()
+    deliver({"task_id": task, "turn": 2})
+    assert api.status(task)["status"] == "SUCCESS"
+
+
+def test_worker_processes_valid_jobs_and_rejects_malformed_ones(api, deliver, build_csv, build_row):
+    task = api.start_import(build_csv(build_row(1)))
+    for body in (None, [], {}, {"task_id": "x", "turn": 1}, {"task_id": task}, {"task_id": task, "turn": "x"}):
+        with pytest.raises(Invalid):
+            deliver(body)
+    deliver({"task_id": "8bd73d8d-8019-4bec-aaf9-0a04a343f1b0", "turn": 1})
+    deliver({"task_id": task, "turn": 1})
+    assert api.status(task)["status"] == "SUCCESS"
+
+
+def test_data_of_a_killed_upload_is_deleted(api, client, build_csv, build_row):
+    from orders_service.handlers import delete_stale_data
+    from orders_service.operations.upload_receiver import BlockWriter
+
+    task = api.start_import(build_csv(*(build_row(id) for id in range(200))))
+    writer = BlockWriter(api.db)
+    writer.write(b"x" * 10_000)
+    with api.db.transaction() as tx:
+        delete_stale_data(tx, datetime.now(UTC))
+        assert tx.value("SELECT count(*) FROM uploads") == 1
+        tx.run("UPDATE uploads SET seen_at = now() - interval '3 minutes'")
+        delete_stale_data(tx, datetime.now(UTC))
+        assert tx.value("SELECT count(*) FROM uploads") == 0
+        assert tx.value("SELECT count(*) FROM blocks WHERE import_id = %(id)s", id=writer.id) == 0
+    assert api.finish(task)["valid"] == 200
+    with api.db.transaction() as tx:
+        for _ in range(1100):
+            tx.run("INSERT INTO order_counts VALUES ('TX', true, 1), ('TX', true, -1)")
+        delete_stale_data(tx, datetime.now(UTC))
+        assert tx.value("SELECT count(*) FROM order_counts") == 1
