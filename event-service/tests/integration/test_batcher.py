@@ -27,7 +27,7 @@ def gather_appends(app, api, db, pool):
         with db.transaction() as tx:
             tx.rows("SELECT 1 FROM streams WHERE name = %(name)s FOR UPDATE", name=api.stream)
             bsecond_writer = pool.submit(api.append)
-            eventually(lambda: batcher._led and not batcher._waiting)
+            eventually(lambda: batcher._has_leader and not batcher._waiting)
             yield
             eventually(lambda: len(batcher._waiting) == count)
         assert bsecond_writer.result(5).status_code == 200
