@@ -93,7 +93,7 @@ def _start_gateway(
     processes: contextlib.ExitStack, stack: TestStack, folder: Path, name: str, nginx: Nginx, *, path: str
 ) -> str:
     """Start a gateway and return its address when it serves the path."""
-    port = ports.some_free(set())
+    port = ports.find_free_port(set())
     address = f"http://127.0.0.1:{port}"
     (folder / name).mkdir()
     conf = folder / f"{name}.conf"

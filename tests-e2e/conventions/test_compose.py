@@ -136,7 +136,7 @@ def test_containers_receive_only_their_own_secrets_as_files(compose, service):
 
 
 def test_every_secret_is_a_file_that_up_creates(compose, words):
-    names = secret_files.contents(dict.fromkeys(envfile.names(words), "x"), words)
+    names = secret_files.contents(dict.fromkeys(envfile.setting_names(words), "x"), words)
     assert compose["secrets"] == {name: {"file": f"${{SECRETS_DIR:-./.secrets}}/{name}"} for name in names}
 
 
