@@ -18,7 +18,7 @@ RUN = $(PY) deploy/$(STACK)
 PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove users dead-letters retry load-data help lint test test-all bench setup pins openapi env release
+.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data help lint test test-all bench setup pins openapi env release
 
 up: setup ## Start the stack (RELOAD=1: apply code changes; TLS=1: serve HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
@@ -35,8 +35,8 @@ url: setup ## Print the URL with user and password (make -s url)
 status: setup ## Show the state of all programs and the response of /health
 	@$(RUN) status
 
-logs: setup ## Follow all logs, or one with S=sequence-web (F=0: print the end and exit)
-	@$(RUN) logs $(S) $(if $(filter 0,$(F)),--no-follow)
+logs: setup ## Follow all logs, or one with S=sequence-web (L=warning: from that level; R=<request ID>: print its lines; F=0: do not follow)
+	@$(RUN) logs $(S) $(if $(filter 0,$(F)),--no-follow) $(if $(R),--request "$(R)") $(if $(L),--level "$(L)")
 
 user: setup ## Add a user or replace a password: NAME=ann [ROLE=admin|writer|reader|runner]
 	@$(RUN) user "$(or $(NAME),$(error NAME is required: make user NAME=ann))" $(ROLE)
@@ -50,8 +50,11 @@ users: setup ## List users and their roles
 dead-letters: setup ## List the dead letters: messages that failed permanently
 	@$(RUN) dead-letters
 
-retry: setup ## Requeue the dead letters of a queue: QUEUE=orders.import
-	@$(RUN) retry "$(or $(QUEUE),$(error QUEUE is required: make retry QUEUE=orders.import))"
+retry: setup ## Requeue the dead letters of a queue, or one: QUEUE=orders.import [ID=<message ID>]
+	@$(RUN) retry "$(or $(QUEUE),$(error QUEUE is required: make retry QUEUE=orders.import))" $(ID)
+
+discard: setup ## Delete the dead letters of a queue, or one: QUEUE=orders.import [ID=<message ID>]
+	@$(RUN) discard "$(or $(QUEUE),$(error QUEUE is required: make discard QUEUE=orders.import))" $(ID)
 
 load-data: setup ## Load the sample factories and sprockets, or the files in FILE=...
 	@$(RUN) load-data $(FILE)

@@ -133,9 +133,15 @@ def status(stack: Compose, arguments: argparse.Namespace) -> int:
 
 
 def logs(stack: Compose, arguments: argparse.Namespace) -> None:
-    follow = ["--follow"] if arguments.follow else []
+    """Follow the logs of one container or of all; of one request, print all lines and return."""
+    is_filtered = arguments.request or arguments.level
+    follow = ["--follow"] if arguments.follow and not arguments.request else []
     containers = [arguments.program] if arguments.program else []
-    stack.run("logs", "--tail", "100", *follow, *containers)
+    command = ("logs", "--tail", "all" if is_filtered else "100", *follow, *containers)
+    if is_filtered:
+        stack.print_logs(command, arguments)
+    else:
+        stack.run(*command)
 
 
 COMMANDS: dict[str, commands.Command] = {

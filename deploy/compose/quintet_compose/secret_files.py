@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from quintet_local import broker_users, envfile
-from quintet_local.broker_users import VHOST
 from quintet_local.settings import secret_variables, settings_class
 
 DATABASE = "quintet"
@@ -49,7 +48,7 @@ def _service_secrets(settings: Mapping[str, str], service: str) -> dict[str, str
     secrets = {
         "db_password": database_password,
         "database_url": f"postgresql://{service}:{quote(database_password, safe='')}@/{DATABASE}?host=/run/postgresql",
-        "amqp_url": f"amqp://{service}:{quote(broker_password, safe='')}@rabbitmq:5672/{VHOST}",
+        "amqp_url": broker_users.url(service, broker_password, "rabbitmq:5672"),
     }
     if "redis_url" in settings_class(service).model_fields:
         secrets["redis_url"] = f"redis://:{quote(settings['REDIS_PASSWORD'], safe='')}@redis:6379/0"

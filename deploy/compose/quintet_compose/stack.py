@@ -1,8 +1,9 @@
 """One stack in containers: its files, and the calls of `docker compose` for it."""
 
+import argparse
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from quintet_compose import identity
 from quintet_compose.identity import Identity
-from quintet_local import envfile, locking, services, settings
+from quintet_local import broker_users, commands, envfile, locking, services, settings
 from quintet_local.gateway import fetch_health
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import NO_STACK, StackError
@@ -46,10 +47,10 @@ class Compose:
     def settings(self) -> dict[str, str]:
         return envfile.load_existing(self.env_file)
 
-    def run(self, *arguments: str) -> None:
+    def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         """Run `docker compose` without standard input: newer versions would ask whether to recreate volumes."""
-        command = self._command(*arguments)
-        if subprocess.run(command, env=self._environment(), stdin=subprocess.DEVNULL).returncode:
+        variables = {**self._environment(), **(environment or {})}
+        if subprocess.run(self._command(*arguments), env=variables, stdin=subprocess.DEVNULL).returncode:
             raise StackError(f"`docker compose {' '.join(arguments)}` failed: see above")
 
     def capture(self, *arguments: str) -> str:
@@ -70,8 +71,15 @@ class Compose:
         """Return the environment for gateway/users.py."""
         return {"GATEWAY_USERS_DIR": str(self.users), "GATEWAY_USERS_MODE": USERS_MODE}
 
-    def run_worker_command(self, service: str, *arguments: str) -> None:
-        self.run("exec", "-T", f"{service}-worker", "python", "-m", f"{service}_service", *arguments)
+    def run_dead_letter_command(self, *arguments: str) -> None:
+        """Run in the container of a worker, because only containers reach RabbitMQ; the arguments hide the password."""
+        url = broker_users.url(broker_users.ADMINISTRATOR, self.settings["RABBITMQ_PASSWORD"], "rabbitmq:5672")
+        worker = f"{self.service_names[0]}-worker"
+        program = ["python", "-m", "chassis.messaging.deadletters"]
+        self.run("exec", "-T", "-e", "AMQP_URL", worker, *program, *arguments, environment={"AMQP_URL": url})
+
+    def print_logs(self, command: Sequence[str], arguments: argparse.Namespace) -> None:
+        commands.print_logs(self._command(*command), self._environment(), arguments)
 
     def log_tail(self, name: str) -> str:
         return f"the end of the log:\n{self.capture('logs', '--no-log-prefix', '--tail', LOG_LINES, name)}"

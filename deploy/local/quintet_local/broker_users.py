@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
 from quintet_local import envfile
 
@@ -15,6 +16,11 @@ EVENTS_EXCHANGE = "events"
 EVENT_SERVICE = "event"
 # Messages to a queue go through this exchange, for which RabbitMQ cannot restrict the queue.
 DEFAULT_EXCHANGE = r"amq\.default"
+
+
+def url(user: str, password: str, address: str) -> str:
+    """Return the AMQP URL of a user; `address` is the broker's host and port."""
+    return f"amqp://{user}:{quote(password, safe='')}@{address}/{VHOST}"
 
 
 def definitions(settings: Mapping[str, str], services: Iterable[str]) -> str:

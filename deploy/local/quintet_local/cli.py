@@ -48,15 +48,19 @@ def status(stack: Stack, arguments: argparse.Namespace) -> int:
 
 
 def logs(stack: Stack, arguments: argparse.Namespace) -> None:
-    """Follow the log of one program or of all; with --no-follow, only print the end."""
+    """Follow the log of one program or of all; with --no-follow, only print the end; of one request, all lines."""
     programs = sorted(file.stem for file in stack.layout.logs.glob("*.log"))
     chosen = [arguments.program] if arguments.program else programs
     if not programs or not set(chosen) <= set(programs):
         raise StackError(f"program must be one of {', '.join(programs) or '(no logs yet)'}: {arguments.program!r}")
-    follow = ["-F"] if arguments.follow else []
+    is_filtered = arguments.request or arguments.level
+    follow = ["-F"] if arguments.follow and not arguments.request else []
     files = [str(stack.layout.log_of(name)) for name in chosen]
     sys.stdout.flush()
-    os.execvp("tail", ["tail", "-n", "100" if arguments.program else "20", *follow, *files])
+    if is_filtered:
+        commands.print_logs(["tail", "-q", "-n", "+1", *follow, *files], os.environ, arguments)
+    else:
+        os.execvp("tail", ["tail", "-n", "100" if arguments.program else "20", *follow, *files])
 
 
 COMMANDS: dict[str, commands.Command] = {"up": up, "down": down, "clean": clean, "status": status, "logs": logs}

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from quintet_local import envfile, gateway, loading, ports, settings
+from quintet_local.log_filter import LEVELS, LogFilter, sorted_by_time
 from quintet_local.progress import StackError, log_progress
 
 Command = Callable[[Any, argparse.Namespace], int | None]
@@ -27,8 +29,8 @@ class Stack(Protocol):
     def reload_gateway(self) -> bool:
         """Reload the gateway, and return whether it is running."""
 
-    def run_worker_command(self, service: str, *arguments: str) -> None:
-        """Run a command of a service in the environment of its worker."""
+    def run_dead_letter_command(self, *arguments: str) -> None:
+        """Run `chassis.messaging.deadletters` as RabbitMQ's administrator."""
 
 
 def run(
@@ -127,17 +129,24 @@ def users(stack: Stack, arguments: argparse.Namespace) -> None:
 
 
 def dead_letters(stack: Stack, arguments: argparse.Namespace) -> None:
-    for service in stack.service_names:
-        stack.run_worker_command(service, "dead-letters")
+    stack.run_dead_letter_command("list", *gateway.fetch_queues(stack.settings))
 
 
-def retry(stack: Stack, arguments: argparse.Namespace) -> None:
-    service = arguments.queue.partition(".")[0]
-    if service not in stack.service_names:
-        raise StackError(
-            f"queue must be one that `make dead-letters` lists, such as orders.import: {arguments.queue!r}"
-        )
-    stack.run_worker_command(service, "retry", arguments.queue)
+def retry_or_discard(stack: Stack, arguments: argparse.Namespace) -> None:
+    queues = gateway.fetch_queues(stack.settings)
+    if arguments.queue not in queues:
+        raise StackError(f"queue must be one of {', '.join(queues)}: {arguments.queue!r}")
+    message = [arguments.message] if arguments.message else []
+    stack.run_dead_letter_command(arguments.command, arguments.queue, *message)
+
+
+def print_logs(command: Sequence[str], environment: Mapping[str, str], arguments: argparse.Namespace) -> None:
+    """Print the lines of the command that the arguments select: those of one request sorted, others as they arrive."""
+    log_filter = LogFilter(arguments.request, arguments.level)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, errors="replace") as process:
+        lines = log_filter.select(process.stdout or ())
+        for line in sorted_by_time(lines) if log_filter.request_id else lines:
+            print(line, end="", flush=True)
 
 
 def load_data(stack: Stack, arguments: argparse.Namespace) -> None:
@@ -150,7 +159,8 @@ _COMMON: dict[str, Command] = {
     "user-remove": user_remove,
     "users": users,
     "dead-letters": dead_letters,
-    "retry": retry,
+    "retry": retry_or_discard,
+    "discard": retry_or_discard,
     "load-data": load_data,
 }
 
@@ -165,10 +175,14 @@ def _parser(prog: str, description: str | None, commands: Mapping[str, Command])
     )
     parsers["clean"].add_argument("--yes", action="store_true", help="remove without asking")
     parsers["logs"].add_argument("program", nargs="?", default="")
+    parsers["logs"].add_argument("--request", default="", help="print all lines of this request ID, sorted by time")
+    parsers["logs"].add_argument("--level", default="", choices=["", *LEVELS], help="only this level and above")
     parsers["logs"].add_argument("--no-follow", dest="follow", action="store_false")
     parsers["user"].add_argument("name")
     parsers["user"].add_argument("role", nargs="?", default="")
     parsers["user-remove"].add_argument("name")
-    parsers["retry"].add_argument("queue")
+    for name in ("retry", "discard"):
+        parsers[name].add_argument("queue")
+        parsers[name].add_argument("message", nargs="?", default="", help="the ID of one dead letter; all if omitted")
     parsers["load-data"].add_argument("files", nargs="*")
     return parser

@@ -172,6 +172,17 @@ def address_with_password(settings: Mapping[str, str]) -> str:
     return f"{scheme}://{settings['ADMIN_USER']}:{quote(settings['ADMIN_PASSWORD'], safe='')}@{host}"
 
 
+def fetch_queues(settings: Mapping[str, str]) -> list[str]:
+    """Return the names of the queues that the services consume, as their health reports list them."""
+    health = fetch_health(settings)
+    services: Mapping[str, Mapping[str, Any]] = health.get("services", {})
+    unknown = [name for name, report in services.items() if "rabbitmq" not in report.get("dependencies", {})]
+    if unknown or not services:
+        raise StackError(f"the queues of {', '.join(unknown) or 'all services'} are unknown: see `make status`")
+    reports = [report["dependencies"]["rabbitmq"] for report in services.values()]
+    return sorted(queue for report in reports for queue in report.get("dead_letters", {}))
+
+
 def fetch_health(settings: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the response of /health, or one with the status "unreachable" if the gateway does not return JSON."""
     user = settings["ADMIN_USER"], settings["ADMIN_PASSWORD"]

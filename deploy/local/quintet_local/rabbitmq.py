@@ -7,13 +7,12 @@ import shutil
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import quote
 
 import pika
 import pika.exceptions
 
 from quintet_local import broker_users, envfile, erlang, ports
-from quintet_local.broker_users import ADMINISTRATOR, VHOST
+from quintet_local.broker_users import ADMINISTRATOR
 from quintet_local.layout import Layout
 from quintet_local.supervise import Program
 
@@ -83,7 +82,7 @@ class RabbitMQ:
         return True
 
     def _url(self, user: str, password: str) -> str:
-        return f"amqp://{user}:{quote(password, safe='')}@127.0.0.1:{self.ports['amqp']}/{VHOST}"
+        return broker_users.url(user, password, f"127.0.0.1:{self.ports['amqp']}")
 
     def _server_environment(self) -> dict[str, str]:
         return {

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import groupby
@@ -72,10 +73,10 @@ class Stack:
             self.supervisor.signal(gateway.NAME, "HUP")
         return is_up
 
-    def run_worker_command(self, service: str, *arguments: str) -> None:
-        worker = {each.name: each for each in self.services}[service].worker
-        if subprocess.run([*worker.command[:-1], *arguments], env={**os.environ, **worker.environment}).returncode:
-            raise StackError(f"`{' '.join(arguments)}` failed for {service}: see above")
+    def run_dead_letter_command(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "chassis.messaging.deadletters", *arguments]
+        if subprocess.run(command, env={**os.environ, "AMQP_URL": self.broker.url()}).returncode:
+            raise StackError(f"`{' '.join(arguments)}` failed: see above")
 
     def exclusive_lock(self) -> AbstractContextManager[None]:
         return locking.exclusive_lock(self.layout.env_file.parent)

@@ -68,7 +68,7 @@ def problem_json(problem: Problem) -> Response:
     }
     if problem.errors:
         body["errors"] = [{"field": field, "message": message} for field, message in problem.errors]
-    return Response(strictjson.dumps(body), problem.status, content_type="application/problem+json")
+    return Response(strictjson.dumps(body) + "\n", problem.status, content_type="application/problem+json")
 
 
 def _discard_unread_body() -> None:
