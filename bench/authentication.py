@@ -103,7 +103,7 @@ def _measure(stack: TestStack, address: str, gateway: list[psutil.Process], seco
 
 
 def _processor_seconds(processes: list[psutil.Process]) -> float:
-    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
+    return float(sum(times.user + times.system for times in (process.cpu_times() for process in processes)))
 
 
 if __name__ == "__main__":

@@ -104,9 +104,9 @@ def test_dockerfiles_differ_by_one_word():
     assert copied == ["deploy/requirements.txt", "chassis", "<word>-service"]
 
 
-TOP = ["README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "VERSION", "Makefile"]
+TOP_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "VERSION", "Makefile"]
 
 
-@pytest.mark.parametrize("name", [*TOP, "docker-compose.yml", ".ci/run", ".gitignore", ".pre-commit-config.yaml"])
-def test_the_top_has_what_a_newcomer_looks_for(name):
+@pytest.mark.parametrize("name", [*TOP_FILES, "docker-compose.yml", ".ci/run", ".gitignore", ".pre-commit-config.yaml"])
+def test_top_folder_has_expected_files(name):
     assert (CHECKOUT / name).exists()

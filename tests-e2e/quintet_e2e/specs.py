@@ -37,9 +37,9 @@ class Owner:
     def upload(self, dataset: str, **spec: Any) -> str:
         """Upload one revision, regardless of retries, and return the ID of its flow."""
         body = self.spec(dataset, **spec)
-        return ok_json(self.client.send_with_retry("POST", "/source/upload", headers=self.headers, json=body))[
-            "flow_id"
-        ]
+        response = self.client.send_with_retry("POST", "/source/upload", headers=self.headers, json=body)
+        flow_id: str = ok_json(response)["flow_id"]
+        return flow_id
 
     def get_status(self, flow_id: str) -> dict[str, Any]:
         status: dict[str, Any] = ok_json(self.client.get(f"/source/{flow_id}", headers=self.headers))
