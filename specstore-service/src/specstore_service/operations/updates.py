@@ -33,7 +33,7 @@ class Update:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class UpdatedFlow:
     """The flow after an update."""
 
     flow_id: str
@@ -49,7 +49,7 @@ class Trigger:
     timer: str = ""
 
 
-def apply(tx: Transaction, update: Update, now: datetime, trigger: Trigger) -> Outcome:
+def apply(tx: Transaction, update: Update, now: datetime, trigger: Trigger) -> UpdatedFlow:
     """Apply an update. A late, repeated or out-of-order update changes nothing. Raise NotFound."""
     flow, before, pipeline = _lock_pipeline(tx, update.pipeline)
     after = list(before)
@@ -57,7 +57,7 @@ def apply(tx: Transaction, update: Update, now: datetime, trigger: Trigger) -> O
         after[pipeline.position] = _apply_update(tx, flow, pipeline, update)
     state, after = _save_transitions(tx, flow, before, after, now, trigger)
     errors = rules.error_log(after, pipelines.list_errors(tx, flow["id"])) if state == FAILED else []
-    return Outcome(flow["name"], state, errors)
+    return UpdatedFlow(flow["name"], state, errors)
 
 
 def begin_attempt(

@@ -24,7 +24,7 @@ _WITH_DATASET = f"""
 def insert_flow(tx: Transaction, plan: list[PlanEntry], **values: Any) -> dict[str, Any]:
     """Insert a flow and its pipelines, and return the flow.
 
-    A single statement keeps the row lock of the dataset short, for which its other uploads wait.
+    Other uploads of the dataset wait for its row lock. A single statement keeps that wait short.
     """
     return tx.one(
         f"""
