@@ -80,12 +80,12 @@ def begin_attempt(
     return attempt
 
 
-def cancel(tx: Transaction, flow_id: int, now: datetime, trigger: Trigger) -> tuple[str, int]:
+def cancel(tx: Transaction, flow_row_id: int, now: datetime, trigger: Trigger) -> tuple[str, int]:
     """Cancel the unfinished pipelines of a flow. Return its new state and the number of canceled pipelines."""
-    flow = flows.lock_flow(tx, flow_id)
+    flow = flows.lock_flow(tx, flow_row_id)
     if flow is None:
         raise NotFound("flow not found")
-    before = pipelines.list_pipelines(tx, flow_id)
+    before = pipelines.list_pipelines(tx, flow_row_id)
     unfinished = [pipeline for pipeline in before if pipeline.state not in rules.ENDED]
     state = _fail(tx, flow, before, unfinished, rules.CANCELLED, now, trigger)
     return state, len(unfinished)
@@ -97,9 +97,9 @@ def time_out(tx: Transaction, silent_seconds: float, now: datetime) -> None:
     For those waiting for the built-in runner, send the job again instead: it may have been lost with the broker's data,
     and a second one is harmless.
     """
-    for flow_id in pipelines.list_flows_with_silent_pipelines(tx, silent_seconds, _MAX_SILENT_PIPELINES):
+    for flow_row_id in pipelines.list_flows_with_silent_pipelines(tx, silent_seconds, _MAX_SILENT_PIPELINES):
         # If the flow is locked, an update is being applied.
-        if flow := flows.lock_flow(tx, flow_id, skip_locked=True):
+        if flow := flows.lock_flow(tx, flow_row_id, skip_locked=True):
             _time_out(tx, flow, silent_seconds, now)
 
 

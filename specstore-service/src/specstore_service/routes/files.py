@@ -120,7 +120,7 @@ def _check_quota(objects: ObjectStore, owner: str, path: str, size: int) -> None
 
 @bp.delete("/files/<path:path>")
 @endpoint(
-    "Delete an uploaded file; published results are kept",
+    "Delete an uploaded file; outputs that were created from it are kept",
     {
         204: ResponseSpec("The file was deleted, or did not exist"),
         400: INVALID,

@@ -17,7 +17,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Result:
-    """A file that can be downloaded. `object` is its key in the object store."""
+    """An output that can be downloaded. `object` is its key in the object store."""
 
     position: int
     path: str

@@ -117,7 +117,7 @@ _SILENT = """
 
 
 def list_flows_with_silent_pipelines(tx: Transaction, seconds: float, limit: int) -> list[int]:
-    """Return the IDs of flows with a pipeline that has begun, or could have, and received no update for too long."""
+    """Return the row IDs of flows with a pipeline that has begun or is ready, and received no update for too long."""
     rows = tx.rows(
         f"""
         SELECT DISTINCT flow FROM (
