@@ -47,9 +47,11 @@ def test_returns_sums_ratio_and_misses_per_bucket(client):
     assert client.get(f"/api/factory/{id_}/attainment/?bucket=5m&from=300").json == {"buckets": [last]}
 
 
-values = strategies.integers(-(2**31), 2**31)
+production_values = strategies.integers(-(2**31), 2**31)
 point_lists = strategies.lists(
-    strategies.tuples(strategies.integers(0, 2000) | strategies.integers(0, 2**53), values, values),
+    strategies.tuples(
+        strategies.integers(0, 2000) | strategies.integers(0, 2**53), production_values, production_values
+    ),
     unique_by=lambda point: point[0],
     max_size=60,
 )

@@ -38,8 +38,10 @@ def digests(raw, sizes=(10**6,)):
     return [entry.digest for entry in parse_entries(split(raw, sizes))]
 
 
-value = strategies.integers(-(2**31), 2**31)
-chart = strategies.lists(strategies.tuples(strategies.integers(0, 2**53), value, value), max_size=5)
+production_values = strategies.integers(-(2**31), 2**31)
+chart = strategies.lists(
+    strategies.tuples(strategies.integers(0, 2**53), production_values, production_values), max_size=5
+)
 layouts = strategies.sampled_from([{"indent": 2}, {"separators": (",", ":")}, {"indent": "\t"}, {}])
 chunk_sizes = strategies.lists(strategies.integers(1, 40), min_size=1, max_size=5)
 
