@@ -21,7 +21,7 @@ class ReadReplica:
     """A streaming replica of a primary."""
 
     def __init__(self, primary):
-        prefix = postgres_user.prefix()
+        prefix = postgres_user.command_prefix()
         self.folder = Path(tempfile.mkdtemp(prefix="quintet-test-replica-"))
         self.port = free_port()
         backup = [str(binaries.postgres("pg_basebackup")), "-R", "-X", "stream", "-c", "fast", "--no-sync"]
