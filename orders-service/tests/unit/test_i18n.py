@@ -10,7 +10,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from orders_service import routes
-from orders_service.domain.rules import REJECTIONS, RULES
+from orders_service.domain.rules import REASON_MESSAGES, RULES
 from orders_service.routes.messages import FAILURE_MESSAGES, PLURAL_FAILURE_MESSAGES
 
 SOURCE = Path(routes.__file__).parents[1]
@@ -37,7 +37,7 @@ def literals():
 
 
 def source_texts():
-    texts = {rule.message for rule in RULES} | set(REJECTIONS.values()) | set(literals())
+    texts = {rule.message for rule in RULES} | set(REASON_MESSAGES.values()) | set(literals())
     texts |= set(FAILURE_MESSAGES.values()) | set(PLURAL_FAILURE_MESSAGES.values())
     texts |= {f"{field} {rest}" for rest, fields in FIELDS_BY_MESSAGE.items() for field in fields}
     return {text for text in texts if isinstance(text, str)}
