@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import redis as redis_client
 import requests
 
 from chassis.messaging.message_processor import Delivery, JobContext
+from chassis.strictjson import loads
 from factory_service import handlers
 from factory_service.app import create_app
 from factory_service.settings import Settings
@@ -20,23 +22,23 @@ from quintet_testing.postgres import free_port
 from quintet_testing.waiting import eventually
 
 
-class ThrowawayRedis:
-    """Real, on a socket of its own; what it holds is gone with it."""
+class TemporaryRedis:
+    """A real Redis server on its own Unix socket; its data is deleted with it."""
 
-    def __init__(self, *more):
+    def __init__(self, *options):
         self.folder = Path(tempfile.mkdtemp(prefix="quintet-test-redis-"))
         self.url = f"unix://{self.folder}/redis.sock"
-        self._more = more
+        self._options = options
         self.start()
 
     def start(self):
         options = ["--port", "0", "--unixsocket", f"{self.folder}/redis.sock", "--save", "", "--dir", str(self.folder)]
         self.process = subprocess.Popen(
-            [str(binaries.valkey()), *options, *self._more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [str(binaries.valkey()), *options, *self._options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        eventually(self.answers)
+        eventually(self.is_ready)
 
-    def answers(self):
+    def is_ready(self):
         try:
             return self.client().ping()
         except redis_client.RedisError:
@@ -49,10 +51,10 @@ class ThrowawayRedis:
         self.process.kill()
         self.process.wait()
 
-    def freeze(self):
+    def suspend(self):
         os.kill(self.process.pid, signal.SIGSTOP)
 
-    def thaw(self):
+    def resume(self):
         os.kill(self.process.pid, signal.SIGCONT)
 
     def remove(self):
@@ -60,64 +62,66 @@ class ThrowawayRedis:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Served:
-    """The web process as it runs: gunicorn with greenlets, over a real socket."""
+class WebServer:
+    """The web process as in production: gunicorn with greenlets, on a real socket."""
 
-    def __init__(self, settings, **more):
+    def __init__(self, settings, **environment):
+        self.settings = settings
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
-        given = {"DATABASE_URL": settings.database_url, "REDIS_URL": settings.redis_url or "", "LOG_LEVEL": "error"}
-        given |= {"BIND": f"127.0.0.1:{self.port}", "WEB_CONCURRENCY": "2", **more}
-        self.process = subprocess.Popen([sys.executable, "-m", "factory_service", "web"], env={**os.environ, **given})
-        eventually(self.answers)
+        variables = {"DATABASE_URL": settings.database_url, "REDIS_URL": settings.redis_url or "", "LOG_LEVEL": "error"}
+        variables |= {"BIND": f"127.0.0.1:{self.port}", "WEB_CONCURRENCY": "2", **environment}
+        command = [sys.executable, "-m", "factory_service", "web"]
+        self.process = subprocess.Popen(command, env={**os.environ, **variables})
+        eventually(self.is_ready)
 
-    def answers(self):
+    def is_ready(self):
         try:
             return requests.get(f"{self.base}/livez", timeout=2).ok
         except requests.RequestException:
             return False
 
-    def end(self):
+    def stop(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=40)
 
 
 @pytest.fixture
-def served():
-    """Call it with settings for a gunicorn of two processes."""
-    started = []
+def start_web():
+    """Return a function that starts a gunicorn with two processes."""
+    servers = []
 
-    def serve(settings, **more):
-        started.append(Served(settings, **more))
-        return started[-1]
+    def start(settings, **environment):
+        servers.append(WebServer(settings, **environment))
+        return servers[-1]
 
-    yield serve
-    for process in started:
-        process.end()
+    yield start
+    for server in servers:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
-def throwaway_redis():
-    """Call it with options for another one."""
-    made = []
+def start_redis():
+    """Return a function that starts another Redis server with the options passed to it."""
+    servers = []
 
-    def make(*options):
-        made.append(ThrowawayRedis(*options))
-        return made[-1]
+    def start(*options):
+        servers.append(TemporaryRedis(*options))
+        return servers[-1]
 
-    yield make
-    for server in made:
+    yield start
+    for server in servers:
         server.remove()
 
 
 @pytest.fixture(scope="session")
-def redis(throwaway_redis):
-    return throwaway_redis()
+def redis(start_redis):
+    return start_redis()
 
 
 @pytest.fixture(scope="session")
 def settings(postgres_url, redis):
-    # A busy machine is no Redis that is away.
+    # The long timeout keeps a busy machine from making Redis appear unavailable.
     return testing.migrated(Settings, "factory", postgres_url, redis_url=redis.url, redis_timeout_seconds=5)
 
 
@@ -127,69 +131,66 @@ def app(settings):
 
 
 @pytest.fixture(scope="session")
-def plain_app(settings):
-    """Without a Redis: every answer comes from Postgres."""
+def app_without_redis(settings):
     return create_app(settings.model_copy(update={"redis_url": None}))
 
 
 @pytest.fixture
-def another(settings, db):
+def second_app(settings, db):
     """A second replica."""
     return create_app(settings)
 
 
 @pytest.fixture
-def work(db, settings):
-    """Does what waits in the outbox for this service's own worker, in the order that `order` makes of it."""
+def run_jobs(db, settings):
+    """Return a function that processes the jobs in the outbox, in the order that `order` returns."""
 
-    def do(order=list):
+    def run(order=list):
         with db.transaction() as tx:
             rows = tx.rows("DELETE FROM outbox WHERE exchange = '' RETURNING id, message_id::text, routing_key, body")
         for _, message_id, queue, body in order(sorted(rows)):
             deliver(db, settings, queue, message_id, body)
         return len(rows)
 
-    return do
+    return run
 
 
 def deliver(db, settings, queue, message_id, body):
-    import threading
-
-    from chassis.strictjson import loads
-
     delivery = Delivery(queue, message_id, queue, "factory", "request-1", {}, loads(body.encode()))
     context = JobContext(db, settings, threading.Event())
     handlers.HANDLERS[queue].handler(context, delivery)
 
 
 @pytest.fixture(scope="session")
-def delivered(settings):
-    """Call it with (db, queue, message id, body as text)."""
+def deliver_message(settings):
+    """Return a function that processes a message: (db, queue, message ID, body as text)."""
     return lambda db, queue, message_id, body: deliver(db, settings, queue, message_id, body)
 
 
 @pytest.fixture
 def a_factory(client):
-    """Makes one of so many points, a minute apart, and gives its id."""
+    """Return a function that creates a factory with points one minute apart and returns its ID."""
 
-    def make(points=20, name="Detroit", actual=lambda n: 30 + n % 5, goal=lambda n: 32 - n % 4):
+    def create(points=20, name="Detroit", actual=lambda n: 30 + n % 5, goal=lambda n: 32 - n % 4):
         chart = {
             "sprocket_production_actual": [actual(n) for n in range(points)],
             "sprocket_production_goal": [goal(n) for n in range(points)],
             "time": [1611194818 + 60 * n for n in range(points)],
         }
-        made = client.post("/api/factories", json={"name": name, "chart_data": chart})
-        assert made.status_code == 201, made.text
-        return made.json["id"]
+        response = client.post("/api/factories", json={"name": name, "chart_data": chart})
+        assert response.status_code == 201, response.text
+        return response.json["id"]
 
-    return make
+    return create
 
 
 @pytest.fixture
 def a_sprocket(client):
-    def make(teeth=5, pitch_diameter=6, outside_diameter=7, pitch=1):
-        made = client.post(f"/api/sprocket/create/{teeth}/{pitch_diameter}/{outside_diameter}/{pitch}/")
-        assert made.status_code == 201, made.text
-        return made.json["sprocket"]["id"]
+    """Return a function that creates a sprocket and returns its ID."""
 
-    return make
+    def create(teeth=5, pitch_diameter=6, outside_diameter=7, pitch=1):
+        response = client.post(f"/api/sprocket/create/{teeth}/{pitch_diameter}/{outside_diameter}/{pitch}/")
+        assert response.status_code == 201, response.text
+        return response.json["sprocket"]["id"]
+
+    return create

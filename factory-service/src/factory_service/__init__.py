@@ -1,1 +1,1 @@
-"""Production charts of factories and the sprockets they make, read far more than written."""
+"""Production charts of factories and the sprockets that they make; read far more often than written."""

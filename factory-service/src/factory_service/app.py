@@ -8,30 +8,30 @@ from chassis.web import app as web
 from chassis.web import health
 from chassis.web.health import no_row
 from factory_service.cache.client import RedisClient, RedisUnavailable
-from factory_service.cache.responses import ResponseCache
-from factory_service.cache.versions import CurrentVersions
+from factory_service.cache.current_versions import CurrentVersions
+from factory_service.cache.response_cache import ResponseCache
 from factory_service.routes import BLUEPRINTS
 from factory_service.settings import Settings
 from factory_service.store import invariants
 from factory_service.store.replica import ReplicaAwareReader
 
-DESCRIPTION = "Factories, their production over time, and their sprockets: read far more than written."
+DESCRIPTION = "Factories, their production over time, and their sprockets: read far more often than written."
 
 INVARIANTS = {
-    "every factory has as many points as it says": no_row(invariants.find_wrong_count),
-    "every point belongs to a factory": no_row(invariants.find_stray_points),
-    "every point is within the bounds": no_row(invariants.find_point_out_of_bounds),
-    "what was loaded is here": no_row(invariants.find_loaded_and_gone),
-    "no number is beyond the last that was taken": no_row(invariants.find_number_beyond_last),
+    "point_count of every factory equals its points": no_row(invariants.find_wrong_point_count),
+    "every point belongs to a factory": no_row(invariants.find_orphaned_points),
+    "every point is within the allowed range": no_row(invariants.find_point_out_of_bounds),
+    "every loaded entry has its factory or sprocket": no_row(invariants.find_loaded_entry_without_resource),
+    "no ID is greater than the last issued ID": no_row(invariants.find_id_above_last_id),
 }
 
 
 def create_app(settings: Settings | None = None) -> web.App:
-    """Settings come from the environment where none are given."""
+    """Create the app; its settings come from the environment unless they are passed."""
     settings = settings or Settings.load()
     redis = RedisClient(settings.redis_url, settings.redis_timeout_seconds) if settings.redis_url else None
     checks = {"redis": _ping(redis)} if redis else {}
-    # With Redis, what was read before can still be sent while Postgres is down.
+    # With Redis, cached responses are served even while Postgres is down.
     vital = [frozenset({"postgres", "redis"} if redis else {"postgres"})]
     blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, checks, vital)]
     app = web.create_app("factory", settings, blueprints)

@@ -1,4 +1,4 @@
-"""Messages in: production that was accepted, files that were taken in."""
+"""Message entry points: add accepted production to the charts, and load accepted files."""
 
 import functools
 import itertools
@@ -17,16 +17,17 @@ from chassis.messaging.worker import Timer
 from chassis.web.validation import checked
 from factory_service.cache import warming
 from factory_service.cache.client import RedisClient
-from factory_service.domain.charts import MOST_AT_ONCE, Points, Times, Values
+from factory_service.domain.charts import MAX_BATCH_POINTS, Points, Times, Values
 from factory_service.domain.files import Entry, parse_entries, read_charts
 from factory_service.operations import factories, loading
 from factory_service.settings import Settings
-from factory_service.store import factories as store
+from factory_service.store import factories as factory_store
 from factory_service.store import loads
 
-_SWEPT_AT_ONCE = 20_000
+_DELETED_POINTS_PER_RUN = 20_000
+# Beyond the longest time that an upload may take.
 _ABANDONED_AFTER_SECONDS = 600
-_SPROCKETS_AT_ONCE = 1000
+_SPROCKETS_PER_BATCH = 1000
 
 Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
@@ -35,7 +36,7 @@ class AcceptedProduction(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
     factory: Number
     sent: Number
-    time: Annotated[Times, Field(min_length=1, max_length=MOST_AT_ONCE)]
+    time: Annotated[Times, Field(min_length=1, max_length=MAX_BATCH_POINTS)]
     actual: Values
     goal: Values
 
@@ -46,27 +47,28 @@ class AcceptedLoad(BaseModel):
 
 
 def on_production(context: JobContext, delivery: Delivery) -> None:
-    """Late or twice: of two values for one time the one with the greater number stays."""
+    """Record the points. For each time, the greatest send number wins, so late or repeated messages do no harm."""
     accepted = checked(lambda: AcceptedProduction.model_validate(delivery.body))
     points = Points(accepted.time, accepted.actual, accepted.goal)
     with context.database.transaction() as tx:
-        if not inbox.is_first(tx, delivery.message_id, delivery.queue):
+        if not inbox.claim_message(tx, delivery.message_id, delivery.queue):
             return
-        total = factories.record_production(
+        point_count = factories.record_production(
             tx, accepted.factory, points, accepted.sent, datetime.now(UTC), delivery.request_id
         )
-        if total is not None:
-            warming.store_after_commit(tx, _redis(context.settings), warming.factory(tx, accepted.factory, total))
+        if point_count is not None:
+            warmed = warming.factory(tx, accepted.factory, point_count)
+            warming.store_after_commit(tx, _redis(context.settings), warmed)
 
 
 def on_load(context: JobContext, delivery: Delivery) -> None:
-    """All of the file is checked before anything of it is loaded."""
+    """Load the entries of the file, but only after the whole file has been validated."""
     load = checked(lambda: AcceptedLoad.model_validate(delivery.body)).load
     with context.database.transaction() as tx:
         next_entry = loads.begin_load(tx, load)
     if next_entry is None:
         return
-    open_file = functools.partial(_chunks, context, load)
+    open_file = functools.partial(_read_chunks, context, load)
     error = None
     try:
         digests = [entry.digest for entry in parse_entries(open_file()) if entry.sprocket is None]
@@ -78,10 +80,10 @@ def on_load(context: JobContext, delivery: Delivery) -> None:
         else:
             _load_sprockets(context.database, load, next_entry, parse_entries(open_file()))
     with context.database.transaction() as tx:
-        loading.finish(tx, load, error, datetime.now(UTC))
+        loading.finish_load(tx, load, error, datetime.now(UTC))
 
 
-def _chunks(context: JobContext, load: str) -> Iterator[bytes]:
+def _read_chunks(context: JobContext, load: str) -> Iterator[bytes]:
     for number in itertools.count():
         if context.stop_event.is_set():
             raise Interrupted
@@ -109,9 +111,9 @@ def _load_factories(
 
 
 def _load_sprockets(database: Database, load: str, next_entry: int, entries: Iterator[Entry]) -> None:
-    """In batches that begin at the same entries after a crash."""
-    for first in itertools.count(0, _SPROCKETS_AT_ONCE):
-        batch = list(itertools.islice(entries, _SPROCKETS_AT_ONCE))
+    """Load in batches whose boundaries depend only on the file, so that they are the same after a crash."""
+    for first in itertools.count(0, _SPROCKETS_PER_BATCH):
+        batch = list(itertools.islice(entries, _SPROCKETS_PER_BATCH))
         if not batch:
             return
         if first >= next_entry:
@@ -121,19 +123,21 @@ def _load_sprockets(database: Database, load: str, next_entry: int, entries: Ite
 
 @functools.lru_cache(maxsize=8)
 def _redis(settings: Settings) -> RedisClient | None:
-    """One for the process: its connections are kept."""
+    """Return the client of this process, so that its connections are reused."""
     return RedisClient(settings.redis_url, settings.redis_timeout_seconds) if settings.redis_url else None
 
 
-def sweep(tx: Transaction, _now: datetime) -> None:
-    store.sweep(tx, _SWEPT_AT_ONCE)
-
-
 def timers(settings: Settings) -> Mapping[str, Timer]:
-    def delete_abandoned_loads(tx: Transaction, _now: datetime) -> None:
-        loads.delete_abandoned(tx, settings.upload_max_seconds + _ABANDONED_AFTER_SECONDS)
+    def delete_points(tx: Transaction, _now: datetime) -> None:
+        factory_store.delete_points_of_deleted_factory(tx, _DELETED_POINTS_PER_RUN)
 
-    return {"sweep": Timer(1, sweep), "abandoned loads": Timer(60, delete_abandoned_loads)}
+    def delete_abandoned_loads(tx: Transaction, _now: datetime) -> None:
+        loads.delete_abandoned_loads(tx, settings.upload_max_seconds + _ABANDONED_AFTER_SECONDS)
+
+    return {
+        "points of deleted factories": Timer(1, delete_points),
+        "abandoned loads": Timer(60, delete_abandoned_loads),
+    }
 
 
 HANDLERS = {

@@ -10,14 +10,14 @@ class Settings(UploadSettings):
         None,
         repr=False,
         pattern="^(rediss?|unix)://",
-        description="Redis or Valkey: `redis://:password@host:port/0`; without it every answer comes from Postgres",
+        description="Redis or Valkey: `redis://:password@host:port/0`; if unset, every response is read from Postgres",
     )
     redis_timeout_seconds: float = Field(
-        0.25, gt=0, le=5, description="Without an answer for so long Redis counts as away, for a second"
+        0.25, gt=0, le=5, description="Redis counts as unavailable for a second if it does not respond in this time"
     )
     read_database_url: str | None = Field(
         None,
         repr=False,
         pattern="^postgres(ql)?://",
-        description="A read replica; the primary states which version of a thing it must have",
+        description="A read replica; only documents that have the version stated by the primary are read from it",
     )

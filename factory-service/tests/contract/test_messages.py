@@ -12,9 +12,13 @@ def contract(side, name):
     return jsonschema_rs.validator_for(json.loads((CONTRACTS / side / f"{name}.v1.json").read_text()))
 
 
+def contract_names(side):
+    return {file.name.removesuffix(".v1.json") for file in CONTRACTS.glob(f"{side}/*")}
+
+
 @pytest.fixture
-def said(client, db, outbox, a_factory, a_sprocket, work):
-    """All that this service can say."""
+def messages(client, db, outbox, a_factory, a_sprocket, run_jobs):
+    """Messages of every type that this service publishes, as (name, body)."""
     id_ = a_factory(3)
     client.post(f"/api/factory/{id_}/production", json={"time": 1, "actual": -1, "goal": 2})
     sprocket = a_sprocket()
@@ -23,19 +27,19 @@ def said(client, db, outbox, a_factory, a_sprocket, work):
     sample = (SAMPLES / "seed_sprocket_types.json").read_bytes()
     client.post("/api/factories/load", data=sample, content_type="application/json")
     jobs = [(name, body) for name, body in outbox() if "." in name]
-    work()
+    run_jobs()
     client.delete(f"/api/factory/{id_}")
     return jobs + outbox()
 
 
-def test_what_it_publishes_keeps_the_contract(said):
-    for name, body in said:
+def test_published_messages_match_their_contracts(messages):
+    for name, body in messages:
         contract("publishes", name).validate(body)
-    assert {name for name, _ in said} == {file.name.removesuffix(".v1.json") for file in CONTRACTS.glob("publishes/*")}
+    assert {name for name, _ in messages} == contract_names("publishes")
 
 
-def test_what_it_relies_on_is_what_it_says_to_itself(said):
-    jobs = {name: body for name, body in said if "." in name}
-    assert jobs.keys() == {file.name.removesuffix(".v1.json") for file in CONTRACTS.glob("consumes/*")}
+def test_published_jobs_match_the_contracts_of_their_consumer(messages):
+    jobs = {name: body for name, body in messages if "." in name}
+    assert jobs.keys() == contract_names("consumes")
     for name, body in jobs.items():
         contract("consumes", name).validate(body)

@@ -1,6 +1,7 @@
-"""Readers and writers on two replicas while Redis is killed, frozen, flushed, filled up, cut off and given old data.
+"""Readers and writers on two replicas while Redis is killed, suspended, flushed, full, unreachable or has old data.
 
-Each thing has one writer, who counts up. Who begins to read after a write was answered must see that or a later one.
+Each sprocket has one writer, which counts up. A reader that begins after a write has completed must see that write or
+a later one.
 """
 
 import os
@@ -16,140 +17,141 @@ WRITERS, READERS = 3, 6
 
 
 @pytest.fixture
-def own_redis(throwaway_redis):
-    return throwaway_redis("--maxmemory-policy", "noeviction")
+def own_redis(start_redis):
+    return start_redis("--maxmemory-policy", "noeviction")
 
 
-class ByName:
-    """A replica that reaches Redis by a name of its own, which can be taken away."""
+class Replica:
+    """A web server that reaches Redis through its own symbolic link, which can be removed."""
 
-    def __init__(self, settings, redis, name, served):
+    def __init__(self, settings, redis, name, start_web):
         self.link, self.socket = redis.folder / f"{name}.sock", redis.folder / "redis.sock"
-        self.join()
-        self.base = served(settings.model_copy(update={"redis_url": f"unix://{self.link}"})).base
+        self.connect()
+        self.base = start_web(settings.model_copy(update={"redis_url": f"unix://{self.link}"})).base
 
-    def join(self):
+    def connect(self):
         if not self.link.is_symlink():
             self.link.symlink_to(self.socket)
 
-    def cut_off(self):
+    def disconnect(self):
         self.link.unlink(missing_ok=True)
 
 
 @pytest.fixture
-def replicas(settings, db, own_redis, served):
-    return [ByName(settings, own_redis, name, served) for name in ("one", "other")]
+def replicas(settings, db, own_redis, start_web):
+    return [Replica(settings, own_redis, name, start_web) for name in ("one", "other")]
 
 
-def faults_of(redis, replicas, chosen):
+def redis_faults(redis, replicas, rng):
     def kill():
         redis.kill()
-        time.sleep(chosen.uniform(0, 1))
+        time.sleep(rng.uniform(0, 1))
         redis.start()
 
-    def freeze():
-        redis.freeze()
-        time.sleep(chosen.uniform(0.1, 2))
-        redis.thaw()
+    def suspend():
+        redis.suspend()
+        time.sleep(rng.uniform(0.1, 2))
+        redis.resume()
 
-    def fill_up():
+    def fill_memory():
         redis.client().config_set("maxmemory", "1mb")
-        time.sleep(chosen.uniform(0.1, 1))
+        time.sleep(rng.uniform(0.1, 1))
         redis.client().config_set("maxmemory", "0")
 
-    def cut_off():
-        replica = chosen.choice(replicas)
-        replica.cut_off()
+    def disconnect_replica():
+        replica = rng.choice(replicas)
+        replica.disconnect()
         redis.client().client_kill_filter(_type="normal")
-        time.sleep(chosen.uniform(0.1, 2))
-        replica.join()
+        time.sleep(rng.uniform(0.1, 2))
+        replica.connect()
 
-    def bring_old_data():
+    def restore_old_data():
         redis.client().save()
-        time.sleep(chosen.uniform(0.2, 1))
+        time.sleep(rng.uniform(0.2, 1))
         redis.kill()
         redis.start()
 
     def flush():
         redis.client().flushall()
 
-    return [kill, freeze, fill_up, cut_off, bring_old_data, flush]
+    return [kill, suspend, fill_memory, disconnect_replica, restore_old_data, flush]
 
 
 class History:
-    """What was answered to whom, and when; any number of threads."""
+    """The writes that have begun and completed, per writer, and the errors; safe for concurrent use."""
 
     def __init__(self, count):
-        self.answered = [0] * count
+        self.completed = [0] * count
         self.begun = [0] * count
         self.reads = 0
-        self.wrong = []
+        self.errors = []
 
-    def write(self, place, send):
-        number = self.begun[place] = self.begun[place] + 1
-        answer = send(number)
-        if not answer.ok:
-            self.wrong.append(f"write: {answer.status_code} {answer.text}")
-        self.answered[place] = number
+    def write(self, writer, send):
+        number = self.begun[writer] = self.begun[writer] + 1
+        response = send(number)
+        if not response.ok:
+            self.errors.append(f"write: {response.status_code} {response.text}")
+        self.completed[writer] = number
 
-    def read(self, place, ask):
-        least = self.answered[place]
-        answer = ask()
-        most = self.begun[place]
+    def read(self, writer, send):
+        minimum = self.completed[writer]
+        response = send()
+        maximum = self.begun[writer]
         self.reads += 1
-        if not answer.ok:
-            self.wrong.append(f"read: {answer.status_code} {answer.text}")
-        elif not least <= (found := found_in(answer.json(), place)) <= most and "Warning" not in answer.headers:
-            self.wrong.append(f"{answer.url} says {found}, at least {least} was answered before it was asked")
+        if not response.ok:
+            self.errors.append(f"read: {response.status_code} {response.text}")
+            return
+        number = write_number(response.json(), writer)
+        if not minimum <= number <= maximum and "Warning" not in response.headers:
+            self.errors.append(f"{response.url} returned write {number}, but write {minimum} had completed before")
 
 
-def found_in(body, place):
+def write_number(body, writer):
     sprockets = [body["sprocket"]] if "sprocket" in body else body["sprockets"]
-    return next(sprocket["teeth"] for sprocket in sprockets if sprocket["id"] == place + 1) - 1
+    return next(sprocket["teeth"] for sprocket in sprockets if sprocket["id"] == writer + 1) - 1
 
 
-def test_nothing_stale_is_served_whatever_happens_to_redis(own_redis, replicas):
+def test_no_stale_response_is_served_during_redis_faults(own_redis, replicas):
     seed = int(os.environ.get("E2E_SEED") or time.time_ns())
     print(f"E2E_SEED={seed}")
-    chosen, history, leaving = random.Random(seed), History(WRITERS), threading.Event()
+    rng, history, is_over = random.Random(seed), History(WRITERS), threading.Event()
     for _ in range(WRITERS):
         requests.post(f"{replicas[0].base}/api/sprocket/create/1/1/1/1/", timeout=30).raise_for_status()
 
-    def go_on(act):
-        own = random.Random(chosen.random())
+    def repeat(action):
+        own_rng = random.Random(rng.random())
         with requests.Session() as session:
-            while not leaving.is_set():
-                act(session, own)
+            while not is_over.is_set():
+                action(session, own_rng)
 
-    def write(place):
-        def once(session, own):
-            sent = lambda number: session.patch(  # noqa: E731
-                f"{own.choice(replicas).base}/api/sprocket/{place + 1}", json={"teeth": number + 1}, timeout=40
-            )
-            history.write(place, sent)
+    def write(writer):
+        def write_once(session, own_rng):
+            url = f"{own_rng.choice(replicas).base}/api/sprocket/{writer + 1}"
+            history.write(writer, lambda number: session.patch(url, json={"teeth": number + 1}, timeout=40))
 
-        return once
+        return write_once
 
-    def read(session, own):
-        place = own.randrange(WRITERS)
-        path = own.choice([f"/api/sprocket/{place + 1}", "/api/sprockets", "/api/sprockets/?limit=7"])
-        history.read(place, lambda: session.get(f"{own.choice(replicas).base}{path}", timeout=40))
+    def read(session, own_rng):
+        writer = own_rng.randrange(WRITERS)
+        path = own_rng.choice([f"/api/sprocket/{writer + 1}", "/api/sprockets", "/api/sprockets/?limit=7"])
+        url = f"{own_rng.choice(replicas).base}{path}"
+        history.read(writer, lambda: session.get(url, timeout=40))
 
-    acts = [*(write(place) for place in range(WRITERS)), *[read] * READERS]
-    threads = [threading.Thread(target=go_on, args=[act]) for act in acts]
+    actions = [*(write(writer) for writer in range(WRITERS)), *[read] * READERS]
+    threads = [threading.Thread(target=repeat, args=[action]) for action in actions]
     for thread in threads:
         thread.start()
-    faults = faults_of(own_redis, replicas, chosen)
+    faults = redis_faults(own_redis, replicas, rng)
     try:
-        for fault in [*faults, *chosen.choices(faults, k=ROUNDS - len(faults))]:
-            time.sleep(chosen.uniform(0.2, 1.5))
-            print(f"{fault.__name__} after {sum(history.answered)} writes, {history.reads} reads")
+        for fault in [*faults, *rng.choices(faults, k=ROUNDS - len(faults))]:
+            time.sleep(rng.uniform(0.2, 1.5))
+            print(f"{fault.__name__} after {sum(history.completed)} writes, {history.reads} reads")
             fault()
     finally:
-        leaving.set()
+        is_over.set()
         for thread in threads:
             thread.join()
-    assert history.wrong == []
-    assert history.reads > 100 and min(history.answered) > 5
+    assert history.errors == []
+    assert history.reads > 100 and min(history.completed) > 5
     invariants = requests.get(f"{replicas[0].base}/invariants", timeout=30).json()
     assert invariants["status"] == "OK", invariants

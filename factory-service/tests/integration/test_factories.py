@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from factory_service.store.factories import delete_points_of_deleted_factory
+
 SAMPLES = Path(__file__).parents[2] / "samples"
 SERIES = ("sprocket_production_actual", "sprocket_production_goal", "time")
 
@@ -12,11 +14,11 @@ def chart(actual, goal, time):
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_factory_is_made_read_in_parts_and_removed(client, slash):
-    made = client.post(f"/api/factories{slash}", json={"name": "Köln 🏭", **chart([3, 4], [5, 4], [60, 120])})
-    assert (made.status_code, made.headers["Location"]) == (201, "/api/factory/1")
+def test_creates_reads_and_deletes_factory(client, slash):
+    created = client.post(f"/api/factories{slash}", json={"name": "Köln 🏭", **chart([3, 4], [5, 4], [60, 120])})
+    assert (created.status_code, created.headers["Location"]) == (201, "/api/factory/1")
     factory = {"id": 1, "name": "Köln 🏭", "factory": chart([3, 4], [5, 4], [60, 120])}
-    assert made.json == factory
+    assert created.json == factory
     for _ in range(2):
         assert client.get(f"/api/factory/1{slash}").json == factory
         assert client.get(f"/api/factory/1/chart-data{slash}").json == factory["factory"]
@@ -30,25 +32,25 @@ def test_a_factory_is_made_read_in_parts_and_removed(client, slash):
     assert client.get(f"/api/factories{slash}").json == {"factories": [], "count": 0}
 
 
-def test_a_factory_without_a_chart_has_an_empty_one(client):
-    made = client.post("/api/factories", json={"name": "New"})
-    assert made.json == {"id": 1, "name": "New", "factory": chart([], [], [])}
+def test_factory_created_without_chart_has_empty_chart(client):
+    created = client.post("/api/factories", json={"name": "New"})
+    assert created.json == {"id": 1, "name": "New", "factory": chart([], [], [])}
     assert client.get("/api/factory/1/attainment").json == {"buckets": []}
     assert client.get("/api/factory/1/chart-data?points=10").json == chart([], [], [])
 
 
-def test_a_chart_is_sorted_and_the_last_of_equal_times_wins(client):
-    made = client.post("/api/factories", json={"name": "X", **chart([1, 2, 3, 4], [5, 6, 7, 8], [30, 10, 30, 20])})
-    assert made.json["factory"] == chart([2, 4, 3], [6, 8, 7], [10, 20, 30])
+def test_sorts_chart_and_keeps_the_last_of_equal_times(client):
+    created = client.post("/api/factories", json={"name": "X", **chart([1, 2, 3, 4], [5, 6, 7, 8], [30, 10, 30, 20])})
+    assert created.json["factory"] == chart([2, 4, 3], [6, 8, 7], [10, 20, 30])
 
 
-def test_whole_numbers_may_be_spelled_with_a_point(client):
-    made = client.post("/api/factories", json={"name": "X", **chart([1.0], [-(2**31)], [2**53])})
-    assert made.json["factory"] == chart([1], [-(2**31)], [2**53])
+def test_accepts_integers_with_decimal_point(client):
+    created = client.post("/api/factories", json={"name": "X", **chart([1.0], [-(2**31)], [2**53])})
+    assert created.json["factory"] == chart([1], [-(2**31)], [2**53])
 
 
 @pytest.mark.parametrize(
-    ("wrong", "field"),
+    ("body", "field"),
     [
         (chart([1, 2], [1, 2], [1]), "chart_data.time.1"),
         (chart([1, 2], [], [1, 2]), "chart_data.sprocket_production_goal.0"),
@@ -61,7 +63,7 @@ def test_whole_numbers_may_be_spelled_with_a_point(client):
         (chart([1], [1], [2**53 + 1]), "chart_data.time.0"),
         (chart([None], [1], [1]), "chart_data.sprocket_production_actual.0"),
         ({"chart_data": {SERIES[0]: [], SERIES[1]: []}}, "chart_data.time"),
-        ({"chart_data": {**chart([], [], [])["chart_data"], "more": []}}, "chart_data.more"),
+        ({"chart_data": {**chart([], [], [])["chart_data"], "unknown": []}}, "chart_data.unknown"),
         ({"chart_data": []}, "chart_data"),
         ({"name": ""}, "name"),
         ({"name": " "}, "name"),
@@ -71,10 +73,10 @@ def test_whole_numbers_may_be_spelled_with_a_point(client):
         ({"id": 5}, "id"),
     ],
 )
-def test_a_bad_chart_is_refused_at_its_first_fault(client, wrong, field):
-    answer = client.post("/api/factories", json={"name": "X", **wrong})
-    assert answer.status_code == 400
-    assert field in [error["field"] for error in answer.json["errors"]]
+def test_invalid_factory_names_the_first_invalid_field(client, body, field):
+    response = client.post("/api/factories", json={"name": "X", **body})
+    assert response.status_code == 400
+    assert field in [error["field"] for error in response.json["errors"]]
     assert client.get("/api/factories").json["count"] == 0
 
 
@@ -84,19 +86,19 @@ def test_a_bad_chart_is_refused_at_its_first_fault(client, wrong, field):
      b'{"name": "X", "name": "Y"}', b'{"name": NaN}', b'{"name": "\\u0000"}', b'{"name": "\\ud800"}',
      b"[" * 100_000, b'{"chart_data": {"time": [1e400]}}', b'{"name": ' + b"9" * 5000 + b"}"],
 )  # fmt: skip
-def test_what_is_no_json_is_refused(client, raw):
-    answer = client.post("/api/factories", data=raw, content_type="application/json")
-    assert answer.status_code == 400 and answer.json["status"] == 400
+def test_rejects_invalid_json(client, raw):
+    response = client.post("/api/factories", data=raw, content_type="application/json")
+    assert response.status_code == 400 and response.json["status"] == 400
     assert client.get("/api/factories").json["count"] == 0
 
 
-def test_only_json_is_taken(client):
+def test_rejects_other_content_types_and_compressed_bodies(client):
     assert client.post("/api/factories", data=b"{}", content_type="text/plain").status_code == 415
-    gzipped = {"Content-Encoding": "gzip"}
-    assert client.post("/api/factories", json={"name": "X"}, headers=gzipped).status_code == 415
+    headers = {"Content-Encoding": "gzip"}
+    assert client.post("/api/factories", json={"name": "X"}, headers=headers).status_code == 415
 
 
-def test_a_cut_has_both_its_ends(client, a_factory):
+def test_from_and_to_are_inclusive(client, a_factory):
     id_ = a_factory(10)
     times = [1611194818 + 60 * n for n in range(10)]
     for path, expected in (
@@ -114,11 +116,11 @@ def test_a_cut_has_both_its_ends(client, a_factory):
     ["from=-1", "to=x", "from=9007199254740993", "points=5", "points=0", "points=1e3", "points=100001", "from=2&to=1",
      "from=1&from=2", "limit=5", "points="],
 )  # fmt: skip
-def test_a_wrong_cut_is_refused(client, a_factory, query):
+def test_rejects_invalid_chart_parameters(client, a_factory, query):
     assert client.get(f"/api/factory/{a_factory(1)}/chart-data?{query}").status_code == 400
 
 
-def test_the_list_is_paged_and_counts_all(client, a_factory):
+def test_list_is_paginated_and_returns_the_total_count(client, a_factory):
     ids = [a_factory(2, name) for name in ("A", "B", "C")]
     page = client.get("/api/factories?limit=2&offset=1").json
     assert [factory["id"] for factory in page["factories"]] == ids[1:]
@@ -127,30 +129,29 @@ def test_the_list_is_paged_and_counts_all(client, a_factory):
         assert client.get(f"/api/factories?{query}").status_code == 400
 
 
-def test_what_happens_to_a_factory_is_told(client, outbox, a_factory):
+def test_each_change_publishes_an_event(client, outbox, a_factory):
     id_ = a_factory(1)
     tag = client.get(f"/api/factory/{id_}").headers["ETag"]
     assert client.delete(f"/api/factory/{id_}", headers={"If-Match": '"other"'}).status_code == 412
     assert client.delete(f"/api/factory/{id_}", headers={"If-Match": tag}).status_code == 204
-    assert [(name, told["payload"]) for name, told in outbox()] == [
+    assert [(name, event["payload"]) for name, event in outbox()] == [
         ("FactoryCreated", {"id": id_}),
         ("FactoryDeleted", {"id": id_}),
     ]
 
 
-def test_the_points_of_a_factory_that_is_gone_are_swept(client, db, a_factory):
-    from factory_service.store.factories import sweep
-
-    a_factory(25), client.delete("/api/factory/1")
+def test_points_of_deleted_factory_are_deleted_in_batches(client, db, a_factory):
+    a_factory(25)
+    client.delete("/api/factory/1")
     with db.transaction() as tx:
-        assert [sweep(tx, 10), sweep(tx, 10), sweep(tx, 10), sweep(tx, 10)] == [10, 10, 5, 0]
+        assert [delete_points_of_deleted_factory(tx, 10) for _ in range(4)] == [10, 10, 5, 0]
         assert tx.value("SELECT count(*) FROM points") == 0
 
 
-def test_the_seeds_example_is_recognisable(client, work):
+def test_loads_the_sample_factories_unchanged(client, run_jobs):
     client.post("/api/factories/load", data=(SAMPLES / "seed_factory_data.json").read_bytes(),
                 content_type="application/json")  # fmt: skip
-    work()
+    run_jobs()
     sample = json.loads((SAMPLES / "seed_factory_data.json").read_text())["factories"]
     for id_, entry in enumerate(sample, 1):
         assert client.get(f"/api/factory/{id_}").json == {"id": id_, "name": f"Factory {id_}", **entry}

@@ -1,4 +1,4 @@
-"""A Postgres that is slow, or that closed a connection, is not down: no reader gets a response that may be stale."""
+"""Postgres is not considered down when it is slow or has closed a connection: no response may be stale."""
 
 import os
 import signal
@@ -12,35 +12,35 @@ import requests
 from chassis.db import Database
 from chassis.errors import Unavailable
 from factory_service.app import create_app
-from factory_service.cache import versions
-from factory_service.cache.versions import CurrentVersions
+from factory_service.cache import current_versions
+from factory_service.cache.current_versions import CurrentVersions
 
 STALL_SECONDS = 1.5
 
 
 @pytest.fixture
-def stalled(db):
-    """Stops the sessions of Postgres that state the versions; they continue when it is called."""
-    stopped = []
+def version_sessions(db):
+    """Return functions that suspend and resume the Postgres sessions that read the versions."""
+    suspended = []
 
-    def stop():
+    def suspend():
         with db.transaction() as tx:
             sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = %(name)s"
-            stopped.extend(pid for (pid,) in tx.rows(sql, name="factory-versions"))
-        for pid in stopped:
+            suspended.extend(pid for (pid,) in tx.rows(sql, name="factory-versions"))
+        for pid in suspended:
             os.kill(pid, signal.SIGSTOP)
 
     def resume():
-        while stopped:
-            os.kill(stopped.pop(), signal.SIGCONT)
+        while suspended:
+            os.kill(suspended.pop(), signal.SIGCONT)
 
-    yield stop, resume
+    yield suspend, resume
     resume()
 
 
 @pytest.fixture
-def cut_off(settings, redis):
-    """A replica that does not reach Redis."""
+def client_without_redis(settings, redis):
+    """A client of a replica that cannot reach Redis."""
     return create_app(settings.model_copy(update={"redis_url": f"unix://{redis.folder}/nowhere.sock"})).test_client()
 
 
@@ -51,67 +51,71 @@ def own_versions(settings, db):
     database.close()
 
 
-def test_a_reader_waits_for_a_postgres_that_is_slow(client, stalled, cut_off, a_sprocket):
-    stop, resume = stalled
+def test_reader_waits_for_slow_postgres(client, version_sessions, client_without_redis, a_sprocket):
+    suspend, resume = version_sessions
     path = f"/api/sprocket/{a_sprocket(1)}"
     assert client.get(path).json["sprocket"]["teeth"] == 1
     with ThreadPoolExecutor(1) as pool:
-        stop()
+        suspend()
         reading = pool.submit(client.get, path)
         with pytest.raises(TimeoutError):
             reading.result(STALL_SECONDS)
         resume()
-        assert cut_off.patch(path, json={"teeth": 2}).status_code == 200
+        assert client_without_redis.patch(path, json={"teeth": 2}).status_code == 200
         assert reading.result().json["sprocket"]["teeth"] in {1, 2}
-        answer = client.get(path)
-    assert answer.json["sprocket"]["teeth"] == 2
-    assert "Warning" not in answer.headers
+        response = client.get(path)
+    assert response.json["sprocket"]["teeth"] == 2
+    assert "Warning" not in response.headers
 
 
-def test_a_write_that_does_not_reach_redis_is_seen_by_those_that_read_there(client, cut_off, a_sprocket):
+def test_write_that_does_not_reach_redis_is_visible_to_readers_of_redis(client, client_without_redis, a_sprocket):
     path = f"/api/sprocket/{a_sprocket(1)}"
     for teeth in range(2, 10):
-        assert cut_off.patch(path, json={"teeth": teeth}).status_code == 200
+        assert client_without_redis.patch(path, json={"teeth": teeth}).status_code == 200
         assert client.get(path).json["sprocket"]["teeth"] == teeth
 
 
-def test_a_silent_postgres_is_waited_for_once_and_believed_as_soon_as_it_responds(
-    own_versions, stalled, monkeypatch, eventually
+def test_unresponsive_postgres_is_waited_for_once_and_used_again_when_it_responds(
+    own_versions, version_sessions, monkeypatch, eventually
 ):
-    stop, resume = stalled
-    monkeypatch.setattr(versions, "_LOOKS", 10)
+    suspend, resume = version_sessions
+    monkeypatch.setattr(current_versions, "_MAX_POLLS", 10)
     before = own_versions.find({"factories"})
-    stop()
+    suspend()
     for _ in range(5):
         with pytest.raises(Unavailable):
             own_versions.find({"factories"})
-    assert own_versions._is_silent
+    assert own_versions._is_unresponsive
     resume()
-    eventually(lambda: not own_versions._is_silent)
+    eventually(lambda: not own_versions._is_unresponsive)
     assert own_versions.find({"factories"}) == before
 
 
-def test_a_process_that_was_suspended_does_not_count_that_time(settings, served, stalled, a_sprocket):
-    stop, resume = stalled
-    web = served(settings, WEB_CONCURRENCY="1")
+def test_time_during_which_the_process_is_suspended_does_not_count(settings, start_web, version_sessions, a_sprocket):
+    suspend, resume = version_sessions
+    web = start_web(settings, WEB_CONCURRENCY="1")
     (worker,) = psutil.Process(web.process.pid).children()
     url = f"{web.base}/api/sprocket/{a_sprocket(1)}"
-    assert requests.get(url, timeout=60).ok
-    stop()
+
+    def read():
+        """Return the number of teeth and whether the response may be stale."""
+        response = requests.get(url, timeout=60)
+        return response.json()["sprocket"]["teeth"], "Warning" in response.headers
+
+    assert read() == (1, False)
+    suspend()
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(requests.get, url, timeout=60)
+        reading = pool.submit(read)
         with pytest.raises(TimeoutError):
             reading.result(STALL_SECONDS)
         worker.suspend()
         resume()
-        time.sleep(versions._LOOKS * versions._LOOK_SECONDS)
+        time.sleep(current_versions._MAX_POLLS * current_versions._POLL_SECONDS)
         worker.resume()
-        answer = reading.result()
-    assert answer.json()["sprocket"]["teeth"] == 1
-    assert "Warning" not in answer.headers
+        assert reading.result() == (1, False)
 
 
-def test_a_connection_that_broke_is_not_a_postgres_that_is_down(own_versions, db):
+def test_closed_connection_does_not_count_as_postgres_down(own_versions, db):
     for _ in range(5):
         assert own_versions.find({"factories"}).keys() == {"factories", "sprockets"}
         with db.transaction() as tx:

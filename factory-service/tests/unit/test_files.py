@@ -7,106 +7,112 @@ import pytest
 from hypothesis import strategies
 
 from chassis.errors import Invalid
-from factory_service.domain.charts import points_of
-from factory_service.domain.files import POINTS_AT_ONCE, parse_entries, read_charts
+from factory_service.domain.charts import points_from_columns
+from factory_service.domain.files import POINTS_PER_BATCH, parse_entries, read_charts
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-# As the first release computed them.
+# As computed by the first release.
 DIGESTS = ["89e999421c62c904", "5ec1f7e700f37c3d", "597a8a187a6f981d"]
 
 
-def in_pieces(raw, sizes):
-    """Of these sizes in turn."""
-    at = 0
+def split(raw, sizes):
+    """Yield chunks whose sizes cycle through `sizes`."""
+    offset = 0
     for size in itertools.cycle(sizes):
-        if at >= len(raw):
+        if offset >= len(raw):
             return
-        yield raw[at : at + size]
-        at += size
+        yield raw[offset : offset + size]
+        offset += size
 
 
-def charts_in(raw, sizes):
-    """Of each factory its rows: time, actual, goal."""
-    list(parse_entries(in_pieces(raw, sizes)))
+def parse_charts(raw, sizes):
+    """Return the rows (time, actual, goal) of each factory."""
+    list(parse_entries(split(raw, sizes)))
     return [
         [row for points in batches for row in zip(points.time, points.actual, points.goal, strict=True)]
-        for batches in read_charts(lambda: in_pieces(raw, sizes))
+        for batches in read_charts(lambda: split(raw, sizes))
     ]
 
 
-def digests_in(raw, sizes=(10**6,)):
-    return [entry.digest for entry in parse_entries(in_pieces(raw, sizes))]
+def digests(raw, sizes=(10**6,)):
+    return [entry.digest for entry in parse_entries(split(raw, sizes))]
 
 
 value = strategies.integers(-(2**31), 2**31)
 chart = strategies.lists(strategies.tuples(strategies.integers(0, 2**53), value, value), max_size=5)
 layouts = strategies.sampled_from([{"indent": 2}, {"separators": (",", ":")}, {"indent": "\t"}, {}])
-sizes = strategies.lists(strategies.integers(1, 40), min_size=1, max_size=5)
+chunk_sizes = strategies.lists(strategies.integers(1, 40), min_size=1, max_size=5)
 
 
-def as_file(charts, order=(0, 1, 2)):
+def load_file(charts, order=(0, 1, 2)):
+    """Return a load file whose arrays are in the given order."""
     names = ("time", "sprocket_production_actual", "sprocket_production_goal")
     entries = []
     for rows in charts:
         columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
         by_name = dict(zip(names, columns, strict=True))
-        entries.append({"factory": {"chart_data": {names[place]: by_name[names[place]] for place in order}}})
+        entries.append({"factory": {"chart_data": {names[index]: by_name[names[index]] for index in order}}})
     return {"factories": entries}
 
 
-def sorted_points(rows):
-    points = points_of(*(list(column) for column in zip(*rows, strict=True))) if rows else points_of([], [], [])
+def sorted_rows(rows):
+    columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], []]
+    points = points_from_columns(*columns)
     return list(zip(points.time, points.actual, points.goal, strict=True))
 
 
-@hypothesis.given(strategies.lists(chart, max_size=4), strategies.permutations(range(3)), layouts, sizes)
-def test_a_file_is_read_in_whatever_pieces_it_comes(charts, order, layout, sizes):
-    raw = json.dumps(as_file(charts, order), **layout).encode()
-    assert charts_in(raw, sizes) == [sorted_points(rows) for rows in charts]
+@hypothesis.given(strategies.lists(chart, max_size=4), strategies.permutations(range(3)), layouts, chunk_sizes)
+def test_parses_file_in_chunks_of_any_size(charts, order, layout, sizes):
+    raw = json.dumps(load_file(charts, order), **layout).encode()
+    assert parse_charts(raw, sizes) == [sorted_rows(rows) for rows in charts]
 
 
-def test_charts_that_are_not_read_to_their_end_are_skipped():
-    charts = [[(time, time, entry) for time in range(3 * POINTS_AT_ONCE)] for entry in range(3)]
-    raw = json.dumps(as_file(charts, (1, 0, 2))).encode()
-    first = [next(batches) for batches in read_charts(lambda: [raw])]
-    assert [points.goal for points in first] == [[entry] * POINTS_AT_ONCE for entry in range(3)]
+def test_skips_the_rest_of_charts_that_are_not_read_completely():
+    charts = [[(time, time, entry) for time in range(3 * POINTS_PER_BATCH)] for entry in range(3)]
+    raw = json.dumps(load_file(charts, (1, 0, 2))).encode()
+    first_batches = [next(batches) for batches in read_charts(lambda: [raw])]
+    assert [points.goal for points in first_batches] == [[entry] * POINTS_PER_BATCH for entry in range(3)]
 
 
-@hypothesis.given(strategies.lists(chart, max_size=3), strategies.permutations(range(3)), layouts, sizes)
-def test_an_entry_is_known_by_its_content_and_not_by_how_it_is_written(charts, order, layout, sizes):
-    plain = digests_in(json.dumps(as_file(charts)).encode())
-    assert digests_in(json.dumps(as_file(charts, order), **layout).encode(), sizes) == plain
+@hypothesis.given(strategies.lists(chart, max_size=3), strategies.permutations(range(3)), layouts, chunk_sizes)
+def test_digest_depends_on_content_and_not_on_formatting(charts, order, layout, sizes):
+    plain = digests(json.dumps(load_file(charts)).encode())
+    assert digests(json.dumps(load_file(charts, order), **layout).encode(), sizes) == plain
     different = {json.dumps(rows) for rows in charts}
     assert len(set(plain)) == len(different)
 
 
-def test_digests_stay_what_they_are():
-    """Those of what is loaded already are in the database."""
-    rows = [(time, time % 7, 2**31 - time) for time in range(2 * POINTS_AT_ONCE + 5)]
-    of_charts = digests_in(json.dumps(as_file([rows, []])).encode())
-    (of_sprocket, *_) = digests_in((SAMPLES / "seed_sprocket_types.json").read_bytes())
-    assert [digest.hex()[:16] for digest in (*of_charts, of_sprocket)] == DIGESTS
+def test_digests_are_stable_across_releases():
+    """The digests of loaded entries are stored in the database."""
+    rows = [(time, time % 7, 2**31 - time) for time in range(2 * POINTS_PER_BATCH + 5)]
+    chart_digests = digests(json.dumps(load_file([rows, []])).encode())
+    (sprocket_digest, *_) = digests((SAMPLES / "seed_sprocket_types.json").read_bytes())
+    assert [digest.hex()[:16] for digest in (*chart_digests, sprocket_digest)] == DIGESTS
 
 
 @hypothesis.example(b"", [1])
 @hypothesis.example(b" ", [1])
-@hypothesis.given(strategies.binary(max_size=200) | strategies.text(max_size=200).map(str.encode), sizes)
-def test_what_is_no_such_file_is_refused(raw, sizes):
+@hypothesis.given(strategies.binary(max_size=200) | strategies.text(max_size=200).map(str.encode), chunk_sizes)
+def test_rejects_arbitrary_content(raw, sizes):
     with pytest.raises(Invalid):
-        digests_in(raw, sizes)
+        digests(raw, sizes)
 
 
-@hypothesis.given(strategies.integers(0, 10**6), sizes)
-def test_a_file_that_is_cut_is_refused(place, sizes):
-    raw = json.dumps(as_file([[(1, 2, 3), (4, 5, 6)], []])).encode()
+@hypothesis.given(strategies.integers(0, 10**6), chunk_sizes)
+def test_rejects_truncated_file(length, sizes):
+    raw = json.dumps(load_file([[(1, 2, 3), (4, 5, 6)], []])).encode()
     with pytest.raises(Invalid):
-        digests_in(raw[: place % len(raw)], sizes)
+        digests(raw[: length % len(raw)], sizes)
 
 
-@pytest.mark.parametrize("value", [b"1" * 200_000, b'"' + b"x" * 200_000, b'"' + b" " * 200_000, b" " * 200_000])
-def test_a_value_without_end_is_refused_before_it_is_in_memory(value):
+@pytest.mark.parametrize(
+    "value",
+    [b"1" * 200_000, b'"' + b"x" * 200_000, b'"' + b" " * 200_000, b" " * 200_000],
+    ids=["number", "string", "string of spaces", "spaces"],
+)
+def test_rejects_endless_value_before_reading_all_of_it(value):
     raw = b'{"factories": [{"factory": {"chart_data": {"time": [' + value
-    pieces = in_pieces(raw, [10_000])
+    chunks = split(raw, [10_000])
     with pytest.raises(Invalid, match=r"^factories\.0\.factory\.chart_data\.time\.0: "):
-        list(parse_entries(pieces))
-    assert len(b"".join(pieces)) > 100_000
+        list(parse_entries(chunks))
+    assert len(b"".join(chunks)) > 100_000

@@ -1,1 +1,1 @@
-"""Responses in Redis, each with the version it is of: docs/decisions/0007 says why none of them can be stale."""
+"""Responses in Redis, each stored with its version; docs/decisions/0007 explains why none of them is served stale."""

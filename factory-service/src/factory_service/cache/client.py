@@ -1,4 +1,4 @@
-"""Redis, one round trip for each call; taken for unavailable during a second after it did not reply in time."""
+"""A Redis client with one round trip for each call, and a pause of one second after Redis did not respond in time."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,21 +12,21 @@ from chassis.runtime import logs
 
 log = logs.logger(__name__)
 
-KEPT_SECONDS = 86400
+TTL_SECONDS = 86400
 _UNAVAILABLE_SECONDS = 1.0
-# More than the requests that a web process has at a time: a limit would make Redis look unavailable.
+# More than a web process has concurrent requests: reaching the limit would make Redis appear unavailable.
 _MAX_CONNECTIONS = 10_000
 
 Result = TypeVar("Result")
 
 
 class RedisUnavailable(Exception):
-    """Redis did not confirm a command, which may have been executed or may still be."""
+    """Redis did not confirm a command; the command may have been executed, or may be executed later."""
 
 
 class RedisClient:
     def __init__(self, url: str, timeout_seconds: float) -> None:
-        # A connection that broke while it was idle is replaced; a timeout is not tried again.
+        # A connection that broke while it was idle is replaced; a command that timed out is not retried.
         retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
         self._client: Any = redis.Redis.from_url(
             url,
@@ -44,32 +44,35 @@ class RedisClient:
         return self._run(lambda: dict(zip(keys, self._client.mget(keys), strict=True)))
 
     def lock_and_find(self, key: str, lock_seconds: float) -> tuple[bool, bytes | None]:
-        """Whether the caller is now the only one to fill the key, and its value, read after that."""
+        """Return whether the caller acquired the lock of the key, and the value as read after that."""
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.set(_lock_of(key), "1", nx=True, px=int(lock_seconds * 1000))
+        pipeline.set(_lock_key(key), "1", nx=True, px=int(lock_seconds * 1000))
         pipeline.get(key)
         is_locked, value = self._run(pipeline.execute)
         return bool(is_locked), value
 
-    def store_and_unlock(self, values: Mapping[str, bytes], locked: Sequence[str] = ()) -> None:
-        """Nothing depends on its success: a key without its value, or with an old one, is filled by its next reader."""
+    def store_and_unlock(self, values: Mapping[str, bytes], locked_keys: Sequence[str] = ()) -> None:
+        """Store the values and release the locks; a failure is logged and has no other effect.
+
+        The next reader of a key that has no value, or an outdated one, stores the current value.
+        """
         pipeline = self._client.pipeline(transaction=False)
         for key, value in values.items():
-            pipeline.set(key, value, ex=KEPT_SECONDS)
-        for key in locked:
-            pipeline.delete(_lock_of(key))
+            pipeline.set(key, value, ex=TTL_SECONDS)
+        for key in locked_keys:
+            pipeline.delete(_lock_key(key))
         try:
             self._run(pipeline.execute)
         except RedisUnavailable as error:
-            log.info("cache.not_stored", reason=str(error))
+            log.info("cache.store_failed", reason=str(error))
 
     def _run(self, command: Callable[[], Result]) -> Result:
         if time.monotonic() < self._unavailable_until:
-            raise RedisUnavailable("it was unavailable a moment ago")
+            raise RedisUnavailable("Redis was unreachable less than a second ago")
         try:
             return command()
         except redis.ResponseError as error:
-            # It responds: a full Redis rejects writes and serves reads.
+            # Redis responds: when it is full it rejects writes and still serves reads.
             raise RedisUnavailable(str(error)) from error
         except (redis.RedisError, OSError) as error:
             log.warning("redis.unavailable", reason=repr(error))
@@ -77,5 +80,5 @@ class RedisClient:
             raise RedisUnavailable(str(error)) from error
 
 
-def _lock_of(key: str) -> str:
+def _lock_key(key: str) -> str:
     return f"{key}:lock"

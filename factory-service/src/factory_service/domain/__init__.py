@@ -1,1 +1,1 @@
-"""Data and rules of charts, sprockets and files of them."""
+"""Data and rules of charts, sprockets and load files."""

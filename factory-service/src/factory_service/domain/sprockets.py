@@ -1,16 +1,16 @@
-"""A sprocket's four numbers."""
+"""The four numbers of a sprocket."""
 
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from factory_service.domain.charts import whole
+from factory_service.domain.charts import as_integer
 
-LARGEST = 2**31 - 1
+MAX_NUMBER = 2**31 - 1
 NUMBERS = ("teeth", "pitch_diameter", "outside_diameter", "pitch")
 
-Number = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(whole)]
+Number = Annotated[int, Field(ge=1, le=MAX_NUMBER), BeforeValidator(as_integer)]
 
 
 class Sprocket(BaseModel):
@@ -21,26 +21,26 @@ class Sprocket(BaseModel):
     pitch: Number
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    for described in schema["properties"].values():
-        described.pop("default")
+def _remove_defaults(schema: dict[str, Any]) -> None:
+    for property_schema in schema["properties"].values():
+        property_schema.pop("default")
     schema["minProperties"] = 1
 
 
-class Changes(BaseModel):
-    """Any of the four, at least one."""
+class SprocketPatch(BaseModel):
+    """At least one of the four numbers."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_default)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_remove_defaults)
     teeth: Number | SkipJsonSchema[None] = None
     pitch_diameter: Number | SkipJsonSchema[None] = None
     outside_diameter: Number | SkipJsonSchema[None] = None
     pitch: Number | SkipJsonSchema[None] = None
 
     @model_validator(mode="after")
-    def _some(self) -> "Changes":
+    def _has_numbers(self) -> "SprocketPatch":
         numbers = self.numbers().values()
         if not numbers or None in numbers:
-            raise ValueError(f"must have one at least of {', '.join(NUMBERS)}, and none of them null")
+            raise ValueError(f"must have at least one of {', '.join(NUMBERS)}, none of them null")
         return self
 
     def numbers(self) -> dict[str, int]:

@@ -1,1 +1,1 @@
-"""What the service can be asked to do."""
+"""The service's use cases."""

@@ -12,15 +12,15 @@ from factory_service.store import factories as store
 
 
 def create_factory(tx: Transaction, name: str, points: Points, now: datetime, request_id: str) -> int:
-    id_ = collections.take_id(tx, "factories")
+    id_ = collections.next_id(tx, "factories")
     store.insert_factory(tx, id_, name, len(points))
     if len(points):
         store.insert_points(tx, id_, points, store.next_send_number(tx))
-    tell_created(tx, id_, now, request_id)
+    publish_created(tx, id_, now, request_id)
     return id_
 
 
-def tell_created(tx: Transaction, id_: int, now: datetime, request_id: str) -> None:
+def publish_created(tx: Transaction, id_: int, now: datetime, request_id: str) -> None:
     collections.touch(tx, "factories")
     outbox.add(tx, outbox.service_event("factory", "FactoryCreated", {"id": id_}, now=now, request_id=request_id))
 
@@ -36,7 +36,7 @@ def delete_factory(tx: Transaction, id_: int, if_match: str | None, now: datetim
 
 
 def accept_production(tx: Transaction, id_: int, points: Points, request_id: str) -> None:
-    """What is accepted later gets a greater number, and that decides, not the worker who gets to it."""
+    """Send the points to the worker. The greatest send number wins, regardless of the order of processing."""
     if not store.exists(tx, id_):
         raise unknown_factory(id_)
     body = {
@@ -50,17 +50,17 @@ def accept_production(tx: Transaction, id_: int, points: Points, request_id: str
 
 
 def record_production(
-    tx: Transaction, id_: int, points: Points, sent: int, now: datetime, request_id: str
+    tx: Transaction, id_: int, points: Points, send_number: int, now: datetime, request_id: str
 ) -> int | None:
-    """How many points the factory has now; None where it is gone, and the production with it."""
+    """Add the points to the chart and return how many it has; drop them and return None if the factory was deleted."""
     if store.lock_factory(tx, id_) is None:
         return None
-    total = store.touch_factory(tx, id_, store.insert_points(tx, id_, points, sent))
+    point_count = store.touch_factory(tx, id_, store.insert_points(tx, id_, points, send_number))
     collections.touch(tx, "factories")
     payload = {"id": id_, "points": len(points), "from": points.time[0], "to": points.time[-1]}
     outbox.add(tx, outbox.service_event("factory", "ProductionRecorded", payload, now=now, request_id=request_id))
-    return total
+    return point_count
 
 
 def unknown_factory(id_: int) -> NotFound:
-    return NotFound(f"there is no factory {id_}")
+    return NotFound(f"factory {id_} does not exist")

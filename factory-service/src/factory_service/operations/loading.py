@@ -1,7 +1,7 @@
-"""The entries of a file become factories or sprockets, in the order of the file.
+"""Creates factories or sprockets from the entries of a load file, in the order of the file.
 
 Each step is a transaction that names its entry, and does nothing if the load is past that entry. So a worker that
-begins the file again after a crash, or while another one still runs, adds nothing twice.
+restarts the file after a crash, or concurrently with another worker, creates nothing twice.
 """
 
 from datetime import datetime
@@ -12,34 +12,34 @@ from factory_service.domain.charts import Points
 from factory_service.domain.files import Entry
 from factory_service.operations import factories, sprockets
 from factory_service.store import collections, entries
-from factory_service.store import factories as store_of_factories
+from factory_service.store import factories as factory_store
 from factory_service.store import loads as store
 
-# Below every number of production: what is sent to the factory later wins.
-_BEFORE_ALL = -(2**40)
+# Below every send number of production, so that production sent to the factory later wins.
+_MIN_SEND_NUMBER = -(2**40)
 
 
 def begin_factory(tx: Transaction, load: str, number: int, digest: bytes) -> bool:
-    """Whether its points are needed: it is not loaded yet."""
+    """Return whether the points of the entry must be added: false if it has been loaded before."""
     state = store.lock_load(tx, load, number)
     if state is None or state["factory_id"]:
         return state is not None
-    # Another load waits for the lock, so two cannot both be the first to load an entry.
-    collections.lock(tx, "factories")
-    (ordinal,) = entries.next_ordinals(tx, load, [digest])
+    # The lock prevents two concurrent loads from both creating a factory for equal entries.
+    collections.lock_collection(tx, "factories")
+    (ordinal,) = entries.assign_ordinals(tx, load, [digest])
     if entries.is_loaded(tx, digest, ordinal):
-        store.keep_progress(tx, load, number + 1, skipped=1)
+        store.update_progress(tx, load, number + 1, skipped=1)
         return False
-    factory_id = collections.take_id(tx, "factories")
-    entries.insert_loaded(tx, digest, ordinal, "factories", factory_id)
-    store.set_factory(tx, load, factory_id)
+    factory_id = collections.next_id(tx, "factories")
+    entries.insert_loaded_entry(tx, digest, ordinal, "factories", factory_id)
+    store.update_factory_id(tx, load, factory_id)
     return True
 
 
 def add_points(tx: Transaction, load: str, number: int, batch: int, points: Points) -> None:
-    """No client sees the factory before it is complete. Of equal times in two batches the later one wins."""
+    """Add points to a factory that no client can see yet. For equal times in two batches the later batch wins."""
     if state := store.lock_load(tx, load, number):
-        store_of_factories.insert_points(tx, state["factory_id"], points, _BEFORE_ALL + batch)
+        factory_store.insert_points(tx, state["factory_id"], points, _MIN_SEND_NUMBER + batch)
 
 
 def finish_factory(tx: Transaction, load: str, number: int, now: datetime) -> None:
@@ -47,24 +47,24 @@ def finish_factory(tx: Transaction, load: str, number: int, now: datetime) -> No
     if state is None:
         return
     factory_id = state["factory_id"]
-    points = store_of_factories.count_points(tx, factory_id)
-    store_of_factories.insert_factory(tx, factory_id, f"Factory {factory_id}", points)
-    factories.tell_created(tx, factory_id, now, state["request_id"])
-    store.keep_progress(tx, load, number + 1, factories=1, points=points)
+    point_count = factory_store.count_points(tx, factory_id)
+    factory_store.insert_factory(tx, factory_id, f"Factory {factory_id}", point_count)
+    factories.publish_created(tx, factory_id, now, state["request_id"])
+    store.update_progress(tx, load, number + 1, factories=1, points=point_count)
 
 
 def add_sprockets(tx: Transaction, load: str, first: int, batch: list[Entry], now: datetime) -> None:
     state = store.lock_load(tx, load, first)
     if state is None:
         return
-    collections.lock(tx, "sprockets")
+    collections.lock_collection(tx, "sprockets")
     created = entries.insert_sprockets(tx, load, batch)
     if created:
-        sprockets.tell_created(tx, created, now, state["request_id"])
-    store.keep_progress(tx, load, first + len(batch), sprockets=len(created), skipped=len(batch) - len(created))
+        sprockets.publish_created(tx, created, now, state["request_id"])
+    store.update_progress(tx, load, first + len(batch), sprockets=len(created), skipped=len(batch) - len(created))
 
 
-def finish(tx: Transaction, load: str, error: str | None, now: datetime) -> None:
+def finish_load(tx: Transaction, load: str, error: str | None, now: datetime) -> None:
     state = store.lock_load(tx, load)
     if state is None:
         return

@@ -12,19 +12,19 @@ from factory_service.store import sprockets as store
 
 
 def create_sprocket(tx: Transaction, numbers: dict[str, int], now: datetime, request_id: str) -> int:
-    id_ = collections.take_id(tx, "sprockets")
+    id_ = collections.next_id(tx, "sprockets")
     store.insert_sprocket(tx, id_, numbers)
-    tell_created(tx, [{"id": id_, **numbers}], now, request_id)
+    publish_created(tx, [{"id": id_, **numbers}], now, request_id)
     return id_
 
 
-def tell_created(tx: Transaction, made: list[dict[str, int]], now: datetime, request_id: str) -> None:
+def publish_created(tx: Transaction, created: list[dict[str, int]], now: datetime, request_id: str) -> None:
     collections.touch(tx, "sprockets")
     outbox.add_all(
         tx,
         (
             outbox.service_event("factory", "SprocketCreated", sprocket, now=now, request_id=request_id)
-            for sprocket in made
+            for sprocket in created
         ),
     )
 
@@ -32,30 +32,30 @@ def tell_created(tx: Transaction, made: list[dict[str, int]], now: datetime, req
 def update_sprocket(
     tx: Transaction, id_: int, numbers: dict[str, int], if_match: str | None, now: datetime, request_id: str
 ) -> None:
-    known = _locked(tx, id_, if_match)
-    whole = {name: numbers.get(name, known[name]) for name in NUMBERS}
-    store.update_sprocket(tx, id_, whole)
-    _tell(tx, "SprocketUpdated", {"id": id_, **whole}, now, request_id)
+    sprocket = _lock_sprocket(tx, id_, if_match)
+    new_numbers = {name: numbers.get(name, sprocket[name]) for name in NUMBERS}
+    store.update_sprocket(tx, id_, new_numbers)
+    _publish_event(tx, "SprocketUpdated", {"id": id_, **new_numbers}, now, request_id)
 
 
 def delete_sprocket(tx: Transaction, id_: int, if_match: str | None, now: datetime, request_id: str) -> None:
-    known = _locked(tx, id_, if_match)
+    sprocket = _lock_sprocket(tx, id_, if_match)
     store.delete_sprocket(tx, id_)
-    _tell(tx, "SprocketDeleted", {"id": id_, **{name: known[name] for name in NUMBERS}}, now, request_id)
+    _publish_event(tx, "SprocketDeleted", {"id": id_, **{name: sprocket[name] for name in NUMBERS}}, now, request_id)
 
 
-def _locked(tx: Transaction, id_: int, if_match: str | None) -> dict[str, int]:
-    known = store.lock_sprocket(tx, id_)
-    if known is None:
+def _lock_sprocket(tx: Transaction, id_: int, if_match: str | None) -> dict[str, int]:
+    sprocket = store.lock_sprocket(tx, id_)
+    if sprocket is None:
         raise unknown_sprocket(id_)
-    tags.check(if_match, known["tag"])
-    return known
+    tags.check(if_match, sprocket["tag"])
+    return sprocket
 
 
-def _tell(tx: Transaction, event: str, payload: dict[str, int], now: datetime, request_id: str) -> None:
+def _publish_event(tx: Transaction, event: str, payload: dict[str, int], now: datetime, request_id: str) -> None:
     collections.touch(tx, "sprockets")
     outbox.add(tx, outbox.service_event("factory", event, payload, now=now, request_id=request_id))
 
 
 def unknown_sprocket(id_: int) -> NotFound:
-    return NotFound(f"there is no sprocket {id_}")
+    return NotFound(f"sprocket {id_} does not exist")

@@ -1,4 +1,4 @@
-"""HTTP in: parse, open the transaction, call, answer."""
+"""HTTP entry points: parse the request, open the transaction, call, and respond."""
 
 from factory_service.routes import charts, factories, loads, sprockets
 

@@ -1,6 +1,6 @@
-"""Factories: the list, a new one, one that goes, and what is produced."""
+"""Factories: list, create, delete, and submit production."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,17 +8,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from chassis.db import Transaction
 from chassis.web.app import json_response, transaction
 from chassis.web.idempotency import run_idempotent
-from chassis.web.openapi import problem
 from chassis.web.validation import ListQuery, PlainText, ResponseSpec, endpoint
 from factory_service.cache import warming
 from factory_service.domain.charts import (
-    MOST_POINTS,
-    WHOLE_SPAN,
+    FULL_RANGE,
+    MAX_POINTS,
     ChartData,
     Points,
     Production,
-    points_of_chart,
-    points_of_production,
+    ProductionPoint,
+    points_from_chart,
+    points_from_production,
 )
 from factory_service.operations import factories as operations
 from factory_service.routes import responses
@@ -41,69 +41,69 @@ class NewFactory(BaseModel):
 
 
 class Accepted(BaseModel):
-    accepted: int = Field(description="How many points, one for each time")
+    accepted: int = Field(description="Number of points with different times")
 
 
 @bp.get("/api/factories", strict_slashes=False)
 @endpoint(
-    "All factories with their charts, by id",
+    "List factories with their charts, ordered by ID",
     {
-        200: ResponseSpec("A page of them", Factories),
+        200: ResponseSpec("A page of factories", Factories),
         304: responses.NOT_MODIFIED,
         400: responses.INVALID,
-        503: responses.AWAY,
+        503: responses.UNAVAILABLE,
     },
     query=ListQuery,
     headers=IfNoneMatch,
 )
 def list_factories(query: ListQuery, headers: IfNoneMatch) -> Response:
     page = {"limit": query.limit, "offset": query.offset}
-    params = {**page, "max_points": MOST_POINTS}
-    response = responses.cache().read("factories", warming.page_variant(page), charts.PAGE, params)
-    return responses.cached(response)
+    params = {**page, "max_points": MAX_POINTS}
+    cached = responses.cache().read("factories", warming.page_variant(page), charts.PAGE, params)
+    return responses.from_cache(cached)
 
 
 @bp.post("/api/factories", strict_slashes=False)
 @endpoint(
-    "Makes a factory",
+    "Create a factory",
     {
         201: ResponseSpec("The factory", Factory),
         400: responses.INVALID,
         409: responses.CONFLICT,
-        415: responses.NO_JSON,
+        415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
-        503: responses.AWAY,
+        503: responses.UNAVAILABLE,
     },
     body=NewFactory,
     idempotent=True,
 )
 def create_factory(body: NewFactory) -> Response:
-    points = points_of_chart(body.chart_data) if body.chart_data else Points([], [], [])
+    points = points_from_chart(body.chart_data) if body.chart_data else Points([], [], [])
 
     def create(tx: Transaction) -> Response:
         id_ = operations.create_factory(tx, body.name, points, responses.now(), responses.request_id())
         warmed = warming.factory(tx, id_, len(points)), warming.factories(tx)
         warming.store_after_commit(tx, responses.redis(), *warmed)
-        (row,) = tx.rows(charts.WHOLE[""], id=id_, **WHOLE_SPAN)
-        return responses.written(row, 201, Location=f"/api/factory/{id_}")
+        (row,) = tx.rows(charts.FULL[""], id=id_, **FULL_RANGE)
+        return responses.from_row(row, 201, Location=f"/api/factory/{id_}")
 
     return run_idempotent(create)
 
 
 @bp.delete("/api/factory/<id>", strict_slashes=False)
 @endpoint(
-    "Removes a factory and its chart",
+    "Delete a factory and its chart",
     {
-        204: ResponseSpec("Gone"),
+        204: ResponseSpec("The factory was deleted"),
         400: responses.INVALID,
-        404: problem("There is no such factory"),
-        412: responses.CHANGED,
-        503: responses.AWAY,
+        404: responses.FACTORY_NOT_FOUND,
+        412: responses.PRECONDITION_FAILED,
+        503: responses.UNAVAILABLE,
     },
     path=IdPath,
     headers=IfMatch,
 )
-def delete_factory(id: str, headers: IfMatch) -> Any:
+def delete_factory(id: str, headers: IfMatch) -> tuple[str, int]:
     with transaction() as tx:
         operations.delete_factory(tx, int(id), headers.if_match, responses.now(), responses.request_id())
         warming.store_after_commit(tx, responses.redis(), warming.factories(tx))
@@ -112,22 +112,22 @@ def delete_factory(id: str, headers: IfMatch) -> Any:
 
 @bp.post("/api/factory/<id>/production", strict_slashes=False)
 @endpoint(
-    "Takes in what was produced, once for each time however often it is sent; the value sent last wins",
+    "Submit production: one value per time; the value sent last wins",
     {
-        202: ResponseSpec("Accepted: in the chart within a second", Accepted),
+        202: ResponseSpec("Accepted; the points are in the chart within a second", Accepted),
         400: responses.INVALID,
-        404: problem("There is no such factory"),
+        404: responses.FACTORY_NOT_FOUND,
         409: responses.CONFLICT,
-        415: responses.NO_JSON,
+        415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
-        503: responses.AWAY,
+        503: responses.UNAVAILABLE,
     },
     path=IdPath,
     body=Production,
     idempotent=True,
 )
-def take_production(id: str, body: Any) -> Response:
-    points = points_of_production(body)
+def submit_production(id: str, body: ProductionPoint | list[ProductionPoint]) -> Response:
+    points = points_from_production(body)
 
     def accept(tx: Transaction) -> Response:
         operations.accept_production(tx, int(id), points, responses.request_id())

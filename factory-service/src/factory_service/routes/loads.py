@@ -1,4 +1,4 @@
-"""Files of factories or sprockets: taken in as they come, worked off by the worker."""
+"""Load files of factories or sprockets: uploaded here in chunks, loaded by the worker."""
 
 import hashlib
 import uuid
@@ -19,10 +19,10 @@ from factory_service.routes import responses
 from factory_service.store import loads as store
 
 bp = Blueprint("loads", __name__, url_prefix="/api/factories/load")
-LARGEST_BYTES = 256 * 1024 * 1024
+MAX_UPLOAD_BYTES = 256 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 
-# What the document says of the body, which is looked at once all of it is there.
+# The OpenAPI description of the body, which is validated only after the upload is complete.
 _CHART = {"sprocket_production_actual": [32], "sprocket_production_goal": [31], "time": [1611204818]}
 _SPROCKET = {"teeth": 5, "pitch_diameter": 5, "outside_diameter": 6, "pitch": 1}
 FILE = {
@@ -39,7 +39,7 @@ FILE = {
 }
 
 
-def _uuid(text: str) -> str:
+def _validate_uuid(text: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError:
@@ -47,32 +47,32 @@ def _uuid(text: str) -> str:
 
 
 class LoadPath(BaseModel):
-    load: Annotated[str, Field(json_schema_extra={"format": "uuid"}), AfterValidator(_uuid)]
+    load: Annotated[str, Field(json_schema_extra={"format": "uuid"}), AfterValidator(_validate_uuid)]
 
 
 class Load(BaseModel):
     id: str
     status: Literal["PENDING", "PROGRESS", "SUCCESS", "FAILURE"]
     size_bytes: int
-    factories: int = Field(description="New ones")
-    sprockets: int = Field(description="New ones")
-    points: int = Field(description="Of the new factories")
-    skipped: int = Field(description="Entries that had been loaded before")
-    error: str | None = Field(description="Why nothing of it was loaded: the place in the file, and what is wrong")
+    factories: int = Field(description="Number of factories created")
+    sprockets: int = Field(description="Number of sprockets created")
+    points: int = Field(description="Number of points of the created factories")
+    skipped: int = Field(description="Number of entries that had been loaded before")
+    error: str | None = Field(description="The reason why nothing was loaded: the position in the file and the error")
 
 
 @bp.post("", strict_slashes=False)
 @endpoint(
-    "Loads a JSON file of factories or of sprockets, up to 256 MiB; what was loaded before is passed over",
+    "Load a JSON file of factories or sprockets, up to 256 MiB; entries that were loaded before are skipped",
     {
-        202: ResponseSpec("Accepted; `Location` says how it goes", Load),
+        202: ResponseSpec("Accepted; `Location` refers to the status of the load", Load),
         400: responses.INVALID,
         408: problem("The upload is too slow or takes too long"),
         409: responses.CONFLICT,
         413: problem("The file is too large"),
-        415: problem("The body is no JSON"),
+        415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
-        503: responses.AWAY,
+        503: responses.UNAVAILABLE,
     },
     streamed_body=FILE,
     idempotent=True,
@@ -80,33 +80,33 @@ class Load(BaseModel):
 def load_file() -> Response:
     if request.mimetype != "application/json":
         raise Invalid("Content-Type must be application/json", status=415)
-    body = UploadStream(request, LARGEST_BYTES)
+    body = UploadStream(request, MAX_UPLOAD_BYTES)
     id_ = str(uuid.uuid4())
     with transaction() as tx:
         store.insert_load(tx, id_, responses.request_id())
     is_accepted = False
     try:
-        size, digest = _take_in(id_, body)
+        size, digest = _store_upload(id_, body)
 
         def accept(tx: Transaction) -> Response:
             nonlocal is_accepted
             if not store.accept_load(tx, id_, size):
-                raise Problem("the upload took too long", status=503)
+                raise Problem("the upload took too long: send the file over a faster connection", status=503)
             outbox.add(tx, outbox.job("factory.load", {"load": id_}, request_id=responses.request_id()))
             is_accepted = True
             response = json_response(_status(tx, id_), 202)
             response.headers["Location"] = f"/api/factories/load/{id_}"
             return response
 
-        return run_idempotent(accept, sent=digest)
+        return run_idempotent(accept, body_digest=digest)
     finally:
         if not is_accepted:
             with transaction() as tx:
                 store.delete_load(tx, id_)
 
 
-def _take_in(id_: str, body: UploadStream) -> tuple[int, bytes]:
-    """Each chunk in a transaction of its own: a slow client must not hold one open."""
+def _store_upload(id_: str, body: UploadStream) -> tuple[int, bytes]:
+    """Store each chunk in a separate transaction, because a slow client must not keep one open."""
     size, digest = 0, hashlib.sha256()
     for number, content in enumerate(body.chunks(_CHUNK_BYTES)):
         with transaction() as tx:
@@ -114,25 +114,25 @@ def _take_in(id_: str, body: UploadStream) -> tuple[int, bytes]:
         size += len(content)
         digest.update(content)
     if not size:
-        raise Invalid.field("body", "is empty")
+        raise Invalid.field("body", "must not be empty")
     return size, digest.digest()
 
 
 def _status(tx: Transaction, id_: str) -> str:
-    found = store.find_load(tx, id_)
-    if found is None:
-        raise NotFound(f"there is no load {id_}")
-    return Load(**found).model_dump_json()
+    load = store.find_load(tx, id_)
+    if load is None:
+        raise NotFound(f"load {id_} does not exist")
+    return Load(**load).model_dump_json()
 
 
 @bp.get("/<load>", strict_slashes=False)
 @endpoint(
-    "How a load goes",
+    "Get the status of a load",
     {
-        200: ResponseSpec("Its status and what it has come to", Load),
+        200: ResponseSpec("The status and the counts", Load),
         400: responses.INVALID,
-        404: problem("There is no such load"),
-        503: responses.AWAY,
+        404: problem("The load does not exist"),
+        503: responses.UNAVAILABLE,
     },
     path=LoadPath,
 )

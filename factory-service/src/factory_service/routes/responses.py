@@ -1,7 +1,7 @@
-"""What the routes have in common: parameters, documented errors, and responses with their ETags."""
+"""Parameters, documented errors, and responses with ETags that several routes share."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 from flask import Response, current_app, g, request
 from pydantic import BaseModel, Field
@@ -11,21 +11,24 @@ from chassis.web.app import JSON_TYPE
 from chassis.web.openapi import problem
 from chassis.web.validation import DIGITS, ResponseSpec
 from factory_service.cache.client import RedisClient
-from factory_service.cache.responses import CachedResponse, ResponseCache
+from factory_service.cache.response_cache import CachedResponse, ResponseCache
 from factory_service.domain import tags
 from factory_service.store.replica import Row
 
-LARGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 
-Id = Annotated[int, Field(ge=1, le=LARGEST_ID), DIGITS]
+Id = Annotated[int, Field(ge=1, le=MAX_ID), DIGITS]
 
-INVALID = problem("The request breaks a rule; `errors` names the fields")
-AWAY = problem("A dependency is away; try again after `Retry-After` seconds")
-CHANGED = problem("`If-Match` names an ETag that it does not have any more")
-CONFLICT = problem("The first request with this Idempotency-Key still runs, or somebody else changes the same")
-KEY_REUSED = problem("The Idempotency-Key was used for something else")
-NO_JSON = problem("The body is no JSON")
-NOT_MODIFIED = ResponseSpec("Its ETag is one of those in `If-None-Match`")
+INVALID = problem("The request is invalid; `errors` names the fields")
+UNAVAILABLE = problem("A dependency is unavailable; retry after `Retry-After` seconds")
+PRECONDITION_FAILED = problem("`If-Match` does not list the current ETag")
+CONFLICT = problem(
+    "The first request with this Idempotency-Key is still in progress, or another request is changing the same resource"
+)
+KEY_REUSED = problem("The Idempotency-Key was already used for a different request")
+UNSUPPORTED_MEDIA_TYPE = problem("The body must be JSON, with `Content-Type: application/json`")
+FACTORY_NOT_FOUND = problem("The factory does not exist")
+NOT_MODIFIED = ResponseSpec("`If-None-Match` lists the current ETag")
 
 
 class IdPath(BaseModel):
@@ -38,33 +41,36 @@ class IfNoneMatch(BaseModel):
 
 class IfMatch(BaseModel):
     if_match: str | None = Field(
-        None, alias="If-Match", description="ETags: only what still has one of them is changed"
+        None, alias="If-Match", description="ETags: the change is made only if the resource still has one of them"
     )
 
 
 def cache() -> ResponseCache:
-    return current_app.extensions["responses"]
+    return cast(ResponseCache, current_app.extensions["responses"])
 
 
 def redis() -> RedisClient | None:
-    return current_app.extensions["redis"]
+    return cast(RedisClient | None, current_app.extensions["redis"])
 
 
-def cached(response: CachedResponse | None, unknown: NotFound | None = None) -> Response:
-    """304 if the client has it already. Raises `unknown` if the thing does not exist; a list always does."""
-    if response is None:
-        raise unknown or LookupError("a list without a version")
-    headers = {"ETag": f'"{response.version}"'}
-    if response.age_seconds is not None:
-        headers |= {"Warning": '110 - "Response is Stale"', "Age": str(response.age_seconds)}
+def from_cache(cached: CachedResponse | None, not_found: NotFound | None = None) -> Response:
+    """Return the response, or 304 if the client has this version.
+
+    Raise `not_found` if the resource does not exist; a collection always exists.
+    """
+    if cached is None:
+        raise not_found or LookupError("the collection has no version")
+    headers = {"ETag": f'"{cached.version}"'}
+    if cached.age_seconds is not None:
+        headers |= {"Warning": '110 - "Response is Stale"', "Age": str(cached.age_seconds)}
     if_none_match = request.headers.get("If-None-Match")
-    if if_none_match and tags.matches(if_none_match, response.version):
+    if if_none_match and tags.matches(if_none_match, cached.version):
         return Response(status=304, headers=headers)
-    return Response(response.body, headers=headers, content_type=JSON_TYPE)
+    return Response(cached.body, headers=headers, content_type=JSON_TYPE)
 
 
-def written(row: Row, status: int, **headers: str) -> Response:
-    """What a thing is from the commit on."""
+def from_row(row: Row, status: int, **headers: str) -> Response:
+    """Return the response for a resource that this transaction has written, with the version that it commits."""
     version, body, *_ = row
     return Response(body, status, headers={"ETag": f'"{version}"', **headers}, content_type=JSON_TYPE)
 

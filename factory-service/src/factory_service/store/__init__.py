@@ -1,1 +1,1 @@
-"""Every statement this service sends to Postgres."""
+"""Every SQL statement of this service."""

@@ -1,6 +1,6 @@
-"""Charts and attainment, put together as JSON text by Postgres: each statement gives tag, body, and how many points."""
+"""Charts and attainment, built as JSON text by Postgres: each statement returns ETag, body, and number of points."""
 
-from factory_service.domain.charts import MOST_BUCKETS, MOST_POINTS
+from factory_service.domain.charts import MAX_BUCKETS, MAX_POINTS
 
 _ARRAY = "coalesce(array_to_json(array_agg({column}))::text, '[]')"
 _ACTUAL, _GOAL, _TIME = (_ARRAY.format(column=f"p.{column}") for column in ("actual", "goal", "time"))
@@ -8,7 +8,7 @@ _CHART = f"""
     '{{"sprocket_production_actual":' || {_ACTUAL} || ',"sprocket_production_goal":' || {_GOAL}
     || ',"time":' || {_TIME} || '}}'
 """
-# Path behind the factory → its body.
+# Path after that of the factory → response body.
 PARTS = {
     "": f"""
         '{{"id":' || f.id || ',"name":' || to_json(f.name)::text || ',"factory":{{"chart_data":' || {_CHART} || '}}}}'
@@ -19,55 +19,59 @@ PARTS = {
     "/time": f"""'{{"time":' || {_TIME} || '}}'""",
 }
 
-# One more than may be: then there are too many. Where all are wanted the factory knows how many it has.
+# One point more than the maximum shows that there are too many. If all points are requested, the factory's own count
+# is checked first.
 _POINTS = f"""
     SELECT time, actual, goal FROM points
-    WHERE factory_id = f.id AND (f.points <= {MOST_POINTS} OR %(cut)s)
+    WHERE factory_id = f.id AND (f.points <= {MAX_POINTS} OR %(is_filtered)s)
       AND time BETWEEN %(first)s AND %(last)s
-    ORDER BY time LIMIT {MOST_POINTS + 1}
+    ORDER BY time LIMIT {MAX_POINTS + 1}
 """
 
-# The lowest and the highest of both series in each of so many equal stretches of time, and both ends:
-# min-max aggregation, as U. Jugel et al. examine it in "M4: A Visualization-Oriented Time Series Data Aggregation",
-# PVLDB 7(10), 2014. At most 4 points a stretch, so that `points` are never exceeded.
-_THINNED = """
-    WITH chosen AS (
+# Keeps the minimum and maximum of both series in each of several equal time intervals, and both ends: min-max
+# aggregation, as examined by U. Jugel et al. in "M4: A Visualization-Oriented Time Series Data Aggregation",
+# PVLDB 7(10), 2014. An interval contributes at most 4 points, so that the result has at most `points`.
+_DOWNSAMPLED = """
+    WITH selected AS (
         SELECT time, actual, goal FROM points
         WHERE factory_id = f.id AND time BETWEEN %(first)s AND %(last)s
     ), span AS (
-        SELECT count(*) AS size, min(time) AS low, max(time) AS high FROM chosen
-    ), stretches AS (
+        SELECT count(*) AS size, min(time) AS low, max(time) AS high FROM selected
+    ), intervals AS (
         SELECT min(ARRAY[actual, time, goal]) AS a, max(ARRAY[actual, -time, goal]) AS b,
                min(ARRAY[goal, time, actual]) AS c, max(ARRAY[goal, -time, actual]) AS d
-        FROM chosen, span WHERE size > %(points)s
+        FROM selected, span WHERE size > %(points)s
         GROUP BY (time - low) * ((%(points)s - 2) / 4) / (high - low + 1)
     )
     SELECT time, actual, goal FROM (
-        SELECT kept.* FROM stretches, LATERAL (VALUES
+        SELECT kept.* FROM intervals, LATERAL (VALUES
             (a[2], a[1], a[3]), (-b[2], b[1], b[3]), (c[2], c[3], c[1]), (-d[2], d[3], d[1])
         ) AS kept (time, actual, goal)
         UNION
-        SELECT time, actual, goal FROM chosen, span WHERE size <= %(points)s OR time IN (low, high)
-    ) AS thinned
+        SELECT time, actual, goal FROM selected, span WHERE size <= %(points)s OR time IN (low, high)
+    ) AS downsampled
     ORDER BY time
 """
 
 
-def one(part: str, *, thinned: bool) -> str:
-    """Parameters: id, first, last, cut (whether these two mean anything); thinned also points."""
+def _statement(part: str, *, is_downsampled: bool) -> str:
+    """Return the statement for one part of a chart.
+
+    Parameters: id, first, last, is_filtered (whether first and last exclude anything), and points if downsampled.
+    """
     return f"""
         SELECT f.version || '-' || f.mark AS tag, c.body,
-               CASE WHEN %(cut)s OR {thinned} THEN c.size ELSE f.points END AS size
+               CASE WHEN %(is_filtered)s OR {is_downsampled} THEN c.size ELSE f.points END AS size
         FROM factories f CROSS JOIN LATERAL (
-            SELECT {PARTS[part]} AS body, count(*) AS size FROM ({_THINNED if thinned else _POINTS}) AS p
+            SELECT {PARTS[part]} AS body, count(*) AS size FROM ({_DOWNSAMPLED if is_downsampled else _POINTS}) AS p
         ) AS c WHERE f.id = %(id)s
     """
 
 
-WHOLE = {part: one(part, thinned=False) for part in PARTS}
-THINNED = {part: one(part, thinned=True) for part in PARTS}
+FULL = {part: _statement(part, is_downsampled=False) for part in PARTS}
+DOWNSAMPLED = {part: _statement(part, is_downsampled=True) for part in PARTS}
 
-# No body if the charts have more than `max_points` points together.
+# The body is null if the charts of the page have more than `max_points` points in total.
 PAGE = f"""
     WITH page AS MATERIALIZED (
         SELECT id, name, points FROM factories ORDER BY id LIMIT %(limit)s OFFSET %(offset)s
@@ -84,22 +88,23 @@ PAGE = f"""
     FROM collections n, total WHERE n.name = 'factories'
 """
 
-# A run of misses has one difference between its place among all of its bucket and among the misses of its bucket.
+# Consecutive misses have the same difference between two row numbers: that among all points of the bucket, and that
+# among the misses of the bucket.
 ATTAINMENT = f"""
     SELECT f.version || '-' || f.mark AS tag, b.body, b.size FROM factories f CROSS JOIN LATERAL (
-        WITH placed AS (
+        WITH numbered AS (
             SELECT time / %(width)s * %(width)s AS bucket, actual, goal, actual < goal AS missed,
                    row_number() OVER (PARTITION BY time / %(width)s ORDER BY time)
                    - row_number() OVER (PARTITION BY time / %(width)s, actual < goal ORDER BY time) AS run
             FROM points WHERE factory_id = f.id AND time BETWEEN %(first)s AND %(last)s
         ), runs AS (
             SELECT bucket, missed, sum(actual) AS actual, sum(goal) AS goal, count(*) AS length
-            FROM placed GROUP BY bucket, missed, run
+            FROM numbered GROUP BY bucket, missed, run
         ), buckets AS (
             SELECT bucket, sum(actual) AS actual, sum(goal) AS goal,
                    coalesce(sum(length) FILTER (WHERE missed), 0) AS missed,
                    coalesce(max(length) FILTER (WHERE missed), 0) AS longest
-            FROM runs GROUP BY bucket ORDER BY bucket LIMIT {MOST_BUCKETS + 1}
+            FROM runs GROUP BY bucket ORDER BY bucket LIMIT {MAX_BUCKETS + 1}
         )
         SELECT count(*) AS size, '{{"buckets":[' || coalesce(string_agg(
             '{{"time":' || bucket || ',"actual":' || actual || ',"goal":' || goal

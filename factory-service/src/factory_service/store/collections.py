@@ -1,10 +1,10 @@
-"""The two lists as wholes: the numbers that things get, and their versions."""
+"""The collections of factories and of sprockets: their versions and last issued IDs."""
 
 from chassis.db import Transaction
 
 
-def take_id(tx: Transaction, collection: str) -> int:
-    """The next number of a collection: without gaps, so a second one waits here for the first."""
+def next_id(tx: Transaction, collection: str) -> int:
+    """Issue the next ID of a collection. IDs have no gaps, so concurrent callers wait for each other."""
     return int(
         tx.value(
             "UPDATE collections SET last_id = last_id + 1 WHERE name = %(name)s RETURNING last_id", name=collection
@@ -12,11 +12,11 @@ def take_id(tx: Transaction, collection: str) -> int:
     )
 
 
-def lock(tx: Transaction, collection: str) -> None:
-    """Until the transaction ends nobody else adds to it."""
+def lock_collection(tx: Transaction, collection: str) -> None:
+    """Prevent other transactions from adding to the collection until this one ends."""
     tx.run("SELECT FROM collections WHERE name = %(name)s FOR UPDATE", name=collection)
 
 
 def touch(tx: Transaction, collection: str) -> None:
-    """A new version of it."""
+    """Give the collection a new version."""
     tx.run("UPDATE collections SET version = version + 1, mark = DEFAULT WHERE name = %(name)s", name=collection)

@@ -4,12 +4,12 @@ from chassis.db import Transaction
 from factory_service.domain.charts import Points
 
 
-def insert_factory(tx: Transaction, id_: int, name: str, points: int) -> None:
+def insert_factory(tx: Transaction, id_: int, name: str, point_count: int) -> None:
     tx.run(
         "INSERT INTO factories (id, name, points) VALUES (%(id)s, %(name)s, %(points)s)",
         id=id_,
         name=name,
-        points=points,
+        points=point_count,
     )
 
 
@@ -18,61 +18,62 @@ def exists(tx: Transaction, id_: int) -> bool:
 
 
 def lock_factory(tx: Transaction, id_: int) -> str | None:
-    """Its tag; None where there is none. Other writers of it wait until this transaction ends."""
-    return tx.value(
+    """Lock the factory against other writers and return its ETag; None if it does not exist."""
+    tag: str | None = tx.value(
         "SELECT version || '-' || mark FROM factories WHERE id = %(id)s FOR NO KEY UPDATE",
         id=id_,
     )
+    return tag
 
 
 def delete_factory(tx: Transaction, id_: int) -> None:
-    """Its points are taken away later: there may be millions."""
+    """Delete the factory and leave its points to a timer, because there may be millions of them."""
     tx.run("DELETE FROM factories WHERE id = %(id)s", id=id_)
     tx.run("DELETE FROM loaded WHERE collection = 'factories' AND id = %(id)s", id=id_)
     tx.run("INSERT INTO gone_factories (id) VALUES (%(id)s)", id=id_)
 
 
-def sweep(tx: Transaction, most: int) -> int:
-    """How many points of a factory that is gone were taken away."""
+def delete_points_of_deleted_factory(tx: Transaction, limit: int) -> int:
+    """Delete up to `limit` points of one deleted factory and return their number, 0 if none are left."""
     id_ = tx.value("SELECT id FROM gone_factories ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED")
     if id_ is None:
         return 0
-    gone = tx.run(
+    deleted = tx.run(
         """
         DELETE FROM points WHERE factory_id = %(id)s AND time IN (
-            SELECT time FROM points WHERE factory_id = %(id)s ORDER BY time LIMIT %(most)s)
+            SELECT time FROM points WHERE factory_id = %(id)s ORDER BY time LIMIT %(limit)s)
         """,
         id=id_,
-        most=most,
+        limit=limit,
     )
-    if gone < most:
+    if deleted < limit:
         tx.run("DELETE FROM gone_factories WHERE id = %(id)s", id=id_)
-    return gone
+    return deleted
 
 
 def next_send_number(tx: Transaction) -> int:
-    """Greater than every number that was returned before this began."""
+    """Return a number greater than all numbers that were returned before this call began."""
     return int(tx.value("SELECT nextval('production_sent')"))
 
 
-def insert_points(tx: Transaction, id_: int, points: Points, sent: int) -> int:
-    """How many are new. Of two values for one time the one sent last stays."""
+def insert_points(tx: Transaction, id_: int, points: Points, send_number: int) -> int:
+    """Insert or update the points and return how many are new. For each time, the greatest send number wins."""
     return int(
         tx.value(
             """
             WITH written AS (
-                INSERT INTO points AS known (factory_id, time, actual, goal, sent)
+                INSERT INTO points AS existing (factory_id, time, actual, goal, sent)
                 SELECT %(id)s, p.time, p.actual, p.goal, %(sent)s
                 FROM unnest(%(time)s::bigint[], %(actual)s::bigint[], %(goal)s::bigint[]) AS p (time, actual, goal)
                 ON CONFLICT ON CONSTRAINT points_pkey DO UPDATE
                 SET actual = excluded.actual, goal = excluded.goal, sent = excluded.sent
-                WHERE known.sent < excluded.sent
+                WHERE existing.sent < excluded.sent
                 RETURNING (xmax = 0) AS is_new
             )
             SELECT count(*) FROM written WHERE is_new
             """,
             id=id_,
-            sent=sent,
+            sent=send_number,
             time=_array(points.time),
             actual=_array(points.actual),
             goal=_array(points.goal),
@@ -85,7 +86,7 @@ def count_points(tx: Transaction, id_: int) -> int:
 
 
 def touch_factory(tx: Transaction, id_: int, new_points: int) -> int:
-    """A new version of it; how many points it has."""
+    """Give the factory a new version and return how many points it has."""
     return int(
         tx.value(
             """
@@ -99,5 +100,5 @@ def touch_factory(tx: Transaction, id_: int, new_points: int) -> int:
 
 
 def _array(values: list[int]) -> str:
-    """Quicker than an ARRAY[…] of so many literals."""
+    """Return an array literal, which Postgres parses faster than ARRAY[…] with thousands of elements."""
     return "{" + ",".join(map(str, values)) + "}"

@@ -1,12 +1,11 @@
-"""Recomputes from the tables what must hold."""
+"""Queries that return a counterexample to an invariant, or None if it holds."""
 
 from typing import Any
 
 from chassis.db import Transaction
 
 
-def find_wrong_count(tx: Transaction) -> dict[str, Any] | None:
-    """A factory that has another number of points than it says."""
+def find_wrong_point_count(tx: Transaction) -> dict[str, Any] | None:
     return tx.find(
         """
         SELECT f.id, f.points, coalesce(p.points, 0) AS counted FROM factories f
@@ -16,8 +15,11 @@ def find_wrong_count(tx: Transaction) -> dict[str, Any] | None:
     )
 
 
-def find_stray_points(tx: Transaction) -> dict[str, Any] | None:
-    """Points of a factory that neither is, nor was, nor is being loaded; found without a look at each of them."""
+def find_orphaned_points(tx: Transaction) -> dict[str, Any] | None:
+    """Return a factory ID of points whose factory neither exists, nor was deleted, nor is being loaded.
+
+    The recursion reads one point per factory instead of all points.
+    """
     return tx.find(
         """
         WITH RECURSIVE owners AS (
@@ -45,7 +47,7 @@ def find_point_out_of_bounds(tx: Transaction) -> dict[str, Any] | None:
     )
 
 
-def find_loaded_and_gone(tx: Transaction) -> dict[str, Any] | None:
+def find_loaded_entry_without_resource(tx: Transaction) -> dict[str, Any] | None:
     return tx.find(
         """
         SELECT collection, id FROM loaded l
@@ -57,12 +59,12 @@ def find_loaded_and_gone(tx: Transaction) -> dict[str, Any] | None:
     )
 
 
-def find_number_beyond_last(tx: Transaction) -> dict[str, Any] | None:
+def find_id_above_last_id(tx: Transaction) -> dict[str, Any] | None:
     return tx.find(
         """
         SELECT c.name, c.last_id, greatest(
             (SELECT max(id) FROM factories WHERE c.name = 'factories'),
-            (SELECT max(id) FROM sprockets WHERE c.name = 'sprockets')) AS found
+            (SELECT max(id) FROM sprockets WHERE c.name = 'sprockets')) AS max_id
         FROM collections c
         WHERE c.last_id < greatest(
             (SELECT max(id) FROM factories WHERE c.name = 'factories'),

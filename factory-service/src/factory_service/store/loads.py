@@ -1,4 +1,4 @@
-"""Files that are being loaded: their bytes as they came, and how far each is."""
+"""Load files: their uploaded chunks, and the status and progress of each load."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def insert_chunk(tx: Transaction, id_: str, number: int, content: bytes) -> None
 
 
 def accept_load(tx: Transaction, id_: str, size_bytes: int) -> bool:
-    """False where it was taken away meanwhile, as one that nobody goes on with."""
+    """Return False if the load no longer exists because its upload was considered abandoned."""
     return (
         tx.run(
             "UPDATE loads SET status = 'PENDING', size_bytes = %(size)s WHERE id = %(id)s AND status = 'UPLOADING'",
@@ -36,8 +36,8 @@ def delete_load(tx: Transaction, id_: str) -> None:
     tx.run("DELETE FROM loads WHERE id = %(id)s", id=id_)
 
 
-def delete_abandoned(tx: Transaction, after_seconds: float) -> None:
-    """Delete uploads whose client or process died on the way. `after_seconds` must exceed what an upload may take."""
+def delete_abandoned_loads(tx: Transaction, after_seconds: float) -> None:
+    """Delete unfinished uploads; `after_seconds` must exceed the longest time that an upload may take."""
     tx.run(
         """
         DELETE FROM loads
@@ -58,7 +58,10 @@ def find_load(tx: Transaction, id_: str) -> dict[str, Any] | None:
 
 
 def lock_load(tx: Transaction, id_: str, entry: int | None = None) -> dict[str, Any] | None:
-    """None if it has ended, or if `entry` is not its next one: then another worker has loaded that entry."""
+    """Lock a load that has not ended; None if it has.
+
+    Also None if `entry` is not its next entry, which means that another worker has loaded that entry.
+    """
     return tx.find(
         """
         SELECT next_entry, factory_id, request_id FROM loads
@@ -71,14 +74,15 @@ def lock_load(tx: Transaction, id_: str, entry: int | None = None) -> dict[str, 
 
 
 def begin_load(tx: Transaction, id_: str) -> int | None:
-    """The entry that is next, which is the first except after a crash; None if it has ended."""
-    return tx.value(
+    """Return the number of the next entry, which is not 0 after a crash; None if the load has ended."""
+    next_entry: int | None = tx.value(
         """
         UPDATE loads SET status = 'PROGRESS' WHERE id = %(id)s AND status IN ('PENDING', 'PROGRESS')
         RETURNING next_entry
         """,
         id=id_,
     )
+    return next_entry
 
 
 def find_chunk(tx: Transaction, id_: str, number: int) -> bytes | None:
@@ -88,12 +92,12 @@ def find_chunk(tx: Transaction, id_: str, number: int) -> bytes | None:
     return None if content is None else bytes(content)
 
 
-def set_factory(tx: Transaction, id_: str, factory_id: int) -> None:
+def update_factory_id(tx: Transaction, id_: str, factory_id: int) -> None:
     tx.run("UPDATE loads SET factory_id = %(factory)s WHERE id = %(id)s", id=id_, factory=factory_id)
 
 
-def keep_progress(tx: Transaction, id_: str, next_entry: int, **more: int) -> None:
-    counts = {name: more.get(name, 0) for name in _COUNTS.split(", ")}
+def update_progress(tx: Transaction, id_: str, next_entry: int, **added: int) -> None:
+    counts = {name: added.get(name, 0) for name in _COUNTS.split(", ")}
     tx.run(
         """
         UPDATE loads SET next_entry = %(next_entry)s, factory_id = NULL,
@@ -108,7 +112,7 @@ def keep_progress(tx: Transaction, id_: str, next_entry: int, **more: int) -> No
 
 
 def finish_load(tx: Transaction, id_: str, error: str | None) -> dict[str, Any]:
-    """Its counts. The file is not needed anymore."""
+    """Delete the file, set the final status, and return the counts."""
     for table in ("load_chunks", "load_ordinals"):
         tx.run(f"DELETE FROM {table} WHERE load_id = %(id)s", id=id_)
     return tx.one(

@@ -1,11 +1,11 @@
-"""Reads a document from the read replica if it has the current version there, else from the primary."""
+"""Reads a document from the read replica if the replica has its current version, otherwise from the primary."""
 
 from typing import Any
 
 from chassis.db import Database
 from chassis.errors import Unavailable
 
-# A document's version, the document, and for some the number of its points or buckets.
+# The version, the document and, for charts and attainment, the number of points or buckets.
 Row = tuple[Any, ...]
 
 
@@ -14,7 +14,7 @@ class ReplicaAwareReader:
         self._primary, self._replica = primary, replica
 
     def find(self, version: str, sql: str, params: dict[str, Any]) -> Row | None:
-        """`version` is what the primary stated; the document has that version or a later one."""
+        """Return the document in the version that the primary stated, or in a later one."""
         row = self._find_in_replica(sql, params)
         return row if row and row[0] == version else _find(self._primary, sql, params)
 

@@ -1,4 +1,4 @@
-"""Sprockets, and their answers as they go out."""
+"""Sprockets, and the response bodies that Postgres builds from them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The current version of each thing: its ETag, and what a cached response of it must have."""
+"""The current versions of resources: a version is the ETag, and a cached response is valid only with it."""
 
 from collections.abc import Collection
 
@@ -13,10 +13,10 @@ _VERSIONS = """
 """
 
 
-def find_versions(tx: Transaction, things: Collection[str]) -> dict[str, str]:
-    """Of those that exist, and of both lists: `factory:7`, `sprocket:3`, `factories`, `sprockets`."""
+def find_versions(tx: Transaction, resources: Collection[str]) -> dict[str, str]:
+    """Return the versions of the existing resources, such as `factory:7` or `sprocket:3`, and of both collections."""
     ids: dict[str, list[int]] = {"factory": [], "sprocket": []}
-    for kind, _, id_ in (thing.partition(":") for thing in things):
+    for kind, _, id_ in (resource.partition(":") for resource in resources):
         if id_:
             ids[kind].append(int(id_))
     return dict(tx.rows(_VERSIONS, **ids))

@@ -1,4 +1,4 @@
-"""Reads go to a follower that has come as far as the leader says; one that lags fills nothing with what is old."""
+"""Documents are read from a read replica that has the current version; one that lags causes no stale response."""
 
 import shutil
 import subprocess
@@ -11,22 +11,22 @@ from chassis import db as postgres
 from chassis.errors import Unavailable
 from factory_service.app import create_app
 from factory_service.settings import Settings
-from factory_service.store import replica
+from factory_service.store import replica as replica_store
 from quintet_local import binaries, postgres_user
 from quintet_testing import plugin as testing
 from quintet_testing.postgres import TemporaryPostgres, free_port
 
 
-class Follower:
-    """A streaming replica of a leader."""
+class ReadReplica:
+    """A streaming replica of a primary."""
 
-    def __init__(self, leader):
-        prefix = postgres_user.prefix()
-        self.folder = Path(tempfile.mkdtemp(prefix="quintet-test-follower-"))
+    def __init__(self, primary):
+        prefix = postgres_user.command_prefix()
+        self.folder = Path(tempfile.mkdtemp(prefix="quintet-test-replica-"))
         self.port = free_port()
-        copy = [str(binaries.postgres("pg_basebackup")), "-R", "-X", "stream", "-c", "fast", "--no-sync"]
-        subprocess.run([*prefix, *copy, "-d", leader.url, "-D", str(self.folder / "data")], check=True)
-        # As many connections as the leader allows, or it refuses to follow.
+        backup = [str(binaries.postgres("pg_basebackup")), "-R", "-X", "stream", "-c", "fast", "--no-sync"]
+        subprocess.run([*prefix, *backup, "-d", primary.url, "-D", str(self.folder / "data")], check=True)
+        # Postgres requires a replica to allow at least as many connections as its primary.
         options = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
@@ -37,30 +37,34 @@ class Follower:
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         self.process = subprocess.Popen([*prefix, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def url_of(self, url, port):
-        return url.replace(f":{port}/", f":{self.port}/")
+    def url(self, primary_url, primary_port):
+        """Return the URL of the same database on this replica."""
+        return primary_url.replace(f":{primary_port}/", f":{self.port}/")
 
-    def answers(self, url):
+    def is_ready(self, url):
         try:
             postgres.connect(url, name="tests").close()
             return True
         except Unavailable:
             return False
 
-    def administer(self, leader, statement):
-        connection = postgres.connect(self.url_of(leader.url, leader._port), name="tests", autocommit=True)
+    def execute_as_admin(self, primary, statement):
+        connection = postgres.connect(self.url(primary.url, primary._port), name="tests", autocommit=True)
         with connection.cursor() as cursor:
             cursor.execute(statement)
         connection.close()
 
-    def remove(self):
+    def kill(self):
         self.process.kill()
         self.process.wait()
+
+    def remove(self):
+        self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def leader():
+def primary():
     server = TemporaryPostgres()
     server.start()
     yield server
@@ -69,61 +73,61 @@ def leader():
 
 
 @pytest.fixture
-def follower(leader, eventually):
-    made = Follower(leader)
+def read_replica(primary, eventually):
+    server = ReadReplica(primary)
     try:
-        eventually(lambda: made.answers(made.url_of(leader.url, leader._port)))
-        yield made
+        eventually(lambda: server.is_ready(server.url(primary.url, primary._port)))
+        yield server
     finally:
-        made.remove()
+        server.remove()
 
 
 @pytest.fixture(params=["with Redis", "without Redis"])
-def app_on_both(request, leader, follower, redis, eventually):
+def app_with_replica(request, primary, read_replica, redis, eventually):
     redis_url = redis.url if request.param == "with Redis" else None
-    settings = testing.migrated(Settings, "factory", leader.url, redis_url=redis_url)
-    url = follower.url_of(settings.database_url, leader._port)
-    eventually(lambda: follower.answers(url))
+    settings = testing.migrated(Settings, "factory", primary.url, redis_url=redis_url)
+    url = read_replica.url(settings.database_url, primary._port)
+    eventually(lambda: read_replica.is_ready(url))
     return create_app(settings.model_copy(update={"read_database_url": url}))
 
 
 @pytest.fixture
-def asked_of(monkeypatch):
-    """Which of the two the documents were read from."""
-    find, seen = replica._find, []
+def queried_databases(monkeypatch):
+    """The names of the databases that document queries were sent to."""
+    find, names = replica_store._find, []
 
-    def noted(database, *more):
-        seen.append(database.name)
-        return find(database, *more)
+    def recording_find(database, *args):
+        names.append(database.name)
+        return find(database, *args)
 
-    monkeypatch.setattr(replica, "_find", noted)
-    return seen
+    monkeypatch.setattr(replica_store, "_find", recording_find)
+    return names
 
 
-def test_a_follower_that_has_come_as_far_is_read(app_on_both, asked_of, leader, follower, eventually, redis):
-    client = app_on_both.test_client()
+def test_documents_are_read_from_an_up_to_date_replica(app_with_replica, queried_databases, eventually, redis):
+    client = app_with_replica.test_client()
     client.post("/api/factories", json={"name": "X"})
     assert client.post("/api/sprocket/create/1/2/3/4").status_code == 201
 
-    def from_follower():
+    def is_read_from_replica():
         redis.client().flushall()
-        asked_of.clear()
+        queried_databases.clear()
         assert client.get("/api/sprocket/1").json["sprocket"]["teeth"] == 1
-        return asked_of == ["factory-replica"]
+        return queried_databases == ["factory-replica"]
 
-    eventually(from_follower)
+    eventually(is_read_from_replica)
     for path in ("/api/factory/1", "/api/factories", "/api/sprockets", "/api/factory/1/attainment"):
-        asked_of.clear()
+        queried_databases.clear()
         assert client.get(path).status_code == 200
-        assert asked_of == ["factory-replica"]
+        assert queried_databases == ["factory-replica"]
     assert client.get("/api/factory/7").status_code == 404
 
 
-def test_a_follower_that_lags_is_passed_over(app_on_both, asked_of, leader, follower, eventually, redis):
-    client = app_on_both.test_client()
+def test_responses_are_current_while_the_replica_lags(app_with_replica, primary, read_replica, redis):
+    client = app_with_replica.test_client()
     client.post("/api/sprocket/create/1/2/3/4")
     first = client.post("/api/factories", json={"name": "First"}).json["id"]
-    follower.administer(leader, "SELECT pg_wal_replay_pause()")
+    read_replica.execute_as_admin(primary, "SELECT pg_wal_replay_pause()")
     try:
         for teeth in range(2, 6):
             assert client.patch("/api/sprocket/1", json={"teeth": teeth}).status_code == 200
@@ -145,14 +149,13 @@ def test_a_follower_that_lags_is_passed_over(app_on_both, asked_of, leader, foll
         assert client.get(f"/api/factory/{second}").json["name"] == "Second"
         assert client.get(f"/api/factory/{first}").status_code == 404
     finally:
-        follower.administer(leader, "SELECT pg_wal_replay_resume()")
+        read_replica.execute_as_admin(primary, "SELECT pg_wal_replay_resume()")
 
 
-def test_without_its_follower_it_reads_from_the_leader(app_on_both, follower, redis):
-    client = app_on_both.test_client()
+def test_documents_are_read_from_the_primary_when_the_replica_is_down(app_with_replica, read_replica, redis):
+    client = app_with_replica.test_client()
     client.post("/api/sprocket/create/1/2/3/4")
-    follower.process.kill()
-    follower.process.wait()
+    read_replica.kill()
     redis.client().flushall()
     assert client.get("/api/sprocket/1").json["sprocket"]["teeth"] == 1
     assert client.get("/api/sprockets").json["count"] == 1

@@ -1,8 +1,8 @@
-"""Reads responses from Redis while their version is current, else from Postgres.
+"""Serves responses from Redis if they have the current version, otherwise from Postgres.
 
-1. Readers that arrive together share one statement for the current versions, and one command for what Redis holds.
-2. What Redis holds is sent only if it has the current version. What it holds otherwise does not matter.
-3. Else one reader of all processes reads version and document from Postgres in one statement and stores them together.
+1. Concurrent readers share one statement that reads the current versions, and one command that reads the cached values.
+2. A cached value is served only if it has the current version. Any other value is ignored.
+3. Otherwise one reader among all processes reads version and document from Postgres in one statement and caches them.
 """
 
 import time
@@ -13,32 +13,32 @@ from typing import Any, NamedTuple
 from chassis.errors import Unavailable
 from chassis.runtime.batching import Batcher
 from factory_service.cache.client import RedisClient, RedisUnavailable
-from factory_service.cache.versions import CurrentVersions
-from factory_service.domain.charts import check_points
+from factory_service.cache.current_versions import CurrentVersions
+from factory_service.domain.charts import check_point_count
 from factory_service.store.replica import ReplicaAwareReader
 
-MAX_BYTES = 4 * 1024 * 1024
-# For how long the other readers wait for the one that fills a key.
+MAX_CACHED_BYTES = 4 * 1024 * 1024
+# How long the other readers wait for the reader that holds the lock of a key.
 FILL_SECONDS = 3.0
-_RETRY_SECONDS = 0.01
+_POLL_SECONDS = 0.01
 
 
 class CachedResponse(NamedTuple):
     version: str
     body: bytes
-    # Since it was stored; None unless it may be stale, because Postgres is down.
+    # Time since the response was stored; None unless it may be stale because Postgres is down.
     age_seconds: int | None = None
 
 
 class _Lookup(NamedTuple):
-    """What Postgres and Redis have of a response; `version` is None if the thing does not exist."""
+    """The version in Postgres and the value in Redis; `version` is None if the resource does not exist."""
 
     version: str | Unavailable | None
     value: bytes | None
 
 
 class ResponseCache:
-    """Without `redis` all responses are read from Postgres."""
+    """A cache of complete responses; without `redis`, every response is read from Postgres."""
 
     def __init__(self, redis: RedisClient | None, versions: CurrentVersions, documents: ReplicaAwareReader) -> None:
         self._redis, self._versions, self._documents = redis, versions, documents
@@ -46,10 +46,18 @@ class ResponseCache:
         self._loads: dict[tuple[str, str], Future[CachedResponse | None]] = {}
 
     def read(
-        self, thing: str, variant: str, sql: str, params: dict[str, Any], check: Callable[[int], None] = check_points
+        self,
+        resource: str,
+        variant: str,
+        sql: str,
+        params: dict[str, Any],
+        check_size: Callable[[int], None] = check_point_count,
     ) -> CachedResponse | None:
-        """None if the thing does not exist. `check` raises Invalid if there is too much of it for one response."""
-        version, value = self._lookups.submit((thing, variant))
+        """Return the response, None if the resource does not exist.
+
+        `check_size` raises Invalid if the response would have too many points or buckets.
+        """
+        version, value = self._lookups.submit((resource, variant))
         if isinstance(version, Unavailable):
             return _stale_response(value, version)
         if version is None:
@@ -62,22 +70,22 @@ class ResponseCache:
             if row is None:
                 return None
             for size in row[2:]:
-                check(size)
+                check_size(size)
             return CachedResponse(row[0], row[1].encode())
 
-        return self._load_once(key_of(thing, variant), version, load)
+        return self._load_once(cache_key(resource, variant), version, load)
 
     def _look_up(self, lookups: list[tuple[str, str]]) -> list[_Lookup]:
         versions: dict[str, str] = {}
         unavailable = None
         try:
-            versions = self._versions.find({thing for thing, _ in lookups})
+            versions = self._versions.find({resource for resource, _ in lookups})
         except Unavailable as error:
             unavailable = error
-        values = self._find_values({key_of(*lookup) for lookup in lookups})
+        values = self._find_values({cache_key(*lookup) for lookup in lookups})
         return [
-            _Lookup(unavailable or versions.get(thing), values.get(key_of(thing, variant)))
-            for thing, variant in lookups
+            _Lookup(unavailable or versions.get(resource), values.get(cache_key(resource, variant)))
+            for resource, variant in lookups
         ]
 
     def _find_values(self, keys: Collection[str]) -> dict[str, bytes | None]:
@@ -87,7 +95,10 @@ class ResponseCache:
             return {}
 
     def _load_once(self, key: str, version: str, load: Callable[[], CachedResponse | None]) -> CachedResponse | None:
-        """Those of this process that need the same version share it: it was current when each of them began."""
+        """Share one load among the readers of this process that need the same version.
+
+        The version was current when each of these requests began, so none of them receives a stale response.
+        """
         own: Future[CachedResponse | None] = Future()
         shared = self._loads.setdefault((key, version), own)
         if shared is own:
@@ -100,19 +111,19 @@ class ResponseCache:
         return shared.result()
 
     def _fill(self, key: str, version: str, load: Callable[[], CachedResponse | None]) -> CachedResponse | None:
-        """The first process to lock the key reads from Postgres, the others wait for what it stores."""
-        ends_at = time.monotonic() + FILL_SECONDS
-        while self._redis and time.monotonic() < ends_at:
+        """Read from Postgres if this process locks the key first, otherwise wait for the value of the lock holder."""
+        deadline = time.monotonic() + FILL_SECONDS
+        while self._redis and time.monotonic() < deadline:
             try:
                 is_locked, value = self._redis.lock_and_find(key, FILL_SECONDS)
             except RedisUnavailable:
                 break
-            if stored := _unpack_current(value, version):
+            if cached := _unpack_current(value, version):
                 self._redis.store_and_unlock({}, [key])
-                return stored if stored.body else load()
+                return cached if cached.body else load()
             if is_locked:
                 return self._load_and_store(self._redis, key, load)
-            time.sleep(_RETRY_SECONDS)
+            time.sleep(_POLL_SECONDS)
         return load()
 
     @staticmethod
@@ -127,17 +138,17 @@ class ResponseCache:
             redis.store_and_unlock({key: pack(response.version, response.body)} if response else {}, [key])
 
 
-def key_of(thing: str, variant: str) -> str:
-    return f"quintet:factory:{thing}{variant}"
+def cache_key(resource: str, variant: str) -> str:
+    return f"quintet:factory:{resource}{variant}"
 
 
 def pack(version: str, body: bytes) -> bytes:
-    """A body that is too large for Redis is left out: its readers then know that they need not wait for it."""
-    return b"%b %d\n%b" % (version.encode(), int(time.time()), body if len(body) <= MAX_BYTES else b"")
+    """Return the value to cache; the body is empty if it is too large, so that readers do not wait for it."""
+    return b"%b %d\n%b" % (version.encode(), int(time.time()), body if len(body) <= MAX_CACHED_BYTES else b"")
 
 
 def _unpack(value: bytes) -> tuple[CachedResponse, int]:
-    """With the unix time at which it was stored."""
+    """Return the response and the Unix time at which it was stored."""
     head, _, body = value.partition(b"\n")
     version, stored_at = head.decode().split(" ")
     return CachedResponse(version, body), int(stored_at)
@@ -149,7 +160,7 @@ def _unpack_current(value: bytes | None, version: str) -> CachedResponse | None:
 
 
 def _stale_response(value: bytes | None, unavailable: Unavailable) -> CachedResponse:
-    """Raises Unavailable if Redis does not have one."""
+    """Return the cached response with its age; raise Unavailable if there is none."""
     if value:
         response, stored_at = _unpack(value)
         if response.body:

@@ -1,0 +1,77 @@
+import math
+import random
+
+import pytest
+
+SERIES = ("sprocket_production_actual", "sprocket_production_goal", "time")
+
+
+@pytest.fixture
+def long_chart(client, db):
+    """100,000 points: a wave with a few spikes of one point each, which averaging would hide."""
+    rng = random.Random(7)
+    client.post("/api/factories", json={"name": "Long"})
+    actual = [round(1000 * math.sin(n / 7000)) + rng.randint(-20, 20) for n in range(100_000)]
+    goal = [round(800 * math.cos(n / 9000)) for n in range(100_000)]
+    for index, spike in ((123, 90_000), (51_234, -80_000), (99_998, 70_000)):
+        actual[index] = spike
+    goal[77_777] = 123_456
+    time = [1611194818 + 60 * n for n in range(100_000)]
+    as_array = ["{" + ",".join(map(str, values)) + "}" for values in (time, actual, goal)]
+    with db.transaction() as tx:
+        tx.run(
+            "INSERT INTO points SELECT 1, t, a, g, 1 FROM unnest(%(t)s::bigint[], %(a)s::bigint[], %(g)s::bigint[])"
+            " AS p (t, a, g)",
+            **dict(zip("tag", as_array, strict=True)),
+        )
+        tx.run("UPDATE factories SET points = 100000, version = version + 1")
+    return time, actual, goal
+
+
+def test_downsampled_chart_keeps_extremes_and_shape(client, long_chart, redis):
+    redis.client().flushall()
+    time, actual, goal = long_chart
+    original = {moment: (a, g) for moment, a, g in zip(time, actual, goal, strict=True)}
+    chart = client.get("/api/factory/1/chart-data?points=200").json["chart_data"]
+    times = chart["time"]
+    assert 150 <= len(times) <= 200
+    assert times == sorted(set(times))
+    kept = dict(zip(times, zip(chart[SERIES[0]], chart[SERIES[1]], strict=True), strict=True))
+    assert kept.items() <= original.items()
+    assert (times[0], times[-1]) == (time[0], time[-1])
+    for series, values in zip(SERIES, (actual, goal), strict=False):
+        assert (max(chart[series]), min(chart[series])) == (max(values), min(values))
+    assert {90_000, -80_000, 70_000} <= set(chart[SERIES[0]])
+    # In each interval, the kept values span at least the range of the original values.
+    width = (time[-1] - time[0] + 1) / 49
+    for interval in range(49):
+        low, high = time[0] + interval * width, time[0] + (interval + 1) * width
+        original_values = [original[moment][0] for moment in time if low + 60 < moment < high - 60]
+        kept_values = [kept[moment][0] for moment in times if low - 60 <= moment <= high + 60]
+        assert min(kept_values) <= min(original_values) and max(kept_values) >= max(original_values)
+
+
+@pytest.mark.parametrize("points", [6, 7, 10, 199, 1000])
+def test_returns_at_most_the_requested_number_of_points(client, long_chart, points):
+    _, actual, goal = long_chart
+    chart = client.get(f"/api/factory/1/chart-data?points={points}").json["chart_data"]
+    assert points / 2 < len(chart["time"]) <= points
+    assert (max(chart[SERIES[0]]), min(chart[SERIES[0]])) == (max(actual), min(actual))
+    assert (max(chart[SERIES[1]]), min(chart[SERIES[1]])) == (max(goal), min(goal))
+
+
+def test_short_chart_is_not_downsampled(client, a_factory):
+    id_ = a_factory(20)
+    full_chart = client.get(f"/api/factory/{id_}/chart-data").json
+    assert client.get(f"/api/factory/{id_}/chart-data?points=20").json == full_chart
+    assert len(client.get(f"/api/factory/{id_}/time?points=19").json["time"]) <= 19
+
+
+def test_downsamples_only_the_filtered_range(client, long_chart):
+    time, actual, _ = long_chart
+    first, last = time[40_000], time[60_000]
+    chart = client.get(f"/api/factory/1/chart-data?from={first}&to={last}&points=50").json["chart_data"]
+    assert (chart["time"][0], chart["time"][-1]) == (first, last)
+    assert max(chart[SERIES[0]]) == max(actual[40_000:60_001])
+    series = client.get(f"/api/factory/1/production-actual?from={first}&to={last}&points=50").json
+    assert series[SERIES[0]] == chart[SERIES[0]]
