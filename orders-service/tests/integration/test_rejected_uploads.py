@@ -2,6 +2,8 @@
 
 import pytest
 
+from orders_service.app import create_app
+
 PATH = "/acme_orders/api/v1/orders/import"
 HEADER = "id|name|email|state|zipcode|birthday\n"
 BOUNDARY = "----quintet"
@@ -104,3 +106,17 @@ def test_import_that_cannot_exist_is_not_found(client, path):
 @pytest.mark.parametrize("method", ["PATCH", "DELETE", "FOO"])
 def test_unsupported_method_is_rejected(client, method):
     assert client.open(PATH, method=method).status_code in (405, 501)
+
+
+@pytest.mark.parametrize(
+    ("language", "message"),
+    [
+        ("en", "the body is larger than 1000 bytes"),
+        ("pt", "o corpo tem mais de 1000 bytes"),
+        ("es", "el cuerpo tiene más de 1000 bytes"),
+    ],
+)
+def test_limit_of_a_too_large_file_is_stated_in_the_accepted_language(settings, language, message):
+    client = create_app(settings.model_copy(update={"largest_upload_bytes": 1000})).test_client()
+    response = client.put(PATH, data=b"x" * 1001, content_type="text/csv", headers={"Accept-Language": language})
+    assert (response.status_code, response.json["message"]) == (413, message)

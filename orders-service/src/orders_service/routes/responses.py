@@ -106,7 +106,7 @@ def render_problem(problem: Problem) -> Response:
     elif type(problem) is Problem and problem.status == 404:
         message = translate("endpoint not found")
     else:
-        message = translate(problem.detail)
+        message = translate(problem.template, **problem.parameters)
     return envelope(None, message, problem.status)
 
 
