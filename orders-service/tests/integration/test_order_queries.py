@@ -143,7 +143,7 @@ def test_large_offset_reads_only_the_index(api, build_csv, build_row):
         ),
     ],
 )
-def test_invalid_parameters_are_named(api, query, message):
+def test_invalid_parameters_are_named_with_what_is_allowed(api, query, message):
     response = api.orders(**query)
     assert (response.status_code, response.json["message"]) == (400, message)
     assert (response.json["result"], response.json["status_code"]) == (None, 400)
@@ -188,7 +188,7 @@ def test_unknown_resource_returns_404_in_the_common_shape(client, path, message)
     assert (response.status_code, response.json) == (404, body)
 
 
-def test_uuid_of_the_caller_is_returned(client):
+def test_uuid_of_the_query_is_returned_instead_of_the_request_id(client):
     assert client.get(f"{PATH}?uuid=caller-1", headers={"X-Request-ID": "mine"}).json["uuid"] == "caller-1"
     assert client.get(f"{PATH}/0?uuid=caller-1").json["uuid"] == "caller-1"
 

@@ -1,4 +1,4 @@
-"""An upload request that violates the contract is rejected in the service's own error shape, and nothing is stored."""
+"""An invalid upload request is rejected with an error in the shape of the contract, and nothing is stored."""
 
 import pytest
 
@@ -99,7 +99,7 @@ def test_invalid_header_is_rejected(client, headers, status):
 
 
 @pytest.mark.parametrize("path", ["status/no-uuid", f"status/{'0' * 5000}", "status/%00", "%2e%2e/errors.csv"])
-def test_import_that_cannot_exist_is_not_found(client, path):
+def test_malformed_task_id_is_not_found(client, path):
     assert client.get(f"{PATH}/{path}").status_code in (400, 404)
 
 

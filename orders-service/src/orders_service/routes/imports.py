@@ -235,10 +235,7 @@ def get_errors(task_id: str, query: responses.LocalizedQuery) -> Response:
 
 
 def _read_report(database: Database, task_id: str) -> Iterator[bytes]:
-    """Yield the report in small chunks, each read in its own transaction, so that a slow client holds none.
-
-    The separator follows each section, because the sections are stored without it.
-    """
+    """Yield the report in small chunks, each read in its own transaction, so that a slow client holds none."""
     number = -1
     while True:
         with database.statements() as tx:
@@ -250,4 +247,4 @@ def _read_report(database: Database, task_id: str) -> Iterator[bytes]:
             with database.statements() as tx:
                 chunk = imports.get_section_bytes(tx, task_id, number, start, _REPORT_READ_BYTES)
             start += len(chunk)
-            yield chunk or REPORT_SEPARATOR
+            yield chunk or REPORT_SEPARATOR  # The sections are stored without it.
