@@ -15,7 +15,7 @@ endif
 PY = .venv/bin/python
 RUN = $(PY) deploy/$(STACK)
 # One process per processor; the tests of one file, and the journeys on one stack, run in one process and share servers.
-PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
 .PHONY: up down clean url status logs user user-remove users dead-letters retry load-data help lint test test-all bench setup pins openapi env release
@@ -61,6 +61,7 @@ lint: setup ## Check style, types and import rules
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
+	@$(PY) tests-e2e/conventions/language.py
 
 test: setup ## Run the tests for a change in five minutes: all but faults, fuzzing, slow tests and most journeys (ARGS=...)
 	@$(PYTEST) -m "not fault and not fuzz and not slow" $(ARGS)

@@ -43,7 +43,7 @@ def an_event():
 
 @pytest.fixture
 def stream():
-    """Return a unique name, so that the caches of processes contain nothing of earlier tests."""
+    """Return a unique name, so that no process has cached schemas of it in an earlier test."""
     return f"stream {uuid.uuid4().hex[:8]}"
 
 
@@ -123,7 +123,7 @@ def api_for(db):
 
 
 class OldDatabase:
-    """A database in a separate schema, with all migrations before `first_new_migration` of the service."""
+    """A database in a separate schema, with the migrations before the service's `first_new_migration`."""
 
     def __init__(self, settings, first_new_migration):
         self._schema, migrations = f"old_{secrets.token_hex(4)}", migrations_of("chassis", "event_service")
