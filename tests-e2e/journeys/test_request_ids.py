@@ -86,8 +86,9 @@ def test_services_return_503_without_postgres_and_recover(stack, client):
     assert append.json().startswith("Service Unavailable - ")
     assert (health.status_code, health.json()["status"]) == (503, "DOWN")
     for program, request_id in (("sequence-web", f"{client.label}-numbers"), ("event-web", f"{client.label}-append")):
-        (line,) = log_lines_with(stack, program, request_id)
-        assert (line["event"], line["level"]) == ("request.unavailable", "warning")
+        unavailable, handled = log_lines_with(stack, program, request_id)
+        assert (unavailable["event"], unavailable["level"]) == ("request.unavailable", "warning")
+        assert (handled["event"], handled["status"]) == ("request.handled", 503)
     eventually(stack.is_database_reachable, 60)
     eventually(lambda: client.get("/sequences").ok, POSTGRES_RECOVERY_SECONDS)
     # The process that responds may have received no request during the outage.

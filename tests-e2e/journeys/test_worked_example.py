@@ -43,7 +43,8 @@ class ExampleStream:
     def _send(self, method, path, **options):
         response = self.client.send(method, path, **options)
         assert response.headers["Content-Type"] == JSON
-        return response.status_code, response.text
+        assert response.text.endswith("\n"), "a response must end in a newline, for terminals"
+        return response.status_code, response.text.removesuffix("\n")
 
     def append(self, body=EVENT, producer=PRODUCER):
         headers = {"Accept": JSON, "Content-Type": JSON, "X-Producer-ID": producer}
@@ -138,7 +139,7 @@ def test_fifth_nack_parks_event_until_replay(stream, event_ids):
         (first, 5, "order unknown")
     ]
     replayed = stream.client.post(f"{stream.consumer_path()}/parked/{first}/replay")
-    assert (replayed.status_code, replayed.text) == (200, '"OK"')
+    assert (replayed.status_code, replayed.text) == (200, '"OK"\n')
     assert stream.sequences() == [1, 2, 3]
     assert stream.acknowledge(first) == (200, '"OK"')
     assert stream.acknowledge(third, "action=ACK&upTo=1") == (200, '"OK"')
@@ -150,7 +151,7 @@ def test_offset_can_be_moved_back_and_forward(stream, event_ids):
         response = stream.client.put(
             f"{stream.consumer_path()}/offset", json={"eventName": "OrderPlaced", "offset": offset}
         )
-        return response.status_code, response.text
+        return response.status_code, response.text.removesuffix("\n")
 
     stream.acknowledge(event_ids[0])
     assert set_offset(0) == (200, '"OK"')

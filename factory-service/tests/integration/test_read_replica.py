@@ -1,4 +1,4 @@
-"""Documents are read from a read replica that has the current version; one that lags causes no stale response."""
+"""Documents are read from a read replica if it has the current version; a lagging replica causes no stale response."""
 
 import shutil
 import subprocess

@@ -157,9 +157,9 @@ def _check_encoding(raw: bytes) -> None:
         try:
             text = unquote_to_bytes(part).decode("utf-8")
         except UnicodeDecodeError:
-            raise Invalid(f"{part_name}: must be valid UTF-8") from None
+            raise Invalid("%(part)s: must be valid UTF-8", parameters={"part": part_name}) from None
         if "\0" in text:
-            raise Invalid(f"{part_name}: must not contain the character U+0000")
+            raise Invalid("%(part)s: must not contain the character U+0000", parameters={"part": part_name})
 
 
 def _after_request(response: Response) -> Response:

@@ -36,7 +36,9 @@ class IdPath(BaseModel):
 
 
 class IfNoneMatch(BaseModel):
-    if_none_match: str | None = Field(None, alias="If-None-Match")
+    if_none_match: str | None = Field(
+        None, alias="If-None-Match", description="ETags: the response is 304 if the resource still has one of them"
+    )
 
 
 class IfMatch(BaseModel):
