@@ -100,7 +100,7 @@ def test_waiting_reader_receives_empty_list_after_timeout(client):
     with stream.waiting_readers(["one"], wait_seconds=1) as (reader,):
         read_responses([reader], 10)
     assert 0.8 < reader.responded_at - started_at < 1 + SLACK_SECONDS
-    assert reader.text.endswith("[]")
+    assert reader.text.endswith("[]\n")
 
 
 def next_events(response, count):
