@@ -38,7 +38,7 @@ def test_requests_table_equals_routes(service):
 
 
 def parse_request(code):
-    """Return the method and the path of `GET /streams/<stream>/events?from=1` without query and parameter names; None if `code` is not a request."""
+    """Return the method and the path without query and parameter names; None if `code` is not a request."""
     method, _, path = code.partition(" ")
     if method not in METHODS or not path.startswith("/"):
         return None
