@@ -1,4 +1,4 @@
-"""The chassis under test: a small service, a Postgres and a RabbitMQ of its own."""
+"""Fixtures for the tests of the chassis: a small probe service and its Postgres."""
 
 import os
 import sys
@@ -35,8 +35,8 @@ def app(settings: ServiceSettings) -> Any:
 
 
 @pytest.fixture(scope="module")
-def mortal_postgres() -> Iterator[TemporaryPostgres]:
-    """One to be killed and started again."""
+def restartable_postgres() -> Iterator[TemporaryPostgres]:
+    """A server that tests may kill and restart."""
     server = TemporaryPostgres()
     try:
         server.start()
@@ -47,11 +47,11 @@ def mortal_postgres() -> Iterator[TemporaryPostgres]:
 
 
 @pytest.fixture(scope="session")
-def environment() -> Callable[..., dict[str, str]]:
-    """Of a process of the probe service."""
+def process_environment() -> Callable[..., dict[str, str]]:
+    """Return a function that returns the environment of a process of the probe service."""
 
-    def of(settings: ServiceSettings, **more: str) -> dict[str, str]:
-        given = {"DATABASE_URL": settings.database_url, "PYTHONPATH": str(HERE), **more}
-        return {**os.environ, **given, "PYTHONUNBUFFERED": "1"}
+    def environment(settings: ServiceSettings, **variables: str) -> dict[str, str]:
+        own = {"DATABASE_URL": settings.database_url, "PYTHONPATH": str(HERE), **variables}
+        return {**os.environ, **own, "PYTHONUNBUFFERED": "1"}
 
-    return of
+    return environment

@@ -1,4 +1,4 @@
-"""`python -m <service> web | worker | migrate | dead-letters | retry | openapi`, the same for every service."""
+"""The command line of every service: `python -m <service> web | worker | migrate | dead-letters | retry | openapi`."""
 
 import argparse
 import hashlib
@@ -16,18 +16,18 @@ from chassis.errors import Problem
 from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.worker import Timer
 from chassis.runtime import logs
-from chassis.runtime.config import METRICS_FOLDER, ConfigError, ServiceSettings, WebSettings, environment
+from chassis.runtime.config import METRICS_VARIABLE, ConfigError, ServiceSettings, WebSettings, environment
 
 log = logs.logger(__name__)
 
-# Requests come before background work where both want the processor.
+# Requests take precedence over background work when both need the processor.
 _WORKER_NICENESS = 10
-_POSTGRES_PATIENCE_SECONDS = 120
+_POSTGRES_TIMEOUT_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Service:
-    """`name` names folder, schema and queues."""
+    """A service as its `__main__` declares it; the schema, the queues and the package are named after `name`."""
 
     name: str
     settings: type[WebSettings]
@@ -40,30 +40,30 @@ class Service:
 
 
 def main(service: Service, argv: list[str] | None = None) -> None:
-    processes: dict[str, Callable[[Service, Any], None]] = {"web": _web}
+    commands: dict[str, Callable[[Service, Any], None]] = {"web": _web}
     if issubclass(service.settings, ServiceSettings):
-        processes |= {"worker": _worker, "migrate": _migrate, "dead-letters": _dead_letters, "openapi": _openapi}
+        commands |= {"worker": _worker, "migrate": _migrate, "dead-letters": _dead_letters, "openapi": _openapi}
     parser = argparse.ArgumentParser(prog=f"python -m {service.package}")
-    parser.add_argument("process", choices=[*processes, "retry"] if "worker" in processes else [*processes])
-    parser.add_argument("queue", nargs="?", help="whose dead letters `retry` puts back")
-    given = parser.parse_args(argv)
+    parser.add_argument("process", choices=[*commands, "retry"] if "worker" in commands else [*commands])
+    parser.add_argument("queue", nargs="?", help="the queue whose dead letters `retry` requeues")
+    args = parser.parse_args(argv)
     try:
         settings = service.settings.load()
     except ConfigError as error:
-        sys.exit(f"{service.name}-service cannot start; set these variables right:\n{error}")
+        sys.exit(f"{service.name}-service cannot start; correct these environment variables:\n{error}")
     logs.configure(service.name, settings.log_level)
-    if given.process == "retry":
-        _retry(service, settings, given.queue)  # type: ignore[arg-type]
+    if args.process == "retry":
+        _retry(service, settings, args.queue)  # type: ignore[arg-type]
     else:
-        processes[given.process](service, settings)
+        commands[args.process](service, settings)
 
 
 def _web(service: Service, settings: WebSettings) -> None:
-    name = hashlib.sha256(f"{service.name} {settings.bind} {os.getuid()}".encode()).hexdigest()[:16]
-    folder = Path(tempfile.gettempdir()) / f"quintet-metrics-{name}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for left_behind in folder.glob("*.db"):
-        left_behind.unlink(missing_ok=True)
+    digest = hashlib.sha256(f"{service.name} {settings.bind} {os.getuid()}".encode()).hexdigest()[:16]
+    metrics_directory = Path(tempfile.gettempdir()) / f"quintet-metrics-{digest}"
+    metrics_directory.mkdir(mode=0o700, exist_ok=True)
+    for stale_file in metrics_directory.glob("*.db"):
+        stale_file.unlink(missing_ok=True)
     options: dict[str, object] = {
         "config": "python:chassis.web.server",
         "name": service.name,
@@ -74,7 +74,7 @@ def _web(service: Service, settings: WebSettings) -> None:
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "gunicorn", *arguments, f"{service.package}.app:create_app()"]
-    os.execve(sys.executable, command, environment(**{METRICS_FOLDER: str(folder)}))
+    os.execve(sys.executable, command, environment(**{METRICS_VARIABLE: str(metrics_directory)}))
 
 
 def _worker(service: Service, settings: ServiceSettings) -> None:
@@ -97,8 +97,8 @@ def _retry(service: Service, settings: ServiceSettings, queue: str | None) -> No
 
     queues = service.consumers(settings)
     if queue is None or queue not in queues:
-        sys.exit(f"{service.name}-service has no queue {queue}; it has: {', '.join(queues) or 'none'}")
-    deadletters.requeue(settings.amqp_url, queue)
+        sys.exit(f"queue must be one that {service.name}-service consumes: {', '.join(queues) or 'it consumes none'}")
+    print(f"{queue}: {deadletters.requeue(settings.amqp_url, queue)} dead letters requeued")
 
 
 def _openapi(service: Service, settings: ServiceSettings) -> None:
@@ -109,14 +109,14 @@ def _openapi(service: Service, settings: ServiceSettings) -> None:
 def _migrate(service: Service, settings: ServiceSettings) -> None:
     from chassis.db.migrate import MigrationError, migrate, migrations_of
 
-    deadline = time.monotonic() + _POSTGRES_PATIENCE_SECONDS
+    deadline = time.monotonic() + _POSTGRES_TIMEOUT_SECONDS
     while True:
         try:
             count = migrate(settings.database_url, service.name, migrations_of("chassis", service.package))
         except Problem as problem:
             if time.monotonic() > deadline:
-                sys.exit(f"{service.name}-service cannot migrate: {problem.detail} for {_POSTGRES_PATIENCE_SECONDS} s")
-            log.info("migrate.waits", reason=problem.detail, cause=str(problem.__cause__))
+                sys.exit(f"{service.name}-service cannot migrate: {problem.detail} for {_POSTGRES_TIMEOUT_SECONDS} s")
+            log.info("migrate.waiting", reason=problem.detail, cause=str(problem.__cause__))
             time.sleep(0.5)
         except MigrationError as error:
             sys.exit(f"{service.name}-service cannot migrate: {error}")

@@ -1,17 +1,17 @@
-"""What can go wrong, in words every entrypoint understands.
+"""Exceptions that every entry point translates into an error response.
 
 Problem
-├── Invalid      the request breaks a rule; fixing it is up to the caller
-├── NotFound     the thing named does not exist
-├── Conflict     the thing exists, but not in the state the caller assumed
-└── Unavailable  a dependency is down; the same request may work later
+├── Invalid      the request violates a rule; the caller must fix it
+├── NotFound     the named resource does not exist
+├── Conflict     the resource exists, but not in the state that the caller assumed
+└── Unavailable  a dependency is down; the same request may succeed later
 """
 
 from collections.abc import Sequence
 
 
 class Problem(Exception):
-    """Something the caller is told about; `errors` are (field, message) pairs."""
+    """An error that is reported to the caller; `errors` are pairs of a field and a message."""
 
     status = 500
 

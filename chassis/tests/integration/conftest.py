@@ -1,4 +1,4 @@
-"""A RabbitMQ of its own for the tests of this folder: started once, killed and started again by some."""
+"""A private RabbitMQ for the tests of this folder: started once, and killed and restarted by some of them."""
 
 import contextlib
 import os
@@ -17,25 +17,27 @@ from urllib.parse import urlsplit
 import pytest
 
 from chassis.db import Database
-from chassis.messaging import broker, consumer, message_processor
+from chassis.messaging import broker, message_processor
+from chassis.messaging import consumer as consumer_module
 from chassis.messaging.consumer import Consumer, ConsumerConfig
 from chassis.messaging.outbox import EVENTS
+from chassis.runtime.config import ServiceSettings
 from quintet_testing.postgres import free_port
 
-Published = Callable[..., str]
+Publish = Callable[..., str]
 
 
 class Node:
-    """RabbitMQ at `url`; can be killed and started again where it is our own."""
+    """RabbitMQ at `url`; it can be killed and restarted if it is private."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.is_ours = False
+        self.is_private = False
 
     def connect(self) -> Any:
         return broker.connect(self.url, "tests")
 
-    def answers(self) -> bool:
+    def responds(self) -> bool:
         try:
             self.connect().close()
         except (broker.Error, OSError):
@@ -43,8 +45,8 @@ class Node:
         return True
 
 
-class OwnNode(Node):
-    """Run as deploy/local runs it."""
+class PrivateNode(Node):
+    """A server that runs as in deploy/local."""
 
     def __init__(self, folder: Path) -> None:
         from quintet_local.layout import Layout
@@ -60,20 +62,20 @@ class OwnNode(Node):
         self._log = (folder / "rabbitmq.log").open("ab")
         self._processes: list[subprocess.Popen[bytes]] = []
         super().__init__(rabbitmq.url())
-        self.is_ours = True
+        self.is_private = True
 
     def start(self) -> None:
         if not self._processes:
             self._processes.append(self._run(self._mapper))
         self._processes.append(self._run(self._server))
 
-    def stop(self, number: int = signal.SIGTERM) -> None:
+    def stop(self, signal_number: int = signal.SIGTERM) -> None:
         server = self._processes.pop()
-        os.killpg(server.pid, number)
+        os.killpg(server.pid, signal_number)
         server.wait(30)
 
-    def send_signal(self, number: int) -> None:
-        os.killpg(self._processes[-1].pid, number)
+    def send_signal(self, signal_number: int) -> None:
+        os.killpg(self._processes[-1].pid, signal_number)
 
     def remove(self) -> None:
         for process in reversed(self._processes):
@@ -88,7 +90,7 @@ class OwnNode(Node):
 
 
 class Address:
-    """An address at which a node of RabbitMQ listens, until it is frozen: then it accepts and never answers."""
+    """An address at which a node of RabbitMQ listens, until it is frozen: then it accepts and never responds."""
 
     def __init__(self, target: tuple[str, int], address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self._target, self._listener = target, socket.create_server(address)
@@ -100,7 +102,7 @@ class Address:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def freeze(self) -> None:
-        """The rest of the cluster misses the node at once; who is connected to it hears nothing."""
+        """Disconnect from the node, as if its cluster noticed immediately; keep the clients' connections open."""
         self._frozen.set()
         for _, server in self._sockets:
             _shut(server)
@@ -140,57 +142,57 @@ def _shut(connection: socket.socket) -> None:
 
 
 @pytest.fixture
-def address_of(node: Node) -> Iterator[Callable[..., Address]]:
-    """Makes one more address of the node."""
+def create_address(node: Node) -> Iterator[Callable[..., Address]]:
+    """Return a function that creates another address of the node."""
     parts = urlsplit(node.url)
-    made = []
+    addresses = []
 
-    def make(*address: Any) -> Address:
-        made.append(Address((parts.hostname or "", parts.port or 5672), *address))
-        return made[-1]
+    def create(*address: Any) -> Address:
+        addresses.append(Address((parts.hostname or "", parts.port or 5672), *address))
+        return addresses[-1]
 
-    yield make
-    for address in made:
+    yield create
+    for address in addresses:
         address.close()
 
 
 @pytest.fixture
-def url_of(node: Node) -> Callable[..., str]:
-    """The URL of a cluster at these hosts."""
+def cluster_url(node: Node) -> Callable[..., str]:
+    """Return a function that returns the URL of a cluster with the given hosts."""
 
-    def make(*hosts: str) -> str:
+    def url_of(*hosts: str) -> str:
         parts = urlsplit(node.url)
         credentials = parts.netloc.rpartition("@")[0]
         return parts._replace(netloc=f"{credentials}@{','.join(hosts)}").geturl()
 
-    return make
+    return url_of
 
 
 @pytest.fixture(scope="session")
 def node(eventually: Callable[..., Any]) -> Iterator[Node]:
-    """TEST_AMQP_URL, or a private one."""
-    if given := os.environ.get("TEST_AMQP_URL"):
-        yield Node(given)
+    """The RabbitMQ at TEST_AMQP_URL, or a private one."""
+    if url := os.environ.get("TEST_AMQP_URL"):
+        yield Node(url)
         return
     from quintet_local.progress import StackError
 
     with tempfile.TemporaryDirectory(prefix="quintet-test-rabbitmq-", ignore_cleanup_errors=True) as folder:
         try:
-            own = OwnNode(Path(folder))
+            private = PrivateNode(Path(folder))
         except StackError as error:
-            pytest.skip(f"no RabbitMQ: {error}")
+            pytest.skip(f"RabbitMQ is not available: {error}")
         try:
-            own.start()
-            eventually(own.answers, within_seconds=60)
-            yield own
+            private.start()
+            eventually(private.responds, within_seconds=60)
+            yield private
         finally:
-            own.remove()
+            private.remove()
 
 
 @pytest.fixture
-def own_node(node: Node) -> Node:
-    if not node.is_ours:
-        pytest.skip("the RabbitMQ at TEST_AMQP_URL is not ours to be stopped")
+def private_node(node: Node) -> Node:
+    if not node.is_private:
+        pytest.skip("the RabbitMQ at TEST_AMQP_URL must not be stopped")
     return node
 
 
@@ -198,7 +200,7 @@ def own_node(node: Node) -> Node:
 def channel(node: Node) -> Iterator[Any]:
     connection = node.connect()
     channel = connection.channel()
-    # A private node has it from its definitions, one at TEST_AMQP_URL may not.
+    # A private node has the exchange from its definitions; the one at TEST_AMQP_URL may lack it.
     channel.exchange_declare(EVENTS, "topic", durable=True)
     channel.confirm_delivery()
     yield channel
@@ -208,53 +210,53 @@ def channel(node: Node) -> Iterator[Any]:
 
 @pytest.fixture
 def queue() -> str:
-    """A name that nobody else uses."""
+    """A unique name."""
     return f"probe.{secrets.token_hex(4)}"
 
 
 @pytest.fixture
-def publish(channel: Any) -> Published:
-    """Gives the message's id."""
+def publish(channel: Any) -> Publish:
+    """Return a function that publishes a message and returns its ID."""
 
-    def to(queue: str, body: bytes, **given: Any) -> str:
-        properties = {"message_id": str(uuid.uuid4()), "delivery_mode": 2, **given}
+    def publish_to(queue: str, body: bytes, **more_properties: Any) -> str:
+        properties = {"message_id": str(uuid.uuid4()), "delivery_mode": 2, **more_properties}
         channel.basic_publish("", queue, body, broker.Properties(**properties), mandatory=True)
         return str(properties["message_id"])
 
-    return to
+    return publish_to
 
 
 @pytest.fixture
 def consume(
-    settings: Any, db: Database, node: Any, queue: str, eventually: Any
+    settings: ServiceSettings, db: Database, node: Any, queue: str, eventually: Any
 ) -> Iterator[Callable[..., threading.Event]]:
-    """Starts a worker's consumer of the queue and gives the event that stops it."""
+    """Return a function that starts a consumer of the queue and returns the event that stops it."""
     started = []
 
-    def start(handler: Any, *, threads: int = 4, url: str = node.url, **how: Any) -> threading.Event:
-        stopping = threading.Event()
-        running = Consumer("probe", queue, ConsumerConfig(handler, **how), db, url, stopping, threads, settings)
-        thread = threading.Thread(target=running.run)
+    def start(handler: Any, *, threads: int = 4, url: str = node.url, **options: Any) -> threading.Event:
+        stop_event = threading.Event()
+        consumer = Consumer("probe", queue, ConsumerConfig(handler, **options), db, url, stop_event, threads, settings)
+        thread = threading.Thread(target=consumer.run)
         thread.start()
-        started.append((stopping, thread))
-        eventually(lambda: running.connected)
-        return stopping
+        started.append((stop_event, thread))
+        eventually(lambda: consumer.connected)
+        return stop_event
 
     yield start
-    for stopping, _ in started:
-        stopping.set()
+    for stop_event, _ in started:
+        stop_event.set()
     for _, thread in started:
-        # It has 20 s to drain; and where the broker has just begun, a queue without a leader holds it up for a minute.
+        # Draining may take 20 s; and after a restart of the broker, a queue without a leader blocks for a minute.
         thread.join(100)
         assert not thread.is_alive()
 
 
 @pytest.fixture
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(message_processor, "_FAILURE_PAUSES", (0.02, 0.1, 0.3, 0.6))
-    monkeypatch.setattr(message_processor, "_SHORTEST_PAUSE", 0.01)
-    monkeypatch.setattr(consumer, "_SHORTEST_PAUSE", 0.01)
-    monkeypatch.setattr(consumer, "_LONGEST_PAUSE", 0.05)
+def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(message_processor, "_FAILURE_DELAYS_SECONDS", (0.02, 0.1, 0.3, 0.6))
+    monkeypatch.setattr(message_processor, "_MIN_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(consumer_module, "_MIN_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(consumer_module, "_MAX_RETRY_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -267,16 +269,16 @@ def effects(db: Database) -> Callable[[], list[str]]:
 
 
 @pytest.fixture
-def dead(channel: Any, queue: str, eventually: Any) -> Callable[[], Any]:
-    """The next dead letter's (properties, body)."""
+def next_dead_letter(channel: Any, queue: str, eventually: Any) -> Callable[[], Any]:
+    """Return a function that removes the next dead letter and returns its properties and body."""
 
-    def take() -> Any:
-        found = eventually(lambda: _taken(channel, broker.dead_letter_queue(queue)))
-        return found[1], found[2]
+    def receive() -> Any:
+        _, properties, body = eventually(lambda: _receive(channel, broker.dead_letter_queue(queue)))
+        return properties, body
 
-    return take
+    return receive
 
 
-def _taken(channel: Any, queue: str) -> Any:
-    found = channel.basic_get(queue, auto_ack=True)
-    return found if found[0] else None
+def _receive(channel: Any, queue: str) -> Any:
+    message = channel.basic_get(queue, auto_ack=True)
+    return message if message[0] else None

@@ -1,4 +1,4 @@
-"""Queues as they are declared."""
+"""The declaration of queues."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ import pytest
 from chassis.messaging import broker
 
 
-def test_a_queue_is_what_the_contract_says(channel: Any, queue: str) -> None:
+def test_queue_is_declared_as_in_the_contract(channel: Any, queue: str) -> None:
     broker.declare_queue(channel, queue, single_active=True)
-    wanted = {
+    expected = {
         "x-queue-type": "quorum",
         "x-single-active-consumer": True,
         "x-delivery-limit": 30,
@@ -18,7 +18,7 @@ def test_a_queue_is_what_the_contract_says(channel: Any, queue: str) -> None:
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     }
-    # RabbitMQ refuses a declaration that differs in any of them.
-    channel.queue_declare(queue, durable=True, arguments=wanted)
+    # RabbitMQ rejects a declaration in which any of them differs.
+    channel.queue_declare(queue, durable=True, arguments=expected)
     with pytest.raises(broker.Error, match="delivery-limit"):
-        channel.queue_declare(queue, durable=True, arguments={**wanted, "x-delivery-limit": 29})
+        channel.queue_declare(queue, durable=True, arguments={**expected, "x-delivery-limit": 29})

@@ -1,4 +1,4 @@
-"""A connection to Postgres: each host in turn, and none that is frozen holds anybody for long."""
+"""Connecting to Postgres: each host is tried in turn, and a frozen host times out."""
 
 import contextlib
 import signal
@@ -14,20 +14,20 @@ from chassis import db
 from chassis.errors import Unavailable
 from quintet_testing.postgres import TemporaryPostgres
 
-BEGIN = {
-    "threads": "cooperative = lambda: None",
+PREAMBLES = {
+    "threads": "enable_gevent = lambda: None",
     "greenlets": """
 from gevent import monkey; monkey.patch_all()
-from chassis.db.connection import enable_gevent as cooperative
+from chassis.db.connection import enable_gevent
 """,
 }
-# Three seconds for each host of at most two, and what a busy machine adds; it took 31 s for one.
-PATIENCE_SECONDS = 25
+# Three seconds for each of at most two hosts, plus a margin for a busy machine. Without timeouts, one host took 31 s.
+TIMEOUT_SECONDS = 25
 PROGRAM = """
 import socket, sys, time
 from chassis import db
 from chassis.errors import Unavailable
-cooperative()
+enable_gevent()
 def connect(dsn):
     connection = db.connect(dsn, name="tests", autocommit=True)
     with connection.cursor() as cursor:
@@ -37,20 +37,20 @@ def connect(dsn):
 Run = Callable[..., None]
 
 
-@pytest.fixture(params=BEGIN)
+@pytest.fixture(params=PREAMBLES)
 def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a program in a process of that server model."""
+    """Return a function that runs code in a process with the server model of the parameter."""
 
-    def program(text: str, *arguments: str) -> None:
-        source = BEGIN[request.param] + PROGRAM + text
-        subprocess.run([sys.executable, "-c", source, *arguments], check=True, timeout=PATIENCE_SECONDS)
+    def run_code(code: str, *arguments: str) -> None:
+        source = PREAMBLES[request.param] + PROGRAM + code
+        subprocess.run([sys.executable, "-c", source, *arguments], check=True, timeout=TIMEOUT_SECONDS)
 
-    return program
+    return run_code
 
 
 @contextlib.contextmanager
-def silent(backlog: int, address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """The kernel accepts connections for it, as for a process that was stopped."""
+def silent_listener(backlog: int, address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    """Listen without accepting: the kernel completes the connections, as for a process that was stopped."""
     with socket.socket() as listener:
         listener.bind((address, port))
         listener.listen(backlog)
@@ -59,8 +59,8 @@ def silent(backlog: int, address: str = "127.0.0.1", port: int = 0) -> Iterator[
 
 @contextlib.contextmanager
 def black_hole() -> Iterator[int]:
-    """Its queue is full: the kernel drops what asks to connect."""
-    with silent(0) as port, contextlib.ExitStack() as stack:
+    """Listen with a full queue: the kernel drops all attempts to connect."""
+    with silent_listener(0) as port, contextlib.ExitStack() as stack:
         for _ in range(4):
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
@@ -69,7 +69,7 @@ def black_hole() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def frozen(server: TemporaryPostgres) -> Iterator[int]:
+def frozen_server(server: TemporaryPostgres) -> Iterator[int]:
     server.process.send_signal(signal.SIGSTOP)
     try:
         yield port_of(server.url)
@@ -78,8 +78,11 @@ def frozen(server: TemporaryPostgres) -> Iterator[int]:
 
 
 @pytest.fixture(params=["frozen server", "silent listener", "black hole"])
-def unanswering(request: pytest.FixtureRequest, mortal_postgres: TemporaryPostgres) -> Iterator[int]:
-    kinds = {"frozen server": lambda: frozen(mortal_postgres), "silent listener": lambda: silent(50)}
+def unresponsive_port(request: pytest.FixtureRequest, restartable_postgres: TemporaryPostgres) -> Iterator[int]:
+    kinds = {
+        "frozen server": lambda: frozen_server(restartable_postgres),
+        "silent listener": lambda: silent_listener(50),
+    }
     with kinds.get(request.param, black_hole)() as port:
         yield port
 
@@ -90,37 +93,37 @@ def port_of(url: str) -> int:
     return port
 
 
-def test_a_host_that_does_not_answer_is_left_for_the_next(run: Run, unanswering: int, postgres_url: str) -> None:
+def test_unresponsive_host_is_skipped(run: Run, unresponsive_port: int, postgres_url: str) -> None:
     healthy = port_of(postgres_url)
     run(
         "assert connect(sys.argv[1])[0] == int(sys.argv[2])",
-        f"postgresql://admin@127.0.0.1:{unanswering},127.0.0.1:{healthy}/postgres",
+        f"postgresql://admin@127.0.0.1:{unresponsive_port},127.0.0.1:{healthy}/postgres",
         str(healthy),
     )
 
 
-def test_a_single_host_that_does_not_answer_is_unavailable_in_time(run: Run, unanswering: int) -> None:
+def test_single_unresponsive_host_is_unavailable_after_timeout(run: Run, unresponsive_port: int) -> None:
     run(
         """
 try:
     connect(sys.argv[1])
 except Unavailable:
     sys.exit(0)
-raise AssertionError("nothing answers there")
+raise AssertionError("an unresponsive host accepted a connection")
 """,
-        f"host=127.0.0.1 port={unanswering} user=admin dbname=postgres",
+        f"host=127.0.0.1 port={unresponsive_port} user=admin dbname=postgres",
     )
 
 
-def test_each_address_of_a_name_is_tried(run: Run, postgres_url: str) -> None:
+def test_every_address_of_a_host_name_is_tried(run: Run, postgres_url: str) -> None:
     healthy = port_of(postgres_url)
-    with silent(50, "127.0.0.2", healthy):
+    with silent_listener(50, "127.0.0.2", healthy):
         run(
             """
 resolve = socket.getaddrinfo
 def two_addresses(host, port, *args, **kwargs):
     hosts = ["127.0.0.2", "127.0.0.1"] if host == "servers.test" else [host]
-    return [found for host in hosts for found in resolve(host, port, *args, **kwargs)]
+    return [address for host in hosts for address in resolve(host, port, *args, **kwargs)]
 socket.getaddrinfo = two_addresses
 assert connect(sys.argv[1])[1].startswith("127.0.0.1")
 """,
@@ -128,31 +131,31 @@ assert connect(sys.argv[1])[1].startswith("127.0.0.1")
         )
 
 
-def test_the_session_attributes_choose_among_the_hosts(
-    run: Run, mortal_postgres: TemporaryPostgres, postgres_url: str
+def test_target_session_attributes_select_the_host(
+    run: Run, restartable_postgres: TemporaryPostgres, postgres_url: str
 ) -> None:
-    read_only, writable = port_of(mortal_postgres.url), port_of(postgres_url)
-    connection = db.connect(mortal_postgres.url, name="tests", autocommit=True)
+    read_only, writable = port_of(restartable_postgres.url), port_of(postgres_url)
+    connection = db.connect(restartable_postgres.url, name="tests", autocommit=True)
     with connection.cursor() as cursor:
-        cursor.execute("CREATE ROLE reads LOGIN; ALTER ROLE reads SET default_transaction_read_only = on")
+        cursor.execute("CREATE ROLE reader LOGIN; ALTER ROLE reader SET default_transaction_read_only = on")
     connection.close()
     writer = db.connect(postgres_url, name="tests", autocommit=True)
     with writer.cursor() as cursor:
-        cursor.execute("CREATE ROLE reads LOGIN")
-    dsn = f"postgresql://reads@127.0.0.1:{read_only},127.0.0.1:{writable}/postgres?target_session_attrs="
+        cursor.execute("CREATE ROLE reader LOGIN")
+    dsn = f"postgresql://reader@127.0.0.1:{read_only},127.0.0.1:{writable}/postgres?target_session_attrs="
     try:
         for attributes, port in (("read-write", writable), ("read-only", read_only), ("prefer-standby", read_only)):
             run("assert connect(sys.argv[1])[0] == int(sys.argv[2])", dsn + attributes, str(port))
     finally:
         with writer.cursor() as cursor:
-            cursor.execute("DROP ROLE reads")
+            cursor.execute("DROP ROLE reader")
         writer.close()
-        server = db.connect(mortal_postgres.url, name="tests", autocommit=True)
-        server.cursor().execute("DROP ROLE reads")
+        server = db.connect(restartable_postgres.url, name="tests", autocommit=True)
+        server.cursor().execute("DROP ROLE reader")
         server.close()
 
 
-def test_other_greenlets_run_while_one_connects(unanswering: int) -> None:
+def test_other_greenlets_run_while_one_connects(unresponsive_port: int) -> None:
     program = """
 import gevent
 def tick():
@@ -167,21 +170,21 @@ try:
 except Unavailable:
     assert ticks > 5, ticks
 else:
-    raise AssertionError("nothing answers there")
+    raise AssertionError("an unresponsive host accepted a connection")
 """
-    dsn = f"postgresql://admin@127.0.0.1:{unanswering}/postgres"
-    source = BEGIN["greenlets"] + PROGRAM + program
-    subprocess.run([sys.executable, "-c", source, dsn], check=True, timeout=PATIENCE_SECONDS)
+    dsn = f"postgresql://admin@127.0.0.1:{unresponsive_port}/postgres"
+    source = PREAMBLES["greenlets"] + PROGRAM + program
+    subprocess.run([sys.executable, "-c", source, dsn], check=True, timeout=TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize("ports", ["1,2,3", "1,2,x"])
-def test_a_list_of_ports_that_does_not_fit_is_unavailable(ports: str) -> None:
+def test_mismatched_list_of_ports_is_unavailable(ports: str) -> None:
     with pytest.raises(Unavailable):
         db.connect(f"host=127.0.0.1,127.0.0.1 port={ports} dbname=postgres", name="tests")
 
 
-def test_a_refusal_names_every_host_in_its_cause() -> None:
-    with pytest.raises(Unavailable) as refusal:
+def test_cause_names_every_host_without_the_password() -> None:
+    with pytest.raises(Unavailable) as caught:
         db.connect("postgresql://u:topsecret@127.0.0.1:1,127.0.0.2:1/x", name="tests")
-    cause = str(refusal.value.__cause__)
+    cause = str(caught.value.__cause__)
     assert "127.0.0.1" in cause and "127.0.0.2" in cause and "topsecret" not in cause

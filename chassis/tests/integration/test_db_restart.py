@@ -1,4 +1,4 @@
-"""Postgres goes away and comes back: under sixteen threads, and while connections are idle."""
+"""Restarts of Postgres, under the load of sixteen threads and while connections are idle."""
 
 import selectors
 import signal
@@ -23,38 +23,39 @@ THREADS, POOL = 16, 8
 
 
 class Load:
-    """Threads that do one transaction after the other; the outcomes since the last look."""
+    """Threads that run transactions continuously, and the outcomes since the last reset."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._ending = threading.Event()
-        self._counter: Counter[str] = Counter()
+        self._stop_event = threading.Event()
+        self.outcomes: Counter[str] = Counter()
         self.threads = [threading.Thread(target=self._work) for _ in range(THREADS)]
 
     def _work(self) -> None:
-        while not self._ending.is_set():
+        while not self._stop_event.is_set():
             try:
                 with self._database.transaction() as tx:
                     tx.value("SELECT 1")
-                self._counter["ok"] += 1
+                self.outcomes["ok"] += 1
             except Unavailable:
-                self._counter["unavailable"] += 1
-                self._ending.wait(0.01)
+                self.outcomes["unavailable"] += 1
+                self._stop_event.wait(0.01)
             except Exception as error:
-                self._counter[repr(error)] += 1
+                self.outcomes[repr(error)] += 1
 
-    def since_last_look(self) -> Counter[str]:
-        seen, self._counter = self._counter, Counter()
-        return seen
+    def reset(self) -> Counter[str]:
+        """Return the outcomes since the last reset."""
+        outcomes, self.outcomes = self.outcomes, Counter()
+        return outcomes
 
-    def end(self) -> None:
-        self._ending.set()
+    def stop(self) -> None:
+        self._stop_event.set()
         for thread in self.threads:
             thread.join(20)
 
 
 @contextmanager
-def a_database(url: str, name: str) -> Iterator[Database]:
+def open_database(url: str, name: str) -> Iterator[Database]:
     database = Database(url, name=name, size=POOL, wait_seconds=5)
     try:
         yield database
@@ -64,18 +65,18 @@ def a_database(url: str, name: str) -> Iterator[Database]:
 
 @contextmanager
 def under_load(url: str) -> Iterator[Load]:
-    with a_database(url, "load") as database:
+    with open_database(url, "load") as database:
         load = Load(database)
         for thread in load.threads:
             thread.start()
         try:
             yield load
         finally:
-            load.end()
+            load.stop()
 
 
-class ForgetfulWay(socketserver.ThreadingTCPServer):
-    """To the Postgres at `url`. It may forget its connections in silence; what is sent then is answered by a reset."""
+class ForgetfulProxy(socketserver.ThreadingTCPServer):
+    """A proxy to the Postgres at `url` that can silently forget a connection; it resets it when data arrives."""
 
     daemon_threads = True
 
@@ -83,7 +84,7 @@ class ForgetfulWay(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
         self._postgres = urlsplit(url)
         self.url = self._postgres._replace(netloc=f"admin@127.0.0.1:{self.server_address[1]}").geturl()
-        self.known: list[socket.socket] = []
+        self.remembered: list[socket.socket] = []
         threading.Thread(target=self.serve_forever).start()
 
     def __exit__(self, *error: Any) -> None:
@@ -91,24 +92,24 @@ class ForgetfulWay(socketserver.ThreadingTCPServer):
         super().__exit__(*error)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        with socket.create_connection((self._postgres.hostname, self._postgres.port)) as other:
-            self.known.append(request)
-            ways = {request: other, other: request}
+        with socket.create_connection((self._postgres.hostname, self._postgres.port)) as upstream:
+            self.remembered.append(request)
+            targets = {request: upstream, upstream: request}
             with selectors.DefaultSelector() as selector:
-                for end in ways:
+                for end in targets:
                     selector.register(end, selectors.EVENT_READ)
                 while True:
                     for key, _ in selector.select():
                         data = key.fileobj.recv(65536)  # type: ignore[union-attr]
                         if not data:
                             return
-                        if request not in self.known:
+                        if request not in self.remembered:
                             request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                             return
-                        ways[key.fileobj].sendall(data)  # type: ignore[index]
+                        targets[key.fileobj].sendall(data)  # type: ignore[index]
 
     def shutdown_request(self, request: Any) -> None:
-        # Without the goodbye of a shutdown, which a reset has not.
+        # Without the shutdown, which would close the connection in an orderly way before the reset.
         self.close_request(request)
 
 
@@ -116,75 +117,75 @@ def kill(server: TemporaryPostgres) -> None:
     server.stop(signal.SIGKILL)
 
 
-def restart_immediately(server: TemporaryPostgres) -> None:
+def shut_down_immediately(server: TemporaryPostgres) -> None:
     server.stop(signal.SIGQUIT)
 
 
-def restart_fast(server: TemporaryPostgres) -> None:
+def shut_down_fast(server: TemporaryPostgres) -> None:
     server.stop(signal.SIGINT)
 
 
-@pytest.mark.parametrize("go_away", [kill, restart_immediately])
-def test_a_restart_costs_errors_while_it_lasts_and_none_after(
-    go_away: Callable[[TemporaryPostgres], None],
-    mortal_postgres: TemporaryPostgres,
+@pytest.mark.parametrize("stop", [kill, shut_down_immediately])
+def test_restart_causes_errors_only_while_it_lasts(
+    stop: Callable[[TemporaryPostgres], None],
+    restartable_postgres: TemporaryPostgres,
     eventually: Callable[..., Any],
 ) -> None:
-    with under_load(mortal_postgres.url) as load:
-        eventually(lambda: load._counter["ok"] > 100)
-        go_away(mortal_postgres)
-        eventually(lambda: load._counter["unavailable"] > 10)
-        mortal_postgres.start()
-        # Recovered: the connections that the crash broke were met and dropped.
-        ok = load.since_last_look()["ok"]
-        eventually(lambda: load._counter["ok"] > 200)
+    with under_load(restartable_postgres.url) as load:
+        eventually(lambda: load.outcomes["ok"] > 100)
+        stop(restartable_postgres)
+        eventually(lambda: load.outcomes["unavailable"] > 10)
+        restartable_postgres.start()
+        # After that many successes, the connections that the crash broke have been found and discarded.
+        recovering = load.reset()
+        eventually(lambda: load.outcomes["ok"] > 200)
         time.sleep(0.1)
-        load.since_last_look()
-        eventually(lambda: load._counter["ok"] > 1000)
-        assert set(load.since_last_look()) == {"ok"}, ok
+        load.reset()
+        eventually(lambda: load.outcomes["ok"] > 1000)
+        assert set(load.reset()) == {"ok"}, recovering
 
 
-def test_terminating_every_backend_costs_one_failure_for_each_connection(
-    mortal_postgres: TemporaryPostgres, eventually: Callable[..., Any]
+def test_terminated_backends_cause_at_most_one_error_per_connection(
+    restartable_postgres: TemporaryPostgres, eventually: Callable[..., Any]
 ) -> None:
-    with under_load(mortal_postgres.url) as load:
+    with under_load(restartable_postgres.url) as load:
         for _ in range(5):
-            eventually(lambda: load._counter["ok"] > 300)
-            load.since_last_look()
-            admin = connect(mortal_postgres.url, name="admin", autocommit=True)
+            eventually(lambda: load.outcomes["ok"] > 300)
+            load.reset()
+            admin = connect(restartable_postgres.url, name="admin", autocommit=True)
             with admin.cursor() as cursor:
                 cursor.execute(
                     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'load'"
                 )
             admin.close()
-            eventually(lambda: load._counter["ok"] > 300)
-            seen = load.since_last_look()
-            # On a busy machine one of the round before may tell of it only now.
-            assert seen["unavailable"] <= 2 * POOL
-            assert set(seen) <= {"ok", "unavailable"}
+            eventually(lambda: load.outcomes["ok"] > 300)
+            outcomes = load.reset()
+            # On a busy machine, a connection of the previous round may report its error only now.
+            assert outcomes["unavailable"] <= 2 * POOL
+            assert set(outcomes) <= {"ok", "unavailable"}
 
 
-@pytest.mark.parametrize("go_away", [kill, restart_immediately, restart_fast])
-def test_idle_connections_cost_nothing_after_a_restart(
-    go_away: Callable[[TemporaryPostgres], None], mortal_postgres: TemporaryPostgres
+@pytest.mark.parametrize("stop", [kill, shut_down_immediately, shut_down_fast])
+def test_idle_connections_cause_no_error_after_a_restart(
+    stop: Callable[[TemporaryPostgres], None], restartable_postgres: TemporaryPostgres
 ) -> None:
-    with a_database(mortal_postgres.url, "idle") as database:
-        before = two_backends(database)
-        go_away(mortal_postgres)
-        mortal_postgres.start()
-        assert before.isdisjoint(two_backends(database))
+    with open_database(restartable_postgres.url, "idle") as database:
+        before = two_backend_pids(database)
+        stop(restartable_postgres)
+        restartable_postgres.start()
+        assert before.isdisjoint(two_backend_pids(database))
 
 
-def test_a_connection_that_the_way_forgot_while_it_was_idle_costs_nothing(mortal_postgres: TemporaryPostgres) -> None:
-    with ForgetfulWay(mortal_postgres.url) as way, a_database(way.url, "idle") as database:
-        before = two_backends(database)
-        assert two_backends(database) == before
-        way.known.clear()
-        # Long enough that it is asked before it is used again.
+def test_idle_connection_that_a_proxy_forgot_causes_no_error(restartable_postgres: TemporaryPostgres) -> None:
+    with ForgetfulProxy(restartable_postgres.url) as proxy, open_database(proxy.url, "idle") as database:
+        before = two_backend_pids(database)
+        assert two_backend_pids(database) == before
+        proxy.remembered.clear()
+        # Long enough that the connection is pinged before it is used again.
         time.sleep(transaction._PING_AFTER_IDLE_SECONDS)
-        assert before.isdisjoint(two_backends(database))
+        assert before.isdisjoint(two_backend_pids(database))
 
 
-def two_backends(database: Database) -> set[int]:
-    with database.transaction() as one, database.transaction() as other:
-        return {tx.value("SELECT pg_backend_pid()") for tx in (one, other)}
+def two_backend_pids(database: Database) -> set[int]:
+    with database.transaction() as first, database.transaction() as second:
+        return {tx.value("SELECT pg_backend_pid()") for tx in (first, second)}

@@ -1,4 +1,4 @@
-"""A node of RabbitMQ that stops answering is left for the next address, and not tried first again."""
+"""A node of RabbitMQ that stops responding is abandoned for the next address, and not tried first again."""
 
 import signal
 import socket
@@ -9,143 +9,148 @@ from typing import Any
 
 import pytest
 
+from chassis.db import Database, Transaction
 from chassis.messaging import broker, outbox
+from chassis.messaging.message_processor import Delivery
 from chassis.messaging.nodes import Nodes
-from chassis.messaging.publisher import Publication
+from chassis.messaging.publisher import AmqpMessage
 from chassis.messaging.publisher import publish as publish_one
 from chassis.messaging.relay import Relay
+from chassis.runtime.config import ServiceSettings
 
-# 15 s until a frozen node is left, 3 s until the next is tried, and what a busy machine adds; it took 70 s.
-PATIENCE_SECONDS = 25
+# 15 s until a frozen node is abandoned, 3 s until the next is tried, and a margin. Without timeouts it took 70 s.
+TIMEOUT_SECONDS = 25
 
 
-def note(tx: Any, delivery: Any) -> None:
+def record_effect(tx: Transaction, delivery: Delivery) -> None:
     tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=delivery.body["name"])
 
 
 @pytest.fixture
-def two(address_of: Any) -> tuple[Any, Any]:
-    return address_of(), address_of()
+def addresses(create_address: Any) -> tuple[Any, Any]:
+    return create_address(), create_address()
 
 
 @pytest.fixture
-def cluster(two: Any, url_of: Any) -> str:
-    return url_of(*(f"127.0.0.1:{address.port}" for address in two))
+def cluster(addresses: Any, cluster_url: Any) -> str:
+    return cluster_url(*(f"127.0.0.1:{address.port}" for address in addresses))
 
 
 @pytest.fixture
-def relay(settings: Any, cluster: str, start_in_thread: Any) -> Relay:
-    return start_in_thread(lambda stopping: Relay("probe", settings.database_url, cluster, stopping))
+def relay(settings: ServiceSettings, cluster: str, start_in_thread: Any) -> Relay:
+    return start_in_thread(lambda stop_event: Relay("probe", settings.database_url, cluster, stop_event))
 
 
 @pytest.fixture
 def start_in_thread() -> Iterator[Callable[..., Any]]:
-    stopping, threads = threading.Event(), []
+    stop_event, threads = threading.Event(), []
 
-    def start(make: Callable[[threading.Event], Any]) -> Any:
-        runner = make(stopping)
+    def start(create: Callable[[threading.Event], Any]) -> Any:
+        runner = create(stop_event)
         threads.append(threading.Thread(target=runner.run))
         threads[-1].start()
         return runner
 
     yield start
-    stopping.set()
+    stop_event.set()
     for thread in threads:
         thread.join(60)
         assert not thread.is_alive()
 
 
-def test_a_consumer_leaves_a_frozen_node(
-    consume: Any, publish: Any, queue: str, two: Any, cluster: str, effects: Any, eventually: Any
+def test_consumer_abandons_a_frozen_node(
+    consume: Any, publish: Any, queue: str, addresses: Any, cluster: str, effects: Any, eventually: Any
 ) -> None:
-    first, second = two
-    consume(note, url=cluster)
+    first, second = addresses
+    consume(record_effect, url=cluster)
     assert (first.accepted, second.accepted) == (1, 0)
     first.freeze()
     publish(queue, b'{"name": "after"}')
-    eventually(lambda: effects() == ["after"], within_seconds=PATIENCE_SECONDS)
+    eventually(lambda: effects() == ["after"], within_seconds=TIMEOUT_SECONDS)
     assert (first.accepted, second.accepted) == (1, 1)
 
 
-def test_an_idle_relay_leaves_a_frozen_node(relay: Relay, two: Any, eventually: Any) -> None:
-    first, second = two
+def test_idle_relay_abandons_a_frozen_node(relay: Relay, addresses: Any, eventually: Any) -> None:
+    first, second = addresses
     eventually(lambda: relay.connected)
     first.freeze()
-    eventually(lambda: second.accepted == 1, within_seconds=PATIENCE_SECONDS)
+    eventually(lambda: second.accepted == 1, within_seconds=TIMEOUT_SECONDS)
     assert first.accepted == 1
 
 
-def test_a_relay_leaves_a_node_that_froze_under_its_messages(
-    relay: Relay, two: Any, db: Any, channel: Any, queue: str, eventually: Any
+def test_relay_abandons_a_node_that_freezes_while_it_publishes(
+    relay: Relay, addresses: Any, db: Database, channel: Any, queue: str, eventually: Any
 ) -> None:
     broker.declare_queue(channel, queue)
     eventually(lambda: relay.connected)
-    two[0].freeze()
+    addresses[0].freeze()
     with db.transaction() as tx:
         outbox.add_all(tx, [outbox.job(queue, {"n": number}, request_id="r-1") for number in range(100)])
 
-    def arrived() -> bool:
+    def is_published() -> bool:
         return bool(channel.queue_declare(queue, passive=True).method.message_count == 100)
 
-    eventually(arrived, within_seconds=PATIENCE_SECONDS)
+    eventually(is_published, within_seconds=TIMEOUT_SECONDS)
 
 
-def test_the_first_connection_passes_a_frozen_node(two: Any, cluster: str) -> None:
-    two[0].freeze()
-    began = time.monotonic()
+def test_first_connection_skips_a_frozen_node(addresses: Any, cluster: str) -> None:
+    addresses[0].freeze()
+    started_at = time.monotonic()
     broker.connect(cluster, "tests").close()
-    assert time.monotonic() - began < PATIENCE_SECONDS
+    assert time.monotonic() - started_at < TIMEOUT_SECONDS
 
 
-def test_a_single_message_passes_a_frozen_node(two: Any, cluster: str, channel: Any, queue: str) -> None:
+def test_single_message_skips_a_frozen_node(addresses: Any, cluster: str, channel: Any, queue: str) -> None:
     broker.declare_queue(channel, queue)
-    two[0].freeze()
-    began = time.monotonic()
+    addresses[0].freeze()
+    started_at = time.monotonic()
     nodes = Nodes(cluster)
     for _ in range(2):
-        publish_one(nodes, "tests", Publication("", queue, broker.Properties(message_id="1"), b"{}"))
-    assert time.monotonic() - began < PATIENCE_SECONDS
-    assert two[0].accepted == 1
+        publish_one(nodes, "tests", AmqpMessage("", queue, broker.Properties(message_id="1"), b"{}"))
+    assert time.monotonic() - started_at < TIMEOUT_SECONDS
+    assert addresses[0].accepted == 1
     assert channel.queue_declare(queue, passive=True).method.message_count == 2
 
 
-def test_each_address_of_a_name_is_tried(
-    address_of: Any, url_of: Any, channel: Any, queue: str, monkeypatch: pytest.MonkeyPatch
+def test_every_address_of_a_host_name_is_tried(
+    create_address: Any, cluster_url: Any, channel: Any, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    healthy = address_of()
-    frozen = address_of(("127.0.0.2", healthy.port))
+    healthy = create_address()
+    frozen = create_address(("127.0.0.2", healthy.port))
     frozen.freeze()
     resolve = socket.getaddrinfo
 
     def two_addresses(host: str, *args: Any, **kwargs: Any) -> Any:
         hosts = ["127.0.0.2", "127.0.0.1"] if host == "brokers.test" else [host]
-        return [found for name in hosts for found in resolve(name, *args, **kwargs)]
+        return [address for name in hosts for address in resolve(name, *args, **kwargs)]
 
     monkeypatch.setattr(socket, "getaddrinfo", two_addresses)
     broker.declare_queue(channel, queue)
-    nodes = Nodes(url_of("nowhere.invalid", f"brokers.test:{healthy.port}"))
+    nodes = Nodes(cluster_url("nowhere.invalid", f"brokers.test:{healthy.port}"))
     with broker.connected(nodes, "tests") as connection:
         connection.close()
-    publish_one(nodes, "tests", Publication("", queue, broker.Properties(message_id="1"), b"{}"))
+    publish_one(nodes, "tests", AmqpMessage("", queue, broker.Properties(message_id="1"), b"{}"))
     assert (frozen.accepted, healthy.accepted) == (1, 2)
 
 
-def test_where_no_node_answers_that_is_an_error(two: Any, cluster: str) -> None:
-    for address in two:
+def test_raises_error_if_no_node_responds(addresses: Any, cluster: str) -> None:
+    for address in addresses:
         address.freeze()
     with pytest.raises(broker.Error, match="no node"):
         broker.connect(cluster, "tests")
     with pytest.raises(broker.Error, match="no node"):
-        publish_one(Nodes(cluster), "tests", Publication("", "probe", broker.Properties(message_id="1"), b"{}"))
+        publish_one(Nodes(cluster), "tests", AmqpMessage("", "probe", broker.Properties(message_id="1"), b"{}"))
     with pytest.raises(broker.Error, match="no host"):
         broker.connect("amqp://u:p@nowhere.invalid/x", "tests")
 
 
-def test_a_stopped_server_is_left_and_found_again(own_node: Any, db: Any, relay: Relay, eventually: Any) -> None:
+def test_relay_reconnects_to_a_server_that_was_suspended(
+    private_node: Any, db: Database, relay: Relay, eventually: Any
+) -> None:
     eventually(lambda: relay.connected)
-    own_node.send_signal(signal.SIGSTOP)
+    private_node.send_signal(signal.SIGSTOP)
     try:
-        eventually(lambda: not relay.connected, within_seconds=PATIENCE_SECONDS)
+        eventually(lambda: not relay.connected, within_seconds=TIMEOUT_SECONDS)
     finally:
-        own_node.send_signal(signal.SIGCONT)
-    eventually(lambda: relay.connected, within_seconds=PATIENCE_SECONDS)
+        private_node.send_signal(signal.SIGCONT)
+    eventually(lambda: relay.connected, within_seconds=TIMEOUT_SECONDS)

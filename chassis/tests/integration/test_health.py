@@ -1,4 +1,4 @@
-"""Whether the service can do its work, as it says itself."""
+"""The health and the invariants that a service reports."""
 
 import signal
 import time
@@ -19,113 +19,120 @@ from quintet_testing import plugin as testing
 from quintet_testing.postgres import TemporaryPostgres
 
 
-def report(db: Database, connected: bool = True, dead: str = "{}", seconds_ago: int = 0) -> None:
+def insert_worker(db: Database, is_connected: bool = True, dead_letters: str = "{}", seconds_ago: int = 0) -> None:
     with db.transaction() as tx:
         tx.run(
             """
             INSERT INTO workers (worker, seen_at, broker_connected, dead_letters)
-            VALUES ('w', now() - make_interval(secs => %(ago)s), %(connected)s, %(dead)s)
+            VALUES ('w', now() - make_interval(secs => %(seconds_ago)s), %(is_connected)s, %(dead_letters)s)
             """,
-            ago=seconds_ago,
-            connected=connected,
-            dead=dead,
+            seconds_ago=seconds_ago,
+            is_connected=is_connected,
+            dead_letters=dead_letters,
         )
 
 
-def test_all_is_well_while_postgres_and_a_worker_answer(client: Any, db: Database) -> None:
-    report(db, dead='{"probe.work": 3}')
+def test_reports_ok_with_postgres_and_a_connected_worker(client: Any, db: Database) -> None:
+    insert_worker(db, dead_letters='{"probe.work": 3}')
     with db.transaction() as tx:
         tx.run(
             "INSERT INTO outbox (message_id, exchange, routing_key, type, correlation_id, body, created_at)"
             " VALUES (gen_random_uuid(), '', 'q', 'q', 'r', '{}', now() - interval '1 minute')"
         )
-    answer = client.get("/healthcheck")
-    assert answer.status_code == 200
-    assert (answer.json["status"], answer.json["service"], answer.json["version"]) == (
+    response = client.get("/healthcheck")
+    assert response.status_code == 200
+    assert (response.json["status"], response.json["service"], response.json["version"]) == (
         "OK",
         "probe-service",
         metadata.version("quintet-chassis"),
     )
-    assert answer.json["uptime_seconds"] >= 0
-    assert answer.json["dependencies"]["postgres"]["latency_ms"] >= 0
-    found = answer.json["dependencies"]["rabbitmq"]
-    assert (found["outbox_backlog"], found["dead_letters"], found["workers_connected"]) == (1, {"probe.work": 3}, 1)
-    assert 60 <= found["outbox_oldest_seconds"] < 70
+    assert response.json["uptime_seconds"] >= 0
+    assert response.json["dependencies"]["postgres"]["latency_ms"] >= 0
+    rabbitmq = response.json["dependencies"]["rabbitmq"]
+    assert (rabbitmq["outbox_backlog"], rabbitmq["dead_letters"], rabbitmq["workers_connected"]) == (
+        1,
+        {"probe.work": 3},
+        1,
+    )
+    assert 60 <= rabbitmq["outbox_oldest_seconds"] < 70
 
 
-@pytest.mark.parametrize("worker", [None, {"connected": False}, {"seconds_ago": 30}])
-def test_without_a_worker_that_is_connected_it_is_degraded(client: Any, db: Database, worker: Any) -> None:
+@pytest.mark.parametrize(
+    "worker", [None, {"is_connected": False}, {"seconds_ago": 30}], ids=["no worker", "disconnected", "silent"]
+)
+def test_reports_degraded_without_a_connected_worker(client: Any, db: Database, worker: Any) -> None:
     if worker:
-        report(db, **worker)
-    answer = client.get("/healthcheck")
-    assert (answer.status_code, answer.json["status"]) == (200, "DEGRADED")
-    assert answer.json["dependencies"]["rabbitmq"]["status"] == "DOWN"
-    assert answer.json["dependencies"]["postgres"]["status"] == "OK"
+        insert_worker(db, **worker)
+    response = client.get("/healthcheck")
+    assert (response.status_code, response.json["status"]) == (200, "DEGRADED")
+    assert response.json["dependencies"]["rabbitmq"]["status"] == "DOWN"
+    assert response.json["dependencies"]["postgres"]["status"] == "OK"
 
 
 @contextmanager
 def frozen(server: TemporaryPostgres) -> Iterator[None]:
-    processes = [process := psutil.Process(server.process.pid), *process.children()]
-    for each in processes:
+    parent = psutil.Process(server.process.pid)
+    processes = [parent, *parent.children()]
+    for process in processes:
         with suppress(psutil.NoSuchProcess):  # an autovacuum worker ends by itself
-            each.suspend()
+            process.suspend()
     try:
         yield
     finally:
-        for each in processes:
+        for process in processes:
             with suppress(psutil.NoSuchProcess):
-                each.resume()
+                process.resume()
 
 
-def test_with_postgres_away_or_frozen_it_says_so_within_a_second_and_lives(
-    mortal_postgres: TemporaryPostgres,
+def test_reports_down_and_stays_alive_while_postgres_is_frozen_or_stopped(
+    restartable_postgres: TemporaryPostgres,
 ) -> None:
     from probe_service.app import create_app
 
-    client = create_app(testing.migrated(ServiceSettings, "probe", mortal_postgres.url)).test_client()
+    client = create_app(testing.migrated(ServiceSettings, "probe", restartable_postgres.url)).test_client()
     assert client.get("/healthcheck").status_code == 200
-    with frozen(mortal_postgres):
-        _is_down(client)
-    mortal_postgres.stop(signal.SIGKILL)
-    _is_down(client)
+    with frozen(restartable_postgres):
+        _assert_down(client)
+    restartable_postgres.stop(signal.SIGKILL)
+    _assert_down(client)
     assert client.get("/metrics").status_code == 200
-    answer = client.get("/slow-query")
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-    mortal_postgres.start()
+    response = client.get("/slow-query")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    restartable_postgres.start()
     assert client.get("/healthcheck").status_code == 200
 
 
-def _is_down(client: Any) -> None:
-    began = time.monotonic()
-    answer = client.get("/healthcheck")
-    assert time.monotonic() - began < 5
-    assert (answer.status_code, answer.json["status"], answer.headers["Retry-After"]) == (503, "DOWN", "1")
-    assert answer.json["dependencies"]["postgres"]["status"] == "DOWN"
+def _assert_down(client: Any) -> None:
+    started_at = time.monotonic()
+    response = client.get("/healthcheck")
+    assert time.monotonic() - started_at < 5
+    assert (response.status_code, response.json["status"], response.headers["Retry-After"]) == (503, "DOWN", "1")
+    assert response.json["dependencies"]["postgres"]["status"] == "DOWN"
     assert client.get("/livez").json == {"status": "OK"}
 
 
-def test_checks_that_hang_or_fail_cost_a_second_together_and_leave_it_degraded(
+def test_hanging_and_failing_checks_take_one_second_together_and_report_degraded(
     settings: ServiceSettings, db: Database
 ) -> None:
-    def fail(_running: Any) -> Any:
+    def fail(_app: Flask) -> Any:
         raise RuntimeError("secret internals")
 
-    hangs = {f"hanging{number}": lambda _running: time.sleep(1.6) or {} for number in range(3)}
-    parts = [health.blueprint("", {}, {**hangs, "failing": fail})]
-    app: Flask = web.create_app("probe", settings, parts)
-    report(db)
-    began = time.monotonic()
-    answers = [app.test_client().get("/healthcheck") for _ in range(3)]
-    assert time.monotonic() - began < 7
-    for answer in answers:
-        assert (answer.status_code, answer.json["status"]) == (200, "DEGRADED")
-        assert answer.json["dependencies"]["postgres"]["status"] == "OK"
-        assert answer.json["dependencies"]["hanging1"] == {"status": "DOWN", "detail": "no response within 1 s"}
-        assert answer.json["dependencies"]["failing"]["status"] == "DOWN"
-        assert "secret" not in answer.text
+    hanging = {f"hanging{number}": lambda _app: time.sleep(1.6) or {} for number in range(3)}
+    blueprints = [health.blueprint("", {}, {**hanging, "failing": fail})]
+    app: Flask = web.create_app("probe", settings, blueprints)
+    insert_worker(db)
+    started_at = time.monotonic()
+    responses = [app.test_client().get("/healthcheck") for _ in range(3)]
+    assert time.monotonic() - started_at < 7
+    for response in responses:
+        assert (response.status_code, response.json["status"]) == (200, "DEGRADED")
+        assert response.json["dependencies"]["postgres"]["status"] == "OK"
+        assert response.json["dependencies"]["hanging1"] == {"status": "DOWN", "detail": "no response within 1 s"}
+        assert response.json["dependencies"]["failing"]["status"] == "DOWN"
+        assert "secret" not in response.text
 
 
-def test_an_invariant_that_does_not_hold_is_named(app: Flask, db: Database) -> None:
+def test_violated_invariant_is_reported_with_its_detail(app: Flask, db: Database) -> None:
     client = app.test_client()
     assert client.get("/invariants").json == {
         "status": "OK",
@@ -133,6 +140,6 @@ def test_an_invariant_that_does_not_hold_is_named(app: Flask, db: Database) -> N
     }
     with db.transaction() as tx:
         tx.run("INSERT INTO effects (name) VALUES ('nameless')")
-    found = client.get("/invariants").json
-    assert found["status"] == "BROKEN"
-    assert found["checks"][0]["detail"] == "1 effects have no name"
+    report = client.get("/invariants").json
+    assert report["status"] == "BROKEN"
+    assert report["checks"][0]["detail"] == "1 effects have no name"

@@ -1,4 +1,4 @@
-"""Migrations: once each, one process at a time, and nothing half done."""
+"""Migrations are applied once, completely, and by one process at a time."""
 
 import subprocess
 import sys
@@ -14,13 +14,13 @@ from chassis.errors import Unavailable
 from chassis.runtime.config import ServiceSettings
 
 
-def a_file(number: int, sql: str) -> Migration:
+def migration(number: int, sql: str) -> Migration:
     return Migration("tests", f"{number:04}_change.sql", sql)
 
 
 @pytest.fixture
-def empty(settings: ServiceSettings) -> Iterator[str]:
-    """The address of a database where nothing was migrated yet."""
+def empty_url(settings: ServiceSettings) -> Iterator[str]:
+    """The URL of a schema without any migrations."""
     connection = db.connect(settings.database_url, name="tests", autocommit=True)
     with connection.cursor() as cursor:
         cursor.execute("CREATE SCHEMA fresh")
@@ -32,27 +32,32 @@ def empty(settings: ServiceSettings) -> Iterator[str]:
 def tables(url: str) -> set[str]:
     database = db.Database(url, name="tests", size=1, wait_seconds=1)
     with database.transaction() as tx:
-        found = {row[0] for row in tx.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'fresh'")}
+        names = {row[0] for row in tx.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'fresh'")}
     database.close()
-    return found
+    return names
 
 
-def test_files_are_applied_in_order_and_once(empty: str) -> None:
-    files = [a_file(1, "CREATE TABLE a (n int)"), a_file(2, "ALTER TABLE a ADD m int; CREATE TABLE b (n int)")]
-    assert migrate(empty, "fresh", files) == 2
-    assert migrate(empty, "fresh", files) == 0
-    assert migrate(empty, "fresh", [*files, a_file(3, "CREATE TABLE c (note text DEFAULT '100%')")]) == 1
-    assert tables(empty) == {"a", "b", "c", "schema_migrations"}
+def test_migrations_are_applied_in_order_and_once(empty_url: str) -> None:
+    migrations = [
+        migration(1, "CREATE TABLE a (n int)"),
+        migration(2, "ALTER TABLE a ADD m int; CREATE TABLE b (n int)"),
+    ]
+    assert migrate(empty_url, "fresh", migrations) == 2
+    assert migrate(empty_url, "fresh", migrations) == 0
+    assert migrate(empty_url, "fresh", [*migrations, migration(3, "CREATE TABLE c (note text DEFAULT '100%')")]) == 1
+    assert tables(empty_url) == {"a", "b", "c", "schema_migrations"}
 
 
-def test_the_chassis_comes_before_the_service() -> None:
-    assert [file.source for file in migrations_of("chassis", "probe_service")] == ["chassis", "probe_service"]
+def test_migrations_of_the_chassis_precede_those_of_the_service() -> None:
+    assert [migration.source for migration in migrations_of("chassis", "probe_service")] == ["chassis", "probe_service"]
 
 
-def test_five_at_once_apply_each_file_once(empty: str) -> None:
-    files = [a_file(number, f"CREATE TABLE t{number} (n int); SELECT pg_sleep(0.05)") for number in range(4)]
+def test_concurrent_runs_apply_each_migration_once(empty_url: str) -> None:
+    migrations = [migration(number, f"CREATE TABLE t{number} (n int); SELECT pg_sleep(0.05)") for number in range(4)]
     counts: list[int] = []
-    threads = [threading.Thread(target=lambda: counts.append(migrate(empty, "fresh", files))) for _ in range(5)]
+    threads = [
+        threading.Thread(target=lambda: counts.append(migrate(empty_url, "fresh", migrations))) for _ in range(5)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -60,58 +65,63 @@ def test_five_at_once_apply_each_file_once(empty: str) -> None:
     assert sorted(counts) == [0, 0, 0, 0, 4]
 
 
-def test_a_killed_one_leaves_neither_lock_nor_half_a_file(empty: str, eventually: Callable[..., Any]) -> None:
+def test_killed_run_leaves_neither_a_lock_nor_a_partial_migration(
+    empty_url: str, eventually: Callable[..., Any]
+) -> None:
     program = """
 import sys
 from chassis.db.migrate import Migration, migrate
 migrate(sys.argv[1], "fresh", [Migration("tests", "0001_change.sql", "CREATE TABLE a (n int)"),
     Migration("tests", "0002_change.sql", "CREATE TABLE b (n int); SELECT pg_sleep(30)")])
 """
-    holder = subprocess.Popen([sys.executable, "-c", program, empty])
-    eventually(lambda: "a" in tables(empty))
+    holder = subprocess.Popen([sys.executable, "-c", program, empty_url])
+    eventually(lambda: "a" in tables(empty_url))
     applied: list[int] = []
-    files = [a_file(1, "CREATE TABLE a (n int)"), a_file(2, "CREATE TABLE c (n int)")]
-    successor = threading.Thread(target=lambda: applied.append(migrate(empty, "fresh", files)))
+    migrations = [migration(1, "CREATE TABLE a (n int)"), migration(2, "CREATE TABLE c (n int)")]
+    successor = threading.Thread(target=lambda: applied.append(migrate(empty_url, "fresh", migrations)))
     successor.start()
     holder.kill()
     holder.wait()
     successor.join(20)
     assert applied == [1]
-    assert tables(empty) == {"a", "c", "schema_migrations"}
+    assert tables(empty_url) == {"a", "c", "schema_migrations"}
 
 
-def test_a_file_that_changed_or_is_gone_is_refused(empty: str) -> None:
-    migrate(empty, "fresh", [a_file(1, "CREATE TABLE a (n int)"), a_file(2, "CREATE TABLE b (n int)")])
-    with pytest.raises(MigrationError, match=r"tests/migrations/0001_change.sql has changed"):
-        migrate(empty, "fresh", [a_file(1, "CREATE TABLE x (n int)"), a_file(2, "CREATE TABLE b (n int)")])
-    with pytest.raises(MigrationError, match=r"0002_change.sql was applied and is gone"):
-        migrate(empty, "fresh", [a_file(1, "CREATE TABLE a (n int)")])
+def test_changed_or_removed_migration_is_rejected(empty_url: str) -> None:
+    migrate(empty_url, "fresh", [migration(1, "CREATE TABLE a (n int)"), migration(2, "CREATE TABLE b (n int)")])
+    with pytest.raises(MigrationError, match=r"tests/migrations/0001_change.sql was changed"):
+        migrate(empty_url, "fresh", [migration(1, "CREATE TABLE x (n int)"), migration(2, "CREATE TABLE b (n int)")])
+    with pytest.raises(MigrationError, match=r"0002_change.sql was removed"):
+        migrate(empty_url, "fresh", [migration(1, "CREATE TABLE a (n int)")])
 
 
-def test_a_file_that_fails_leaves_nothing_and_says_which_it_is(empty: str) -> None:
-    files = [a_file(1, "CREATE TABLE a (n int)"), a_file(2, "CREATE TABLE b (n int); CREATE TABLE a (n int)")]
+def test_failed_migration_has_no_effect_and_is_named(empty_url: str) -> None:
+    migrations = [
+        migration(1, "CREATE TABLE a (n int)"),
+        migration(2, "CREATE TABLE b (n int); CREATE TABLE a (n int)"),
+    ]
     with pytest.raises(MigrationError, match=r"0002_change.sql: relation .a. already exists"):
-        migrate(empty, "fresh", files)
-    assert tables(empty) == {"a", "schema_migrations"}
+        migrate(empty_url, "fresh", migrations)
+    assert tables(empty_url) == {"a", "schema_migrations"}
 
 
-def test_a_lock_that_running_code_holds_is_waited_for_not_for_ever(empty: str) -> None:
-    """The caller tries again: readers must not queue behind a migration that itself waits."""
-    migrate(empty, "fresh", [a_file(1, "CREATE TABLE a (n int)")])
-    holder = db.connect(empty, name="holder")
+def test_lock_held_by_running_code_times_out(empty_url: str) -> None:
+    """The caller retries: readers must not queue up for long after a migration that itself waits for a lock."""
+    migrate(empty_url, "fresh", [migration(1, "CREATE TABLE a (n int)")])
+    holder = db.connect(empty_url, name="holder")
     holder.cursor().execute("SELECT * FROM a")
-    with pytest.raises(Unavailable, match="too long"):
-        migrate(empty, "fresh", [a_file(1, "CREATE TABLE a (n int)"), a_file(2, "ALTER TABLE a ADD m int")])
+    with pytest.raises(Unavailable, match="timed out"):
+        migrate(empty_url, "fresh", [migration(1, "CREATE TABLE a (n int)"), migration(2, "ALTER TABLE a ADD m int")])
     holder.close()
 
 
-def test_code_of_before_goes_on_beside_the_new_schema(empty: str) -> None:
-    """Nothing but `migrate` itself compares files with the database."""
-    migrate(empty, "fresh", [a_file(1, "CREATE TABLE a (n int)")])
-    database = db.Database(empty, name="old", size=1, wait_seconds=1)
+def test_previous_version_continues_with_the_new_schema(empty_url: str) -> None:
+    """Only `migrate` itself compares the files with the database."""
+    migrate(empty_url, "fresh", [migration(1, "CREATE TABLE a (n int)")])
+    database = db.Database(empty_url, name="old", size=1, wait_seconds=1)
     with database.transaction() as tx:
         tx.run("INSERT INTO a (n) VALUES (1)")
-    migrate(empty, "fresh", [a_file(1, "CREATE TABLE a (n int)"), a_file(2, "ALTER TABLE a ADD m int")])
+    migrate(empty_url, "fresh", [migration(1, "CREATE TABLE a (n int)"), migration(2, "ALTER TABLE a ADD m int")])
     with database.transaction() as tx:
         tx.run("INSERT INTO a (n) VALUES (2)")
         assert tx.value("SELECT count(*) FROM a") == 2

@@ -1,4 +1,4 @@
-"""From the outbox to RabbitMQ: everything, in order, whatever dies."""
+"""The relay publishes the outbox completely and in order, even if a process is killed."""
 
 import os
 import random
@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,49 +16,50 @@ from chassis import strictjson
 from chassis.db import Database
 from chassis.messaging import broker, outbox
 from chassis.messaging.relay import Relay
+from chassis.runtime.config import ServiceSettings
 
 RELAY = """
 import sys, threading
 from chassis.messaging.relay import Relay
 Relay("probe", sys.argv[1], sys.argv[2], threading.Event()).run()
 """
-Added = Callable[[str, int], list[int]]
+InsertJobs = Callable[[str, int], list[int]]
 
 
 @pytest.fixture
-def start_relay(settings: Any, node: Any) -> Iterator[Callable[[], threading.Event]]:
-    """Gives the event that stops it."""
+def start_relay(settings: ServiceSettings, node: Any) -> Iterator[Callable[[], threading.Event]]:
+    """Return a function that starts a relay and returns the event that stops it."""
     started = []
 
     def start() -> threading.Event:
-        stopping = threading.Event()
-        thread = threading.Thread(target=Relay("probe", settings.database_url, node.url, stopping).run)
+        stop_event = threading.Event()
+        thread = threading.Thread(target=Relay("probe", settings.database_url, node.url, stop_event).run)
         thread.start()
-        started.append((stopping, thread))
-        return stopping
+        started.append((stop_event, thread))
+        return stop_event
 
     yield start
-    for stopping, _ in started:
-        stopping.set()
+    for stop_event, _ in started:
+        stop_event.set()
     for _, thread in started:
         thread.join(20)
         assert not thread.is_alive()
 
 
 @pytest.fixture
-def add(db: Database) -> Added:
-    """Numbered messages for a queue; the numbers go on from call to call."""
-    count = 0
+def insert_jobs(db: Database) -> InsertJobs:
+    """Return a function that inserts numbered jobs for a queue; each call continues the numbers of the previous one."""
+    next_number = 0
 
-    def to(queue: str, how_many: int) -> list[int]:
-        nonlocal count
-        numbers = list(range(count, count + how_many))
-        count += how_many
+    def insert(queue: str, count: int) -> list[int]:
+        nonlocal next_number
+        numbers = list(range(next_number, next_number + count))
+        next_number += count
         with db.transaction() as tx:
             outbox.add_all(tx, [outbox.job(queue, {"n": number}, request_id="r-1") for number in numbers])
         return numbers
 
-    return to
+    return insert
 
 
 @pytest.fixture
@@ -69,8 +71,8 @@ def is_empty(db: Database) -> Callable[[], bool]:
     return check
 
 
-def arrived(channel: Any, queue: str) -> list[int]:
-    """First copies, in the order in which they lie there."""
+def received_numbers(channel: Any, queue: str) -> list[int]:
+    """Return the numbers in the queue, in order and without duplicates."""
     numbers: dict[int, None] = {}
     for method, _, body in channel.consume(queue, auto_ack=True, inactivity_timeout=0.5):
         if method is None:
@@ -80,18 +82,18 @@ def arrived(channel: Any, queue: str) -> list[int]:
     return list(numbers)
 
 
-def test_rows_go_out_in_their_order_and_are_gone(
-    add: Added, is_empty: Any, start_relay: Any, channel: Any, queue: str, eventually: Any
+def test_rows_are_published_in_order_and_deleted(
+    insert_jobs: InsertJobs, is_empty: Any, start_relay: Any, channel: Any, queue: str, eventually: Any
 ) -> None:
     broker.declare_queue(channel, queue)
-    numbers = add(queue, 1800)
+    numbers = insert_jobs(queue, 1800)
     start_relay()
     eventually(is_empty)
-    assert arrived(channel, queue) == numbers
+    assert received_numbers(channel, queue) == numbers
 
 
-def test_a_message_carries_what_the_contract_says(
-    db: Database, is_empty: Any, start_relay: Any, channel: Any, queue: str, eventually: Any, now: Any
+def test_message_has_the_properties_of_the_contract(
+    db: Database, is_empty: Any, start_relay: Any, channel: Any, queue: str, eventually: Any, now: datetime
 ) -> None:
     broker.declare_queue(channel, queue, [f"{outbox.key_part(queue)}.#"])
     event = outbox.service_event(queue, "a.b ü", {"x": 1}, now=now, request_id="r-9")
@@ -109,14 +111,20 @@ def test_a_message_carries_what_the_contract_says(
     assert strictjson.loads(body)["trigger"] == {"type": "request", "name": "r-9"}
 
 
-def test_a_relay_killed_at_any_moment_loses_nothing(
-    add: Added, is_empty: Any, settings: Any, node: Any, channel: Any, queue: str, eventually: Any
+def test_killed_relay_loses_nothing(
+    insert_jobs: InsertJobs,
+    is_empty: Any,
+    settings: ServiceSettings,
+    node: Any,
+    channel: Any,
+    queue: str,
+    eventually: Any,
 ) -> None:
-    """Between publish and delete a message is sent twice, which the inbox of its consumer takes."""
+    """A relay that is killed between publishing and deleting sends a duplicate, which the consumer's inbox discards."""
     broker.declare_queue(channel, queue)
     numbers = []
     for _ in range(8):
-        numbers += add(queue, 1000)
+        numbers += insert_jobs(queue, 1000)
         relay = subprocess.Popen([sys.executable, "-c", RELAY, settings.database_url, node.url])
         before = channel.queue_declare(queue, passive=True).method.message_count
         eventually(lambda: channel.queue_declare(queue, passive=True).method.message_count > before)  # noqa: B023
@@ -127,51 +135,51 @@ def test_a_relay_killed_at_any_moment_loses_nothing(
     eventually(is_empty)
     relay.kill()
     relay.wait()
-    assert arrived(channel, queue) == numbers
+    assert received_numbers(channel, queue) == numbers
 
 
-def test_one_relay_leads_and_another_takes_over_when_it_dies(
-    add: Added, is_empty: Any, settings: Any, node: Any, db: Database, start_relay: Any, channel: Any, queue: str,
-    eventually: Any,
+def test_standby_relay_takes_over_when_the_leader_is_killed(
+    insert_jobs: InsertJobs, is_empty: Any, settings: ServiceSettings, node: Any, db: Database, start_relay: Any,
+    channel: Any, queue: str, eventually: Any,
 ) -> None:  # fmt: skip
-    def leaders() -> int:
+    def count_leaders() -> int:
         with db.transaction() as tx:
             return int(tx.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"))
 
     broker.declare_queue(channel, queue)
     relay = subprocess.Popen([sys.executable, "-c", RELAY, settings.database_url, node.url])
-    numbers = add(queue, 100)
+    numbers = insert_jobs(queue, 100)
     eventually(is_empty)
     start_relay()
-    numbers += add(queue, 100)
+    numbers += insert_jobs(queue, 100)
     eventually(is_empty)
-    assert leaders() == 1
+    assert count_leaders() == 1
     relay.kill()
     relay.wait()
-    numbers += add(queue, 100)
+    numbers += insert_jobs(queue, 100)
     eventually(is_empty)
-    assert leaders() == 1
-    assert arrived(channel, queue) == numbers
+    assert count_leaders() == 1
+    assert received_numbers(channel, queue) == numbers
 
 
-def test_what_nobody_takes_waits_in_order_and_holds_up_nothing_else(
-    add: Added, is_empty: Any, start_relay: Any, channel: Any, queue: str, eventually: Any
+def test_jobs_without_a_queue_wait_in_order_and_block_no_other_lane(
+    insert_jobs: InsertJobs, is_empty: Any, start_relay: Any, channel: Any, queue: str, eventually: Any
 ) -> None:
-    late, there = f"{queue}.late", f"{queue}.there"
-    broker.declare_queue(channel, there)
+    late, existing = f"{queue}.late", f"{queue}.existing"
+    broker.declare_queue(channel, existing)
     start_relay()
-    waiting = add(late, 700)
-    going = add(there, 100)
-    eventually(lambda: channel.queue_declare(there, passive=True).method.message_count == 100)
+    late_numbers = insert_jobs(late, 700)
+    existing_numbers = insert_jobs(existing, 100)
+    eventually(lambda: channel.queue_declare(existing, passive=True).method.message_count == 100)
     assert not is_empty()
-    waiting += add(late, 700)
+    late_numbers += insert_jobs(late, 700)
     broker.declare_queue(channel, late)
     eventually(is_empty)
-    assert arrived(channel, late) == waiting
-    assert arrived(channel, there) == going
+    assert received_numbers(channel, late) == late_numbers
+    assert received_numbers(channel, existing) == existing_numbers
 
 
-def test_what_nobody_has_to_take_is_dropped(
+def test_optional_event_without_a_queue_is_dropped(
     db: Database, is_empty: Any, start_relay: Any, queue: str, eventually: Any
 ) -> None:
     with db.transaction() as tx:
@@ -183,26 +191,26 @@ def test_what_nobody_has_to_take_is_dropped(
     eventually(is_empty)
 
 
-def test_what_was_written_while_the_broker_was_away_goes_out_in_order(
-    add: Added, is_empty: Any, start_relay: Any, own_node: Any, queue: str, eventually: Any
+def test_jobs_inserted_while_the_broker_is_down_are_published_in_order(
+    insert_jobs: InsertJobs, is_empty: Any, start_relay: Any, private_node: Any, queue: str, eventually: Any
 ) -> None:
-    connection = own_node.connect()
+    connection = private_node.connect()
     broker.declare_queue(connection.channel(), queue)
     connection.close()
     start_relay()
-    # RabbitMQ 3.10 never revives a quorum queue that was declared in the half second before its kill -9.
+    # RabbitMQ 3.10 never recovers a quorum queue that was declared less than half a second before kill -9.
     time.sleep(1)
-    numbers = add(queue, 500)
+    numbers = insert_jobs(queue, 500)
     eventually(is_empty)
-    files = len(os.listdir("/proc/self/fd"))
-    own_node.stop(9)
+    open_files = len(os.listdir("/proc/self/fd"))
+    private_node.stop(9)
     for _ in range(5):
-        numbers += add(queue, 500)
+        numbers += insert_jobs(queue, 500)
     assert not is_empty()
-    eventually(lambda: not own_node.answers())
-    own_node.start()
+    eventually(lambda: not private_node.responds())
+    private_node.start()
     eventually(is_empty, within_seconds=60)
-    assert len(os.listdir("/proc/self/fd")) <= files + 3
-    again = own_node.connect()
-    assert arrived(again.channel(), queue) == numbers
-    again.close()
+    assert len(os.listdir("/proc/self/fd")) <= open_files + 3
+    connection = private_node.connect()
+    assert received_numbers(connection.channel(), queue) == numbers
+    connection.close()

@@ -1,4 +1,4 @@
-"""The web process as it is run: gunicorn, two workers, gevent."""
+"""The web process as in production: gunicorn with two gevent workers."""
 
 import json
 import re
@@ -15,6 +15,7 @@ import psutil
 import pytest
 import requests
 
+from chassis.db import Database
 from chassis.runtime.config import ServiceSettings
 from quintet_testing.postgres import free_port
 
@@ -26,8 +27,8 @@ class Web:
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.process, self.port = process, port
 
-    def get(self, path: str, **how: Any) -> requests.Response:
-        return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=20, **how)
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=20, **options)
 
     def is_up(self) -> bool:
         try:
@@ -38,15 +39,15 @@ class Web:
     def workers(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children()
 
-    def counted(self) -> float:
+    def request_count(self) -> float:
         return sum(float(value) for _, value in COUNT.findall(self.get("/metrics").text))
 
 
 @pytest.fixture
-def starting(settings: ServiceSettings, environment: Any, db: Any) -> Iterator[Web]:
+def starting_web(settings: ServiceSettings, process_environment: Any, db: Database) -> Iterator[Web]:
     port = free_port()
-    variables = environment(settings, BIND=f"127.0.0.1:{port}", WEB_CONCURRENCY="2")
-    process = subprocess.Popen([sys.executable, "-m", "probe_service", "web"], env=variables)
+    environment = process_environment(settings, BIND=f"127.0.0.1:{port}", WEB_CONCURRENCY="2")
+    process = subprocess.Popen([sys.executable, "-m", "probe_service", "web"], env=environment)
     yield Web(process, port)
     process.terminate()
     try:
@@ -57,93 +58,93 @@ def starting(settings: ServiceSettings, environment: Any, db: Any) -> Iterator[W
 
 
 @pytest.fixture
-def web(starting: Web, eventually: Any) -> Web:
-    eventually(starting.is_up, within_seconds=30)
-    return starting
+def web(starting_web: Web, eventually: Any) -> Web:
+    eventually(starting_web.is_up, within_seconds=30)
+    return starting_web
 
 
-def test_a_connection_whose_other_end_is_gone_without_a_word_is_found_out(web: Web, eventually: Any) -> None:
+def test_server_connections_have_keepalive_timers(web: Web, eventually: Any) -> None:
     def timers() -> list[str]:
-        """Of the server's ends of its connections, as Linux tells them: 02 is that of keepalive."""
+        """Return the timers of the server's connections as Linux reports them: 02 is keepalive."""
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         return [row[5][:2] for row in rows if row[1].endswith(f":{web.port:04X}") and row[3] == ESTABLISHED]
 
-    with socket.create_connection(("127.0.0.1", web.port)) as silent:
-        silent.sendall(b"POST /numbers HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", web.port)) as connection:
+        connection.sendall(b"POST /numbers HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
         eventually(lambda: timers() and set(timers()) == {"02"})
 
 
-def test_requests_are_counted_exactly_over_two_processes_also_of_one_that_was_killed(
+def test_requests_are_counted_exactly_across_processes_even_if_one_was_killed(
     web: Web, eventually: Callable[..., Any]
 ) -> None:
-    def ask(count: int) -> None:
+    def send_requests(count: int) -> None:
         with ThreadPoolExecutor(8) as pool:
-            assert all(answer.ok for answer in pool.map(lambda _: web.get("/numbers"), range(count)))
+            assert all(response.ok for response in pool.map(lambda _: web.get("/numbers"), range(count)))
 
-    ask(200)
-    assert web.counted() == 200
+    send_requests(200)
+    assert web.request_count() == 200
     killed = web.workers()[0]
     killed.kill()
     eventually(lambda: len(workers := web.workers()) == 2 and killed not in workers)
     eventually(web.is_up)
-    ask(100)
-    assert web.counted() == 300
+    send_requests(100)
+    assert web.request_count() == 300
 
 
-def test_requests_of_one_process_wait_for_postgres_side_by_side(web: Web) -> None:
+def test_requests_of_one_process_wait_for_postgres_concurrently(web: Web) -> None:
     with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda _: web.get("/slow-query"), range(12)))
-    assert all(answer.ok for answer in answers)
-    assert max(answer.elapsed.total_seconds() for answer in answers) < 2
+        responses = list(pool.map(lambda _: web.get("/slow-query"), range(12)))
+    assert all(response.ok for response in responses)
+    assert max(response.elapsed.total_seconds() for response in responses) < 2
 
 
-def test_sigterm_lets_a_running_request_end_and_takes_no_new_one(web: Web, eventually: Callable[..., Any]) -> None:
+def test_sigterm_finishes_a_running_request(web: Web, eventually: Callable[..., Any]) -> None:
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(web.get, "/slow?seconds=1.5")
-        eventually(lambda: web.counted() == 0 and not running.done())
-        eventually(lambda: _has_begun(web))
+        eventually(lambda: web.request_count() == 0 and not running.done())
+        eventually(lambda: _has_connection(web))
         web.process.terminate()
         assert running.result().json() == {"slept": True}
     assert web.process.wait(20) == 0
 
 
-def _has_begun(web: Web) -> bool:
-    connections = [c for worker in web.workers() for c in worker.net_connections() if c.status == "ESTABLISHED"]
-    return any(c.laddr.port == web.port for c in connections)
+def _has_connection(web: Web) -> bool:
+    connections = [connection for worker in web.workers() for connection in worker.net_connections()]
+    return any(connection.status == "ESTABLISHED" and connection.laddr.port == web.port for connection in connections)
 
 
-def test_bytes_in_the_path_that_are_no_utf8_make_no_two_names_one(web: Web) -> None:
+def test_path_with_invalid_utf8_returns_400(web: Web) -> None:
     for path in (b"/things/%ff", b"/things/\xff", b"/things/a?limit=%fe"):
-        with socket.create_connection(("127.0.0.1", web.port)) as raw:
-            raw.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            assert b" 400 " in raw.makefile("rb").readline()
+        with socket.create_connection(("127.0.0.1", web.port)) as connection:
+            connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert b" 400 " in connection.makefile("rb").readline()
 
 
-def test_what_cannot_be_read_as_a_request_is_told_as_a_problem(web: Web) -> None:
-    with socket.create_connection(("127.0.0.1", web.port)) as raw:
-        raw.sendall(b"GET /things/\xff HTTP/1.1\r\nHost : x\r\n\r\n")
-        head, _, body = raw.makefile("rb").read().partition(b"\r\n\r\n")
+def test_malformed_request_returns_a_problem_document(web: Web) -> None:
+    with socket.create_connection(("127.0.0.1", web.port)) as connection:
+        connection.sendall(b"GET /things/\xff HTTP/1.1\r\nHost : x\r\n\r\n")
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
     assert b" 400 " in head
     assert b"application/problem+json" in head
     assert json.loads(body)["status"] == 400
 
 
-def test_a_user_header_in_another_spelling_is_dropped_and_a_doubled_one_refused(web: Web) -> None:
+def test_user_header_with_underscores_is_dropped_and_a_repeated_one_rejected(web: Web) -> None:
     def status(*lines: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", web.port)) as raw:
+        with socket.create_connection(("127.0.0.1", web.port)) as connection:
             head = [b"GET /things/a HTTP/1.1", b"Host: x", b"Connection: close", *lines]
-            raw.sendall(b"\r\n".join(head) + b"\r\n\r\n")
-            return raw.makefile("rb").readline().split()[1]
+            connection.sendall(b"\r\n".join(head) + b"\r\n\r\n")
+            return connection.makefile("rb").readline().split()[1]
 
     assert status(b"X-Authenticated-User: good", b"X-Authenticated-User: evil") == b"400"
     assert status(b"X_Authenticated_User: a,b") == b"200"
 
 
 @pytest.mark.parametrize("seconds", [0, 0.05, 0.2, 0.4])
-def test_sigterm_while_workers_are_starting_ends_them(
-    starting: Web, seconds: float, eventually: Callable[..., Any]
+def test_sigterm_ends_workers_that_are_starting(
+    starting_web: Web, seconds: float, eventually: Callable[..., Any]
 ) -> None:
-    eventually(lambda: len(starting.workers()) == 2, within_seconds=60)
+    eventually(lambda: len(starting_web.workers()) == 2, within_seconds=60)
     time.sleep(seconds)
-    starting.process.terminate()
-    assert starting.process.wait(60) == 0
+    starting_web.process.terminate()
+    assert starting_web.process.wait(60) == 0

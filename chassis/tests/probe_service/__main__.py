@@ -1,4 +1,4 @@
-"""The smallest service: what the chassis promises is shown on it."""
+"""A minimal service on which the guarantees of the chassis are tested."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from chassis.messaging.worker import Timer
 from chassis.runtime.config import ServiceSettings
 
 
-def on_work(tx: Transaction, delivery: Delivery) -> None:
+def on_probe(tx: Transaction, delivery: Delivery) -> None:
     tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=delivery.body["name"])
     time.sleep(delivery.body.get("seconds", 0))
 
@@ -24,7 +24,7 @@ def on_tick(tx: Transaction, now: datetime) -> None:
 
 
 QUEUE = os.environ.get("PROBE_QUEUE", "")
-CONSUMERS = {QUEUE: ConsumerConfig(on_work, in_order="PROBE_IN_ORDER" in os.environ)} if QUEUE else {}
+CONSUMERS = {QUEUE: ConsumerConfig(on_probe, in_order="PROBE_IN_ORDER" in os.environ)} if QUEUE else {}
 TIMERS = {"tick": Timer(0.05, on_tick)} if "PROBE_TIMER" in os.environ else {}
 
 if __name__ == "__main__":

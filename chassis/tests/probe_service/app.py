@@ -1,4 +1,4 @@
-"""Routes that show what chassis.web does around them."""
+"""Routes of the probe service, which exercise the features of chassis.web."""
 
 import time
 from typing import Annotated, Any
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from flask import Blueprint, request
 from pydantic import BaseModel, ConfigDict, Field
 
+from chassis.db import Transaction
 from chassis.errors import Conflict, NotFound, Unavailable
 from chassis.runtime.config import ServiceSettings, UploadSettings
 from chassis.web import app as web
@@ -20,7 +21,7 @@ class Name(BaseModel):
     name: PlainText = Field(max_length=20)
 
 
-class Page(BaseModel):
+class PageQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
     offset: Annotated[int, Field(ge=0, le=2**31), DIGITS] = 0
 
@@ -32,55 +33,57 @@ class Thing(BaseModel):
     size: Annotated[int, Field(ge=0, le=9), INTEGER]
 
 
-class Fields(BaseModel):
-    colour: PlainText
+class ColorForm(BaseModel):
+    color: PlainText
 
 
 @bp.get("/things/<name>")
-@endpoint("A thing", {200: ResponseSpec("The thing", Thing), 400: openapi.problem("Wrong")}, path=Name, query=Page)
-def get_thing(name: str, query: Page) -> Any:
+@endpoint(
+    "Get a thing", {200: ResponseSpec("The thing", Thing), 400: openapi.problem("Invalid")}, path=Name, query=PageQuery
+)
+def get_thing(name: str, query: PageQuery) -> Any:
     return {"name": name, "size": query.limit % 10}
 
 
 @bp.put("/things/<name>")
 @endpoint(
-    "Make a thing",
-    {201: ResponseSpec("Made", Thing), 400: openapi.problem("Wrong")},
+    "Create a thing",
+    {201: ResponseSpec("Created", Thing), 400: openapi.problem("Invalid")},
     path=Name,
-    query=Page,
+    query=PageQuery,
     body=Thing,
     idempotent=True,
 )
-def put_thing(name: str, query: Page, body: Thing) -> Any:
-    def make(tx: Any) -> Any:
+def put_thing(name: str, query: PageQuery, body: Thing) -> Any:
+    def create(tx: Transaction) -> Any:
         tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=body.name)
         time.sleep(request.headers.get("X-Seconds", 0, type=float))
         if body.name == "conflict":
-            raise Conflict("this one exists")
-        if body.name == "answered conflict":
-            return {"no": "exception"}, 409
+            raise Conflict("the thing exists")
+        if body.name == "returned conflict":
+            return {"is_exception": False}, 409
         number = tx.value("SELECT count(*) FROM effects")
         return {"name": body.name, "size": body.size, "number": number}, 201, {"Location": f"/things/{name}"}
 
-    return idempotency.run_idempotent(make)
+    return idempotency.run_idempotent(create)
 
 
 @bp.post("/forms")
-@endpoint("Send a form", {201: ResponseSpec("Taken")}, form=Fields)
-def send_form(form: Fields) -> Any:
-    return idempotency.run_idempotent(lambda _tx: ({"colour": form.colour}, 201))
+@endpoint("Send a form", {201: ResponseSpec("Accepted")}, form=ColorForm)
+def send_form(form: ColorForm) -> Any:
+    return idempotency.run_idempotent(lambda _tx: ({"color": form.color}, 201))
 
 
 @bp.get("/numbers", head=False)
-def draw_number() -> Any:
+def issue_number() -> Any:
     return {"number": 1}
 
 
 @bp.get("/errors/<kind>")
 def raise_error(kind: str) -> Any:
     raise {
-        "notfound": NotFound("there is no such thing"),
-        "unavailable": Unavailable("the neighbour is away", retry_after_seconds=7),
+        "notfound": NotFound("thing not found"),
+        "unavailable": Unavailable("the dependency is down", retry_after_seconds=7),
         "bug": RuntimeError("secret internals"),
     }[kind]
 
@@ -92,14 +95,14 @@ class ImpatientStream(UploadStream):
 @bp.put("/uploads")
 def put_upload() -> Any:
     body, size = ImpatientStream(request, 2**41), 0
-    while piece := body.read(64 * 1024):
-        size += len(piece)
+    while chunk := body.read(64 * 1024):
+        size += len(chunk)
     return {"size": size}
 
 
-@bp.put("/refused-uploads")
-def refuse_upload() -> Any:
-    raise Conflict("no upload is taken now")
+@bp.put("/rejected-uploads")
+def reject_upload() -> Any:
+    raise Conflict("uploads are not accepted now")
 
 
 @bp.get("/slow")
@@ -117,12 +120,12 @@ def slow_query() -> Any:
 
 def create_app(settings: ServiceSettings | None = None) -> web.App:
     settings = settings or UploadSettings.load()
-    checks = {"neighbour": lambda _running: {"detail": "answers"}}
+    checks = {"dependency": lambda _app: {"detail": "reachable"}}
     invariants = {"effects_have_names": _effects_have_names}
-    parts = [bp, health.blueprint("For tests", invariants, checks)]
-    return web.create_app("probe", settings, parts, idempotent_headers=("X-For", "X-Before"))
+    blueprints = [bp, health.blueprint("For tests", invariants, checks)]
+    return web.create_app("probe", settings, blueprints, idempotent_headers=("X-For", "X-Before"))
 
 
-def _effects_have_names(tx: Any) -> str | None:
-    nameless = tx.value("SELECT count(*) FROM effects WHERE name = 'nameless'")
-    return f"{nameless} effects have no name" if nameless else None
+def _effects_have_names(tx: Transaction) -> str | None:
+    count = tx.value("SELECT count(*) FROM effects WHERE name = 'nameless'")
+    return f"{count} effects have no name" if count else None

@@ -1,4 +1,4 @@
-"""Concurrent callers share a call, and each gets what is his."""
+"""Concurrent callers share a call, and each receives its own result."""
 
 import subprocess
 import sys
@@ -11,62 +11,64 @@ import pytest
 from chassis.runtime.batching import Batcher
 
 
-def in_threads(count: int, work: object) -> None:
+def run_in_threads(count: int, work: object) -> None:
     threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(count)]  # type: ignore[arg-type]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert not any(thread.is_alive() for thread in threads), "somebody waits for ever"
+    assert not any(thread.is_alive() for thread in threads), "a caller waits indefinitely"
 
 
-def test_each_caller_gets_his_own_result_and_calls_are_shared() -> None:
+def test_callers_share_calls_and_receive_their_own_results() -> None:
     sizes: list[int] = []
-    wrong: list[int] = []
+    mismatches: list[int] = []
 
     def run(items: list[int]) -> Sequence[int]:
         sizes.append(len(items))
         time.sleep(0.001)
         return [item * 2 for item in items]
 
-    batcher: Batcher[int, int] = Batcher(run, most=10)
+    batcher: Batcher[int, int] = Batcher(run, max_size=10)
 
     def work(number: int) -> None:
-        wrong.extend(item for item in range(number, 3200, 32) if batcher.submit(item) != item * 2)
+        mismatches.extend(item for item in range(number, 3200, 32) if batcher.submit(item) != item * 2)
 
-    in_threads(32, work)
-    assert wrong == []
+    run_in_threads(32, work)
+    assert mismatches == []
     assert sum(sizes) == 3200
     assert 1 < max(sizes) <= 10
 
 
-def test_an_error_of_one_is_raised_for_him_alone() -> None:
+def test_exception_result_is_raised_only_for_its_caller() -> None:
     batcher: Batcher[int, int] = Batcher(lambda items: [ValueError(item) if item % 2 else item for item in items])
-    refused: list[int] = []
+    failed: list[int] = []
 
     def work(number: int) -> None:
         try:
             assert batcher.submit(number) == number
         except ValueError as error:
             assert error.args == (number,)
-            refused.append(number)
+            failed.append(number)
 
-    in_threads(20, work)
-    assert sorted(refused) == list(range(1, 20, 2))
+    run_in_threads(20, work)
+    assert sorted(failed) == list(range(1, 20, 2))
 
 
-@pytest.mark.parametrize("failure", [RuntimeError("down"), SystemExit(), [1, 2, 3, 4, 5, 6, 7, 8, 9]])
-def test_what_the_call_raises_is_raised_for_all_of_the_batch_and_the_next_goes_on(failure: object) -> None:
-    """Also when it gives the wrong number of results."""
-    failing = True
+@pytest.mark.parametrize(
+    "failure", [RuntimeError("down"), SystemExit(), list(range(9))], ids=["error", "exit", "too many results"]
+)
+def test_failed_call_raises_for_its_whole_batch_and_the_next_succeeds(failure: object) -> None:
+    """A call fails if it raises, or if it returns the wrong number of results."""
+    is_failing = True
 
     def run(items: list[int]) -> list[int]:
         time.sleep(0.02)
-        if failing and isinstance(failure, BaseException):
+        if is_failing and isinstance(failure, BaseException):
             raise failure
-        return failure if failing else items  # type: ignore[return-value]
+        return failure if is_failing else items  # type: ignore[return-value]
 
-    batcher: Batcher[int, int] = Batcher(run, most=4)
+    batcher: Batcher[int, int] = Batcher(run, max_size=4)
     failed: list[int] = []
 
     def work(number: int) -> None:
@@ -75,13 +77,13 @@ def test_what_the_call_raises_is_raised_for_all_of_the_batch_and_the_next_goes_o
         except (RuntimeError, SystemExit, ValueError):
             failed.append(number)
 
-    in_threads(8, work)
+    run_in_threads(8, work)
     assert len(failed) == 8
-    failing = False
+    is_failing = False
     assert batcher.submit(5) == 5
 
 
-def test_the_leader_works_for_others_once_and_passes_on() -> None:
+def test_leader_runs_one_batch_for_others_and_hands_over() -> None:
     leaders: list[int] = []
 
     def run(items: list[int]) -> list[int]:
@@ -97,11 +99,11 @@ def test_the_leader_works_for_others_once_and_passes_on() -> None:
             batcher.submit(number)
             assert leaders.count(threading.get_ident()) <= before + 1
 
-    in_threads(8, work)
+    run_in_threads(8, work)
     assert len(set(leaders)) > 1
 
 
-def test_greenlets_share_calls_too() -> None:
+def test_greenlets_share_calls() -> None:
     program = """
 from gevent import monkey; monkey.patch_all()
 import gevent, time

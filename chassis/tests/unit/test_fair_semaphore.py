@@ -1,4 +1,4 @@
-"""Places are taken in the order of asking, and none is lost."""
+"""The semaphore grants its slots in the order of arrival and loses none."""
 
 import subprocess
 import sys
@@ -10,26 +10,26 @@ from typing import Any
 from chassis.runtime.fair_semaphore import FairSemaphore
 
 
-def test_no_more_at_once_than_places() -> None:
+def test_never_has_more_holders_than_slots() -> None:
     semaphore = FairSemaphore(3)
-    inside: list[int] = []
-    most: list[int] = []
+    holders: list[int] = []
+    counts: list[int] = []
 
     def work(number: int) -> None:
         with semaphore:
-            inside.append(number)
-            most.append(len(inside))
-            inside.remove(number)
+            holders.append(number)
+            counts.append(len(holders))
+            holders.remove(number)
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(work, range(2000)))
-    assert max(most) <= 3
-    assert len(most) == 2000
+    assert max(counts) <= 3
+    assert len(counts) == 2000
     assert all(semaphore.acquire(timeout=0) for _ in range(3))
     assert not semaphore.acquire(timeout=0)
 
 
-def test_who_asked_first_is_first(eventually: Callable[..., Any]) -> None:
+def test_serves_waiters_in_order_of_arrival(eventually: Callable[..., Any]) -> None:
     semaphore = FairSemaphore(1)
     order: list[int] = []
 
@@ -46,12 +46,12 @@ def test_who_asked_first_is_first(eventually: Callable[..., Any]) -> None:
     assert order == list(range(8))
 
 
-def test_who_comes_later_does_not_slip_in(eventually: Callable[..., Any]) -> None:
-    semaphore, may_go = FairSemaphore(1), threading.Event()
+def test_newcomer_does_not_overtake_a_waiter(eventually: Callable[..., Any]) -> None:
+    semaphore, proceed = FairSemaphore(1), threading.Event()
 
     def work() -> None:
         with semaphore:
-            may_go.wait(20)
+            proceed.wait(20)
 
     semaphore.acquire()
     with ThreadPoolExecutor(1) as pool:
@@ -59,11 +59,11 @@ def test_who_comes_later_does_not_slip_in(eventually: Callable[..., Any]) -> Non
         eventually(lambda: len(semaphore._waiting) == 1)
         semaphore.release()
         assert not semaphore.acquire(timeout=0)
-        may_go.set()
+        proceed.set()
         assert semaphore.acquire(timeout=20)
 
 
-def test_who_gave_up_waiting_is_passed_over() -> None:
+def test_skips_a_waiter_that_timed_out() -> None:
     semaphore = FairSemaphore(1)
     semaphore.acquire()
     assert not semaphore.acquire(timeout=0.01)
@@ -71,8 +71,8 @@ def test_who_gave_up_waiting_is_passed_over() -> None:
     assert semaphore.acquire(timeout=0)
 
 
-def test_greenlets_that_are_ended_while_they_wait_take_no_place_with_them() -> None:
-    """One before it is given a place, one at that very moment."""
+def test_killed_waiting_greenlets_lose_no_slot() -> None:
+    """Kill one greenlet before it is granted a slot, and one at the moment at which it is."""
     program = """
 from gevent import monkey
 monkey.patch_all()
@@ -85,13 +85,13 @@ def work():
         pass
 
 semaphore.acquire()
-early, late = gevent.spawn(work), gevent.spawn(work)
+first, second = gevent.spawn(work), gevent.spawn(work)
 gevent.idle()
 assert len(semaphore._waiting) == 2
-early.kill()
-late.kill(block=False)
+first.kill()
+second.kill(block=False)
 semaphore.release()
-late.join()
-assert semaphore.acquire(timeout=0), "lost"
+second.join()
+assert semaphore.acquire(timeout=0), "the slot was lost"
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)

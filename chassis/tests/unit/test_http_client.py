@@ -1,4 +1,4 @@
-"""Requests over a Unix socket."""
+"""HTTP requests over a Unix socket."""
 
 import gc
 import warnings
@@ -10,7 +10,7 @@ import requests
 from chassis.runtime import http_client
 
 
-def test_a_connection_that_is_refused_leaves_no_socket_open(tmp_path: Path) -> None:
+def test_refused_connection_closes_its_socket(tmp_path: Path) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
         with pytest.raises(requests.ConnectionError):

@@ -1,4 +1,4 @@
-"""The document that the code gives of itself."""
+"""The OpenAPI document that is generated from the code."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ def document() -> dict[str, Any]:
     return openapi.document(create_app(ServiceSettings(database_url="postgresql://u@127.0.0.1:1/x")), "For tests")
 
 
-def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
-    """By the schema that schemathesis carries, and it can make requests of each operation."""
+def test_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    """Validate with the schema in schemathesis, which must also recognize every operation."""
     import schemathesis
     from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
@@ -31,7 +31,7 @@ def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
     ]
 
 
-def test_types_of_the_routes_are_in_it(document: dict[str, Any]) -> None:
+def test_document_contains_the_types_of_the_routes(document: dict[str, Any]) -> None:
     operation = document["paths"]["/things/{name}"]["put"]
     parameters = {parameter["name"]: parameter for parameter in operation["parameters"]}
     assert set(parameters) == {"name", "limit", "offset", "Idempotency-Key"}
@@ -47,5 +47,5 @@ def test_types_of_the_routes_are_in_it(document: dict[str, Any]) -> None:
     assert set(form) == {"application/x-www-form-urlencoded"}
 
 
-def test_it_is_the_same_after_yaml(document: dict[str, Any]) -> None:
+def test_document_survives_a_round_trip_through_yaml(document: dict[str, Any]) -> None:
     assert yaml.safe_load(as_yaml(document)) == document

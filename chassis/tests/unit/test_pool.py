@@ -1,9 +1,8 @@
-"""The pool: bounded, last in first out, patient, rid of what is dead."""
+"""The pool: it is bounded, last in first out, waits for a free item, and discards dead ones."""
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -12,27 +11,27 @@ from chassis.errors import Unavailable
 
 
 class Item:
-    alive = True
-    longest_idle = 1000.0
-    closed = False
+    is_alive = True
+    max_idle_seconds = 1000.0
+    is_closed = False
 
 
-def a_pool(size: int = 2, wait_seconds: float = 0.05, make: Callable[[], Any] = Item) -> Pool:
+def create_pool(size: int = 2, wait_seconds: float = 0.05, create: Callable[[], Item] = Item) -> Pool[Item]:
     def close(item: Item) -> None:
-        item.closed = True
-        raise RuntimeError("saying goodbye failed")
+        item.is_closed = True
+        raise RuntimeError("closing failed")
 
     return Pool(
-        make,
+        create,
         size=size,
         wait_seconds=wait_seconds,
-        is_alive=lambda item, idle_seconds: item.alive and idle_seconds < item.longest_idle,
+        is_alive=lambda item, idle_seconds: item.is_alive and idle_seconds < item.max_idle_seconds,
         close=close,
     )
 
 
-def test_the_last_that_came_back_goes_out_first() -> None:
-    pool = a_pool()
+def test_most_recently_returned_item_is_used_first() -> None:
+    pool = create_pool()
     with pool.lease() as first, pool.lease() as second:
         pass
     assert first.item is not second.item
@@ -40,101 +39,101 @@ def test_the_last_that_came_back_goes_out_first() -> None:
         assert again.item is first.item
 
 
-def test_a_full_pool_waits_and_then_says_unavailable() -> None:
-    pool = a_pool(size=1, wait_seconds=0.1)
-    began = time.monotonic()
+def test_exhausted_pool_returns_unavailable_after_timeout() -> None:
+    pool = create_pool(size=1, wait_seconds=0.1)
+    started_at = time.monotonic()
     with pool.lease(), pytest.raises(Unavailable), pool.lease():
         pass
-    assert 0.1 <= time.monotonic() - began < 5
+    assert 0.1 <= time.monotonic() - started_at < 5
     with pool.lease():
         pass
 
 
-def test_who_waits_gets_the_first_that_comes_free() -> None:
-    pool = a_pool(size=1, wait_seconds=5)
-    got = threading.Event()
+def test_waiter_receives_the_first_free_item() -> None:
+    pool = create_pool(size=1, wait_seconds=5)
+    is_leased = threading.Event()
 
-    def take() -> None:
+    def lease() -> None:
         with pool.lease():
-            got.set()
+            is_leased.set()
 
     with pool.lease():
-        waiter = threading.Thread(target=take)
+        waiter = threading.Thread(target=lease)
         waiter.start()
-        assert not got.wait(0.05)
-    assert got.wait(5)
+        assert not is_leased.wait(0.05)
+    assert is_leased.wait(5)
     waiter.join()
 
 
-def test_a_failed_make_leaves_its_place_free() -> None:
-    def fail() -> Any:
-        raise Unavailable("nothing there")
+def test_failed_creation_leaves_its_slot_free() -> None:
+    def fail() -> Item:
+        raise Unavailable("creation failed")
 
-    pool = a_pool(size=1, make=fail)
+    pool = create_pool(size=1, create=fail)
     for _ in range(3):
-        with pytest.raises(Unavailable, match="nothing there"), pool.lease():
+        with pytest.raises(Unavailable, match="creation failed"), pool.lease():
             pass
 
 
-def test_a_broken_one_takes_its_idle_sisters_with_it() -> None:
-    pool = a_pool(size=3)
+def test_broken_item_is_discarded_with_all_idle_items() -> None:
+    pool = create_pool(size=3)
     with pool.lease() as first, pool.lease() as second:
         pass
     with pool.lease() as lease:
-        lease.broken = True
-    assert first.item.closed
-    assert second.item.closed
+        lease.is_broken = True
+    assert first.item.is_closed
+    assert second.item.is_closed
 
 
-def test_a_dead_one_is_replaced() -> None:
-    pool = a_pool()
+def test_dead_item_is_replaced() -> None:
+    pool = create_pool()
     with pool.lease() as first:
         pass
-    first.item.alive = False
+    first.item.is_alive = False
     with pool.lease() as second:
         assert second.item is not first.item
-    assert first.item.closed
+    assert first.item.is_closed
 
 
-def test_who_judges_whether_one_is_alive_is_told_how_long_it_was_idle() -> None:
-    pool = a_pool()
+def test_is_alive_receives_the_idle_time() -> None:
+    pool = create_pool()
     with pool.lease() as first:
         pass
     with pool.lease() as again:
         assert again.item is first.item
-        again.item.longest_idle = 0.05
+        again.item.max_idle_seconds = 0.05
     time.sleep(0.05)
     with pool.lease() as second:
         assert second.item is not first.item
 
 
-def test_an_old_one_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = a_pool()
+def test_old_item_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = create_pool()
     with pool.lease() as first:
         pass
-    monkeypatch.setattr("chassis.db.pool._OLDEST_SECONDS", 0)
+    monkeypatch.setattr("chassis.db.pool._MAX_AGE_SECONDS", 0)
     with pool.lease() as second:
         assert second.item is not first.item
 
 
-def test_never_more_are_out_than_its_size() -> None:
-    pool = a_pool(size=3, wait_seconds=10)
-    out, most, lock = 0, 0, threading.Lock()
+def test_never_leases_more_items_than_its_size() -> None:
+    pool = create_pool(size=3, wait_seconds=10)
+    leased, max_leased, lock = 0, 0, threading.Lock()
 
     def work() -> None:
-        nonlocal out, most
+        nonlocal leased, max_leased
         for _ in range(50):
             with pool.lease():
                 with lock:
-                    out += 1
-                    most = max(most, out)
+                    leased += 1
+                    max_leased = max(max_leased, leased)
                 time.sleep(0)
                 with lock:
-                    out -= 1
+                    leased -= 1
 
     threads = [threading.Thread(target=work) for _ in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert most <= 3
+    assert max_leased <= 3

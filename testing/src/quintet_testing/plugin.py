@@ -1,4 +1,4 @@
-"""A pytest plugin: a real Postgres for a service's tests, clean before each."""
+"""A pytest plugin: a real Postgres for a service's tests, reset before each test."""
 
 import contextlib
 import os
@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
 
 from chassis import db as postgres
 from chassis.db.migrate import migrate, migrations_of
@@ -28,7 +30,7 @@ AnySettings = TypeVar("AnySettings", bound=ServiceSettings)
 def pytest_configure() -> None:
     import hypothesis
 
-    # A busy machine is no fault of what is tested.
+    # No deadlines: a busy machine is not a defect of the code under test.
     hypothesis.settings.register_profile(
         "patient", deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
     )
@@ -45,9 +47,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """Of an administrator, at TEST_DATABASE_URL or in a server that is thrown away."""
-    if given := os.environ.get("TEST_DATABASE_URL"):
-        yield given
+    """The URL of an administrator, from TEST_DATABASE_URL or of a temporary server."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
         return
     with temporary_postgres() as url:
         yield url
@@ -64,13 +66,13 @@ def temporary_postgres() -> Iterator[str]:
         server.remove()
 
 
-def migrated(settings: type[AnySettings], word: str, admin_url: str, **more: Any) -> AnySettings:
-    """Settings for a service with a database, a role and a schema of its own, migrated by the real runner."""
+def migrated(settings: type[AnySettings], word: str, admin_url: str, **values: Any) -> AnySettings:
+    """Create a database, role and schema for a service, migrate them as in production, and return its settings."""
     name = f"{word}_{secrets.token_hex(4)}"
     admin = postgres.connect(admin_url, name="tests", autocommit=True)
     with admin.cursor() as cursor:
         cursor.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'")
-        # As deploy/postgres/roles.sql has them.
+        # The same settings as in deploy/postgres/roles.sql.
         for setting in (f"search_path = {word}", *_TIMEOUTS):
             cursor.execute(f"ALTER ROLE {name} SET {setting}")
         cursor.execute(f"CREATE DATABASE {name} OWNER {name}")
@@ -83,31 +85,32 @@ def migrated(settings: type[AnySettings], word: str, admin_url: str, **more: Any
         cursor.execute(f"CREATE SCHEMA {word} AUTHORIZATION {name}")
         migrate(url, word, migrations_of("chassis", f"{word}_service"))
         cursor.execute("CREATE SCHEMA seed")
-        for table in _tables(cursor):
+        for table in _tables(connection):
             cursor.execute(f"CREATE TABLE seed.{table} AS TABLE {table}")
     connection.close()
-    return settings(database_url=url, **more)
+    return settings(database_url=url, **values)
 
 
-def _tables(cursor: Any) -> list[str]:
-    cursor.execute(
-        "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'schema_migrations'"
-    )
-    return [row[0] for row in cursor.fetchall()]
+def _tables(connection: postgres.Connection) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'schema_migrations'"
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
 @pytest.fixture
 def db(settings: ServiceSettings) -> Iterator[postgres.Database]:
-    """The service's database as its migrations left it; `settings` comes from the service's conftest."""
+    """The service's database as its migrations created it; the service's conftest defines `settings`."""
     connection = postgres.connect(settings.database_url, name="tests", autocommit=True)
+    tables = _tables(connection)
     with connection.cursor() as cursor:
-        tables = _tables(cursor)
-        # One statement: foreign keys are checked at its end.
+        # A single statement, because foreign keys are checked at its end.
         parts = [f"cleared_{table} AS (DELETE FROM {table})" for table in tables]
         cursor.execute(f"WITH {', '.join(parts)} SELECT 1")
         for table in tables:
-            cursor.execute(f"SELECT EXISTS (SELECT FROM seed.{table})")
-            if cursor.fetchone()[0]:
+            cursor.execute(f"SELECT 1 FROM seed.{table} LIMIT 1")
+            if cursor.fetchone():
                 cursor.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE seed.{table}")
     connection.close()
     database = postgres.Database(settings.database_url, name="tests", size=4, wait_seconds=5)
@@ -116,25 +119,25 @@ def db(settings: ServiceSettings) -> Iterator[postgres.Database]:
 
 
 @pytest.fixture
-def client(app: Any, db: postgres.Database) -> Iterator[Any]:
-    """`app` comes from the service's conftest; after each test its own checks are asked."""
+def client(app: Flask, db: postgres.Database) -> Iterator[FlaskClient]:
+    """A client of the app, whose invariants must hold after each test; the service's conftest defines `app`."""
     client = app.test_client()
     yield client
-    found = client.get("/invariants").json
-    assert found["status"] == "OK", found
+    report = client.get("/invariants").json
+    assert report and report["status"] == "OK", report
 
 
 @pytest.fixture
-def outbox(db: postgres.Database) -> Any:
-    """Call it for the (type, body) pairs that wait to be published."""
+def outbox(db: postgres.Database) -> Callable[[], list[tuple[str, Any]]]:
+    """Return the type and body of each unsent message."""
     from chassis.strictjson import loads
 
-    def waiting() -> list[tuple[str, Any]]:
+    def unsent() -> list[tuple[str, Any]]:
         with db.transaction() as tx:
             rows = tx.rows("SELECT type, body FROM outbox ORDER BY id")
         return [(type_, loads(body.encode())) for type_, body in rows]
 
-    return waiting
+    return unsent
 
 
 @pytest.fixture(scope="session")

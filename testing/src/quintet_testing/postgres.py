@@ -1,4 +1,4 @@
-"""A Postgres server that is thrown away: real binaries, private data, loopback only."""
+"""A temporary Postgres server: real binaries, private data, loopback only."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 class TemporaryPostgres:
-    """Can be killed and started again: port and data stay."""
+    """A server that can be killed and restarted with the same port and data."""
 
     def __init__(self) -> None:
         self._prefix = postgres_user.prefix()
@@ -49,13 +49,13 @@ class TemporaryPostgres:
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"Postgres did not start:\n{self._log.read_text()[-2000:]}") from None
                 time.sleep(0.02)
-                # It ends where backends of one that was killed have not ended yet.
+                # The server exits immediately while backends of its killed predecessor are still running.
                 if self.process.poll() is not None:
                     self.process = self._run(*command)
 
-    def stop(self, number: int = signal.SIGINT) -> None:
-        """SIGINT: a connection that a test left open would make SIGTERM wait for it."""
-        self.process.send_signal(number)
+    def stop(self, signal_number: int = signal.SIGINT) -> None:
+        """Stop the server. The default is SIGINT: SIGTERM would wait for a connection that a test left open."""
+        self.process.send_signal(signal_number)
         self.process.wait(timeout=30)
 
     def remove(self) -> None:

@@ -6,11 +6,11 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
-_BETWEEN_CHECKS_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
 
 def eventually(check: Callable[[], Value], within_seconds: float = 60) -> Value:
-    """Return the first true value of `check`. Raises AssertionError from its last exception if none comes in time."""
+    """Return the first truthy value of `check`; raise AssertionError, from its last exception, if there is none."""
     deadline = time.monotonic() + within_seconds
     while True:
         problem: Exception | None = None
@@ -21,4 +21,4 @@ def eventually(check: Callable[[], Value], within_seconds: float = 60) -> Value:
             problem = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not true within {within_seconds:.0f} s: {check!r}") from problem
-        time.sleep(_BETWEEN_CHECKS_SECONDS)
+        time.sleep(_POLL_SECONDS)

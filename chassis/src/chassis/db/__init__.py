@@ -1,13 +1,27 @@
-"""Postgres: connections, a bounded pool, transactions, migrations."""
+"""Postgres: connections, a bounded pool, transactions, and migrations. The only package that imports psycopg2.
 
-from chassis.db.connection import connect
+It depends on `chassis.runtime`; `chassis.messaging` and `chassis.web` depend on it.
+"""
+
+from chassis.db.connection import Connection, connect
 from chassis.db.transaction import (
-    Broken,
+    ConnectionLost,
     Database,
+    Row,
     StatementError,
     Transaction,
     UniqueViolation,
     translate_db_errors,
 )
 
-__all__ = ["Broken", "Database", "StatementError", "Transaction", "UniqueViolation", "connect", "translate_db_errors"]
+__all__ = [
+    "Connection",
+    "ConnectionLost",
+    "Database",
+    "Row",
+    "StatementError",
+    "Transaction",
+    "UniqueViolation",
+    "connect",
+    "translate_db_errors",
+]

@@ -1,4 +1,4 @@
-"""Connections to Postgres: each address of the DSN in turn, and cooperative waits where the server model is gevent."""
+"""Connections to Postgres: try each address of the DSN in turn, and wait cooperatively under gevent."""
 
 import random
 import socket
@@ -11,9 +11,11 @@ import psycopg2.extensions as pgext
 
 from chassis.errors import Unavailable
 
+Connection = pgext.connection
+
 _CONNECT_SECONDS = 3
-# Above the role's statement_timeout: Postgres speaks first unless it is frozen or unreachable.
-_ANSWER_SECONDS = 31
+# Longer than the role's statement_timeout: Postgres responds first unless it is frozen or unreachable.
+_RESPONSE_SECONDS = 31
 _DEFAULT_PORT = "5432"
 
 _OPTIONS: dict[str, Any] = {
@@ -26,10 +28,10 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def connect(dsn: str, *, name: str, autocommit: bool = False) -> Any:
+def connect(dsn: str, *, name: str, autocommit: bool = False) -> Connection:
     """Open a connection outside any pool. Raises Unavailable if no address accepts one, each within 3 s.
 
-    libpq would try the hosts itself, but it applies no timeout to a cooperative connection and stays with a frozen one.
+    libpq can try several hosts itself, but with cooperative waits it has no timeout and never leaves a frozen host.
     """
     failures = []
     for host in _hosts({**pgext.parse_dsn(dsn), **_OPTIONS}):
@@ -40,7 +42,7 @@ def connect(dsn: str, *, name: str, autocommit: bool = False) -> Any:
             continue
         for address in addresses:
             try:
-                connection = psycopg2.connect(**address, application_name=name)
+                connection: Connection = psycopg2.connect(**address, application_name=name)
             except psycopg2.OperationalError as error:
                 failures.append(f"{address.get('host', 'default host')}: {error}".strip())
             else:
@@ -50,56 +52,57 @@ def connect(dsn: str, *, name: str, autocommit: bool = False) -> Any:
 
 
 def _hosts(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Return the options of each host, in the order in which libpq would try them."""
+    """Yield the options of each host, in the order in which libpq would try them."""
     names, addresses, ports = (options.get(name, "").split(",") for name in ("host", "hostaddr", "port"))
     count = max(len(names), len(addresses))
     if len(ports) == 1:
         ports *= count
     lists = {"host": names, "hostaddr": addresses, "port": ports}
     if any(len(values) != count and values != [""] for values in lists.values()):
-        # libpq explains what is wrong with it.
+        # libpq raises the error that explains the mismatch.
         yield options
         return
-    # Two rounds, as in libpq: one host alone would accept at once what is only its second choice.
+    # Two rounds, as in libpq: with "prefer-standby", a single host would accept its second choice immediately.
     rounds: list[dict[str, str]] = [{}]
     if options.get("target_session_attrs") == "prefer-standby":
         rounds = [{"target_session_attrs": "standby"}, {"target_session_attrs": "any"}]
-    hosts = list(range(count))
+    indices = list(range(count))
     if options.get("load_balance_hosts") == "random":
-        random.shuffle(hosts)
+        random.shuffle(indices)
+    common = {name: value for name, value in options.items() if name not in lists}
     for attributes in rounds:
-        for index in hosts:
+        for index in indices:
             own = {name: values[index] for name, values in lists.items() if index < len(values) and values[index]}
-            yield {**{name: value for name, value in options.items() if name not in lists}, **attributes, **own}
+            yield {**common, **attributes, **own}
 
 
 def _addresses(host: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the options of each address of one host; raises OSError if its name cannot be resolved."""
+    """Return the options of each address of a host; raise OSError if its name cannot be resolved."""
     name = host.get("host", "")
-    # A folder of Unix sockets, an address, or libpq's default.
+    # A directory of Unix sockets, an explicit address, or libpq's default needs no resolution.
     if not name or name.startswith(("/", "@")) or "hostaddr" in host:
         return [host]
-    found = socket.getaddrinfo(name, host.get("port", _DEFAULT_PORT), type=socket.SOCK_STREAM)
-    return [{**host, "hostaddr": address[0]} for *_, address in found]
+    resolved = socket.getaddrinfo(name, host.get("port", _DEFAULT_PORT), type=socket.SOCK_STREAM)
+    return [{**host, "hostaddr": address[0]} for *_, address in resolved]
 
 
 def enable_gevent() -> None:
-    """While one greenlet waits for Postgres, others run: for a process whose server model is gevent."""
+    """Let other greenlets run while one waits for Postgres. Applies to the whole process."""
     from gevent import socket as gevent_socket
 
-    def wait(connection: Any) -> None:
-        # Connecting is one call of this function, from its first poll to its end.
+    def wait(connection: Connection) -> None:
+        # psycopg2 calls this function once for the whole process of connecting.
         is_connecting = connection.status == pgext.STATUS_SETUP
         deadline = time.monotonic() + _CONNECT_SECONDS
         while True:
             state = connection.poll()
             if state == pgext.POLL_OK:
                 return
-            ready = gevent_socket.wait_read if state == pgext.POLL_READ else gevent_socket.wait_write
-            seconds = max(0.0, deadline - time.monotonic()) if is_connecting else _ANSWER_SECONDS
+            wait_until_ready = gevent_socket.wait_read if state == pgext.POLL_READ else gevent_socket.wait_write
+            timeout_seconds = max(0.0, deadline - time.monotonic()) if is_connecting else _RESPONSE_SECONDS
             try:
-                ready(connection.fileno(), timeout=seconds)
+                wait_until_ready(connection.fileno(), timeout=timeout_seconds)
             except TimeoutError:
-                raise psycopg2.OperationalError("no answer in time") from None
+                raise psycopg2.OperationalError("Postgres did not respond in time") from None
 
     pgext.set_wait_callback(wait)

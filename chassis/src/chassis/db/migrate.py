@@ -1,21 +1,20 @@
-"""Numbered SQL files, each applied once, in one transaction, by one process at a time."""
+"""Migrations: numbered SQL files, each applied once, in its own transaction, by one process at a time."""
 
 import hashlib
 import zlib
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 from chassis import db
 from chassis.runtime import logs
 
 log = logs.logger(__name__)
 
-# The first half of the advisory lock's key; the second is the service.
-_NAMESPACE = 0x51746D67
+# The first half of the advisory lock's key; the second half identifies the service.
+_LOCK_NAMESPACE = 0x51746D67
 
-_TABLE = """
+_CREATE_TABLE = """
     CREATE TABLE IF NOT EXISTS schema_migrations (
         source text NOT NULL,
         name text NOT NULL,
@@ -27,7 +26,7 @@ _TABLE = """
 
 
 class MigrationError(Exception):
-    """The files and the database disagree; somebody has to look."""
+    """The migration files and the database contradict each other; an operator must intervene."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Migration:
 
 
 def migrations_of(*packages: str) -> list[Migration]:
-    """The files of each package's `migrations` folder, in the order of the packages and of their numbers."""
+    """Return the files in the `migrations` folder of each package, ordered by package and number."""
     return [
         Migration(package, file.name, file.read_text(encoding="utf-8"))
         for package in packages
@@ -52,45 +51,46 @@ def migrations_of(*packages: str) -> list[Migration]:
 
 
 def migrate(dsn: str, service: str, migrations: list[Migration]) -> int:
-    """How many were applied. Two at once: one works, the other waits; a killed one leaves no lock and no half file.
+    """Apply all pending migrations and return their number.
 
-    Raises MigrationError when a file that was applied has changed since, or is gone; Unavailable as a transaction does.
+    Of two concurrent calls, one waits for the other. A process that is killed leaves neither a lock nor a half-applied
+    file behind. Raises MigrationError if an applied file was changed or removed, and Unavailable like a transaction.
     """
     with db.translate_db_errors(), closing(db.connect(dsn, name=f"{service}-migrate", autocommit=True)) as connection:
         with connection.cursor() as cursor:
-            # The wait for another's migration is no lock that should time out.
+            # Waiting for another process to finish its migrations must not time out.
             cursor.execute("SET lock_timeout = 0; SET statement_timeout = 0")
-            cursor.execute("SELECT pg_advisory_lock(%s, %s)", (_NAMESPACE, _key(service)))
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", (_LOCK_NAMESPACE, _lock_key(service)))
             cursor.execute("SET lock_timeout = '5s'")
-            cursor.execute(_TABLE)
-        applied = _applied(connection)
-        _refuse_drift(applied, migrations)
-        waiting = [migration for migration in migrations if (migration.source, migration.name) not in applied]
+            cursor.execute(_CREATE_TABLE)
+        applied = _applied_checksums(connection)
+        _reject_drift(applied, migrations)
+        pending = [migration for migration in migrations if (migration.source, migration.name) not in applied]
         connection.autocommit = False
-        for migration in waiting:
+        for migration in pending:
             _apply(connection, migration)
-        return len(waiting)
+        return len(pending)
 
 
-def _key(service: str) -> int:
+def _lock_key(service: str) -> int:
     return zlib.crc32(service.encode()) - 2**31
 
 
-def _applied(connection: Any) -> dict[tuple[str, str], str]:
+def _applied_checksums(connection: db.Connection) -> dict[tuple[str, str], str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT source, name, sha256 FROM schema_migrations")
         return {(source, name): sha256 for source, name, sha256 in cursor.fetchall()}
 
 
-def _refuse_drift(applied: dict[tuple[str, str], str], migrations: list[Migration]) -> None:
-    known = {(migration.source, migration.name): migration.sha256 for migration in migrations}
-    for key, sha256 in applied.items():
-        if known.get(key) != sha256:
-            what = "has changed since it was applied" if key in known else "was applied and is gone"
-            raise MigrationError(f"{key[0]}/migrations/{key[1]} {what}; write a new file instead")
+def _reject_drift(applied: dict[tuple[str, str], str], migrations: list[Migration]) -> None:
+    expected = {(migration.source, migration.name): migration.sha256 for migration in migrations}
+    for (source, name), sha256 in applied.items():
+        if expected.get((source, name)) != sha256:
+            change = "was changed" if (source, name) in expected else "was removed"
+            raise MigrationError(f"{source}/migrations/{name} {change} after it was applied; write a new one instead")
 
 
-def _apply(connection: Any, migration: Migration) -> None:
+def _apply(connection: db.Connection, migration: Migration) -> None:
     with connection.cursor() as cursor:
         try:
             cursor.execute(migration.sql)

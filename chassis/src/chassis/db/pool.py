@@ -1,89 +1,93 @@
-"""A bounded pool: last in first out, waits for a free one in turn, drops what is dead."""
+"""A bounded pool: last in, first out; it serves callers in the order of arrival and discards dead items."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 from chassis.errors import Unavailable
 from chassis.runtime.fair_semaphore import FairSemaphore
 
-_OLDEST_SECONDS = 1800.0
+Item = TypeVar("Item")
+
+_MAX_AGE_SECONDS = 1800.0
 
 
 @dataclass
-class Lease:
-    item: Any
-    made_at: float
-    broken: bool = False
+class Lease(Generic[Item]):
+    """An item in use; its holder sets `is_broken` if neither it nor the idle items may be used again."""
+
+    item: Item
+    created_at: float
+    is_broken: bool = False
 
 
-class Pool:
-    """At most `size` items are out or idle at once. Safe between threads and between greenlets.
+class Pool(Generic[Item]):
+    """Holds at most `size` items, idle or in use. Safe between threads and between greenlets.
 
-    `is_alive` is asked before an item is used again, with the seconds for which it was idle.
+    Before an idle item is used again, `is_alive` is called with it and with the seconds for which it was idle.
     """
 
     def __init__(
         self,
-        make: Callable[[], Any],
+        create: Callable[[], Item],
         *,
         size: int,
         wait_seconds: float,
-        is_alive: Callable[[Any, float], bool],
-        close: Callable[[Any], None],
+        is_alive: Callable[[Item, float], bool],
+        close: Callable[[Item], None],
     ) -> None:
-        self._make, self._is_alive, self._close = make, is_alive, close
+        self._create, self._is_alive, self._close = create, is_alive, close
         self._wait_seconds = wait_seconds
-        self._free = FairSemaphore(size)
-        self._idle: list[tuple[Any, float, float]] = []
+        self._slots = FairSemaphore(size)
+        self._idle: list[tuple[Item, float, float]] = []
         self._lock = threading.Lock()
 
     @contextmanager
-    def lease(self) -> Iterator[Lease]:
-        """Raises Unavailable when nothing came free in time, and what `make` raises."""
-        if not self._free.acquire(timeout=self._wait_seconds):
+    def lease(self) -> Iterator[Lease[Item]]:
+        """Lend an item to the block. Raises Unavailable if none becomes free in time, and whatever `create` raises."""
+        if not self._slots.acquire(timeout=self._wait_seconds):
             raise Unavailable("all database connections are in use")
         try:
-            lease = self._take()
+            lease = self._acquire()
             try:
                 yield lease
             finally:
-                self._give_back(lease)
+                self._return(lease)
         finally:
-            self._free.release()
+            self._slots.release()
 
-    def _take(self) -> Lease:
+    def _acquire(self) -> Lease[Item]:
         while True:
             with self._lock:
                 if not self._idle:
                     break
-                item, made_at, idle_since = self._idle.pop()
+                item, created_at, idle_since = self._idle.pop()
             now = time.monotonic()
-            if now - made_at < _OLDEST_SECONDS and self._is_alive(item, now - idle_since):
-                return Lease(item, made_at)
-            self._drop([item])
-        return Lease(self._make(), time.monotonic())
+            if now - created_at < _MAX_AGE_SECONDS and self._is_alive(item, now - idle_since):
+                return Lease(item, created_at)
+            self._discard(item)
+        return Lease(self._create(), time.monotonic())
 
-    def _give_back(self, lease: Lease) -> None:
-        if not lease.broken:
-            with self._lock:
-                self._idle.append((lease.item, lease.made_at, time.monotonic()))
+    def _return(self, lease: Lease[Item]) -> None:
+        if lease.is_broken:
+            self.close()
+            self._discard(lease.item)
             return
         with self._lock:
-            idle, self._idle = self._idle, []
-        self._drop([lease.item, *(item for item, _, _ in idle)])
+            self._idle.append((lease.item, lease.created_at, time.monotonic()))
 
-    def _drop(self, items: list[Any]) -> None:
-        for item in items:
-            try:
-                self._close(item)
-            except Exception:  # what is thrown away may fail to say goodbye
-                pass
+    def _discard(self, item: Item) -> None:
+        try:
+            self._close(item)
+        except Exception:  # a discarded item may fail to close
+            pass
 
     def close(self) -> None:
+        """Close all idle items; the pool remains usable."""
         with self._lock:
             idle, self._idle = self._idle, []
-        self._drop([item for item, _, _ in idle])
+        for item, _, _ in idle:
+            self._discard(item)

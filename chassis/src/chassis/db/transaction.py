@@ -1,89 +1,85 @@
-"""Postgres: a bounded pool of connections and a transaction that commits when its block ends well."""
+"""Transactions on a bounded pool of connections: they commit when their block completes, and roll back if it raises."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import psycopg2
 import psycopg2.errors
 from psycopg2.extras import execute_values
 
-from chassis.db.connection import connect
+from chassis.db.connection import Connection, connect
 from chassis.db.pool import Pool
 from chassis.errors import Conflict, Unavailable
 
+Row = dict[str, Any]
+
 UniqueViolation = psycopg2.errors.UniqueViolation
-# What is wrong with a statement itself.
-StatementError = (
-    psycopg2.ProgrammingError,
-    psycopg2.DataError,
-    psycopg2.IntegrityError,
-    psycopg2.NotSupportedError,
-)
-# What a connection outside a transaction block raises when Postgres goes away.
-Broken = (psycopg2.OperationalError, psycopg2.InterfaceError)
+# Errors whose cause is the statement itself.
+StatementError = (psycopg2.ProgrammingError, psycopg2.DataError, psycopg2.IntegrityError, psycopg2.NotSupportedError)
+# Errors that a connection raises, outside a transaction block, if it loses Postgres.
+ConnectionLost = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 _PING_AFTER_IDLE_SECONDS = 1.0
 
 
 class Transaction:
-    """Statements with named parameters; rows are dicts. Whoever opened it commits."""
+    """Executes statements with named parameters. It never commits: that is up to the code that opened it."""
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection) -> None:
         self._cursor = connection.cursor()
-        # Done in this order once what the transaction did is durable, and before anybody is told of it.
-        self.after_commit: list[Callable[[], None]] = []
+        # Called in this order once the transaction is durable, and before its caller continues.
+        self.after_commit: list[Callable[[], object]] = []
 
-    def find(self, sql: str, **params: Any) -> dict[str, Any] | None:
-        """The first row, or None."""
+    def find(self, sql: str, **params: Any) -> Row | None:
+        """Return the first row, or None if there is none."""
         self._cursor.execute(sql, params)
         row = self._cursor.fetchone()
         return None if row is None else dict(zip(self._columns(), row, strict=True))
 
-    def one(self, sql: str, **params: Any) -> dict[str, Any]:
-        """The row of a statement that always has one."""
+    def one(self, sql: str, **params: Any) -> Row:
+        """Return the first row of a statement that always returns one."""
         row = self.find(sql, **params)
         if row is None:
-            raise LookupError("a statement that always has a row had none")
+            raise LookupError("the statement must return a row, but returned none")
         return row
 
-    def all(self, sql: str, **params: Any) -> list[dict[str, Any]]:
+    def all(self, sql: str, **params: Any) -> list[Row]:
         self._cursor.execute(sql, params)
         columns = self._columns()
         return [dict(zip(columns, row, strict=True)) for row in self._cursor.fetchall()]
 
     def rows(self, sql: str, **params: Any) -> list[tuple[Any, ...]]:
-        """All rows as tuples: for paths where a dict each would be felt."""
+        """Return all rows as tuples, for hot paths on which a dict per row would be noticeable."""
         self._cursor.execute(sql, params)
         return self._cursor.fetchall()
 
     def value(self, sql: str, **params: Any) -> Any:
-        """The first column of the first row, or None."""
+        """Return the first column of the first row, or None if there is no row."""
         self._cursor.execute(sql, params)
         row = self._cursor.fetchone()
         return None if row is None else row[0]
 
     def run(self, sql: str, **params: Any) -> int:
-        """How many rows were touched."""
+        """Execute a statement and return the number of affected rows."""
         self._cursor.execute(sql, params)
         return self._cursor.rowcount
 
     def insert_many(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
-        """`INSERT … VALUES %s` with all rows in one statement for each thousand."""
+        """Execute `INSERT … VALUES %s` for all rows, in one statement per thousand."""
         execute_values(self._cursor, sql, rows, page_size=1000)
 
-    def copy_in(self, sql: str, source: Any) -> int:
-        """`COPY … FROM STDIN`: return the number of rows. For workers only: under gevent psycopg2 refuses it."""
+    def copy_in(self, sql: str, source: IO[bytes]) -> int:
+        """Execute `COPY … FROM STDIN` and return the number of rows. Workers only: psycopg2 rejects it under gevent."""
         self._cursor.copy_expert(sql, source, size=1024 * 1024)
         return self._cursor.rowcount
 
     def _columns(self) -> list[str]:
-        return [column.name for column in self._cursor.description]
+        return [column.name for column in self._cursor.description or ()]
 
 
 class Database:
-    """Transactions on a pool of its own."""
+    """A pool of connections and the transactions on it."""
 
     def __init__(self, dsn: str, *, name: str, size: int, wait_seconds: float) -> None:
         self.name = name
@@ -97,11 +93,11 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Leaving the block commits, raising rolls back.
+        """Commit when the block completes; roll back if it raises.
 
-        Raises Unavailable when no connection comes free in time, when Postgres is away or restarts, and when a
-        statement or a lock took longer than the role allows. A connection that broke takes its idle sisters with it,
-        and none is used that Postgres closed while it was idle, so a restart costs nothing once it is over.
+        Raises Unavailable if no connection becomes free in time, if Postgres is down or restarting, and if a statement
+        or a lock takes longer than the role allows. When a connection breaks, the idle ones are closed with it, and one
+        that Postgres closed while it was idle is never used again: a restart causes errors only while it lasts.
         """
         with translate_db_errors(), self._pool.lease() as lease:
             connection = lease.item
@@ -110,14 +106,14 @@ class Database:
                 yield tx
                 connection.commit()
             except BaseException:
-                lease.broken = not _rolled_back(connection)
+                lease.is_broken = not _roll_back(connection)
                 raise
-        for do in tx.after_commit:
-            do()
+        for callback in tx.after_commit:
+            callback()
 
     @contextmanager
     def statements(self) -> Iterator[Transaction]:
-        """Each statement is a transaction of its own: one round trip instead of three."""
+        """Commit each statement of the block separately: one round trip instead of three."""
         with translate_db_errors(), self._pool.lease() as lease:
             connection = lease.item
             try:
@@ -125,7 +121,7 @@ class Database:
                 yield Transaction(connection)
                 connection.autocommit = False
             except BaseException:
-                lease.broken = True
+                lease.is_broken = True
                 raise
 
     def close(self) -> None:
@@ -134,18 +130,19 @@ class Database:
 
 @contextmanager
 def translate_db_errors() -> Iterator[None]:
+    """Raise the errors of psycopg2 that a caller can wait out as Unavailable or Conflict."""
     try:
         yield
     except (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable) as error:
         raise Unavailable("the database timed out") from error
     except psycopg2.errors.TransactionRollbackError as error:
         raise Conflict("another request is changing the same data; retry") from error
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+    except ConnectionLost as error:
         raise Unavailable("the database is unreachable") from error
 
 
-def _rolled_back(connection: Any) -> bool:
-    """Whether the connection is fit for the next one."""
+def _roll_back(connection: Connection) -> bool:
+    """Roll back and return whether the connection can be used again."""
     try:
         connection.rollback()
     except psycopg2.Error:
@@ -153,9 +150,9 @@ def _rolled_back(connection: Any) -> bool:
     return not connection.closed
 
 
-def _is_alive(connection: Any, idle_seconds: float) -> bool:
+def _is_alive(connection: Connection, idle_seconds: float) -> bool:
     try:
-        # The first takes in what Postgres said before it closed the connection, the second that it did.
+        # The first call reads what Postgres sent before it closed the connection; the second detects the close.
         connection.poll()
         connection.poll()
         if idle_seconds < _PING_AFTER_IDLE_SECONDS:

@@ -1,10 +1,10 @@
-"""RabbitMQ: the only place that imports pika. Connections and queues as we declare them."""
+"""RabbitMQ connections and queue declarations. This is the only module that imports pika."""
 
 import math
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeAlias, TypeVar
 
 import pika
 import pika.exceptions
@@ -16,40 +16,46 @@ from chassis.messaging.nodes import Node, Nodes
 from chassis.messaging.outbox import EVENTS
 
 Error = pika.exceptions.AMQPError
-Properties = pika.BasicProperties
+BlockingConnection: TypeAlias = pika.BlockingConnection
+Channel: TypeAlias = BlockingChannel
+AsyncChannel: TypeAlias = pika.channel.Channel
+Properties: TypeAlias = pika.BasicProperties
+Deliver: TypeAlias = pika.spec.Basic.Deliver
+MethodFrame: TypeAlias = pika.frame.Method
 Opened = TypeVar("Opened")
 
-# A worker killed under a message is none of the message's failures, unless it happens this often.
-MOST_DELIVERIES = 30
-_ENDLESS = 2**31 - 1
-_PERSISTENT = 2
-_GOODBYE_SECONDS = 2
-# A node that stops answering is left within 15 s, and each address has 3 s to answer.
+# A worker that is killed while it processes a message does not count as the message's failure, up to this number.
+MAX_DELIVERIES = 30
+PERSISTENT = 2
+_UNLIMITED = 2**31 - 1
+_CLOSE_SECONDS = 2
+# A node that stops responding is left within 15 s, and each address has 3 s to respond.
 _HEARTBEAT_SECONDS = 10
 _CHECK_SECONDS = 2
 _CONNECT_SECONDS = 3
 
 
-class _HeartbeatChecker(pika.heartbeat.HeartbeatChecker):
-    """Leaves a node that was silent for 1.2 heartbeats, at most two seconds later; pika's own may take three.
+class _HeartbeatChecker(pika.heartbeat.HeartbeatChecker):  # type: ignore[misc]  # pika has no types
+    """Leaves a node at most 2 s after it has been silent for 1.2 heartbeats; pika's own checker may need 3 heartbeats.
 
-    It counts intervals, as this process may have stood still itself.
+    It counts check intervals rather than seconds, because this process may have been suspended itself.
     """
 
     @property
     def connection_is_idle(self) -> bool:
-        return self._idle_byte_intervals >= math.ceil(1.2 * max(self._timeout, _HEARTBEAT_SECONDS) / _CHECK_SECONDS)
+        max_intervals = math.ceil(1.2 * max(self._timeout, _HEARTBEAT_SECONDS) / _CHECK_SECONDS)
+        return bool(self._idle_byte_intervals >= max_intervals)
 
     def _start_check_timer(self) -> None:
         self._check_interval = _CHECK_SECONDS
         super()._start_check_timer()
 
 
-class Connection(pika.SelectConnection):
-    """Asynchronous: for who runs its loop."""
+class Connection(pika.SelectConnection):  # type: ignore[misc]  # pika has no types
+    """An asynchronous connection, for callers that run its I/O loop."""
 
-    def drop(self, error: Exception) -> None:
-        """End it without a word to a node that would not answer."""
+    def abort(self, error: Exception) -> None:
+        """End the connection without the closing handshake, which an unresponsive node would not complete."""
         self._terminate_stream(error)
 
     def _create_heartbeat_checker(self) -> _HeartbeatChecker | None:
@@ -57,74 +63,74 @@ class Connection(pika.SelectConnection):
 
 
 def parameters(node: Node, name: str) -> pika.URLParameters:
-    """Raise ValueError if the URL is invalid."""
-    given = pika.URLParameters(node.url)
-    given.host, given.port = node.address, node.port
-    if given.ssl_options and not given.ssl_options.server_hostname:
-        given.ssl_options.server_hostname = node.host
-    if given.heartbeat is None:
-        given.heartbeat = _HEARTBEAT_SECONDS
-    given.blocked_connection_timeout = 30
-    given.socket_timeout = given.stack_timeout = _CONNECT_SECONDS
-    given.connection_attempts = 1
-    given.client_properties = {"connection_name": name}
-    return given
+    """Return the parameters of a connection to the node; raise ValueError if its URL is invalid."""
+    params = pika.URLParameters(node.url)
+    params.host, params.port = node.address, node.port
+    if params.ssl_options and not params.ssl_options.server_hostname:
+        params.ssl_options.server_hostname = node.host
+    if params.heartbeat is None:
+        params.heartbeat = _HEARTBEAT_SECONDS
+    params.blocked_connection_timeout = 30
+    params.socket_timeout = params.stack_timeout = _CONNECT_SECONDS
+    params.connection_attempts = 1
+    params.client_properties = {"connection_name": name}
+    return params
 
 
 @contextmanager
-def connected(nodes: Nodes, name: str) -> Iterator[pika.BlockingConnection]:
-    """A connection to the first node that answers; where it is lost, that node is the last to be tried again.
+def connected(nodes: Nodes, name: str) -> Iterator[BlockingConnection]:
+    """Connect to the first node that responds; if the connection is lost, that node is tried last the next time.
 
-    Raises Error if no node answers.
+    Raises Error if no node responds.
     """
     node, connection = _connect(nodes, name)
     try:
         yield connection
     except (Error, OSError):
-        nodes.put_last(node)
+        nodes.record_failure(node)
         raise
 
 
-def connect(url: str, name: str) -> pika.BlockingConnection:
-    """As `connected`, for who does not connect again."""
+def connect(url: str, name: str) -> BlockingConnection:
+    """Connect like `connected`, for callers that will not reconnect."""
     return _connect(Nodes(url), name)[1]
 
 
-def _connect(nodes: Nodes, name: str) -> tuple[Node, pika.BlockingConnection]:
+def _connect(nodes: Nodes, name: str) -> tuple[Node, BlockingConnection]:
     return connect_to_first_reachable(
-        nodes, lambda node: pika.BlockingConnection(parameters(node, name), _impl_class=Connection)
+        nodes, lambda node: BlockingConnection(parameters(node, name), _impl_class=Connection)
     )
 
 
 def connect_to_first_reachable(nodes: Nodes, open_connection: Callable[[Node], Opened]) -> tuple[Node, Opened]:
-    """Return the first node to which a connection can be opened, and the connection. Raises Error if none answers."""
+    """Return the first node to which a connection can be opened, and the connection. Raises Error if there is none."""
     failure: BaseException | None = None
     for node in nodes.in_order():
         try:
             return node, open_connection(node)
         except (Error, AMQPConnectorException, OSError) as error:
             failure = error
-            nodes.put_last(node)
-    reason = f"no node of RabbitMQ answers ({failure!r})" if failure else "no host of RabbitMQ has an address"
+            nodes.record_failure(node)
+    reason = f"no node of RabbitMQ responds ({failure!r})" if failure else "no host of RabbitMQ has an address"
     raise Error(reason) from failure
 
 
-def close_gracefully(connection: pika.BlockingConnection) -> None:
-    """Goes without goodbye, once all that was said has been heard.
+def close_gracefully(connection: BlockingConnection) -> None:
+    """End the connection without AMQP's closing handshake, once all data in transit has been received.
 
-    A consumer that closes its channel lets the next single active one have what comes behind its unacknowledged
-    messages before these (RabbitMQ 3.10); one whose connection ends does not.
+    If a consumer closes its channel, the next single active consumer may receive later messages before those that were
+    not acknowledged (RabbitMQ 3.10). If its connection ends, the order is kept.
     """
     connection._impl._transport._sock.shutdown(socket.SHUT_WR)
     try:
         while connection.is_open:
-            connection.process_data_events(_GOODBYE_SECONDS)
+            connection.process_data_events(_CLOSE_SECONDS)
     except (Error, OSError):
         pass
 
 
-def is_ack(frame: Any) -> bool:
-    """Whether the broker took what it confirms."""
+def is_ack(frame: MethodFrame) -> bool:
+    """Return whether the broker accepted the messages that the frame confirms."""
     return isinstance(frame.method, pika.spec.Basic.Ack)
 
 
@@ -132,24 +138,22 @@ def dead_letter_queue(queue: str) -> str:
     return f"{queue}.dead"
 
 
-def declare_queue(
-    channel: BlockingChannel, queue: str, bindings: Iterable[str] = (), *, single_active: bool = False
-) -> None:
-    """Declare the queue, its dead letters, and the keys of the exchange `events` that it takes. Safe to repeat.
+def declare_queue(channel: Channel, queue: str, bindings: Iterable[str] = (), *, single_active: bool = False) -> None:
+    """Declare the queue and its dead-letter queue, and bind it to keys of the exchange `events`. Idempotent.
 
-    The exchange must exist: the broker's definitions have it, as no service may change it.
+    The exchange must exist: it comes from the broker's definitions, because no service may change it.
     """
     dead = dead_letter_queue(queue)
-    # RabbitMQ 4 would drop a dead letter that was looked at twenty times.
-    endless = {"x-queue-type": "quorum", "x-delivery-limit": _ENDLESS}
-    channel.queue_declare(dead, durable=True, arguments=endless)
+    # By default RabbitMQ 4 drops a message after twenty deliveries, and showing a dead letter delivers it.
+    dead_letter_arguments = {"x-queue-type": "quorum", "x-delivery-limit": _UNLIMITED}
+    channel.queue_declare(dead, durable=True, arguments=dead_letter_arguments)
     channel.queue_declare(
         queue,
         durable=True,
         arguments={
             "x-queue-type": "quorum",
             "x-single-active-consumer": single_active,
-            "x-delivery-limit": MOST_DELIVERIES,
+            "x-delivery-limit": MAX_DELIVERIES,
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": dead,
             "x-dead-letter-strategy": "at-least-once",
@@ -158,18 +162,3 @@ def declare_queue(
     )
     for key in bindings:
         channel.queue_bind(queue, EVENTS, key)
-
-
-def properties(
-    *, message_id: str, type: str, app_id: str, correlation_id: str, timestamp: int, headers: dict[str, Any]
-) -> pika.BasicProperties:
-    return pika.BasicProperties(
-        message_id=message_id,
-        type=type,
-        app_id=app_id,
-        correlation_id=correlation_id,
-        timestamp=timestamp,
-        headers=headers,
-        content_type="application/json",
-        delivery_mode=_PERSISTENT,
-    )

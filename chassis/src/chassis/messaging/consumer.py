@@ -1,35 +1,39 @@
-"""One queue of RabbitMQ, consumed: handlers in threads, heartbeats live beside them, acknowledged after the commit."""
+"""Consumes one queue: handlers run in threads while heartbeats continue; it acknowledges messages after the commit."""
 
 import functools
-import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from threading import Event
 
 from chassis.db import Database
 from chassis.messaging import broker
+from chassis.messaging.broker import BlockingConnection, Channel, Deliver, Properties
 from chassis.messaging.message_processor import Handler, Interrupted, JobContext, MessageProcessor
 from chassis.messaging.nodes import Nodes
-from chassis.messaging.publisher import Publication, publish
+from chassis.messaging.publisher import AmqpMessage, publish
 from chassis.runtime import logs
 from chassis.runtime.config import ServiceSettings
 
 log = logs.logger(__name__)
 
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
-# No node that stops answering is left sooner, and the next one is to be tried at once.
+Settle = Callable[[], None]
+
+_MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.2, 10.0
+# A connection that lasted this long was stable: detecting that a node no longer responds takes longer, and then the
+# next node must be tried without a long delay.
 _STABLE_SECONDS = 5
 _DRAIN_SECONDS = 20
-_LOOK_AT_DEAD_LETTERS_SECONDS = 5
+_DEAD_LETTER_CHECK_SECONDS = 5
 
 
 @dataclass(frozen=True)
 class ConsumerConfig:
-    """A queue's handler, the keys of the exchange `events` it is bound to, and whether order matters.
+    """How a queue is consumed: its handler, the keys of the exchange `events` that it is bound to, and its order.
 
-    In order means one message at a time over all workers, and that one which waits makes those behind it wait.
-    Long work gets JobContext in place of a transaction.
+    `in_order` means one message at a time across all workers; a message that is retried delays those after it.
+    `is_long_running` means that the handler receives a JobContext instead of a transaction.
     """
 
     handler: Handler
@@ -39,7 +43,7 @@ class ConsumerConfig:
 
 
 class Consumer:
-    """Runs in a thread of its own, on a connection of its own; finds the broker again by itself."""
+    """Runs in a dedicated thread on a dedicated connection, and reconnects by itself."""
 
     def __init__(
         self,
@@ -48,26 +52,27 @@ class Consumer:
         config: ConsumerConfig,
         database: Database,
         amqp_url: str,
-        stopping: threading.Event,
+        stop_event: Event,
         threads: int,
         settings: ServiceSettings | None = None,
     ) -> None:
         self._name, self._queue, self._config = f"{service}-worker {queue}", queue, config
-        self._nodes, self._stopping = Nodes(amqp_url), stopping
+        self._nodes, self._stop_event = Nodes(amqp_url), stop_event
         self._threads = 1 if config.in_order else threads
-        job_context = JobContext(database, settings, stopping) if config.is_long_running else None
+        job_context = JobContext(database, settings, stop_event) if config.is_long_running else None
         self._processor = MessageProcessor(queue, config.handler, database, job_context)
-        self._connection: Any = None
+        self._connection: BlockingConnection
         self._pool = ThreadPoolExecutor()
-        self._stop_event = threading.Event()
-        self._unsettled = 0
+        # Set once the messages of the current connection must not be attempted again.
+        self._cancel_event = Event()
+        self._unsettled_count = 0
         self.connected = False
         self.dead_letters = 0
 
     def run(self) -> None:
-        pause = _SHORTEST_PAUSE
-        while not self._stopping.is_set():
-            began = time.monotonic()
+        retry_seconds = _MIN_RETRY_SECONDS
+        while not self._stop_event.is_set():
+            started_at = time.monotonic()
             try:
                 with broker.connected(self._nodes, self._name) as self._connection:
                     self._consume()
@@ -76,90 +81,92 @@ class Consumer:
             except Exception:
                 log.exception("consumer.failed", queue=self._queue)
             self.connected = False
-            is_stable = time.monotonic() - began > _STABLE_SECONDS
-            pause = _SHORTEST_PAUSE if is_stable else min(pause * 2, _LONGEST_PAUSE)
-            self._stopping.wait(pause)
+            is_stable = time.monotonic() - started_at > _STABLE_SECONDS
+            retry_seconds = _MIN_RETRY_SECONDS if is_stable else min(retry_seconds * 2, _MAX_RETRY_SECONDS)
+            self._stop_event.wait(retry_seconds)
 
     def _consume(self) -> None:
-        # What was received on this connection ends with it: another one will be given the message.
-        self._stop_event = threading.Event()
+        # Messages received on this connection are settled on it or not at all: the broker will redeliver them.
+        self._cancel_event = Event()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._queue)
-        self._unsettled = 0
+        self._unsettled_count = 0
         try:
             channel = self._connection.channel()
             broker.declare_queue(channel, self._queue, self._config.bindings, single_active=self._config.in_order)
-            # Long work that waits here would wait while another worker is idle.
-            few = self._threads if self._config.is_long_running else max(2 * self._threads, 20)
-            channel.basic_qos(prefetch_count=few)
-            channel.basic_consume(self._queue, self._received)
+            # A long-running job that was prefetched would wait here while another worker is idle.
+            prefetch_count = self._threads if self._config.is_long_running else max(2 * self._threads, 20)
+            channel.basic_qos(prefetch_count=prefetch_count)
+            channel.basic_consume(self._queue, self._on_message)
             self.connected = True
             log.info("consumer.connected", queue=self._queue)
             self._process_until_stopped(channel)
-            self._stop_event.set()
+            self._cancel_event.set()
             self._drain()
         finally:
-            self._stop_event.set()
+            self._cancel_event.set()
             if self._connection.is_open:
-                self._leave_connection()
+                self._close_connection()
             self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _leave_connection(self) -> None:
+    def _close_connection(self) -> None:
         if self._config.in_order:
             broker.close_gracefully(self._connection)
         else:
             self._connection.close()
 
-    def _process_until_stopped(self, channel: Any) -> None:
-        looked_at = 0.0
-        while not self._stopping.is_set():
+    def _process_until_stopped(self, channel: Channel) -> None:
+        checked_at = 0.0
+        while not self._stop_event.is_set():
             self._connection.process_data_events(0.5)
-            if time.monotonic() - looked_at > _LOOK_AT_DEAD_LETTERS_SECONDS:
-                looked_at = time.monotonic()
-                dead = channel.queue_declare(broker.dead_letter_queue(self._queue), passive=True)
-                self.dead_letters = dead.method.message_count
+            if time.monotonic() - checked_at > _DEAD_LETTER_CHECK_SECONDS:
+                checked_at = time.monotonic()
+                queue = channel.queue_declare(broker.dead_letter_queue(self._queue), passive=True)
+                self.dead_letters = queue.method.message_count
 
     def _drain(self) -> None:
-        """What has begun ends and is acknowledged; what has not goes back to the queue with the connection."""
+        """Let running handlers finish and acknowledge; the broker requeues all other messages with the connection."""
         deadline = time.monotonic() + _DRAIN_SECONDS
-        while self._unsettled and time.monotonic() < deadline:
+        while self._unsettled_count and time.monotonic() < deadline:
             self._connection.process_data_events(0.1)
 
-    def _received(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        self._unsettled += 1
-        settle = functools.partial(self._settle, channel, method.delivery_tag)
-        self._pool.submit(self._handle, self._connection, self._stop_event, settle, properties, body)
+    def _on_message(self, channel: Channel, method: Deliver, properties: Properties, body: bytes) -> None:
+        self._unsettled_count += 1
+        acknowledge = functools.partial(self._acknowledge, channel, method.delivery_tag)
+        self._pool.submit(self._handle, self._connection, self._cancel_event, acknowledge, properties, body)
 
-    def _handle(self, connection: Any, stop_event: threading.Event, settle: Any, properties: Any, body: bytes) -> None:
-        """In a thread of the pool, which must not touch the connection but by its queue of callbacks."""
+    def _handle(
+        self, connection: BlockingConnection, cancel_event: Event, settle: Settle, properties: Properties, body: bytes
+    ) -> None:
+        """Process a message in a thread of the pool, which may use the connection only to schedule a callback."""
         with logs.bound(request_id=properties.correlation_id or "", message_id=properties.message_id or ""):
             try:
-                if reason := self._processor.run(properties, body, stop_event):
-                    self._bury(properties, body, reason)
+                if reason := self._processor.run(properties, body, cancel_event):
+                    self._dead_letter(properties, body, reason)
             except Interrupted:
-                settle = self._leave
+                settle = self._leave_unacknowledged
             except BaseException:
-                log.exception("message.not_handled", queue=self._queue)
-                settle = self._give_up_connection
+                log.exception("message.processing_failed", queue=self._queue)
+                settle = self._abort_connection
             try:
                 connection.add_callback_threadsafe(settle)
             except broker.Error as error:
                 log.warning("message.not_settled", queue=self._queue, reason=repr(error))
 
-    def _bury(self, properties: Any, body: bytes, reason: str) -> None:
-        # pika cannot write all that it reads: a float is one.
-        given = (properties.headers or {}).items()
-        kept = {name: value if isinstance(value, str | int) else repr(value) for name, value in given}
-        properties.headers = {**kept, "x-reason": reason, "x-queue": self._queue}
-        publish(self._nodes, self._name, Publication("", broker.dead_letter_queue(self._queue), properties, body))
+    def _dead_letter(self, properties: Properties, body: bytes, reason: str) -> None:
+        # pika cannot encode every header value that it decodes, for example a float.
+        headers = (properties.headers or {}).items()
+        encodable = {name: value if isinstance(value, str | int) else repr(value) for name, value in headers}
+        properties.headers = {**encodable, "x-reason": reason, "x-queue": self._queue}
+        publish(self._nodes, self._name, AmqpMessage("", broker.dead_letter_queue(self._queue), properties, body))
 
-    def _settle(self, channel: Any, tag: int) -> None:
-        """In the connection's thread, as the two below. A channel that is gone took its deliveries back."""
-        self._unsettled -= 1
+    def _acknowledge(self, channel: Channel, delivery_tag: int) -> None:
+        """Runs in the connection's thread, like the two below. The broker requeues the messages of a closed channel."""
+        self._unsettled_count -= 1
         if channel.is_open:
-            channel.basic_ack(tag)
+            channel.basic_ack(delivery_tag)
 
-    def _leave(self) -> None:
-        self._unsettled -= 1
+    def _leave_unacknowledged(self) -> None:
+        self._unsettled_count -= 1
 
-    def _give_up_connection(self) -> None:
+    def _abort_connection(self) -> None:
         raise RuntimeError("a message could be neither processed nor dead-lettered")

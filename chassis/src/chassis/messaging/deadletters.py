@@ -5,22 +5,22 @@ AMQP_URL names an account that may read and write the queues of every service.
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chassis.messaging import broker
 from chassis.runtime.config import environment
 
-_MAX_BODY_SHOWN = 1000
+_MAX_SHOWN_BODY_BYTES = 1000
 
 
 class DeadLetter(NamedTuple):
-    """A message that was received but not acknowledged, so it stays in its queue unless it is acknowledged."""
+    """A message that was received but not acknowledged: it returns to its queue unless it is acknowledged."""
 
-    channel: Any
+    channel: broker.Channel
     delivery_tag: int
-    properties: Any
+    properties: broker.Properties
     body: bytes
 
     @property
@@ -29,77 +29,74 @@ class DeadLetter(NamedTuple):
         names = ("x-reason", "x-last-death-reason", "x-first-death-reason")
         return str(next((headers[name] for name in names if headers.get(name)), "unknown"))
 
+    def acknowledge(self) -> None:
+        self.channel.basic_ack(self.delivery_tag)
 
-def show(amqp_url: str, queues: Iterable[str]) -> None:
-    """Print each dead letter with its ID, its request, the reason and its body, and the number of each queue."""
+
+def show(amqp_url: str, queues: list[str]) -> None:
+    """Print each dead letter with its ID, request ID, reason and body, and the number of dead letters of each queue."""
     with closing(_connect(amqp_url)) as connection:
         for queue in queues:
             count = 0
-            for letter in _receive_all(connection, queue):
+            for letter in _receive(connection, queue):
                 count += 1
                 properties = letter.properties
                 print(f"{queue}  {properties.message_id}  request {properties.correlation_id}  {letter.reason}")
-                print("    " + letter.body[:_MAX_BODY_SHOWN].decode("utf-8", "replace"))
+                print("    " + letter.body[:_MAX_SHOWN_BODY_BYTES].decode("utf-8", "replace"))
             print(f"{queue}: {count} dead letters")
 
 
 def requeue(amqp_url: str, queue: str, message_id: str | None = None) -> int:
-    """Move the dead letters of a queue, or one of them, back into the queue; return their number.
+    """Move the dead letters of a queue, or one of them, back to the queue; return their number.
 
     The broker confirms each message in the queue before it is deleted here, so a crash in between duplicates the
     message, which the inbox of its consumer detects, and never loses it.
     """
+    count = 0
     with closing(_connect(amqp_url)) as connection:
-        letters = _select(_receive_all(connection, queue), message_id)
-        return sum(_requeue(letter, queue) for letter in letters)
+        for letter in _receive(connection, queue, message_id):
+            headers = letter.properties.headers or {}
+            letter.properties.headers = {name: value for name, value in headers.items() if not name.startswith("x-")}
+            letter.channel.basic_publish("", queue, letter.body, letter.properties, mandatory=True)
+            letter.acknowledge()
+            count += 1
+    return count
 
 
 def discard(amqp_url: str, queue: str, message_id: str | None = None) -> int:
     """Delete the dead letters of a queue, or one of them; return their number."""
+    count = 0
     with closing(_connect(amqp_url)) as connection:
-        letters = _select(_receive_all(connection, queue), message_id)
-        return sum(_acknowledge(letter) for letter in letters)
+        for letter in _receive(connection, queue, message_id):
+            letter.acknowledge()
+            count += 1
+    return count
 
 
-def _connect(amqp_url: str) -> Any:
+def _connect(amqp_url: str) -> broker.BlockingConnection:
     try:
         return broker.connect(amqp_url, "quintet dead letters")
     except (broker.Error, OSError) as error:
-        sys.exit(f"RabbitMQ is unreachable ({error!r}); is the stack up?")
+        sys.exit(f"RabbitMQ is unreachable ({error!r}); is the stack running?")
 
 
-def _receive_all(connection: Any, queue: str) -> Iterator[DeadLetter]:
-    """Yield the dead letters of a queue; none if the queue does not exist.
+def _receive(connection: broker.BlockingConnection, queue: str, message_id: str | None = None) -> Iterator[DeadLetter]:
+    """Yield the dead letters of a queue, or one of them; yield none if the queue does not exist.
 
     Those that the caller does not acknowledge return to the queue when the connection closes.
     """
     channel = connection.channel()
     channel.confirm_delivery()
     try:
-        waiting = channel.queue_declare(broker.dead_letter_queue(queue), passive=True).method.message_count
+        count = channel.queue_declare(broker.dead_letter_queue(queue), passive=True).method.message_count
     except broker.Error:
         return
-    for _ in range(waiting):
+    for _ in range(count):
         method, properties, body = channel.basic_get(broker.dead_letter_queue(queue))
         if method is None:
             return
-        yield DeadLetter(channel, method.delivery_tag, properties, body)
-
-
-def _select(letters: Iterable[DeadLetter], message_id: str | None) -> Iterable[DeadLetter]:
-    return (letter for letter in letters if message_id in (None, letter.properties.message_id))
-
-
-def _requeue(letter: DeadLetter, queue: str) -> int:
-    headers = letter.properties.headers or {}
-    letter.properties.headers = {name: value for name, value in headers.items() if not name.startswith("x-")}
-    letter.channel.basic_publish("", queue, letter.body, letter.properties, mandatory=True)
-    return _acknowledge(letter)
-
-
-def _acknowledge(letter: DeadLetter) -> int:
-    letter.channel.basic_ack(letter.delivery_tag)
-    return 1
+        if message_id in (None, properties.message_id):
+            yield DeadLetter(channel, method.delivery_tag, properties, body)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -110,15 +107,15 @@ def main(argv: list[str] | None = None) -> int:
         command = commands.add_parser(name)
         command.add_argument("queue")
         command.add_argument("message_id", nargs="?", help="all dead letters of the queue if omitted")
-    arguments = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     amqp_url = environment()["AMQP_URL"]
-    if arguments.command == "list":
-        show(amqp_url, arguments.queues)
+    if args.command == "list":
+        show(amqp_url, args.queues)
         return 0
-    move, done = (requeue, "requeued") if arguments.command == "retry" else (discard, "discarded")
-    count = move(amqp_url, arguments.queue, arguments.message_id)
-    print(f"{arguments.queue}: {count} dead letters {done}")
-    return 0 if count or arguments.message_id is None else 1
+    move, verb = (requeue, "requeued") if args.command == "retry" else (discard, "discarded")
+    count = move(amqp_url, args.queue, args.message_id)
+    print(f"{args.queue}: {count} dead letters {verb}")
+    return 0 if count or args.message_id is None else 1
 
 
 if __name__ == "__main__":

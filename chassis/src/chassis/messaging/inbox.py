@@ -1,32 +1,30 @@
-"""Which messages have had their effect: the other half of "at most once in effect"."""
+"""The inbox: message IDs whose effect is committed, so that a redelivered message has no second effect."""
 
 from chassis.db import Transaction
 
 
-def is_first(tx: Transaction, message_id: str, queue: str) -> bool:
-    """True once for each message and queue. Noted with the effect, in its transaction."""
-    return (
-        tx.run(
-            """
-            INSERT INTO inbox (message_id, queue) VALUES (%(message_id)s, %(queue)s)
-            ON CONFLICT ON CONSTRAINT inbox_pkey DO NOTHING
-            """,
-            message_id=message_id,
-            queue=queue,
-        )
-        == 1
+def claim_message(tx: Transaction, message_id: str, queue: str) -> bool:
+    """Return True once per message and queue. The claim is committed or rolled back together with the effect."""
+    inserted = tx.run(
+        """
+        INSERT INTO inbox (message_id, queue) VALUES (%(message_id)s, %(queue)s)
+        ON CONFLICT ON CONSTRAINT inbox_pkey DO NOTHING
+        """,
+        message_id=message_id,
+        queue=queue,
     )
+    return inserted == 1
 
 
-def count_failure(tx: Transaction, message_id: str, queue: str, reason: str) -> int:
-    """How often this message's handler has raised by now, this time included, whichever worker it was."""
+def record_failure(tx: Transaction, message_id: str, queue: str, reason: str) -> int:
+    """Return how many times the message's handler has raised in any worker, including this time."""
     return int(
         tx.value(
             """
-            INSERT INTO message_failures AS known (message_id, queue, failures, reason)
+            INSERT INTO message_failures AS existing (message_id, queue, failures, reason)
             VALUES (%(message_id)s, %(queue)s, 1, %(reason)s)
             ON CONFLICT ON CONSTRAINT message_failures_pkey
-            DO UPDATE SET failures = known.failures + 1, reason = excluded.reason, failed_at = now()
+            DO UPDATE SET failures = existing.failures + 1, reason = excluded.reason, failed_at = now()
             RETURNING failures
             """,
             message_id=message_id,
@@ -36,7 +34,7 @@ def count_failure(tx: Transaction, message_id: str, queue: str, reason: str) -> 
     )
 
 
-def forget_failures(tx: Transaction, message_id: str, queue: str) -> None:
+def delete_failures(tx: Transaction, message_id: str, queue: str) -> None:
     tx.run(
         "DELETE FROM message_failures WHERE message_id = %(message_id)s AND queue = %(queue)s",
         message_id=message_id,

@@ -1,4 +1,4 @@
-"""A message's way through its handler: one transaction, counted failures, growing pauses."""
+"""Runs the handler of a message: in one transaction, with counted failures and a growing retry delay."""
 
 import threading
 import uuid
@@ -10,19 +10,20 @@ from chassis import strictjson
 from chassis.db import Database
 from chassis.errors import Invalid, Problem, Unavailable
 from chassis.messaging import inbox
+from chassis.messaging.broker import Properties
 from chassis.runtime import logs
 
 log = logs.logger(__name__)
 
-MOST_FAILURES = 5
-_FAILURE_PAUSES = (0.2, 1.0, 3.0, 8.0)
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
-_LONGEST_REASON = 2000
+MAX_FAILURES = 5
+_FAILURE_DELAYS_SECONDS = (0.2, 1.0, 3.0, 8.0)  # after the first failure, the second, …
+_MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.2, 10.0
+_MAX_REASON_LENGTH = 2000
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A message as a handler sees it; `body` is parsed JSON."""
+    """A message as its handler receives it; `body` is parsed JSON."""
 
     queue: str
     message_id: str
@@ -35,10 +36,10 @@ class Delivery:
 
 @dataclass(frozen=True)
 class JobContext:
-    """In place of a transaction, where the work is too long for one.
+    """The argument of a handler of long-running jobs, in place of a transaction.
 
-    The handler opens its own, makes a repetition harmless itself, and raises Interrupted once `stop_event` is set: the
-    worker stops. A connection to the broker that is lost is none of its business, or no work could outlast one.
+    The handler opens its own transactions, must be idempotent, and raises Interrupted once `stop_event` is set, because
+    the worker stops. It continues if the connection to the broker is lost. `settings` is of the service's own class.
     """
 
     database: Database
@@ -46,16 +47,16 @@ class JobContext:
     stop_event: threading.Event
 
 
-# Its first argument is the Transaction, or the JobContext of long work.
+# The first argument is a Transaction, or the JobContext of a long-running job.
 Handler = Callable[[Any, Delivery], None]
 
 
 class Interrupted(Exception):
-    """The worker stops before the message was through: it goes back to the queue."""
+    """The worker stops before the message is processed; the broker requeues the message."""
 
 
-def parse_delivery(queue: str, properties: Any, body: bytes) -> Delivery:
-    """Raises Invalid for a message that nobody can understand."""
+def parse_delivery(queue: str, properties: Properties, body: bytes) -> Delivery:
+    """Return the parsed message; raise Invalid if it cannot be parsed."""
     try:
         message_id = str(uuid.UUID(properties.message_id or ""))
     except ValueError:
@@ -72,44 +73,44 @@ def parse_delivery(queue: str, properties: Any, body: bytes) -> Delivery:
 
 
 class MessageProcessor:
-    """A handler that raises Invalid gives the message up at once. Another error is tried again after growing pauses,
+    """Processes messages of one queue, and decides which are retried and which are dead-lettered.
 
-    and the message given up after five, counted in Postgres over all workers. A dependency that is down
-    (Unavailable) counts as no failure: the message waits for it.
+    If the handler raises Invalid, the message is dead-lettered immediately. After any other error it is retried with a
+    growing delay, and dead-lettered after MAX_FAILURES failures, which Postgres counts across all workers. If the
+    handler raises Unavailable, because a dependency is down, the message is retried indefinitely.
     """
 
     def __init__(self, queue: str, handler: Handler, database: Database, job_context: JobContext | None = None) -> None:
-        """`job_context`: for a handler of long work."""
         self._queue, self._handler, self._database, self._job_context = queue, handler, database, job_context
 
-    def run(self, properties: Any, body: bytes, stop_event: threading.Event) -> str | None:
-        """None: its effect is committed. Text: why it is given up. Raises Interrupted once `stop_event` is set."""
+    def run(self, properties: Properties, body: bytes, cancel_event: threading.Event) -> str | None:
+        """Return None once the effect is committed, or the reason to dead-letter it; raise Interrupted if canceled."""
         try:
             delivery = parse_delivery(self._queue, properties, body)
         except Invalid as problem:
-            log.error("message.not_understood", queue=self._queue, reason=problem.detail)
+            log.error("message.unparsable", queue=self._queue, reason=problem.detail)
             return problem.detail
-        pause = _SHORTEST_PAUSE
-        while not stop_event.is_set():
+        retry_seconds = _MIN_RETRY_SECONDS
+        while not cancel_event.is_set():
             try:
                 self._attempt(delivery)
                 return None
             except Interrupted:
                 raise
             except Invalid as problem:
-                log.error("message.refused", queue=self._queue, reason=problem.detail)
-                return _storable(problem.detail) or "refused"
+                log.error("message.rejected", queue=self._queue, reason=problem.detail)
+                return _storable(problem.detail) or "rejected"
             except Unavailable as problem:
-                log.warning("message.waits", queue=self._queue, reason=problem.detail, pause_seconds=pause)
-                stop_event.wait(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                log.warning("message.delayed", queue=self._queue, reason=problem.detail, retry_seconds=retry_seconds)
+                cancel_event.wait(retry_seconds)
+                retry_seconds = min(retry_seconds * 2, _MAX_RETRY_SECONDS)
             except Exception as error:
                 reason = _storable(repr(error))
-                failures = self._count_failure(delivery, reason)
+                failures = self._record_failure(delivery, reason)
                 log.exception("message.failed", queue=self._queue, failures=failures)
-                if failures >= MOST_FAILURES:
+                if failures >= MAX_FAILURES:
                     return reason
-                stop_event.wait(_FAILURE_PAUSES[max(failures, 1) - 1])
+                cancel_event.wait(_FAILURE_DELAYS_SECONDS[max(failures, 1) - 1])
         raise Interrupted
 
     def _attempt(self, delivery: Delivery) -> None:
@@ -117,23 +118,23 @@ class MessageProcessor:
             self._handler(self._job_context, delivery)
             return
         with self._database.transaction() as tx:
-            if inbox.is_first(tx, delivery.message_id, self._queue):
+            if inbox.claim_message(tx, delivery.message_id, self._queue):
                 self._handler(tx, delivery)
 
-    def _count_failure(self, delivery: Delivery, reason: str) -> int:
-        """0 when even that could not be written down: then Postgres failed, not the message.
+    def _record_failure(self, delivery: Delivery, reason: str) -> int:
+        """Return the number of failures, or 0 if it could not be stored: then Postgres failed, not the message.
 
-        The fifth is forgotten: put back by hand, the message has five tries again.
+        The last failure deletes the count, so a message that is requeued by hand has all its attempts again.
         """
         try:
             with self._database.transaction() as tx:
-                failures = inbox.count_failure(tx, delivery.message_id, self._queue, reason)
-                if failures >= MOST_FAILURES:
-                    inbox.forget_failures(tx, delivery.message_id, self._queue)
+                failures = inbox.record_failure(tx, delivery.message_id, self._queue, reason)
+                if failures >= MAX_FAILURES:
+                    inbox.delete_failures(tx, delivery.message_id, self._queue)
                 return failures
         except Problem:
             return 0
 
 
 def _storable(text: str) -> str:
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")[:_LONGEST_REASON]
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")[:_MAX_REASON_LENGTH]

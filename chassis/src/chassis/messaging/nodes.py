@@ -1,4 +1,4 @@
-"""The addresses of a cluster's nodes, in the order in which they are to be tried."""
+"""The addresses of a RabbitMQ cluster's nodes, in the order in which to try them."""
 
 import itertools
 import socket
@@ -15,7 +15,7 @@ _DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
 
 @dataclass(frozen=True)
 class Node:
-    """A host, or one address of it; `url` is the cluster's URL with this host alone."""
+    """A host, or one of its addresses; `url` is the cluster's URL reduced to this host."""
 
     url: str
     host: str
@@ -24,7 +24,7 @@ class Node:
 
 
 class Nodes:
-    """`amqp://user:password@a:5672,b/vhost`: every address of every host, those that failed last at the end."""
+    """Every address of every host in `amqp://user:password@a:5672,b/vhost`; the one that failed last is tried last."""
 
     def __init__(self, url: str) -> None:
         """Raise ValueError if a port is invalid."""
@@ -35,19 +35,19 @@ class Nodes:
         self._counter = itertools.count(1)
 
     def in_order(self) -> Iterator[Node]:
-        """Yield the addresses; a host's name is resolved when its turn comes, and skipped if that fails."""
+        """Yield the addresses. A host's name is resolved only once it is needed; the host is skipped if that fails."""
         for host in sorted(self._hosts, key=self._last_failure):
             try:
-                found = socket.getaddrinfo(host.host, host.port, type=socket.SOCK_STREAM)
+                resolved = socket.getaddrinfo(host.host, host.port, type=socket.SOCK_STREAM)
             except OSError as error:
-                log.warning("broker.unresolved", host=host.host, reason=str(error))
+                log.warning("broker.host_unresolved", host=host.host, reason=str(error))
                 self._failures[host] = next(self._counter)
             else:
-                nodes = [Node(host.url, host.host, host.port, str(address[0])) for *_, address in found]
+                nodes = [Node(host.url, host.host, host.port, str(address[0])) for *_, address in resolved]
                 yield from sorted(nodes, key=self._last_failure)
 
-    def put_last(self, node: Node) -> None:
-        """Note that it did not answer, or stopped answering."""
+    def record_failure(self, node: Node) -> None:
+        """Move the node, which did not respond or no longer does, to the end of the order."""
         host = Node(node.url, node.host, node.port)
         self._failures[node] = self._failures[host] = next(self._counter)
 

@@ -1,4 +1,4 @@
-"""Messages leave with the transaction that caused them: rows that the relay publishes once they are committed."""
+"""The outbox: messages are rows, written in the transaction that causes them and published after its commit."""
 
 import functools
 import string
@@ -9,17 +9,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chassis import strictjson
-from chassis.db import Transaction
+from chassis.db import Row, Transaction
 
 EVENTS = "events"
 
-_LONGEST_KEY_PART = 127
+_MAX_KEY_PART_BYTES = 127
 _KEY_SAFE = frozenset((string.ascii_letters + string.digits + "_-").encode())
 
 
 @dataclass(frozen=True)
 class Message:
-    """One to be published; `mandatory` ones wait until a queue is there that takes them."""
+    """A message to publish. If it is `mandatory`, it stays in the outbox until a queue accepts it."""
 
     exchange: str
     routing_key: str
@@ -33,15 +33,15 @@ class Message:
 
 @functools.lru_cache(4096)
 def key_part(text: str) -> str:
-    """All but `A-Za-z0-9_-` percent-encoded, cut to 127 bytes, so that a dot parts stream and event for sure."""
+    """Percent-encode all but `A-Za-z0-9_-`, so that a routing key contains one dot, and truncate to 127 bytes."""
     encoded = "".join(chr(byte) if byte in _KEY_SAFE else f"%{byte:02X}" for byte in text.encode())
-    return encoded[:_LONGEST_KEY_PART]
+    return encoded[:_MAX_KEY_PART_BYTES]
 
 
 def event_message(
     stream: str, name: str, body: str, *, request_id: str, message_id: str, mandatory: bool = True
 ) -> Message:
-    """An event on its way to the exchange `events`; `body` is the event-service's append body."""
+    """Return an event for the exchange `events`; `body` has the format of an append to the event-service."""
     return Message(
         exchange=EVENTS,
         routing_key=f"{key_part(stream)}.{key_part(name)}",
@@ -55,15 +55,9 @@ def event_message(
 
 
 def service_event(
-    service: str,
-    name: str,
-    payload: dict[str, Any],
-    *,
-    now: datetime,
-    request_id: str = "",
-    timer: str = "",
+    service: str, name: str, payload: dict[str, Any], *, now: datetime, request_id: str = "", timer: str = ""
 ) -> Message:
-    """A fact of the service's own, for the stream that is named after it; caused by a request or by a timer."""
+    """Return an event for the stream that is named after the service; a request or a timer caused it."""
     body = {
         "event": {"name": name, "version": 1},
         "system": {
@@ -79,12 +73,12 @@ def service_event(
 
 
 def job(queue: str, body: dict[str, Any], *, request_id: str) -> Message:
-    """Work for whoever consumes the queue."""
+    """Return a job for the service that consumes the queue."""
     return Message("", queue, queue, strictjson.dumps(body), request_id)
 
 
 def add(tx: Transaction, *messages: Message) -> None:
-    """They are published after the commit, in this order, once or (after a crash) more often, never not at all."""
+    """Publish the messages after the commit, in this order, at least once (more than once only after a crash)."""
     add_all(tx, messages)
 
 
@@ -112,8 +106,8 @@ _INSERT = """
 """
 
 
-def backlog(tx: Transaction) -> dict[str, Any]:
-    """How many wait, and for how long the oldest does."""
+def backlog(tx: Transaction) -> Row:
+    """Return the number of unsent messages and the age of the oldest."""
     return tx.one(
         """
         SELECT count(*)::int AS backlog,

@@ -1,132 +1,134 @@
-"""From the outbox to RabbitMQ: in order, confirmed in windows, one relay at a time for each service."""
+"""The relay: publishes the outbox to RabbitMQ in order, with confirms; one relay per service is active at a time."""
 
 import threading
 import time
 import zlib
 from contextlib import closing
-from typing import Any
 
 from chassis import db, strictjson
 from chassis.errors import Unavailable
 from chassis.messaging import broker
 from chassis.messaging.nodes import Nodes
-from chassis.messaging.publisher import Publication, Publisher
+from chassis.messaging.publisher import AmqpMessage, Publisher
 from chassis.runtime import logs
 
 log = logs.logger(__name__)
 
-_NAMESPACE = 0x51725265
-_WINDOW = 500
-_SHORTEST_PAUSE, _LONGEST_PAUSE, _STANDBY_PAUSE = 0.2, 5.0, 1.0
-_REFUSED_SECONDS = 1.0
-_IDLE_SECONDS = 0.1
+_LOCK_NAMESPACE = 0x51725265
+_WINDOW_SIZE = 500
+_MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS, _STANDBY_SECONDS = 0.2, 5.0, 1.0
+_LANE_RETRY_SECONDS, _POLL_SECONDS = 1.0, 0.1
 
-_NEXT = """
+_NEXT_ROWS = """
     SELECT id, message_id::text AS message_id, exchange, routing_key, type, correlation_id, headers, body, mandatory,
            extract(epoch FROM created_at)::bigint AS created
     FROM outbox
-    WHERE CASE exchange WHEN '' THEN routing_key ELSE exchange END <> ALL (%(refused)s)
-    ORDER BY id LIMIT %(window)s
+    WHERE CASE exchange WHEN '' THEN routing_key ELSE exchange END <> ALL (%(blocked_lanes)s)
+    ORDER BY id LIMIT %(window_size)s
 """
 
 
 class Relay:
-    """Runs in a thread of its own. A message is sent when its row is gone.
+    """Runs in a dedicated thread. A row is deleted once its message is confirmed.
 
-    It may die between publish and delete, which sends a message twice, never between delete and publish. The advisory
-    lock lives on the connection that reads and deletes: a relay that lost the lock cannot delete either.
-    Messages keep their order within a lane, which is a work queue or the exchange of events. Where nobody takes a
-    lane's messages, the other lanes go on.
+    If it dies between publishing and deleting, the message is sent twice; no row is deleted before its message is
+    confirmed. The connection that reads and deletes rows also holds the advisory lock: a relay that lost the lock can
+    no longer delete. Messages keep their order within a lane, which is a job queue or the exchange `events`. A lane
+    whose messages no queue accepts does not delay the other lanes.
     """
 
-    def __init__(self, service: str, database_url: str, amqp_url: str, stopping: threading.Event) -> None:
+    def __init__(self, service: str, database_url: str, amqp_url: str, stop_event: threading.Event) -> None:
         self._service, self._database_url, self._nodes = service, database_url, Nodes(amqp_url)
-        self._stopping = stopping
-        # Lanes whose last message a queue took, and until when the other lanes are left alone.
-        self._proved: set[str] = set()
-        self._refused_until: dict[str, float] = {}
-        # Or on stand-by, while another process's relay is.
+        self._stop_event = stop_event
+        # Lanes whose last message was accepted by a queue.
+        self._open_lanes: set[str] = set()
+        # Lanes whose last message was not accepted, and the time at which to try them again.
+        self._blocked_until: dict[str, float] = {}
+        # Also true on standby, while the relay of another process is active.
         self.connected = False
 
     def run(self) -> None:
-        pause = _SHORTEST_PAUSE
-        while not self._stopping.is_set():
+        retry_seconds = _MIN_RETRY_SECONDS
+        while not self._stop_event.is_set():
             try:
-                pause = _SHORTEST_PAUSE if self._lead() else _STANDBY_PAUSE
+                retry_seconds = _MIN_RETRY_SECONDS if self._run_as_leader() else _STANDBY_SECONDS
             except Exception as error:
-                expected = isinstance(error, (broker.Error, OSError, Unavailable, *db.Broken))
-                log.warning("relay.interrupted", reason=repr(error), exc_info=not expected)
-                pause = _SHORTEST_PAUSE if self.connected else min(pause * 2, _LONGEST_PAUSE)
+                is_expected = isinstance(error, (broker.Error, OSError, Unavailable, *db.ConnectionLost))
+                log.warning("relay.interrupted", reason=repr(error), exc_info=not is_expected)
+                retry_seconds = _MIN_RETRY_SECONDS if self.connected else min(retry_seconds * 2, _MAX_RETRY_SECONDS)
                 self.connected = False
-            self._stopping.wait(pause)
+            self._stop_event.wait(retry_seconds)
 
-    def _lead(self) -> bool:
-        """Publish until the worker stops; return False if another process leads."""
+    def _run_as_leader(self) -> bool:
+        """Publish until the worker stops; return False if the relay of another process is the leader."""
         name = f"{self._service}-relay"
         with closing(db.connect(self._database_url, name=name, autocommit=True)) as connection:
             tx = db.Transaction(connection)
             key = zlib.crc32(self._service.encode()) - 2**31
-            if not tx.value("SELECT pg_try_advisory_lock(%(space)s, %(key)s)", space=_NAMESPACE, key=key):
+            if not tx.value("SELECT pg_try_advisory_lock(%(namespace)s, %(key)s)", namespace=_LOCK_NAMESPACE, key=key):
                 self.connected = True
                 return False
-            log.info("relay.leads")
-            self._proved.clear()
+            log.info("relay.leading")
+            self._open_lanes.clear()
             with Publisher(self._nodes, name) as publisher:
-                while not self._stopping.is_set():
+                while not self._stop_event.is_set():
                     self.connected = True
                     if not self._publish_window(tx, publisher):
-                        publisher.idle(_IDLE_SECONDS)
+                        publisher.wait(_POLL_SECONDS)
         return True
 
     def _publish_window(self, tx: db.Transaction, publisher: Publisher) -> bool:
-        """Publish the next rows and delete those that were taken; return False if none were due."""
-        window = self._without_second_tries(self._next_rows(tx))
-        taken = publisher.publish([self._publication(row) for row in window])
-        refused = [row for index, row in enumerate(window) if index not in taken]
-        sent = [row for index, row in enumerate(window) if index in taken]
-        self._note_lanes(sent, refused)
-        if sent:
-            tx.run("DELETE FROM outbox WHERE id = ANY(%(ids)s)", ids=[row["id"] for row in sent])
+        """Publish the next rows and delete those that were accepted; return False if there were none to publish."""
+        window = self._select_publishable(self._next_rows(tx))
+        accepted_indices = publisher.publish([self._message(row) for row in window])
+        accepted = [row for index, row in enumerate(window) if index in accepted_indices]
+        rejected = [row for index, row in enumerate(window) if index not in accepted_indices]
+        self._update_lanes(accepted, rejected)
+        if accepted:
+            tx.run("DELETE FROM outbox WHERE id = ANY(%(ids)s)", ids=[row["id"] for row in accepted])
         return bool(window)
 
-    def _next_rows(self, tx: db.Transaction) -> list[dict[str, Any]]:
+    def _next_rows(self, tx: db.Transaction) -> list[db.Row]:
         now = time.monotonic()
-        refused = [lane for lane, until in self._refused_until.items() if until > now]
-        return tx.all(_NEXT, refused=refused, window=_WINDOW)
+        blocked_lanes = [lane for lane, until in self._blocked_until.items() if until > now]
+        return tx.all(_NEXT_ROWS, blocked_lanes=blocked_lanes, window_size=_WINDOW_SIZE)
 
-    def _without_second_tries(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _select_publishable(self, rows: list[db.Row]) -> list[db.Row]:
         """Return the rows to publish now.
 
-        Of a lane that has not proved to have a queue, only the first mandatory message is tried: were its queue
-        declared in the middle of the window, it would get the window's second half first.
+        From a lane that is not known to have a queue, only the first mandatory message is published: if the queue were
+        declared while the window is being published, it would receive the second half of the window first.
         """
-        now: list[dict[str, Any]] = []
-        tried: set[str] = set()
+        publishable: list[db.Row] = []
+        seen_lanes: set[str] = set()
         for row in rows:
             lane = _lane(row)
-            if not row["mandatory"] or lane in self._proved or lane not in tried:
-                now.append(row)
-            tried.add(lane)
-        return now
+            if not row["mandatory"] or lane in self._open_lanes or lane not in seen_lanes:
+                publishable.append(row)
+            seen_lanes.add(lane)
+        return publishable
 
-    def _note_lanes(self, sent: list[dict[str, Any]], refused: list[dict[str, Any]]) -> None:
-        lanes = set(map(_lane, refused))
-        self._proved = (self._proved | set(map(_lane, sent))) - lanes
-        self._refused_until |= dict.fromkeys(lanes, time.monotonic() + _REFUSED_SECONDS)
-        if refused:
-            log.warning("relay.refused", lanes=sorted(lanes), refused=len(refused))
+    def _update_lanes(self, accepted: list[db.Row], rejected: list[db.Row]) -> None:
+        blocked_lanes = set(map(_lane, rejected))
+        self._open_lanes = (self._open_lanes | set(map(_lane, accepted))) - blocked_lanes
+        self._blocked_until |= dict.fromkeys(blocked_lanes, time.monotonic() + _LANE_RETRY_SECONDS)
+        if rejected:
+            log.warning("relay.messages_rejected", lanes=sorted(blocked_lanes), count=len(rejected))
 
-    def _publication(self, row: dict[str, Any]) -> Publication:
-        properties = broker.properties(
+    def _message(self, row: db.Row) -> AmqpMessage:
+        properties = broker.Properties(
             message_id=row["message_id"],
             type=row["type"],
             app_id=self._service,
             correlation_id=row["correlation_id"],
             timestamp=row["created"],
             headers=strictjson.loads(row["headers"].encode()),
+            content_type="application/json",
+            delivery_mode=broker.PERSISTENT,
         )
-        return Publication(row["exchange"], row["routing_key"], properties, row["body"].encode(), row["mandatory"])
+        return AmqpMessage(row["exchange"], row["routing_key"], properties, row["body"].encode(), row["mandatory"])
 
 
-def _lane(row: dict[str, Any]) -> str:
-    return row["exchange"] or row["routing_key"]
+def _lane(row: db.Row) -> str:
+    lane: str = row["exchange"] or row["routing_key"]
+    return lane

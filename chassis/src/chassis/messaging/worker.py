@@ -1,4 +1,4 @@
-"""The process behind the web: consumers, the relay, timers, and a sign of life in Postgres."""
+"""The worker process of a service: consumers, the relay, timers, and a periodic status report in Postgres."""
 
 import signal
 import socket
@@ -21,49 +21,47 @@ from chassis.runtime.config import ServiceSettings
 log = logs.logger(__name__)
 
 _REPORT_SECONDS = 5
+_UNHEALTHY_REPORT_SECONDS = 0.5  # `make up` waits for the first report with all connections
 _STOP_SECONDS = 25
-_TIMER_NAMESPACE = 0x5174696D
+_TIMER_LOCK_NAMESPACE = 0x5174696D
 
 
 @dataclass(frozen=True)
 class Timer:
-    """Done every so often by one worker at a time, in one transaction."""
+    """A function that one worker at a time calls periodically, in one transaction."""
 
     every_seconds: float
     run: Callable[[Transaction, datetime], None]
 
 
 def run(
-    service: str,
-    settings: ServiceSettings,
-    consumers: Mapping[str, ConsumerConfig],
-    timers: Mapping[str, Timer],
+    service: str, settings: ServiceSettings, consumers: Mapping[str, ConsumerConfig], timers: Mapping[str, Timer]
 ) -> None:
-    """Until SIGTERM; then what has begun ends, and what has not goes back."""
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # In a thread: the signal may come while this one holds the event's own lock.
-        signal.signal(number, lambda *_: threading.Thread(target=stopping.set).start())
+    """Run until SIGTERM; then let running handlers finish, and return all other messages to their queues."""
+    stop_event = threading.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        # In a thread: the signal may arrive while the main thread holds the event's own lock.
+        signal.signal(signal_number, lambda *_: threading.Thread(target=stop_event.set).start())
     size = settings.worker_threads * max(1, len(consumers)) + 2
     database = Database(settings.database_url, name=f"{service}-worker", size=size, wait_seconds=30)
     running = {
         queue: Consumer(
-            service, queue, config, database, settings.amqp_url, stopping, settings.worker_threads, settings
+            service, queue, config, database, settings.amqp_url, stop_event, settings.worker_threads, settings
         )
         for queue, config in consumers.items()
     }
-    relay = Relay(service, settings.database_url, settings.amqp_url, stopping)
+    relay = Relay(service, settings.database_url, settings.amqp_url, stop_event)
     all_timers = {"prune": Timer(60, _prune), **timers}
-    jobs = [relay.run, *(consumer.run for consumer in running.values())]
-    jobs += [_ticking(name, timer, database, stopping) for name, timer in all_timers.items()]
-    threads = [threading.Thread(target=job, daemon=True) for job in jobs]
+    targets = [relay.run, *(consumer.run for consumer in running.values())]
+    targets += [_timer_loop(name, timer, database, stop_event) for name, timer in all_timers.items()]
+    threads = [threading.Thread(target=target, daemon=True) for target in targets]
     for thread in threads:
         thread.start()
     log.info("worker.started", queues=sorted(running))
     try:
-        _report_until_stopped(database, stopping, relay, running)
+        _report_until_stopped(database, stop_event, relay, running)
     finally:
-        stopping.set()
+        stop_event.set()
     deadline = time.monotonic() + _STOP_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
@@ -71,19 +69,18 @@ def run(
 
 
 def _report_until_stopped(
-    database: Database, stopping: threading.Event, relay: Relay, consumers: dict[str, Consumer]
+    database: Database, stop_event: threading.Event, relay: Relay, consumers: dict[str, Consumer]
 ) -> None:
     worker = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-    while not stopping.is_set():
-        connected = relay.connected and all(consumer.connected for consumer in consumers.values())
-        dead = {queue: consumer.dead_letters for queue, consumer in consumers.items()}
+    while not stop_event.is_set():
+        is_connected = relay.connected and all(consumer.connected for consumer in consumers.values())
+        dead_letters = strictjson.dumps({queue: consumer.dead_letters for queue, consumer in consumers.items()})
         try:
             with database.transaction() as tx:
-                tx.run(_REPORT, worker=worker, connected=connected, dead=strictjson.dumps(dead))
+                tx.run(_REPORT, worker=worker, connected=is_connected, dead_letters=dead_letters)
         except Unavailable as problem:
-            log.warning("worker.not_reported", reason=problem.detail)
-        # Sooner while something is amiss: whoever waits for the stack waits for this.
-        stopping.wait(_REPORT_SECONDS if connected else 0.5)
+            log.warning("worker.report_failed", reason=problem.detail)
+        stop_event.wait(_REPORT_SECONDS if is_connected else _UNHEALTHY_REPORT_SECONDS)
     try:
         with database.transaction() as tx:
             tx.run("DELETE FROM workers WHERE worker = %(worker)s", worker=worker)
@@ -93,33 +90,33 @@ def _report_until_stopped(
 
 _REPORT = """
     INSERT INTO workers (worker, seen_at, broker_connected, dead_letters)
-    VALUES (%(worker)s, now(), %(connected)s, %(dead)s)
+    VALUES (%(worker)s, now(), %(connected)s, %(dead_letters)s)
     ON CONFLICT ON CONSTRAINT workers_pkey DO UPDATE
     SET seen_at = now(), broker_connected = excluded.broker_connected, dead_letters = excluded.dead_letters
 """
 
 
-def _ticking(name: str, timer: Timer, database: Database, stopping: threading.Event) -> Callable[[], None]:
-    def tick() -> None:
-        while not stopping.wait(timer.every_seconds):
+def _timer_loop(name: str, timer: Timer, database: Database, stop_event: threading.Event) -> Callable[[], None]:
+    def loop() -> None:
+        while not stop_event.wait(timer.every_seconds):
             try:
                 with database.transaction() as tx:
-                    if _is_mine(tx, name):
+                    if _try_lock_timer(tx, name):
                         timer.run(tx, datetime.now(UTC))
             except Unavailable as problem:
                 log.warning("timer.postponed", timer=name, reason=problem.detail)
             except Exception:
                 log.exception("timer.failed", timer=name)
 
-    return tick
+    return loop
 
 
-def _is_mine(tx: Transaction, timer: str) -> bool:
-    """Whether no other worker does it at this moment; schemas do not get into each other's way."""
+def _try_lock_timer(tx: Transaction, timer: str) -> bool:
+    """Return whether no other worker is running the timer. Timers of different schemas do not block each other."""
     return bool(
         tx.value(
             "SELECT pg_try_advisory_xact_lock(%(namespace)s, hashtext(current_schema()) # %(key)s)",
-            namespace=_TIMER_NAMESPACE,
+            namespace=_TIMER_LOCK_NAMESPACE,
             key=zlib.crc32(timer.encode()) - 2**31,
         )
     )

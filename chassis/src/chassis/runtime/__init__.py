@@ -1,1 +1,4 @@
-"""What every process needs: settings, logs, the web server, and waiting for one another."""
+"""Everything that any process needs: settings, logging, HTTP requests, and concurrency primitives.
+
+It depends only on `chassis.errors`; all other packages of the chassis depend on it.
+"""

@@ -1,4 +1,4 @@
-"""Concurrent callers of one process share a round trip."""
+"""Batching: concurrent callers within one process share a round trip."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -12,35 +12,35 @@ class _Call(Generic[Item, Result]):
     def __init__(self, item: Item) -> None:
         self.item = item
         self.result: Result | BaseException | None = None
-        self.done = False
-        self.awake = threading.Lock()
-        self.awake.acquire()
+        self.is_done = False
+        self.wake_up = threading.Lock()
+        self.wake_up.acquire()
 
 
 class Batcher(Generic[Item, Result]):
-    """`run` gets all items that came in while its last call was under way, and gives a result for each.
+    """Calls `run` with all items that were submitted while its previous call was running; it returns a result for each.
 
-    1. Who comes while nobody leads becomes the leader; others wait.
-    2. The leader takes all that wait (at most `most`), runs them, and wakes them.
-    3. It makes the first caller that came meanwhile the next leader, so that no caller works for others for ever.
-    A result that is an exception is raised for its caller alone; what `run` itself raises, for all of the batch.
+    1. A caller that arrives while there is no leader becomes the leader; all others wait.
+    2. The leader removes up to `max_size` waiting calls from the queue, runs them, and wakes their callers.
+    3. The leader makes the first caller that is still waiting its successor, so no caller leads indefinitely.
+    If a result is an exception, only its caller raises it; if `run` itself raises, every caller of the batch does.
     """
 
-    def __init__(self, run: Callable[[list[Item]], Sequence[Result | BaseException]], *, most: int = 64) -> None:
+    def __init__(self, run: Callable[[list[Item]], Sequence[Result | BaseException]], *, max_size: int = 64) -> None:
         self._run = run
-        self._most = most
+        self._max_size = max_size
         self._lock = threading.Lock()
         self._waiting: list[_Call[Item, Result]] = []
-        self._led = False
+        self._has_leader = False
 
     def submit(self, item: Item) -> Result:
         call: _Call[Item, Result] = _Call(item)
         with self._lock:
             self._waiting.append(call)
-            leads, self._led = not self._led, True
-        if not leads:
-            call.awake.acquire()
-        if not call.done:
+            is_leader, self._has_leader = not self._has_leader, True
+        if not is_leader:
+            call.wake_up.acquire()
+        if not call.is_done:
             self._lead()
         if isinstance(call.result, BaseException):
             raise call.result
@@ -48,19 +48,19 @@ class Batcher(Generic[Item, Result]):
 
     def _lead(self) -> None:
         with self._lock:
-            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            batch, self._waiting = self._waiting[: self._max_size], self._waiting[self._max_size :]
         try:
             results = self._run([call.item for call in batch])
             if len(results) != len(batch):
-                raise ValueError("as many results as items are needed")
+                raise ValueError(f"run must return {len(batch)} results, one for each item")
         except BaseException as error:
             results = [error] * len(batch)
         for call, result in zip(batch, results, strict=True):
-            call.result, call.done = result, True
+            call.result, call.is_done = result, True
         with self._lock:
             successor = self._waiting[0] if self._waiting else None
-            self._led = successor is not None
+            self._has_leader = successor is not None
         if successor:
-            successor.awake.release()
+            successor.wake_up.release()
         for call in batch[1:]:
-            call.awake.release()
+            call.wake_up.release()

@@ -1,53 +1,53 @@
-"""A semaphore that is fair."""
+"""A semaphore that serves its waiters in the order of their arrival."""
 
 import threading
 from collections import deque
 
 
 class FairSemaphore:
-    """As many at once as there are places; who has waited longest is next. Safe between threads and between greenlets.
+    """Admits up to `slots` holders at a time, first come, first served. Safe between threads and between greenlets.
 
-    `threading.Semaphore` lets whoever comes between a release and the waking of the one who waits go first, and sends
-    that one to the end of the queue again: some then wait ten times as long as the rest.
+    `threading.Semaphore` can be acquired by a newcomer between a release and the wake-up of the waiter, which then
+    returns to the end of the queue: some callers wait ten times as long as the others.
     """
 
-    def __init__(self, places: int) -> None:
-        self._free = places
+    def __init__(self, slots: int) -> None:
+        self._free_slots = slots
         self._lock = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
 
     def acquire(self, *, timeout: float = -1) -> bool:
-        """False where no place came free within so many seconds; -1 waits without end."""
+        """Return whether a slot was acquired within `timeout` seconds; -1 waits indefinitely."""
         with self._lock:
-            if self._free:
-                self._free -= 1
+            if self._free_slots:
+                self._free_slots -= 1
                 return True
-            turn = threading.Lock()
-            turn.acquire()
-            self._waiting.append(turn)
+            waiter = threading.Lock()
+            waiter.acquire()
+            self._waiting.append(waiter)
         try:
-            came = turn.acquire(timeout=timeout)
+            is_acquired = waiter.acquire(timeout=timeout)
         except BaseException:
-            if not self._leave(turn):
+            if not self._withdraw(waiter):
                 self.release()
             raise
-        return came or not self._leave(turn)
+        return is_acquired or not self._withdraw(waiter)
 
-    def _leave(self, turn: threading.Lock) -> bool:
-        """False: too late, the place was given already."""
+    def _withdraw(self, waiter: threading.Lock) -> bool:
+        """Remove the waiter from the queue; return False if a slot was assigned to it already."""
         with self._lock:
-            waits = turn in self._waiting
-            if waits:
-                self._waiting.remove(turn)
-            return waits
+            is_waiting = waiter in self._waiting
+            if is_waiting:
+                self._waiting.remove(waiter)
+            return is_waiting
 
     def release(self) -> None:
-        """To who is next, without a moment in which anybody else could take it."""
+        """Hand the slot over to the first waiter, without an interval in which another caller could acquire it."""
         with self._lock:
             if self._waiting:
                 self._waiting.popleft().release()
             else:
-                self._free += 1
+                self._free_slots += 1
 
     def __enter__(self) -> None:
         self.acquire()

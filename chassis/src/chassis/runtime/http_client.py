@@ -5,15 +5,16 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import requests
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 
 def request(method: str, base_url: str, path: str, **options: Any) -> requests.Response:
-    """Send one request to `http://host:port` or `unix:/path`; `options` are those of requests.
+    """Send a request to `http://host:port` or `unix:/path`; `options` are those of `requests.request`.
 
-    Proxies and other settings of the environment do not apply. Raises requests.RequestException.
+    Proxies and other settings of the environment are ignored. Raises requests.RequestException.
     """
     socket_path = base_url.removeprefix("unix:")
     base = base_url.rstrip("/") if socket_path == base_url else f"unix://{quote(socket_path, safe='')}"
@@ -24,14 +25,14 @@ def request(method: str, base_url: str, path: str, **options: Any) -> requests.R
 
 
 class _UnixAdapter(HTTPAdapter):
-    """For `unix://<quoted path>/…`."""
+    """Connects to `unix://<quoted socket path>/<path>`."""
 
-    def get_connection_with_tls_context(self, request: Any, *_: Any, **__: Any) -> HTTPConnectionPool:
-        pool = HTTPConnectionPool("localhost", socket_path=unquote(urlsplit(request.url).netloc))
+    def get_connection_with_tls_context(self, request: PreparedRequest, *_: Any, **__: Any) -> HTTPConnectionPool:
+        pool = HTTPConnectionPool("localhost", socket_path=unquote(urlsplit(request.url or "").netloc))
         pool.ConnectionCls = _UnixConnection
         return pool
 
-    def request_url(self, request: Any, _proxies: Any) -> str:
+    def request_url(self, request: PreparedRequest, _proxies: Any) -> str:
         return request.path_url
 
 
@@ -41,7 +42,7 @@ class _UnixConnection(HTTPConnection):
         self._socket_path = socket_path
 
     def connect(self) -> None:
-        # Assigned before it is connected, so that urllib3 closes it if the connection is refused.
+        # Assigned before it connects, so that urllib3 closes it if the connection is refused.
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._socket_path)

@@ -1,4 +1,4 @@
-"""JSON lines on stdout: one constant event word, fields beside it, request and message id in each."""
+"""Logging as JSON lines on stdout: a constant event name and fields, including the request ID and the message ID."""
 
 import io
 import logging
@@ -7,25 +7,22 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
 
-# Signed tokens, in whatever was logged: a path, a query, the text of an exception.
+# A signed token, wherever it is logged: in a path, a query, or the text of an exception.
 _TOKEN = re.compile(r"eyJ(?:[A-Za-z0-9_.=-]|%[0-9A-Fa-f]{2}){10,}")
 
 
 def configure(service: str, level: str = "info") -> None:
-    """Libraries' lines come out in the same shape as ours."""
-    shared: list[Any] = [
+    """Write the log lines of the service and of its libraries to stdout, in the same format."""
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        _named(service),
+        _add_service(service),
     ]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -40,7 +37,7 @@ def configure(service: str, level: str = "info") -> None:
         ],
     )
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A line is written whatever it says and whatever the locale is.
+        # A line must be written regardless of its characters and of the locale.
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
@@ -53,20 +50,20 @@ def configure(service: str, level: str = "info") -> None:
     logging.getLogger("pika").setLevel(logging.CRITICAL if level != "debug" else logging.DEBUG)
 
 
-def _named(service: str) -> Any:
-    def add(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-        event["service"] = service
-        return event
+def _add_service(service: str) -> Processor:
+    def add_service(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
+        fields["service"] = service
+        return fields
 
-    return add
+    return add_service
 
 
-def _mask_tokens(_logger: Any, _method: str, line: Any) -> str:
+def _mask_tokens(_logger: WrappedLogger, _method: str, line: Any) -> str:
     return _TOKEN.sub("<token>", line)
 
 
-def logger(name: str) -> Any:
-    return structlog.get_logger(name)
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    return structlog.stdlib.get_logger(name)
 
 
 bound = structlog.contextvars.bound_contextvars

@@ -1,4 +1,4 @@
-"""The Flask app of a service: what belongs to it while it runs, and what happens before and after each route."""
+"""The Flask app of a service, its database and metrics, and what runs before and after every route."""
 
 import re
 import time
@@ -15,18 +15,18 @@ from werkzeug.routing import Rule
 from chassis.db import Database, Transaction
 from chassis.errors import Invalid
 from chassis.runtime import logs
-from chassis.runtime.config import ServiceSettings, WebSettings, metrics_folder
+from chassis.runtime.config import ServiceSettings, WebSettings, metrics_directory
 from chassis.web import errors
 from chassis.web.metrics import Metrics
 
 JSON_TYPE = "application/json; charset=utf-8"
-LARGEST_BODY_BYTES = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
 
 class _Rule(Rule):
-    """`head=False`: asking without wanting must change nothing, so HEAD is not answered like GET."""
+    """With `head=False` the route rejects HEAD: for a GET that changes something, because HEAD must be safe."""
 
     def __init__(self, *args: Any, head: bool = True, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -42,12 +42,12 @@ class App(Flask):
     def __init__(self, service: str, settings: WebSettings) -> None:
         super().__init__(service, static_folder=None)
         self.service, self.version, self.settings = service, _installed_version(service), settings
-        self.metrics = Metrics(metrics_folder())
+        self.metrics = Metrics(metrics_directory())
         self.started_at = time.time()
         self.render: errors.Render = errors.problem_json
-        # In the fingerprint of a request with an Idempotency-Key, as its method, path and body are.
+        # Part of the fingerprint of a request with an Idempotency-Key, in addition to its method, path and body.
         self.idempotent_headers: tuple[str, ...] = ()
-        # True once the process is stopping; set by the server.
+        # Returns True once the process is stopping; the server replaces it.
         self.is_stopping: Callable[[], bool] = lambda: False
         self._database = None
         if isinstance(settings, ServiceSettings):
@@ -70,51 +70,51 @@ def create_app(
     render: errors.Render = errors.problem_json,
     idempotent_headers: Sequence[str] = (),
 ) -> App:
-    """`render` makes the body of every error; RFC 9457 unless a service's contract has another shape.
+    """Create the app. `render` renders every error, for services whose contract deviates from RFC 9457.
 
-    `idempotent_headers` change what a request means: with a different value, a repeated Idempotency-Key returns 422.
+    `idempotent_headers` change the meaning of a request: a repeated Idempotency-Key with another value returns 422.
     """
     app = App(service, settings)
     app.render, app.idempotent_headers = render, tuple(idempotent_headers)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False
     app.json.mimetype = JSON_TYPE  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.compact = True  # type: ignore[attr-defined]
-    app.before_request(_begin)
-    app.after_request(_end)
-    errors.register(app, render, app.metrics.problems.inc)
+    app.before_request(_before_request)
+    app.after_request(_after_request)
+    errors.register(app, render, app.metrics.unexpected_errors.inc)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     return app
 
 
 def this_app() -> App:
-    """The app that answers this request."""
+    """Return the app that handles the current request."""
     return cast(App, current_app._get_current_object())  # type: ignore[attr-defined]
 
 
 def transaction() -> AbstractContextManager[Transaction]:
-    """A transaction on the database of the app that answers this request."""
+    """Open a transaction on the database of the app that handles the current request."""
     return this_app().database.transaction()
 
 
 def username() -> str:
-    """The authenticated user, as the gateway states it; empty where a service is called without the gateway."""
+    """Return the user that the gateway authenticated; empty if the service is called without the gateway."""
     return request.headers.get("X-Authenticated-User", "")
 
 
 def role() -> str:
-    """The user's role (`admin`, `writer`, `reader` or `runner`), as the gateway states it; empty without the gateway.
+    """Return the user's role (`admin`, `writer`, `reader` or `runner`) from the gateway; empty without the gateway.
 
-    Grant rights only for a role that is named: an empty one has none.
+    Grant permissions only to named roles: an empty role has none.
     """
     return request.headers.get("X-Authenticated-Role", "")
 
 
 def json_response(text: str | bytes, status: int = 200) -> Response:
-    """Return a response whose body is JSON already."""
+    """Return a response whose body is already serialized JSON."""
     return Response(text, status, content_type=JSON_TYPE)
 
 
@@ -126,14 +126,14 @@ def _installed_version(service: str) -> str:
         return metadata.version("quintet-chassis")
 
 
-def _begin() -> None:
+def _before_request() -> None:
     environ = request.environ
     request_id = environ.get("HTTP_X_REQUEST_ID", "")
     if not _REQUEST_ID.match(request_id):
         request_id = uuid.uuid4().hex
-    g.started, g.request_id = time.perf_counter(), request_id
+    g.started_at, g.request_id = time.perf_counter(), request_id
     logs.bind(request_id=request_id)
-    # WSGI hands bytes over as Latin-1.
+    # WSGI decodes bytes as Latin-1.
     raw = environ.get("RAW_URI", "").encode("latin-1", "replace")
     if b"%" in raw or not raw.isascii():
         _check_encoding(raw)
@@ -144,7 +144,7 @@ def _begin() -> None:
 
 
 def _check_encoding(raw: bytes) -> None:
-    """Refuse bytes that are not UTF-8: each would become the same replacement character, and two names one."""
+    """Reject bytes that are not UTF-8: all would become the same replacement character, and different names equal."""
     path, _, query = raw.partition(b"?")
     if b"%2f" in path.lower():
         raise Invalid("path: a name must not contain a slash")
@@ -157,13 +157,8 @@ def _check_encoding(raw: bytes) -> None:
             raise Invalid(f"{part_name}: must not contain the character U+0000")
 
 
-def _end(response: Response) -> Response:
+def _after_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
-    rule = request.url_rule
-    this_app().metrics.observe(
-        request.method if rule else "-",
-        rule.rule if rule else "-",
-        response.status_code,
-        time.perf_counter() - g.started,
-    )
+    method, route = (request.method, request.url_rule.rule) if request.url_rule else ("-", "-")
+    this_app().metrics.observe(method, route, response.status_code, time.perf_counter() - g.started_at)
     return response

@@ -1,4 +1,4 @@
-"""How an exception becomes the response to a request."""
+"""Error responses: how an exception becomes the response to a request."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,14 +20,14 @@ Render = Callable[[Problem], Response]
 _DETAILS = {
     404: "this path does not exist",
     405: "this path does not support this method",
-    413: "the body is larger than {largest} bytes",
+    413: "the body is larger than {max_bytes} bytes",
 }
 _MAX_UNREAD_BYTES, _MAX_UNREAD_SECONDS = 16 * 1024 * 1024, 2
-_READ_BYTES = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 
 
 def register(app: Flask, render: Render, count_unexpected: Callable[[], None]) -> None:
-    """Let `render` make the body of every error; `count_unexpected` is called for each error that becomes a 500."""
+    """Render every error with `render`; call `count_unexpected` for each error that becomes a 500."""
 
     def respond(problem: Problem) -> Response:
         _discard_unread_body()
@@ -42,7 +42,7 @@ def register(app: Flask, render: Render, count_unexpected: Callable[[], None]) -
         _discard_unread_body()
         status = error.code or 500
         detail = _DETAILS.get(status, error.description or error.name)
-        response = render(Problem(detail.replace("{largest}", str(request.max_content_length)), status=status))
+        response = render(Problem(detail.replace("{max_bytes}", str(request.max_content_length)), status=status))
         response.headers.update({name: value for name, value in error.get_headers() if name == "Allow"})
         return response
 
@@ -58,7 +58,7 @@ def register(app: Flask, render: Render, count_unexpected: Callable[[], None]) -
 
 
 def problem_json(problem: Problem) -> Response:
-    """RFC 9457, with the request's id as the instance."""
+    """Return a problem document (RFC 9457) whose instance is the request ID."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
@@ -72,17 +72,17 @@ def problem_json(problem: Problem) -> Response:
 
 
 def _discard_unread_body() -> None:
-    """Read what the client still sends, up to a limit: one that is still sending would not read an early response.
+    """Read and discard the rest of the body, up to a limit: a client that is still sending does not read a response.
 
-    Beyond the limit the connection is closed after the response: what is left must not be read as the next request.
+    Beyond the limit the connection is closed after the response: the rest must not be parsed as the next request.
     """
     environ = request.environ
     if not (environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ):
         return
-    body, unread = environ["wsgi.input"], _MAX_UNREAD_BYTES
+    body, remaining = environ["wsgi.input"], _MAX_UNREAD_BYTES
     with suppress(TimeoutError), gevent.Timeout(_MAX_UNREAD_SECONDS, TimeoutError()):
-        while unread > 0 and (data := body.read(min(unread, _READ_BYTES))):
-            unread -= len(data)
-    if unread <= 0:
-        # gunicorn closes the connection where reading has failed, as it has where the time was over.
+        while remaining > 0 and (data := body.read(min(remaining, _CHUNK_BYTES))):
+            remaining -= len(data)
+    if remaining <= 0:
+        # gunicorn closes the connection if reading the body failed; after a timeout it sets this itself.
         body.failed = True

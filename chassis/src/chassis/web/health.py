@@ -1,4 +1,4 @@
-"""Whether a service can do its work: what it needs, what waits, what is stuck, what must hold."""
+"""Operational endpoints: liveness, health of the dependencies, metrics, invariants, and the OpenAPI document."""
 
 import functools
 import time
@@ -7,9 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from flask import Blueprint, Response
+from flask.typing import ResponseReturnValue
 
 from chassis import strictjson
-from chassis.db import Transaction
+from chassis.db import Row, Transaction
 from chassis.errors import Problem, Unavailable
 from chassis.messaging import outbox
 from chassis.runtime import logs
@@ -20,10 +21,12 @@ from chassis.web.metrics import CONTENT_TYPE
 log = logs.logger(__name__)
 
 CHECK_SECONDS = 1.0
-# A worker reports every five seconds.
-_WORKER_SILENT_SECONDS = 20
+# A worker reports every five seconds; after this time without a report it counts as dead.
+_MAX_REPORT_AGE_SECONDS = 20
 
+# Returns None if the invariant holds, otherwise a detail that describes the violation.
 Invariant = Callable[[Transaction], str | None]
+# Returns additional entries for the report of a dependency; raises if the dependency is down.
 Check = Callable[[App], dict[str, Any]]
 
 
@@ -33,52 +36,51 @@ def blueprint(
     checks: dict[str, Check] | None = None,
     vital: Sequence[frozenset[str]] = (frozenset({"postgres"}),),
 ) -> Blueprint:
-    """Routes that every service has: liveness, health, metrics, invariants, and the OpenAPI document.
+    """Return the routes that every service has.
 
-    `description` is the document's; `invariants` return None or say what is broken; `checks` are the service's own
-    dependencies.
-    The service is DOWN, not DEGRADED, once all dependencies of one set of `vital` are down.
+    `description` is that of the OpenAPI document, and `checks` are dependencies other than Postgres and RabbitMQ. The
+    service is DOWN, rather than DEGRADED, if all dependencies of any set in `vital` are down.
     """
     bp = Blueprint("health", __name__)
-    asked: dict[str, Check] = {"postgres": _postgres, "rabbitmq": _messaging, **(checks or {})}
-    # More than are asked at once: one that hangs must not make the next probe wait.
-    pool = ThreadPoolExecutor(max_workers=4 * len(asked), thread_name_prefix="health")
+    all_checks: dict[str, Check] = {"postgres": _check_postgres, "rabbitmq": _check_rabbitmq, **(checks or {})}
+    # More threads than checks: a check that hangs must not delay the next probe.
+    pool = ThreadPoolExecutor(max_workers=4 * len(all_checks), thread_name_prefix="health")
 
     @bp.get("/livez")
-    def livez() -> Any:
-        """The process answers. Nothing else is checked, on purpose."""
+    def livez() -> ResponseReturnValue:
+        """Report that the process is running. Deliberately check no dependency."""
         return {"status": "OK"}
 
     @bp.get("/healthcheck")
-    def healthcheck() -> Any:
+    def healthcheck() -> ResponseReturnValue:
         app = this_app()
-        return _report(app, _ask(app, pool, asked), vital)
+        return _report(app, _run_checks(app, pool, all_checks), vital)
 
     @bp.get("/metrics")
-    def metrics() -> Any:
+    def metrics() -> ResponseReturnValue:
         try:
             gauges = _gauges()
         except Unavailable:
-            # The other figures are wanted most when something is down.
+            # The other metrics are most useful when a dependency is down.
             gauges = {}
         return Response(this_app().metrics.exposition(gauges), content_type=CONTENT_TYPE)
 
     @bp.get("/invariants")
-    def check_invariants() -> Any:
+    def check_invariants() -> ResponseReturnValue:
         with transaction() as tx:
-            # Every check looks at the same moment.
+            # All invariants must see the same snapshot.
             tx.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            found = {name: invariant(tx) for name, invariant in invariants.items()}
+            violations = {name: invariant(tx) for name, invariant in invariants.items()}
         return {
-            "status": "BROKEN" if any(found.values()) else "OK",
+            "status": "BROKEN" if any(violations.values()) else "OK",
             "checks": [
                 {"name": name, "status": "BROKEN" if detail else "OK", "detail": detail or ""}
-                for name, detail in found.items()
+                for name, detail in violations.items()
             ],
         }
 
     @bp.get("/openapi.yaml")
-    def openapi_yaml() -> Any:
+    def openapi_yaml() -> ResponseReturnValue:
         return Response(document(), content_type="application/yaml; charset=utf-8")
 
     @functools.cache
@@ -88,8 +90,8 @@ def blueprint(
     return bp
 
 
-def no_row(find: Callable[[Transaction], dict[str, Any] | None]) -> Invariant:
-    """Return an invariant that holds while `find` finds no counterexample, which is its detail otherwise."""
+def no_row(find: Callable[[Transaction], Row | None]) -> Invariant:
+    """Return an invariant that holds if `find` returns no row; otherwise the row is the detail."""
 
     def check(tx: Transaction) -> str | None:
         row = find(tx)
@@ -100,28 +102,28 @@ def no_row(find: Callable[[Transaction], dict[str, Any] | None]) -> Invariant:
 
 def _gauges() -> dict[str, float]:
     with transaction() as tx:
-        waiting, workers = outbox.backlog(tx), _workers(tx)
+        backlog, workers = outbox.backlog(tx), _live_workers(tx)
     return {
-        "outbox_backlog": float(waiting["backlog"]),
-        "outbox_oldest_seconds": waiting["oldest_seconds"],
+        "outbox_backlog": float(backlog["backlog"]),
+        "outbox_oldest_seconds": backlog["oldest_seconds"],
         "workers_alive": float(len(workers)),
         "dead_letters": float(sum(_dead_letters(workers).values())),
     }
 
 
-def _ask(app: App, pool: ThreadPoolExecutor, asked: dict[str, Check]) -> dict[str, dict[str, Any]]:
-    futures = {name: pool.submit(_timed, check, app) for name, check in asked.items()}
+def _run_checks(app: App, pool: ThreadPoolExecutor, checks: dict[str, Check]) -> dict[str, dict[str, Any]]:
+    futures = {name: pool.submit(_run_timed, check, app) for name, check in checks.items()}
     deadline = time.monotonic() + CHECK_SECONDS
-    return {name: _outcome(name, future, deadline) for name, future in futures.items()}
+    return {name: _result_of(name, future, deadline) for name, future in futures.items()}
 
 
-def _timed(check: Check, app: App) -> dict[str, Any]:
-    began = time.perf_counter()
+def _run_timed(check: Check, app: App) -> dict[str, Any]:
+    started_at = time.perf_counter()
     result = check(app)
-    return {"status": "OK", "latency_ms": round((time.perf_counter() - began) * 1000, 1), **result}
+    return {"status": "OK", "latency_ms": round((time.perf_counter() - started_at) * 1000, 1), **result}
 
 
-def _outcome(name: str, future: Future[dict[str, Any]], deadline: float) -> dict[str, Any]:
+def _result_of(name: str, future: Future[dict[str, Any]], deadline: float) -> dict[str, Any]:
     try:
         return future.result(timeout=max(0.0, deadline - time.monotonic()))
     except TimeoutError:
@@ -136,8 +138,8 @@ def _outcome(name: str, future: Future[dict[str, Any]], deadline: float) -> dict
 
 def _report(app: App, dependencies: dict[str, dict[str, Any]], vital: Sequence[frozenset[str]]) -> Response:
     status = "OK"
-    if any(found["status"] != "OK" for found in dependencies.values()):
-        down = {name for name, found in dependencies.items() if found["status"] == "DOWN"}
+    if any(result["status"] != "OK" for result in dependencies.values()):
+        down = {name for name, result in dependencies.items() if result["status"] == "DOWN"}
         status = "DOWN" if any(down >= group for group in vital) else "DEGRADED"
     body = {
         "status": status,
@@ -152,40 +154,40 @@ def _report(app: App, dependencies: dict[str, dict[str, Any]], vital: Sequence[f
     return response
 
 
-def _postgres(app: App) -> dict[str, Any]:
+def _check_postgres(app: App) -> dict[str, Any]:
     with app.database.transaction() as tx:
         tx.value("SELECT 1")
     return {}
 
 
-def _messaging(app: App) -> dict[str, Any]:
-    """As the workers last reported into Postgres: a web process never talks to RabbitMQ."""
+def _check_rabbitmq(app: App) -> dict[str, Any]:
+    """Return the workers' last reports in Postgres: a web process never connects to RabbitMQ."""
     with app.database.transaction() as tx:
-        workers, waiting = _workers(tx), outbox.backlog(tx)
-    connected = sum(worker["broker_connected"] for worker in workers)
-    found = {
+        workers, backlog = _live_workers(tx), outbox.backlog(tx)
+    connected_count = sum(worker["broker_connected"] for worker in workers)
+    result = {
         "workers_alive": len(workers),
-        "workers_connected": connected,
-        "outbox_backlog": waiting["backlog"],
-        "outbox_oldest_seconds": round(waiting["oldest_seconds"], 1),
+        "workers_connected": connected_count,
+        "outbox_backlog": backlog["backlog"],
+        "outbox_oldest_seconds": round(backlog["oldest_seconds"], 1),
         "dead_letters": _dead_letters(workers),
     }
-    if not connected:
+    if not connected_count:
         reason = "no worker is connected to RabbitMQ" if workers else "no worker is alive"
-        return {"status": "DOWN", "detail": reason, **found}
-    return found
+        return {"status": "DOWN", "detail": reason, **result}
+    return result
 
 
-def _workers(tx: Transaction) -> list[dict[str, Any]]:
+def _live_workers(tx: Transaction) -> list[Row]:
     return tx.all(
         """
         SELECT worker, broker_connected, dead_letters FROM workers
-        WHERE seen_at > now() - make_interval(secs => %(silent)s) ORDER BY seen_at DESC
+        WHERE seen_at > now() - make_interval(secs => %(max_age)s) ORDER BY seen_at DESC
         """,
-        silent=_WORKER_SILENT_SECONDS,
+        max_age=_MAX_REPORT_AGE_SECONDS,
     )
 
 
-def _dead_letters(workers: list[dict[str, Any]]) -> dict[str, int]:
-    """Every worker sees the same queues: the newest report counts."""
+def _dead_letters(workers: list[Row]) -> dict[str, int]:
+    """Return the number of dead letters per queue from the newest report: all workers see the same queues."""
     return strictjson.loads(workers[0]["dead_letters"].encode()) if workers else {}

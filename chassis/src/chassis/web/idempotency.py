@@ -1,4 +1,4 @@
-"""One effect for each Idempotency-Key, and the first response again for every repetition."""
+"""Idempotency keys: a request has one effect per key, and every repetition returns the first response."""
 
 import hashlib
 import re
@@ -8,55 +8,56 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Response, current_app, request
+from flask.typing import ResponseReturnValue
 
 from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Conflict, Invalid
 from chassis.web.app import this_app, transaction, username
 
-_VISIBLE = re.compile(r"[!-~]{1,255}\Z")
-_HOURS_KEPT = 24
+_VALID_KEY = re.compile(r"[!-~]{1,255}\Z")
+_RETENTION_HOURS = 24
 
 
-def run_idempotent(make: Callable[[Transaction], Any], *, sent: bytes | None = None) -> Response:
-    """Return the response of `make`, called in one transaction, and only once for each Idempotency-Key of a user.
+def run_idempotent(run: Callable[[Transaction], ResponseReturnValue], *, body_digest: bytes | None = None) -> Response:
+    """Return the response of `run`, which is called in a transaction and only once per user and Idempotency-Key.
 
-    `sent` stands for a body that was read as a stream before. Raises what `key_of_request` and `claim` raise.
+    `body_digest` represents a body that was already read as a stream. Raises like `request_key` and `claim`.
     """
-    key = key_of_request()
+    key = request_key()
     if key is None:
         with transaction() as tx:
-            return current_app.make_response(make(tx))
-    fingerprint = fingerprint_of_request(_content() if sent is None else sent)
+            return current_app.make_response(run(tx))
+    fingerprint = request_fingerprint(_request_content() if body_digest is None else body_digest)
     with transaction() as tx:
         if replayed := claim(tx, key, fingerprint):
             return replayed
-        response = current_app.make_response(make(tx))
+        response = current_app.make_response(run(tx))
         if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
             store_response(tx, key, fingerprint, response)
     return response
 
 
-def key_of_request() -> str | None:
+def request_key() -> str | None:
     """Return the request's Idempotency-Key, None if it has none; raise Invalid if it is malformed."""
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not _VISIBLE.match(key):
+    if key is not None and not _VALID_KEY.match(key):
         raise Invalid.field("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
     return key
 
 
-def fingerprint_of_request(content: bytes) -> str:
-    """Return what a repetition of this request, with `content` as its body, has to equal."""
+def request_fingerprint(content: bytes) -> str:
+    """Return the digest of this request, with `content` as its body, that a repetition must have as well."""
     names = this_app().idempotent_headers
-    fields = [f"{name}: {request.headers[name]}".encode() for name in names if name in request.headers]
+    headers = [f"{name}: {request.headers[name]}".encode() for name in names if name in request.headers]
     digest = hashlib.sha256()
-    for part in (request.method.encode(), request.full_path.encode(), content, *fields):
+    for part in (request.method.encode(), request.full_path.encode(), content, *headers):
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
 
 
-def _content() -> bytes:
-    """Return the body; of a form its fields and files, because each client chooses another boundary between them."""
+def _request_content() -> bytes:
+    """Return the body, or a form's fields and files: a repetition of a form may use a different boundary."""
     if not request.form and not request.files:
         return request.get_data()
     content: list[Any] = [*request.form.items(multi=True)]
@@ -68,39 +69,39 @@ def _content() -> bytes:
 
 
 def claim(tx: Transaction, key: str, fingerprint: str) -> Response | None:
-    """Return the response that was kept for the key; None if this transaction is the first, which then holds the key.
+    """Return the stored response of the key, or None if this is the first request, which holds the key until it ends.
 
-    Raises Conflict: 409 while the first request is still running, 422 if the key was used for a different request.
+    Raises Conflict: 409 while the first request is still in progress, 422 if the key was used for a different request.
     """
-    held = tx.value(
+    is_locked = tx.value(
         "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || %(name)s, 0))",
         name=f"\x01{username()}\x01{key}",
     )
-    if not held:
+    if not is_locked:
         raise Conflict("a request with this Idempotency-Key is still in progress; retry after it completes")
-    kept = tx.find(
+    stored = tx.find(
         """
         SELECT fingerprint, status, headers, body FROM idempotency_keys
         WHERE username = %(username)s AND key = %(key)s AND created_at > now() - make_interval(hours => %(hours)s)
         """,
         username=username(),
         key=key,
-        hours=_HOURS_KEPT,
+        hours=_RETENTION_HOURS,
     )
-    if kept is None:
+    if stored is None:
         return None
-    if kept["fingerprint"] != fingerprint:
+    if stored["fingerprint"] != fingerprint:
         names = " or ".join(this_app().idempotent_headers)
-        others = f", or for another {names}" if names else ""
+        header_hint = f", or with another {names}" if names else ""
         raise Conflict(
-            f"this Idempotency-Key was already used for a different method, path or body{others}", status=422
+            f"this Idempotency-Key was already used for a different method, path or body{header_hint}", status=422
         )
-    headers = {**strictjson.loads(kept["headers"].encode()), "Idempotent-Replayed": "true"}
-    return Response(bytes(kept["body"]), kept["status"], headers)
+    headers = {**strictjson.loads(stored["headers"].encode()), "Idempotent-Replayed": "true"}
+    return Response(bytes(stored["body"]), stored["status"], headers)
 
 
 def store_response(tx: Transaction, key: str, fingerprint: str, response: Response) -> None:
-    """Keep the response in the transaction that has the effect: both are committed, or neither."""
+    """Store the response in the transaction that has the effect, so that both are committed or neither."""
     headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
     tx.run(
         """
@@ -120,7 +121,8 @@ def store_response(tx: Transaction, key: str, fingerprint: str, response: Respon
 
 
 def prune(tx: Transaction, _now: datetime) -> None:
-    """Forget the responses that are older than a key lives."""
+    """Delete the responses of expired keys."""
     tx.run(
-        "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => %(hours)s)", hours=_HOURS_KEPT
+        "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => %(hours)s)",
+        hours=_RETENTION_HOURS,
     )

@@ -1,9 +1,9 @@
-"""What a route takes and answers, as types: checked before the route runs, described in its OpenAPI document."""
+"""Request validation: a route declares its inputs and responses as types, which also appear in the OpenAPI document."""
 
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from flask import request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -12,12 +12,16 @@ from werkzeug.datastructures import MultiDict
 from chassis import strictjson
 from chassis.errors import Invalid
 
-_MOST_ERRORS = 1000
+Errors = list[tuple[str, str]]
+Parsed = TypeVar("Parsed")
+
+_MAX_ERRORS, _MAX_ERRORS_IN_DETAIL = 1000, 20
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+_MESSAGES = {"extra_forbidden": "is not a known parameter", "missing": "is required"}
 
 
-def _plain_digits(value: Any) -> Any:
+def _parse_digits(value: Any) -> Any:
     if isinstance(value, str):
         if not (value.isascii() and value.isdigit()) or len(value) > 20:
             raise ValueError("must be an integer in plain digits")
@@ -25,12 +29,12 @@ def _plain_digits(value: Any) -> Any:
     return value
 
 
-def _whole(value: Any) -> Any:
-    """JSON knows one kind of number: 2.0 is the integer 2."""
+def _convert_integral_float(value: Any) -> Any:
+    """Return 2 for 2.0: JSON has only one type of number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _plain_text(value: str) -> str:
+def _check_plain_text(value: str) -> str:
     if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in value):
         raise ValueError("must not contain control characters")
     if not value.strip():
@@ -38,14 +42,14 @@ def _plain_text(value: str) -> str:
     return value
 
 
-# Beside a Field with bounds: `Annotated[int, Field(ge=0, le=9), DIGITS]`, for a parameter and for JSON.
-DIGITS = BeforeValidator(_plain_digits)
-INTEGER = BeforeValidator(_whole)
-PlainText = Annotated[str, AfterValidator(_plain_text)]
+# For use with a bounded Field: `Annotated[int, Field(ge=0, le=9), DIGITS]` in a parameter, INTEGER in JSON.
+DIGITS = BeforeValidator(_parse_digits)
+INTEGER = BeforeValidator(_convert_integral_float)
+PlainText = Annotated[str, AfterValidator(_check_plain_text)]
 
 
 class ListQuery(BaseModel):
-    """The page of a list that a request asks for."""
+    """The parameters that select a page of a list."""
 
     model_config = ConfigDict(extra="forbid")
     limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
@@ -54,7 +58,7 @@ class ListQuery(BaseModel):
 
 @dataclass(frozen=True)
 class ResponseSpec:
-    """One answer in the document: `type` is anything pydantic knows, None for no body."""
+    """A response in the OpenAPI document; `type` is any type that pydantic supports, or None if there is no body."""
 
     description: str
     type: Any = None
@@ -64,110 +68,111 @@ class ResponseSpec:
 @dataclass(frozen=True)
 class Endpoint:
     summary: str
-    answers: Mapping[int, ResponseSpec]
+    responses: Mapping[int, ResponseSpec]
     path: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
     form: type[BaseModel] | None = None
     body: Any = None
-    # What the document says of a body that the route reads itself.
+    # The OpenAPI description of a body that the route reads itself.
     streamed_body: Mapping[str, Any] | None = None
     idempotent: bool = False
     description: str | None = None
 
     @functools.cached_property
     def is_body_optional(self) -> bool:
-        """An omitted body is the same as an empty object, where the model accepts that."""
+        """True if the model accepts an empty object: an omitted body is equivalent to one."""
         try:
             return issubclass(self.body, BaseModel) and self.body.model_validate({}) is not None
         except (TypeError, ValidationError):
             return False
 
     @functools.cached_property
-    def query_of_none(self) -> BaseModel | None:
-        """What a request without a query asks for, where everything in it may be left out."""
+    def default_query(self) -> BaseModel | None:
+        """The query of a request without parameters, or None if a parameter is required."""
         fields = self.query.model_fields.values() if self.query else []
         return self.query() if self.query and not any(field.is_required() for field in fields) else None
 
 
-def endpoint(summary: str, answers: Mapping[int, ResponseSpec], **parts: Any) -> Callable[[Any], Any]:
-    """The route gets `query`, `headers`, `form` and `body` as the types named here; all errors are told at once.
+def endpoint(summary: str, responses: Mapping[int, ResponseSpec], **inputs: Any) -> Callable[[Any], Any]:
+    """Declare a route's inputs; the route receives `query`, `headers`, `form` and `body` as the declared types.
 
-    `path` only checks: Flask passes the parts of the path itself.
+    All errors of a request are reported together. `path` is only validated: Flask itself passes the parts of the path.
     """
-    described = Endpoint(summary, answers, **parts)
-    adapter = TypeAdapter(described.body) if described.body is not None else None
+    spec = Endpoint(summary, responses, **inputs)
+    adapter: TypeAdapter[Any] | None = TypeAdapter(spec.body) if spec.body is not None else None
 
-    def decorate(view: Any) -> Any:
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)
-        def checked(**path: Any) -> Any:
-            return view(**path, **_take(described, adapter, path))
+        def validated_view(**path: Any) -> Any:
+            return view(**path, **_parse_request(spec, adapter, path))
 
-        checked.endpoint = described  # type: ignore[attr-defined]
-        return checked
+        validated_view.endpoint = spec  # type: ignore[attr-defined]
+        return validated_view
 
     return decorate
 
 
-def _take(described: Endpoint, adapter: Any, path: dict[str, Any]) -> dict[str, Any]:
-    taken: dict[str, Any] = {}
-    wrong: list[tuple[str, str]] = []
-    if described.path:
-        _into(wrong, lambda: described.path.model_validate(path))  # type: ignore[union-attr]
-    if described.query:
-        taken["query"] = (described.query_of_none if not request.query_string else None) or _into(
-            wrong, lambda: _from_pairs(described.query, request.args)
+def _parse_request(spec: Endpoint, adapter: TypeAdapter[Any] | None, path: dict[str, Any]) -> dict[str, Any]:
+    inputs: dict[str, Any] = {}
+    errors: Errors = []
+    if path_model := spec.path:
+        _collect_errors(errors, lambda: path_model.model_validate(path))
+    if query_model := spec.query:
+        inputs["query"] = (spec.default_query if not request.query_string else None) or _collect_errors(
+            errors, lambda: _parse_pairs(query_model, request.args)
         )
     elif request.query_string:
-        wrong.extend((name, _WORDS["extra_forbidden"]) for name in request.args)
-    if described.headers:
-        taken["headers"] = _into(wrong, lambda: _from_headers(described.headers))
-    if described.form:
-        _expect(FORM)
-        taken["form"] = _into(wrong, lambda: _from_pairs(described.form, request.form))
+        errors.extend((name, _MESSAGES["extra_forbidden"]) for name in request.args)
+    if headers_model := spec.headers:
+        inputs["headers"] = _collect_errors(errors, lambda: _parse_headers(headers_model))
+    if form_model := spec.form:
+        _require_content_type(FORM)
+        inputs["form"] = _collect_errors(errors, lambda: _parse_pairs(form_model, request.form))
     if adapter is not None:
-        taken["body"] = _into(wrong, lambda: adapter.validate_python(_json(described), strict=True))
-    if wrong:
-        wrong = wrong[:_MOST_ERRORS]
-        raise Invalid("; ".join(f"{name}: {message}" for name, message in wrong[:20]), errors=wrong)
-    return taken
+        inputs["body"] = _collect_errors(errors, lambda: adapter.validate_python(_load_body(spec), strict=True))
+    _raise_if_any(errors)
+    return inputs
 
 
-def _json(described: Endpoint) -> Any:
+def _load_body(spec: Endpoint) -> Any:
     raw = request.get_data()
-    if described.is_body_optional and not raw and not request.content_type:
+    if spec.is_body_optional and not raw and not request.content_type:
         return {}
-    _expect(JSON)
+    _require_content_type(JSON)
     return strictjson.loads(raw)
 
 
-_WORDS = {"extra_forbidden": "is not a known parameter", "missing": "is required"}
+def checked(parse: Callable[[], Parsed]) -> Parsed:
+    """Return the result of `parse`, which validates with pydantic; raise Invalid that names every invalid field."""
+    errors: Errors = []
+    value = _collect_errors(errors, parse)
+    _raise_if_any(errors)
+    return value  # type: ignore[return-value]  # it is None only if there are errors
 
 
-def checked(parse: Callable[[], Any]) -> Any:
-    """What pydantic makes of it; raises Invalid with every wrong field."""
-    wrong: list[tuple[str, str]] = []
-    value = _into(wrong, parse)
-    if wrong:
-        raise Invalid("; ".join(f"{name}: {message}" for name, message in wrong[:20]), errors=wrong[:_MOST_ERRORS])
-    return value
+def _raise_if_any(errors: Errors) -> None:
+    if errors:
+        detail = "; ".join(f"{name}: {message}" for name, message in errors[:_MAX_ERRORS_IN_DETAIL])
+        raise Invalid(detail, errors=errors[:_MAX_ERRORS])
 
 
-def _into(wrong: list[tuple[str, str]], parse: Callable[[], Any]) -> Any:
+def _collect_errors(errors: Errors, parse: Callable[[], Parsed]) -> Parsed | None:
+    """Return the result of `parse`; if its input is invalid, add to `errors` and return None."""
     try:
         return parse()
     except Invalid as invalid:
         if not invalid.errors:
             raise
-        wrong.extend(invalid.errors)
+        errors.extend(invalid.errors)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             name = ".".join(str(part) for part in problem["loc"]) or "body"
-            wrong.append((name, _WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")))
+            errors.append((name, _MESSAGES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")))
     return None
 
 
-def _expect(content_type: str) -> None:
+def _require_content_type(content_type: str) -> None:
     if request.environ.get("CONTENT_TYPE") == content_type and "HTTP_CONTENT_ENCODING" not in request.environ:
         return
     charset = request.mimetype_params.get("charset", "utf-8").lower()
@@ -177,30 +182,29 @@ def _expect(content_type: str) -> None:
         raise Invalid("Content-Encoding is not supported: send the body uncompressed", status=415)
 
 
-def _from_pairs(model: Any, pairs: MultiDict[str, str]) -> Any:
-    known = {info.alias or name for name, info in model.model_fields.items()}
-    wrong = [(name, _WORDS["extra_forbidden"]) for name in pairs if name not in known]
-    wrong += [(name, "must not be repeated") for name, values in pairs.lists() if len(values) > 1]
-    given = _into(wrong, lambda: model.model_validate({name: pairs[name] for name in pairs if name in known}))
-    if wrong:
-        raise Invalid("the parameters are invalid", errors=wrong)
-    return given
+def _parse_pairs(model: type[BaseModel], pairs: MultiDict[str, str]) -> BaseModel | None:
+    names = {field.alias or name for name, field in model.model_fields.items()}
+    errors = [(name, _MESSAGES["extra_forbidden"]) for name in pairs if name not in names]
+    errors += [(name, "must not be repeated") for name, values in pairs.lists() if len(values) > 1]
+    parsed = _collect_errors(errors, lambda: model.model_validate({n: pairs[n] for n in pairs if n in names}))
+    if errors:
+        raise Invalid("the parameters are invalid", errors=errors)
+    return parsed
 
 
-def _from_headers(model: Any) -> Any:
-    given = {}
-    environ = request.environ
+def _parse_headers(model: type[BaseModel]) -> BaseModel:
+    values = {}
     for header, key in _environ_keys(model):
-        if (value := environ.get(key)) is not None:
+        if (value := request.environ.get(key)) is not None:
             try:
-                # WSGI hands bytes over as Latin-1.
-                given[header] = value if value.isascii() else value.encode("latin-1").decode("utf-8")
+                # WSGI decodes bytes as Latin-1.
+                values[header] = value if value.isascii() else value.encode("latin-1").decode("utf-8")
             except UnicodeDecodeError:
                 raise Invalid.field(header, "must be valid UTF-8") from None
-    return model.model_validate(given)
+    return model.model_validate(values)
 
 
 @functools.cache
-def _environ_keys(model: Any) -> list[tuple[str, str]]:
-    headers = [info.alias or name for name, info in model.model_fields.items()]
+def _environ_keys(model: type[BaseModel]) -> list[tuple[str, str]]:
+    headers = [field.alias or name for name, field in model.model_fields.items()]
     return [(header, "HTTP_" + header.upper().replace("-", "_")) for header in headers]

@@ -98,7 +98,7 @@ def load_file() -> Response:
             response.headers["Location"] = f"/api/factories/load/{id_}"
             return response
 
-        return run_idempotent(accept, sent=digest)
+        return run_idempotent(accept, body_digest=digest)
     finally:
         if not is_accepted:
             with transaction() as tx:

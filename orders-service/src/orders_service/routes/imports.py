@@ -87,7 +87,7 @@ class ImportStatus(TypedDict):
 )
 def import_orders(query: ImportQuery) -> Response:
     receiver: UploadReceiver = current_app.extensions["orders"]
-    key = idempotency.key_of_request()
+    key = idempotency.request_key()
     body = UploadStream(request, receiver.settings.largest_upload_bytes, forms.FIELD)
     with receiver.receiving(username(), key) as writer:
         file = forms.receive_file(request, body, query.file_name, writer)
@@ -102,7 +102,7 @@ def _accept(
 
     The batch number is issued outside of any transaction, and only if no response is stored yet.
     """
-    fingerprint = idempotency.fingerprint_of_request(file.digest + file.name.encode())
+    fingerprint = idempotency.request_fingerprint(file.digest + file.name.encode())
     if key is not None:
         with transaction() as tx:
             if replayed := idempotency.claim(tx, key, fingerprint):
