@@ -19,7 +19,7 @@ def _nothing_is_left(stack, client):
     before = count_imports(client)
     yield
     assert count_imports(client) == before
-    assert orders.ask_database(stack, "SELECT count(*) FROM orders.uploads") == [(0,)]
+    assert orders.ask_database(stack, "SELECT count(*) FROM orders.open_uploads") == [(0,)]
 
 
 def count_imports(client):
@@ -29,8 +29,8 @@ def count_imports(client):
 @pytest.mark.slow
 def test_interrupted_uploads_leave_nothing(stack, client):
     with unfinished_uploads(client, IMPORT, 6):
-        eventually(lambda: orders.ask_database(stack, "SELECT count(*) > 0 FROM orders.uploads") == [(True,)])
-    left = "SELECT (SELECT count(*) FROM orders.uploads), (SELECT count(*) FROM orders.blocks)"
+        eventually(lambda: orders.ask_database(stack, "SELECT count(*) > 0 FROM orders.open_uploads") == [(True,)])
+    left = "SELECT (SELECT count(*) FROM orders.open_uploads), (SELECT count(*) FROM orders.upload_chunks)"
     eventually(lambda: orders.ask_database(stack, left) == [(0, 0)], 30)
     assert_healed(stack)
 

@@ -115,7 +115,7 @@ def is_taken(tried):
 
 
 def uploads_on(stack):
-    return set(orders.ask_database(stack, "SELECT id FROM orders.uploads"))
+    return set(orders.ask_database(stack, "SELECT id FROM orders.open_uploads"))
 
 
 @dataclass(frozen=True)
@@ -250,6 +250,6 @@ def assert_in_once(stack, client, uploaders):
 
 def assert_nothing_is_left(stack):
     """Of uploads that nobody ended, once they have been silent for long enough: here the clock is put forward."""
-    orders.ask_database(stack, "UPDATE orders.uploads SET seen_at = seen_at - interval '1 hour'")
-    left = "SELECT (SELECT count(*) FROM orders.uploads), (SELECT count(*) FROM orders.blocks)"
+    orders.ask_database(stack, "UPDATE orders.open_uploads SET seen_at = seen_at - interval '1 hour'")
+    left = "SELECT (SELECT count(*) FROM orders.open_uploads), (SELECT count(*) FROM orders.upload_chunks)"
     eventually(lambda: orders.ask_database(stack, left) == [(0, 0)], BACK_WITHIN)

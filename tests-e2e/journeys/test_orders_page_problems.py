@@ -114,7 +114,7 @@ def test_a_stopped_upload_leaves_nothing(stack, client, page, big):
     with stalled(stack, page, big[1]):
         page.get_by_role("button", name="Stop the upload").click()
         expect(problem(page)).to_have_text("The upload was stopped. Nothing was stored.")
-    eventually(lambda: orders.ask_database(stack, "SELECT count(*) FROM orders.uploads") == [(0,)], 60)
+    eventually(lambda: orders.ask_database(stack, "SELECT count(*) FROM orders.open_uploads") == [(0,)], 60)
     assert client.get(f"{orders.API}/import/status").json()["total"] == before
 
 
