@@ -1,7 +1,7 @@
-# Thin on purpose: each target calls a program under deploy/, which says what it does while it does it.
+# Each target only calls a program in deploy/, which reports its progress.
 
-# Where it runs: what runs already without containers is meant; else containers where a Docker engine answers, else
-# programs on this machine. `make up STACK=local` decides it.
+# The deployment mode: `local` if a stack without containers is running; otherwise `compose` if a Docker engine responds,
+# and `local` if not. `make up STACK=local` overrides it.
 ifndef STACK
 STACK = $(eval STACK := $$(shell \
     if test ! -e "$(or $(STACK_DIR),.local)/supervisord.pid" && test -f docker-compose.yml && timeout 3 docker info > /dev/null 2>&1; \
@@ -14,55 +14,59 @@ endif
 
 PY = .venv/bin/python
 RUN = $(PY) deploy/$(STACK)
-# One process per processor; tests of one file, and journeys on one stack, stay in one process and share its servers.
-PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+# One process per processor; the tests of one file, and the journeys on one stack, run in one process and share servers.
+PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove users dead-letters retry load-data help lint test test-all bench setup pins openapi env release
+.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data help lint test test-all bench setup pins openapi env release
 
-up: setup ## Start everything that does not run yet (RELOAD=1: apply changed code; TLS=1: HTTPS; STACK=compose|local)
+up: setup ## Start the stack (RELOAD=1: apply code changes; TLS=1: serve HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
 
-down: setup ## Stop everything; the data stays
+down: setup ## Stop the stack and keep its data
 	@$(RUN) down
 
-clean: setup ## Stop everything and remove its data, its settings and its secrets; asks first (YES=1: does not)
+clean: setup ## Stop the stack and remove its data, settings and secrets after confirmation (YES=1: without)
 	@$(RUN) clean $(if $(filter 1,$(YES)),--yes)
 
-url: setup ## Print the address with user and password (make -s url)
+url: setup ## Print the URL with user and password (make -s url)
 	@$(RUN) url
 
-status: setup ## Show the programs, and what /health says
+status: setup ## Show the state of all programs and the response of /health
 	@$(RUN) status
 
-logs: setup ## Follow the logs: all, or S=sequence-web; F=0 prints the end of them and returns
-	@$(RUN) logs $(S) $(if $(filter 0,$(F)),--no-follow)
+logs: setup ## Follow all logs, or one with S=sequence-web (L=warning: from that level; R=<request ID>: print its lines; F=0: do not follow)
+	@$(RUN) logs $(S) $(if $(filter 0,$(F)),--no-follow) $(if $(R),--request "$(R)") $(if $(L),--level "$(L)")
 
-user: setup ## Add a user, or replace the password of one: NAME=ann [ROLE=admin|writer|reader|runner]
-	@$(RUN) user "$(or $(NAME),$(error name the user: make user NAME=ann))" $(ROLE)
+user: setup ## Add a user or replace a password: NAME=ann [ROLE=admin|writer|reader|runner]
+	@$(RUN) user "$(or $(NAME),$(error NAME is required: make user NAME=ann))" $(ROLE)
 
 user-remove: setup ## Remove a user: NAME=ann
-	@$(RUN) user-remove "$(or $(NAME),$(error name the user: make user-remove NAME=ann))"
+	@$(RUN) user-remove "$(or $(NAME),$(error NAME is required: make user-remove NAME=ann))"
 
-users: setup ## List the users and their roles
+users: setup ## List users and their roles
 	@$(RUN) users
 
-dead-letters: setup ## List the messages that no worker could handle
+dead-letters: setup ## List the dead letters: messages that failed permanently
 	@$(RUN) dead-letters
 
-retry: setup ## Put the dead letters of a queue back: QUEUE=orders.import
-	@$(RUN) retry "$(or $(QUEUE),$(error say which queue: make retry QUEUE=orders.import))"
+retry: setup ## Requeue the dead letters of a queue, or one: QUEUE=orders.import [ID=<message ID>]
+	@$(RUN) retry "$(or $(QUEUE),$(error QUEUE is required: make retry QUEUE=orders.import))" $(ID)
 
-load-data: setup ## Load the sample factories and sprockets, or FILE=... of either
+discard: setup ## Delete the dead letters of a queue, or one: QUEUE=orders.import [ID=<message ID>]
+	@$(RUN) discard "$(or $(QUEUE),$(error QUEUE is required: make discard QUEUE=orders.import))" $(ID)
+
+load-data: setup ## Load the sample factories and sprockets, or the files in FILE=...
 	@$(RUN) load-data $(FILE)
 
-lint: setup ## Check style, types and who may import whom
+lint: setup ## Check style, types and import rules
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
+	@$(PY) tests-e2e/conventions/language.py
 
-test: setup ## Run the tests of a change in five minutes: all but faults, fuzzing, slow ones and most journeys (ARGS=...)
+test: setup ## Run the tests for a change in five minutes: all but faults, fuzzing, slow tests and most journeys (ARGS=...)
 	@$(PYTEST) -m "not fault and not fuzz and not slow" $(ARGS)
 
 test-all: setup ## Run all tests, the journeys on both stacks, and measure coverage (ARGS=...)
@@ -71,21 +75,21 @@ test-all: setup ## Run all tests, the journeys on both stacks, and measure cover
 bench: setup ## Measure throughput and latency through the gateway
 	@$(PY) bench/run.py $(ARGS)
 
-setup: ## Make .venv, or bring it up to date
+setup: ## Create or update .venv
 	@sh deploy/setup.sh
 
-pins: setup ## Write the file of pins anew from the ranges (ARGS=--upgrade: with the newest versions)
+pins: setup ## Update the pinned versions from the version ranges (ARGS=--upgrade: to the newest)
 	@sh deploy/pins.sh $(ARGS)
 
-openapi: setup ## Write each service's openapi.yaml anew from its code
-	@for folder in *-service; do word=$${folder%-service}; \
-	    DATABASE_URL=postgresql://unused $(PY) -m $${word}_service openapi > $$folder/openapi.yaml || exit 1; done
+openapi: setup ## Regenerate each service's openapi.yaml from its code
+	@for folder in *-service; do service=$${folder%-service}; \
+	    DATABASE_URL=postgresql://unused $(PY) -m $${service}_service openapi > $$folder/openapi.yaml || exit 1; done
 
 release: setup ## Build wheels (dist/) and images of the version in VERSION, and tag the commit
 	@sh deploy/release.sh
 
-env: setup ## Only create .env and the other files that `docker compose` reads, for calling it by hand
+env: setup ## Create .env and the other files that `docker compose` reads, without starting anything
 	@$(PY) deploy/compose env
 
-help: ## Show this
-	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | while IFS='	' read -r name says; do printf '  make %-14s %s\n' "$$name" "$$says"; done
+help: ## Show this help
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done

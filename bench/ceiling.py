@@ -95,7 +95,7 @@ def _start_gateway(
     running: contextlib.ExitStack, stack: TestStack, folder: Path, name: str, nginx: Nginx, *, path: str
 ) -> str:
     """Its address, once that path is answered there."""
-    port = ports.some_free(set())
+    port = ports.find_free_port(set())
     address = f"http://127.0.0.1:{port}"
     (folder / name).mkdir()
     conf = folder / f"{name}.conf"

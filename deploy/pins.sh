@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes deploy/requirements.txt anew from the ranges in every pyproject.toml: `make pins`.
+# Update deploy/requirements.txt from the version ranges in every pyproject.toml (`make pins`).
 set -eu
 cd "$(dirname "$0")/.."
 .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

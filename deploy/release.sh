@@ -1,9 +1,9 @@
 #!/bin/sh
-# Builds wheels and images of the version in VERSION, and tags the commit: `make release`.
+# Build wheels and images of the version in VERSION, and tag the commit: `make release`.
 set -eu
 cd "$(dirname "$0")/.."
 
-say() { echo "  release: $*" >&2; }
+log_progress() { echo "  release: $*" >&2; }
 fail() { echo "release: $*" >&2; exit 1; }
 
 version=$(cat VERSION)
@@ -12,7 +12,7 @@ tag=v$version
 ! git rev-parse --quiet --verify "refs/tags/$tag" > /dev/null || fail "the tag $tag already exists: increase VERSION"
 grep -q "^## \[$version\]" CHANGELOG.md || fail "CHANGELOG.md must have a section [$version]"
 
-say "building the wheels of $version into dist/"
+log_progress "building the wheels of $version into dist/"
 rm -rf dist
 packages=""
 for package in chassis testing ./*-service gateway/console deploy/local; do
@@ -27,11 +27,11 @@ for wheel in dist/*.whl; do
 done
 
 if timeout 10 docker info > /dev/null 2>&1; then
-    say "building the images with the tag $version"
+    log_progress "building the images with the tag $version"
     COMPOSE_PROJECT_NAME=quintet-release STACK_ID=none QUINTET_TAG=$version docker compose build --quiet
 else
-    say "no Docker engine responds: no images were built"
+    log_progress "no Docker engine responds: no images were built"
 fi
 
 git tag --annotate "$tag" --message "Release $version"
-say "tagged $tag; publish it with: git push origin $tag"
+log_progress "tagged $tag; publish it with: git push origin $tag"

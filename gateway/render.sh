@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints nginx.conf: the template with every ${VARIABLE} replaced. README.md says what the variables mean.
+# Print nginx.conf: the template with every ${VARIABLE} replaced. README.md describes the variables.
 set -euaf
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -18,7 +18,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 : "${CLIENT_TIMEOUT:=15s}"
 : "${SHUTDOWN_TIMEOUT:=8s}"
 
-# Facts of the deployment: these are right in the container. SERVICES has to be given: the names, separated by commas.
+# Settings of the deployment mode; the defaults are those of the container. SERVICES is required: comma-separated names.
 : "${SERVICES?}"
 GATEWAY_DIR=${GATEWAY_DIR:-$here}
 RUN_DIR=${RUN_DIR:-/run/gateway}
@@ -37,14 +37,14 @@ fail() { echo "$1" >&2; exit 1; }
 origin='https?://[A-Za-z0-9.-]+(:[0-9]+)?'
 case $RATE_LIMITS in on | off) ;; *) fail 'RATE_LIMITS must be on or off' ;; esac
 echo "$CORS_ORIGINS" | grep -Eqx "($origin(,$origin)*)?" \
-    || fail 'CORS_ORIGINS must be origins such as https://app.example.com, separated by commas'
+    || fail 'CORS_ORIGINS must be comma-separated origins such as https://app.example.com'
 echo "$TRUSTED_PROXIES" | grep -Eqx '[0-9A-Fa-f.:/,]*' \
-    || fail 'TRUSTED_PROXIES must be addresses or networks such as 10.0.0.0/8, separated by commas'
+    || fail 'TRUSTED_PROXIES must be comma-separated addresses or networks such as 10.0.0.0/8'
 [ -n "$TLS_CERT" ] || [ -z "$TLS_KEY" ] || fail 'TLS_CERT must name the certificate of TLS_KEY'
 [ -n "$TLS_KEY" ] || [ -z "$TLS_CERT" ] || fail 'TLS_KEY must name the key of TLS_CERT'
 
 SERVICES_PATTERN=$(echo "$SERVICES" | tr , '|')
-# Sockets get connections that are kept open; without them, an upstream is a DNS name with a port.
+# Connections to sockets are kept open; without sockets, an upstream is a DNS name with a port.
 UPSTREAM_LINES='' UPSTREAM_PORT=:8000
 if [ -n "$SOCKETS_DIR" ]; then
     UPSTREAM_PORT=''
@@ -71,7 +71,7 @@ if [ -n "$TLS_CERT" ]; then
         ssl_session_cache shared:tls:2m;
         ssl_session_tickets off;"
 fi
-# A request on an open connection during a reload is then answered instead of reset. Since nginx 1.27.4.
+# Prevents a reload from resetting a connection on which a request is being sent. Available since nginx 1.27.4.
 KEEPALIVE_LINE=''
 version=$("${NGINX:-nginx}" -v 2>&1 | sed 's,.*nginx/\([0-9.]*\).*,\1,')
 if [ "$(printf '%s\n' 1.27.4 "$version" | sort -V | head -n 1)" = 1.27.4 ]; then
@@ -82,7 +82,7 @@ exec awk '
     {
         while (match($0, /\$\{[A-Z_]+\}/)) {
             name = substr($0, RSTART + 2, RLENGTH - 3)
-            if (!(name in ENVIRON)) { print "nginx.conf.template: " name " has no value" > "/dev/stderr"; exit 1 }
+            if (!(name in ENVIRON)) { print "nginx.conf.template: " name " must have a value" > "/dev/stderr"; exit 1 }
             printf "%s%s", substr($0, 1, RSTART - 1), ENVIRON[name]
             $0 = substr($0, RSTART + RLENGTH)
         }

@@ -1,7 +1,7 @@
-"""The gateway's users: `users.py add NAME [--role ROLE]`, `remove NAME`, `list`, `administrator NAME`.
+"""Manages the gateway's users: `users.py add NAME [--role ROLE]`, `remove NAME`, `list`, `administrator NAME`.
 
 The directory GATEWAY_USERS_DIR holds `htpasswd` ({SSHA} hashes) and `roles.conf` (the lines of an nginx map).
-nginx reads the first at every request and the second when it starts or reloads: reload it after each change.
+nginx reads the first at every request and the second at startup and reload, so reload it after each change.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 ROLES = ("admin", "writer", "reader", "runner")
 PASSWORD_BYTES = 24
 SALT_BYTES = 8
-MIN_ADMIN_PASSWORD = 20
+MIN_ADMIN_PASSWORD_LENGTH = 20
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 _HASH_LINE = re.compile(rf"({_NAME}):(\{{SSHA\}}[A-Za-z0-9+/]+=*)")
@@ -28,11 +28,11 @@ _ROLE_LINE = re.compile(rf'":({_NAME})" ({"|".join(ROLES)});')
 
 
 class UserError(Exception):
-    """The request cannot be carried out; the message says why and what to do instead."""
+    """The command cannot be executed; the message states why and what to do instead."""
 
 
 class Users:
-    """The users of one gateway. Lines that are malformed grant nothing, are reported, and are dropped by `save`."""
+    """The users of one gateway. Malformed lines grant nothing, are reported, and are removed by `save`."""
 
     def __init__(self, directory: Path, mode: int) -> None:
         self.directory = directory
@@ -56,12 +56,12 @@ class Users:
         return [name for name in self.hashes if self.roles.get(name) == "admin"]
 
     def put(self, name: str, password: str, role: str) -> None:
-        twin = next((other for other in self.hashes if other != name and other.lower() == name.lower()), None)
-        if twin:
-            # nginx compares the names in a map without regard to case.
-            raise UserError(f"the user {twin!r} exists: names must differ in more than upper and lower case")
+        similar = next((other for other in self.hashes if other != name and other.lower() == name.lower()), None)
+        if similar:
+            # nginx compares the names in a map case-insensitively.
+            raise UserError(f"names must differ in more than case: the user {similar!r} exists")
         if role != "admin" and self.admins() == [name]:
-            raise UserError(f"{name!r} is the last admin and must keep that role: add another admin first")
+            raise UserError(f"{name!r} is the last admin and must keep this role: add another admin first")
         self.hashes[name] = ssha(password)
         self.roles[name] = role
         self.save()
@@ -76,15 +76,15 @@ class Users:
         self.save()
 
     def save(self) -> None:
-        # Either order is safe: a user with only a password or only a role is refused.
+        # Either order is safe: a user with only a password or only a role is rejected.
         self._write("htpasswd", [f"{name}:{value}" for name, value in sorted(self.hashes.items())])
         roles = {name: role for name, role in self.roles.items() if name in self.hashes}
         self._write("roles.conf", [f'":{name}" {role};' for name, role in sorted(roles.items())])
 
     def _write(self, name: str, lines: list[str]) -> None:
-        """Replace the file atomically and durably, so that nginx never reads half of it."""
-        number, temporary = tempfile.mkstemp(dir=self.directory, prefix=f".{name}.")
-        with os.fdopen(number, "w") as file:
+        """Replace the file atomically and durably, so that nginx never reads a partial file."""
+        descriptor, temporary = tempfile.mkstemp(dir=self.directory, prefix=f".{name}.")
+        with os.fdopen(descriptor, "w") as file:
             file.write("".join(f"{line}\n" for line in lines))
             file.flush()
             os.fsync(file.fileno())
@@ -98,7 +98,7 @@ class Users:
 def ssha(password: str) -> str:
     """Hash a password as nginx's auth_basic checks it: salted SHA-1.
 
-    Fast to check, and no weakness here: a generated password has 192 bits, which nobody can search.
+    A fast hash is safe here, because a generated password has 192 bits and cannot be guessed.
     """
     salt = secrets.token_bytes(SALT_BYTES)
     digest = hashlib.sha1(password.encode() + salt).digest()
@@ -114,14 +114,14 @@ def locked_users(directory: Path, mode: int) -> Iterator[Users]:
         users = Users(directory, mode)
         yield users
         for line in users.malformed:
-            print(f"users.py: removed a malformed line, {line}: `make user` lets its user in again", file=sys.stderr)
+            print(f"users.py: removed a malformed line, {line}: add its user again with `make user`", file=sys.stderr)
 
 
 def add(directory: Path, mode: int, name: str, role: str | None) -> str:
-    """Add a user, or replace the password (and the role, if one is stated) of an existing one."""
+    """Add a user, or replace the password (and the role, if it is not None) of an existing one."""
     if not re.fullmatch(_NAME, name):
         raise UserError(
-            f"a user name must be 1 to 64 of A-Z a-z 0-9 . _ @ -, beginning with a letter or digit: {name!r}"
+            f"a user name must be 1 to 64 of A-Z a-z 0-9 . _ @ - and begin with a letter or digit: {name!r}"
         )
     if role and role not in ROLES:
         raise UserError(f"the role must be one of {', '.join(ROLES)}: {role!r}")
@@ -130,19 +130,19 @@ def add(directory: Path, mode: int, name: str, role: str | None) -> str:
         exists = name in users.hashes
         role = role or (users.roles.get(name, "writer") if exists else "writer")
         users.put(name, password, role)
-    done = f"replaced the password of {name}" if exists else f"added {name}"
-    return f"{done} ({role}), password: {password}"
+    change = f"replaced the password of {name}" if exists else f"added {name}"
+    return f"{change} ({role}), password: {password}"
 
 
 def set_administrator(directory: Path, mode: int, name: str) -> str:
     """Make sure that the administrator of .env exists and has the password in ADMIN_PASSWORD."""
     password = os.environ.get("ADMIN_PASSWORD", "")
-    if len(password) < MIN_ADMIN_PASSWORD or not password.isascii() or not password.isprintable():
-        raise UserError(f"ADMIN_PASSWORD must have at least {MIN_ADMIN_PASSWORD} characters, all printable ASCII")
-    if not re.fullmatch(_NAME, name):
+    if len(password) < MIN_ADMIN_PASSWORD_LENGTH or not password.isascii() or not password.isprintable():
         raise UserError(
-            f"ADMIN_USER must be 1 to 64 of A-Z a-z 0-9 . _ @ -, beginning with a letter or digit: {name!r}"
+            f"ADMIN_PASSWORD must have at least {MIN_ADMIN_PASSWORD_LENGTH} characters, all printable ASCII"
         )
+    if not re.fullmatch(_NAME, name):
+        raise UserError(f"ADMIN_USER must be 1 to 64 of A-Z a-z 0-9 . _ @ - and begin with a letter or digit: {name!r}")
     with locked_users(directory, mode) as users:
         users.put(name, password, "admin")
     return f"{name} is an admin"
@@ -151,35 +151,37 @@ def set_administrator(directory: Path, mode: int, name: str) -> str:
 def list_users(directory: Path, mode: int) -> str:
     users = Users(directory, mode)
     return (
-        "\n".join(f"{name} {users.roles.get(name, '(no role: refused)')}" for name in sorted(users.hashes))
+        "\n".join(f"{name} {users.roles.get(name, '(no role: rejected)')}" for name in sorted(users.hashes))
         or "no users"
     )
 
 
 def main(arguments: list[str]) -> str:
-    parser = argparse.ArgumentParser(prog="users.py", description="The gateway's users")
+    parser = argparse.ArgumentParser(prog="users.py", description="Manage the gateway's users.")
     commands = parser.add_subparsers(dest="command", required=True)
-    adding = commands.add_parser("add", help="a user, or a new password or role for an existing one")
-    adding.add_argument("name")
-    adding.add_argument("--role", help=f"{', '.join(ROLES)}; by default the present one, or writer")
-    commands.add_parser("remove").add_argument("name")
-    commands.add_parser("administrator", help="with the password in ADMIN_PASSWORD").add_argument("name")
-    commands.add_parser("list")
+    add_parser = commands.add_parser("add", help="add a user, or replace the password or role of an existing one")
+    add_parser.add_argument("name")
+    add_parser.add_argument("--role", help=f"{', '.join(ROLES)}; by default the current role, or writer for a new user")
+    commands.add_parser("remove", help="remove a user").add_argument("name")
+    commands.add_parser(
+        "administrator", help="set the administrator, with the password in ADMIN_PASSWORD"
+    ).add_argument("name")
+    commands.add_parser("list", help="list users and roles")
     parsed = parser.parse_args(arguments)
     directory = os.environ.get("GATEWAY_USERS_DIR")
     if not directory:
         raise UserError("GATEWAY_USERS_DIR must name the directory of the files htpasswd and roles.conf")
     mode = os.environ.get("GATEWAY_USERS_MODE", "640")
     if not re.fullmatch("[0-7]{3}", mode):
-        raise UserError(f"GATEWAY_USERS_MODE must be the mode of the files, three octal digits: {mode!r}")
-    where = Path(directory), int(mode, 8)
+        raise UserError(f"GATEWAY_USERS_MODE must be three octal digits, the mode of the files: {mode!r}")
+    location = Path(directory), int(mode, 8)
     if parsed.command == "add":
-        return add(*where, parsed.name, parsed.role)
+        return add(*location, parsed.name, parsed.role)
     if parsed.command == "administrator":
-        return set_administrator(*where, parsed.name)
+        return set_administrator(*location, parsed.name)
     if parsed.command == "list":
-        return list_users(*where)
-    with locked_users(*where) as users:
+        return list_users(*location)
+    with locked_users(*location) as users:
         users.remove(parsed.name)
     return f"removed {parsed.name}"
 

@@ -31,17 +31,14 @@ def client(stack: Running) -> Iterator[Client]:
     administrator.close()
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the journeys, which take longest, and among them with the documents', which expect a new stack.
 
-    All journeys on one stack run in one process; with two processes the two stacks are tested at the same time.
+    With pytest-xdist, all journeys on one stack run in one process, so two processes test both stacks concurrently.
     """
     for item in items:
         if "journeys" in item.path.parts:
             item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
-            if kind := _stack_of(item):
-                item.add_marker(pytest.mark.xdist_group(f"stack-{kind}"))
     ranks = {"test_readme": 0, "test_tutorial": 1}
     items.sort(key=lambda item: (_stack_of(item) is None, ranks.get(item.path.stem, len(ranks))))
 

@@ -1,4 +1,4 @@
-"""`python deploy/compose up`: the stack in containers, on whatever Docker engine answers."""
+"""Entry point of `python deploy/compose`, which runs the stack in containers."""
 
 from quintet_compose.cli import main
 

@@ -1,4 +1,4 @@
-"""`python deploy/local up`: the stack on this machine without containers."""
+"""Entry point of `python deploy/local`, which runs the stack on this machine without containers."""
 
 from quintet_local.cli import main
 

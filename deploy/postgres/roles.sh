@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every service whose password is among the secrets gets its role and its schema. May be run again at any time.
+# Create the role and the schema of every service that has a password among the secrets. Safe to run repeatedly.
 set -eu
 here=$(dirname "$0")
 PGPASSWORD=$(cat /run/secrets/postgres_password)
@@ -9,5 +9,5 @@ for file in /run/secrets/*_db_password; do
     SERVICE_PASSWORD=$(cat "$file")
     export SERVICE SERVICE_PASSWORD
     psql --no-psqlrc --quiet -d postgres -f "$here/roles.sql"
-    echo "$SERVICE has its role and its schema"
+    echo "role and schema of $SERVICE are up to date"
 done

@@ -1,6 +1,6 @@
--- A role and a schema of the same name for one service. May be run again at any time, as the admin role.
+-- Create a role and a schema of the same name for one service. Safe to run repeatedly; run it as the admin role.
 --   SERVICE=sequence SERVICE_PASSWORD=… psql -d postgres -f roles.sql
--- The password comes from the environment: an argument would show in the list of processes.
+-- The password is read from the environment, because an argument would be visible in the process list.
 \set ON_ERROR_STOP on
 \set QUIET on
 \getenv service SERVICE
@@ -26,7 +26,7 @@ ALTER ROLE :"service" SET search_path = :"service";
 ALTER ROLE :"service" SET statement_timeout = '30s';
 ALTER ROLE :"service" SET lock_timeout = '5s';
 ALTER ROLE :"service" SET idle_in_transaction_session_timeout = '30s';
--- Where the network to a client is cut its session is missed, and with it its locks end, after 14 seconds, not two hours.
+-- If the network to a client fails, its session ends and releases its locks after 14 seconds instead of two hours.
 ALTER ROLE :"service" SET tcp_keepalives_idle = 5;
 ALTER ROLE :"service" SET tcp_keepalives_interval = 3;
 ALTER ROLE :"service" SET tcp_keepalives_count = 3;

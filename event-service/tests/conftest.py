@@ -40,7 +40,7 @@ def an_event():
 
 @pytest.fixture
 def stream():
-    """Return a unique name, so that the caches of processes contain nothing of earlier tests."""
+    """Return a unique name, so that no process has cached schemas of it in an earlier test."""
     return f"stream {uuid.uuid4().hex[:8]}"
 
 

@@ -23,7 +23,7 @@ from quintet_testing.waiting import eventually
 
 
 class TemporaryRedis:
-    """A real Redis server on its own Unix socket; its data is deleted with it."""
+    """A real Redis server on a dedicated Unix socket; `remove` also deletes its data."""
 
     def __init__(self, *options):
         self.folder = Path(tempfile.mkdtemp(prefix="quintet-test-redis-"))
@@ -88,7 +88,7 @@ class WebServer:
 
 @pytest.fixture
 def start_web():
-    """Return a function that starts a gunicorn with two processes."""
+    """Return a function that starts a web server with two worker processes."""
     servers = []
 
     def start(settings, **environment):
@@ -102,7 +102,7 @@ def start_web():
 
 @pytest.fixture(scope="session")
 def start_redis():
-    """Return a function that starts another Redis server with the options passed to it."""
+    """Return a function that starts a Redis server with the command-line options passed to it."""
     servers = []
 
     def start(*options):
@@ -137,13 +137,13 @@ def app_without_redis(settings):
 
 @pytest.fixture
 def second_app(settings, db):
-    """A second replica."""
+    """A second instance of the service, with the same Postgres and Redis."""
     return create_app(settings)
 
 
 @pytest.fixture
 def run_jobs(db, settings):
-    """Return a function that processes the jobs in the outbox, in the order that `order` returns."""
+    """Return a function that processes the jobs in the outbox and returns their number; `order` rearranges them."""
 
     def run(order=list):
         with db.transaction() as tx:

@@ -1,4 +1,4 @@
-"""A real nginx with our configuration, in front of small HTTP servers in place of the services' processes."""
+"""A real nginx with the gateway's configuration, in front of small HTTP servers that replace the services."""
 
 import base64
 import http.client
@@ -31,7 +31,7 @@ ROLES = {"root": "admin", "ann": "writer", "rita": "reader", "run": "runner"}
 
 
 @dataclass
-class Answer:
+class Response:
     status: int
     headers: http.client.HTTPMessage
     text: str
@@ -41,18 +41,18 @@ class Answer:
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Says what arrived, or does what the test put into `server.behave`."""
+    """Return the received request as JSON, or call `server.handler` if the test has set it."""
 
     protocol_version = "HTTP/1.1"
 
     def handle_any(self) -> None:
-        self.server.begun()
+        self.server.on_request()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.seen.append(f"{self.command} {self.path}")
-        if self.server.behave:
-            self.server.behave(self)
+        self.server.requests.append(f"{self.command} {self.path}")
+        if self.server.handler:
+            self.server.handler(self)
             return
-        self.say(
+        self.send_json(
             200,
             {
                 "service": self.server.name,
@@ -66,7 +66,7 @@ class Echo(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any  # noqa: N815
 
-    def say(self, status: int, body: object, **headers: str) -> None:
+    def send_json(self, status: int, body: object, **headers: str) -> None:
         text = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
@@ -93,14 +93,14 @@ class Service(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         super().__init__(str(path), Echo)
         self.path = path
         self.name = path.stem
-        self.behave: Callable[[Echo], None] | None = None
-        self.begun: Callable[[], None] = lambda: None  # called before the body is read
-        self.seen: list[str] = []
+        self.handler: Callable[[Echo], None] | None = None
+        self.on_request: Callable[[], None] = lambda: None  # called before the body is read
+        self.requests: list[str] = []
         self.connections: set[socket.socket] = set()
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def handle_error(self, *_: object) -> None:
-        pass  # connections that a test breaks off
+        pass  # a test closed the connection
 
     def process_request(self, request: socket.socket, client_address: object) -> None:
         self.connections.add(request)
@@ -111,7 +111,7 @@ class Service(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         super().shutdown_request(request)
 
     def stop(self) -> None:
-        """As a process that dies: the connections that were kept open die too."""
+        """Stop like a process that dies: close all open connections too."""
         self.shutdown()
         self.server_close()
         for connection in list(self.connections):
@@ -122,24 +122,24 @@ class Service(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 @dataclass
 class Gateway:
-    place: Path
+    directory: Path
     port: int
     settings: dict[str, str]
-    edit: Callable[[str], str] = lambda text: text
+    edit_config: Callable[[str], str] = lambda text: text
     services: dict[str, Service] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen | None = None
 
     def start(self) -> None:
         for folder in ("run", "users", "sockets"):
-            (self.place / folder).mkdir(exist_ok=True)
+            (self.directory / folder).mkdir(exist_ok=True)
         for name, role in ROLES.items():
             self.add_user(name, role)
-        self.services = {name: Service(self.place / "sockets" / f"{name}.sock") for name in (*SERVICES, "console")}
+        self.services = {name: Service(self.directory / "sockets" / f"{name}.sock") for name in (*SERVICES, "console")}
         self.configure()
-        with (self.place / "error.log").open("ab") as log:
+        with (self.directory / "error.log").open("ab") as log:
             self.process = subprocess.Popen([*self.nginx], stderr=log)
-        # With TLS, a plain request is refused with 400.
+        # With TLS, a plain HTTP request is rejected with 400.
         eventually(lambda: self.call("GET", "/livez").status in (200, 400))
 
     @property
@@ -149,35 +149,35 @@ class Gateway:
             "-e",
             "stderr",
             "-p",
-            str(self.place),
+            str(self.directory),
             "-c",
-            str(self.place / "nginx.conf"),
+            str(self.directory / "nginx.conf"),
         ]
 
     def configure(self) -> None:
         values = {
             "SERVICES": ",".join(SERVICES),
-            "RUN_DIR": f"{self.place}/run",
-            "USERS_DIR": f"{self.place}/users",
-            "SOCKETS_DIR": f"{self.place}/sockets",
+            "RUN_DIR": f"{self.directory}/run",
+            "USERS_DIR": f"{self.directory}/users",
+            "SOCKETS_DIR": f"{self.directory}/sockets",
             "LISTEN": f"127.0.0.1:{self.port}",
-            "ACCESS_LOG": f"{self.place}/access.log",
+            "ACCESS_LOG": f"{self.directory}/access.log",
             "SWAGGER_DIR": str(SWAGGER),
             "USER_LINE": "user root root;" if os.geteuid() == 0 else "",
             "NGINX": str(nginx_binary()),
             "PATH": os.environ["PATH"],
         } | self.settings
-        made = subprocess.run(
+        rendered = subprocess.run(
             ["sh", str(GATEWAY / "render.sh")],
             env=values,
             check=True,
             capture_output=True,
             text=True,
         )
-        (self.place / "nginx.conf").write_text(self.edit(made.stdout))
+        (self.directory / "nginx.conf").write_text(self.edit_config(rendered.stdout))
 
     def users(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        settings = {"GATEWAY_USERS_DIR": str(self.place / "users"), **environment}
+        settings = {"GATEWAY_USERS_DIR": str(self.directory / "users"), **environment}
         return subprocess.run(
             [sys.executable, str(GATEWAY / "users.py"), *arguments],
             env=settings,
@@ -187,7 +187,7 @@ class Gateway:
         )
 
     def add_user(self, name: str, role: str = "writer") -> None:
-        """A running nginx has to be reloaded before it knows the role."""
+        """Add a user. A running nginx must be reloaded to read the role."""
         added = self.users("add", name, "--role", role)
         assert added.returncode == 0, added.stderr
         self.passwords[name] = added.stdout.split("password: ")[1].strip()
@@ -216,7 +216,7 @@ class Gateway:
         body: object = None,
         address: str = "127.0.0.1",
         timeout: float = 20,
-    ) -> Answer:
+    ) -> Response:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout, source_address=(address, 0))
         try:
             connection.putrequest(method, path, skip_host="Host" in dict(headers), skip_accept_encoding=True)
@@ -227,8 +227,8 @@ class Gateway:
             if isinstance(body, bytes):
                 connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)
-            answer = connection.getresponse()
-            return Answer(answer.status, answer.headers, answer.read().decode())
+            response = connection.getresponse()
+            return Response(response.status, response.headers, response.read().decode())
         finally:
             connection.close()
 
@@ -236,37 +236,37 @@ class Gateway:
         text = f"{user}:{self.passwords[user] if password is None else password}"
         return "Basic " + base64.b64encode(text.encode()).decode()
 
-    def raw(self, data: bytes, timeout: float = 10) -> bytes:
-        """What comes back for these very bytes, up to the end of the connection."""
+    def send_raw(self, data: bytes, timeout: float = 10) -> bytes:
+        """Send the bytes unchanged, and return everything received until the connection is closed."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
             connection.sendall(data)
-            got = b""
-            while piece := connection.recv(65536):
-                got += piece
-        return got
+            received = b""
+            while data := connection.recv(65536):
+                received += data
+        return received
 
-    def log(self, request_id: str) -> dict:
-        """The access log's line of a request."""
-        found: list[dict] = []
+    def access_log_entry(self, request_id: str) -> dict:
+        """Wait for the access log line of a request and return it."""
+        entries: list[dict] = []
 
-        def is_there() -> bool:
-            lines = (self.place / "access.log").read_text().splitlines()
-            found[:] = [line for line in map(json.loads, lines) if line["request_id"] == request_id]
-            return bool(found)
+        def is_logged() -> bool:
+            lines = (self.directory / "access.log").read_text().splitlines()
+            entries[:] = [line for line in map(json.loads, lines) if line["request_id"] == request_id]
+            return bool(entries)
 
-        eventually(is_there)
-        return found[0]
+        eventually(is_logged)
+        return entries[0]
 
 
 @pytest.fixture(scope="session")
 def new_gateway() -> Iterator[Callable[..., Gateway]]:
     started: list[Gateway] = []
 
-    def start(edit: Callable[[str], str] = lambda text: text, **settings: str) -> Gateway:
+    def start(edit_config: Callable[[str], str] = lambda text: text, **settings: str) -> Gateway:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        gateway = Gateway(Path(tempfile.mkdtemp(prefix="gw-")), port, settings, edit)
+        gateway = Gateway(Path(tempfile.mkdtemp(prefix="gw-")), port, settings, edit_config)
         started.append(gateway)
         gateway.start()
         return gateway
@@ -274,7 +274,7 @@ def new_gateway() -> Iterator[Callable[..., Gateway]]:
     yield start
     for gateway in started:
         gateway.stop()
-        shutil.rmtree(gateway.place)
+        shutil.rmtree(gateway.directory)
 
 
 @pytest.fixture(scope="session")
@@ -285,7 +285,7 @@ def running(new_gateway) -> Gateway:
 @pytest.fixture
 def gateway(running: Gateway) -> Iterator[Gateway]:
     for service in running.services.values():
-        service.seen.clear()
+        service.requests.clear()
     yield running
     for service in running.services.values():
-        service.behave = None
+        service.handler = None

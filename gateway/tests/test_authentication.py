@@ -1,4 +1,4 @@
-"""Passwords are checked by nginx itself, at every request, and are kept nowhere."""
+"""nginx itself checks passwords, at every request, and does not store them."""
 
 import random
 import re
@@ -11,82 +11,82 @@ from contextlib import closing
 import pytest
 
 
-def statuses(gateway, count, user="ann", password=None, **more):
-    return {gateway.call("GET", "/sequences", user, password, **more).status for _ in range(count)}
+def statuses(gateway, count, user="ann", password=None, **options):
+    return {gateway.call("GET", "/sequences", user, password, **options).status for _ in range(count)}
 
 
-def test_right_password_returns_200_and_wrong_one_401(gateway):
+def test_correct_password_returns_200_and_wrong_password_401(gateway):
     assert statuses(gateway, 3) == {200}
     assert statuses(gateway, 3, password="wrong") == {401}
     assert statuses(gateway, 3, "unknown", gateway.passwords["ann"]) == {401}
     assert statuses(gateway, 3, password=gateway.passwords["root"]) == {401}
 
 
-def test_wrong_passwords_lock_nobody_out(gateway):
+def test_wrong_passwords_lock_no_user_out(gateway):
     assert statuses(gateway, 200, password="wrong") == {401}
     assert statuses(gateway, 1) == {200}
     assert statuses(gateway, 1, "root") == {200}
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
-def test_refused_upload_is_answered_before_its_body_arrives(gateway, size):
+def test_upload_is_rejected_before_its_body_arrives(gateway, size):
     began = time.monotonic()
     for user, password, status in (("", None, 401), ("ann", "wrong", 401), ("rita", None, 403)):
-        answer = gateway.call("PUT", "/acme_orders/api/v1/orders/import", user, password, body=b"x" * size)
-        assert answer.status == status, answer
-    # The gateway waits fifteen seconds for a body that does not arrive.
+        response = gateway.call("PUT", "/acme_orders/api/v1/orders/import", user, password, body=b"x" * size)
+        assert response.status == status, response
+    # The gateway waits 15 s for a body that does not arrive.
     assert time.monotonic() - began < 10
 
 
-def test_clients_that_send_wrong_passwords_and_leave_early_kill_no_worker(new_gateway):
+def test_clients_that_disconnect_early_crash_no_worker(new_gateway):
     gateway = new_gateway(RATE_LIMITS="off")
     workers = gateway.workers()
     seed = random.randrange(2**32)
-    chosen = random.Random(seed)
+    generator = random.Random(seed)
     head = f"GET /sequences HTTP/1.1\r\nHost: x\r\nAuthorization: {gateway.basic('ann', 'wrong')}\r\n\r\n".encode()
     for _ in range(12):
         clients = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(40)]
         for client in clients:
-            client.sendall(head[: chosen.choice((len(head), len(head) - 2, len(head) // 2))])
-            if chosen.random() < 0.8:  # a reset instead of an orderly end
+            client.sendall(head[: generator.choice((len(head), len(head) - 2, len(head) // 2))])
+            if generator.random() < 0.8:  # a reset instead of an orderly close
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()
         assert statuses(gateway, 1) == {200}, f"seed {seed}"
     assert gateway.workers() == workers, f"seed {seed}"
 
 
-def test_removed_user_is_refused_at_the_next_request(gateway):
-    gateway.add_user("gone")
+def test_removed_user_is_rejected_at_the_next_request(gateway):
+    gateway.add_user("removed")
     gateway.reload()
-    assert statuses(gateway, 1, "gone") == {200}
-    gateway.users("remove", "gone")
-    assert statuses(gateway, 1, "gone") == {401}
+    assert statuses(gateway, 1, "removed") == {200}
+    gateway.users("remove", "removed")
+    assert statuses(gateway, 1, "removed") == {401}
 
 
-def test_replaced_password_is_in_force_at_the_next_request(gateway):
-    gateway.add_user("new")
+def test_replaced_password_takes_effect_at_the_next_request(gateway):
+    gateway.add_user("replaced")
     gateway.reload()
-    first = gateway.passwords["new"]
-    assert statuses(gateway, 1, "new") == {200}
-    gateway.add_user("new")
-    assert statuses(gateway, 1, "new") == {200}
-    assert statuses(gateway, 1, "new", first) == {401}
+    first = gateway.passwords["replaced"]
+    assert statuses(gateway, 1, "replaced") == {200}
+    gateway.add_user("replaced")
+    assert statuses(gateway, 1, "replaced") == {200}
+    assert statuses(gateway, 1, "replaced", first) == {401}
 
 
 def test_live_stream_ends_after_a_reload(new_gateway):
     gateway = new_gateway(SHUTDOWN_TIMEOUT="1s")
     sent, ended = threading.Event(), threading.Event()
 
-    def endless(request):
+    def stream_endlessly(request):
         request.send_response(200)
         request.end_headers()
         while not ended.wait(0.02):
-            request.wfile.write(b": still here\n\n")
+            request.wfile.write(b": heartbeat\n\n")
             sent.set()
 
-    gateway.services["event"].behave = endless
+    gateway.services["event"].handler = stream_endlessly
     head = f"GET /api/v1/streams/x/live HTTP/1.1\r\nHost: x\r\nAuthorization: {gateway.basic('ann')}\r\n\r\n"
-    reader = threading.Thread(target=lambda: (gateway.raw(head.encode()), ended.set()))
+    reader = threading.Thread(target=lambda: (gateway.send_raw(head.encode()), ended.set()))
     reader.start()
     assert sent.wait(5)
     gateway.reload()
@@ -98,35 +98,37 @@ def test_spellings_of_one_credential_share_one_quota(new_gateway):
     gateway = new_gateway(RATE_LIMIT_WRITER="1", RATE_BURST="5")
     encoded = gateway.basic("ann").removeprefix("Basic ")
     spellings = [f"Basic {encoded}", f"basic {encoded}", f"BASIC  {encoded}", f"Basic   {encoded}", f"Basic {encoded} "]
-    answers = [gateway.call("GET", "/sequences", headers={"Authorization": each}).status for each in spellings * 4]
-    assert answers.count(200) <= 8 and set(answers) == {200, 429}
+    statuses_seen = [
+        gateway.call("GET", "/sequences", headers={"Authorization": each}).status for each in spellings * 4
+    ]
+    assert statuses_seen.count(200) <= 8 and set(statuses_seen) == {200, 429}
 
 
-def test_wrong_passwords_use_up_nothing_of_the_users_quota(new_gateway):
+def test_wrong_passwords_do_not_count_against_the_users_quota(new_gateway):
     gateway = new_gateway(RATE_LIMIT_WRITER="1", RATE_LIMIT_READER="1", RATE_BURST="5")
     assert statuses(gateway, 20, password="wrong") == {401}
     assert statuses(gateway, 6) == {200}
     assert statuses(gateway, 3) == {429}
 
 
-@pytest.mark.parametrize("right", [True, False])
-def test_no_password_is_in_any_file_or_log(gateway, right):
-    password = gateway.passwords["root"] if right else "bad-Password-4711"
+@pytest.mark.parametrize("is_correct", [True, False])
+def test_password_is_not_stored_or_logged(gateway, is_correct):
+    password = gateway.passwords["root"] if is_correct else "bad-Password-4711"
     gateway.call("GET", "/sequence", "root", password)
-    answer = gateway.call("GET", "/sequence", password, "x")  # typed into the wrong field
-    assert gateway.log(answer.headers["X-Request-ID"])["status"] == 401
+    response = gateway.call("GET", "/sequence", password, "x")  # a password in the user name field
+    assert gateway.access_log_entry(response.headers["X-Request-ID"])["status"] == 401
     basic = gateway.basic("root", password).removeprefix("Basic ")
     matches = [
         file
-        for file in gateway.place.rglob("*")
+        for file in gateway.directory.rglob("*")
         if file.is_file() and re.search(f"{re.escape(password)}|{re.escape(basic)}", file.read_text(errors="replace"))
     ]
     assert matches == []
 
 
-def test_many_users_are_told_apart(new_gateway):
+def test_many_users_are_distinguished(new_gateway):
     gateway = new_gateway()
-    hashes, roles = (gateway.place / "users" / name for name in ("htpasswd", "roles.conf"))
+    hashes, roles = (gateway.directory / "users" / name for name in ("htpasswd", "roles.conf"))
     gateway.add_user("last", "reader")
     names = [f"user{number}" for number in range(3000)]
     hashes.write_text("".join(f"{name}:{{SSHA}}AAAA\n" for name in names) + hashes.read_text())

@@ -1,11 +1,11 @@
-"""The gateway alone states who a request is from, and decides what a role may do."""
+"""Only the gateway sets the user and role of a request, and it enforces the permissions of each role."""
 
 import re
 
 import pytest
 
 ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-OURS = {
+GATEWAY_HEADERS = {
     "host",
     "x-authenticated-user",
     "x-authenticated-role",
@@ -17,7 +17,7 @@ OURS = {
 }
 
 
-def arrived(gateway, headers, path="/sequences", method="GET", user="ann"):
+def forwarded_headers(gateway, headers, path="/sequences", method="GET", user="ann"):
     return gateway.call(method, path, user, headers=headers).json()["headers"]
 
 
@@ -45,25 +45,27 @@ def arrived(gateway, headers, path="/sequences", method="GET", user="ann"):
         "X-Authenticated_User",
     ],
 )
-def test_client_cannot_state_another_user_or_role(gateway, spelling, method, path):
+def test_client_cannot_set_user_or_role(gateway, spelling, method, path):
     role = re.sub("user", "role", spelling, flags=re.IGNORECASE)
     headers = [(spelling, "root"), (spelling, " root "), (role, "admin"), ("Connection", f"close, {spelling}, {role}")]
-    got = {name: value for name, value in arrived(gateway, headers, path, method) if "authenticated" in name}
-    assert got == {"x-authenticated-user": "ann", "x-authenticated-role": "writer"}
+    identity = {
+        name: value for name, value in forwarded_headers(gateway, headers, path, method) if "authenticated" in name
+    }
+    assert identity == {"x-authenticated-user": "ann", "x-authenticated-role": "writer"}
 
 
-def test_user_name_with_a_trailing_blank_before_the_colon_is_refused(gateway):
+def test_header_name_with_a_trailing_space_is_not_forwarded(gateway):
     line = f"Authorization: {gateway.basic('ann')}\r\nHost: x\r\nConnection: close\r\n"
-    answer = gateway.raw(f"GET /sequences HTTP/1.1\r\n{line}X-Authenticated-User : root\r\n\r\n".encode())
-    assert b'"root"' not in answer
+    response = gateway.send_raw(f"GET /sequences HTTP/1.1\r\n{line}X-Authenticated-User : root\r\n\r\n".encode())
+    assert b'"root"' not in response
 
 
-def test_trailer_is_no_header(gateway):
+def test_trailer_is_not_forwarded_as_a_header(gateway):
     head = f"POST /sequences/a/next HTTP/1.1\r\nHost: x\r\nAuthorization: {gateway.basic('ann')}\r\n"
-    more = "Connection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-Authenticated-User\r\n\r\n"
+    trailer_headers = "Connection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-Authenticated-User\r\n\r\n"
     body = "1\r\nx\r\n0\r\nX-Authenticated-User: root\r\n\r\n"
-    answer = gateway.raw((head + more + body).encode())
-    assert b'["x-authenticated-user", "ann"]' in answer and b"root" not in answer
+    response = gateway.send_raw((head + trailer_headers + body).encode())
+    assert b'["x-authenticated-user", "ann"]' in response and b"root" not in response
 
 
 @pytest.mark.parametrize(
@@ -73,11 +75,11 @@ def test_trailer_is_no_header(gateway):
         "Cookie",
     ],
 )
-def test_other_headers_pass(gateway, name):
-    assert [name.lower(), "v"] in arrived(gateway, {name: "v"})
+def test_other_headers_are_forwarded(gateway, name):
+    assert [name.lower(), "v"] in forwarded_headers(gateway, {name: "v"})
 
 
-def test_nothing_else_about_the_client_passes(gateway):
+def test_forged_client_headers_are_dropped(gateway):
     forged = [
         "X-Forwarded-For",
         "X-Forwarded-Host",
@@ -97,25 +99,25 @@ def test_nothing_else_about_the_client_passes(gateway):
         "Proxy-Connection-Evil_",
         "Upgrade",
     ]
-    got = arrived(gateway, dict.fromkeys(forged, "evil"))
-    assert {name for name, _ in got} <= OURS
-    assert not any("evil" in value for _, value in got)
-    assert ["x-forwarded-for", "127.0.0.1"] in got
+    received = forwarded_headers(gateway, dict.fromkeys(forged, "evil"))
+    assert {name for name, _ in received} <= GATEWAY_HEADERS
+    assert not any("evil" in value for _, value in received)
+    assert ["x-forwarded-for", "127.0.0.1"] in received
 
 
-def test_password_stops_at_the_gateway(gateway):
+def test_password_is_not_forwarded(gateway):
     for method, path in (
         ("GET", "/sequence"),
         ("PUT", "/sequences/a"),
         ("GET", "/health"),
         ("GET", "/invariants"),
     ):
-        answer = gateway.call(method, path, "root")
-        assert answer.status == 200 and "authorization" not in answer.text.lower()
+        response = gateway.call(method, path, "root")
+        assert response.status == 200 and "authorization" not in response.text.lower()
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"),
+    ("sent", "is_kept"),
     [
         ("abc.DEF_1-2", True),
         ("x" * 128, True),
@@ -127,21 +129,21 @@ def test_password_stops_at_the_gateway(gateway):
         ('"', False),
     ],
 )
-def test_request_id_is_checked(gateway, sent, kept):
-    answer = gateway.call("GET", "/sequences", "ann", headers={"X-Request-ID": sent.encode()})
-    given = answer.headers.get_all("X-Request-ID")
-    assert len(given) == 1 and ID.fullmatch(given[0]) and (given[0] == sent) is kept
-    assert ["x-request-id", given[0]] in answer.json()["headers"]
-    assert gateway.log(given[0])["user"] == "ann"
+def test_valid_request_id_is_kept_and_invalid_one_is_replaced(gateway, sent, is_kept):
+    response = gateway.call("GET", "/sequences", "ann", headers={"X-Request-ID": sent.encode()})
+    values = response.headers.get_all("X-Request-ID")
+    assert len(values) == 1 and ID.fullmatch(values[0]) and (values[0] == sent) is is_kept
+    assert ["x-request-id", values[0]] in response.json()["headers"]
+    assert gateway.access_log_entry(values[0])["user"] == "ann"
 
 
-def test_two_request_ids_are_none(gateway):
-    answer = gateway.call("GET", "/sequences", "ann", headers=[("X-Request-ID", "a"), ("X-Request-ID", "b")])
-    assert answer.headers["X-Request-ID"] not in ("a", "b", "a, b")
+def test_duplicate_request_ids_are_replaced(gateway):
+    response = gateway.call("GET", "/sequences", "ann", headers=[("X-Request-ID", "a"), ("X-Request-ID", "b")])
+    assert response.headers["X-Request-ID"] not in ("a", "b", "a, b")
 
 
-def test_headers_of_the_gateway_come_once(gateway):
-    own = {
+def test_headers_of_the_gateway_are_sent_once(gateway):
+    forged = {
         "X-Content-Type-Options": "evil",
         "X-Frame-Options": "evil",
         "Referrer-Policy": "evil",
@@ -149,18 +151,18 @@ def test_headers_of_the_gateway_come_once(gateway):
         "Content-Security-Policy": "evil",
         "Server": "evil",
     }
-    gateway.services["event"].behave = lambda request: request.say(
-        200, "x", **{k.replace("-", "_"): v for k, v in own.items()}
+    gateway.services["event"].handler = lambda request: request.send_json(
+        200, "x", **{k.replace("-", "_"): v for k, v in forged.items()}
     )
     for path in ("/api/v1/streams/x", "/nothing", "/livez", "/", "/docs/"):
-        answer = gateway.call("GET", path, "ann")
-        for name in own:
-            values = answer.headers.get_all(name)
+        response = gateway.call("GET", path, "ann")
+        for name in forged:
+            values = response.headers.get_all(name)
             assert len(values) == 1 and "evil" not in values[0], (path, name)
-        assert answer.headers["Server"] == "nginx"
+        assert response.headers["Server"] == "nginx"
 
 
-# What each role gets for a request: admin, writer, reader, runner.
+# Status of a request for each role: admin, writer, reader, runner.
 REQUESTS = [
     ("GET", "/sequences", 200, 200, 200, 403),
     ("HEAD", "/sequences", 200, 200, 200, 403),
@@ -205,34 +207,34 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("method", "path", "admin", "writer", "reader", "runner"), REQUESTS)
-def test_what_a_role_may_do(gateway, method, path, admin, writer, reader, runner):
+def test_role_permissions(gateway, method, path, admin, writer, reader, runner):
     for user, status in {"root": admin, "ann": writer, "rita": reader, "run": runner}.items():
-        answer = gateway.call(method, path, user, headers={"X-HTTP-Method-Override": "POST"})
-        assert answer.status == status, (user, answer)
+        response = gateway.call(method, path, user, headers={"X-HTTP-Method-Override": "POST"})
+        assert response.status == status, (user, response)
         if status == 403 and method != "HEAD":
-            assert (answer.headers["Content-Type"], answer.json()["status"]) == ("application/problem+json", 403)
-            assert gateway.log(answer.headers["X-Request-ID"])["user"] == user
+            assert (response.headers["Content-Type"], response.json()["status"]) == ("application/problem+json", 403)
+            assert gateway.access_log_entry(response.headers["X-Request-ID"])["user"] == user
     passed = [admin, writer, reader, runner].count(200)
-    assert sum(len(service.seen) for service in gateway.services.values()) in (0, passed)
+    assert sum(len(service.requests) for service in gateway.services.values()) in (0, passed)
 
 
 @pytest.mark.parametrize(
     ("method", "path", "statuses"), [(request[0], request[1], request[2:]) for request in REQUESTS]
 )
-def test_without_a_right_password_every_request_returns_401(gateway, method, path, statuses):
+def test_every_request_without_the_correct_password_returns_401(gateway, method, path, statuses):
     for user in ("", "root", "rita", "run", "unknown"):
-        answer = gateway.call(method, path, user, user and "wrong")
-        assert answer.status == 401, user
-    assert not any(service.seen for service in gateway.services.values())
+        response = gateway.call(method, path, user, user and "wrong")
+        assert response.status == 401, user
+    assert not any(service.requests for service in gateway.services.values())
 
 
-def test_changed_role_is_in_force_after_a_reload(gateway):
-    gateway.add_user("moves", "reader")
+def test_changed_role_takes_effect_after_a_reload(gateway):
+    gateway.add_user("changing", "reader")
     gateway.reload()
-    assert gateway.call("POST", "/sequences/a/next", "moves").status == 403
-    gateway.add_user("moves", "writer")
+    assert gateway.call("POST", "/sequences/a/next", "changing").status == 403
+    gateway.add_user("changing", "writer")
     gateway.reload()
-    assert gateway.call("POST", "/sequences/a/next", "moves").status == 200
+    assert gateway.call("POST", "/sequences/a/next", "changing").status == 200
 
 
 def test_role_belongs_to_the_exact_name(gateway):
@@ -245,7 +247,7 @@ def test_role_belongs_to_the_exact_name(gateway):
     for name in ("default", "include", "hostnames", "volatile", "x" * 64):
         assert gateway.call("POST", "/sequences/a/next", name).status == 200
         assert gateway.call("GET", "/invariants", name).status == 403
-    for name in ("ROOT", "Root", "root ", "root\t"):  # nobody's password opens another spelling of the name
+    for name in ("ROOT", "Root", "root ", "root\t"):  # the password is valid for the exact name only
         assert gateway.call("GET", "/sequences", name, gateway.passwords["root"]).status == 401
 
 
@@ -253,13 +255,13 @@ def test_role_belongs_to_the_exact_name(gateway):
     "line",
     ['":odd" king;', '":odd" Admin;', '":odd" "admin ";', '":odd" "admin\r";', '":odd" "";', "# odd", '":od" admin;'],
 )
-def test_user_without_a_valid_role_is_refused(new_gateway, line):
+def test_user_without_a_valid_role_is_rejected(new_gateway, line):
     gateway = new_gateway()
     gateway.add_user("odd", "reader")
-    roles = gateway.place / "users" / "roles.conf"
+    roles = gateway.directory / "users" / "roles.conf"
     roles.write_text(roles.read_text().replace('":odd" reader;', line))
     gateway.reload()
     for method, path in (("GET", "/sequences"), ("POST", "/sequences/a/next"), ("GET", "/nothing")):
-        answer = gateway.call(method, path, "odd")
-        assert (answer.status, answer.json()["status"]) == (403, 403)
-    assert not any(service.seen for service in gateway.services.values())
+        response = gateway.call(method, path, "odd")
+        assert (response.status, response.json()["status"]) == (403, 403)
+    assert not any(service.requests for service in gateway.services.values())

@@ -1,3 +1,5 @@
+"""Routing of paths to services, forwarding of requests and responses, and the gateway's own pages."""
+
 import http.client
 import threading
 
@@ -38,8 +40,8 @@ PATHS = [
 
 @pytest.mark.parametrize(("path", "service"), PATHS)
 def test_path_reaches_its_service(gateway, path, service):
-    answer = gateway.call("GET", path, "ann")
-    assert (answer.status, answer.json()["service"], answer.json()["path"]) == (200, service, path)
+    response = gateway.call("GET", path, "ann")
+    assert (response.status, response.json()["service"], response.json()["path"]) == (200, service, path)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +60,8 @@ def test_path_reaches_its_service(gateway, path, service):
         "/source/x/../../source/y",
     ],
 )
-def test_path_arrives_as_it_was_sent(gateway, path):
-    for method in ("GET", "POST", "PUT"):  # a PUT takes another way inside nginx
+def test_path_is_forwarded_as_sent(gateway, path):
+    for method in ("GET", "POST", "PUT"):  # a PUT has a different handler
         assert gateway.call(method, path, "ann").json()["path"] == path
 
 
@@ -82,22 +84,22 @@ def test_path_arrives_as_it_was_sent(gateway, path):
         "/_problem",
         "/_unauthorized",
         "/_upstream_failed",
-        "/openapi/nobody-service.yaml",
+        "/openapi/unknown-service.yaml",
         "/openapi/console-service.yaml",
         "/api/v1/streamsx",
     ],
 )
-def test_unknown_path_is_404(gateway, path):
-    answer = gateway.call("GET", path, "root")
-    assert (answer.status, answer.json()["status"], answer.headers["Content-Type"]) == (
+def test_unknown_path_returns_404(gateway, path):
+    response = gateway.call("GET", path, "root")
+    assert (response.status, response.json()["status"], response.headers["Content-Type"]) == (
         404,
         404,
         "application/problem+json",
     )
-    assert not any(service.seen for service in gateway.services.values())
+    assert not any(service.requests for service in gateway.services.values())
 
 
-def test_bodies_and_methods_pass(gateway):
+def test_bodies_and_methods_are_forwarded(gateway):
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         assert gateway.call(method, "/sequences/a", "ann", body=b"x" * 1_000_000).json() | {"headers": 0} == {
             "service": "sequence",
@@ -109,24 +111,24 @@ def test_bodies_and_methods_pass(gateway):
         }
 
 
-def test_answer_and_error_of_a_service_pass_untouched(gateway):
+def test_responses_of_a_service_are_forwarded_unchanged(gateway):
     for status in (201, 400, 401, 403, 404, 409, 418, 423, 429, 500, 503):
-        gateway.services["event"].behave = lambda request, status=status: request.say(
-            status, "Locked - mine", ETag='"1"'
+        gateway.services["event"].handler = lambda request, status=status: request.send_json(
+            status, "Locked by the service", ETag='"1"'
         )
-        answer = gateway.call("GET", "/api/v1/streams/a", "ann")
-        assert (answer.status, answer.text, answer.headers["ETag"]) == (status, '"Locked - mine"', '"1"')
-        assert not {"WWW-Authenticate", "Retry-After"} & set(answer.headers)
+        response = gateway.call("GET", "/api/v1/streams/a", "ann")
+        assert (response.status, response.text, response.headers["ETag"]) == (status, '"Locked by the service"', '"1"')
+        assert not {"WWW-Authenticate", "Retry-After"} & set(response.headers)
 
 
-def test_json_is_compressed_when_asked_and_the_etag_becomes_weak(gateway):
-    gateway.services["event"].behave = lambda request: request.say(200, "x" * 5000, ETag='"1"')
-    answer = gateway.call("HEAD", "/api/v1/streams/a", "ann", headers={"Accept-Encoding": "gzip"})
-    assert (answer.headers["Content-Encoding"], answer.headers["ETag"]) == ("gzip", 'W/"1"')
+def test_compressed_json_has_a_weak_etag(gateway):
+    gateway.services["event"].handler = lambda request: request.send_json(200, "x" * 5000, ETag='"1"')
+    response = gateway.call("HEAD", "/api/v1/streams/a", "ann", headers={"Accept-Encoding": "gzip"})
+    assert (response.headers["Content-Encoding"], response.headers["ETag"]) == ("gzip", 'W/"1"')
 
 
 @pytest.mark.parametrize(
-    ("path", "service", "arrives"),
+    ("path", "service", "forwarded_path"),
     [
         ("/auth/public-key", "specstore", "/auth/public-key"),
         ("/source/ann/files/../../../auth/public-key", "specstore", "/auth/public-key"),
@@ -134,12 +136,12 @@ def test_json_is_compressed_when_asked_and_the_etag_becomes_weak(gateway):
         ("/health/%2e%2e/readyz", "console", "/readyz"),
     ],
 )
-def test_open_endpoints_forward_a_fixed_path_and_no_user(gateway, path, service, arrives):
+def test_open_endpoints_forward_a_fixed_path_and_no_user(gateway, path, service, forwarded_path):
     for user, password in (("", None), ("root", None), ("root", "wrong")):
-        answer = gateway.call("GET", path, user, password)
-        assert (answer.status, answer.json()["service"], answer.json()["path"]) == (200, service, arrives)
-        assert not [name for name, _ in answer.json()["headers"] if "auth" in name]
-        assert gateway.log(answer.headers["X-Request-ID"])["user"] == ""
+        response = gateway.call("GET", path, user, password)
+        assert (response.status, response.json()["service"], response.json()["path"]) == (200, service, forwarded_path)
+        assert not [name for name, _ in response.json()["headers"] if "auth" in name]
+        assert gateway.access_log_entry(response.headers["X-Request-ID"])["user"] == ""
     assert gateway.call("POST", "/auth/token").status == 401
 
 
@@ -159,14 +161,16 @@ def test_open_endpoints_forward_a_fixed_path_and_no_user(gateway, path, service,
         "api_key=s3cret",
     ],
 )
-def test_a_token_in_the_query_is_not_logged(gateway, query):
-    answer = gateway.call("GET", f"/source/ann?{query}", "ann")
-    assert answer.json()["path"] == f"/source/ann?{query}"
-    assert gateway.log(answer.headers["X-Request-ID"])["uri"] == "/source/ann?..."
-    assert gateway.log(gateway.call("GET", "/source/ann?limit=1", "ann").headers["X-Request-ID"])["uri"].endswith("=1")
+def test_token_in_the_query_is_not_logged(gateway, query):
+    response = gateway.call("GET", f"/source/ann?{query}", "ann")
+    assert response.json()["path"] == f"/source/ann?{query}"
+    assert gateway.access_log_entry(response.headers["X-Request-ID"])["uri"] == "/source/ann?..."
+    assert gateway.access_log_entry(gateway.call("GET", "/source/ann?limit=1", "ann").headers["X-Request-ID"])[
+        "uri"
+    ].endswith("=1")
 
 
-def test_a_file_of_more_than_a_mebibyte_goes_to_the_specs_only(gateway):
+def test_large_body_is_accepted_for_specstore_files_only(gateway):
     body = b"x" * (2 * 2**20)
     assert gateway.call("PUT", "/source/ann/files/a.csv", "ann", body=body).status == 200
     assert gateway.call("POST", "/source/upload", "ann", body=body).status == 413
@@ -183,24 +187,24 @@ def test_a_file_of_more_than_a_mebibyte_goes_to_the_specs_only(gateway):
         "eyJ!x.s3cret",
     ],
 )
-def test_a_token_in_the_path_is_not_logged(gateway, token):
-    answer = gateway.call("GET", f"/source/ann/{token}/latest", "ann")
-    assert answer.json()["path"] == f"/source/ann/{token}/latest"
-    line = gateway.log(answer.headers["X-Request-ID"])
+def test_token_in_the_path_is_not_logged(gateway, token):
+    response = gateway.call("GET", f"/source/ann/{token}/latest", "ann")
+    assert response.json()["path"] == f"/source/ann/{token}/latest"
+    line = gateway.access_log_entry(response.headers["X-Request-ID"])
     assert line["uri"] == "/source/ann/..."
 
 
 def test_livez_is_open(gateway):
-    answer = gateway.call("GET", "/livez")
-    assert (answer.status, answer.text) == (200, '{"status": "OK"}')
+    response = gateway.call("GET", "/livez")
+    assert (response.status, response.text) == (200, '{"status": "OK"}')
     assert gateway.call("HEAD", "/livez").status == 200
 
 
-def test_documents_and_pages(gateway):
+def test_openapi_documents_and_pages_are_served(gateway):
     services = [name for name in gateway.services if name != "console"]
     for service in services:
-        answer = gateway.call("GET", f"/openapi/{service}-service.yaml", "rita")
-        assert (answer.json()["service"], answer.json()["path"]) == (service, "/openapi.yaml")
+        response = gateway.call("GET", f"/openapi/{service}-service.yaml", "rita")
+        assert (response.json()["service"], response.json()["path"]) == (service, "/openapi.yaml")
     for path in ("/", "/docs/"):
         page = gateway.call("GET", path, "rita")
         assert page.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -219,36 +223,36 @@ def test_documents_and_pages(gateway):
     assert gateway.call("GET", "/docs", "ann").text == gateway.call("GET", "/docs/", "ann").text
 
 
-def test_live_stream_is_passed_on_as_it_comes(gateway):
-    seen = threading.Event()
+def test_live_stream_is_forwarded_without_buffering(gateway):
+    first_received = threading.Event()
 
-    def two_events(request):
+    def send_two_events(request):
         request.send_response(200)
         request.send_header("Content-Type", "text/event-stream")
         request.end_headers()
         request.wfile.write(b"data: 1\n\n")
-        assert seen.wait(5)
+        assert first_received.wait(5)
         request.wfile.write(b"data: 2\n\n")
         request.close_connection = True
 
-    gateway.services["event"].behave = two_events
+    gateway.services["event"].handler = send_two_events
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=5)
     connection.request(
         "GET",
         "/api/v1/streams/x/live",
         headers={"Authorization": gateway.basic("ann"), "Accept-Encoding": "gzip"},
     )
-    answer = connection.getresponse()
-    assert answer.readline() == b"data: 1\n"
-    seen.set()
-    assert answer.read() == b"\ndata: 2\n\n"
+    response = connection.getresponse()
+    assert response.readline() == b"data: 1\n"
+    first_received.set()
+    assert response.read() == b"\ndata: 2\n\n"
     connection.close()
 
 
-def test_a_file_of_orders_may_be_large_and_other_bodies_there_may_not(gateway):
+def test_large_body_is_accepted_for_order_imports_only(gateway):
     body = b"x" * (3 * 2**20)
     for method in ("PUT", "POST"):
-        answer = gateway.call(method, "/acme_orders/api/v1/orders/import?file_name=a.csv", "ann", body=body)
-        assert answer.status == 200
-        assert (answer.json()["service"], answer.json()["bytes"]) == ("orders", len(body))
+        response = gateway.call(method, "/acme_orders/api/v1/orders/import?file_name=a.csv", "ann", body=body)
+        assert response.status == 200
+        assert (response.json()["service"], response.json()["bytes"]) == ("orders", len(body))
     assert gateway.call("POST", "/acme_orders/api/v1/orders", "ann", body=body).status == 413

@@ -1,4 +1,4 @@
-"""HTTPS, with a certificate made for the test."""
+"""HTTPS with a self-signed certificate."""
 
 import http.client
 import socket
@@ -35,10 +35,10 @@ def secure(new_gateway, certificate):
     return new_gateway(TLS_CERT=str(cert), TLS_KEY=str(key))
 
 
-def connected(gateway, certificate, alpn=("http/1.1",), **options):
+def connect(gateway, certificate, alpn=("http/1.1",), **options):
     context = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
     context.set_alpn_protocols(list(alpn))
-    context.set_ciphers("ALL:@SECLEVEL=0")  # the server is to refuse what is weak, not this client
+    context.set_ciphers("ALL:@SECLEVEL=0")  # the server must reject weak ciphers, not this client
     for name, value in options.items():
         setattr(context, name, value)
     return context.wrap_socket(socket.create_connection(("127.0.0.1", gateway.port), 10), server_hostname="localhost")
@@ -48,9 +48,9 @@ def test_requests_over_tls_are_served_with_hsts(secure, certificate):
     context = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
     connection = http.client.HTTPSConnection("127.0.0.1", secure.port, timeout=10, context=context)
     connection.request("GET", "/sequences", headers={"Authorization": secure.basic("ann")})
-    answer = connection.getresponse()
-    assert answer.status == 200 and b'["x-forwarded-proto", "https"]' in answer.read()
-    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+    response = connection.getresponse()
+    assert response.status == 200 and b'["x-forwarded-proto", "https"]' in response.read()
+    assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
     connection.close()
 
 
@@ -61,7 +61,7 @@ def test_requests_over_tls_are_served_with_hsts(secure, certificate):
 )
 def test_only_tls_1_2_and_1_3_are_accepted(secure, certificate, version, accepted):
     try:
-        with connected(secure, certificate, maximum_version=version, minimum_version=version) as client:
+        with connect(secure, certificate, maximum_version=version, minimum_version=version) as client:
             assert accepted, client.version()
             assert client.version() == version.name.replace("_", ".")
             assert client.cipher()[0].startswith(("TLS_", "ECDHE-"))  # forward secrecy
@@ -69,7 +69,7 @@ def test_only_tls_1_2_and_1_3_are_accepted(secure, certificate, version, accepte
         assert not accepted
 
 
-def test_ciphers_without_forward_secrecy_are_refused(secure, certificate):
+def test_ciphers_without_forward_secrecy_are_rejected(secure, certificate):
     context = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("AES256-GCM-SHA384:AES128-SHA")
@@ -77,8 +77,8 @@ def test_ciphers_without_forward_secrecy_are_refused(secure, certificate):
         context.wrap_socket(plain, server_hostname="localhost")
 
 
-def test_http_2_is_offered_and_works(secure, certificate):
-    with connected(secure, certificate, alpn=("h2", "http/1.1")) as client:
+def test_http_2_is_negotiated(secure, certificate):
+    with connect(secure, certificate, alpn=("h2", "http/1.1")) as client:
         assert client.selected_alpn_protocol() == "h2"
     url = f"https://localhost:{secure.port}"
     user = f"ann:{secure.passwords['ann']}"
@@ -96,5 +96,5 @@ def test_http_2_is_offered_and_works(secure, certificate):
 
 
 def test_plain_http_on_the_tls_port_returns_400(secure):
-    answer = secure.call("GET", "/sequences", "ann")
-    assert (answer.status, answer.headers["Content-Type"]) == (400, "application/problem+json")
+    response = secure.call("GET", "/sequences", "ann")
+    assert (response.status, response.headers["Content-Type"]) == (400, "application/problem+json")

@@ -1,4 +1,4 @@
-"""Files that stream through: whatever happens on the way, the answer has the common shape."""
+"""Streamed uploads: the response has the common shape regardless of when the service fails."""
 
 import http.client
 import json
@@ -12,8 +12,8 @@ SERVICES = dict(zip(PATHS, ("factory", "orders", "specstore"), strict=True))
 SIZES = [4 * 1024 * 1024, 300_000]
 
 
-def sent(gateway, path, size):
-    """The answer to a large body that is sent whole, or as far as somebody takes it."""
+def upload(gateway, path, size):
+    """Return the response to a large body, which is sent completely or until the connection is closed."""
     with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)) as connection:
         connection.putrequest("POST", path)
         connection.putheader("Authorization", gateway.basic("ann"))
@@ -21,8 +21,8 @@ def sent(gateway, path, size):
         connection.endheaders()
         with suppress(OSError):
             connection.send(b"x" * size)
-        with connection.getresponse() as answer:
-            return answer.status, answer.headers, answer.read()
+        with connection.getresponse() as response:
+            return response.status, response.headers, response.read()
 
 
 def is_problem(expected, status, headers, body):
@@ -38,17 +38,17 @@ def test_unavailable_service_returns_503_in_the_common_shape(gateway, path, size
     service = gateway.services[name]
     service.stop()
     try:
-        assert all(is_problem(503, *sent(gateway, path, size)) for _ in range(5))
+        assert all(is_problem(503, *upload(gateway, path, size)) for _ in range(5))
     finally:
         gateway.services[name] = type(service)(service.path)
-    assert sent(gateway, path, size)[0] == 200
+    assert upload(gateway, path, size)[0] == 200
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("path", PATHS)
 def test_service_that_dies_during_the_request_returns_502_in_the_common_shape(gateway, path, size):
     service = gateway.services[SERVICES[path]]
-    service.behave = lambda request: request.connection.shutdown(socket.SHUT_RDWR)
-    assert is_problem(502, *sent(gateway, path, size))
-    service.behave = None
-    assert sent(gateway, path, size)[0] == 200
+    service.handler = lambda request: request.connection.shutdown(socket.SHUT_RDWR)
+    assert is_problem(502, *upload(gateway, path, size))
+    service.handler = None
+    assert upload(gateway, path, size)[0] == 200

@@ -1,4 +1,4 @@
-"""Services that die, hang, come back, or are several."""
+"""Services that die, hang, restart, or have several replicas."""
 
 import http.client
 import re
@@ -24,16 +24,15 @@ CHANGES = [
 ]
 
 
-def dies(request):
-    """Accepts the request and breaks off without an answer."""
+def close_without_response(request):
     request.close_connection = True
 
 
 @pytest.fixture(scope="module")
 def two_replicas(new_gateway):
-    """Two services twice; the second replica of each is the other's stand-in.
+    """Two services with two replicas each; the process of the other service is the second replica.
 
-    No record of faults is kept, as with names of DNS.
+    As with DNS names, nginx does not record failures of a replica.
     """
     return new_gateway(
         lambda text: re.sub(
@@ -48,27 +47,27 @@ def two_replicas(new_gateway):
 def replicas(two_replicas):
     services = two_replicas.services.values()
     for service in services:
-        service.behave = None
-        service.seen.clear()
+        service.handler = None
+        service.requests.clear()
     return two_replicas
 
 
 @pytest.mark.parametrize(("method", "path"), CHANGES)
-def test_state_changing_request_is_never_repeated(replicas, method, path):
+def test_state_changing_request_is_never_retried(replicas, method, path):
     for service in replicas.services.values():
-        service.behave = dies
+        service.handler = close_without_response
     for _ in range(3):
-        answer = replicas.call(method, path, "ann", body=b"{}" if method in ("POST", "PUT", "PATCH") else None)
-        assert (answer.status, answer.headers["Content-Type"]) == (502, "application/problem+json")
-    assert sum(len(service.seen) for service in replicas.services.values()) <= 3, path
+        response = replicas.call(method, path, "ann", body=b"{}" if method in ("POST", "PUT", "PATCH") else None)
+        assert (response.status, response.headers["Content-Type"]) == (502, "application/problem+json")
+    assert sum(len(service.requests) for service in replicas.services.values()) <= 3, path
 
 
-def test_read_goes_to_the_other_replica_when_one_dies(replicas):
-    replicas.services["event"].behave = dies
+def test_read_is_retried_on_another_replica(replicas):
+    replicas.services["event"].handler = close_without_response
     assert [replicas.call("GET", "/sequences", "ann").status for _ in range(20)] == [200] * 20
 
 
-def test_dead_replica_is_skipped_while_nothing_was_sent(replicas):
+def test_unreachable_replica_is_skipped(replicas):
     event = replicas.services["event"]
     event.stop()
     try:
@@ -78,7 +77,7 @@ def test_dead_replica_is_skipped_while_nothing_was_sent(replicas):
         replicas.services["event"] = type(event)(event.path)
 
 
-def test_unavailable_service_returns_503_within_seconds_and_is_found_again(gateway):
+def test_unavailable_service_returns_503_within_seconds_and_is_rediscovered(gateway):
     sequence = gateway.services["sequence"]
     sequence.stop()
     try:
@@ -89,9 +88,9 @@ def test_unavailable_service_returns_503_within_seconds_and_is_found_again(gatew
             ("GET", "/openapi/sequence-service.yaml"),
         ):
             began = time.monotonic()
-            answer = gateway.call(method, path, "ann")
-            assert (answer.status, answer.json()["status"], answer.headers["Retry-After"]) == (503, 503, "1")
-            assert "was not sent" in answer.json()["detail"]
+            response = gateway.call(method, path, "ann")
+            assert (response.status, response.json()["status"], response.headers["Retry-After"]) == (503, 503, "1")
+            assert "was not sent" in response.json()["detail"]
             assert time.monotonic() - began < 5
         assert gateway.call("GET", "/api/v1/streams", "ann").status == 200
     finally:
@@ -100,70 +99,70 @@ def test_unavailable_service_returns_503_within_seconds_and_is_found_again(gatew
 
 
 def test_name_without_an_address_returns_503(new_gateway):
-    """As in the containers, while no replica of a service exists."""
+    """In containers, this is the case while no replica of a service exists."""
     gateway = new_gateway(
         lambda text: text.replace("set $upstream sequence-web;", "set $upstream sequence-web.invalid:1;")
     )
-    answer = gateway.call("GET", "/sequences", "ann")
-    assert (answer.status, answer.json()["status"], answer.headers["Retry-After"]) == (503, 503, "1")
+    response = gateway.call("GET", "/sequences", "ann")
+    assert (response.status, response.json()["status"], response.headers["Retry-After"]) == (503, 503, "1")
 
 
-def test_service_that_responds_too_late_returns_504(new_gateway):
+def test_response_timeout_returns_504(new_gateway):
     gateway = new_gateway(lambda text: text.replace("proxy_read_timeout 65s;", "proxy_read_timeout 1s;"))
-    over = threading.Event()
-    gateway.services["event"].behave = lambda request: over.wait(20)
-    answer = gateway.call("GET", "/api/v1/streams/a/events", "ann")
-    over.set()
-    assert (answer.status, answer.json()["status"], answer.headers["Retry-After"]) == (504, 504, None)
-    assert "same Idempotency-Key" in answer.json()["detail"]
+    finished = threading.Event()
+    gateway.services["event"].handler = lambda request: finished.wait(20)
+    response = gateway.call("GET", "/api/v1/streams/a/events", "ann")
+    finished.set()
+    assert (response.status, response.json()["status"], response.headers["Retry-After"]) == (504, 504, None)
+    assert "same Idempotency-Key" in response.json()["detail"]
 
 
-def test_connections_to_a_service_are_kept(gateway):
+def test_connections_to_a_service_are_reused(gateway):
     peers = set()
 
-    def note(request):
+    def record_connection(request):
         peers.add(id(request.connection))
-        request.say(200, "x")
+        request.send_json(200, "x")
 
-    gateway.services["event"].behave = note
+    gateway.services["event"].handler = record_connection
     for _ in range(50):
         assert gateway.call("GET", "/api/v1/streams", "ann").status == 200
     assert len(peers) <= 4
 
 
-def test_waiting_readers_leave_others_unharmed(gateway):
-    def waits(request):
+def test_long_polls_do_not_block_other_requests(gateway):
+    def wait_if_requested(request):
         if "wait" in request.path:
             time.sleep(4)
-        request.say(200, [])
+        request.send_json(200, [])
 
-    gateway.services["event"].behave = waits
+    gateway.services["event"].handler = wait_if_requested
     with ThreadPoolExecutor(100) as pool:
         waiting = [pool.submit(gateway.call, "GET", "/api/v1/streams/x/events?wait=4", "ann") for _ in range(100)]
-        eventually(lambda: len(gateway.services["event"].seen) == 100)
+        eventually(lambda: len(gateway.services["event"].requests) == 100)
         began = time.monotonic()
         assert gateway.call("GET", "/api/v1/streams", "ann").status == 200
         assert time.monotonic() - began < 2
         assert {future.result().status for future in waiting} == {200}
 
 
-def test_a_reload_breaks_off_no_connection_that_is_in_use(new_gateway):
-    gateway, over = new_gateway(RATE_LIMITS="off"), threading.Event()
+def test_reload_closes_no_connection_in_use(new_gateway):
+    gateway, finished = new_gateway(RATE_LIMITS="off"), threading.Event()
 
-    def use(_):
+    def send_requests(_):
         connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
         statuses = set()
-        while not over.is_set():
+        while not finished.is_set():
             connection.request("GET", "/sequences", headers={"Authorization": gateway.basic("ann")})
-            answer = connection.getresponse()
-            answer.read()
-            statuses.add(answer.status)
+            response = connection.getresponse()
+            response.read()
+            statuses.add(response.status)
         connection.close()
         return statuses
 
     with ThreadPoolExecutor(8) as pool:
-        users = [pool.submit(use, number) for number in range(8)]
+        clients = [pool.submit(send_requests, number) for number in range(8)]
         for _ in range(5):
             gateway.reload()
-        over.set()
-        assert [user.result() for user in users] == [{200}] * 8
+        finished.set()
+        assert [client.result() for client in clients] == [{200}] * 8

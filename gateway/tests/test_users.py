@@ -1,4 +1,4 @@
-"""The tool that keeps the users' files."""
+"""users.py, which maintains the users' files."""
 
 import base64
 import hashlib
@@ -30,40 +30,40 @@ def users(tmp_path):
     return run
 
 
-def opens(tmp_path, name, password):
+def is_password_valid(tmp_path, name, password):
     lines = (tmp_path / "users" / "htpasswd").read_text().splitlines()
     entry = next(line.removeprefix(f"{name}:{{SSHA}}") for line in lines if line.startswith(f"{name}:{{SSHA}}"))
     decoded = base64.b64decode(entry)
     return hashlib.sha1(password.encode() + decoded[20:]).digest() == decoded[:20] and len(decoded) >= 28
 
 
-def test_password_is_generated_and_printed_once(users, tmp_path):
+def test_generated_password_is_printed_once(users, tmp_path):
     first = re.fullmatch(rf"added ann \(writer\), password: ({PASSWORD})\n", users("add", "ann").stdout)[1]
-    assert opens(tmp_path, "ann", first)
-    second = users("add", "ann", PASSWORD="chosen by a person").stdout
+    assert is_password_valid(tmp_path, "ann", first)
+    second = users("add", "ann", PASSWORD="chosen by a user").stdout
     second = re.fullmatch(rf"replaced the password of ann \(writer\), password: ({PASSWORD})\n", second)[1]
-    assert opens(tmp_path, "ann", second) and not opens(tmp_path, "ann", first)
+    assert is_password_valid(tmp_path, "ann", second) and not is_password_valid(tmp_path, "ann", first)
 
 
-def test_roles(users):
+def test_roles_are_set_listed_and_kept(users):
     users("add", "ann", "--role", "admin")
     users("add", "b.b", "--role", "reader")
     users("add", "run", "--role", "runner")
     users("add", "cyd")
     assert users("list").stdout == "ann admin\nb.b reader\ncyd writer\nrun runner\n"
-    users("add", "b.b")  # keeps its role
+    users("add", "b.b")  # the role is kept
     users("add", "cyd", "--role", "admin")
     assert users("list").stdout == "ann admin\nb.b reader\ncyd admin\nrun runner\n"
     assert users("remove", "ann").stdout == "removed ann\n"
     assert users("add", "ann").stdout.startswith("added ann (writer)")
 
 
-def test_the_last_admin_stays_an_admin(users):
+def test_last_admin_cannot_be_removed_or_lose_the_role(users):
     users("add", "ann", "--role", "admin")
     users("add", "bob")
     for arguments in (("remove", "ann"), ("add", "ann", "--role", "writer")):
-        done = users(*arguments)
-        assert done.returncode == 1 and "'ann' is the last admin" in done.stderr
+        result = users(*arguments)
+        assert result.returncode == 1 and "'ann' is the last admin" in result.stderr
     assert users("list").stdout == "ann admin\nbob writer\n"
     assert users("add", "ann").returncode == 0  # a new password only
     users("add", "bob", "--role", "admin")
@@ -81,37 +81,39 @@ def test_role_without_a_password_is_dropped(users, tmp_path):
 
 def test_names_must_differ_in_more_than_case(users):
     users("add", "ann")
-    done = users("add", "Ann", "--role", "admin")
-    assert done.returncode == 1 and "the user 'ann' exists" in done.stderr
+    result = users("add", "Ann", "--role", "admin")
+    assert result.returncode == 1 and "the user 'ann' exists" in result.stderr
     assert users("list").stdout == "ann writer\n"
 
 
-def test_administrator_gets_the_password_of_the_environment(users, tmp_path):
-    done = users("administrator", "root", ADMIN_PASSWORD="a long passphrase: 1")
-    assert (done.returncode, done.stdout) == (0, "root is an admin\n")
-    assert opens(tmp_path, "root", "a long passphrase: 1")
+def test_administrator_has_the_password_in_the_environment(users, tmp_path):
+    result = users("administrator", "root", ADMIN_PASSWORD="a long passphrase: 1")
+    assert (result.returncode, result.stdout) == (0, "root is an admin\n")
+    assert is_password_valid(tmp_path, "root", "a long passphrase: 1")
     users("add", "bob", "--role", "admin")
     users("add", "root", "--role", "reader")
     users("administrator", "root", ADMIN_PASSWORD="another long passphrase")
-    assert users("list").stdout == "bob admin\nroot admin\n" and opens(tmp_path, "root", "another long passphrase")
+    assert users("list").stdout == "bob admin\nroot admin\n" and is_password_valid(
+        tmp_path, "root", "another long passphrase"
+    )
 
 
 @pytest.mark.parametrize("password", ["", "x" * 19, "ä" * 30, "a long passphrase\n: 1", "a long passphrase\x7f: 1"])
-def test_weak_administrator_password_is_refused(users, tmp_path, password):
-    done = users("administrator", "root", ADMIN_PASSWORD=password)
-    assert done.returncode == 1 and "ADMIN_PASSWORD must have at least 20 characters" in done.stderr
+def test_weak_administrator_password_is_rejected(users, tmp_path, password):
+    result = users("administrator", "root", ADMIN_PASSWORD=password)
+    assert result.returncode == 1 and "ADMIN_PASSWORD must have at least 20 characters" in result.stderr
     assert not (tmp_path / "users").exists()
 
 
 @pytest.mark.parametrize("name", ["", "-a", ".a", "a:b", "a b", "!a", "ä", "a\n", "x" * 65, "../a", "a/b", '"', 'a";'])
-def test_invalid_name_is_refused(users, name, tmp_path):
-    done = users("add", "--", name)
-    assert done.returncode == 1 and "a user name must be 1 to 64" in done.stderr and not done.stdout
+def test_invalid_name_is_rejected(users, name, tmp_path):
+    result = users("add", "--", name)
+    assert result.returncode == 1 and "a user name must be 1 to 64" in result.stderr and not result.stdout
     assert "must be 1 to 64" in users("administrator", "--", name, ADMIN_PASSWORD="x" * 20).stderr
     assert not (tmp_path / "users").exists()
 
 
-def test_other_errors_say_what_to_do(users, tmp_path):
+def test_error_messages_state_what_to_do(users, tmp_path):
     users("add", "ann")
     assert "unknown user 'bob'; users: ann" in users("remove", "bob").stderr
     assert "must be one of admin, writer, reader, runner: 'king'" in users("add", "ann", "--role", "king").stderr
@@ -126,9 +128,9 @@ def test_malformed_role_grants_nothing_and_is_reported(users, tmp_path, role):
     users("add", "ann", "--role", "reader")
     users("add", "bob")
     (tmp_path / "users" / "roles.conf").write_text(f'{role}\n":bob" writer;\n')
-    assert users("list").stdout == "ann (no role: refused)\nbob writer\n"
-    done = users("administrator", "root", ADMIN_PASSWORD="a long passphrase: 1")  # what `make up` calls
-    assert "removed a malformed line" in done.stderr and "roles.conf:1 (user 'ann')" in done.stderr
+    assert users("list").stdout == "ann (no role: rejected)\nbob writer\n"
+    result = users("administrator", "root", ADMIN_PASSWORD="a long passphrase: 1")  # what `make up` calls
+    assert "removed a malformed line" in result.stderr and "roles.conf:1 (user 'ann')" in result.stderr
     assert (tmp_path / "users" / "roles.conf").read_text() == '":bob" writer;\n":root" admin;\n'
 
 
@@ -136,13 +138,13 @@ def test_password_hash_of_an_older_version_is_reported_and_removed(users, tmp_pa
     users("add", "ann")
     hashes = tmp_path / "users" / "htpasswd"
     hashes.write_bytes(b"bob:$2b$08$abcdefghijklmnopqrstuv\xff\n" + hashes.read_bytes())
-    done = users("administrator", "root", ADMIN_PASSWORD="a long passphrase: 1")
-    assert "htpasswd:1 (user 'bob')" in done.stderr and "`make user` lets its user in again" in done.stderr
+    result = users("administrator", "root", ADMIN_PASSWORD="a long passphrase: 1")
+    assert "htpasswd:1 (user 'bob')" in result.stderr and "add its user again with `make user`" in result.stderr
     assert "$2b$" not in hashes.read_text()
     assert users("list").stdout == "ann writer\nroot admin\n"
 
 
-def test_concurrent_changes_lose_nobody(users):
+def test_concurrent_changes_lose_no_user(users):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: users("add", f"user{n}"), range(16)))
     assert len(users("list").stdout.splitlines()) == 16

@@ -42,7 +42,7 @@ def build_csv():
 
 
 class Api:
-    """Requests of the contract, and the steps of the worker."""
+    """A client of the API, which also runs the slices of imports as the worker does."""
 
     def __init__(self, client, db):
         self.client, self.db = client, db

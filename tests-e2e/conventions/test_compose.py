@@ -134,7 +134,7 @@ def test_secrets_reach_containers_as_files_and_each_service_only_its_own(compose
 
 
 def test_every_secret_is_a_file_that_up_makes(compose, words):
-    made = secret_files.contents(dict.fromkeys(envfile.names(words), "x"), words)
+    made = secret_files.contents(dict.fromkeys(envfile.setting_names(words), "x"), words)
     assert compose["secrets"] == {name: {"file": f"${{SECRETS_DIR:-./.secrets}}/{name}"} for name in made}
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from quintet_e2e.stacks import CHECKOUT, STARTED_AGAIN_SECONDS, Running, environment_for
 from quintet_local import envfile, ports
-from quintet_local.testing import abandoned, owned
+from quintet_local.testing import abandoned_folders, owner_lock
 from quintet_testing.waiting import eventually
 
 PREFIX = "quintet-compose-tests-"
@@ -146,12 +146,12 @@ def compose_stack() -> Iterator[Running]:
     try:
         _need_root()
         _need_base_images(engine)
-        for home in abandoned(PREFIX):
+        for home in abandoned_folders(PREFIX):
             _clean(home)
         home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-        port = ports.some_free(set())
+        port = ports.find_free_port(set())
         (home / ".env").write_text(f"GATEWAY_PORT={port}\nRATE_LIMITS=off\nQUINTET_TAG={IMAGES_TAG}\n")
-        with owned(home):
+        with owner_lock(home):
             try:
                 _deploy(home, "up")
                 yield Compose(home, engine)

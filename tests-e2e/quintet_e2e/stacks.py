@@ -16,7 +16,7 @@ import pika.exceptions
 import psutil
 import psycopg2
 
-from quintet_local.gateway import ask_health
+from quintet_local.gateway import fetch_health
 from quintet_local.testing import TestStack, running_stack
 from quintet_testing.waiting import eventually
 
@@ -158,7 +158,7 @@ class Running(ABC):
         self.command("user-remove", name)
 
     def is_healthy(self) -> bool:
-        return ask_health(self.settings).get("status") == "OK"
+        return fetch_health(self.settings).get("status") == "OK"
 
     def wait_until_healthy(self, within_seconds: float = 60) -> None:
         eventually(self.is_healthy, within_seconds)

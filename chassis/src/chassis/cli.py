@@ -1,4 +1,4 @@
-"""The command line of every service: `python -m <service> web | worker | migrate | dead-letters | retry | openapi`."""
+"""The command line of every service: `python -m <service> web | worker | migrate | openapi`."""
 
 import argparse
 import hashlib
@@ -42,20 +42,16 @@ class Service:
 def main(service: Service, argv: list[str] | None = None) -> None:
     commands: dict[str, Callable[[Service, Any], None]] = {"web": _web}
     if issubclass(service.settings, ServiceSettings):
-        commands |= {"worker": _worker, "migrate": _migrate, "dead-letters": _dead_letters, "openapi": _openapi}
+        commands |= {"worker": _worker, "migrate": _migrate, "openapi": _openapi}
     parser = argparse.ArgumentParser(prog=f"python -m {service.package}")
-    parser.add_argument("process", choices=[*commands, "retry"] if "worker" in commands else [*commands])
-    parser.add_argument("queue", nargs="?", help="the queue whose dead letters `retry` requeues")
+    parser.add_argument("process", choices=[*commands])
     args = parser.parse_args(argv)
     try:
         settings = service.settings.load()
     except ConfigError as error:
         sys.exit(f"{service.name}-service cannot start; correct these environment variables:\n{error}")
     logs.configure(service.name, settings.log_level)
-    if args.process == "retry":
-        _retry(service, settings, args.queue)  # type: ignore[arg-type]
-    else:
-        commands[args.process](service, settings)
+    commands[args.process](service, settings)
 
 
 def _web(service: Service, settings: WebSettings) -> None:
@@ -84,21 +80,6 @@ def _worker(service: Service, settings: ServiceSettings) -> None:
     os.nice(_WORKER_NICENESS)
     timers = {"prune-idempotency-keys": Timer(60, idempotency.prune), **service.timers(settings)}
     worker.run(service.name, settings, service.consumers(settings), timers)
-
-
-def _dead_letters(service: Service, settings: ServiceSettings) -> None:
-    from chassis.messaging import deadletters
-
-    deadletters.show(settings.amqp_url, sorted(service.consumers(settings)))
-
-
-def _retry(service: Service, settings: ServiceSettings, queue: str | None) -> None:
-    from chassis.messaging import deadletters
-
-    queues = service.consumers(settings)
-    if queue is None or queue not in queues:
-        sys.exit(f"queue must be one that {service.name}-service consumes: {', '.join(queues) or 'it consumes none'}")
-    print(f"{queue}: {deadletters.requeue(settings.amqp_url, queue)} dead letters requeued")
 
 
 def _openapi(service: Service, settings: ServiceSettings) -> None:

@@ -7,17 +7,29 @@ Problem
 └── Unavailable  a dependency is down; the same request may succeed later
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class Problem(Exception):
-    """An error that is reported to the caller; `errors` are pairs of a field and a message."""
+    """An error that is reported to the caller; `errors` are pairs of a field and a message.
+
+    A detail that contains a value has a placeholder, such as `%(max_bytes)s`, and the value among its `parameters`, so
+    that a service can translate the `template`.
+    """
 
     status = 500
 
-    def __init__(self, detail: str, *, errors: Sequence[tuple[str, str]] = (), status: int | None = None) -> None:
-        super().__init__(detail)
-        self.detail = detail
+    def __init__(
+        self,
+        detail: str,
+        *,
+        parameters: Mapping[str, object] | None = None,
+        errors: Sequence[tuple[str, str]] = (),
+        status: int | None = None,
+    ) -> None:
+        self.template, self.parameters = detail, dict(parameters or {})
+        self.detail = detail % self.parameters if self.parameters else detail
+        super().__init__(self.detail)
         self.errors = list(errors)
         if status is not None:
             self.status = status

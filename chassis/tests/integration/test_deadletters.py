@@ -34,7 +34,7 @@ def test_requeued_dead_letter_has_five_attempts_again(
         deadletters.show(node.url, [queue])
         return capsys.readouterr().out
 
-    eventually(lambda: f"{queue}: 1 dead letters" in output())
+    eventually(lambda: f"{queue}: 1 dead letter" in output())
     assert f"{message_id}  request r-8  RuntimeError('failed')" in output()
     assert '{"name": "bad"}' in output()
     deadletters.requeue(node.url, queue)

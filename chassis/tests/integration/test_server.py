@@ -100,7 +100,8 @@ def test_requests_of_one_process_wait_for_postgres_concurrently(web: Web) -> Non
 
 def test_sigterm_finishes_a_running_request(web: Web, eventually: Callable[..., Any]) -> None:
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(web.get, "/slow?seconds=1.5")
+        # A response that stays referenced keeps its connection open, and the server waits 20 s for it when it stops.
+        running = pool.submit(web.get, "/slow?seconds=1.5", headers={"Connection": "close"})
         eventually(lambda: web.request_count() == 0 and not running.done())
         eventually(lambda: _has_connection(web))
         web.process.terminate()

@@ -1,1 +1,1 @@
-"""Runs the stack in containers, on whatever Docker engine answers."""
+"""Runs the stack in containers, on the Docker engine that the `docker` command uses."""

@@ -1,4 +1,4 @@
-"""The commands behind the Makefile's targets when the stack runs in containers."""
+"""Commands that the Makefile's targets call when the stack runs in containers."""
 
 import argparse
 import shutil
@@ -13,129 +13,135 @@ from quintet_compose.stack import Compose
 from quintet_local import commands, envfile, locking, tls
 from quintet_local.gateway import set_administrator
 from quintet_local.layout import MARKER
-from quintet_local.progress import StackError, say
-from quintet_local.watching import Watch
+from quintet_local.progress import StackError, log_progress
+from quintet_local.watching import StackWatcher
 
 
 def main() -> int:
     return commands.run("deploy/compose", __doc__, COMMANDS, Compose)
 
 
-def env(stack: Compose, given: argparse.Namespace) -> None:
+def env(stack: Compose, arguments: argparse.Namespace) -> None:
     """Create the files that docker-compose.yml reads, also for calling `docker compose` by hand."""
-    with stack.alone():
-        _make_files(stack)
+    with stack.exclusive_lock():
+        _create_files(stack)
 
 
-def _make_files(stack: Compose) -> None:
-    commands.settle(stack.env_file)
+def _create_files(stack: Compose) -> None:
+    commands.bind_env_file(stack.env_file)
     stack.identity = identity.ensure(stack.home, stack.env_file)
-    made = commands.make_settings(stack.env_file, stack.words)
-    secret_files.write(stack.secrets, made, stack.words)
-    set_administrator(made, stack.users_tool())
+    settings = commands.ensure_settings(stack.env_file, stack.service_names)
+    secret_files.write(stack.secrets, settings, stack.service_names)
+    set_administrator(settings, stack.users_environment())
 
 
-def up(stack: Compose, given: argparse.Namespace) -> None:
-    with stack.alone():
-        _make_files(stack)
-        if given.tls:
-            # The user of the gateway's container has to read the key.
+def up(stack: Compose, arguments: argparse.Namespace) -> None:
+    with stack.exclusive_lock():
+        _create_files(stack)
+        if arguments.tls:
+            # The user in the gateway's container must be able to read the key.
             tls.ensure(stack.env_file, stack.users / "tls", key_mode=0o644)
-        say("building the images that have changed")
+        log_progress("building the images that have changed")
         stack.run("build", "--quiet")
-        say("starting the containers")
+        log_progress("starting the containers")
         start(stack)
         stack.reload_gateway()
-        # `up --wait` does not notice a worker that ends again and again, and gives up a web that has ended once.
-        Watch(stack.programs, stack.end_of_log, stack.health).wait(
-            "the gateway finds every service healthy",
+        # `up --wait` does not detect a worker that fails repeatedly, and fails if a web process has ended once.
+        StackWatcher(stack.programs, stack.log_tail, stack.health).wait(
+            "all services: healthy",
             stack.is_healthy,
-            advice=lambda: "look at `make status` and `make logs S=<container>`",
+            advice=lambda: "run `make status` and `make logs S=<container>` for details",
         )
-    commands.say_where(stack.settings)
+    commands.print_access(stack.settings)
 
 
 def start(stack: Compose) -> None:
-    changed = stack.secrets / secret_files.CHANGED
+    changed = stack.secrets / secret_files.CHANGED_MARKER
     try:
         stack.run("up", "--detach", "--remove-orphans", *(["--force-recreate"] if changed.exists() else []))
         changed.unlink(missing_ok=True)
-    except StackError as problem:
-        prepares = ["postgres", "roles", *(f"{word}-migrate" for word in stack.words)]
-        stack.run("logs", "--tail", "3", *prepares)
+    except StackError as error:
+        preparation = ["postgres", "roles", *(f"{service}-migrate" for service in stack.service_names)]
+        stack.run("logs", "--tail", "3", *preparation)
         raise StackError(
-            f"{problem}\nIf a container that comes first has failed, its last lines are here. `password authentication"
-            f" failed` means that the data was made with another .env than {stack.env_file}: put that one back, or"
-            " remove the data with `make clean`"
+            f"{error}\nIf one of the first containers has failed, the last lines of its log are above. `password"
+            f" authentication failed` means that the data was not created with {stack.env_file}: restore the file that"
+            " it was created with, or remove the data with `make clean`"
         ) from None
 
 
-def down(stack: Compose, given: argparse.Namespace) -> None:
-    with _found(stack) as found:
-        if found is None:
-            say("nothing to stop: no stack exists here")
+def down(stack: Compose, arguments: argparse.Namespace) -> None:
+    with _locked_identity(stack) as stack_identity:
+        if stack_identity is None:
+            log_progress("nothing to stop: no stack exists here")
             return
-        identity.refuse_foreign(found, stack.env_file, "nothing was stopped")
+        identity.reject_foreign(stack_identity, stack.env_file, "nothing was stopped")
         stack.run("down", "--remove-orphans")
-        say("stopped; the data stays (`make clean` removes it)")
+        log_progress("stopped; the data is kept (`make clean` removes it)")
 
 
-def clean(stack: Compose, given: argparse.Namespace) -> None:
-    with _found(stack) as found:
-        if found is None:
-            say(f"nothing to remove: no {stack.env_file} names a stack in containers")
+def clean(stack: Compose, arguments: argparse.Namespace) -> None:
+    with _locked_identity(stack) as stack_identity:
+        if stack_identity is None:
+            log_progress(f"nothing to remove: no {stack.env_file} names a stack in containers")
             return
-        identity.refuse_foreign(found, stack.env_file, "nothing was removed")
+        identity.reject_foreign(stack_identity, stack.env_file, "nothing was removed")
         if not envfile.names_folder(stack.env_file):
             raise StackError(
-                f"nothing was removed: {stack.env_file} does not say for which folder it was made ({envfile.HOME})."
-                f" It may be a copy, and the data of the project {found.project} may belong to its original."
-                " If the data belongs here, `make up` writes the folder into it; `make clean` works from then on"
+                f"nothing was removed: {stack.env_file} must contain {envfile.HOME_VARIABLE}. It may be a copy, so the"
+                f" data of the project {stack_identity.project} may belong to its original. If the data belongs here,"
+                " run `make up`, which adds the setting, and then `make clean` again"
             )
-        _remove(stack, found, given)
+        _remove(stack, stack_identity, arguments)
 
 
 @contextmanager
-def _found(stack: Compose) -> Iterator[Identity | None]:
-    """Give the stack of this folder while no other command changes it; without a stack, no file is made either."""
+def _locked_identity(stack: Compose) -> Iterator[Identity | None]:
+    """Yield the stack of this folder under its lock, or None if the folder has none, without creating a lock file."""
     if identity.find(stack.home, stack.env_file) is None:
         yield None
         return
-    with stack.alone():
+    with stack.exclusive_lock():
         yield identity.find(stack.home, stack.env_file)
 
 
-def _remove(stack: Compose, found: Identity, given: argparse.Namespace) -> None:
-    volumes, images = [volume.name for volume in identity.volumes(found.project)], stack.images()
+def _remove(stack: Compose, stack_identity: Identity, arguments: argparse.Namespace) -> None:
+    volumes, images = [volume.name for volume in identity.volumes(stack_identity.project)], stack.images()
     files = [file for file in (stack.users, stack.secrets, *_env_file(stack)) if file.exists()]
-    things = [*(f"volume {name}" for name in volumes), *(f"image {name}" for name in images), *files]
-    commands.confirm_removal(things, given)
+    removals = [*(f"volume {name}" for name in volumes), *(f"image {name}" for name in images), *files]
+    commands.confirm_removal(removals, arguments)
     stack.run("down", "--remove-orphans", "--volumes")
     if images:
         subprocess.run(["docker", "image", "rm", *images], capture_output=True)
     for folder in (stack.users, stack.secrets):
         shutil.rmtree(folder, ignore_errors=True)
-    envfile.remove(stack.env_file, identity.PROJECT, identity.STACK_ID)
+    envfile.unset_values(stack.env_file, envfile.PROJECT_VARIABLE, envfile.STACK_ID_VARIABLE)
     for file in (*_env_file(stack), stack.home / locking.NAME):
         file.unlink(missing_ok=True)
-    say("removed")
+    log_progress("removed")
 
 
 def _env_file(stack: Compose) -> list[Path]:
-    """Return it unless a stack without containers still needs its passwords."""
+    """Return .env, or nothing while a stack without containers needs its passwords."""
     is_needed = (stack.home / ".local").exists() or (stack.home / MARKER).exists()
     return [] if is_needed else [stack.env_file]
 
 
-def status(stack: Compose, given: argparse.Namespace) -> int:
+def status(stack: Compose, arguments: argparse.Namespace) -> int:
     stack.run("ps", "--all")
     return 0 if commands.show_health(stack.settings) else 3
 
 
-def logs(stack: Compose, given: argparse.Namespace) -> None:
-    follow = ["--follow"] if given.follow else []
-    chosen = [given.program] if given.program else []
-    stack.run("logs", "--tail", "100", *follow, *chosen)
+def logs(stack: Compose, arguments: argparse.Namespace) -> None:
+    """Follow the logs of one container or of all; of one request, print all lines and return."""
+    is_filtered = arguments.request or arguments.level
+    follow = ["--follow"] if arguments.follow and not arguments.request else []
+    containers = [arguments.program] if arguments.program else []
+    command = ("logs", "--tail", "all" if is_filtered else "100", *follow, *containers)
+    if is_filtered:
+        stack.print_logs(command, arguments)
+    else:
+        stack.run(*command)
 
 
 COMMANDS: dict[str, commands.Command] = {

@@ -1,8 +1,9 @@
-"""One stack in containers: where its files are, and how `docker compose` is called for it."""
+"""One stack in containers: its files, and the calls of `docker compose` for it."""
 
+import argparse
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -10,19 +11,19 @@ from typing import Any
 
 from quintet_compose import identity
 from quintet_compose.identity import Identity
-from quintet_local import envfile, locking, services, settings
-from quintet_local.gateway import ask_health
+from quintet_local import broker_users, commands, envfile, locking, services, settings
+from quintet_local.gateway import fetch_health
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import NO_STACK, StackError
-from quintet_local.watching import Program
+from quintet_local.watching import ProgramState
 
-# The gateway's user reads them inside its container; they hold hashes only.
+# The gateway's user must be able to read the files in its container; they contain only hashes.
 USERS_MODE = "644"
 LOG_LINES = "15"
 
 
 class Compose:
-    """The developer's stack, or the one that STACK_DIR names, with its own .env, users and volumes."""
+    """The checkout's own stack, or the one in STACK_DIR, with its own .env, users and volumes."""
 
     def __init__(self) -> None:
         stack_dir = os.environ.get("STACK_DIR")
@@ -30,77 +31,87 @@ class Compose:
         self.env_file = self.home / ".env"
         self.users = self.home / ".users"
         self.secrets = self.home / ".secrets"
-        self.words = services.discover(CHECKOUT)
+        self.service_names = services.discover(CHECKOUT)
 
     @cached_property
     def identity(self) -> Identity:
-        found = identity.find(self.home, self.env_file)
-        if found is None:
+        stack_identity = identity.find(self.home, self.env_file)
+        if stack_identity is None:
             raise StackError(NO_STACK)
-        return found
+        return stack_identity
 
-    def alone(self) -> AbstractContextManager[None]:
-        return locking.alone(self.home)
+    def exclusive_lock(self) -> AbstractContextManager[None]:
+        return locking.exclusive_lock(self.home)
 
     @property
     def settings(self) -> dict[str, str]:
         return envfile.load_existing(self.env_file)
 
-    def run(self, *arguments: str) -> None:
-        """Run it without standard input: newer versions of Compose would ask whether to recreate volumes."""
-        command = self._command(*arguments)
-        if subprocess.run(command, env=self._environment(), stdin=subprocess.DEVNULL).returncode:
+    def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        """Run `docker compose` without standard input: newer versions would ask whether to recreate volumes."""
+        variables = {**self._environment(), **(environment or {})}
+        if subprocess.run(self._command(*arguments), env=variables, stdin=subprocess.DEVNULL).returncode:
             raise StackError(f"`docker compose {' '.join(arguments)}` failed: see above")
 
-    def ask(self, *arguments: str) -> str:
-        """Return what it prints, and nothing of it to the person."""
+    def capture(self, *arguments: str) -> str:
+        """Run `docker compose` and return its output instead of printing it."""
         done = subprocess.run(self._command(*arguments), env=self._environment(), capture_output=True, text=True)
         if done.returncode:
             raise StackError(f"`docker compose {' '.join(arguments)}` failed:\n{done.stderr}")
         return done.stdout
 
     def reload_gateway(self) -> bool:
-        """Return whether there is one that runs."""
-        is_up = "gateway" in self.ask("ps", "--services", "--status", "running").split()
+        """Reload the gateway, and return whether it is running."""
+        is_up = "gateway" in self.capture("ps", "--services", "--status", "running").split()
         if is_up:
-            self.ask("kill", "--signal", "HUP", "gateway")
+            self.capture("kill", "--signal", "HUP", "gateway")
         return is_up
 
-    def users_tool(self) -> dict[str, str]:
+    def users_environment(self) -> dict[str, str]:
         """Return the environment for gateway/users.py."""
         return {"GATEWAY_USERS_DIR": str(self.users), "GATEWAY_USERS_MODE": USERS_MODE}
 
-    def ask_worker(self, word: str, *arguments: str) -> None:
-        self.run("exec", "-T", f"{word}-worker", "python", "-m", f"{word}_service", *arguments)
+    def run_dead_letter_command(self, *arguments: str) -> None:
+        """Run in the container of a worker, because only containers reach RabbitMQ; the arguments hide the password."""
+        url = broker_users.url(broker_users.ADMINISTRATOR, self.settings["RABBITMQ_PASSWORD"], "rabbitmq:5672")
+        worker = f"{self.service_names[0]}-worker"
+        program = ["python", "-m", "chassis.messaging.deadletters"]
+        self.run("exec", "-T", "-e", "AMQP_URL", worker, *program, *arguments, environment={"AMQP_URL": url})
 
-    def end_of_log(self, name: str) -> str:
-        return f"the end of its log:\n{self.ask('logs', '--no-log-prefix', '--tail', LOG_LINES, name)}"
+    def print_logs(self, command: Sequence[str], arguments: argparse.Namespace) -> None:
+        commands.print_logs(self._command(*command), self._environment(), arguments)
+
+    def log_tail(self, name: str) -> str:
+        return f"the end of the log:\n{self.capture('logs', '--no-log-prefix', '--tail', LOG_LINES, name)}"
 
     def images(self) -> list[str]:
-        """Return the images that only this stack uses: those with its name as their tag."""
-        form = "{{.Repository}}:{{.Tag}}"
+        """Return the images that only this stack uses: those tagged with its name."""
+        template = "{{.Repository}}:{{.Tag}}"
         filters = ["--filter", f"reference=quintet-*:{self.identity.project}"]
-        listed = subprocess.run(["docker", "image", "ls", *filters, "--format", form], capture_output=True, text=True)
+        listed = subprocess.run(
+            ["docker", "image", "ls", *filters, "--format", template], capture_output=True, text=True
+        )
         return sorted(listed.stdout.split())
 
-    def programs(self) -> list[Program]:
-        """Return what the containers do."""
+    def programs(self) -> list[ProgramState]:
+        """Return the states of the containers."""
         label = f"label=com.docker.compose.project={self.identity.project}"
         ids = subprocess.run(["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True)
-        form = (
+        template = (
             '{{index .Config.Labels "com.docker.compose.service"}} {{.RestartCount}} {{.State.Status}}'
             " {{with .State.Health}}{{.Status}}{{end}}"
         )
         lines = subprocess.run(
-            ["docker", "inspect", "--format", form, *ids.stdout.split()], capture_output=True, text=True
+            ["docker", "inspect", "--format", template, *ids.stdout.split()], capture_output=True, text=True
         ).stdout.splitlines()
-        found = (line.split(" ", 2) for line in lines)
+        fields = (line.split(" ", 2) for line in lines)
         return [
-            Program(name, state, starts, is_failing=state.startswith("restarting")) for name, starts, state in found
+            ProgramState(name, state, restarts, is_failing=state.startswith("restarting"))
+            for name, restarts, state in fields
         ]
 
     def health(self) -> Mapping[str, Any]:
-        return ask_health(self.settings)
+        return fetch_health(self.settings)
 
     def is_healthy(self) -> bool:
         return self.health().get("status") == "OK"
@@ -121,11 +132,11 @@ class Compose:
         ]
 
     def _environment(self) -> dict[str, str]:
-        told_to_programs = settings.told_to_programs(self.words)
+        from_env_file = settings.configurable_variables(self.service_names)
         return {
-            **{name: value for name, value in os.environ.items() if name not in told_to_programs},
+            **{name: value for name, value in os.environ.items() if name not in from_env_file},
             "GATEWAY_USERS_DIR": str(self.users),
             "SECRETS_DIR": str(self.secrets),
-            identity.PROJECT: self.identity.project,
-            identity.STACK_ID: self.identity.stack_id,
+            envfile.PROJECT_VARIABLE: self.identity.project,
+            envfile.STACK_ID_VARIABLE: self.identity.stack_id,
         }

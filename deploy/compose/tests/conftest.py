@@ -1,4 +1,4 @@
-"""An engine, where one answers, and what belongs on it to a stack of these tests."""
+"""The Docker engine, if one is available, and volumes and containers that tests create on it."""
 
 import secrets
 import subprocess
@@ -10,8 +10,8 @@ import pytest
 from quintet_compose import identity
 
 
-def docker(*words):
-    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.split()
+def docker(*arguments):
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.split()
 
 
 @pytest.fixture(scope="session")
@@ -19,12 +19,12 @@ def engine():
     try:
         docker("info")
     except (FileNotFoundError, subprocess.CalledProcessError):
-        pytest.skip("no Docker engine answers")
+        pytest.skip("no Docker engine is available")
 
 
 @pytest.fixture(autouse=True)
-def _nothing_of_the_developer(monkeypatch):
-    monkeypatch.setattr(identity, "OLD_PROJECT", f"quintet-tests-{secrets.token_hex(4)}")
+def _isolate_from_the_developers_stack(monkeypatch):
+    monkeypatch.setattr(identity, "LEGACY_PROJECT", f"quintet-tests-{secrets.token_hex(4)}")
     for name in ("COMPOSE_PROJECT_NAME", "STACK_DIR", "YES"):
         monkeypatch.delenv(name, raising=False)
 
@@ -36,17 +36,17 @@ def project():
 
 @pytest.fixture
 def make_volume():
-    """Make one as Compose does, with the label that a stack gives it; "" as stacks of old did, without."""
-    made = []
+    """Create a volume as Compose does; an empty stack ID omits the label, as versions without labels did."""
+    created = []
 
-    def make(project, stack_id):
+    def create(project, stack_id):
         label = ["--label", f"quintet.stack={stack_id}"] if stack_id else []
-        words = ["--label", f"com.docker.compose.project={project}", *label, f"{project}_postgres"]
-        made.extend(docker("volume", "create", *words))
-        return made[-1]
+        options = ["--label", f"com.docker.compose.project={project}", *label]
+        created.extend(docker("volume", "create", *options, f"{project}_postgres"))
+        return created[-1]
 
-    yield make
-    subprocess.run(["docker", "volume", "rm", "--force", *made], capture_output=True)
+    yield create
+    subprocess.run(["docker", "volume", "rm", "--force", *created], capture_output=True)
 
 
 @pytest.fixture(scope="session")
@@ -62,29 +62,29 @@ def empty_image(engine):
 
 @pytest.fixture
 def make_container(empty_image):
-    """Make one as Compose does, which never runs; "" for the ID makes one without its label."""
-    made = []
+    """Create a container as Compose does, without starting it; an empty stack ID omits the label."""
+    created = []
 
-    def make(project, stack_id):
+    def create(project, stack_id):
         label = ["--label", f"quintet.stack={stack_id}"] if stack_id else []
         name = f"{project}-postgres-1"
-        words = ["--label", f"com.docker.compose.project={project}", *label, "--name", name, empty_image, "true"]
-        docker("container", "create", *words)
-        made.append(name)
+        options = ["--label", f"com.docker.compose.project={project}", *label, "--name", name]
+        docker("container", "create", *options, empty_image, "true")
+        created.append(name)
         return name
 
-    yield make
-    for name in made:
+    yield create
+    for name in created:
         subprocess.run(["docker", "rm", "--force", name], capture_output=True)
 
 
 @pytest.fixture
 def containers():
-    """Tell the names of all that are there."""
+    """Return a function that lists the names of all containers."""
     return lambda: set(docker("ps", "--all", "--format", "{{.Names}}"))
 
 
 @pytest.fixture
 def volumes():
-    """Tell the names of all that are there."""
+    """Return a function that lists the names of all volumes."""
     return lambda: set(docker("volume", "ls", "--quiet"))

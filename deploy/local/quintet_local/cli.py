@@ -1,4 +1,4 @@
-"""The commands behind the Makefile's targets when the stack runs without containers."""
+"""Commands that the Makefile's targets call when the stack runs without containers."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ import time
 
 from quintet_local import commands, startup
 from quintet_local.layout import default_layout
-from quintet_local.progress import StackError, say
+from quintet_local.progress import StackError, log_progress
 from quintet_local.stack import Stack
 
 
@@ -17,7 +17,7 @@ def main() -> int:
 
 def up(stack: Stack, arguments: argparse.Namespace) -> None:
     startup.up(stack, reload=arguments.reload, tls=arguments.tls)
-    commands.say_where(stack.settings)
+    commands.print_access(stack.settings)
 
 
 def down(stack: Stack, arguments: argparse.Namespace) -> None:
@@ -25,16 +25,16 @@ def down(stack: Stack, arguments: argparse.Namespace) -> None:
 
 
 def clean(stack: Stack, arguments: argparse.Namespace) -> None:
-    if not (remains := stack.remains()):
-        say("nothing to remove: no stack exists here")
+    if not (paths := stack.removable_paths()):
+        log_progress("nothing to remove: no stack exists here")
         return
-    stack.layout.claim()
-    commands.confirm_removal(remains, arguments)
+    stack.layout.check_owner()
+    commands.confirm_removal(paths, arguments)
     stack.clean()
 
 
 def status(stack: Stack, arguments: argparse.Namespace) -> int:
-    """Exit code 0 only if all programs run and the gateway finds everything healthy."""
+    """Return exit code 0 only if all programs run and the gateway reports every service as healthy."""
     states = stack.supervisor.states()
     if not states:
         print("not running (`make up` starts it)")
@@ -48,15 +48,19 @@ def status(stack: Stack, arguments: argparse.Namespace) -> int:
 
 
 def logs(stack: Stack, arguments: argparse.Namespace) -> None:
-    """Follows one program's log or all of them; with F=0 only prints what is there."""
-    there = sorted(file.stem for file in stack.layout.logs.glob("*.log"))
-    chosen = [arguments.program] if arguments.program else there
-    if not set(chosen) <= set(there) or not there:
-        raise StackError(f"no log of {arguments.program!r}; there are: {', '.join(there) or 'none yet'}")
-    follow = ["-F"] if arguments.follow else []
+    """Follow the log of one program or of all; with --no-follow, only print the end; of one request, all lines."""
+    programs = sorted(file.stem for file in stack.layout.logs.glob("*.log"))
+    chosen = [arguments.program] if arguments.program else programs
+    if not programs or not set(chosen) <= set(programs):
+        raise StackError(f"program must be one of {', '.join(programs) or '(no logs yet)'}: {arguments.program!r}")
+    is_filtered = arguments.request or arguments.level
+    follow = ["-F"] if arguments.follow and not arguments.request else []
     files = [str(stack.layout.log_of(name)) for name in chosen]
     sys.stdout.flush()
-    os.execvp("tail", ["tail", "-n", "100" if arguments.program else "20", *follow, *files])
+    if is_filtered:
+        commands.print_logs(["tail", "-q", "-n", "+1", *follow, *files], os.environ, arguments)
+    else:
+        os.execvp("tail", ["tail", "-n", "100" if arguments.program else "20", *follow, *files])
 
 
 COMMANDS: dict[str, commands.Command] = {"up": up, "down": down, "clean": clean, "status": status, "logs": logs}

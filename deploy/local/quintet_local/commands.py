@@ -1,140 +1,156 @@
-"""What both ways to run have in common: most commands, how a failure is told, what is shown at the end."""
+"""Commands, error reporting and output that both deployment modes share."""
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from quintet_local import envfile, gateway, loading, ports, settings
-from quintet_local.progress import StackError, say
+from quintet_local.log_filter import LEVELS, LogFilter, sorted_by_time
+from quintet_local.progress import StackError, log_progress
 
 Command = Callable[[Any, argparse.Namespace], int | None]
 
 
 class Stack(Protocol):
-    """What the common commands need of a stack."""
+    """Interface of a stack that the shared commands use."""
 
-    words: Sequence[str]
+    service_names: Sequence[str]
 
     @property
     def settings(self) -> Mapping[str, str]: ...
 
-    def users_tool(self) -> Mapping[str, str]:
+    def users_environment(self) -> Mapping[str, str]:
         """Return the environment for gateway/users.py."""
 
     def reload_gateway(self) -> bool:
-        """Return whether there is one that runs."""
+        """Reload the gateway, and return whether it is running."""
 
-    def ask_worker(self, word: str, *arguments: str) -> None:
-        """Run a command of a service as its worker would."""
+    def run_dead_letter_command(self, *arguments: str) -> None:
+        """Run `chassis.messaging.deadletters` as RabbitMQ's administrator."""
 
 
-def run(prog: str, description: str | None, own: Mapping[str, Command], make_stack: Callable[[], Any]) -> int:
-    """The exit code of the command that was asked for."""
-    commands = {**own, **_COMMON}
-    given = _parser(prog, description, commands).parse_args()
+def run(
+    prog: str, description: str | None, stack_commands: Mapping[str, Command], create_stack: Callable[[], Any]
+) -> int:
+    """Run the command that the arguments name, and return its exit code."""
+    commands = {**stack_commands, **_COMMON}
+    arguments = _parser(prog, description, commands).parse_args()
     try:
-        return commands[given.command](make_stack(), given) or 0
-    except StackError as problem:
-        print(f"\n{given.command}: {problem}", file=sys.stderr)
+        return commands[arguments.command](create_stack(), arguments) or 0
+    except StackError as error:
+        print(f"\n{arguments.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        say("interrupted; `make up` goes on from here, `make down` stops what runs")
+        log_progress("interrupted; `make up` continues from here, `make down` stops the stack")
         return 130
 
 
-def settle(env_file: Path) -> None:
-    """Say what becomes of the .env before anything is made from it."""
-    if original := envfile.settle(env_file):
-        say(f"{env_file} is a copy of {original}: this folder gets a stack of its own, with the same passwords")
+def bind_env_file(env_file: Path) -> None:
+    """Bind .env to its folder, and report if it is a copy or does not exist yet."""
+    if original := envfile.bind_to_folder(env_file):
+        log_progress(f"{env_file} is a copy of {original}: this folder gets its own stack, with the same passwords")
     elif not env_file.exists():
-        say(f"making {env_file} with new secrets")
+        log_progress(f"creating {env_file} with new secrets")
 
 
-def make_settings(env_file: Path, words: Sequence[str]) -> dict[str, str]:
-    """Return what is in the .env after making what is missing there; a StackError for a value that is refused."""
-    settle(env_file)
-    made = envfile.ensure(env_file, words, _free_port_from)
-    settings.check(made, words)
-    return made
+def ensure_settings(env_file: Path, services: Sequence[str]) -> dict[str, str]:
+    """Return the settings in .env after adding those that do not exist; raise a StackError for an invalid value."""
+    bind_env_file(env_file)
+    values = envfile.ensure(env_file, services, _choose_gateway_port)
+    settings.validate(values, services)
+    return values
 
 
-def _free_port_from(first: int) -> int:
-    port = ports.first_free_from(first)
+def _choose_gateway_port(first: int) -> int:
+    port = ports.next_free_port(first)
     if port != first:
-        say(f"port {first} is taken: the gateway gets {port} (GATEWAY_PORT in .env)")
+        log_progress(f"port {first} is in use: the gateway uses {port} (GATEWAY_PORT in .env)")
     return port
 
 
-def confirm_removal(things: Iterable[object], given: argparse.Namespace) -> None:
-    """Name what will be gone, and ask. Without a terminal only YES=1 counts: a script has to say that it means it."""
-    print("make clean stops the stack and removes:", *(f"  {thing}" for thing in things), sep="\n", file=sys.stderr)
-    if given.yes or os.environ.get("YES") == "1":
+def confirm_removal(removals: Iterable[object], arguments: argparse.Namespace) -> None:
+    """List what will be removed, and ask for confirmation. Without a terminal, YES=1 is required."""
+    print(
+        "make clean stops the stack and removes:", *(f"  {removal}" for removal in removals), sep="\n", file=sys.stderr
+    )
+    if arguments.yes or os.environ.get("YES") == "1":
         return
     if not sys.stdin.isatty():
-        raise StackError("nothing was removed: there is no terminal to ask on (`make clean YES=1` does not ask)")
-    print("Remove all of it? [y/N] ", end="", file=sys.stderr, flush=True)
+        raise StackError("nothing was removed: without a terminal, confirm with `make clean YES=1`")
+    print("Remove all of these? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise StackError("nothing was removed")
 
 
-def say_where(settings: Mapping[str, str]) -> None:
+def print_access(settings: Mapping[str, str]) -> None:
     print(
         f"\n  URL       {gateway.address(settings)}\n  user      {settings['ADMIN_USER']}\n"
         f"  password  {settings['ADMIN_PASSWORD']}\n\n"
-        "  next: README.md for a first round with curl; make status; make logs S=<program>; make help"
+        "  next: first steps with curl in README.md; make status; make logs S=<program>; make help"
     )
 
 
 def show_health(settings: Mapping[str, str]) -> bool:
-    """Return whether everything is healthy."""
-    health = gateway.ask_health(settings)
+    """Print the health that the gateway reports, and return whether everything is healthy."""
+    health = gateway.fetch_health(settings)
     print(f"\nhealth at {gateway.address(settings)}/health: {health['status']}")
-    for service, said in health.get("services", {}).items():
-        print(f"  {service:<18}{said.get('status')}")
+    for service, report in health.get("services", {}).items():
+        print(f"  {service:<18}{report.get('status')}")
     return bool(health["status"] == "OK")
 
 
-def url(stack: Stack, given: argparse.Namespace) -> None:
+def url(stack: Stack, arguments: argparse.Namespace) -> None:
     print(gateway.address_with_password(stack.settings))
 
 
-def user(stack: Stack, given: argparse.Namespace) -> None:
-    _change_users(stack, "add", given.name, *(["--role", given.role] if given.role else []))
+def user(stack: Stack, arguments: argparse.Namespace) -> None:
+    _change_users(stack, "add", arguments.name, *(["--role", arguments.role] if arguments.role else []))
 
 
-def user_remove(stack: Stack, given: argparse.Namespace) -> None:
-    _change_users(stack, "remove", given.name)
+def user_remove(stack: Stack, arguments: argparse.Namespace) -> None:
+    _change_users(stack, "remove", arguments.name)
 
 
 def _change_users(stack: Stack, action: str, name: str, *role: str) -> None:
     if name == stack.settings["ADMIN_USER"]:
         raise StackError(
-            f"{name} is the administrator of .env: change ADMIN_USER or ADMIN_PASSWORD there, then `make up`"
+            f"NAME must not be {name}, the administrator in .env: change ADMIN_USER or ADMIN_PASSWORD there,"
+            " then run `make up`"
         )
-    gateway.change_users([action, name, *role], stack.settings, stack.users_tool(), stack.reload_gateway)
+    gateway.change_users([action, name, *role], stack.settings, stack.users_environment(), stack.reload_gateway)
 
 
-def users(stack: Stack, given: argparse.Namespace) -> None:
-    gateway.list_users(stack.users_tool())
+def users(stack: Stack, arguments: argparse.Namespace) -> None:
+    gateway.list_users(stack.users_environment())
 
 
-def dead_letters(stack: Stack, given: argparse.Namespace) -> None:
-    for word in stack.words:
-        stack.ask_worker(word, "dead-letters")
+def dead_letters(stack: Stack, arguments: argparse.Namespace) -> None:
+    stack.run_dead_letter_command("list", *gateway.fetch_queues(stack.settings))
 
 
-def retry(stack: Stack, given: argparse.Namespace) -> None:
-    word = given.queue.partition(".")[0]
-    if word not in stack.words:
-        raise StackError(f"no service has a queue {given.queue!r}: `make dead-letters` lists them")
-    stack.ask_worker(word, "retry", given.queue)
+def retry_or_discard(stack: Stack, arguments: argparse.Namespace) -> None:
+    queues = gateway.fetch_queues(stack.settings)
+    if arguments.queue not in queues:
+        raise StackError(f"queue must be one of {', '.join(queues)}: {arguments.queue!r}")
+    message = [arguments.message] if arguments.message else []
+    stack.run_dead_letter_command(arguments.command, arguments.queue, *message)
 
 
-def load_data(stack: Stack, given: argparse.Namespace) -> None:
-    loading.load(gateway.address(stack.settings), stack.settings, given.files)
+def print_logs(command: Sequence[str], environment: Mapping[str, str], arguments: argparse.Namespace) -> None:
+    """Print the lines of the command that the arguments select: those of one request sorted, others as they arrive."""
+    log_filter = LogFilter(arguments.request, arguments.level)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, errors="replace") as process:
+        lines = log_filter.select(process.stdout or ())
+        for line in sorted_by_time(lines) if log_filter.request_id else lines:
+            print(line, end="", flush=True)
+
+
+def load_data(stack: Stack, arguments: argparse.Namespace) -> None:
+    loading.load(gateway.address(stack.settings), stack.settings, arguments.files)
 
 
 _COMMON: dict[str, Command] = {
@@ -143,7 +159,8 @@ _COMMON: dict[str, Command] = {
     "user-remove": user_remove,
     "users": users,
     "dead-letters": dead_letters,
-    "retry": retry,
+    "retry": retry_or_discard,
+    "discard": retry_or_discard,
     "load-data": load_data,
 }
 
@@ -152,16 +169,20 @@ def _parser(prog: str, description: str | None, commands: Mapping[str, Command])
     parser = argparse.ArgumentParser(prog=prog, description=description)
     choices = parser.add_subparsers(dest="command", required=True, metavar="|".join(commands))
     parsers = {name: choices.add_parser(name) for name in commands}
-    parsers["up"].add_argument("--reload", action="store_true", help="take in changes of the code")
+    parsers["up"].add_argument("--reload", action="store_true", help="apply code changes to the running stack")
     parsers["up"].add_argument(
-        "--tls", action="store_true", help="serve HTTPS, with a self-signed certificate if .env names none"
+        "--tls", action="store_true", help="serve HTTPS; generate a self-signed certificate unless .env names one"
     )
-    parsers["clean"].add_argument("--yes", action="store_true", help="do not ask")
+    parsers["clean"].add_argument("--yes", action="store_true", help="remove without asking")
     parsers["logs"].add_argument("program", nargs="?", default="")
+    parsers["logs"].add_argument("--request", default="", help="print all lines of this request ID, sorted by time")
+    parsers["logs"].add_argument("--level", default="", choices=["", *LEVELS], help="only this level and above")
     parsers["logs"].add_argument("--no-follow", dest="follow", action="store_false")
     parsers["user"].add_argument("name")
     parsers["user"].add_argument("role", nargs="?", default="")
     parsers["user-remove"].add_argument("name")
-    parsers["retry"].add_argument("queue")
+    for name in ("retry", "discard"):
+        parsers[name].add_argument("queue")
+        parsers[name].add_argument("message", nargs="?", default="", help="the ID of one dead letter; all if omitted")
     parsers["load-data"].add_argument("files", nargs="*")
     return parser

@@ -1,4 +1,4 @@
-"""Finds RabbitMQ with its Erlang, or fetches Debian's packages and unpacks them privately, without root."""
+"""Locates RabbitMQ and Erlang, or downloads Debian's packages and unpacks them privately, without root."""
 
 import fcntl
 import os
@@ -8,51 +8,51 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from quintet_local.progress import StackError, say
+from quintet_local.progress import StackError, log_progress
 
 SYSTEM_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-# What apt's dependency tree holds beyond these is in every Debian that has Python.
-WANTED_PACKAGES = re.compile(r"^(erlang-[a-z0-9-]+|rabbitmq-server|libsctp1)$", re.MULTILINE)
-OTHER_RELATIONS = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
-ONLY_DEPENDS = [f"--no-{relation}" for relation in OTHER_RELATIONS]
+# All other packages in apt's dependency tree are installed on every Debian that has Python.
+ERLANG_PACKAGES = re.compile(r"^(erlang-[a-z0-9-]+|rabbitmq-server|libsctp1)$", re.MULTILINE)
+IGNORED_RELATIONS = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
+ONLY_DEPENDS = [f"--no-{relation}" for relation in IGNORED_RELATIONS]
 ADVICE = (
-    "RabbitMQ is neither installed nor could it be fetched. Either install it (Debian, Ubuntu: the package "
-    "rabbitmq-server), or set RABBITMQ_BIN to the folder of rabbitmq-server."
+    "RabbitMQ is not installed and could not be downloaded: install it (Debian, Ubuntu: the package rabbitmq-server), "
+    "or set RABBITMQ_BIN to the folder of rabbitmq-server."
 )
 
 
 @dataclass(frozen=True)
-class Installed:
-    """A rabbitmq-server that any user may call, and the PATH on which it finds Erlang."""
+class Installation:
+    """A rabbitmq-server that any user may run, and the PATH on which it finds Erlang."""
 
     server: Path
     path: str = SYSTEM_PATH
 
 
-def find(venv: Path) -> Installed:
-    """RABBITMQ_BIN, the system's, an unpacked one; else unpacks one next to the wheels."""
+def find(venv: Path) -> Installation:
+    """Return the installation in RABBITMQ_BIN, that of the system, or a private one that is downloaded if necessary."""
     if folder := os.environ.get("RABBITMQ_BIN"):
         server = Path(folder) / "rabbitmq-server"
         if not server.exists():
-            raise StackError(f"RABBITMQ_BIN is {folder}, but there is no rabbitmq-server in it")
-        return Installed(server, f"{folder}:{os.environ.get('PATH', SYSTEM_PATH)}")
+            raise StackError(f"RABBITMQ_BIN must be a folder that contains rabbitmq-server: {folder}")
+        return Installation(server, f"{folder}:{os.environ.get('PATH', SYSTEM_PATH)}")
     if SYSTEM_SERVER.exists() and shutil.which("erl", path=SYSTEM_PATH):
-        return Installed(SYSTEM_SERVER)
-    return _unpacked(venv / "rabbitmq")
+        return Installation(SYSTEM_SERVER)
+    return _find_or_unpack(venv / "rabbitmq")
 
 
-def _unpacked(root: Path) -> Installed:
+def _find_or_unpack(root: Path) -> Installation:
     with open(root.with_name("rabbitmq.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not root.exists():
-            _fetch(root)
+            _download(root)
     erlang = root / "usr" / "lib" / "erlang"
     runtime = next(erlang.glob("erts-*/bin"))
-    return Installed(root / "usr/lib/rabbitmq/bin/rabbitmq-server", f"{erlang}/bin:{runtime}:{SYSTEM_PATH}")
+    return Installation(root / "usr/lib/rabbitmq/bin/rabbitmq-server", f"{erlang}/bin:{runtime}:{SYSTEM_PATH}")
 
 
-def _fetch(root: Path) -> None:
+def _download(root: Path) -> None:
     if not all(shutil.which(tool) for tool in ("apt-get", "apt-cache", "dpkg-deb")):
         raise StackError(ADVICE)
     work = root.with_name("rabbitmq.new")
@@ -60,23 +60,23 @@ def _fetch(root: Path) -> None:
     for folder in ("lists/partial", "cache/archives/partial", "debs", "root"):
         (work / folder).mkdir(parents=True)
     apt = [f"Dir::State::Lists={work}/lists", f"Dir::Cache={work}/cache", "Debug::NoLocking=1"]
-    options = [word for setting in apt for word in ("-o", setting)]
-    say("rabbitmq: not installed here; fetching Debian's list of packages (10 MB, nothing is installed)")
+    options = [option for setting in apt for option in ("-o", setting)]
+    log_progress("rabbitmq: not installed; downloading Debian's package lists (10 MB, nothing is installed)")
     _run(["apt-get", *options, "update"], work)
     tree = _run(["apt-cache", *options, "depends", "--recurse", *ONLY_DEPENDS, "rabbitmq-server"], work)
-    packages = sorted(set(WANTED_PACKAGES.findall(tree)))
-    say(f"rabbitmq: fetching {len(packages)} packages (35 MB)")
+    packages = sorted(set(ERLANG_PACKAGES.findall(tree)))
+    log_progress(f"rabbitmq: downloading {len(packages)} packages (35 MB)")
     _run(["apt-get", *options, "download", *packages], work / "debs")
-    say("rabbitmq: unpacking them into .venv")
+    log_progress("rabbitmq: unpacking them into .venv")
     for package in (work / "debs").glob("*.deb"):
         _run(["dpkg-deb", "-x", str(package), str(work / "root")], work)
-    _point_erlang_to(work / "root", root)
+    _relocate_erlang(work / "root", root)
     (work / "root").rename(root)
     shutil.rmtree(work)
 
 
-def _point_erlang_to(unpacked: Path, root: Path) -> None:
-    """Erlang's start script knows its place; the one from Debian says /usr/lib/erlang."""
+def _relocate_erlang(unpacked: Path, root: Path) -> None:
+    """Replace the installation path in Erlang's start scripts, which is /usr/lib/erlang in Debian's packages."""
     for script in ("erl", "start"):
         file = unpacked / "usr/lib/erlang/bin" / script
         text = file.read_text()

@@ -1,4 +1,4 @@
-"""nginx and the console: configuration, users, health."""
+"""nginx and the console: configuration, users and health."""
 
 import os
 import re
@@ -21,12 +21,12 @@ from quintet_local.supervise import Program
 
 NAME = "nginx"
 CONSOLE = "console"
-ASK_SECONDS = 5
-SOURCES = CHECKOUT / "gateway"
+REQUEST_TIMEOUT_SECONDS = 5
+SOURCE_DIR = CHECKOUT / "gateway"
 
 
 class Gateway:
-    """The entry point of one stack."""
+    """nginx and the console of one stack."""
 
     def __init__(self, layout: Layout, settings: Mapping[str, str], services: Sequence[str]) -> None:
         self.layout = layout
@@ -34,7 +34,7 @@ class Gateway:
         self.services = services
         self.port = int(settings["GATEWAY_PORT"])
         self.configuration = layout.home / "nginx.conf"
-        self.run = layout.run / NAME
+        self.run_dir = layout.run / NAME
 
     @property
     def address(self) -> str:
@@ -50,52 +50,51 @@ class Gateway:
             **{name: self.settings[name] for name in console_variables() if name in self.settings},
         }
         console = [sys.executable, "-m", "console_service", "web"]
-        start = [sys.executable, "-m", "quintet_local.nginx", str(self.layout.programs_lock), str(self.run)]
+        launcher = [sys.executable, "-m", "quintet_local.nginx", str(self.layout.programs_lock), str(self.run_dir)]
         return [
             Program(CONSOLE, console, environment, orphan_signal="QUIT"),
-            Program(NAME, [*start, *self._command(self.configuration)], stop_signal="QUIT", orphan_signal="TERM"),
+            Program(NAME, [*launcher, *self._command(self.configuration)], stop_signal="QUIT", orphan_signal="TERM"),
         ]
 
     def prepare(self) -> None:
-        """Bring the users and nginx.conf up to .env. A running nginx has to reload afterwards."""
-        self.run.mkdir(mode=0o700, exist_ok=True)
-        set_administrator(self.settings, self.users_tool())
-        wanted = self.render()
+        """Update the users and nginx.conf from .env. A running nginx must be reloaded afterwards."""
+        self.run_dir.mkdir(mode=0o700, exist_ok=True)
+        set_administrator(self.settings, self.users_environment())
         new = self.configuration.with_suffix(".new")
         new.touch(mode=0o600)
-        new.write_text(wanted)
+        new.write_text(self.render())
         checked = subprocess.run([*self._command(new), "-t", "-q"], capture_output=True, text=True)
         if checked.returncode:
-            raise StackError(f"nginx refuses its configuration ({new}):\n{checked.stderr}")
+            raise StackError(f"the gateway could not be started: nginx rejects {new}:\n{checked.stderr}")
         new.replace(self.configuration)
 
-    def render(self, **changed: str) -> str:
-        """Return nginx.conf; `changed` variables have other values than this stack's."""
-        facts = {
+    def render(self, **overrides: str) -> str:
+        """Return nginx.conf; `overrides` replace variables of this stack."""
+        deployment = {
             "SERVICES": ",".join(self.services),
             "USER_LINE": "user root root;" if os.getuid() == 0 else "",
-            "RUN_DIR": str(self.run),
+            "RUN_DIR": str(self.run_dir),
             "SOCKETS_DIR": str(self.layout.run),
             "USERS_DIR": str(self.layout.users),
             "SWAGGER_DIR": str(binaries.package("flask_swagger_ui") / "dist"),
             "LISTEN": f"127.0.0.1:{self.port}",
-            # A pipe to the supervisor, which rotates the log.
+            # Standard output is a pipe to the supervisor, which rotates the log.
             "ACCESS_LOG": "/dev/stdout",
             "NGINX": str(binaries.nginx()),
             "PATH": os.environ["PATH"],
         }
-        chosen = {name: self.settings[name] for name in gateway_variables() if name in self.settings}
+        operator = {name: self.settings[name] for name in gateway_variables() if name in self.settings}
         done = subprocess.run(
-            ["sh", str(SOURCES / "render.sh")], env=chosen | facts | changed, capture_output=True, text=True
+            ["sh", str(SOURCE_DIR / "render.sh")], env=operator | deployment | overrides, capture_output=True, text=True
         )
         if done.returncode:
-            raise StackError(f"gateway/render.sh failed:\n{done.stderr}")
+            raise StackError(f"nginx.conf could not be rendered by gateway/render.sh:\n{done.stderr}")
         return done.stdout
 
     def health(self) -> Mapping[str, Any]:
-        return ask_health(self.settings)
+        return fetch_health(self.settings)
 
-    def users_tool(self) -> dict[str, str]:
+    def users_environment(self) -> dict[str, str]:
         return {"GATEWAY_USERS_DIR": str(self.layout.users), "GATEWAY_USERS_MODE": "600"}
 
     def _command(self, configuration: Path) -> list[str]:
@@ -103,9 +102,9 @@ class Gateway:
 
 
 def set_administrator(settings: Mapping[str, str], users: Mapping[str, str]) -> None:
-    """Bring the administrator up to .env. Malformed lines in the users' files are reported and removed."""
+    """Update the administrator from .env. Report and remove malformed lines in the users' files."""
     password = {"ADMIN_PASSWORD": settings["ADMIN_PASSWORD"]}
-    done = _users_tool(["administrator", settings["ADMIN_USER"]], {**users, **password})
+    done = _run_users_script(["administrator", settings["ADMIN_USER"]], {**users, **password})
     if done.returncode:
         raise StackError(done.stderr.strip())
     print(done.stderr, end="", file=sys.stderr, flush=True)
@@ -114,28 +113,28 @@ def set_administrator(settings: Mapping[str, str], users: Mapping[str, str]) -> 
 def change_users(
     arguments: Sequence[str], settings: Mapping[str, str], users: Mapping[str, str], reload: Callable[[], bool]
 ) -> None:
-    """Run gateway/users.py, let nginx reload the roles, and show what the tool printed once they are in force.
+    """Run gateway/users.py, reload nginx, and print the output of the script once the change is in effect.
 
-    `reload` tells whether nginx runs. A reload also ends the live streams of a removed user.
+    `reload` returns whether nginx is running. A reload also ends the live streams of a removed user.
     """
-    done = _users_tool(arguments, users)
+    done = _run_users_script(arguments, users)
     print(done.stderr, end="", file=sys.stderr, flush=True)
     if done.returncode:
         raise StackError("nothing was changed")
-    given = re.fullmatch(r".* (\S+) \((\w+)\), password: (\S+)\n", done.stdout)
-    if reload() and given:
-        name, role, password = given.groups()
-        wait_until(f"the gateway knows {name}", lambda: _has_role(settings, name, password, role), 10)
+    added = re.fullmatch(r".* (\S+) \((\w+)\), password: (\S+)\n", done.stdout)
+    if reload() and added:
+        name, role, password = added.groups()
+        wait_until(f"{name}: loaded by the gateway", lambda: _has_role(settings, name, password, role), 10)
     print(done.stdout, end="", flush=True)
 
 
 def list_users(users: Mapping[str, str]) -> None:
-    print(_users_tool(["list"], users).stdout, end="")
+    print(_run_users_script(["list"], users).stdout, end="")
 
 
-# Requests without an effect, and which of them a role is refused.
+# Requests without an effect, and which of them are forbidden for each role.
 _PROBES = (("GET", "/nothing"), ("POST", "/nothing"), ("POST", "/invariants"), ("GET", "/source/pipelines"))
-_REFUSED = {
+_FORBIDDEN = {
     "admin": [False, False, False, False],
     "writer": [False, False, True, True],
     "reader": [False, True, True, True],
@@ -144,20 +143,22 @@ _REFUSED = {
 
 
 def _has_role(settings: Mapping[str, str], name: str, password: str, role: str) -> bool:
-    """Tell whether nginx has read the user's password and role."""
-    statuses = [_send(settings, method, path, (name, password)).status_code for method, path in _PROBES]
-    return 401 not in statuses and [status == 403 for status in statuses] == _REFUSED[role]
+    """Return whether nginx has loaded the user's password and role."""
+    statuses = [_request(settings, method, path, (name, password)).status_code for method, path in _PROBES]
+    return 401 not in statuses and [status == 403 for status in statuses] == _FORBIDDEN[role]
 
 
-def _send(settings: Mapping[str, str], method: str, path: str, user: tuple[str, str]) -> requests.Response:
+def _request(settings: Mapping[str, str], method: str, path: str, user: tuple[str, str]) -> requests.Response:
     with warnings.catch_warnings():
-        # A certificate is for the public name of the gateway; here it is called by its address on this machine.
+        # The certificate is issued for the public name of the gateway, but this request uses the loopback address.
         warnings.simplefilter("ignore", InsecureRequestWarning)
-        return requests.request(method, f"{address(settings)}{path}", auth=user, timeout=ASK_SECONDS, verify=False)
+        return requests.request(
+            method, f"{address(settings)}{path}", auth=user, timeout=REQUEST_TIMEOUT_SECONDS, verify=False
+        )
 
 
-def _users_tool(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SOURCES / "users.py"), *arguments]
+def _run_users_script(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SOURCE_DIR / "users.py"), *arguments]
     return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
 
 
@@ -171,12 +172,23 @@ def address_with_password(settings: Mapping[str, str]) -> str:
     return f"{scheme}://{settings['ADMIN_USER']}:{quote(settings['ADMIN_PASSWORD'], safe='')}@{host}"
 
 
-def ask_health(settings: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the response of /health; its status is "no answer" while the gateway gives none."""
+def fetch_queues(settings: Mapping[str, str]) -> list[str]:
+    """Return the names of the queues that the services consume, as their health reports list them."""
+    health = fetch_health(settings)
+    services: Mapping[str, Mapping[str, Any]] = health.get("services", {})
+    unknown = [name for name, report in services.items() if "rabbitmq" not in report.get("dependencies", {})]
+    if unknown or not services:
+        raise StackError(f"the queues of {', '.join(unknown) or 'all services'} are unknown: see `make status`")
+    reports = [report["dependencies"]["rabbitmq"] for report in services.values()]
+    return sorted(queue for report in reports for queue in report.get("dead_letters", {}))
+
+
+def fetch_health(settings: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the response of /health, or one with the status "unreachable" if the gateway does not return JSON."""
     user = settings["ADMIN_USER"], settings["ADMIN_PASSWORD"]
     try:
-        answer = _send(settings, "GET", "/health", user)
-        body = answer.json()
+        response = _request(settings, "GET", "/health", user)
+        body = response.json()
     except (requests.RequestException, ValueError) as error:
-        return {"status": "no answer", "detail": repr(error)}
-    return body if isinstance(body, dict) else {"status": f"HTTP {answer.status_code}", "detail": body}
+        return {"status": "unreachable", "detail": repr(error)}
+    return body if isinstance(body, dict) else {"status": f"HTTP {response.status_code}", "detail": body}

@@ -1,4 +1,4 @@
-"""Where everything of one stack lies."""
+"""Folders and files of one stack."""
 
 import hashlib
 import os
@@ -11,16 +11,16 @@ from quintet_local.progress import StackError
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 MARKER = "this-is-a-quintet-stack"
-# What a stack in containers keeps in the folder that STACK_DIR names.
-FILES_FOR_CONTAINERS = {".env", ".secrets", ".users"}
-# sun_path holds 108 bytes; supervisor binds a name with its pid appended before it renames it.
-LONGEST_SOCKET_PATH = 90
-LONGEST_SOCKET_NAME = "supervisord.sock"
+# Files that a stack in containers keeps in the folder named by STACK_DIR.
+COMPOSE_FILES = {".env", ".secrets", ".users"}
+# sun_path has 108 bytes; the supervisor first binds a name to which its process ID is appended.
+MAX_SOCKET_PATH_BYTES = 90
+SUPERVISOR_SOCKET = "supervisord.sock"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders and files of one stack; several stacks share a checkout and its .venv."""
+    """Folders and files of one stack; several stacks can share a checkout and its .venv."""
 
     home: Path
     env_file: Path
@@ -28,25 +28,25 @@ class Layout:
 
     @property
     def run(self) -> Path:
-        """Sockets: under the home, or under /tmp where that would be too long for a socket's path."""
+        """Folder of the sockets: under the home, or under /tmp if that path would be too long for a socket."""
         inside = self.home / "run"
-        if len(os.fsencode(inside / LONGEST_SOCKET_NAME)) <= LONGEST_SOCKET_PATH:
+        if len(os.fsencode(inside / SUPERVISOR_SOCKET)) <= MAX_SOCKET_PATH_BYTES:
             return inside
         return Path("/tmp") / f"quintet-{self.key}"
 
     @property
     def key(self) -> str:
-        """Short and the same for the same home: names what has to lie outside of it."""
+        """Short, stable name for files of this stack outside its home."""
         return hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
 
     @property
-    def for_nobody(self) -> Path:
-        """Where the data of a Postgres that ran as `nobody` once was."""
+    def nobody_dir(self) -> Path:
+        """Folder in which older versions kept the data of a Postgres that ran as another user."""
         return Path("/var/tmp") / f"quintet-{self.key}"
 
     @property
     def programs_lock(self) -> Path:
-        """Held by the programs of the stack while they live."""
+        """Lock file that the programs of the stack hold while they run."""
         return self.home / "programs.lock"
 
     @property
@@ -55,7 +55,7 @@ class Layout:
 
     @property
     def users(self) -> Path:
-        """What the gateway knows about who may come in (GATEWAY_USERS_DIR)."""
+        """Folder of the gateway's users and roles (GATEWAY_USERS_DIR)."""
         return self.home / "gateway"
 
     @property
@@ -71,54 +71,61 @@ class Layout:
 
     @property
     def temporary(self) -> Path:
-        """TMPDIR of every program."""
+        """Folder that is TMPDIR of every program."""
         return self.home / "tmp"
 
-    def files_of(self, word: str) -> Path:
-        """Files of a service, shared by its programs, which make the folder."""
-        return self.home / "files" / word
+    def data_dir(self, service: str) -> Path:
+        """Return the folder of a service's files, which its programs create and share."""
+        return self.home / "files" / service
 
     def log_of(self, program: str) -> Path:
         return self.logs / f"{program}.log"
 
-    def is_made(self) -> bool:
+    def exists(self) -> bool:
         return (self.home / MARKER).exists()
 
-    def claim(self) -> None:
-        """Refuse the stack of another checkout, and a folder with other things: `make clean` would remove them."""
-        if self.home.exists() and not self.is_made() and self._holds_other_things():
-            raise StackError(f"{self.home} holds other things: set STACK_DIR to an empty or new folder")
-        home, checkout = self._made_for()
-        if home == self.home and checkout != self.checkout and (checkout / "Makefile").exists():
-            raise StackError(f"{self.home} holds the stack of {checkout}: run `make` there, or set another STACK_DIR")
+    def check_owner(self) -> None:
+        """Raise a StackError if the folder belongs to another checkout or holds foreign files.
 
-    def _made_for(self) -> tuple[Path, Path]:
-        """Return the folder and the checkout that the stack was made for; older markers do not tell."""
-        lines = (self.home / MARKER).read_text().splitlines() if self.is_made() else []
+        `make clean` would remove them.
+        """
+        if self.home.exists() and not self.exists() and self._has_foreign_files():
+            raise StackError(
+                f"{self.home} must not contain other files than those of a stack: set STACK_DIR to a new folder"
+            )
+        home, checkout = self._recorded_owner()
+        if home == self.home and checkout != self.checkout and (checkout / "Makefile").exists():
+            raise StackError(
+                f"{self.home} holds the stack of {checkout}: run `make` there, or set STACK_DIR to another folder"
+            )
+
+    def _recorded_owner(self) -> tuple[Path, Path]:
+        """Return the folder and the checkout in the marker; markers of older versions are empty."""
+        lines = (self.home / MARKER).read_text().splitlines() if self.exists() else []
         return (Path(lines[0]), Path(lines[1])) if len(lines) > 1 else (self.home, self.checkout)
 
-    def _holds_other_things(self) -> bool:
-        return any(path.name not in {*FILES_FOR_CONTAINERS, locking.NAME} for path in self.home.iterdir())
+    def _has_foreign_files(self) -> bool:
+        return any(path.name not in {*COMPOSE_FILES, locking.NAME} for path in self.home.iterdir())
 
     def make(self) -> None:
-        self.claim()
+        self.check_owner()
         for folder in (self.home, self.logs, self.users, self.temporary):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.home / MARKER).write_text(f"{self.home}\n{self.checkout}\n")
-        make_private(self.run)
+        create_private_dir(self.run)
 
 
 def default_layout() -> Layout:
-    """The developer's stack, or the one that STACK_DIR names, which then has its own .env inside."""
+    """Return the layout of the checkout's own stack, or of the one in STACK_DIR, which has its own .env."""
     if stack_dir := os.environ.get("STACK_DIR"):
         home = Path(stack_dir).resolve()
         return Layout(home=home, env_file=home / ".env")
     return Layout(home=CHECKOUT / ".local", env_file=CHECKOUT / ".env")
 
 
-def make_private(folder: Path) -> None:
-    """A folder of ours that nobody else can enter, also under /tmp where others could have made it first."""
+def create_private_dir(folder: Path) -> None:
+    """Create a folder that only its owner can enter; raise a StackError if another user created it, as in /tmp."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise StackError(f"{folder} belongs to somebody else: remove it or set STACK_DIR to a shorter path")
+        raise StackError(f"{folder} must belong to the current user: remove it, or set STACK_DIR to a shorter path")
     folder.chmod(0o700)

@@ -1,4 +1,4 @@
-"""`make load-data`: files of factories and sprockets go to the factory-service; what comes of them is waited for."""
+"""`make load-data`: uploads files of factories and sprockets to factory-service, and waits until they are loaded."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,48 +6,48 @@ from typing import Any
 
 import requests
 
-from quintet_local.progress import StackError, say, wait_until
+from quintet_local.progress import StackError, log_progress, wait_until
 
-SAMPLES = Path(__file__).resolve().parents[3] / "factory-service" / "samples"
-_ENDED = ("SUCCESS", "FAILURE")
-# The service says no later than this whether it takes a file; a large one takes a while to arrive.
-_SEND_SECONDS = 600
+SAMPLES_DIR = Path(__file__).resolve().parents[3] / "factory-service" / "samples"
+_FINAL_STATUSES = ("SUCCESS", "FAILURE")
+# The response follows the whole upload, which takes a while for a large file.
+_UPLOAD_SECONDS = 600
 _LOAD_SECONDS = 3600
 
 
 def load(address: str, settings: Mapping[str, str], files: list[str]) -> None:
-    """One after the other, so that ids follow the order of the files."""
-    who = settings["ADMIN_USER"], settings["ADMIN_PASSWORD"]
-    for file in map(Path, files or sorted(map(str, SAMPLES.glob("*.json")))):
-        status = _load(address, who, file)
+    """Load the files one after another, so that IDs follow their order."""
+    user = settings["ADMIN_USER"], settings["ADMIN_PASSWORD"]
+    for file in map(Path, files or sorted(map(str, SAMPLES_DIR.glob("*.json")))):
+        status = _load_file(address, user, file)
         if status["status"] == "FAILURE":
-            raise StackError(f"{file}: nothing of it was loaded. {status['error']}")
-        new = {name: status[name] for name in ("factories", "points", "sprockets") if status[name]}
-        told = ", ".join(f"{count} {name}" for name, count in new.items()) or "nothing new"
-        say(f"{file.name}: {told}; {status['skipped']} entries were here already")
+            raise StackError(f"{file} could not be loaded: {status['error']}")
+        counts = {name: status[name] for name in ("factories", "points", "sprockets") if status[name]}
+        summary = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing new"
+        log_progress(f"{file.name}: {summary}; {status['skipped']} existing entries skipped")
 
 
-def _load(address: str, who: tuple[str, str], file: Path) -> Any:
+def _load_file(address: str, user: tuple[str, str], file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as content:
-            answer = requests.post(
+            response = requests.post(
                 f"{address}/api/factories/load",
                 data=content,
                 headers={"Content-Type": "application/json"},
-                auth=who,
-                timeout=_SEND_SECONDS,
+                auth=user,
+                timeout=_UPLOAD_SECONDS,
             )
-        if answer.status_code != 202:
-            raise StackError(f"{file}: {answer.status_code} {answer.text}")
-        place = address + answer.headers["Location"]
-        statuses: list[Any] = []
+        if response.status_code != 202:
+            raise StackError(f"{file} could not be uploaded: {response.status_code} {response.text}")
+        status_url = address + response.headers["Location"]
+        statuses: list[dict[str, Any]] = []
 
-        def has_ended() -> bool:
-            statuses.append(requests.get(place, auth=who, timeout=30).json())
-            return statuses[-1].get("status") in _ENDED
+        def is_final() -> bool:
+            statuses.append(requests.get(status_url, auth=user, timeout=30).json())
+            return statuses[-1].get("status") in _FINAL_STATUSES
 
-        wait_until(f"{file.name}: loaded", has_ended, _LOAD_SECONDS)
+        wait_until(f"{file.name}: loaded", is_final, _LOAD_SECONDS)
         return statuses[-1]
     except OSError as error:
-        # requests' own errors are OSErrors too.
-        raise StackError(f"{file}: {error}") from None
+        # The exceptions of requests are subclasses of OSError.
+        raise StackError(f"{file} could not be loaded: {error}") from None

@@ -1,4 +1,4 @@
-"""The lock of a stack: commands that change the same one run one after the other."""
+"""The lock of a stack: commands that change the same stack run one after another."""
 
 import fcntl
 import os
@@ -6,31 +6,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from quintet_local.progress import say
+from quintet_local.progress import log_progress
 
 NAME = ".lock"
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of the folder that .env is in, which both ways to run share.
+def exclusive_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock in the folder of .env, which both deployment modes share.
 
-    The holder may remove the file, or the whole folder, as its last step: whoever waited then makes both anew.
+    The holder may remove the file, or the whole folder, as its last step; a waiting process then creates both again.
     """
     lock = _open(folder)
     try:
-        _wait_for(lock)
-        while not _is_still_there(folder / NAME, lock):
+        _acquire(lock)
+        while not _is_current(folder / NAME, lock):
             os.close(lock)
             lock = _open(folder)
-            _wait_for(lock)
+            _acquire(lock)
         yield
     finally:
         os.close(lock)
 
 
 def is_held(file: Path) -> bool:
-    """Tell whether any process holds a lock on the file."""
+    """Return whether any process holds a lock on the file."""
     with open(file, "a") as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,15 +47,15 @@ def _open(folder: Path) -> int:
             return os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o600)
 
 
-def _wait_for(lock: int) -> None:
+def _acquire(lock: int) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        say("another command is changing this stack: waiting until it has ended")
+        log_progress("another command is changing this stack: waiting until it ends")
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _is_still_there(file: Path, lock: int) -> bool:
+def _is_current(file: Path, lock: int) -> bool:
     with suppress(FileNotFoundError):
         return os.path.samestat(file.stat(), os.fstat(lock))
     return False

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
-# How nginx, RabbitMQ, Redis and Postgres name the levels.
+# Names of the levels in the logs of nginx, RabbitMQ, Redis and Postgres.
 _SYNONYMS = {
     "notice": "info",
     "log": "info",
@@ -50,12 +50,12 @@ class LogFilter:
 
 
 def sorted_by_time(lines: Iterable[str]) -> list[str]:
-    """Return JSON lines in the order of their `time`; the gateway's has no fraction of a second."""
+    """Return JSON lines in the order of their `time`; lines of the gateway have no fractions of a second."""
     return sorted(lines, key=lambda line: str(_fields_of(line).get("time", "")))
 
 
 def _fields_of(line: str) -> dict[str, Any]:
-    """Return the fields of a JSON line, also behind the prefix of `docker compose logs`."""
+    """Return the fields of a JSON line, with or without the prefix of `docker compose logs`."""
     start = line.find("{")
     if start < 0:
         return {}
@@ -67,7 +67,7 @@ def _fields_of(line: str) -> dict[str, Any]:
 
 
 def _level_of(line: str, fields: dict[str, Any]) -> int:
-    """Return an index into LEVELS; a line that states no level counts as `info`."""
+    """Return an index into LEVELS; a line without a level counts as `info`."""
     level = fields.get("level")
     if level is None and (match := _LEVEL_IN_TEXT.search(line)):
         level = (match.group(1) or match.group(2)).lower()

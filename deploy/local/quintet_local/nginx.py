@@ -1,4 +1,4 @@
-"""Becomes nginx, once the workers of a killed one are gone: they would keep the port that its successor needs.
+"""Replaces itself with nginx after killing the workers of a killed nginx, which would still hold its port.
 
 python -m quintet_local.nginx <lock of the stack's programs> <folder of nginx's sockets> command ...
 """
@@ -11,9 +11,9 @@ from quintet_local import orphans
 
 
 def main(lock: str, sockets: str, *command: str) -> None:
-    for process in orphans.holders(Path(lock), "nginx"):
+    for process in orphans.lock_holders(Path(lock), "nginx"):
         orphans.kill(process)
-    # nginx does not replace those of a killed one.
+    # nginx does not replace the sockets of a killed nginx.
     for socket in Path(sockets).glob("*.sock"):
         socket.unlink()
     os.execvp(command[0], command)

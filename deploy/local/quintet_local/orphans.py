@@ -1,7 +1,7 @@
-"""The programs of a stack whose supervisor was killed.
+"""Programs of a stack whose supervisor was killed.
 
-The kernel sends each of them a signal at that moment (supervise.py), so they end by themselves. As long as one of
-them, or a process that it started, is alive, a lock on a file of the stack is held, which they inherit.
+The kernel sends each of them a signal when the supervisor dies (supervise.py), so they end by themselves. They and
+their child processes inherit a lock on a file of the stack, which is held until the last of them has ended.
 """
 
 from contextlib import suppress
@@ -10,29 +10,31 @@ from pathlib import Path
 import psutil
 
 from quintet_local import locking
-from quintet_local.progress import StackError, say, wait_until
+from quintet_local.progress import StackError, log_progress, wait_until
 
-ENDS_WITHIN_SECONDS = 20
+MAX_SHUTDOWN_SECONDS = 20
 
 
 def wait_for_end(lock: Path) -> None:
-    """Return when no program of the stack is alive; kill those that have not ended in time."""
+    """Wait until no program of the stack is alive; kill those that do not end in time."""
     try:
         _wait(lock)
     except StackError:
-        left = holders(lock)
-        say(f"killing what is left: {', '.join(sorted({process.info['name'] for process in left}))}")
-        # The supervisor first, if it was only out of reach: it would start the others again.
-        for process in left:
+        remaining = lock_holders(lock)
+        log_progress(f"killing {', '.join(sorted({process.info['name'] for process in remaining}))}")
+        # The oldest comes first: a supervisor that is alive but unreachable would restart the others.
+        for process in remaining:
             kill(process)
         _wait(lock)
 
 
-def holders(lock: Path, name: str = "") -> list[psutil.Process]:
-    """Return the processes that hold it, the oldest first; only those of that name if there is one."""
-    processes = [each for each in psutil.process_iter(["name", "create_time"]) if name in ("", each.info["name"])]
-    found = [process for process in processes if _has_open(process, lock)]
-    return sorted(found, key=lambda process: process.info["create_time"])
+def lock_holders(lock: Path, name: str = "") -> list[psutil.Process]:
+    """Return the processes that hold the lock, oldest first; if `name` is set, only those with that name."""
+    processes = [
+        process for process in psutil.process_iter(["name", "create_time"]) if name in ("", process.info["name"])
+    ]
+    holders = [process for process in processes if _has_open(process, lock)]
+    return sorted(holders, key=lambda process: process.info["create_time"])
 
 
 def kill(process: psutil.Process) -> None:
@@ -41,7 +43,7 @@ def kill(process: psutil.Process) -> None:
 
 
 def _wait(lock: Path) -> None:
-    wait_until("end of programs without their supervisor", lambda: not locking.is_held(lock), ENDS_WITHIN_SECONDS)
+    wait_until("programs without a supervisor: ended", lambda: not locking.is_held(lock), MAX_SHUTDOWN_SECONDS)
 
 
 def _has_open(process: psutil.Process, file: Path) -> bool:

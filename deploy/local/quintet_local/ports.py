@@ -1,51 +1,55 @@
-"""Ports on loopback: found free once, then kept in the stack's folder; and what listens on a socket."""
+"""Loopback ports, chosen once and stored in the stack's folder, and a readiness probe for Unix sockets."""
 
 import json
 import random
 import socket
 from pathlib import Path
 
-# Below 32768, where the kernel begins to hand out ports for outgoing connections.
-LOWEST, HIGHEST = 20000, 32000
-MOST_TRIES = 500
+# Below 32768, where the ports begin that the kernel assigns to outgoing connections.
+MIN_PORT, MAX_PORT = 20000, 32000
+MAX_TRIES = 500
 LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 NAMES = ("postgres", "amqp", "erlang", "epmd")
 
 
 def is_free(port: int) -> bool:
-    """Nothing listens on it, on either loopback address (epmd listens on both)."""
-    # A machine without IPv6 has no port 0 there either.
+    """Return whether nothing listens on the port on either loopback address (epmd listens on both)."""
+    # Without IPv6, binding port 0 fails too, and that address is not checked.
     return all(_can_bind(*address, port) for address in LOOPBACKS if _can_bind(*address, 0))
 
 
-def first_free_from(port: int) -> int:
+def next_free_port(port: int) -> int:
     while not is_free(port):
         port += 1
     return port
 
 
-def some_free(taken: set[int]) -> int:
-    """A free port that is not in `taken`; random, so that two stacks starting at once rarely collide."""
-    for _ in range(MOST_TRIES):
-        port = random.randint(LOWEST, HIGHEST)
-        if port not in taken and is_free(port):
+def find_free_port(excluded: set[int]) -> int:
+    """Return a random free port that is not excluded; two stacks that start concurrently rarely collide."""
+    for _ in range(MAX_TRIES):
+        port = random.randint(MIN_PORT, MAX_PORT)
+        if port not in excluded and is_free(port):
             return port
-    raise RuntimeError(f"no free port between {LOWEST} and {HIGHEST}")
+    raise RuntimeError(f"no free port between {MIN_PORT} and {MAX_PORT}")
 
 
 def load(file: Path) -> dict[str, int]:
-    """The ports chosen at an earlier start, or nothing."""
-    return json.loads(file.read_text()) if file.exists() else {}
+    """Return the ports chosen at an earlier start, or an empty dict."""
+    ports: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+    return ports
 
 
 def choose(file: Path) -> dict[str, int]:
-    """One port per name: the kept one while it is free, else a new one. Call with nothing running."""
-    kept = load(file)
+    """Choose one port per name: the stored one if it is free, otherwise a new one.
+
+    Call this only while nothing of the stack is running.
+    """
+    stored = load(file)
     chosen: dict[str, int] = {}
     for name in NAMES:
-        port = kept.get(name)
-        taken = set(chosen.values()) | set(kept.values())
-        chosen[name] = port if port and is_free(port) else some_free(taken)
+        port = stored.get(name)
+        excluded = set(chosen.values()) | set(stored.values())
+        chosen[name] = port if port and is_free(port) else find_free_port(excluded)
     file.write_text(json.dumps(chosen, indent=2) + "\n")
     return chosen
 
@@ -53,7 +57,7 @@ def choose(file: Path) -> dict[str, int]:
 def _can_bind(family: socket.AddressFamily, host: str, port: int) -> bool:
     try:
         with socket.socket(family) as probe:
-            # As the servers do: a port whose last connections linger is free.
+            # The servers set this option too: a port with connections in TIME_WAIT is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError:
@@ -61,8 +65,8 @@ def _can_bind(family: socket.AddressFamily, host: str, port: int) -> bool:
     return True
 
 
-def responds(file: Path, request: bytes, response: bytes) -> bool:
-    """Tell whether what listens on the Unix socket sends something that begins with `response`."""
+def socket_responds(file: Path, request: bytes, response: bytes) -> bool:
+    """Return whether the server on the Unix socket responds with something that begins with `response`."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1)

@@ -1,4 +1,4 @@
-"""Postgres: its data folder, its process, its roles."""
+"""Postgres: its data folder, its process and its roles."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import psutil
 from quintet_local import binaries, envfile, postgres_user
 from quintet_local.layout import Layout
 from quintet_local.postgres_user import ADMIN, INITDB
-from quintet_local.progress import StackError, say
+from quintet_local.progress import StackError, log_progress
 from quintet_local.supervise import Program
 
 NAME = "postgres"
@@ -20,14 +20,14 @@ DATABASE = "quintet"
 
 
 class Postgres:
-    """The server of one stack; who it runs as is explained in postgres_user.py."""
+    """The Postgres server of one stack; postgres_user.py explains which user it runs as."""
 
     def __init__(self, layout: Layout, settings: Mapping[str, str], port: int) -> None:
         self.layout = layout
         self.password = settings["POSTGRES_PASSWORD"]
         self.settings = settings
         self.port = port
-        self.user_prefix = postgres_user.prefix()
+        self.command_prefix = postgres_user.command_prefix()
         self.data = layout.home / "postgres"
 
     def program(self) -> Program:
@@ -37,44 +37,44 @@ class Postgres:
             "port": self.port,
             "unix_socket_directories": "",
         }
-        flags = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        flags = [flag for name, value in options.items() for flag in ("-c", f"{name}={value}")]
         command = [str(binaries.postgres("postgres")), "-D", str(self.data), *flags]
-        # SIGTERM would make it wait for its clients.
-        return Program(NAME, command, prefix=self.user_prefix, stop_signal="INT", orphan_signal="INT")
+        # After SIGTERM, Postgres would wait for its clients.
+        return Program(NAME, command, prefix=self.command_prefix, stop_signal="INT", orphan_signal="INT")
 
     def prepare(self) -> None:
-        """Make the data folder if there is none."""
-        self._bring_home()
+        """Create the data folder if it does not exist."""
+        self._move_legacy_data()
         if not (self.data / "PG_VERSION").exists():
-            say("postgres: making its data folder")
+            log_progress("postgres: creating its data folder")
             shutil.rmtree(self.data, ignore_errors=True)
             self._initialize(self.data.with_name("postgres.new")).rename(self.data)
-        self._give(self.data)
+        self._change_owner(self.data)
 
     def remove_stale_lock(self) -> None:
-        """Postgres refuses to start if the process ID in its lock file has gone to another process."""
+        """Remove the lock file if its process ID belongs to another process: Postgres would not start."""
         lock = self.data / "postmaster.pid"
-        if lock.exists() and not self._is_of_this_folder(int(lock.read_text().split()[0])):
+        if lock.exists() and not self._is_running_here(int(lock.read_text().split()[0])):
             lock.unlink()
 
-    def answers(self) -> bool:
-        """A StackError if it does, but refuses the password: waiting would not help."""
-        asked = self._psql("-d", "postgres", "-c", "SELECT 1")
-        if "password authentication failed" in asked.stderr:
+    def is_ready(self) -> bool:
+        """Return whether it accepts connections; raise a StackError if it rejects the password."""
+        result = self._psql("-d", "postgres", "-c", "SELECT 1")
+        if "password authentication failed" in result.stderr:
             raise StackError(
-                f"POSTGRES_PASSWORD in {self.layout.env_file} does not fit the data in {self.data}: "
-                "put the old .env back, or `make clean` to begin anew"
+                f"POSTGRES_PASSWORD in {self.layout.env_file} must be the one that the data in {self.data} was created "
+                "with: restore the previous .env, or run `make clean` to start over"
             )
-        return asked.returncode == 0
+        return result.returncode == 0
 
-    def make_roles(self, services: list[str]) -> None:
+    def create_roles(self, services: list[str]) -> None:
         script = self.layout.checkout / "deploy" / "postgres" / "roles.sql"
         for service in services:
             password = self.settings[envfile.database_password_name(service)]
             environment = {"SERVICE": service, "SERVICE_PASSWORD": password}
             done = self._psql("-d", "postgres", "-f", str(script), **environment)
             if done.returncode:
-                raise StackError(f"{script.name} for {service} failed:\n{done.stdout}{done.stderr}")
+                raise StackError(f"the role of {service} could not be created:\n{done.stdout}{done.stderr}")
 
     def admin_url(self) -> str:
         return f"postgresql://{ADMIN}:{self.password}@127.0.0.1:{self.port}/{DATABASE}"
@@ -102,30 +102,30 @@ class Postgres:
             password_file.write(self.password)
             password_file.flush()
             for path in (data, Path(password_file.name)):
-                self._give(path)
-            words = [*INITDB, "-A", "scram-sha-256", "--data-checksums", "--pwfile", password_file.name]
-            command = [*self.user_prefix, str(binaries.postgres("initdb")), *words, "-D", str(data)]
-            made = subprocess.run(command, capture_output=True, text=True)
-        if made.returncode:
-            raise StackError(f"initdb failed:\n{made.stdout}{made.stderr}")
+                self._change_owner(path)
+            options = [*INITDB, "-A", "scram-sha-256", "--data-checksums", "--pwfile", password_file.name]
+            command = [*self.command_prefix, str(binaries.postgres("initdb")), *options, "-D", str(data)]
+            result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode:
+            raise StackError(f"the data folder could not be initialized:\n{result.stdout}{result.stderr}")
         return data
 
-    def _give(self, path: Path) -> None:
-        """Make the user that Postgres runs as the owner: it insists on that for its folder."""
-        is_nobody = self.user_prefix == postgres_user.SETPRIV
+    def _change_owner(self, path: Path) -> None:
+        """Change the owner to the user that Postgres runs as, which it requires for its data folder."""
+        is_nobody = self.command_prefix == postgres_user.SETPRIV
         owner, group = (postgres_user.NOBODY,) * 2 if is_nobody else (os.getuid(), os.getgid())
         if path.stat().st_uid != owner:
-            for each in (path, *path.rglob("*")):
-                os.chown(each, owner, group)
+            for entry in (path, *path.rglob("*")):
+                os.chown(entry, owner, group)
 
-    def _bring_home(self) -> None:
-        """Data that another user was to reach was once kept elsewhere."""
-        former = self.layout.for_nobody / "postgres"
-        if former.exists() and not self.data.exists():
-            shutil.move(former, self.data)
-            shutil.rmtree(self.layout.for_nobody)
+    def _move_legacy_data(self) -> None:
+        """Move data from the folder in which older versions kept it for another user."""
+        legacy = self.layout.nobody_dir / "postgres"
+        if legacy.exists() and not self.data.exists():
+            shutil.move(legacy, self.data)
+            shutil.rmtree(self.layout.nobody_dir)
 
-    def _is_of_this_folder(self, pid: int) -> bool:
+    def _is_running_here(self, pid: int) -> bool:
         try:
             return bool(psutil.Process(pid).cwd() == str(self.data))
         except psutil.Error:

@@ -1,4 +1,4 @@
-"""As which user Postgres runs, and how its data folder is created. Used by stacks and by tests."""
+"""The user that Postgres runs as, and the options of initdb; shared by stacks and tests."""
 
 import os
 import pwd
@@ -7,9 +7,9 @@ import subprocess
 from quintet_local.progress import StackError
 
 NOBODY = 65534
-# In a user namespace of its own the process is nobody, while on disk its files stay the user's.
+# In a separate user namespace, the process has this user ID, while its files on disk belong to the current user.
 UNSHARE = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}"]
-# Really nobody, but not stopped by permissions of files: programs and data may be where only root can go.
+# Really changes the user but bypasses file permissions: programs and data may be in folders that only root can enter.
 SETPRIV = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
            "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--bounding-set=-all,+dac_override"]  # fmt: skip
 ADMIN = "admin"
@@ -17,19 +17,22 @@ INITDB = ["-U", ADMIN, "-E", "UTF8", "--locale=C", "--locale-provider=builtin", 
           "--no-instructions"]  # fmt: skip
 
 
-def prefix() -> list[str]:
-    """Return the words before a command of Postgres: it refuses to be root, and initdb a user who has no name."""
+def command_prefix() -> list[str]:
+    """Return the arguments before a Postgres command that change its user.
+
+    Postgres does not run as root, and initdb does not run as a user without a name.
+    """
     if os.getuid() != 0 and _has_name(os.getuid()):
         return []
-    for words in (UNSHARE, SETPRIV):
-        if _works(words):
-            return words
-    raise StackError("Postgres runs neither as root nor as a user without a name: use another user")
+    for prefix in (UNSHARE, SETPRIV):
+        if _is_usable(prefix):
+            return prefix
+    raise StackError("the current user must have a name and must not be root: Postgres could not be started")
 
 
-def _works(words: list[str]) -> bool:
+def _is_usable(prefix: list[str]) -> bool:
     try:
-        return subprocess.run([*words, "true"], capture_output=True).returncode == 0
+        return subprocess.run([*prefix, "true"], capture_output=True).returncode == 0
     except FileNotFoundError:
         return False
 

@@ -1,58 +1,60 @@
-"""What a person sees while the stack is set up, and how a failure is told."""
+"""Progress messages of a command, and waiting for a condition with an error message on failure."""
 
 import sys
 import time
 from collections.abc import Callable, Iterable
 
 POLL_SECONDS = 0.05
-LOOK_EVERY_SECONDS = 1
-SAY_STILL_WAITING_EVERY_SECONDS = 5
-NO_STACK = "no stack exists here yet: `make up` creates one"
+CHECK_INTERVAL_SECONDS = 1
+REMINDER_INTERVAL_SECONDS = 5
+NO_STACK = "no stack exists here yet: run `make up` to create one"
 
 
 class StackError(Exception):
-    """Something a person has to act upon; the message says what to do."""
+    """A failure that the operator must act on; the message states what to do."""
 
 
-def say(message: str) -> None:
-    """One line of progress, with the seconds since this command began."""
-    print(f"{time.monotonic() - _BEGAN:6.1f} s  {message}", file=sys.stderr, flush=True)
+def log_progress(message: str) -> None:
+    """Print one line of progress, with the seconds since the start of this command."""
+    print(f"{time.monotonic() - _STARTED_AT:6.1f} s  {message}", file=sys.stderr, flush=True)
 
 
 def wait_until(
     what: str,
-    is_true: Callable[[], object],
+    condition: Callable[[], object],
     within_seconds: float,
-    give_up: Callable[[], str | None] = lambda: None,
+    find_failure: Callable[[], str | None] = lambda: None,
     advice: Callable[[], str] = lambda: "",
-    reached: Callable[[], Iterable[object]] = lambda: (),
-    missing: Callable[[], str] = lambda: "",
+    list_milestones: Callable[[], Iterable[object]] = lambda: (),
+    describe_pending: Callable[[], str] = lambda: "",
 ) -> None:
-    """Poll until true; raise a StackError when `give_up` names a reason, or without progress for so many seconds.
+    """Poll until the condition is true.
 
-    Progress is anything in `reached` that was not in it before. What goes back and forth is so only once: a program
-    that ends again and again does not keep anybody waiting for ever.
+    Raise a StackError if `find_failure` returns a reason, or after `within_seconds` without progress. Progress is a
+    milestone that was not reached before. Each counts once, so a program that restarts repeatedly does not extend the
+    wait indefinitely.
     """
-    seen: set[object] = set()
-    began = moved = looked = said = time.monotonic()
-    while not is_true():
+    reached: set[object] = set()
+    started_at = progressed_at = checked_at = reminded_at = time.monotonic()
+    while not condition():
         now = time.monotonic()
-        if now - looked > LOOK_EVERY_SECONDS:
-            looked = now
-            if reason := give_up():
+        if now - checked_at > CHECK_INTERVAL_SECONDS:
+            checked_at = now
+            if reason := find_failure():
                 raise StackError(f"{what}: {reason}\n{advice()}")
-            if new := set(reached()) - seen:
-                seen |= new
-                moved = now
-        if now - moved > within_seconds:
+            if new := set(list_milestones()) - reached:
+                reached |= new
+                progressed_at = now
+        if now - progressed_at > within_seconds:
             raise StackError(
-                f"{what}: not after {now - began:.0f} s, {within_seconds:.0f} of them without progress\n{advice()}"
+                f"{what}: timed out after {now - started_at:.0f} s, {within_seconds:.0f} s of them without progress"
+                f"\n{advice()}"
             )
-        if now - said > SAY_STILL_WAITING_EVERY_SECONDS:
-            said = now
-            details = missing()
-            say(f"still waiting: {what}{details and f': {details}'} ({now - began:.0f} s)")
+        if now - reminded_at > REMINDER_INTERVAL_SECONDS:
+            reminded_at = now
+            pending = describe_pending()
+            log_progress(f"still waiting: {what}{pending and f': {pending}'} ({now - started_at:.0f} s)")
         time.sleep(POLL_SECONDS)
 
 
-_BEGAN = time.monotonic()
+_STARTED_AT = time.monotonic()

@@ -1,4 +1,4 @@
-"""The services: whatever lies in a folder `<word>-service`. Everything else follows from the word."""
+"""The services: one for each folder `<name>-service`. Program, role, schema and socket are derived from the name."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from quintet_local import ports
 from quintet_local.layout import Layout
 from quintet_local.postgres import Postgres
-from quintet_local.progress import StackError, say
+from quintet_local.progress import StackError, log_progress
 from quintet_local.rabbitmq import RabbitMQ
 from quintet_local.settings import variables
 from quintet_local.supervise import Program
@@ -16,76 +16,75 @@ from quintet_local.valkey import Valkey
 
 
 def discover(checkout: Path) -> list[str]:
-    """The word of each service that can be run."""
-    folders = checkout.glob("*-service")
-    words = (folder.name.removesuffix("-service") for folder in folders)
-    return sorted(word for word in words if _start_file(checkout, word).exists())
+    """Return the name of each service that can be run."""
+    names = (folder.name.removesuffix("-service") for folder in checkout.glob("*-service"))
+    return sorted(name for name in names if _main_module(checkout, name).exists())
 
 
 class Service:
-    """One service of one stack: its processes and what they are told."""
+    """One service of one stack: its processes and their environment."""
 
     def __init__(
         self,
-        word: str,
+        name: str,
         layout: Layout,
         settings: Mapping[str, str],
         postgres: Postgres,
         broker: RabbitMQ,
         cache: Valkey,
     ) -> None:
-        self.word = word
+        self.name = name
         self.layout = layout
-        self.socket = layout.socket(word)
+        self.socket = layout.socket(name)
         services = discover(layout.checkout)
-        self.common = {
-            "DATABASE_URL": postgres.service_url(word),
+        self.common_environment = {
+            "DATABASE_URL": postgres.service_url(name),
             "REDIS_URL": cache.url(),
-            "DATA_DIR": str(layout.files_of(word)),
+            "DATA_DIR": str(layout.data_dir(name)),
             "RESERVED_STREAMS": ",".join(services),
             "PYTHONUNBUFFERED": "1",
-            # Where a service that asks another one over HTTP finds it.
+            # Addresses for services that call another one over HTTP.
             **{f"{other.upper()}_URL": f"unix:{layout.socket(other)}" for other in services},
-            **{name: settings[name] for name in variables(word) if name in settings},
+            **{variable: settings[variable] for variable in variables(name) if variable in settings},
         }
-        self.amqp_url = broker.service_url(word)
+        self.amqp_url = broker.service_url(name)
 
     @property
     def web(self) -> Program:
-        return self._program("web", self.common | {"BIND": f"unix:{self.socket}"})
+        return self._program("web", self.common_environment | {"BIND": f"unix:{self.socket}"})
 
     @property
     def worker(self) -> Program:
-        return self._program("worker", self.common | {"AMQP_URL": self.amqp_url})
+        return self._program("worker", self.common_environment | {"AMQP_URL": self.amqp_url})
 
-    def answers(self) -> bool:
-        """Its web process takes a request on its socket."""
-        return ports.responds(self.socket, b"GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n", b"HTTP/1.")
+    def is_ready(self) -> bool:
+        """Return whether its web process responds on its socket."""
+        return ports.socket_responds(self.socket, b"GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n", b"HTTP/1.")
 
     def migrate(self) -> None:
-        """Runs to its end; its output goes to a log of its own and, if it fails, to the person too."""
-        log = self.layout.log_of(f"{self.word}-migrate")
+        """Run the migration with its output in a separate log; raise a StackError with its end on failure."""
+        log = self.layout.log_of(f"{self.name}-migrate")
         with open(log, "a") as out:
-            environment = self.common | {"LANG": "C.UTF-8"}
+            environment = self.common_environment | {"LANG": "C.UTF-8"}
             done = subprocess.run(self._command("migrate"), env=environment, stdout=out, stderr=out)
         if done.returncode:
-            raise StackError(f"{self.word}: its migration failed; the end of {log}:\n{tail(log)}")
-        say(f"{self.word}: migrated")
+            raise StackError(f"{self.name} could not be migrated; the end of {log}:\n{log_tail(log)}")
+        log_progress(f"{self.name}: migrated")
 
     def _program(self, kind: str, environment: Mapping[str, str]) -> Program:
-        # gunicorn ends its workers; at SIGTERM it would wait for its clients.
+        # SIGQUIT makes gunicorn end its workers; after SIGTERM it would wait for its clients.
         orphan_signal = "QUIT" if kind == "web" else "KILL"
-        return Program(f"{self.word}-{kind}", self._command(kind), environment, orphan_signal=orphan_signal)
+        return Program(f"{self.name}-{kind}", self._command(kind), environment, orphan_signal=orphan_signal)
 
     def _command(self, kind: str) -> list[str]:
-        return [sys.executable, "-m", f"{self.word}_service", kind]
+        return [sys.executable, "-m", f"{self.name}_service", kind]
 
 
-def tail(log: Path, lines: int = 15) -> str:
+def log_tail(log: Path, lines: int = 15) -> str:
     if not log.exists():
-        return "(nothing was written to it)"
+        return "(the log is empty)"
     return "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _start_file(checkout: Path, word: str) -> Path:
-    return checkout / f"{word}-service" / "src" / f"{word}_service" / "__main__.py"
+def _main_module(checkout: Path, name: str) -> Path:
+    return checkout / f"{name}-service" / "src" / f"{name}_service" / "__main__.py"

@@ -1,4 +1,4 @@
-"""Which variables a line of .env may set: whatever a service's Settings class, the gateway or Compose knows."""
+"""Variables that can be set in .env: those of the services' Settings classes, the gateway, the console and Compose."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,76 +9,81 @@ from chassis.runtime.config import ConfigError, ServiceSettings
 from console_service.settings import Settings as ConsoleSettings
 from quintet_local import envfile
 from quintet_local.layout import CHECKOUT
-from quintet_local.progress import StackError, say
+from quintet_local.progress import StackError, log_progress
 
-# Where things are is told to the programs by the stack itself.
-_SET_BY_THE_STACK = re.compile(
+# The stack itself sets the addresses and folders that its programs use.
+_STACK_VARIABLES = re.compile(
     r"DATABASE_URL|AMQP_URL|REDIS_URL|BIND|DATA_DIR|RESERVED_STREAMS|SEQUENCE_URL|SDX_SEQUENCE_POSTGRES_\w+"
 )
-_SET_FOR_THE_CONSOLE = ("BIND", "SERVICES", "SERVICE_URL", "WEB_CONCURRENCY")
-_UNUSED = "postgresql://unused"
+_CONSOLE_STACK_VARIABLES = ("BIND", "SERVICES", "SERVICE_URL", "WEB_CONCURRENCY")
+_UNUSED_URL = "postgresql://unused"
 
 
-def settings_class(word: str) -> type[ServiceSettings]:
-    found: type[ServiceSettings] = import_module(f"{word}_service.settings").Settings
-    return found
+def settings_class(service: str) -> type[ServiceSettings]:
+    settings: type[ServiceSettings] = import_module(f"{service}_service.settings").Settings
+    return settings
 
 
-def variables(word: str) -> list[str]:
-    """Return what can be set for a service."""
-    return [name for name in _all_variables(word) if not _SET_BY_THE_STACK.fullmatch(name)]
+def variables(service: str) -> list[str]:
+    """Return the variables that can be set for a service."""
+    return [name for name in _all_variables(service) if not _STACK_VARIABLES.fullmatch(name)]
 
 
-def secret_variables(word: str) -> list[str]:
-    """Return those of them that no log, and no description of a container, may show."""
-    fields = settings_class(word).model_fields
-    return [name for name in variables(word) if not fields[name.lower()].repr]
+def secret_variables(service: str) -> list[str]:
+    """Return the variables of a service that no log and no container description may show."""
+    fields = settings_class(service).model_fields
+    return [name for name in variables(service) if not fields[name.lower()].repr]
 
 
 def gateway_variables() -> list[str]:
-    """Return what can be set for the gateway: the first block of its script."""
+    """Return the variables that can be set for the gateway: the first block of its script."""
     script = (CHECKOUT / "gateway" / "render.sh").read_text()
     return re.findall(r'^: "\$\{([A-Z_]+):=', script, re.MULTILINE)
 
 
 def console_variables() -> list[str]:
-    return [name.upper() for name in ConsoleSettings.model_fields if name.upper() not in _SET_FOR_THE_CONSOLE]
+    return [name.upper() for name in ConsoleSettings.model_fields if name.upper() not in _CONSOLE_STACK_VARIABLES]
 
 
-def told_to_programs(words: Iterable[str]) -> set[str]:
-    """Return what reaches a service, the gateway or the console: from .env alone, not from a developer's shell."""
-    return {name for word in words for name in variables(word)} | set(gateway_variables()) | set(console_variables())
+def configurable_variables(services: Iterable[str]) -> set[str]:
+    """Return the variables that programs receive from .env only, never from a developer's shell."""
+    of_services = {name for service in services for name in variables(service)}
+    return of_services | set(gateway_variables()) | set(console_variables())
 
 
-def check(settings: Mapping[str, str], words: Iterable[str]) -> None:
-    """Warn of each line of .env that has no effect; raise a StackError for a value that a service would refuse."""
-    words = list(words)
-    for warning in warnings(settings, words):
-        say(f"WARNING: {warning}")
-    for word in words:
-        values = {name: settings[name] for name in variables(word) if name in settings}
+def validate(settings: Mapping[str, str], services: Iterable[str]) -> None:
+    """Warn about each line of .env that has no effect; raise a StackError for a value that a service rejects."""
+    services = list(services)
+    for warning in warnings(settings, services):
+        log_progress(f"WARNING: {warning}")
+    for service in services:
+        values = {name: settings[name] for name in variables(service) if name in settings}
         try:
-            settings_class(word).load(values | {"DATABASE_URL": _UNUSED})
+            settings_class(service).load(values | {"DATABASE_URL": _UNUSED_URL})
         except ConfigError as error:
-            raise StackError(f".env has a value that {word}-service refuses:\n{error}") from None
+            raise StackError(f"the settings of {service}-service in .env must be valid:\n{error}") from None
 
 
-def warnings(settings: Mapping[str, str], words: Iterable[str]) -> list[str]:
-    words = list(words)
-    own = {name for word in words for name in _all_variables(word) if _SET_BY_THE_STACK.fullmatch(name)}
-    known = told_to_programs(words) | _compose_variables() | set(envfile.names(words))
-    found = []
+def warnings(settings: Mapping[str, str], services: Iterable[str]) -> list[str]:
+    services = list(services)
+    set_by_stack = {
+        name for service in services for name in _all_variables(service) if _STACK_VARIABLES.fullmatch(name)
+    }
+    supported = configurable_variables(services) | _compose_variables() | set(envfile.setting_names(services))
+    messages = []
     for name in settings:
-        if name in own:
-            found.append(f"{name} in .env has no effect: the stack sets it itself")
-        elif name not in known and not name.startswith("COMPOSE_"):
-            nearest = get_close_matches(name, known, 1)
-            found.append(f"{name} in .env is not known" + (f": is {nearest[0]} meant?" if nearest else ""))
-    return found
+        if name in set_by_stack:
+            messages.append(f"{name} in .env has no effect: the stack sets it itself")
+        elif name not in supported and not name.startswith("COMPOSE_"):
+            nearest = get_close_matches(name, supported, 1)
+            messages.append(
+                f"{name} in .env is not a known setting" + (f": did you mean {nearest[0]}?" if nearest else "")
+            )
+    return messages
 
 
-def _all_variables(word: str) -> list[str]:
-    return [name.upper() for name in settings_class(word).model_fields]
+def _all_variables(service: str) -> list[str]:
+    return [name.upper() for name in settings_class(service).model_fields]
 
 
 def _compose_variables() -> set[str]:

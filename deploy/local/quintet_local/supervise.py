@@ -1,4 +1,4 @@
-"""The supervisor that keeps the programs running: its configuration and how to talk to it."""
+"""The supervisor that keeps the programs running: its configuration and its XML-RPC interface."""
 
 import os
 import resource
@@ -15,20 +15,20 @@ from supervisor import xmlrpc as supervisor_xmlrpc
 from quintet_local.layout import Layout
 from quintet_local.progress import wait_until
 
-ITSELF = "supervisord"
-WANTED_FILES = 4096
+NAME = "supervisord"
+MAX_OPEN_FILES = 4096
 LOG_BYTES = "10MB"
-OLD_LOGS = 3
-# Pauses between attempts grow by a second each: about an hour and a half until it gives up.
-MOST_ATTEMPTS = 100
+LOG_BACKUPS = 3
+# The delay between attempts grows by one second each time, so the supervisor gives up after about 90 minutes.
+MAX_START_ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
 class Program:
-    """One supervised process: what to run, and how it likes to be stopped.
+    """One supervised process: its command, its environment and how it is stopped.
 
-    `prefix` are words before the command which choose its user. `orphan_signal` is what the process receives when its
-    supervisor dies: one that makes it end within seconds, together with the processes that it has started.
+    `prefix` contains the arguments before the command that change its user. The process receives `orphan_signal` when
+    its supervisor dies; the signal must make it and its child processes end within seconds.
     """
 
     name: str
@@ -41,24 +41,24 @@ class Program:
 
 
 class Supervisor:
-    """The supervisor of one stack, running or not."""
+    """The supervisor of one stack, whether or not it is running."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.socket = layout.socket(ITSELF)
+        self.socket = layout.socket(NAME)
         self.configuration = layout.home / "supervisord.conf"
 
-    def ask(self, question: str, *arguments: object) -> Any:
+    def call(self, method: str, *arguments: object) -> Any:
         transport = supervisor_xmlrpc.SupervisorTransport(None, None, f"unix://{self.socket}")
         with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as server:
-            return getattr(server.supervisor, question)(*arguments)
+            return getattr(server.supervisor, method)(*arguments)
 
     def pid(self) -> int:
-        return int(self.ask("getPID"))
+        return int(self.call("getPID"))
 
     def is_up(self) -> bool:
         try:
-            return self.ask("getState")["statename"] == "RUNNING"
+            return bool(self.call("getState")["statename"] == "RUNNING")
         except (OSError, xmlrpc.client.Error):
             return False
 
@@ -68,129 +68,129 @@ class Supervisor:
             out.write(text)
 
     def start(self) -> None:
-        """Starts with an environment of its own: what a developer's shell holds reaches no program."""
+        """Start with a minimal environment, so that no variable of a developer's shell reaches a program."""
         self.socket.unlink(missing_ok=True)
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         supervisord = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration)]
         subprocess.run(
-            [*_holding(self.layout.programs_lock), *supervisord],
+            [*_with_shared_lock(self.layout.programs_lock), *supervisord],
             env=environment | {"LANG": "C.UTF-8", "TMPDIR": str(self.layout.temporary)},
             check=True,
         )
-        wait_until("supervisor", self.is_up, within_seconds=60)
+        wait_until("supervisor: running", self.is_up, within_seconds=60)
 
-    def take_in_changes(self) -> list[str]:
-        """Makes the running supervisor follow its file; the names of changed programs, now stopped."""
-        added, changed, removed = self.ask("reloadConfig")[0]
+    def reload_config(self) -> list[str]:
+        """Apply the configuration file; return the names of new and changed programs, which are stopped now."""
+        added, changed, removed = self.call("reloadConfig")[0]
         for name in [*changed, *removed]:
             self.stop([name])
-            self.ask("removeProcessGroup", name)
+            self.call("removeProcessGroup", name)
         for name in [*added, *changed]:
-            self.ask("addProcessGroup", name)
+            self.call("addProcessGroup", name)
         return [*added, *changed]
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """What the supervisor says of each program; empty if it is not running."""
+        """Return the supervisor's report for each program, or an empty dict if it is not running."""
         try:
-            return {info["name"]: info for info in self.ask("getAllProcessInfo")}
+            return {info["name"]: info for info in self.call("getAllProcessInfo")}
         except (OSError, xmlrpc.client.Error):
             return {}
 
     def start_program(self, name: str) -> None:
-        """Asks for it; also when it runs already. Waiting for it to be ready is the caller's."""
+        """Request the start of a program, without waiting for it; do nothing if it is running."""
         try:
-            self.ask("startProcess", name, False)
+            self.call("startProcess", name, False)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != supervisor_xmlrpc.Faults.ALREADY_STARTED:
                 raise
 
     def stop(self, names: list[str]) -> None:
-        """Stops them side by side and waits until all have ended."""
-        self.begin_to_stop(names)
-        self.wait_for_end(names)
+        """Stop the programs concurrently and wait until all of them have ended."""
+        self.request_stop(names)
+        self.wait_until_stopped(names)
 
-    def begin_to_stop(self, names: list[str]) -> None:
+    def request_stop(self, names: list[str]) -> None:
         for name in names:
             try:
-                self.ask("stopProcess", name, False)
+                self.call("stopProcess", name, False)
             except xmlrpc.client.Fault as fault:
                 if fault.faultCode != supervisor_xmlrpc.Faults.NOT_RUNNING:
                     raise
 
-    def wait_for_end(self, names: list[str]) -> None:
-        wait_until(f"end of {', '.join(names)}", lambda: not self._alive(names), within_seconds=60)
+    def wait_until_stopped(self, names: list[str]) -> None:
+        wait_until(f"{', '.join(names)}: stopped", lambda: not self._is_any_running(names), within_seconds=60)
 
     def signal(self, name: str, signal: str) -> None:
-        self.ask("signalProcess", name, signal)
+        self.call("signalProcess", name, signal)
 
     def shut_down(self) -> None:
-        """Ask for it; orphans.py waits for it."""
-        self.ask("shutdown")
+        """Request the shutdown of the supervisor; orphans.py waits for it."""
+        self.call("shutdown")
 
-    def _alive(self, names: list[str]) -> bool:
+    def _is_any_running(self, names: list[str]) -> bool:
         states = self.states()
         return any(states[name]["pid"] for name in names if name in states)
 
 
 def render(layout: Layout, programs: list[Program]) -> str:
-    """supervisord.conf; `%` is doubled, as it begins an expansion there."""
+    """Return supervisord.conf, in which `%` is doubled because it begins an expansion."""
     hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    files = WANTED_FILES if hard_limit == resource.RLIM_INFINITY else min(WANTED_FILES, hard_limit)
-    head: dict[str, dict[str, object]] = {
-        "unix_http_server": {"file": layout.socket(ITSELF), "chmod": "0700"},
+    open_files = MAX_OPEN_FILES if hard_limit == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard_limit)
+    base_sections: dict[str, dict[str, object]] = {
+        "unix_http_server": {"file": layout.socket(NAME), "chmod": "0700"},
         "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
         },
         "supervisord": {
             "directory": layout.home,
-            "pidfile": layout.home / f"{ITSELF}.pid",
-            "logfile": layout.log_of(ITSELF),
+            "pidfile": layout.home / f"{NAME}.pid",
+            "logfile": layout.log_of(NAME),
             "logfile_maxbytes": LOG_BYTES,
-            "logfile_backups": OLD_LOGS,
-            "minfds": files,
+            "logfile_backups": LOG_BACKUPS,
+            "minfds": open_files,
             "umask": "077",
             **({"user": "root"} if os.getuid() == 0 else {}),
         },
     }
-    sections = head | {f"program:{program.name}": _section(layout, program) for program in programs}
+    sections = base_sections | {f"program:{program.name}": _section(layout, program) for program in programs}
     return "\n".join(
-        f"[{title}]\n" + "".join(f"{key} = {_escaped(value)}\n" for key, value in options.items())
+        f"[{title}]\n" + "".join(f"{key} = {_escape(value)}\n" for key, value in options.items())
         for title, options in sections.items()
     )
 
 
 def _section(layout: Layout, program: Program) -> dict[str, object]:
-    # After a change of the user, which would clear it.
+    # After the prefix: a change of the user would clear the signal.
     death_signal = ["setpriv", "--pdeathsig", program.orphan_signal]
-    words = [*_holding(layout.programs_lock), *program.prefix, *death_signal, *program.command]
+    command = [*_with_shared_lock(layout.programs_lock), *program.prefix, *death_signal, *program.command]
     return {
-        "command": " ".join(_quoted(word) for word in words),
-        "environment": ",".join(f"{name}={_quoted(value)}" for name, value in program.environment.items()),
+        "command": " ".join(_quote(argument) for argument in command),
+        "environment": ",".join(f"{name}={_quote(value)}" for name, value in program.environment.items()),
         "directory": layout.home,
         "autostart": "false",
         "autorestart": "true",
         "startsecs": 1,
-        "startretries": MOST_ATTEMPTS,
+        "startretries": MAX_START_ATTEMPTS,
         "stopsignal": program.stop_signal,
         "stopwaitsecs": program.stop_seconds,
         "killasgroup": "true",
         "redirect_stderr": "true",
         "stdout_logfile": layout.log_of(program.name),
         "stdout_logfile_maxbytes": LOG_BYTES,
-        "stdout_logfile_backups": OLD_LOGS,
+        "stdout_logfile_backups": LOG_BACKUPS,
     }
 
 
-def _quoted(word: str) -> str:
-    if '"' in word or "\n" in word:
-        raise ValueError(f"not possible in the supervisor's configuration: {word!r}")
-    return f'"{word}"'
+def _quote(value: str) -> str:
+    if '"' in value or "\n" in value:
+        raise ValueError(f"a value in the supervisor's configuration must not contain quotes or newlines: {value!r}")
+    return f'"{value}"'
 
 
-def _escaped(value: object) -> str:
+def _escape(value: object) -> str:
     return str(value).replace("%", "%%")
 
 
-def _holding(lock: Path) -> list[str]:
-    """Return the words before a command that lock the file as long as the command or anything it starts is alive."""
+def _with_shared_lock(lock: Path) -> list[str]:
+    """Return arguments before a command that hold the lock until it and its child processes have ended."""
     return ["flock", "--shared", "--no-fork", str(lock)]

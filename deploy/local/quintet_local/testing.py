@@ -1,4 +1,4 @@
-"""A stack of their own for tests: same code, own folder, own ports, nothing left behind."""
+"""Stacks for tests: the same code in a separate folder with separate ports; everything is removed at the end."""
 
 import fcntl
 import os
@@ -15,17 +15,17 @@ from quintet_local.stack import Stack
 from quintet_testing.waiting import eventually
 
 PREFIX = "quintet-tests-"
-OWNER = "owner.lock"
+OWNER_LOCK = "owner.lock"
 
 
 class TestStack(Stack):
-    """A running stack, with what a test wants to know of it and to do to it."""
+    """A running stack, with the addresses and operations that tests need."""
 
-    __test__ = False  # not a class of tests, whatever pytest makes of its name
+    __test__ = False  # pytest would collect the class because of its name
 
     @property
     def url(self) -> str:
-        """The gateway's address, without credentials."""
+        """Address of the gateway, without credentials."""
         return self.gateway.address
 
     @property
@@ -45,22 +45,22 @@ class TestStack(Stack):
         return self.postgres.admin_url()
 
     def database_url(self, service: str) -> str:
-        """With that service's role, so with its schema in front."""
+        """Return a URL with the role of the service, whose search path is its schema."""
         return self.postgres.service_url(service)
 
     def pid(self, program: str) -> int:
-        """Of `sequence-web`, `event-worker`, `postgres`, `rabbitmq`, `nginx` …; 0 while it does not run."""
+        """Return the process ID of a program such as `sequence-web` or `postgres`, or 0 while it is not running."""
         return int(self.supervisor.states()[program]["pid"])
 
     def kill(self, program: str) -> int:
-        """kill -9, and waits until the supervisor has started another; the pid of that one."""
-        killed = self.pid(program)
-        os.kill(killed, signal.SIGKILL)
-        eventually(lambda: self.pid(program) not in (0, killed), within_seconds=30)
+        """Send SIGKILL, wait until the supervisor has started the program again, and return the new process ID."""
+        killed_pid = self.pid(program)
+        os.kill(killed_pid, signal.SIGKILL)
+        eventually(lambda: self.pid(program) not in (0, killed_pid), within_seconds=30)
         return self.pid(program)
 
     def stop(self, *programs: str) -> None:
-        """Until `start`; all of them have ended when this returns."""
+        """Stop the programs until `start`, and wait until all of them have ended."""
         self.supervisor.stop(list(programs))
 
     def start(self, *programs: str) -> None:
@@ -79,7 +79,7 @@ class TestStack(Stack):
 
 @contextmanager
 def running_stack(**settings: str) -> Iterator[TestStack]:
-    """From `make up` to `make clean` of a stack in a temporary folder; `settings` go into its .env."""
+    """Run a stack in a temporary folder, from `make up` to `make clean`, with `settings` in its .env."""
     with prepared_stack(**settings) as stack:
         startup.up(stack)
         yield stack
@@ -87,15 +87,15 @@ def running_stack(**settings: str) -> Iterator[TestStack]:
 
 @contextmanager
 def prepared_stack(**settings: str) -> Iterator[TestStack]:
-    """A stack that was not yet started."""
-    for home in abandoned(PREFIX):
-        with suppress(StackError):  # that of another checkout
+    """Create a stack in a temporary folder without starting it, and remove it at the end."""
+    for home in abandoned_folders(PREFIX):
+        with suppress(StackError):  # it belongs to another checkout
             TestStack(Layout(home=home, env_file=home / ".env")).clean()
     home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
     layout = Layout(home=home, env_file=home / ".env")
     layout.make()
-    with owned(home):
-        lines = {"GATEWAY_PORT": str(ports.some_free(set()))} | settings
+    with owner_lock(home):
+        lines = {"GATEWAY_PORT": str(ports.find_free_port(set()))} | settings
         layout.env_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
         stack = TestStack(layout)
         try:
@@ -105,16 +105,16 @@ def prepared_stack(**settings: str) -> Iterator[TestStack]:
 
 
 @contextmanager
-def owned(folder: Path) -> Iterator[None]:
-    """Hold a lock in the folder, which tells that the test run it belongs to is still alive."""
-    new = folder / f"{OWNER}.new"
+def owner_lock(folder: Path) -> Iterator[None]:
+    """Hold a lock in the folder, which shows that its test run is still alive."""
+    new = folder / f"{OWNER_LOCK}.new"
     with open(new, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        new.rename(folder / OWNER)
+        new.rename(folder / OWNER_LOCK)
         yield
 
 
-def abandoned(prefix: str) -> list[Path]:
+def abandoned_folders(prefix: str) -> list[Path]:
     """Return the folders of test runs that were killed."""
-    owners = Path(tempfile.gettempdir()).resolve().glob(f"{prefix}*/{OWNER}")
-    return [owner.parent for owner in owners if owner.stat().st_uid == os.getuid() and not locking.is_held(owner)]
+    locks = Path(tempfile.gettempdir()).resolve().glob(f"{prefix}*/{OWNER_LOCK}")
+    return [lock.parent for lock in locks if lock.stat().st_uid == os.getuid() and not locking.is_held(lock)]

@@ -1,4 +1,4 @@
-"""A self-signed certificate for the gateway, for those who have no other."""
+"""A self-signed certificate for the gateway, if the operator has no other."""
 
 import ipaddress
 import os
@@ -12,20 +12,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from quintet_local import envfile
-from quintet_local.progress import say
+from quintet_local.progress import log_progress
 
-VALID_FOR = timedelta(days=825)  # some clients refuse a longer time
+VALID_FOR = timedelta(days=825)  # some clients reject a longer validity
 
 
 def ensure(env_file: Path, folder: Path, key_mode: int) -> None:
-    """Make sure that .env names a certificate: the operator's own, or one that is generated now."""
+    """Make sure that .env names a certificate; generate one unless the operator has set TLS_CERT."""
     if envfile.load(env_file).get("TLS_CERT"):
         return
     certificate, key = folder / "cert.pem", folder / "key.pem"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _generate(certificate, key, key_mode)
-    envfile.put(env_file, {"TLS_CERT": str(certificate), "TLS_KEY": str(key)})
-    say(f"generated a self-signed certificate: {certificate} (TLS_CERT and TLS_KEY in {env_file})")
+    envfile.set_values(env_file, {"TLS_CERT": str(certificate), "TLS_KEY": str(key)})
+    log_progress(f"generated a self-signed certificate: {certificate} (TLS_CERT and TLS_KEY in {env_file})")
 
 
 def _generate(certificate: Path, key: Path, key_mode: int) -> None:

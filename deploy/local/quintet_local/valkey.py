@@ -1,4 +1,4 @@
-"""Valkey, the Redis of this stack: on a unix socket, so that it needs neither port nor password."""
+"""Valkey, the Redis of this stack: on a Unix socket, so that it needs neither port nor password."""
 
 from quintet_local import binaries, ports
 from quintet_local.layout import Layout
@@ -8,7 +8,7 @@ NAME = "valkey"
 
 
 class Valkey:
-    """The cache of one stack. It keeps nothing on disk: what is in it can be made anew."""
+    """The cache of one stack. It stores nothing on disk, because its contents can be recomputed."""
 
     def __init__(self, layout: Layout) -> None:
         self.socket = layout.socket(NAME)
@@ -23,11 +23,11 @@ class Valkey:
             "maxmemory": "128mb",
             "maxmemory-policy": "allkeys-lru",
         }
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        return Program(NAME, [str(binaries.valkey()), *words])
+        flags = [flag for name, value in options.items() for flag in (f"--{name}", value)]
+        return Program(NAME, [str(binaries.valkey()), *flags])
 
     def url(self) -> str:
         return f"unix://{self.socket}"
 
-    def answers(self) -> bool:
-        return ports.responds(self.socket, b"PING\r\n", b"+PONG")
+    def is_ready(self) -> bool:
+        return ports.socket_responds(self.socket, b"PING\r\n", b"+PONG")

@@ -1,4 +1,4 @@
-"""What the programs of a stack do while somebody waits for them."""
+"""Waiting for the programs of a stack, with detection of progress and of failures."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -7,64 +7,78 @@ from typing import Any
 
 from quintet_local.progress import wait_until
 
-# Without anything new for so long; a machine with much else to do is slow, but it moves.
-PATIENCE_SECONDS = 180
-# Long enough for Postgres to find the memory of its killed predecessor released.
+# A busy machine is slow but makes progress, so only a lack of progress is limited.
+MAX_SECONDS_WITHOUT_PROGRESS = 180
+# Enough for Postgres to see that the shared memory of its killed predecessor has been released.
 MAX_SECONDS_OF_FAILED_STARTS = 20
 MAX_STARTS = 5
 
 
 @dataclass(frozen=True)
-class Program:
-    """`starts` grows with each start, or is another value after it."""
+class ProgramState:
+    """The state of one program; `start_marker` has a different value after each start."""
 
     name: str
     state: str
-    starts: object
+    start_marker: object
     is_failing: bool = False
     has_failed: bool = False
 
 
-class Watch:
-    """`look` tells what the programs do now, `end_of_log` what one of them has written last.
+class StackWatcher:
+    """Observes the programs of a stack while a command waits for them.
 
-    `health` tells what the gateway says of the services, where that is asked.
+    `get_states` returns the current state of each program, `get_log_tail` the last lines of one program's log, and
+    `get_health` the response of /health, if the gateway is part of the wait.
     """
 
     def __init__(
         self,
-        look: Callable[[], Iterable[Program]],
-        end_of_log: Callable[[str], str],
-        health: Callable[[], Mapping[str, Any]] = dict,
+        get_states: Callable[[], Iterable[ProgramState]],
+        get_log_tail: Callable[[str], str],
+        get_health: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        self._look, self._end_of_log, self._health = look, end_of_log, health
-        self._began = time.monotonic()
-        self._starts: dict[str, set[object]] = {}
+        self._get_states, self._get_log_tail, self._get_health = get_states, get_log_tail, get_health
+        self._started_at = time.monotonic()
+        self._start_markers: dict[str, set[object]] = {}
 
-    def wait(self, what: str, is_true: Callable[[], object], advice: Callable[[], str]) -> None:
-        wait_until(what, is_true, PATIENCE_SECONDS, self.failure, advice, reached=self.reached, missing=self.missing)
+    def wait(self, what: str, condition: Callable[[], object], advice: Callable[[], str]) -> None:
+        wait_until(
+            what,
+            condition,
+            MAX_SECONDS_WITHOUT_PROGRESS,
+            find_failure=self.find_failure,
+            advice=advice,
+            list_milestones=self.list_milestones,
+            describe_pending=self.describe_pending,
+        )
 
-    def reached(self) -> list[object]:
-        programs = [(program.name, program.state) for program in self._look()]
-        services = [(name, said.get("status")) for name, said in self._services().items()]
+    def list_milestones(self) -> list[object]:
+        programs = [(program.name, program.state) for program in self._get_states()]
+        services = [(name, report.get("status")) for name, report in self._service_reports().items()]
         return [*programs, *services]
 
-    def failure(self) -> str | None:
-        """Believe in a program that ends by itself for a while: it may succeed at the next attempt."""
-        is_late = time.monotonic() - self._began > MAX_SECONDS_OF_FAILED_STARTS
-        for program in self._look():
-            starts = self._starts.setdefault(program.name, set())
-            starts.add(program.starts)
-            if program.has_failed or (program.is_failing and is_late) or len(starts) > MAX_STARTS:
-                return f"{program.name} ends again and again; {self._end_of_log(program.name)}"
+    def find_failure(self) -> str | None:
+        """Return why waiting is pointless, or None.
+
+        A program that ends by itself is tolerated for a while, because its next attempt may succeed.
+        """
+        is_late = time.monotonic() - self._started_at > MAX_SECONDS_OF_FAILED_STARTS
+        for program in self._get_states():
+            markers = self._start_markers.setdefault(program.name, set())
+            markers.add(program.start_marker)
+            if program.has_failed or (program.is_failing and is_late) or len(markers) > MAX_STARTS:
+                return f"{program.name} keeps failing; {self._get_log_tail(program.name)}"
         return None
 
-    def missing(self) -> str:
-        late = [
-            f"{name}: {said.get('status')}" for name, said in self._services().items() if said.get("status") != "OK"
+    def describe_pending(self) -> str:
+        pending = [
+            f"{name}: {report.get('status')}"
+            for name, report in self._service_reports().items()
+            if report.get("status") != "OK"
         ]
-        return ", ".join(late)
+        return ", ".join(pending)
 
-    def _services(self) -> Mapping[str, Any]:
-        health = self._health()
+    def _service_reports(self) -> Mapping[str, Any]:
+        health = self._get_health()
         return health.get("services") or ({"gateway": health} if health else {})

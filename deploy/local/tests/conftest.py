@@ -1,4 +1,4 @@
-"""One stack for the tests that need a running one; each leaves it healthy."""
+"""One running stack, shared by the tests that need one; each test leaves it healthy."""
 
 import shutil
 import tempfile
@@ -18,7 +18,7 @@ def stack() -> Iterator[TestStack]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A short path: a stack keeps its sockets inside only of such a one."""
-    made = Path(tempfile.mkdtemp(prefix="q-")).resolve()
-    yield made
-    shutil.rmtree(made)
+    """A folder with a short path, so that a stack keeps its sockets inside it."""
+    path = Path(tempfile.mkdtemp(prefix="q-")).resolve()
+    yield path
+    shutil.rmtree(path)

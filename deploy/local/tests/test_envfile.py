@@ -1,4 +1,4 @@
-"""The .env file."""
+"""The .env file: generated secrets, permissions, and reading back what was written."""
 
 import stat
 
@@ -11,7 +11,7 @@ def mode_of(file):
     return stat.S_IMODE(file.stat().st_mode)
 
 
-def test_secrets_are_made_once_and_only_for_their_owner(tmp_path):
+def test_secrets_are_generated_once_and_readable_only_by_owner(tmp_path):
     file = tmp_path / ".env"
     first = envfile.ensure(file, ["sequence"], lambda port: port)
     assert mode_of(file) == 0o600
@@ -21,23 +21,23 @@ def test_secrets_are_made_once_and_only_for_their_owner(tmp_path):
     assert envfile.load(file) == first
 
 
-def test_no_two_secrets_are_alike(tmp_path):
-    made = envfile.ensure(tmp_path / ".env", ["sequence", "event"], lambda port: port)
-    secrets = [value for name, value in made.items() if name.endswith("PASSWORD")]
+def test_all_secrets_differ(tmp_path):
+    settings = envfile.ensure(tmp_path / ".env", ["sequence", "event"], lambda port: port)
+    secrets = [value for name, value in settings.items() if name.endswith("PASSWORD")]
     assert len(secrets) == len(set(secrets)) == 8
 
 
-def test_a_service_that_joins_gets_its_password_and_nothing_else_changes(tmp_path):
+def test_added_service_gets_passwords_and_other_lines_stay_unchanged(tmp_path):
     file = tmp_path / ".env"
-    file.write_text("# mine\nLOG_LEVEL=debug\nGATEWAY_PORT=9000")
+    file.write_text("# a comment\nLOG_LEVEL=debug\nGATEWAY_PORT=9000")
     before = envfile.ensure(file, ["sequence"], lambda port: port)
     after = envfile.ensure(file, ["sequence", "orders"], lambda port: port)
-    assert file.read_text().startswith("# mine\nLOG_LEVEL=debug\nGATEWAY_PORT=9000\n")
+    assert file.read_text().startswith("# a comment\nLOG_LEVEL=debug\nGATEWAY_PORT=9000\n")
     assert {name: after[name] for name in before} == before
     assert set(after) - set(before) == {"ORDERS_DB_PASSWORD", "ORDERS_AMQP_PASSWORD"}
 
 
-def test_a_file_that_others_could_read_is_closed(tmp_path):
+def test_mode_is_restricted_if_others_could_read_the_file(tmp_path):
     file = tmp_path / ".env"
     file.touch(mode=0o644)
     file.chmod(0o644)
@@ -45,9 +45,9 @@ def test_a_file_that_others_could_read_is_closed(tmp_path):
     assert mode_of(file) == 0o600
 
 
-def test_the_gateways_port_is_the_next_free_one(tmp_path):
-    made = envfile.ensure(tmp_path / ".env", [], lambda port: port + 3)
-    assert made["GATEWAY_PORT"] == "8083"
+def test_gateway_port_is_next_free_port(tmp_path):
+    settings = envfile.ensure(tmp_path / ".env", [], lambda port: port + 3)
+    assert settings["GATEWAY_PORT"] == "8083"
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ def test_the_gateways_port_is_the_next_free_one(tmp_path):
         ("A=", ""),
     ],
 )
-def test_quotes_comments_and_references(tmp_path, line, value):
+def test_parses_quotes_and_comments_without_expanding_references(tmp_path, line, value):
     file = tmp_path / ".env"
     file.write_text(f"# a comment\n\n{line}\n")
     assert envfile.load(file) == {"A": value}
 
 
 @pytest.mark.parametrize("value", ["plain", "a b", "it's", "#1 $HOME", 'say "x"', "back\\slash", ""])
-def test_what_is_written_is_read_again(tmp_path, value):
+def test_written_value_is_read_unchanged(tmp_path, value):
     file = tmp_path / ".env"
     file.write_text("A=old\nB=stays\n")
-    envfile.put(file, {"A": value})
+    envfile.set_values(file, {"A": value})
     assert envfile.load(file) == {"A": value, "B": "stays"}

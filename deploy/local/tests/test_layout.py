@@ -1,4 +1,4 @@
-"""The folder of a stack without containers belongs to one checkout, and a copy of it is not the original."""
+"""Ownership of a stack's folder: by one checkout, with containers or without, and not by a copy."""
 
 import os
 import pty
@@ -19,7 +19,7 @@ def layout(home, checkout):
     return Layout(home=home, env_file=home / ".env", checkout=checkout)
 
 
-def test_the_stack_of_another_checkout_is_neither_used_nor_removed(folder):
+def test_stack_of_another_checkout_is_neither_used_nor_removed(folder):
     home = folder / "stack"
     layout(home, folder / "one").make()
     other = layout(home, folder / "other")
@@ -31,7 +31,7 @@ def test_the_stack_of_another_checkout_is_neither_used_nor_removed(folder):
     assert home.exists()
 
 
-def test_the_stack_of_a_checkout_that_is_gone_can_be_removed(folder):
+def test_stack_of_a_deleted_checkout_can_be_removed(folder):
     home = folder / "stack"
     layout(home, folder / "one").make()
     shutil.rmtree(folder / "one")
@@ -39,7 +39,7 @@ def test_the_stack_of_a_checkout_that_is_gone_can_be_removed(folder):
     assert not home.exists()
 
 
-def test_cleaning_a_copy_ends_no_program_of_the_original(folder):
+def test_cleaning_a_copy_keeps_programs_of_the_original_running(folder):
     original = layout(folder / "original", folder / "one")
     original.make()
     lock = ["flock", "--shared", "--no-fork", str(original.programs_lock)]
@@ -53,40 +53,40 @@ def test_cleaning_a_copy_ends_no_program_of_the_original(folder):
         program.kill()
 
 
-def test_the_passwords_stay_while_a_stack_in_containers_needs_them(folder):
-    ours = Layout(home=folder / ".local", env_file=folder / ".env")
-    ours.make()
-    ours.env_file.write_text("COMPOSE_PROJECT_NAME=quintet-0\n")
-    Stack(ours).clean()
-    assert ours.env_file.exists() and not ours.home.exists()
-    ours.env_file.write_text("ADMIN_USER=admin\n")
-    Stack(ours).clean()
-    assert not ours.env_file.exists()
+def test_clean_keeps_env_while_a_stack_in_containers_needs_it(folder):
+    own_layout = Layout(home=folder / ".local", env_file=folder / ".env")
+    own_layout.make()
+    own_layout.env_file.write_text("COMPOSE_PROJECT_NAME=quintet-0\n")
+    Stack(own_layout).clean()
+    assert own_layout.env_file.exists() and not own_layout.home.exists()
+    own_layout.env_file.write_text("ADMIN_USER=admin\n")
+    Stack(own_layout).clean()
+    assert not own_layout.env_file.exists()
 
 
-def test_a_stack_in_containers_keeps_its_files_in_a_folder_that_both_use(folder):
+def test_clean_keeps_files_of_a_stack_in_containers_in_a_shared_folder(folder):
     home = folder / "stack"
-    ours = Layout(home=home, env_file=home / ".env")
-    ours.make()
-    ours.env_file.write_text("COMPOSE_PROJECT_NAME=quintet-0\n")
+    own_layout = Layout(home=home, env_file=home / ".env")
+    own_layout.make()
+    own_layout.env_file.write_text("COMPOSE_PROJECT_NAME=quintet-0\n")
     for name in (".secrets", ".users"):
         (home / name).mkdir()
         (home / name / "file").touch()
-    assert not {home, home / ".env", home / ".secrets", home / ".users"} & {*Stack(ours).remains()}
-    assert home / MARKER in Stack(ours).remains()
-    Stack(ours).clean()
+    assert not {home, home / ".env", home / ".secrets", home / ".users"} & {*Stack(own_layout).removable_paths()}
+    assert home / MARKER in Stack(own_layout).removable_paths()
+    Stack(own_layout).clean()
     assert {path.name for path in home.iterdir()} == {".env", ".secrets", ".users"}
     assert all((home / name / "file").exists() for name in (".secrets", ".users"))
-    Stack(ours).clean()
-    assert ours.env_file.exists()
-    ours.make()
-    ours.env_file.write_text("ADMIN_USER=admin\n")
-    Stack(ours).clean()
+    Stack(own_layout).clean()
+    assert own_layout.env_file.exists()
+    own_layout.make()
+    own_layout.env_file.write_text("ADMIN_USER=admin\n")
+    Stack(own_layout).clean()
     assert not home.exists()
 
 
 @pytest.mark.parametrize("reply, is_removed", [("\n", False), ("n\n", False), ("y\n", True)])
-def test_on_a_terminal_clean_asks(folder, reply, is_removed):
+def test_clean_asks_for_confirmation_on_a_terminal(folder, reply, is_removed):
     home = folder / "stack"
     Layout(home=home, env_file=home / ".env").make()
     keyboard, terminal = pty.openpty()

@@ -1,4 +1,4 @@
-"""Log lines are selected by request ID and by level, whichever program wrote them."""
+"""Selection of log lines of all programs by request ID and by level."""
 
 import json
 

@@ -1,23 +1,24 @@
-"""Programs that outlived their supervisor are waited for or killed, and nobody else's are touched."""
+"""Waiting for programs that outlive their supervisor, and killing them, without affecting other processes."""
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from quintet_local import orphans
 
-WAITS = "import time; print(flush=True); time.sleep(60)"
+SLEEP = "import time; print(flush=True); time.sleep(60)"
 
 
 @pytest.fixture
 def run(folder):
-    """Start Python code that has the lock, as the programs of a stack have it."""
+    """Start Python code that holds the lock, as the programs of a stack do."""
     started = []
 
-    def run(code, *words):
-        command = ["flock", "--shared", "--no-fork", str(folder / "lock"), *words, sys.executable, "-c", code]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0)
+    def run(code):
+        command = ["flock", "--shared", "--no-fork", str(folder / "lock"), sys.executable, "-c", code]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
         started.append(process)
         process.stdout.readline()
         return process
@@ -29,30 +30,36 @@ def run(folder):
 
 
 def pids(folder):
-    return {process.pid for process in orphans.holders(folder / "lock")}
+    return {process.pid for process in orphans.lock_holders(folder / "lock")}
 
 
-def test_without_programs_nothing_is_waited_for(folder, capsys):
+def test_returns_immediately_without_programs(folder, capsys):
     orphans.wait_for_end(folder / "lock")
     assert capsys.readouterr().err == ""
 
 
-def test_the_end_of_a_program_and_of_what_it_started_is_waited_for(folder, run):
-    program = run("import os, time\nif os.fork():\n    print(flush=True)\n    os._exit(0)\ntime.sleep(0.5)")
+def test_waits_for_child_processes_of_an_ended_program(folder, run):
+    program = run("import os, sys\nif os.fork():\n    print(flush=True)\n    os._exit(0)\nsys.stdin.readline()")
     program.wait()
     assert len(pids(folder)) == 1
-    orphans.wait_for_end(folder / "lock")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(orphans.wait_for_end, folder / "lock")
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.2)
+        program.stdin.write(b"\n")
+        program.stdin.flush()
+        waiting.result()
     assert pids(folder) == set()
 
 
-def test_a_program_that_does_not_end_is_killed(folder, run, monkeypatch, capsys):
-    monkeypatch.setattr(orphans, "ENDS_WITHIN_SECONDS", 0.3)
-    deaf = run(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{WAITS}")
-    other = subprocess.Popen([sys.executable, "-c", WAITS], cwd=folder)
-    assert pids(folder) == {deaf.pid}
+def test_program_that_does_not_end_is_killed_and_others_are_not(folder, run, monkeypatch, capsys):
+    monkeypatch.setattr(orphans, "MAX_SHUTDOWN_SECONDS", 0.3)
+    unresponsive = run(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{SLEEP}")
+    other = subprocess.Popen([sys.executable, "-c", SLEEP], cwd=folder)
+    assert pids(folder) == {unresponsive.pid}
     orphans.wait_for_end(folder / "lock")
-    assert deaf.wait(10) == -9
+    assert unresponsive.wait(10) == -9
     assert other.poll() is None
     other.kill()
     other.wait()
-    assert "killing what is left: python" in capsys.readouterr().err
+    assert "killing python" in capsys.readouterr().err

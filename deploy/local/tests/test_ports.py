@@ -1,4 +1,4 @@
-"""The ports of a stack."""
+"""Choosing and storing the ports of a stack."""
 
 import socket
 
@@ -8,33 +8,33 @@ from quintet_local import ports
 
 
 @pytest.fixture
-def taken():
+def used_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         yield listener.getsockname()[1]
 
 
-def test_a_port_that_somebody_listens_on_is_not_free(taken):
-    assert not ports.is_free(taken)
-    assert ports.first_free_from(taken) > taken
+def test_port_with_a_listener_is_not_free(used_port):
+    assert not ports.is_free(used_port)
+    assert ports.next_free_port(used_port) > used_port
 
 
-def test_ports_are_chosen_below_those_for_outgoing_connections_and_kept(tmp_path):
+def test_ports_are_below_the_ephemeral_range_and_stored(tmp_path):
     file = tmp_path / "ports.json"
     chosen = ports.choose(file)
     assert set(chosen) == set(ports.NAMES)
     assert len(set(chosen.values())) == len(ports.NAMES)
-    assert all(ports.LOWEST <= port <= ports.HIGHEST for port in chosen.values())
+    assert all(ports.MIN_PORT <= port <= ports.MAX_PORT for port in chosen.values())
     assert ports.choose(file) == ports.load(file) == chosen
 
 
-def test_only_the_port_that_was_taken_meanwhile_is_chosen_anew(tmp_path, taken):
+def test_only_a_port_in_use_is_replaced(tmp_path, used_port):
     file = tmp_path / "ports.json"
     chosen = ports.choose(file)
-    file.write_text(file.read_text().replace(str(chosen["amqp"]), str(taken)))
-    again = ports.choose(file)
-    assert again["amqp"] != taken
-    assert {name: again[name] for name in again if name != "amqp"} == {
+    file.write_text(file.read_text().replace(str(chosen["amqp"]), str(used_port)))
+    replaced = ports.choose(file)
+    assert replaced["amqp"] != used_port
+    assert {name: replaced[name] for name in replaced if name != "amqp"} == {
         name: chosen[name] for name in chosen if name != "amqp"
     }

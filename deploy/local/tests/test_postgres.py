@@ -1,4 +1,4 @@
-"""Postgres runs as somebody else where it has to, and starts whatever its lock file says."""
+"""Postgres runs as another user if required, and starts regardless of a stale lock file."""
 
 import os
 import subprocess
@@ -7,57 +7,57 @@ import pytest
 
 from quintet_local import envfile, postgres_user
 from quintet_local.layout import Layout
-from quintet_local.ports import some_free
+from quintet_local.ports import find_free_port
 from quintet_local.postgres import Postgres
 from quintet_testing.waiting import eventually
 
 
 @pytest.fixture
 def make_postgres(folder):
-    """In a folder that only its owner can enter."""
+    """Create a server whose folder only its owner can enter."""
     layout = Layout(home=folder / "stack", env_file=folder / ".env")
     layout.make()
-    settings = dict.fromkeys(envfile.names([]), "x")
-    return lambda: Postgres(layout, settings, some_free(set()))
+    settings = dict.fromkeys(envfile.setting_names([]), "x")
+    return lambda: Postgres(layout, settings, find_free_port(set()))
 
 
-def starts(postgres):
+def can_start(postgres):
     program = postgres.program()
     with subprocess.Popen([*program.prefix, *program.command], stderr=subprocess.DEVNULL) as server:
-        eventually(postgres.answers, within_seconds=30)
+        eventually(postgres.is_ready, within_seconds=30)
         server.terminate()
     return server.returncode == 0
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_root_runs_it_as_nobody_and_takes_the_data_back(make_postgres, monkeypatch):
+def test_root_runs_postgres_as_another_user_and_regains_its_data(make_postgres, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(postgres_user, "UNSHARE", ["false"])
         postgres = make_postgres()
         postgres.prepare()
-        assert starts(postgres)
+        assert can_start(postgres)
         assert postgres.data.stat().st_uid == postgres_user.NOBODY
-    if postgres_user.prefix() != postgres_user.UNSHARE:
+    if postgres_user.command_prefix() != postgres_user.UNSHARE:
         pytest.skip("user namespaces are not allowed here")
     postgres = make_postgres()
     postgres.prepare()
-    assert starts(postgres)
+    assert can_start(postgres)
     assert postgres.data.stat().st_uid == 0
 
 
-def test_data_that_nobody_kept_elsewhere_is_moved_to_the_stack(make_postgres):
+def test_data_in_the_legacy_folder_is_moved_to_the_stack(make_postgres):
     postgres = make_postgres()
     postgres.prepare()
-    former = postgres.layout.for_nobody / "postgres"
-    former.parent.mkdir()
-    postgres.data.rename(former)
-    (former / "mark").touch()
+    legacy = postgres.layout.nobody_dir / "postgres"
+    legacy.parent.mkdir()
+    postgres.data.rename(legacy)
+    (legacy / "mark").touch()
     postgres.prepare()
     assert (postgres.data / "mark").exists()
-    assert not former.parent.exists()
+    assert not legacy.parent.exists()
 
 
-def test_the_process_id_in_a_stale_lock_file_may_belong_to_another_process_by_now(make_postgres):
+def test_lock_file_is_removed_only_if_its_process_is_not_a_server_of_this_folder(make_postgres):
     postgres = make_postgres()
     postgres.prepare()
     lock = postgres.data / "postmaster.pid"

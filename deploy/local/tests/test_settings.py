@@ -1,4 +1,4 @@
-"""Whatever a service's Settings class knows can be set in .env, and what nobody knows is told."""
+"""Every variable of a service's Settings class can be set in .env, and unknown variables are reported."""
 
 import pytest
 
@@ -7,21 +7,21 @@ from quintet_local.layout import CHECKOUT, Layout
 from quintet_local.progress import StackError
 from quintet_local.stack import Stack
 
-WORDS = services.discover(CHECKOUT)
+SERVICES = services.discover(CHECKOUT)
 
 
 def environments_of(folder, **lines):
     layout = Layout(home=folder, env_file=folder / ".env")
     layout.make()
     stack = Stack(layout)
-    passwords = dict.fromkeys(settings.envfile.names(WORDS), "x")
+    passwords = dict.fromkeys(settings.envfile.setting_names(SERVICES), "x")
     stack.__dict__["settings"] = passwords | {"GATEWAY_PORT": "1"} | lines
     stack.choose_ports()
     return {program.name: program.environment for program in stack.programs()}
 
 
 @pytest.mark.parametrize(
-    "word, name",
+    "service, name",
     [
         ("orders", "REFUSED_STATES"),
         ("orders", "SMALLEST_AGE"),
@@ -31,45 +31,46 @@ def environments_of(folder, **lines):
         ("specstore", "OWNER_BYTES"),
     ],
 )
-def test_a_setting_of_a_service_reaches_it_and_no_other(folder, word, name):
+def test_setting_reaches_only_services_that_declare_it(folder, service, name):
     environments = environments_of(folder, **{name: "17"})
     for kind in ("web", "worker"):
-        assert environments[f"{word}-{kind}"][name] == "17"
-    knows = {each for each in WORDS if name in settings.variables(each)}
-    assert {program.partition("-")[0] for program, told in environments.items() if name in told} == knows
+        assert environments[f"{service}-{kind}"][name] == "17"
+    declaring = {each for each in SERVICES if name in settings.variables(each)}
+    receiving = {program.partition("-")[0] for program, variables in environments.items() if name in variables}
+    assert receiving == declaring
 
 
-def test_more_web_processes_are_for_the_services_and_not_for_the_console(folder):
-    told = environments_of(folder, WEB_CONCURRENCY="8")
-    assert told["orders-web"]["WEB_CONCURRENCY"] == "8"
-    assert told["console"]["WEB_CONCURRENCY"] == "1"
+def test_web_concurrency_applies_to_services_but_not_to_the_console(folder):
+    environments = environments_of(folder, WEB_CONCURRENCY="8")
+    assert environments["orders-web"]["WEB_CONCURRENCY"] == "8"
+    assert environments["console"]["WEB_CONCURRENCY"] == "1"
 
 
-def test_an_unknown_name_is_told_with_the_nearest_known_one():
-    assert settings.warnings({"SMALEST_AGE": "1"}, WORDS) == [
-        "SMALEST_AGE in .env is not known: is SMALLEST_AGE meant?"
+def test_unknown_variable_is_reported_with_the_nearest_one():
+    assert settings.warnings({"SMALEST_AGE": "1"}, SERVICES) == [
+        "SMALEST_AGE in .env is not a known setting: did you mean SMALLEST_AGE?"
     ]
-    assert settings.warnings({"QQQQ": "1"}, WORDS) == ["QQQQ in .env is not known"]
+    assert settings.warnings({"QQQQ": "1"}, SERVICES) == ["QQQQ in .env is not a known setting"]
 
 
-def test_what_the_stack_sets_itself_is_told_to_have_no_effect():
-    (warning,) = settings.warnings({"DATABASE_URL": "postgresql://elsewhere"}, WORDS)
+def test_variable_set_by_the_stack_is_reported_to_have_no_effect():
+    (warning,) = settings.warnings({"DATABASE_URL": "postgresql://elsewhere"}, SERVICES)
     assert "DATABASE_URL" in warning and "no effect" in warning
 
 
-def test_what_a_stack_may_hold_is_known():
-    own = settings.envfile.names(WORDS)
+def test_generated_and_documented_variables_cause_no_warning():
+    generated = settings.envfile.setting_names(SERVICES)
     documented = ["RATE_LIMIT_ADMIN", "POSTGRES_IMAGE", "GATEWAY_ADDRESS", "QUINTET_TAG", "COMPOSE_FILE", "LOG_LEVEL"]
-    assert settings.warnings(dict.fromkeys([*own, *documented], "x"), WORDS) == []
+    assert settings.warnings(dict.fromkeys([*generated, *documented], "x"), SERVICES) == []
 
 
-def test_a_wrong_value_is_told_before_anything_starts():
+def test_invalid_value_is_rejected():
     with pytest.raises(StackError, match=r"(?s)orders-service.*SMALLEST_AGE"):
-        settings.check({"SMALLEST_AGE": "young"}, WORDS)
+        settings.validate({"SMALLEST_AGE": "young"}, SERVICES)
     with pytest.raises(StackError, match="RULES_OFF"):
-        settings.check({"RULES_OFF": "no_such_rule"}, WORDS)
+        settings.validate({"RULES_OFF": "no_such_rule"}, SERVICES)
 
 
-def test_secrets_are_told_apart():
+def test_secret_variables_are_those_without_a_representation():
     assert settings.secret_variables("specstore") == ["S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"]
     assert settings.secret_variables("orders") == []

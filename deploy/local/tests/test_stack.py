@@ -1,4 +1,4 @@
-"""A running stack: what it is, and that it comes back from whatever is killed."""
+"""A running stack: its programs, its commands, and its recovery after programs are killed."""
 
 import os
 import signal
@@ -21,8 +21,8 @@ INFRASTRUCTURE = ["epmd", "nginx", "postgres", "rabbitmq", "valkey"]
 INTERRUPTED = "database system was interrupted"
 
 
-def fresh(stack):
-    """The same stack as the next command would see it, nothing remembered."""
+def reopened(stack):
+    """Return the stack as the next command would see it, without cached settings."""
     return TestStack(stack.layout)
 
 
@@ -31,22 +31,22 @@ def pids(stack):
 
 
 def processes_of(stack):
-    """Whatever runs in the stack's folder or was told about it."""
+    """Return the processes whose working directory or arguments contain the stack's folder."""
     home = str(stack.layout.home)
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
-            if process.cwd().startswith(home) or any(home in word for word in process.cmdline()):
-                found.append(process)
+            if process.cwd().startswith(home) or any(home in argument for argument in process.cmdline()):
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
-def command(stack, *words, **environment):
-    """As the Makefile calls it."""
+def command(stack, *arguments, **environment):
+    """Run a command as the Makefile does."""
     return subprocess.run(
-        [sys.executable, str(stack.layout.checkout / "deploy" / "local"), *words],
+        [sys.executable, str(stack.layout.checkout / "deploy" / "local"), *arguments],
         env=os.environ | {"STACK_DIR": str(stack.layout.home)} | environment,
         capture_output=True,
         stdin=subprocess.DEVNULL,
@@ -65,38 +65,38 @@ def rows(url, statement):
         connection.close()
 
 
-def test_everything_runs_and_a_second_up_changes_nothing(stack):
+def test_all_programs_run_and_a_second_up_changes_nothing(stack):
     before = pids(stack)
-    own = [f"{word}-{kind}" for word in stack.words for kind in ("web", "worker")]
-    assert sorted(before) == sorted([*INFRASTRUCTURE, "console", *own])
+    service_programs = [f"{service}-{kind}" for service in stack.service_names for kind in ("web", "worker")]
+    assert sorted(before) == sorted([*INFRASTRUCTURE, "console", *service_programs])
     assert all(before.values())
     again = command(stack, "up")
     assert again.returncode == 0, again.stderr
-    assert "already runs" in again.stderr
+    assert "already running" in again.stderr
     assert stack.password in again.stdout
     assert pids(stack) == before
 
 
-def test_nothing_listens_beyond_this_machine(stack):
+def test_programs_listen_only_on_loopback(stack):
     for process in processes_of(stack):
-        with suppress(psutil.NoSuchProcess):  # one that has ended listens nowhere
+        with suppress(psutil.NoSuchProcess):  # the process has ended
             for connection in process.net_connections(kind="inet"):
                 if connection.status == psutil.CONN_LISTEN:
                     assert connection.laddr.ip in ("127.0.0.1", "::1"), (process.name(), connection.laddr)
 
 
-def test_the_commands_tell_the_address_the_state_and_the_logs(stack):
+def test_commands_print_address_state_and_logs(stack):
     assert command(stack, "url").stdout == f"http://admin:{stack.password}@127.0.0.1:{stack.gateway.port}\n"
     status = command(stack, "status")
     assert status.returncode == 0, status.stdout
     assert "health" in status.stdout
     assert "postgres" in status.stdout
     assert "database system is ready" in command(stack, "logs", "postgres", "--no-follow").stdout
-    assert "there are: " in command(stack, "logs", "nonsense", "--no-follow").stderr
+    assert "program must be one of " in command(stack, "logs", "nonsense", "--no-follow").stderr
 
 
-# How long a session of theirs may hold up others, also where the network to it is cut.
-LIMITS = {
+# Limits on how long a session can block others, including after the network to it fails.
+SESSION_LIMITS = {
     "statement_timeout": "30s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "30s",
@@ -107,77 +107,77 @@ LIMITS = {
 }
 
 
-def test_each_service_has_a_role_and_a_schema_of_its_own(stack):
-    for word in stack.words:
-        url = stack.database_url(word)
+def test_each_service_has_its_own_role_and_schema(stack):
+    for service in stack.service_names:
+        url = stack.database_url(service)
         settings = (
             "current_user",
             "current_schema",
-            *(f"current_setting('{name}')" for name in LIMITS),
+            *(f"current_setting('{name}')" for name in SESSION_LIMITS),
         )
-        assert rows(url, f"SELECT {', '.join(settings)}") == [(word, word, *LIMITS.values())]
+        assert rows(url, f"SELECT {', '.join(settings)}") == [(service, service, *SESSION_LIMITS.values())]
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             rows(url, "CREATE TABLE public.mine ()")
-        for other in set(stack.words) - {word}:
+        for other in set(stack.service_names) - {service}:
             assert rows(url, f"SELECT has_schema_privilege('{other}', 'USAGE')") == [(False,)]
 
 
-def test_postgres_keeps_what_it_promised_through_a_crash(stack):
+def test_postgres_is_configured_for_durability(stack):
     names = "fsync", "synchronous_commit", "full_page_writes", "data_checksums"
     for name in names:
         assert rows(stack.admin_database_url, f"SHOW {name}") == [("on",)]
     assert rows(stack.admin_database_url, "SHOW max_connections") == [("200",)]
 
 
-def test_rabbitmq_knows_no_guest(stack):
+def test_rabbitmq_rejects_guest(stack):
     guest = stack.amqp_url.replace(f"quintet:{stack.settings['RABBITMQ_PASSWORD']}", "guest:guest")
     with pytest.raises(pika.exceptions.ProbableAuthenticationError):
         pika.BlockingConnection(pika.URLParameters(guest))
 
 
 @pytest.mark.parametrize("program", INFRASTRUCTURE)
-def test_a_killed_server_comes_back(stack, program):
+def test_killed_server_is_restarted(stack, program):
     stack.kill(program)
-    eventually(stack.postgres.answers, within_seconds=30)
-    eventually(stack.broker.answers, within_seconds=60)
-    eventually(stack.cache.answers)
+    eventually(stack.postgres.is_ready, within_seconds=30)
+    eventually(stack.broker.is_ready, within_seconds=60)
+    eventually(stack.cache.is_ready)
     stack.wait_until_healthy()
 
 
-def test_a_killed_web_process_and_a_killed_worker_come_back(stack):
-    for word in stack.words:
-        stack.kill(f"{word}-web")
-        stack.kill(f"{word}-worker")
+def test_killed_web_and_worker_processes_are_restarted(stack):
+    for service in stack.service_names:
+        stack.kill(f"{service}-web")
+        stack.kill(f"{service}-worker")
     stack.wait_until_healthy()
 
 
-def test_a_single_program_can_be_away_for_a_while(stack):
+def test_stack_recovers_after_a_program_was_stopped(stack):
     stack.stop("rabbitmq")
-    assert not stack.broker.answers()
+    assert not stack.broker.is_ready()
     stack.start("rabbitmq")
-    eventually(stack.broker.answers, within_seconds=60)
+    eventually(stack.broker.is_ready, within_seconds=60)
     stack.wait_until_healthy()
 
 
-def test_reload_restarts_the_services_and_the_console_only(stack):
+def test_reload_restarts_only_services_and_console(stack):
     before = pids(stack)
-    startup.up(fresh(stack), reload=True)
+    startup.up(reopened(stack), reload=True)
     after = pids(stack)
     changed = {name for name in after if after[name] != before[name]}
     assert changed == set(after) - set(INFRASTRUCTURE)
 
 
-def test_with_a_killed_supervisor_the_whole_stack_ends_and_up_starts_it_again(stack):
+def test_stack_ends_with_killed_supervisor_and_up_restarts_it(stack):
     crashes = stack.log("postgres").count(INTERRUPTED)
     assert processes_of(stack) != []
     os.kill(stack.supervisor.pid(), signal.SIGKILL)
     eventually(lambda: processes_of(stack) == [], within_seconds=10)
-    startup.up(fresh(stack))
+    startup.up(reopened(stack))
     assert stack.is_healthy()
     assert stack.log("postgres").count(INTERRUPTED) == crashes
 
 
-def test_a_killed_nginx_leaves_no_worker_behind(stack):
+def test_workers_of_killed_nginx_end(stack):
     workers = psutil.Process(stack.pid("nginx")).children()
     stack.kill("nginx")
     assert workers
@@ -185,31 +185,31 @@ def test_a_killed_nginx_leaves_no_worker_behind(stack):
     stack.wait_until_healthy()
 
 
-def test_two_stacks_run_side_by_side_and_down_leaves_nothing_of_a_killed_one(stack):
+def test_two_stacks_run_concurrently_and_down_ends_programs_of_a_killed_supervisor(stack):
     with prepared_stack() as second:
         startup.up(second)
         assert second.url != stack.url
         assert second.is_healthy()
-        taken = [second.gateway.port, *second.ports.values()]
+        used_ports = [second.gateway.port, *second.ports.values()]
         web, nginx = second.pid("sequence-web"), second.pid("nginx")
-        # Frozen, it does not end by itself; nor do the workers of a killed nginx.
+        # A stopped process does not end by itself; nor do the workers of a killed nginx.
         os.kill(web, signal.SIGSTOP)
         os.kill(second.supervisor.pid(), signal.SIGKILL)
         os.kill(nginx, signal.SIGKILL)
         down = command(second, "down")
         assert down.returncode == 0, down.stderr
         assert processes_of(second) == []
-        assert not {port for port in taken if port in listening()}
+        assert not {port for port in used_ports if port in listening_ports()}
         home = second.layout.home
-        asked = command(second, "clean")
-        assert asked.returncode == 1 and str(home) in asked.stderr and "YES=1" in asked.stderr
+        unconfirmed = command(second, "clean")
+        assert unconfirmed.returncode == 1 and str(home) in unconfirmed.stderr and "YES=1" in unconfirmed.stderr
         assert home.exists()
         assert command(second, "clean", "--yes").returncode == 0
         assert not home.exists()
     assert stack.is_healthy()
 
 
-def listening():
+def listening_ports():
     return {
         connection.laddr.port
         for connection in psutil.net_connections(kind="inet")
@@ -217,13 +217,13 @@ def listening():
     }
 
 
-def test_servers_read_the_configuration_that_containers_read(stack):
+def test_servers_use_the_configuration_shared_with_containers(stack):
     for name, value in {"shared_buffers": "256MB", "log_checkpoints": "off"}.items():
         assert rows(stack.admin_database_url, f"SHOW {name}") == [(value,)]
     assert "deploy/rabbitmq/rabbitmq.conf" in stack.log("rabbitmq")
 
 
-def test_the_erlang_cookie_is_ours_and_a_weak_one_is_replaced(stack):
+def test_erlang_cookie_comes_from_env_and_a_weak_one_is_replaced(stack):
     cookie = stack.layout.home / "rabbitmq" / "home" / ".erlang.cookie"
     assert cookie.read_text() == stack.settings["RABBITMQ_ERLANG_COOKIE"]
     assert len(cookie.read_text()) >= 32
@@ -235,15 +235,15 @@ def test_the_erlang_cookie_is_ours_and_a_weak_one_is_replaced(stack):
     assert cookie.stat().st_mode & 0o777 == 0o400
 
 
-def test_a_changed_password_of_a_broker_user_counts_after_the_next_up(stack):
+def test_changed_broker_password_takes_effect_at_the_next_up(stack):
     before = pids(stack)
-    envfile.put(stack.layout.env_file, {"SEQUENCE_AMQP_PASSWORD": "another password: %/@"})
+    envfile.set_values(stack.layout.env_file, {"SEQUENCE_AMQP_PASSWORD": "another password: %/@"})
     try:
-        startup.up(fresh(stack))
+        startup.up(reopened(stack))
         changed = {name for name, pid in pids(stack).items() if pid != before[name]}
         assert changed == {"rabbitmq", "sequence-worker"}
-        fresh(stack).wait_until_healthy()
-        pika.BlockingConnection(pika.URLParameters(fresh(stack).broker.service_url("sequence"))).close()
+        reopened(stack).wait_until_healthy()
+        pika.BlockingConnection(pika.URLParameters(reopened(stack).broker.service_url("sequence"))).close()
     finally:
-        envfile.put(stack.layout.env_file, {"SEQUENCE_AMQP_PASSWORD": stack.settings["SEQUENCE_AMQP_PASSWORD"]})
-        startup.up(fresh(stack))
+        envfile.set_values(stack.layout.env_file, {"SEQUENCE_AMQP_PASSWORD": stack.settings["SEQUENCE_AMQP_PASSWORD"]})
+        startup.up(reopened(stack))

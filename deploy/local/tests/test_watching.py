@@ -1,4 +1,4 @@
-"""Waiting goes on while something moves, says what it waits for, and ends where nothing does."""
+"""Waiting continues while programs make progress, reports what is pending, and fails without progress."""
 
 import itertools
 import re
@@ -7,12 +7,12 @@ import pytest
 
 from quintet_local import progress
 from quintet_local.progress import StackError
-from quintet_local.watching import PATIENCE_SECONDS, Program, Watch
+from quintet_local.watching import MAX_SECONDS_WITHOUT_PROGRESS, ProgramState, StackWatcher
 
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch):
-    """Each look at it takes a second, so that no test waits."""
+    """Advance the clock by one second at each reading, so that no test waits."""
     seconds = itertools.count()
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(seconds)))
     monkeypatch.setattr(progress.time, "sleep", lambda _: None)
@@ -22,59 +22,59 @@ def never():
     return False
 
 
-def end_of_log(name):
+def log_tail(name):
     return f"the last line of {name}"
 
 
 def elapsed(error):
-    return int(re.search(r"not after (\d+) s", str(error.value))[1])
+    return int(re.search(r"timed out after (\d+) s", str(error.value))[1])
 
 
-def wait(watch, is_true=never):
-    watch.wait("all of it", is_true, advice=lambda: "look at the logs")
+def wait(watcher, condition=never):
+    watcher.wait("all programs", condition, advice=lambda: "see the logs")
 
 
-def test_without_progress_it_ends_and_says_what_to_do():
-    with pytest.raises(StackError, match="look at the logs") as error:
-        wait(Watch(lambda: [Program("web", "starting", 0)], end_of_log))
-    assert PATIENCE_SECONDS <= elapsed(error) < 2 * PATIENCE_SECONDS
+def test_fails_with_advice_without_progress():
+    with pytest.raises(StackError, match="see the logs") as error:
+        wait(StackWatcher(lambda: [ProgramState("web", "starting", 0)], log_tail))
+    assert MAX_SECONDS_WITHOUT_PROGRESS <= elapsed(error) < 2 * MAX_SECONDS_WITHOUT_PROGRESS
 
 
-def test_progress_makes_it_wait_longer():
-    """Ten programs, of which one gets ready now and then, and after the last of them none."""
-    looks = itertools.count()
+def test_waits_longer_while_there_is_progress():
+    """Ten programs become ready one after another; the last one is followed by a lack of progress."""
+    polls = itertools.count()
 
-    def look():
-        ready = min(10, next(looks) // 40)
-        return [Program(f"web-{number}", "ready" if number < ready else "starting", 0) for number in range(10)]
+    def get_states():
+        ready = min(10, next(polls) // 40)
+        return [ProgramState(f"web-{number}", "ready" if number < ready else "starting", 0) for number in range(10)]
 
     with pytest.raises(StackError) as error:
-        wait(Watch(look, end_of_log))
-    assert elapsed(error) > 3 * PATIENCE_SECONDS
+        wait(StackWatcher(get_states, log_tail))
+    assert elapsed(error) > 3 * MAX_SECONDS_WITHOUT_PROGRESS
 
 
-def test_what_goes_back_and_forth_is_no_progress():
+def test_alternating_state_is_not_progress():
     states = itertools.cycle(["starting", "running"])
     with pytest.raises(StackError) as error:
-        wait(Watch(lambda: [Program("web", next(states), 0)], end_of_log))
-    assert elapsed(error) < 2 * PATIENCE_SECONDS
+        wait(StackWatcher(lambda: [ProgramState("web", next(states), 0)], log_tail))
+    assert elapsed(error) < 2 * MAX_SECONDS_WITHOUT_PROGRESS
 
 
-def test_a_program_that_starts_again_and_again_is_named():
+def test_repeatedly_restarted_program_is_reported():
     starts = itertools.count()
-    with pytest.raises(StackError, match="orders-web ends again and again; the last line of orders-web"):
-        wait(Watch(lambda: [Program("orders-web", "running", next(starts))], end_of_log))
+    with pytest.raises(StackError, match="orders-web keeps failing; the last line of orders-web"):
+        wait(StackWatcher(lambda: [ProgramState("orders-web", "running", next(starts))], log_tail))
 
 
-def test_a_program_that_was_given_up_is_named_at_once():
-    with pytest.raises(StackError, match="orders-web ends again and again; the last line of orders-web"):
-        wait(Watch(lambda: [Program("orders-web", "FATAL", 0, has_failed=True)], end_of_log))
+def test_permanently_failed_program_is_reported_immediately():
+    with pytest.raises(StackError, match="orders-web keeps failing; the last line of orders-web"):
+        wait(StackWatcher(lambda: [ProgramState("orders-web", "FATAL", 0, has_failed=True)], log_tail))
 
 
-def test_it_says_which_services_it_waits_for(capsys):
+def test_reports_the_services_that_are_pending(capsys):
     health = {"status": "DOWN", "services": {"orders-service": {"status": "DOWN"}, "event-service": {"status": "OK"}}}
-    looks = itertools.count()
-    wait(Watch(list, end_of_log, lambda: health), lambda: next(looks) > 20)
-    told = capsys.readouterr().err
-    assert "still waiting: all of it: orders-service: DOWN" in told
-    assert "event-service" not in told
+    polls = itertools.count()
+    wait(StackWatcher(list, log_tail, lambda: health), lambda: next(polls) > 20)
+    output = capsys.readouterr().err
+    assert "still waiting: all programs: orders-service: DOWN" in output
+    assert "event-service" not in output

@@ -22,7 +22,7 @@ class AppendFailed(Exception):
 def create_append_batcher(database: Database) -> Batcher[Append, None]:
     """Return a batcher whose `submit` raises the rejection that `append_events` returns, or AppendFailed."""
 
-    def append_together(appends: list[Append]) -> Sequence[BaseException | None]:
+    def append_batch(appends: list[Append]) -> Sequence[BaseException | None]:
         try:
             with database.statements() as tx:
                 return events.append_events(tx, appends)
@@ -32,4 +32,4 @@ def create_append_batcher(database: Database) -> Batcher[Append, None]:
             log.exception("append.batch_failed", appends=len(appends))
             return [AppendFailed() for _ in appends]
 
-    return Batcher(append_together)
+    return Batcher(append_batch)

@@ -1,4 +1,4 @@
-"""A cache of compiled schemas in the process, so that most appends need no query for them."""
+"""A cache of compiled schemas in each process; thanks to it, most appends need no query for schemas."""
 
 import threading
 from dataclasses import replace
@@ -11,7 +11,7 @@ _MAX_STREAMS = 1000
 
 
 class SchemaCache:
-    """The schemas of recently used streams.
+    """The schemas of up to 1000 streams; a new entry replaces the oldest one.
 
     They may be outdated; therefore each append states the revision that it was validated against.
     """

@@ -31,8 +31,8 @@ def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozens
     try:
         posted = TypeAdapter(PostedEvent).validate_python(delivery.body, strict=True)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        raise Invalid.field(".".join(map(str, problem["loc"])) or "body", problem["msg"]) from None
+        first_error = error.errors(include_url=False, include_input=False)[0]
+        raise Invalid.field(".".join(map(str, first_error["loc"])) or "body", first_error["msg"]) from None
     request_id = delivery.request_id if _REQUEST_ID.match(delivery.request_id) else ""
     # No schemas apply: users may have set some before the stream was reserved.
     append = Append(

@@ -67,6 +67,7 @@ class AppendPoller:
     def _wake_readers(self, keys: list[Key]) -> float:
         """Wake the readers that have events to read; return the seconds until the next query."""
         if self.is_stopping():
+            # Greater than every sequence and position, so it wakes all readers.
             self._wake(keys, [1 << 63] * len(keys))
             return self._interval_seconds
         try:

@@ -73,7 +73,7 @@ def test_invalid_form_is_rejected(api, form):
 
 
 @pytest.mark.parametrize("consumer", [None, "", "a,b", "a/b", ".."])
-def test_missing_or_invalid_consumer_is_rejected_by_name(api, consumer):
+def test_missing_or_invalid_consumer_returns_400_that_names_the_header(api, consumer):
     (id_,) = api.append_events()
     headers = {} if consumer is None else {"X-Consumer-ID": consumer}
     response = api.client.post(f"{api.path}/events/{id_}", data={"action": "ACK"}, headers=headers)
@@ -114,7 +114,7 @@ def test_retried_nack_with_the_same_key_counts_once(api):
     assert api.consumers()[0]["stuck"]["nacks"] == 1
 
 
-def test_key_of_another_consumer_returns_422_and_moves_nothing(api):
+def test_key_that_another_consumer_used_returns_422_and_moves_nothing(api):
     (id_,) = api.append_events()
 
     def acknowledge(consumer):

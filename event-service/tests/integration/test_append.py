@@ -50,7 +50,7 @@ def test_second_writer_is_locked_out_and_changes_nothing(api):
     assert len(api.read().json) == 1
 
 
-def test_one_producer_may_own_many_streams(api_for, app):
+def test_one_producer_may_append_to_several_streams(api_for, app):
     for name in ("one stream", "another"):
         assert api_for(app, name).append(producer="p").status_code == 200
 
@@ -107,7 +107,7 @@ def test_matching_expected_position_is_accepted(api):
 
 
 @pytest.mark.parametrize("expected", [0, 1, 3])
-def test_other_expected_position_conflicts_with_the_current_one_in_the_error(api, expected):
+def test_other_expected_position_returns_409_that_states_the_current_one(api, expected):
     api.append_events(2)
     response = api.append(X_Expected_Position=str(expected))
     assert (response.status_code, response.json) == (409, "Conflict - stream is at 2")

@@ -82,7 +82,7 @@ def test_content_type_and_charset_are_case_insensitive(api, an_event):
 
 
 @pytest.mark.parametrize("producer", [None, "", " ", "a,b", ".", "..", "x" * 256, "a\tb", "\xff"])
-def test_invalid_producer_is_rejected_by_name(api, outbox, an_event, producer):
+def test_missing_or_invalid_producer_returns_400_that_names_the_header(api, outbox, an_event, producer):
     headers = {} if producer is None else {"X-Producer-ID": producer}
     response = api.client.post(f"{api.path}/events", json=an_event(), headers=headers)
     assert_rejected(api, outbox, response)
@@ -90,7 +90,7 @@ def test_invalid_producer_is_rejected_by_name(api, outbox, an_event, producer):
 
 
 @pytest.mark.parametrize("expected", ["", "-1", "x", "1.0", "1,1", "１", "9" * 30, "+1", "0x1"])
-def test_invalid_expected_position_is_rejected_by_name(api, outbox, an_event, expected):
+def test_invalid_expected_position_returns_400_that_names_the_header(api, outbox, an_event, expected):
     header = expected.encode().decode("latin-1")
     response = api.append(an_event(), X_Expected_Position=header)
     assert_rejected(api, outbox, response)

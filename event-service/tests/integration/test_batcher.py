@@ -18,7 +18,7 @@ def pool():
 
 @pytest.fixture
 def gather_appends(app, api, db, pool):
-    """Return a context manager: `count` appends that start in its block are sent as one batch after it."""
+    """Return a context manager: `count` appends that start in its block are sent as one batch when it ends."""
     batcher = app.extensions["event"].append_batcher
 
     @contextmanager
@@ -26,11 +26,11 @@ def gather_appends(app, api, db, pool):
         api.append()
         with db.transaction() as tx:
             tx.rows("SELECT 1 FROM streams WHERE name = %(name)s FOR UPDATE", name=api.stream)
-            blocked = pool.submit(api.append)
-            eventually(lambda: batcher._led and not batcher._waiting)
+            bsecond_writer = pool.submit(api.append)
+            eventually(lambda: batcher._has_leader and not batcher._waiting)
             yield
             eventually(lambda: len(batcher._waiting) == count)
-        assert blocked.result(5).status_code == 200
+        assert bsecond_writer.result(5).status_code == 200
 
     return gather
 
@@ -39,10 +39,10 @@ def test_batched_appends_share_a_commit_and_get_separate_responses(gather_append
     streams = [f"{api.stream} {number}" for number in range(3)]
     with gather_appends(5):
         accepted = [pool.submit(api_for(app, stream).append) for stream in streams]
-        locked = pool.submit(api.as_user("bob").append)
+        second_writer = pool.submit(api.as_user("bob").append)
         conflict = pool.submit(api.append, X_Expected_Position="9")
     assert [response.result(5).status_code for response in accepted] == [200] * 3
-    assert locked.result(5).status_code == 423
+    assert second_writer.result(5).status_code == 423
     assert conflict.result(5).json == "Conflict - stream is at 2"
     ids = [response.result(5).json for response in accepted]
     with db.transaction() as tx:

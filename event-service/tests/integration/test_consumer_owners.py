@@ -1,4 +1,4 @@
-"""A consumer belongs to the user that first acknowledged or positioned it."""
+"""A consumer belongs to the user that first acknowledged an event for it or set its offset."""
 
 import pytest
 
@@ -19,6 +19,8 @@ def outcome(response):
 
 @pytest.fixture
 def park(api):
+    """Return a function that sends NACKs for an event until it is parked."""
+
     def park(event_id):
         for _ in range(5):
             api.acknowledge(event_id, "NACK")
@@ -97,18 +99,18 @@ def test_every_user_may_read_and_reading_claims_nothing(api):
     assert api.acknowledge(ids[1]).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "send",
-    [
-        lambda api, ids: api.acknowledge(ids[2]),
-        lambda api, ids: api.acknowledge(ids[2], "NACK"),
-        lambda api, ids: api.acknowledge("00000000-0000-0000-0000-000000000000"),
-        lambda api, ids: api.acknowledge(ids[0], "nonsense"),
-        lambda api, ids: api.set_offset(9),
-        lambda api, ids: api.set_offset(0, name="Other"),
-        lambda api, ids: api.replay(ids[0]),
-    ],
-)
+FAILING_REQUESTS = {
+    "ACK out of order": lambda api, ids: api.acknowledge(ids[2]),
+    "NACK out of order": lambda api, ids: api.acknowledge(ids[2], "NACK"),
+    "unknown event": lambda api, ids: api.acknowledge("00000000-0000-0000-0000-000000000000"),
+    "unknown action": lambda api, ids: api.acknowledge(ids[0], "nonsense"),
+    "offset after the last event": lambda api, ids: api.set_offset(9),
+    "offset of an unknown name": lambda api, ids: api.set_offset(0, name="Other"),
+    "replay of an event that is not parked": lambda api, ids: api.replay(ids[0]),
+}
+
+
+@pytest.mark.parametrize("send", FAILING_REQUESTS.values(), ids=FAILING_REQUESTS)
 def test_failed_request_claims_nothing(api, send):
     ids = api.append_events(3)
     assert send(api.as_user("bob"), ids).status_code in (400, 404)
@@ -156,7 +158,7 @@ def test_consumers_of_streams_of_services_have_owners_too(api_for, app, an_event
     assert outcome(orders.as_user("bob").set_offset(0, name="A")) == FORBIDDEN
 
 
-def test_key_of_another_user_is_not_replayed(api):
+def test_response_to_a_key_is_not_replayed_to_another_user(api):
     (id_,) = api.append_events()
 
     def nack(api):

@@ -1,7 +1,7 @@
 import pytest
 
 
-def test_consumers_are_listed_with_offset_and_lag(api, an_event):
+def test_consumers_are_listed_in_pages_with_offset_and_lag(api, an_event):
     ids = api.append([an_event("A"), an_event("A"), an_event("B")]).json
     api.acknowledge(ids[0], consumer="one")
     api.acknowledge(ids[2], consumer="two")
@@ -40,7 +40,7 @@ def test_setting_the_offset_resets_the_nacks(api):
 
 
 @pytest.mark.parametrize("offset", [-1, 4, 10**30, 1.5, "1", None, True, [1]])
-def test_offset_outside_0_and_the_last_sequence_is_rejected(api, offset):
+def test_offset_other_than_0_to_the_last_sequence_is_rejected(api, offset):
     api.append_events(3)
     response = api.set_offset(offset)
     assert response.status_code == 400
@@ -51,7 +51,7 @@ def test_offset_outside_0_and_the_last_sequence_is_rejected(api, offset):
 def test_offset_of_a_name_without_events_returns_404(api, stream, offset):
     api.append_events()
     response = api.set_offset(offset, name="Other")
-    assert (response.status_code, response.json) == (404, f"Not Found - stream {stream} has no event Other")
+    assert (response.status_code, response.json) == (404, f"Not Found - stream {stream} has no event named Other")
     assert api.consumers() == []
 
 

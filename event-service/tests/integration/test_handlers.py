@@ -88,7 +88,7 @@ def test_body_that_is_not_an_event_is_rejected(client, handle, orders, body):
     assert orders.read("A").json == []
 
 
-def test_array_is_rejected(client, handle, an_event):
+def test_array_of_events_is_rejected(client, handle, an_event):
     with pytest.raises(Invalid):
         handle(delivery([an_event()]))
 
@@ -113,7 +113,7 @@ def handle_with_shipping(settings, db):
     return handle
 
 
-def test_setting_adds_a_service(client, handle_with_shipping, api_for, app, an_event):
+def test_events_of_a_service_added_by_the_setting_are_appended(client, handle_with_shipping, api_for, app, an_event):
     """A schema that a user set before the stream was reserved does not apply."""
     shipping = api_for(app, "shipping")
     shipping.put_schema(False)
@@ -124,7 +124,7 @@ def test_setting_adds_a_service(client, handle_with_shipping, api_for, app, an_e
     assert (event["producer"], event["user"]) == ("shipping", None)
 
 
-def test_event_whose_stream_belongs_to_a_user_is_rejected_with_an_error(
+def test_event_of_a_service_is_rejected_if_its_stream_belongs_to_a_user(
     client, handle_with_shipping, api_for, app, an_event
 ):
     shipping = api_for(app, "shipping")

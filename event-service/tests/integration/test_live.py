@@ -75,7 +75,7 @@ def test_stream_resumes_without_gaps_or_duplicates(api, an_event, name, names):
     assert received == expected
 
 
-def test_client_without_events_resumes_from_its_start(api):
+def test_client_that_received_no_event_resumes_from_its_start(api):
     api.append_events(3)
     with follow(api) as live:
         live.next_block()
@@ -94,7 +94,7 @@ def test_idle_stream_sends_comments_until_the_process_stops(api_for, settings, a
 
 
 @pytest.mark.parametrize("last_id", ["2", "-1", "x", "1.0", "１", "1,1", "9" * 30])
-def test_invalid_last_event_id_is_rejected_by_name(api, last_id):
+def test_invalid_last_event_id_returns_400_that_names_the_header(api, last_id):
     api.append_events()
     header = last_id.encode().decode("latin-1")
     response = api.client.get(f"{api.path}/live?eventName=*", headers={"Last-Event-ID": header})

@@ -38,10 +38,10 @@ def test_timeout_returns_an_empty_array(api, app):
     assert count_waiters(app) == 0
 
 
-@pytest.mark.parametrize("other_process", [False, True])
-def test_append_wakes_waiting_readers(api, api_for, app, settings, stream, pool, other_process):
+@pytest.mark.parametrize("has_separate_app", [False, True], ids=["same app", "separate app"])
+def test_append_wakes_waiting_readers(api, api_for, app, settings, stream, pool, has_separate_app):
     api.append_events()
-    writer = api_for(create_app(settings) if other_process else app, stream)
+    writer = api_for(create_app(settings) if has_separate_app else app, stream)
     readers = [pool.submit(lambda: (api.read("New", wait=30), time.monotonic())) for _ in range(4)]
     eventually(lambda: count_waiters(app) == 4)
     ids = writer.append_events(2, "New")

@@ -56,7 +56,7 @@ def test_invalid_query_returns_400(api, query):
 
 
 @pytest.mark.parametrize("consumer", [None, "", " ", "a,b", "a/b", ".", "..", "x" * 256, "a\tb", b"\xff", b"\xc0\xaf"])
-def test_invalid_consumer_is_rejected_by_name(api, consumer):
+def test_missing_or_invalid_consumer_returns_400_that_names_the_header(api, consumer):
     api.append_events(1, "A")
     headers = (
         {}
@@ -68,7 +68,7 @@ def test_invalid_consumer_is_rejected_by_name(api, consumer):
     assert response.json.startswith("Bad Request - X-Consumer-ID: ")
 
 
-def test_different_spellings_are_different_names(api, an_event):
+def test_composed_and_decomposed_spellings_are_different_names(api, an_event):
     composed, decomposed, consumer = "caf\u00e9", "cafe\u0301", "Zo\u00eb".encode().decode("latin-1")
     ids = api.append([an_event(composed), an_event(decomposed), an_event("a/b, c")]).json
     for name, id_ in zip((composed, decomposed, "a/b, c"), ids, strict=True):

@@ -1,4 +1,4 @@
-"""Only the owner of a stream sets its schemas; those set before the first event bind only the user that set them."""
+"""Only the owner of a stream sets its schemas; a draft, set before the first event, binds only the user that set it."""
 
 import pytest
 import yaml
@@ -7,7 +7,9 @@ from event_service.app import create_app
 
 NUMBERS = {"properties": {"n": {"type": "integer"}}}
 STRINGS = {"properties": {"n": {"type": "string"}}}
-FORBIDDEN = "Forbidden - the stream belongs to another user or has no owner yet: only its owner may set schemas"
+FORBIDDEN = (
+    "Forbidden - the stream belongs to another user or has no owner yet: only its owner and admins may set schemas"
+)
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def test_owner_and_admin_set_schemas(api, string_event):
     assert api.append(string_event).status_code == 200
 
 
-def test_document_states_which_user_an_early_schema_binds(client):
+def test_document_states_which_user_a_draft_binds(client):
     path = "/api/v1/streams/{stream}/schemas/{name}/{version}"
     description = yaml.safe_load(client.get("/openapi.yaml").text)["paths"][path]["put"]["description"]
     assert "binds only the user who set it" in description
@@ -44,7 +46,7 @@ def test_invalid_schema_returns_400_for_another_user_too(api):
 
 @pytest.mark.parametrize("headers", [{}, {"X_Expected_Position": "0"}, {"Idempotency_Key": "key"}])
 @pytest.mark.parametrize("other", [("bob", "writer"), ("root", "admin"), (None, "")])
-def test_early_schema_locks_no_other_user_out(api, string_event, headers, other):
+def test_draft_locks_no_other_user_out(api, string_event, headers, other):
     assert api.as_user(*other).put_schema(False).status_code == 200
     assert api.append(string_event, **headers).status_code == 200
     assert api.append(string_event).status_code == 200
@@ -52,7 +54,7 @@ def test_early_schema_locks_no_other_user_out(api, string_event, headers, other)
 
 
 @pytest.mark.parametrize("headers", [{}, {"X_Expected_Position": "0"}, {"Idempotency_Key": "key"}])
-def test_early_schema_applies_to_its_user_from_the_first_event_on(api, an_event, string_event, headers):
+def test_draft_applies_to_its_user_from_the_first_event_on(api, an_event, string_event, headers):
     api.put_schema(NUMBERS)
     api.as_user("bob").put_schema(STRINGS)
     assert api.append(string_event, **headers).status_code == 400
@@ -60,7 +62,7 @@ def test_early_schema_applies_to_its_user_from_the_first_event_on(api, an_event,
     assert api.append(string_event).status_code == 400
 
 
-def test_schemas_of_other_users_are_deleted_with_the_first_event(api, db, string_event):
+def test_drafts_of_other_users_are_deleted_with_the_first_event(api, db, string_event):
     api.as_user("bob").put_schema(NUMBERS)
     api.put_schema(STRINGS)
     api.append(string_event)
@@ -69,7 +71,7 @@ def test_schemas_of_other_users_are_deleted_with_the_first_event(api, db, string
         assert tx.value("SELECT count(*) FROM schemas") == 1
 
 
-def test_rejected_first_event_keeps_the_schemas_of_all_users(api, string_event):
+def test_rejected_first_event_keeps_the_drafts_of_all_users(api, string_event):
     api.put_schema(NUMBERS)
     api.as_user("bob").put_schema(STRINGS)
     assert api.append(string_event).status_code == 400

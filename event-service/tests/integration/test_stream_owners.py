@@ -97,7 +97,7 @@ def test_rejected_append_claims_nothing(api, remove_owners):
     assert api.append().status_code == 200
 
 
-def test_key_is_replayed_only_to_its_user(api):
+def test_response_to_a_key_is_replayed_only_to_its_user(api):
     first = api.append(Idempotency_Key="key")
     retried = api.append(Idempotency_Key="key")
     assert (retried.json, retried.headers["Idempotent-Replayed"]) == (first.json, "true")

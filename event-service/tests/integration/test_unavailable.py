@@ -1,10 +1,10 @@
 import threading
-import time
 
 import pytest
 
 from event_service.app import create_app
 from quintet_testing.postgres import free_port
+from quintet_testing.waiting import eventually
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def assert_unavailable(response):
     assert response.headers["Content-Type"] == "application/json; charset=utf-8"
 
 
-def test_without_postgres_every_request_returns_503(disconnected_app, api_for, stream):
+def test_every_request_returns_503_while_postgres_is_unreachable(disconnected_app, api_for, stream):
     api = api_for(disconnected_app, stream)
     id_ = "00000000-0000-0000-0000-000000000000"
     for response in (api.append(), api.append(Idempotency_Key="k"), api.read(), api.read(wait=5), api.acknowledge(id_),
@@ -39,8 +39,7 @@ def test_terminated_connections_fail_at_most_one_request(api, settings, api_for,
     reader = threading.Thread(target=lambda: responses.append(other_api.read("New", wait=20)))
     reader.start()
     poller = app.extensions["event"].poller
-    while not poller._waiters:
-        time.sleep(0.005)
+    eventually(lambda: poller._waiters)
     with db.transaction() as tx:
         tx.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'event' AND usename = user"

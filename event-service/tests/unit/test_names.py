@@ -25,7 +25,7 @@ def test_invalid_name_is_rejected(adapter, name):
         adapter.validate_python(name)
 
 
-def test_slash_and_comma_are_allowed_only_where_unambiguous():
+def test_slash_and_comma_are_rejected_where_paths_or_headers_use_them():
     assert NAME.validate_python("/path/a,b")
     assert STREAM.validate_python("a,b")
     assert PRODUCER.validate_python("a/b")

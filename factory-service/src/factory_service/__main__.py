@@ -1,4 +1,4 @@
-"""python -m factory_service web | worker | migrate"""
+"""The command line: python -m factory_service web | worker | migrate."""
 
 from chassis.cli import Service, main
 from factory_service.handlers import HANDLERS, timers

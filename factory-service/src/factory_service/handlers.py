@@ -25,17 +25,17 @@ from factory_service.store import factories as factory_store
 from factory_service.store import loads
 
 _DELETED_POINTS_PER_RUN = 20_000
-# Beyond the longest time that an upload may take.
+# In addition to the maximum duration of an upload.
 _ABANDONED_AFTER_SECONDS = 600
 _SPROCKETS_PER_BATCH = 1000
 
-Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
+PositiveInteger = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
 class AcceptedProduction(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
-    factory: Number
-    sent: Number
+    factory: PositiveInteger
+    sent: PositiveInteger
     time: Annotated[Times, Field(min_length=1, max_length=MAX_BATCH_POINTS)]
     actual: Values
     goal: Values
@@ -47,7 +47,7 @@ class AcceptedLoad(BaseModel):
 
 
 def on_production(context: JobContext, delivery: Delivery) -> None:
-    """Record the points. For each time, the greatest send number wins, so late or repeated messages do no harm."""
+    """Record the points. For each time, the greatest send number wins, so the order of delivery does not matter."""
     accepted = checked(lambda: AcceptedProduction.model_validate(delivery.body))
     points = Points(accepted.time, accepted.actual, accepted.goal)
     with context.database.transaction() as tx:
@@ -57,7 +57,7 @@ def on_production(context: JobContext, delivery: Delivery) -> None:
             tx, accepted.factory, points, accepted.sent, datetime.now(UTC), delivery.request_id
         )
         if point_count is not None:
-            warmed = warming.factory(tx, accepted.factory, point_count)
+            warmed = warming.factory_responses(tx, accepted.factory, point_count)
             warming.store_after_commit(tx, _redis(context.settings), warmed)
 
 

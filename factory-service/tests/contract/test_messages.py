@@ -8,12 +8,12 @@ CONTRACTS = Path(__file__).parents[2] / "contracts"
 SAMPLES = Path(__file__).parents[2] / "samples"
 
 
-def contract(side, name):
-    return jsonschema_rs.validator_for(json.loads((CONTRACTS / side / f"{name}.v1.json").read_text()))
+def contract_validator(direction, name):
+    return jsonschema_rs.validator_for(json.loads((CONTRACTS / direction / f"{name}.v1.json").read_text()))
 
 
-def contract_names(side):
-    return {file.name.removesuffix(".v1.json") for file in CONTRACTS.glob(f"{side}/*")}
+def contract_names(direction):
+    return {file.name.removesuffix(".v1.json") for file in CONTRACTS.glob(f"{direction}/*")}
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def messages(client, db, outbox, a_factory, a_sprocket, run_jobs):
 
 def test_published_messages_match_their_contracts(messages):
     for name, body in messages:
-        contract("publishes", name).validate(body)
+        contract_validator("publishes", name).validate(body)
     assert {name for name, _ in messages} == contract_names("publishes")
 
 
@@ -42,4 +42,4 @@ def test_published_jobs_match_the_contracts_of_their_consumer(messages):
     jobs = {name: body for name, body in messages if "." in name}
     assert jobs.keys() == contract_names("consumes")
     for name, body in jobs.items():
-        contract("consumes", name).validate(body)
+        contract_validator("consumes", name).validate(body)

@@ -76,8 +76,8 @@ def test_second_replica_sees_each_write(client, second_app, a_factory, a_sprocke
 def test_hundred_concurrent_readers_of_an_uncached_response_cause_one_query(
     app, second_app, redis, client, a_factory, document_queries, monkeypatch
 ):
-    # On a busy machine the reader that fills the key may be slow, which must not count as dead.
-    monkeypatch.setattr(response_cache, "FILL_SECONDS", 120)
+    # On a busy machine the reader that holds the lock may be slow; its lock must not expire.
+    monkeypatch.setattr(response_cache, "LOCK_SECONDS", 120)
     id_ = a_factory(1000)
     redis.client().flushall()
     readers = [(app if number % 2 else second_app).test_client() for number in range(100)]
@@ -111,7 +111,7 @@ def test_concurrent_readers_share_a_version_query(app, client, a_sprocket, monke
     assert [len(resources) for resources in queries] == [1, 8]
 
 
-@pytest.mark.parametrize("is_flushed", [False, True])
+@pytest.mark.parametrize("is_flushed", [False, True], ids=["Redis keeps its data", "Redis is flushed"])
 def test_outdated_response_cached_by_a_slow_reader_is_not_served(
     app, client, redis, a_sprocket, monkeypatch, is_flushed
 ):
@@ -156,7 +156,7 @@ def test_rolled_back_write_keeps_cached_responses_valid(db, client, document_que
 
 
 def test_version_number_that_is_reused_does_not_match_the_old_version(client, db, a_sprocket):
-    """After a restore from a dump, the same version number is assigned again to a different document."""
+    """After a restore from a dump, Postgres assigns the same version number to a different document."""
     id_ = a_sprocket(1)
     with db.transaction() as tx:
         dump = tx.one("SELECT version, mark FROM sprockets WHERE id = %(id)s", id=id_)
@@ -194,7 +194,9 @@ def test_lock_of_a_dead_reader_delays_others_only_until_it_expires(client, redis
     assert time.monotonic() - started < 6
 
 
-def test_too_large_response_is_read_from_postgres_each_time(client, redis, a_factory, document_queries, monkeypatch):
+def test_response_too_large_to_cache_is_read_from_postgres_each_time(
+    client, redis, a_factory, document_queries, monkeypatch
+):
     id_ = a_factory(3)
     monkeypatch.setattr(response_cache, "MAX_CACHED_BYTES", 100)
     redis.client().flushall()

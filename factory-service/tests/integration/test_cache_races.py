@@ -1,7 +1,7 @@
-"""Readers and writers on two replicas while Redis is killed, suspended, flushed, full, unreachable or has old data.
+"""Readers and writers on two replicas while Redis is killed, suspended, flushed, full, unreachable or rolled back.
 
-Each sprocket has one writer, which counts up. A reader that begins after a write has completed must see that write or
-a later one.
+Each sprocket has one writer, which increments its teeth. A reader that begins after a write has completed must see
+that write or a later one.
 """
 
 import os
@@ -12,7 +12,7 @@ import time
 import pytest
 import requests
 
-ROUNDS = 14
+FAULT_COUNT = 14
 WRITERS, READERS = 3, 6
 
 
@@ -22,7 +22,7 @@ def own_redis(start_redis):
 
 
 class Replica:
-    """A web server that reaches Redis through its own symbolic link, which can be removed."""
+    """A web server that reaches Redis through its own symbolic link; removing the link makes Redis unreachable."""
 
     def __init__(self, settings, redis, name, start_web):
         self.link, self.socket = redis.folder / f"{name}.sock", redis.folder / "redis.sock"
@@ -143,7 +143,7 @@ def test_no_stale_response_is_served_during_redis_faults(own_redis, replicas):
         thread.start()
     faults = redis_faults(own_redis, replicas, rng)
     try:
-        for fault in [*faults, *rng.choices(faults, k=ROUNDS - len(faults))]:
+        for fault in [*faults, *rng.choices(faults, k=FAULT_COUNT - len(faults))]:
             time.sleep(rng.uniform(0.2, 1.5))
             print(f"{fault.__name__} after {sum(history.completed)} writes, {history.reads} reads")
             fault()

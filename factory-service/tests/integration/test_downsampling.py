@@ -6,6 +6,10 @@ import pytest
 SERIES = ("sprocket_production_actual", "sprocket_production_goal", "time")
 
 
+def array_literal(values):
+    return "{" + ",".join(map(str, values)) + "}"
+
+
 @pytest.fixture
 def long_chart(client, db):
     """100,000 points: a wave with a few spikes of one point each, which averaging would hide."""
@@ -17,12 +21,15 @@ def long_chart(client, db):
         actual[index] = spike
     goal[77_777] = 123_456
     time = [1611194818 + 60 * n for n in range(100_000)]
-    as_array = ["{" + ",".join(map(str, values)) + "}" for values in (time, actual, goal)]
     with db.transaction() as tx:
         tx.run(
-            "INSERT INTO points SELECT 1, t, a, g, 1 FROM unnest(%(t)s::bigint[], %(a)s::bigint[], %(g)s::bigint[])"
-            " AS p (t, a, g)",
-            **dict(zip("tag", as_array, strict=True)),
+            """
+            INSERT INTO points SELECT 1, time, actual, goal, 1
+            FROM unnest(%(time)s::bigint[], %(actual)s::bigint[], %(goal)s::bigint[]) AS p (time, actual, goal)
+            """,
+            time=array_literal(time),
+            actual=array_literal(actual),
+            goal=array_literal(goal),
         )
         tx.run("UPDATE factories SET points = 100000, version = version + 1")
     return time, actual, goal

@@ -73,7 +73,7 @@ def test_accepts_integers_with_decimal_point(client):
         ({"id": 5}, "id"),
     ],
 )
-def test_invalid_factory_names_the_first_invalid_field(client, body, field):
+def test_invalid_factory_is_rejected_with_the_name_of_the_field(client, body, field):
     response = client.post("/api/factories", json={"name": "X", **body})
     assert response.status_code == 400
     assert field in [error["field"] for error in response.json["errors"]]

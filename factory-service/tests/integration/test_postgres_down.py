@@ -140,4 +140,4 @@ def test_status_is_degraded_without_redis_and_down_without_both(
     finally:
         server.start()
         own_redis.start()
-    eventually(lambda: health()[1] == "DEGRADED")  # no worker is running
+    eventually(lambda: health()[1] == "DEGRADED")  # RabbitMQ is not OK, because no worker is running.

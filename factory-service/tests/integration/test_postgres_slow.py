@@ -1,4 +1,4 @@
-"""Postgres is not considered down when it is slow or has closed a connection: no response may be stale."""
+"""Slow responses and closed connections do not count as Postgres being down, so no response may be stale."""
 
 import os
 import signal
@@ -75,7 +75,7 @@ def test_write_that_does_not_reach_redis_is_visible_to_readers_of_redis(client, 
         assert client.get(path).json["sprocket"]["teeth"] == teeth
 
 
-def test_unresponsive_postgres_is_waited_for_once_and_used_again_when_it_responds(
+def test_only_the_first_reader_waits_for_unresponsive_postgres_until_it_responds_again(
     own_versions, version_sessions, monkeypatch, eventually
 ):
     suspend, resume = version_sessions

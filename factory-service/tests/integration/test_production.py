@@ -68,7 +68,9 @@ def test_repeated_message_has_no_effect(client, db, a_factory, deliver_message, 
     assert chart_rows(client, id_) == [(TIME, 1, 1)]
 
 
-def test_concurrent_batches_lose_no_point_and_keep_the_count_correct(client, db, settings, a_factory, deliver_message):
+def test_concurrent_batches_keep_every_point_and_the_latest_value_of_each(
+    client, db, settings, a_factory, deliver_message
+):
     id_ = a_factory(0)
     for batch in range(40):
         submit(client, id_, *((TIME + (batch * 7 + n) % 100, batch, batch) for n in range(20)))
@@ -114,7 +116,7 @@ def test_rejects_production_of_unknown_factory(client, outbox):
         (5, "body"),
     ],
 )
-def test_invalid_production_names_the_field(client, a_factory, outbox, body, field):
+def test_invalid_production_is_rejected_with_the_name_of_the_field(client, a_factory, outbox, body, field):
     id_ = a_factory(0)
     response = client.post(f"/api/factory/{id_}/production", json=body)
     assert response.status_code == 400

@@ -1,4 +1,4 @@
-"""Documents are read from a read replica that has the current version; one that lags causes no stale response."""
+"""Documents are read from a read replica if it has the current version; a lagging replica causes no stale response."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ class ReadReplica:
     """A streaming replica of a primary."""
 
     def __init__(self, primary):
-        prefix = postgres_user.prefix()
+        prefix = postgres_user.command_prefix()
         self.folder = Path(tempfile.mkdtemp(prefix="quintet-test-replica-"))
         self.port = free_port()
         backup = [str(binaries.postgres("pg_basebackup")), "-R", "-X", "stream", "-c", "fast", "--no-sync"]

@@ -1,4 +1,4 @@
-"""Clients that request large charts and never read them, against the web process as in production."""
+"""Clients that request large charts and do not read the responses, with the web process configured as in production."""
 
 import json
 import socket
@@ -8,7 +8,7 @@ import psutil
 import requests
 
 SLOW_CLIENTS = 30
-# With ten digits each: more than the buffers of a connection hold.
+# The values have ten digits, so that a response does not fit into the buffers of a connection.
 POINTS = 250_000
 TIMEOUT_SECONDS = 20
 

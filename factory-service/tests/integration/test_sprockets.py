@@ -56,7 +56,7 @@ def test_get_on_create_or_update_is_rejected_and_changes_nothing(client, a_sproc
 @pytest.mark.parametrize(
     "number", ["0", "-1", "2147483648", "9" * 30, "1.0", "1e3", "0x10", "+5", "%205", "1_0", "१", "１", "abc"]
 )
-def test_invalid_number_in_path_names_the_field_and_changes_nothing(client, a_sprocket, number):
+def test_invalid_number_in_path_is_rejected_with_the_name_of_the_field(client, a_sprocket, number):
     id_ = a_sprocket()
     for path in (f"/api/sprocket/create/5/{number}/4/7/", f"/api/sprocket/{id_}/update/5/{number}/4/7/"):
         response = client.post(path)
@@ -78,7 +78,7 @@ def test_invalid_number_in_path_names_the_field_and_changes_nothing(client, a_sp
         ([], "body"),
     ],
 )
-def test_invalid_body_names_the_field_and_changes_nothing(client, body, field):
+def test_invalid_body_is_rejected_with_the_name_of_the_field(client, body, field):
     response = client.post("/api/sprockets", json=body)
     assert response.status_code == 400
     assert field in [error["field"] for error in response.json["errors"]]

@@ -24,7 +24,7 @@ def test_concurrent_readers_share_a_query(app_without_redis, client, a_factory, 
         futures = [
             pool.submit(app_without_redis.test_client().get, f"/api/factory/{ids[n % 2]}/time") for n in range(20)
         ]
-        eventually(lambda: len(queried_ids) == 2 and not cache._lookups._led)
+        eventually(lambda: len(queried_ids) == 2 and not cache._lookups._has_leader)
         may_continue.set()
         responses = [future.result() for future in futures]
     assert [len(response.json["time"]) for response in responses] == [3, 4] * 10

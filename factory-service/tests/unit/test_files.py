@@ -11,8 +11,8 @@ from factory_service.domain.charts import points_from_columns
 from factory_service.domain.files import POINTS_PER_BATCH, parse_entries, read_charts
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-# As computed by the first release.
-DIGESTS = ["89e999421c62c904", "5ec1f7e700f37c3d", "597a8a187a6f981d"]
+# The first release computed digests with these prefixes.
+DIGEST_PREFIXES = ["89e999421c62c904", "5ec1f7e700f37c3d", "597a8a187a6f981d"]
 
 
 def split(raw, sizes):
@@ -38,14 +38,16 @@ def digests(raw, sizes=(10**6,)):
     return [entry.digest for entry in parse_entries(split(raw, sizes))]
 
 
-value = strategies.integers(-(2**31), 2**31)
-chart = strategies.lists(strategies.tuples(strategies.integers(0, 2**53), value, value), max_size=5)
+production_values = strategies.integers(-(2**31), 2**31)
+chart = strategies.lists(
+    strategies.tuples(strategies.integers(0, 2**53), production_values, production_values), max_size=5
+)
 layouts = strategies.sampled_from([{"indent": 2}, {"separators": (",", ":")}, {"indent": "\t"}, {}])
 chunk_sizes = strategies.lists(strategies.integers(1, 40), min_size=1, max_size=5)
 
 
 def load_file(charts, order=(0, 1, 2)):
-    """Return a load file whose arrays are in the given order."""
+    """Return a load file; `order` contains the indexes of time, actual and goal in the order of the file."""
     names = ("time", "sprocket_production_actual", "sprocket_production_goal")
     entries = []
     for rows in charts:
@@ -83,11 +85,11 @@ def test_digest_depends_on_content_and_not_on_formatting(charts, order, layout, 
 
 
 def test_digests_are_stable_across_releases():
-    """The digests of loaded entries are stored in the database."""
+    """Digests are stored in the database; a different digest would load the same entry again."""
     rows = [(time, time % 7, 2**31 - time) for time in range(2 * POINTS_PER_BATCH + 5)]
     chart_digests = digests(json.dumps(load_file([rows, []])).encode())
     (sprocket_digest, *_) = digests((SAMPLES / "seed_sprocket_types.json").read_bytes())
-    assert [digest.hex()[:16] for digest in (*chart_digests, sprocket_digest)] == DIGESTS
+    assert [digest.hex()[:16] for digest in (*chart_digests, sprocket_digest)] == DIGEST_PREFIXES
 
 
 @hypothesis.example(b"", [1])
@@ -110,7 +112,7 @@ def test_rejects_truncated_file(length, sizes):
     [b"1" * 200_000, b'"' + b"x" * 200_000, b'"' + b" " * 200_000, b" " * 200_000],
     ids=["number", "string", "string of spaces", "spaces"],
 )
-def test_rejects_endless_value_before_reading_all_of_it(value):
+def test_rejects_too_long_value_before_reading_all_of_it(value):
     raw = b'{"factories": [{"factory": {"chart_data": {"time": [' + value
     chunks = split(raw, [10_000])
     with pytest.raises(Invalid, match=r"^factories\.0\.factory\.chart_data\.time\.0: "):

@@ -13,7 +13,7 @@ def test_does_not_match_other_tag(header):
     assert not matches(header, "7-ab")
 
 
-def test_outdated_tag_fails_and_missing_condition_passes():
+def test_check_fails_for_outdated_tag_and_passes_without_if_match():
     check(None, "7-ab")
     with pytest.raises(PreconditionFailed):
         check('"6-ab"', "7-ab")

@@ -1,4 +1,4 @@
-"""The console's real web process on a socket, and small HTTP servers in place of the services' web processes."""
+"""The console's real web process on a socket, and small HTTP servers that replace the services."""
 
 import http.server
 import json
@@ -17,7 +17,7 @@ from chassis.runtime import http_client
 SERVICES = ("sequence", "event", "orders")
 
 
-class Report(http.server.BaseHTTPRequestHandler):
+class FakeServiceHandler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.requests.append((self.path, dict(self.headers)))
         self.server.respond(self)
@@ -40,7 +40,7 @@ class FakeService(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
     def __init__(self, path):
-        super().__init__(str(path), Report)
+        super().__init__(str(path), FakeServiceHandler)
         self.name = path.stem
         self.reset()
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -50,7 +50,7 @@ class FakeService(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.respond = lambda request: request.send_json(200, {"status": "OK", "service": f"{self.name}-service"})
 
     def handle_error(self, *_):
-        pass  # connections that the console gave up
+        pass  # the console closed the connection
 
 
 @pytest.fixture(scope="session")
@@ -66,9 +66,9 @@ def running(tmp_path_factory):
     }
     process = subprocess.Popen([sys.executable, "-m", "console_service", "web"], env=settings, cwd=folder)
     url = settings["BIND"]
-    until = time.monotonic() + 30
+    deadline = time.monotonic() + 30
     while not Path(f"{folder}/console.sock").exists() or http_client.request("GET", url, "/livez").status_code != 200:
-        assert time.monotonic() < until and process.poll() is None
+        assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     yield url, services
     process.terminate()
@@ -88,7 +88,7 @@ def services(running):
 @pytest.fixture
 def get(running):
     def get(path, method="GET", **headers):
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        return http_client.request(method, running[0], path, headers=sent, timeout=30)
+        request_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return http_client.request(method, running[0], path, headers=request_headers, timeout=30)
 
     return get

@@ -21,7 +21,11 @@ from orders_service.store import imports, orders
 _SLICE_SECONDS = 5.0
 # An import with at most this many chunks left, which take about a second, is finished first.
 _MAX_OVERTIME_CHUNKS = 64
-_MAX_DELETED_DRY_IDS, _MAX_COUNT_ROWS, _MAX_BATCH_NOS = 100_000, 1000, 20
+# The limits of one run of a timer keep its transaction short.
+_MAX_DELETED_DRY_IDS = 100_000
+_MAX_BATCH_NUMBERS = 20
+# Each step of an import adds rows to the counts; more of them than this are merged.
+_MAX_COUNT_ROWS = 1000
 
 
 class ImportSlice(BaseModel):
@@ -49,13 +53,13 @@ def delete_stale_data(tx: Transaction, _now: datetime) -> None:
     """Delete the data of interrupted uploads and finished imports, and merge the counts of orders."""
     imports.delete_stale_uploads(tx)
     orders.delete_orphaned_dry_ids(tx, _MAX_DELETED_DRY_IDS)
-    orders.update_merged_counts(tx, _MAX_COUNT_ROWS)
+    orders.merge_counts(tx, _MAX_COUNT_ROWS)
 
 
 def assign_batch_numbers(tx: Transaction, sequence_url: str) -> None:
     """Number imports that were accepted while sequence-service was unavailable."""
     batch_numbers: dict[str, int] = {}
-    for row in imports.list_without_batch_no(tx, _MAX_BATCH_NOS):
+    for row in imports.list_without_batch_no(tx, _MAX_BATCH_NUMBERS):
         batch_no = clients.issue_batch_no(sequence_url, row["id"], row["request_id"])
         if batch_no is None:
             break

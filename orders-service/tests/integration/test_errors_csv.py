@@ -62,7 +62,7 @@ FORMULAS = {
 
 
 @pytest.mark.parametrize("cell", FORMULAS)
-def test_formula_is_escaped_and_restored_on_re_upload(api, build_csv, build_row, cell):
+def test_formula_is_escaped_in_the_report_and_restored_on_re_upload(api, build_csv, build_row, cell):
     quoted = '"' + cell.replace('"', '""') + '"'
     first = api.run_import(build_csv(build_row(-5, name=quoted, state="NJ")))
     report = api.errors(first["task_id"])

@@ -3,8 +3,10 @@ from datetime import date
 import pytest
 
 from chassis.db import Transaction
+from orders_service.app import create_app
 from orders_service.domain.rules import latest_birthday
 from orders_service.store.order_queries import OrderFilter, list_orders
+from quintet_testing.postgres import free_port
 
 PATH = "/acme_orders/api/v1/orders"
 
@@ -53,7 +55,7 @@ def test_pages_are_ordered_by_id(api, five_orders):
         ({"name": "'; DROP TABLE orders; --"}, [], None),
     ],
 )
-def test_filters_select_orders_and_texts_omit_the_total(api, five_orders, query, expected, total):
+def test_filters_select_orders_and_text_filters_omit_the_total(api, five_orders, query, expected, total):
     assert list_ids(api, **query) == expected
     assert api.orders(**query).json.get("total") == total
 
@@ -69,10 +71,10 @@ PAGES = [
 ]
 
 
-def test_every_filter_returns_the_same_page_as_python(api, build_csv, build_row):
-    ids_ = [-(2**63), *range(0, 300, 7), 2**63 - 1]
+def test_every_filter_returns_the_same_page_as_filtering_in_python(api, build_csv, build_row):
+    ids = [-(2**63), *range(0, 300, 7), 2**63 - 1]
     lines = [
-        build_row(id, state=("TX", "NJ", "nj")[id % 3], name=f"name {id % 5}", zipcode=f"{id % 4}0001") for id in ids_
+        build_row(id, state=("TX", "NJ", "nj")[id % 3], name=f"name {id % 5}", zipcode=f"{id % 4}0001") for id in ids
     ]
     api.run_import(build_csv(*reversed(lines)))
     filters = [
@@ -86,10 +88,10 @@ def test_every_filter_returns_the_same_page_as_python(api, build_csv, build_row)
         ({"email": "unknown"}, lambda id: False),
     ]
     for query, is_match in filters:
-        assert api.orders(**query, total=1).json["total"] == sum(map(is_match, ids_)), query
+        assert api.orders(**query, total=1).json["total"] == sum(map(is_match, ids)), query
         for limit, offset, after in PAGES:
             cursor = {} if after is None else {"after": after}
-            expected = [id for id in ids_ if is_match(id) and (after is None or id > after)][offset : offset + limit]
+            expected = [id for id in ids if is_match(id) and (after is None or id > after)][offset : offset + limit]
             assert list_ids(api, limit=limit, offset=offset, **cursor, **query) == expected, (
                 query,
                 limit,
@@ -128,7 +130,7 @@ def test_large_offset_reads_only_the_index(api, build_csv, build_row):
         ({"valid": "yes"}, {"valid": "valid must be a bool value"}),
         ({"state": "1"}, {"state": "state must be a string"}),
         ({"state": "New York"}, {"state": "state must be a string"}),
-        ({"after": str(2**63)}, {"after": "after must be an id"}),
+        ({"after": str(2**63)}, {"after": "after must be between -2^63 and 2^63 - 1"}),
         ({"sort": "name"}, {"sort": "is not a known parameter"}),
         ({"limit": ["1", "2"]}, {"limit": "must not be repeated"}),
         (
@@ -141,7 +143,7 @@ def test_large_offset_reads_only_the_index(api, build_csv, build_row):
         ),
     ],
 )
-def test_invalid_parameters_are_named(api, query, message):
+def test_invalid_parameters_are_named_with_what_is_allowed(api, query, message):
     response = api.orders(**query)
     assert (response.status_code, response.json["message"]) == (400, message)
     assert (response.json["result"], response.json["status_code"]) == (None, 400)
@@ -186,7 +188,7 @@ def test_unknown_resource_returns_404_in_the_common_shape(client, path, message)
     assert (response.status_code, response.json) == (404, body)
 
 
-def test_uuid_of_the_caller_is_returned(client):
+def test_uuid_of_the_query_is_returned_instead_of_the_request_id(client):
     assert client.get(f"{PATH}?uuid=caller-1", headers={"X-Request-ID": "mine"}).json["uuid"] == "caller-1"
     assert client.get(f"{PATH}/0?uuid=caller-1").json["uuid"] == "caller-1"
 
@@ -195,6 +197,37 @@ def test_wrong_method_lists_allowed_methods(client):
     response = client.post(f"{PATH}")
     assert (response.status_code, response.json["status_code"]) == (405, 405)
     assert "GET" in response.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("language", "message"),
+    [
+        ("en", "query: must be valid UTF-8"),
+        ("pt", "query: deve ser UTF-8 válido"),
+        ("es", "query: debe ser UTF-8 válido"),
+    ],
+)
+def test_query_that_is_not_utf_8_is_rejected_in_the_accepted_language(client, language, message):
+    response = client.get(
+        PATH, headers={"Accept-Language": language}, environ_overrides={"RAW_URI": f"{PATH}?name=%ff"}
+    )
+    assert (response.status_code, response.json["message"]) == (400, message)
+
+
+@pytest.mark.parametrize(
+    ("language", "message"),
+    [
+        ("en", "Postgres is unreachable"),
+        ("pt", "o Postgres está inacessível"),
+        ("es", "Postgres no está accesible"),
+    ],
+)
+def test_request_without_postgres_returns_503_in_the_accepted_language(settings, language, message):
+    url = f"postgresql://orders:orders@127.0.0.1:{free_port()}/orders"
+    client = create_app(settings.model_copy(update={"database_url": url})).test_client()
+    response = client.get(PATH, headers={"Accept-Language": language})
+    assert (response.status_code, response.json["message"]) == (503, message)
+    assert int(response.headers["Retry-After"]) >= 1
 
 
 @pytest.mark.parametrize(

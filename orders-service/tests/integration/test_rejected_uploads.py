@@ -1,6 +1,8 @@
-"""An upload request that violates the contract is rejected in the service's own error shape, and nothing is stored."""
+"""An invalid upload request is rejected with an error in the shape of the contract, and nothing is stored."""
 
 import pytest
+
+from orders_service.app import create_app
 
 PATH = "/acme_orders/api/v1/orders/import"
 HEADER = "id|name|email|state|zipcode|birthday\n"
@@ -97,10 +99,24 @@ def test_invalid_header_is_rejected(client, headers, status):
 
 
 @pytest.mark.parametrize("path", ["status/no-uuid", f"status/{'0' * 5000}", "status/%00", "%2e%2e/errors.csv"])
-def test_import_that_cannot_exist_is_not_found(client, path):
+def test_malformed_task_id_is_not_found(client, path):
     assert client.get(f"{PATH}/{path}").status_code in (400, 404)
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE", "FOO"])
 def test_unsupported_method_is_rejected(client, method):
     assert client.open(PATH, method=method).status_code in (405, 501)
+
+
+@pytest.mark.parametrize(
+    ("language", "message"),
+    [
+        ("en", "the body is larger than 1000 bytes"),
+        ("pt", "o corpo tem mais de 1000 bytes"),
+        ("es", "el cuerpo tiene más de 1000 bytes"),
+    ],
+)
+def test_limit_of_a_too_large_file_is_stated_in_the_accepted_language(settings, language, message):
+    client = create_app(settings.model_copy(update={"largest_upload_bytes": 1000})).test_client()
+    response = client.put(PATH, data=b"x" * 1001, content_type="text/csv", headers={"Accept-Language": language})
+    assert (response.status_code, response.json["message"]) == (413, message)

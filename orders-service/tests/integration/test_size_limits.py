@@ -1,4 +1,4 @@
-"""Files with too long lines or too many columns: rejected in bounded time and memory."""
+"""Files whose lines are too long or have too many columns are rejected in bounded time and memory."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ def join_cells(separator, *cells):
 @pytest.mark.parametrize("separator", SEPARATORS)
 @pytest.mark.parametrize("cell", ["x", '"x"', ""])
 def test_header_with_too_many_columns_fails_the_import_and_states_the_limit(api, separator, cell):
-    for columns in (1001, 1_000_000):
-        status = api.run_import(join_cells(separator, *COLUMNS, *[cell] * (columns - 6)) + b"\n")
+    for column_count in (1001, 1_000_000):
+        status = api.run_import(join_cells(separator, *COLUMNS, *[cell] * (column_count - 6)) + b"\n")
         assert (status["status"], status["message"]) == ("FAILURE", TOO_MANY_COLUMNS)
 
 
@@ -32,7 +32,7 @@ def test_header_with_a_thousand_columns_is_rejected_for_their_names(api):
 
 
 @pytest.mark.parametrize("language", ["pt", "es"])
-def test_limit_is_stated_in_each_language(api, client, language):
+def test_limit_of_the_header_is_stated_in_each_language(api, client, language):
     task = api.run_import(b"x" * 2**20)["task_id"]
     response = client.get(f"/acme_orders/api/v1/orders/import/status/{task}", headers={"Accept-Language": language})
     assert "1048576" in response.json["result"]["message"]
@@ -60,7 +60,7 @@ def test_unterminated_first_line_fails_the_import_and_states_the_limit(api, cont
         ('"x"', 1_000_000, "too_long"),
     ],
 )
-def test_row_with_too_many_fields_is_rejected_alone(api, separator, cell, count, rule):
+def test_row_with_too_many_fields_is_rejected_but_not_its_neighbors(api, separator, cell, count, rule):
     header, order = (
         join_cells(separator, *cells) for cells in (COLUMNS, ("5", "Ann", "a@b.de", "TX", "10001", "1963-02-27"))
     )
@@ -92,7 +92,7 @@ def memory_mib(field):
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
-def test_line_of_a_hundred_megabytes_uses_no_more_memory_than_a_step(api):
+def test_line_of_a_hundred_megabytes_needs_less_than_64_mib_of_memory(api):
     prefix, suffix = join_cells("|", *COLUMNS) + b"\n", b"\n7|Ann|a@b.de|TX|10001|1963-02-27\n"
     task = api.start_import(prefix + b'"x|' * 35_000_000 + suffix)
     # Reset the peak memory usage of this process.

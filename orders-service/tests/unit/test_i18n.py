@@ -9,14 +9,20 @@ import pytest
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+import chassis
+from chassis.web import errors, uploads, validation
 from orders_service import routes
-from orders_service.domain.rules import REJECTIONS, RULES
+from orders_service.domain.rules import REASON_MESSAGES, RULES
 from orders_service.routes.messages import FAILURE_MESSAGES, PLURAL_FAILURE_MESSAGES
 
 SOURCE = Path(routes.__file__).parents[1]
 CATALOGS = sorted((SOURCE / "routes" / "translations").glob("*/LC_MESSAGES/messages.po"))
-# Functions and exceptions whose text arguments are translated.
-TRANSLATING = {"translate", "ValueError", "Problem", "Invalid", "NotFound", "Conflict", "Unavailable", "field"}
+# Functions and exceptions with a text that is translated, and the index of this argument.
+TEXT_ARGUMENTS = {
+    **dict.fromkeys(("translate", "ValueError", "Problem", "Invalid", "NotFound", "Conflict", "Unavailable"), 0),
+    "field": 1,
+    "integer_between": 3,
+}
 FIELDS_BY_MESSAGE = {
     "must be a number": ("limit", "offset", "after"),
     "must be a bool value": ("valid", "total", "dry_run"),
@@ -24,31 +30,88 @@ FIELDS_BY_MESSAGE = {
 }
 
 
-def literals():
-    for file in SOURCE.rglob("*.py"):
+# Texts of the chassis that no request to this service can cause: it has no JSON bodies, URL-encoded forms, header
+# models or required parameters, and validates its parameters itself.
+UNREACHABLE = {
+    "Content-Type must be {content_type}, in UTF-8",
+    "Content-Encoding is not supported: send the body uncompressed",
+    "must be an integer in plain digits",
+    "must not contain control characters",
+    "must not be blank",
+    "must be valid UTF-8",
+    "is required",
+}
+KEY_ALREADY_USED = "this Idempotency-Key was already used for a different method, path or body"
+# Texts of the chassis that this service does not return as they are: it returns the messages of the fields instead, or
+# another text.
+REPLACED = {
+    "this path does not exist",
+    "the parameters are invalid",
+    # The hint is empty, because this service has no `idempotent_headers`.
+    f"{KEY_ALREADY_USED}{{header_hint}}",
+}
+
+
+def literals(folder):
+    """Yield the texts that are translated, with the names of embedded values in braces."""
+    for file in folder.rglob("*.py"):
         # Messages for operators are not translated.
         if file.name == "settings.py":
             continue
-        for node in ast.walk(ast.parse(file.read_text())):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
             name = getattr(getattr(node, "func", None), "id", getattr(getattr(node, "func", None), "attr", ""))
-            if isinstance(node, ast.Call) and name in TRANSLATING:
-                texts = node.args[1:] if name == "field" else node.args[:1]
-                yield from (text.value for text in texts if isinstance(text, ast.Constant))
+            if isinstance(node, ast.Call) and name in TEXT_ARGUMENTS:
+                index = TEXT_ARGUMENTS[name]
+                for text in node.args[index : index + 1]:
+                    yield from texts_of(text, module_constants(tree))
+
+
+def module_constants(tree):
+    return {
+        node.targets[0].id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    }
+
+
+def texts_of(node, constants):
+    if isinstance(node, ast.Constant):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        # The fields of `f"{field} must be …"` are listed above.
+        yield "".join(
+            part.value if isinstance(part, ast.Constant) else f"{{{ast.unparse(part.value)}}}" for part in node.values
+        )
+    elif isinstance(node, ast.Name) and node.id in constants:
+        yield constants[node.id]
+
+
+def chassis_texts():
+    """Return the texts of the chassis that a request to this service can cause."""
+    root = Path(chassis.__file__).parent
+    texts = set(literals(root / "web")) | set(literals(root / "db"))
+    # These are passed to the exceptions in variables.
+    texts |= {*errors._DETAILS.values(), *validation._MESSAGES.values(), uploads.TOO_SLOW, uploads.TOO_LONG}
+    assert texts >= UNREACHABLE | REPLACED
+    return texts - UNREACHABLE - REPLACED
 
 
 def source_texts():
-    texts = {rule.message for rule in RULES} | set(REJECTIONS.values()) | set(literals())
+    texts = {rule.message for rule in RULES} | set(REASON_MESSAGES.values())
     texts |= set(FAILURE_MESSAGES.values()) | set(PLURAL_FAILURE_MESSAGES.values())
-    texts |= {f"{field} {rest}" for rest, fields in FIELDS_BY_MESSAGE.items() for field in fields}
-    return {text for text in texts if isinstance(text, str)}
+    for text in literals(SOURCE):
+        fields = FIELDS_BY_MESSAGE.get(text.removeprefix("{field} "))
+        texts |= {f"{field} {text.removeprefix('{field} ')}" for field in fields} if fields else {text}
+    return texts
 
 
 @pytest.mark.parametrize("file", CATALOGS, ids=lambda file: file.parts[-3])
-def test_every_text_is_translated_with_the_same_parameters(file):
+def test_catalog_has_exactly_the_texts_of_the_code_with_the_same_parameters(file):
     with file.open("rb") as opened:
         catalog = read_po(opened)
     translated = {message.id: message.string for message in catalog if message.id}
-    assert source_texts() - set(translated) == set()
+    assert set(translated) == source_texts() | chassis_texts() | {KEY_ALREADY_USED}
     for text, translation in translated.items():
         assert translation, text
         assert sorted(re.findall(r"%\(\w+\)s", text)) == sorted(re.findall(r"%\(\w+\)s", translation)), text

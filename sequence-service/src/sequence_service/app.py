@@ -10,7 +10,7 @@ DESCRIPTION = (
 )
 
 INVARIANTS = {
-    "the number of issued tickets of each sequence is valid": operations.check_issued_tickets,
+    "the range and the count of issued numbers of each sequence are valid": operations.check_issued_numbers,
     "the built-in sequences are unchanged": operations.check_built_in_sequences,
 }
 
@@ -20,5 +20,5 @@ def create_app(settings: Settings | None = None) -> web.App:
     settings = settings or Settings.load()
 
     app = web.create_app("sequence", settings, [routes.bp, health.blueprint(DESCRIPTION, INVARIANTS)])
-    app.extensions[routes.BATCHERS] = routes.create_batchers(app.database)
+    app.extensions[routes.BATCHERS_KEY] = routes.create_batchers(app.database)
     return app

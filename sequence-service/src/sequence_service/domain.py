@@ -6,7 +6,7 @@ from string import Formatter
 
 from chassis.errors import Invalid
 
-BUILT_IN = {
+BUILT_IN_RANGES = {
     "sequence": (1000, 9999),
     "batch-sequence": (30000, 39999),
     "image-sequence": (1, 999_999_999),
@@ -20,8 +20,8 @@ _FIELD_SPEC = re.compile(r"(?:0?([1-9][0-9]?))?d?\Z", re.ASCII)
 
 
 def max_per_request(built_in_name: str) -> int:
-    """Return the largest `n` of a built-in sequence: no response contains a number twice."""
-    minimum, maximum = BUILT_IN[built_in_name]
+    """Return the maximum of the parameter `n`: at most the size of the range, so that no response repeats a number."""
+    minimum, maximum = BUILT_IN_RANGES[built_in_name]
     return min(MAX_PER_REQUEST, maximum - minimum + 1)
 
 
@@ -29,7 +29,7 @@ def max_per_request(built_in_name: str) -> int:
 class Sequence:
     """A named counter over an inclusive range.
 
-    Each issued number has a ticket. Tickets count from 0 and never restart, whereas numbers repeat in every cycle.
+    Each issue of a number has a ticket. Tickets count from 0 and never restart, whereas numbers repeat in every cycle.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Sequence:
 
     @property
     def remaining(self) -> int:
-        """The count of numbers that are left before the maximum has been issued, in this cycle if it is cyclic."""
+        """The count of numbers that are left in the range, or, of a cyclic sequence, in the current cycle."""
         return self.size - self.issued % self.size if self.cycle else self.size - self.issued
 
     @property
@@ -79,7 +79,7 @@ class Sequence:
         return self.cycle and (first_ticket + count) // self.size > first_ticket // self.size
 
     def becomes_nearly_exhausted(self, first_ticket: int, count: int) -> bool:
-        """Return whether 90 % of a non-cyclic range have been issued with these tickets, but not before them."""
+        """Return whether these tickets raise the issued share of a non-cyclic range to 90 % or more."""
         return not self.cycle and first_ticket * 10 < self.size * 9 <= (first_ticket + count) * 10
 
 
@@ -95,5 +95,6 @@ def check_format(text: str) -> None:
     match = _FIELD_SPEC.match(spec or "")
     if name or conversion or not match or int(match[1] or 0) > MAX_FORMAT_WIDTH:
         raise Invalid.field(
-            "format", f"its number field must be {{}}, {{:d}} or {{:05d}}, with a width of at most {MAX_FORMAT_WIDTH}"
+            "format",
+            f"must write its number field as {{}}, {{:d}} or {{:05d}}, with a width of at most {MAX_FORMAT_WIDTH}",
         )

@@ -8,7 +8,7 @@ from chassis.db import Transaction
 from chassis.errors import Conflict, Invalid, NotFound, Problem
 from chassis.messaging import outbox
 from sequence_service import store
-from sequence_service.domain import BUILT_IN, Sequence
+from sequence_service.domain import BUILT_IN_RANGES, Sequence
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,13 @@ class IssuedNumbers:
 
 
 def issue_batch(tx: Transaction, requests: list[NumberRequest], now: datetime) -> list[IssuedNumbers | Problem]:
-    """Issue numbers of one sequence; return for each request its numbers, or the reason why it gets none.
+    """Issue numbers of one sequence to all requests; return for each its numbers, or the problem why it receives none.
 
-    Add the events that the issued numbers cause to the outbox, in the same transaction.
+    The events that the issued numbers cause are added to the outbox in the same transaction.
     """
     counts = [request.count for request in requests]
     sequence = store.claim_tickets(tx, requests[0].name, sum(counts), max(counts))
+    # If the claim fails, requests are served one by one, so that one that is too large rejects no other.
     results: list[IssuedNumbers | Problem] = (
         [*_divide_tickets(sequence, counts)] if sequence else [_issue_single(tx, request) for request in requests]
     )
@@ -51,7 +52,7 @@ def _divide_tickets(sequence: Sequence, counts: list[int]) -> list[IssuedNumbers
 
 
 def issue_numbers(tx: Transaction, request: NumberRequest, now: datetime) -> IssuedNumbers:
-    """Return contiguous numbers that no other caller receives within the cycle, or raise the reason why not."""
+    """Return contiguous numbers that no other caller receives within the cycle; raise the problem if there are none."""
     result = issue_batch(tx, [request], now)[0]
     if isinstance(result, Problem):
         raise result
@@ -62,13 +63,13 @@ def _issue_single(tx: Transaction, request: NumberRequest) -> IssuedNumbers | Pr
     # The row is locked, because a sequence that is revived between the two statements would appear exhausted.
     existing = store.lock_sequence(tx, request.name)
     if existing is None:
-        return _not_found(request.name)
+        return _unknown_sequence_error(request.name)
     if request.count > existing.size:
         return Invalid.field("n", f"must be at most {existing.size}, the size of the range")
     sequence = store.claim_tickets(tx, request.name, request.count, request.count)
     if sequence is None:
         return Conflict(
-            f"the sequence {request.name} is exhausted: {request.count} requested, {existing.remaining} remaining"
+            f"the sequence {request.name} has {existing.remaining} numbers left, but {request.count} were requested"
         )
     return IssuedNumbers(sequence, sequence.issued - request.count, request.count)
 
@@ -95,7 +96,7 @@ def create_sequence(tx: Transaction, definition: Sequence) -> tuple[Sequence, bo
     created = store.insert_or_revive_sequence(tx, definition)
     if created:
         return created, True
-    existing, is_deleted = store.get_sequence_or_deleted(tx, definition.name)
+    existing, is_deleted = store.get_sequence_including_deleted(tx, definition.name)
     if replace(existing, issued=0) == definition:
         return existing, False
     existing_definition = (
@@ -111,31 +112,33 @@ def create_sequence(tx: Transaction, definition: Sequence) -> tuple[Sequence, bo
 
 
 def delete_sequence(tx: Transaction, name: str) -> None:
-    if name in BUILT_IN:
+    if name in BUILT_IN_RANGES:
         raise Conflict(f"the sequence {name} is built in and cannot be deleted")
     if not store.delete_sequence(tx, name):
-        raise _not_found(name)
+        raise _unknown_sequence_error(name)
 
 
 def get_sequence(tx: Transaction, name: str) -> Sequence:
     sequence = store.find_sequence(tx, name)
     if sequence is None:
-        raise _not_found(name)
+        raise _unknown_sequence_error(name)
     return sequence
 
 
-def check_issued_tickets(tx: Transaction) -> str | None:
-    """Return None, or which sequences have issued more numbers than they have or are otherwise invalid."""
+def check_issued_numbers(tx: Transaction) -> str | None:
+    """Return a message that names the sequences with an invalid range or count, or None if there are none."""
     names = store.list_invalid_sequences(tx)
-    return f"more numbers issued than the range contains, or invalid row: {', '.join(names)}" if names else None
+    return (
+        f"more numbers issued than the range contains, or invalid range or count: {', '.join(names)}" if names else None
+    )
 
 
 def check_built_in_sequences(tx: Transaction) -> str | None:
-    """Return None, or which built-in sequences differ from the contract."""
-    expected = {(name, minimum, maximum, True) for name, (minimum, maximum) in BUILT_IN.items()}
+    """Return a message that names the built-in sequences that differ from the contract, or None if there are none."""
+    expected = {(name, minimum, maximum, True) for name, (minimum, maximum) in BUILT_IN_RANGES.items()}
     different = expected ^ set(store.list_built_in_sequences(tx))
-    return f"changed, missing or unexpected: {sorted({row[0] for row in different})}" if different else None
+    return f"changed, missing or unexpected: {', '.join(sorted({row[0] for row in different}))}" if different else None
 
 
-def _not_found(name: str) -> NotFound:
+def _unknown_sequence_error(name: str) -> NotFound:
     return NotFound(f"sequence {name} not found")

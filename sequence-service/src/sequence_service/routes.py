@@ -1,7 +1,6 @@
-"""HTTP routes: parse the request, issue numbers, respond."""
+"""HTTP routes: parse the request, open the transaction, call an operation, respond."""
 
 from collections.abc import Callable
-from collections.abc import Sequence as SequenceType
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -22,8 +21,8 @@ from sequence_service.operations import IssuedNumbers, NumberRequest
 
 bp = Blueprint("sequence", __name__)
 
-# Key in `app.extensions`.
-BATCHERS = "number_batchers"
+# A key of `app.extensions`.
+BATCHERS_KEY = "number_batchers"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 
@@ -86,13 +85,13 @@ _KEY_REUSED = problem("This `Idempotency-Key` was already used for a different r
 
 
 def create_batchers(database: Database) -> dict[str, Batcher[NumberRequest, IssuedNumbers]]:
-    """Return a batcher for each built-in sequence: concurrent requests to one process share a transaction."""
+    """Return a batcher for each built-in sequence, in which concurrent requests to one process share a transaction."""
 
-    def issue_batch(requests: list[NumberRequest]) -> SequenceType[IssuedNumbers | Problem]:
+    def issue_batch(requests: list[NumberRequest]) -> list[IssuedNumbers | Problem]:
         with database.transaction() as tx:
             return operations.issue_batch(tx, requests, datetime.now(UTC))
 
-    return {name: Batcher(issue_batch) for name in domain.BUILT_IN}
+    return {name: Batcher(issue_batch) for name in domain.BUILT_IN_RANGES}
 
 
 def _create_built_in_view(name: str) -> Callable[..., Response]:
@@ -102,16 +101,16 @@ def _create_built_in_view(name: str) -> Callable[..., Response]:
     )
 
     @endpoint(
-        f"Issue the next numbers of the sequence {name}",
+        f"Issue the next numbers of the built-in sequence `{name}`",
         {
-            200: ResponseSpec("Numbers that no other caller receives", Numbers),
+            200: ResponseSpec("Numbers that no other caller receives within the same cycle", Numbers),
             400: _INVALID,
             503: _UNAVAILABLE,
         },
         query=query_model,
     )
     def issue_built_in(query: Any) -> Response:
-        batchers: dict[str, Batcher[NumberRequest, IssuedNumbers]] = current_app.extensions[BATCHERS]
+        batchers: dict[str, Batcher[NumberRequest, IssuedNumbers]] = current_app.extensions[BATCHERS_KEY]
         numbers = batchers[name].submit(NumberRequest(name, query.n, g.request_id)).numbers if query.n else []
         single = {"sequence_no": numbers[0]} if query.n == 1 else {}
         return _no_store_response({**single, "sequence_list": numbers})
@@ -120,7 +119,7 @@ def _create_built_in_view(name: str) -> Callable[..., Response]:
     return view
 
 
-for _name in domain.BUILT_IN:
+for _name in domain.BUILT_IN_RANGES:
     bp.get(f"/{_name}", endpoint=_name.replace("-", "_"), head=False)(_create_built_in_view(_name))
 
 
@@ -154,7 +153,7 @@ def get_sequence(name: str) -> dict[str, Any]:
         200: ResponseSpec("A sequence with the same definition exists already", SequenceState),
         201: ResponseSpec("The sequence was created or revived", SequenceState),
         400: _INVALID,
-        409: problem("The name has a different definition; the name of a deleted sequence stays reserved"),
+        409: problem("The sequence exists with a different definition; the name of a deleted sequence stays reserved"),
         415: _UNSUPPORTED_MEDIA_TYPE,
         422: _KEY_REUSED,
         503: _UNAVAILABLE,
@@ -196,10 +195,10 @@ def delete_sequence(name: str) -> tuple[str, int]:
 @endpoint(
     "Issue the next numbers of a sequence",
     {
-        200: ResponseSpec("Numbers that no other caller receives", FormattedNumbers),
+        200: ResponseSpec("Numbers that no other caller receives within the same cycle", FormattedNumbers),
         400: _INVALID,
         404: _NOT_FOUND,
-        409: problem("The sequence is exhausted; no number was issued"),
+        409: problem("The sequence has fewer numbers left than requested; none was issued"),
         415: _UNSUPPORTED_MEDIA_TYPE,
         422: _KEY_REUSED,
         503: _UNAVAILABLE,

@@ -33,8 +33,8 @@ def lock_sequence(tx: Transaction, name: str) -> Sequence | None:
     return _sequence_from(row) if row else None
 
 
-def get_sequence_or_deleted(tx: Transaction, name: str) -> tuple[Sequence, bool]:
-    """Return the sequence with this name, and whether it is deleted."""
+def get_sequence_including_deleted(tx: Transaction, name: str) -> tuple[Sequence, bool]:
+    """Return the sequence and whether it is deleted."""
     row = tx.one(f"SELECT {_COLUMNS}, NOT ({_EXISTS}) AS is_deleted FROM sequences WHERE name = %(name)s", name=name)
     is_deleted = row.pop("is_deleted")
     return _sequence_from(row), is_deleted
@@ -43,7 +43,8 @@ def get_sequence_or_deleted(tx: Transaction, name: str) -> tuple[Sequence, bool]
 def insert_or_revive_sequence(tx: Transaction, sequence: Sequence) -> Sequence | None:
     """Return the new sequence, or the revived one with the counter that it had when it was deleted.
 
-    Return None, with the existing row locked, if the sequence is not deleted or has a different definition.
+    Return None, with the existing row locked, if the name belongs to a sequence that is not deleted or that has a
+    different definition.
     """
     row = tx.find(
         f"""
@@ -73,11 +74,11 @@ def delete_sequence(tx: Transaction, name: str) -> bool:
 
 
 def claim_tickets(tx: Transaction, name: str, count: int, max_request: int) -> Sequence | None:
-    """Claim the next `count` tickets for exclusive use by the caller; return the sequence after that.
+    """Claim the next `count` tickets for exclusive use by the caller; return the updated sequence.
 
     Return None and claim nothing if the sequence does not exist, if it has fewer tickets left, or if `max_request`,
-    the largest of the requests that share the tickets, exceeds the range. Concurrent callers block on the row lock,
-    so a rolled-back request leaves no gap.
+    the count of the largest of the requests that share the tickets, exceeds the size of the range. Concurrent callers
+    block on the row lock, so a rolled-back request leaves no gap.
     """
     row = tx.find(
         f"""

@@ -27,7 +27,7 @@ def test_new_sequence_starts_at_its_minimum(client, name):
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_several_numbers_are_contiguous_and_omit_sequence_no(client):
+def test_response_with_several_numbers_is_contiguous_and_omits_sequence_no(client):
     assert client.get("/sequence?n=3").json == {"sequence_list": [1000, 1001, 1002]}
     assert client.get("/sequence").json["sequence_no"] == 1003
 
@@ -61,7 +61,7 @@ def test_invalid_n_is_rejected_and_consumes_no_number(client, query):
 
 
 @pytest.mark.parametrize(("path", "limit"), [("/sequence?n=9001", "9000"), ("/batch-sequence?n=10001", "10000")])
-def test_too_large_n_is_rejected_with_the_limit(client, path, limit):
+def test_too_large_n_is_rejected_with_the_limit_in_the_error(client, path, limit):
     assert limit in client.get(path).json["detail"]
 
 

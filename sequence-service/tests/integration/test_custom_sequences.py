@@ -64,7 +64,7 @@ def test_name_of_63_characters_is_accepted(client):
         ({"start": 1}, "start"),
     ],
 )
-def test_invalid_field_is_named(client, change, field):
+def test_invalid_definition_is_rejected_and_its_field_named(client, change, field):
     response = put(client, **{**DEFINITION, **change})
     assert response.status_code == 400
     assert [error["field"] for error in response.json["errors"]] == [field]
@@ -106,7 +106,7 @@ def test_exhausted_sequence_returns_409_and_issues_nothing(client):
     assert (state["last"], state["next"], state["remaining"]) == (10, None, 0)
 
 
-def test_n_beyond_the_range_or_the_limit_is_rejected(client):
+def test_n_below_1_or_above_the_range_or_the_limit_is_rejected(client):
     put(client)
     assert issue(client, 11).status_code == 400
     assert issue(client, 0).status_code == 400
@@ -126,14 +126,14 @@ def test_unknown_sequence_returns_404(client):
     assert client.delete("/sequences/inv").status_code == 404
 
 
-def test_delete_removes_a_custom_sequence_but_no_built_in_one(client):
+def test_custom_sequence_can_be_deleted_but_a_built_in_one_cannot(client):
     put(client)
     assert client.delete("/sequences/inv").status_code == 204
     assert client.get("/sequences/inv").status_code == 404
     assert client.delete("/sequences/batch-sequence").status_code == 409
 
 
-def test_list_returns_pages_and_the_total(client):
+def test_sequences_are_listed_in_pages_with_the_total(client):
     put(client)
     listing = client.get("/sequences").json
     assert listing["total"] == 5

@@ -47,8 +47,8 @@ def test_identical_put_revives_the_sequence_where_it_stopped(client, put, issue)
 
 
 def test_identical_definition_may_omit_the_defaults(client):
-    for status in (201, 201):
-        assert client.put("/sequences/short", json={"minimum": 1, "maximum": 9}).status_code == status
+    for _ in range(2):
+        assert client.put("/sequences/short", json={"minimum": 1, "maximum": 9}).status_code == 201
         client.delete("/sequences/short")
     assert client.put("/sequences/short", json={"minimum": 1, "maximum": 9, "cycle": False}).status_code == 201
 
@@ -80,7 +80,7 @@ def test_built_in_sequences_cannot_be_deleted(client):
         assert client.get(f"/sequences/{name}").status_code == 200
 
 
-def test_key_used_before_the_deletion_replays_its_response_and_issues_nothing(client, put, issue):
+def test_response_to_a_key_used_before_the_deletion_is_replayed_and_issues_nothing(client, put, issue):
     put()
     first = issue(2, **{"Idempotency-Key": "k"})
     delete(client)
@@ -123,13 +123,13 @@ def test_concurrent_deletes_and_revivals_issue_every_number_once(app, client, pu
             statuses[method, response.status_code] += 1
 
     with ThreadPoolExecutor(6) as pool:
-        disturbances = [pool.submit(repeat, "DELETE") for _ in range(2)]
-        disturbances += [pool.submit(repeat, "PUT", json=DEFINITION) for _ in range(2)]
+        background_tasks = [pool.submit(repeat, "DELETE") for _ in range(2)]
+        background_tasks += [pool.submit(repeat, "PUT", json=DEFINITION) for _ in range(2)]
         for requester in [pool.submit(request_numbers) for _ in range(2)]:
             requester.result()
         finished.set()
-        for disturbance in disturbances:
-            disturbance.result()
+        for task in background_tasks:
+            task.result()
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
     assert {status for _, status in statuses} <= {200, 201, 204, 404}
     put()

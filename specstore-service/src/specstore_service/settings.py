@@ -16,7 +16,7 @@ class Settings(UploadSettings):
         pattern="^https?://",
         description="URL of an external pipeline runner; by default the built-in one is used",
     )
-    data_dir: str = Field("/data", description="Folder that web and worker share: uploaded files and results")
+    data_dir: str = Field("/data", description="Folder that web and worker share: uploaded files and outputs")
     max_dataset_num: int = Field(
         1000, ge=0, le=10**9, description="Maximum number of datasets per owner, in tokens that the service issues"
     )
@@ -40,7 +40,7 @@ class Settings(UploadSettings):
     unpacked_bytes: int = Field(
         2**28, ge=1, description="Maximum unpacked size of an XLSX source; a quarter of it for JSON"
     )
-    s3_bucket: str | None = Field(None, description="S3 bucket for results and uploaded files, instead of `DATA_DIR`")
+    s3_bucket: str | None = Field(None, description="S3 bucket for outputs and uploaded files, instead of `DATA_DIR`")
     s3_endpoint_url: str | None = Field(
         None, pattern="^https?://", description="URL of the S3 server; by default Amazon's"
     )

@@ -65,7 +65,7 @@ def renew_lease(db):
     def renew_lease(pipeline, number):
         with db.transaction() as tx:
             job = jobs.get_job(tx, pipeline)
-            return jobs.extend_lease(tx, Attempt(job["flow"], job["position"], number), 30)
+            return jobs.renew_lease(tx, Attempt(job["flow"], job["position"], number), 30)
 
     return renew_lease
 

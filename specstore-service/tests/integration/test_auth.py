@@ -22,7 +22,7 @@ def test_authenticated_user_receives_a_token_for_their_own_id(client, api, a_spe
     assert client.post("/source/upload", json=a_spec(), headers=headers).status_code == 200
 
 
-def test_request_without_a_user_is_unauthorized(client):
+def test_token_request_without_a_user_is_unauthorized(client):
     assert client.post("/auth/token").status_code == 401
 
 

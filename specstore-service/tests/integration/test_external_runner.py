@@ -157,7 +157,7 @@ def test_lost_or_reordered_hooks_still_complete_the_flow(external_client, upload
     assert api.get(flow).json["state"] == "SUCCEEDED"
 
 
-def test_plan_is_paginated(external_client, upload):
+def test_plan_is_returned_in_pages_with_the_total(external_client, upload):
     upload()
     upload(dataset="beers")
     pages = [

@@ -25,7 +25,7 @@ def fetch_bytes(tmp_path):
     return fetch_bytes
 
 
-def test_existing_source_is_fetched(server, fetch_bytes):
+def test_body_of_a_url_is_fetched(server, fetch_bytes):
     assert fetch_bytes(server.serve("/a%20b?x=1", b"id\n1\n")) == b"id\n1\n"
     assert fetch_bytes(f"{server.url}/a b?x=1#part") == b"id\n1\n"
 
@@ -185,7 +185,7 @@ def test_truncated_body_is_rejected(server, fetch_bytes):
 @pytest.mark.parametrize(
     ("status", "is_temporary"), [(404, False), (403, False), (500, True), (503, True), (204, False)]
 )
-def test_error_status_is_reported(server, fetch_bytes, status, is_temporary):
+def test_error_status_is_reported_and_only_server_errors_are_temporary(server, fetch_bytes, status, is_temporary):
     with pytest.raises(FetchError, match=f"returned status {status}") as caught:
         fetch_bytes(server.serve("/error", b"", status=status))
     assert caught.value.is_temporary is is_temporary
@@ -199,7 +199,7 @@ def test_refused_connection_is_a_temporary_error(fetch_bytes):
     assert caught.value.is_temporary
 
 
-def test_tls_is_verified(server, fetch_bytes):
+def test_fetch_over_https_from_a_server_without_tls_fails(server, fetch_bytes):
     with pytest.raises(FetchError, match="TLS failed"):
         fetch_bytes(f"https://127.0.0.1:{server.port}/a")
 

@@ -83,7 +83,7 @@ def test_unusual_file_names_are_accepted(put, list_stored, path):
     assert len(list_stored()) == 1
 
 
-def test_file_name_may_equal_a_folder_name(put, list_stored):
+def test_file_may_have_the_name_of_a_folder_of_another_file(put, list_stored):
     assert [put(path).status_code for path in ("a", "a/b", "a/b/c")] == [200] * 3
     assert len(list_stored()) == 3
 

@@ -245,7 +245,7 @@ def test_invalid_schema_fails_the_report_with_an_explanation(run):
     assert any("primary" in line.lower() for line in errors_of(status, "validation_report")), status["error_log"]
 
 
-def test_foreign_keys_are_checked(run):
+def test_foreign_key_without_a_matching_row_is_reported(run):
     reference = {"fields": ["wine"], "reference": {"resource": "wines", "fields": ["id"]}}
     status = run(
         {"name": "wines", "data": [{"id": 1}], "schema": {"fields": [{"name": "id", "type": "integer"}]}},

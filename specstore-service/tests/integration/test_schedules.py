@@ -40,7 +40,7 @@ def test_due_dataset_runs_once(api, a_spec, run_due, outbox_bodies):
     assert (queued["payload"]["flow_id"], queued["trigger"]) == ("ann/wines/2", {"type": "timer", "name": "schedules"})
 
 
-def test_missed_runs_are_collapsed_into_one_in_phase(api, run_due):
+def test_missed_runs_are_made_up_by_a_single_run(api, run_due):
     api.create_flow(schedule="every 1d")
     due = due_time(api)
     run_due(due + 3 * DAY + timedelta(hours=7))

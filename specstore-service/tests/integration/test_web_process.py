@@ -32,6 +32,8 @@ class Web:
             "BIND": f"127.0.0.1:{self.port}",
             "WEB_CONCURRENCY": "1",
             "POOL_SIZE": "1",
+            # A queue of requests for the connection is not a failure; a request that never releases it is.
+            "POOL_WAIT_SECONDS": str(TIMEOUT_SECONDS),
             "PYTHONUNBUFFERED": "1",
             **extra_variables,
         }

@@ -246,7 +246,7 @@ def test_frozen_worker_changes_nothing_after_its_pipeline_was_taken_over(
     assert hashes_of(status) == hashes_of(api.get(flow).json) == expected_hashes
 
 
-def test_pipeline_process_in_c_code_ends_with_its_worker(upload, start_workers, eventually, api):
+def test_process_that_matches_an_endless_pattern_ends_when_its_worker_is_killed(upload, start_workers, eventually, api):
     pattern = {"name": "name", "type": "string", "constraints": {"pattern": "(w+ ?)+[0-9]*!"}}
     flow = upload({**RESOURCE, "schema": {"fields": [SCHEMA["fields"][0], pattern]}}, "id,name\n1," + "w" * 64 + "\n")
     (worker,) = start_workers().values()

@@ -119,14 +119,14 @@ def test_line_of_a_hundred_megabytes_is_rejected_in_bounded_memory(read_rejected
     assert peak < MAX_PEAK_BYTES
 
 
-def test_error_names_the_row(read_rejected):
+def test_column_limit_error_names_the_row(read_rejected):
     assert "reds: row 3 has" in read_rejected(b"a\n1\n" + b"," * MAX_COLUMNS + b"\n")[0]
     assert "reds: row 2 has" in read_rejected(to_json([[1], column_names(MAX_COLUMNS + 1)]), "json")[0]
     assert "reds: row 1 has" in read_rejected(a_sheet(b'<row><c r="XFD1"><v>1</v></c></row>'), "xlsx")[0]
 
 
 @pytest.mark.parametrize("headers", [1, 2])
-def test_maximum_number_of_columns_is_read(read, headers):
+def test_table_with_the_maximum_number_of_columns_is_read(read, headers):
     row, title_row = column_names(MAX_COLUMNS), ["title"]
     rows = [title_row, row, row][2 - headers :]
     lines = "\n".join(",".join(row) for row in rows).encode()

@@ -39,7 +39,7 @@ def test_colliding_file_names_are_made_unique():
     [("a.csv", "text/csv; charset=utf-8"), ("a.JSON", "application/json"), ("a.html", "application/octet-stream"),
      ("a.svg", "application/octet-stream"), ("plain", "application/octet-stream"), ("a.zip", "application/zip")],
 )  # fmt: skip
-def test_executable_content_types_are_served_as_bytes(path, type_):
+def test_types_that_a_browser_might_execute_are_served_as_bytes(path, type_):
     assert files.content_type(path) == type_
 
 

@@ -48,7 +48,7 @@ def states(reports):
         ([False, True, True, True, True], FAILED, [FAILED, SUCCEEDED, FAILED, SUCCEEDED, FAILED]),
     ],
 )
-def test_states_follow_from_reported_updates(reports, state, expected):
+def test_states_are_computed_from_reports_and_dependencies(reports, state, expected):
     assert states(reports) == expected
     assert flow_state(flow(reports)) == state
 

@@ -58,7 +58,7 @@ def a_workbook(*rows, **cells):
         (b"a,b\n=cmd|x,@SUM\n", [["a", "b"], ["=cmd|x", "@SUM"]]),
     ],
 )
-def test_lines_become_rows(read, content, rows):
+def test_delimited_text_is_read_as_rows(read, content, rows):
     assert read(content) == rows
 
 
@@ -134,12 +134,12 @@ def test_json_above_the_maximum_size_is_rejected(read):
 
 
 @pytest.mark.parametrize("format_", ["parquet", "xls", "ods", "zip"])
-def test_unknown_format_is_named(read, format_):
+def test_unsupported_format_is_rejected_with_its_name(read, format_):
     with pytest.raises(PipelineFailed, match=f"the format must be csv, tsv, xlsx or json, not {format_}"):
         read(b"x", format_=format_)
 
 
-def test_sheets_are_read(read):
+def test_sheet_is_selected_by_number_or_name(read):
     content = a_workbook(["id", "name", "ok"], [1, "Malbec", True], [2, None, None], [3])
     assert read(content, format_="xlsx") == [
         ["id", "name", "ok"],

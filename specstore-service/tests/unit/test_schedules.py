@@ -67,12 +67,12 @@ def test_interval_above_ten_years_is_rejected():
 FIRST_DUE = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def test_missed_runs_are_skipped_in_phase():
+def test_next_due_time_skips_missed_runs():
     assert next_due(FIRST_DUE, 86400, FIRST_DUE + timedelta(days=3, hours=5)) == FIRST_DUE + timedelta(days=4)
 
 
 @given(every_seconds=st.integers(60, 10**7), delay_seconds=st.integers(0, 10**9))
-def test_next_due_time_is_the_first_in_phase_after_now(every_seconds, delay_seconds):
+def test_next_due_time_is_the_first_multiple_of_the_interval_after_now(every_seconds, delay_seconds):
     now = FIRST_DUE + timedelta(seconds=delay_seconds)
     due = next_due(FIRST_DUE, every_seconds, now)
     assert now < due <= now + timedelta(seconds=every_seconds)

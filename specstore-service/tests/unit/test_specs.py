@@ -84,7 +84,7 @@ def test_too_many_resources_are_rejected_with_the_limit(a_spec):
 
 
 def test_unknown_fields_are_ignored(a_spec):
-    spec = a_spec(licence="MIT", __proto__={})
+    spec = a_spec(license="MIT", __proto__={})
     spec["meta"]["id"] = "x"
     spec["inputs"][0]["parameters"]["descriptor"]["resources"][0]["title"] = "Reds"
     assert parse_spec(spec).dataset_id == "ann/wines"

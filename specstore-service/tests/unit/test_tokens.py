@@ -169,7 +169,7 @@ def create_ec_key():
     return pem.decode()
 
 
-def test_check_without_any_key_is_unavailable(key_server, key_pair):
+def test_token_cannot_be_checked_until_a_key_has_been_fetched(key_server, key_pair):
     key_server.pem = None
     keyring = key_server.keyring()
     assert status_of(keyring, sign(key_pair)) == 503

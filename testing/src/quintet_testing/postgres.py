@@ -21,14 +21,14 @@ _OPTIONS = {
 
 
 def free_port() -> int:
-    return ports.some_free(set())
+    return ports.find_free_port(set())
 
 
 class TemporaryPostgres:
     """A server that can be killed and restarted with the same port and data."""
 
     def __init__(self) -> None:
-        self._prefix = postgres_user.prefix()
+        self._prefix = postgres_user.command_prefix()
         self._folder = Path(tempfile.mkdtemp(prefix="quintet-test-postgres-"))
         if self._prefix == postgres_user.SETPRIV:
             os.chown(self._folder, postgres_user.NOBODY, postgres_user.NOBODY)

@@ -43,7 +43,7 @@ def show(amqp_url: str, queues: list[str]) -> None:
                 properties = letter.properties
                 print(f"{queue}  {properties.message_id}  request {properties.correlation_id}  {letter.reason}")
                 print("    " + letter.body[:_MAX_SHOWN_BODY_BYTES].decode("utf-8", "replace"))
-            print(f"{queue}: {count} dead letters")
+            print(f"{queue}: {_counted(count)}")
 
 
 def requeue(amqp_url: str, queue: str, message_id: str | None = None) -> int:
@@ -99,6 +99,10 @@ def _receive(connection: broker.BlockingConnection, queue: str, message_id: str 
             yield DeadLetter(channel, method.delivery_tag, properties, body)
 
 
+def _counted(count: int) -> str:
+    return f"{count} dead letter{'' if count == 1 else 's'}"
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m chassis.messaging.deadletters", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -114,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     move, verb = (requeue, "requeued") if args.command == "retry" else (discard, "discarded")
     count = move(amqp_url, args.queue, args.message_id)
-    print(f"{args.queue}: {count} dead letters {verb}")
+    print(f"{args.queue}: {_counted(count)} {verb}")
     return 0 if count or args.message_id is None else 1
 
 

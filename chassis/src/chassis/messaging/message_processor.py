@@ -1,6 +1,7 @@
 """Runs the handler of a message: in one transaction, with counted failures and a growing retry delay."""
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,10 +91,12 @@ class MessageProcessor:
         except Invalid as problem:
             log.error("message.unparsable", queue=self._queue, reason=problem.detail)
             return problem.detail
-        retry_seconds = _MIN_RETRY_SECONDS
+        started_at, retry_seconds = time.perf_counter(), _MIN_RETRY_SECONDS
         while not cancel_event.is_set():
             try:
                 self._attempt(delivery)
+                seconds = round(time.perf_counter() - started_at, 4)
+                log.info("message.handled", queue=self._queue, type=delivery.type, seconds=seconds)
                 return None
             except Interrupted:
                 raise

@@ -22,6 +22,10 @@ from chassis.web.metrics import Metrics
 JSON_TYPE = "application/json; charset=utf-8"
 MAX_BODY_BYTES = 1024 * 1024
 
+log = logs.logger(__name__)
+
+# Requested every few seconds by load balancers and monitoring.
+_PROBE_ROUTES = ("/livez", "/healthcheck", "/metrics")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
 
@@ -114,8 +118,9 @@ def role() -> str:
 
 
 def json_response(text: str | bytes, status: int = 200) -> Response:
-    """Return a response whose body is already serialized JSON."""
-    return Response(text, status, content_type=JSON_TYPE)
+    """Return a response whose body is already serialized JSON; it ends in a newline, for terminals."""
+    body = text.encode() if isinstance(text, str) else text
+    return Response(body + b"\n", status, content_type=JSON_TYPE)
 
 
 def _installed_version(service: str) -> str:
@@ -152,13 +157,18 @@ def _check_encoding(raw: bytes) -> None:
         try:
             text = unquote_to_bytes(part).decode("utf-8")
         except UnicodeDecodeError:
-            raise Invalid(f"{part_name}: must be valid UTF-8") from None
+            raise Invalid("%(part)s: must be valid UTF-8", parameters={"part": part_name}) from None
         if "\0" in text:
-            raise Invalid(f"{part_name}: must not contain the character U+0000")
+            raise Invalid("%(part)s: must not contain the character U+0000", parameters={"part": part_name})
 
 
 def _after_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     method, route = (request.method, request.url_rule.rule) if request.url_rule else ("-", "-")
-    this_app().metrics.observe(method, route, response.status_code, time.perf_counter() - g.started_at)
+    seconds = time.perf_counter() - g.started_at
+    this_app().metrics.observe(method, route, response.status_code, seconds)
+    log_line = log.debug if route in _PROBE_ROUTES else log.info
+    log_line(
+        "request.handled", method=method, path=request.path, status=response.status_code, seconds=round(seconds, 4)
+    )
     return response

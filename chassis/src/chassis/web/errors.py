@@ -20,7 +20,7 @@ Render = Callable[[Problem], Response]
 _DETAILS = {
     404: "this path does not exist",
     405: "this path does not support this method",
-    413: "the body is larger than {max_bytes} bytes",
+    413: "the body is larger than %(max_bytes)s bytes",
 }
 _MAX_UNREAD_BYTES, _MAX_UNREAD_SECONDS = 16 * 1024 * 1024, 2
 _CHUNK_BYTES = 64 * 1024
@@ -42,7 +42,10 @@ def register(app: Flask, render: Render, count_unexpected: Callable[[], None]) -
         _discard_unread_body()
         status = error.code or 500
         detail = _DETAILS.get(status, error.description or error.name)
-        response = render(Problem(detail.replace("{max_bytes}", str(request.max_content_length)), status=status))
+        parameters = (
+            {"max_bytes": request.max_content_length} if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else None
+        )
+        response = render(Problem(detail, parameters=parameters, status=status))
         response.headers.update({name: value for name, value in error.get_headers() if name == "Allow"})
         return response
 
@@ -68,7 +71,7 @@ def problem_json(problem: Problem) -> Response:
     }
     if problem.errors:
         body["errors"] = [{"field": field, "message": message} for field, message in problem.errors]
-    return Response(strictjson.dumps(body), problem.status, content_type="application/problem+json")
+    return Response(strictjson.dumps(body) + "\n", problem.status, content_type="application/problem+json")
 
 
 def _discard_unread_body() -> None:

@@ -80,7 +80,8 @@ class UploadStream:
             raise self._too_large()
 
     def _too_large(self) -> Problem:
-        return Problem(f"the body is larger than {self._max_bytes} bytes", status=413)
+        parameters = {"max_bytes": self._max_bytes}
+        return Problem("the body is larger than %(max_bytes)s bytes", parameters=parameters, status=413)
 
     def _timeout_for(self, size: int, now: float) -> tuple[float, Problem]:
         """Return how many seconds reading the next `size` bytes may take, and the error to raise after that."""

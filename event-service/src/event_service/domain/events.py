@@ -29,10 +29,11 @@ MAX_PER_REQUEST = 1000
 MAX_EVENT_BYTES = 256 * 1024
 MAX_VERSION = 2**31 - 1
 
-_TIME = r"^\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d(:?\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?$"
+_TIME_SCHEMA_PATTERN = r"^\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d(:?\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?$"
 # Loaded at import, because reading hundreds of files would slow down the first request.
 _TIMEZONES = frozenset(available_timezones())
-_TIME_PATTERN = re.compile(_TIME.removesuffix("$") + r"\Z", re.ASCII)
+# In Python, unlike in JSON Schema, `$` also matches before a final line break, and \d matches any Unicode digit.
+_TIME_PATTERN = re.compile(_TIME_SCHEMA_PATTERN.removesuffix("$") + r"\Z", re.ASCII)
 
 
 def _check_version(value: Any) -> Any:
@@ -65,7 +66,7 @@ Version = Annotated[
     AfterValidator(_check_version),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_VERSION}),
 ]
-Time = Annotated[str, Field(json_schema_extra={"pattern": _TIME}), AfterValidator(_check_time)]
+Time = Annotated[str, Field(json_schema_extra={"pattern": _TIME_SCHEMA_PATTERN}), AfterValidator(_check_time)]
 Timezone = Annotated[str, Field(examples=["Europe/Berlin", "UTC"]), AfterValidator(_check_timezone)]
 
 
@@ -124,19 +125,19 @@ def to_json(value: Any) -> bytes:
         return strictjson.dumps(value).encode()
 
 
-def check_sizes(events: Sequence[PostedEvent], body_bytes: int | None) -> None:
+def check_sizes(events: Sequence[PostedEvent], body_size_bytes: int | None) -> None:
     """Raise Invalid if an event is too large.
 
-    `body_bytes` is the size of a single event as it was received. It is None for an array, whose events are measured
-    as they are stored.
+    `body_size_bytes` is the size of a single event as it was received. It is None for an array, whose events are
+    measured as they are stored.
     """
-    size_bytes = body_bytes or max(len(to_json(event)) for event in events)
+    size_bytes = body_size_bytes or max(len(to_json(event)) for event in events)
     if size_bytes > MAX_EVENT_BYTES:
         raise Invalid(f"an event must have at most {MAX_EVENT_BYTES} bytes", status=413)
 
 
 def create_event_id(unix_milliseconds: int, random: bytes) -> str:
-    """Return a version 7 UUID from 10 random bytes; events of the same time are neighbors in the index."""
+    """Return a version 7 UUID from 10 random bytes, so that events of the same time are adjacent in the index."""
     digits = f"{unix_milliseconds:012x}{random.hex()}"
     variant = "89ab"[random[2] & 3]
     return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

@@ -32,7 +32,7 @@ def _describe_violation(value: str, forbidden: str) -> str:
 
 
 def _name_field(forbidden: str = "") -> object:
-    """Return the length limits, and for the OpenAPI document the pattern that equals the check."""
+    """Return the length limits and, for the OpenAPI document, a pattern that is equivalent to the check."""
     pattern = rf"^(?!\s*$)(?!\.\.?$)[^\x00-\x1f\x7f-\x9f{forbidden}]+$"
     return Field(min_length=1, max_length=255, json_schema_extra={"pattern": pattern})
 

@@ -33,7 +33,9 @@ def second_writer_error() -> Problem:
 
 
 def not_stream_owner_error() -> Problem:
-    return Problem("the stream belongs to another user or has no owner yet: only its owner may set schemas", status=403)
+    return Problem(
+        "the stream belongs to another user or has no owner yet: only its owner and admins may set schemas", status=403
+    )
 
 
 def not_consumer_owner_error() -> Problem:

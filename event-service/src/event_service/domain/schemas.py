@@ -30,6 +30,7 @@ class Schema:
                 document,
                 pattern_options=jsonschema_rs.RegexOptions(),
                 offline=True,
+                # Error messages must not contain the payload.
                 mask="the value",
             )
         except (ValueError, jsonschema_rs.ReferencingError) as error:
@@ -95,8 +96,8 @@ def compile_schemas(documents: Mapping[tuple[str, int], str]) -> Schemas:
 
 def check_payloads(schemas: Schemas, events: Sequence[PostedEvent]) -> None:
     for index, event in enumerate(events):
-        head = event["event"]
-        schema = schemas.get((head["name"], int(head["version"])))
+        header = event["event"]
+        schema = schemas.get((header["name"], int(header["version"])))
         if schema:
             schema.check(event["payload"], "payload" if len(events) == 1 else f"{index}.payload")
 

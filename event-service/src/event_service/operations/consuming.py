@@ -9,9 +9,6 @@ from event_service.domain.ownership import Caller, not_consumer_owner_error
 from event_service.store import consumers as store
 from event_service.store import ownership, streams
 
-# The contract requires the bare response "Not Found" for an unknown stream as well as for an unknown event.
-_NO_DETAIL = ""
-
 
 def acknowledge(
     tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, *, up_to: bool, now: datetime
@@ -37,7 +34,7 @@ def nack(
     limit: int,
     now: datetime,
 ) -> None:
-    """Count a failed attempt; at the NACK number `limit`, park the event for this consumer and move past it."""
+    """Count a failed attempt; the NACK number `limit` parks the event for this consumer and advances the offset."""
     series_id, sequence = _authorize(tx, stream, event_id, consumer, caller)
     offset = Offset(**store.lock_offset(tx, series_id, consumer, now))
     replay_nacks = store.find_replay_nacks(tx, series_id, sequence, consumer)
@@ -54,17 +51,17 @@ def nack(
 
 
 def _authorize(tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller) -> tuple[int, int]:
-    """Return (series ID, sequence) of the event if the caller may use the consumer; raise 403 or 404 otherwise."""
-    event = _get_event_location(tx, stream, event_id, consumer)
-    _claim_if_unowned(tx, event.stream_id, consumer, event.owner, caller)
-    return event.series_id, event.sequence
+    """Return (series ID, sequence) of the event; raise 404, or 403 if the consumer belongs to another user."""
+    location = _get_event_location(tx, stream, event_id, consumer)
+    _claim_if_unowned(tx, location.stream_id, consumer, location.owner, caller)
+    return location.series_id, location.sequence
 
 
 def _get_event_location(tx: Transaction, stream: str, event_id: str, consumer: str) -> store.EventLocation:
-    event = store.find_event_location(tx, stream, event_id, consumer)
-    if event is None:
-        raise NotFound(_NO_DETAIL)
-    return event
+    location = store.find_event_location(tx, stream, event_id, consumer)
+    if location is None:
+        raise unknown_event_error()
+    return location
 
 
 def _claim_if_unowned(tx: Transaction, stream_id: int, consumer: str, owner: str | None, caller: Caller) -> None:
@@ -89,21 +86,26 @@ def put_offset(
     _claim_if_unowned(tx, stream_id, consumer, ownership.find_consumer_owner(tx, stream_id, consumer), caller)
     series = streams.find_series(tx, stream_id, name)
     if series is None:
-        raise NotFound(f"stream {stream} has no event {name}")
+        raise NotFound(f"stream {stream} has no event named {name}")
     if offset > series["last"]:
         raise Invalid.field("offset", f"must be between 0 and {series['last']}, the last sequence of {name}")
     store.lock_offset(tx, series["id"], consumer, now)
     store.update_offset(tx, series["id"], consumer, offset, now)
-    store.delete_parked_above(tx, series["id"], consumer, offset)
+    store.delete_parked_after(tx, series["id"], consumer, offset)
 
 
 def replay_parked(tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, now: datetime) -> None:
     """Make a parked event the next one to be read, without moving the offset or claiming the consumer."""
-    event = _get_event_location(tx, stream, event_id, consumer)
-    if not caller.may_act_for(event.owner):
+    location = _get_event_location(tx, stream, event_id, consumer)
+    if not caller.may_act_for(location.owner):
         raise not_consumer_owner_error()
-    if not store.replay_event(tx, event.series_id, event.sequence, consumer, now):
-        raise NotFound(_NO_DETAIL)
+    if not store.replay_event(tx, location.series_id, location.sequence, consumer, now):
+        raise unknown_event_error()
+
+
+def unknown_event_error() -> NotFound:
+    """Return the bare "Not Found" that the contract requires for an event, and for its stream, that does not exist."""
+    return NotFound("")
 
 
 def unknown_stream_error(name: str) -> NotFound:

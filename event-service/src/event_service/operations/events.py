@@ -1,4 +1,4 @@
-"""Appending events that were posted over HTTP or published by another service."""
+"""Use cases of producers: appending events that are posted over HTTP or published by another service."""
 
 from collections.abc import Sequence
 from dataclasses import replace

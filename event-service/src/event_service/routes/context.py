@@ -39,7 +39,7 @@ def caller() -> Caller:
 
 
 def limit_large_requests(view: Callable[..., Response]) -> Callable[..., Response]:
-    """Parse only a few large bodies concurrently, because a parsed body takes ten times the memory of its bytes."""
+    """Parse only a few large bodies concurrently, because a parsed body takes ten times as much memory as its bytes."""
 
     @wraps(view)
     def limited_view(**path: Any) -> Response:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chassis import strictjson
 from chassis.db import Transaction
-from chassis.errors import Invalid, NotFound
+from chassis.errors import Invalid
 from chassis.web.app import json_response, this_app
 from chassis.web.idempotency import run_idempotent
 from chassis.web.validation import DIGITS, PlainText, ResponseSpec, endpoint
@@ -94,11 +94,12 @@ class Acknowledgement(BaseModel):
 )
 def append_events(stream: str, headers: AppendHeaders, body: PostedEvent | list[PostedEvent]) -> Response:
     events = body if isinstance(body, list) else [body]
-    check_sizes(events, None if events is body else len(request.get_data()))
+    is_array = events is body
+    check_sizes(events, None if is_array else len(request.get_data()))
     if stream in context().settings.reserved:
         raise second_writer_error()
     append = context().schema_cache.validate(_create_append(stream, headers, events))
-    response = json_response(strictjson.dumps(append.ids if events is body else append.ids[0]))
+    response = json_response(strictjson.dumps(append.ids if is_array else append.ids[0]))
     if len(events) <= MAX_BATCHED_EVENTS and "Idempotency-Key" not in request.headers:
         try:
             context().append_batcher.submit(append)
@@ -152,7 +153,7 @@ def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response
 
 def _read_from(stream: str, position: int, query: ReadQuery) -> Response:
     if query.event_name is not None or query.wait:
-        raise Invalid("from: must not be combined with eventName or wait")
+        raise Invalid.field("from", "must not be combined with eventName or wait")
     with this_app().database.statements() as tx:
         stream_id = consuming.get_stream_id(tx, stream)
         rows = store.list_after_position(tx, stream_id, position - 1, query.limit)
@@ -174,7 +175,7 @@ def get_event(stream: str, event: str) -> Response:
     with this_app().database.statements() as tx:
         document = store.find_event_document(tx, stream, event_id)
     if document is None:
-        raise NotFound("")
+        raise consuming.unknown_event_error()
     return json_response(document)
 
 
@@ -198,15 +199,15 @@ def acknowledge_event(stream: str, event: str, headers: ConsumerHeader, form: Ac
         raise Invalid.field("upTo", "must not be combined with NACK")
     if form.action == "ACK" and form.reason:
         raise Invalid.field("reason", "must not be combined with ACK")
-    event_id, consumer, user = parse_event_id(event), headers.consumer, caller()
+    event_id, consumer = parse_event_id(event), headers.consumer
     limit = context().settings.nack_limit
 
     def acknowledge_in_transaction(tx: Transaction) -> Response:
         now = datetime.now(UTC)
         if form.action == "ACK":
-            consuming.acknowledge(tx, stream, event_id, consumer, user, up_to=form.up_to == "1", now=now)
+            consuming.acknowledge(tx, stream, event_id, consumer, caller(), up_to=form.up_to == "1", now=now)
         else:
-            consuming.nack(tx, stream, event_id, consumer, user, reason=form.reason or "", limit=limit, now=now)
+            consuming.nack(tx, stream, event_id, consumer, caller(), reason=form.reason or "", limit=limit, now=now)
         return ok()
 
     return run_idempotent(acknowledge_in_transaction)

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from chassis.errors import NotFound
 from event_service.domain.names import Consumer, StreamName
+from event_service.operations.consuming import unknown_event_error
 
+# JavaScript clients represent integers exactly up to this one.
 MAX_NUMBER = 2**53
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
@@ -36,5 +37,5 @@ class ConsumerHeader(BaseModel):
 def parse_event_id(text: str) -> str:
     """Return the text; raise NotFound if it is not a UUID, because no event has such an ID."""
     if not _UUID.match(text):
-        raise NotFound("")
+        raise unknown_event_error()
     return text

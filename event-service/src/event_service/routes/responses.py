@@ -42,13 +42,15 @@ def text_response(description: str, text: str) -> ResponseSpec:
     return ResponseSpec(description, {"type": "string", "pattern": f"^{text}"})
 
 
-OK = ResponseSpec("Done", {"type": "string", "const": "OK"})
+OK = ResponseSpec("The request succeeded", {"type": "string", "const": "OK"})
 INVALID = text_response("The request is invalid; the text names the field", "Bad Request - ")
 NOT_FOUND = text_response("Stream or event not found", "Not Found")
 LOCKED = text_response(
     "The stream belongs to another producer or user, or to a service", "Locked - Second writers not allowed$"
 )
-FORBIDDEN = text_response("The stream or the consumer belongs to another user", "Forbidden - ")
+FORBIDDEN = text_response(
+    "The stream or the consumer belongs to another user, or the stream has no owner yet", "Forbidden - "
+)
 CONFLICT = text_response(
     "The stream is at another position, or the first request with this `Idempotency-Key` is still in progress",
     "Conflict - ",

@@ -7,7 +7,7 @@ from chassis.db import Transaction
 
 
 class EventLocation(NamedTuple):
-    """The location of an event, and the owner of the consumer that refers to it."""
+    """The location of an event, and the owner of the consumer that requests it; None if that consumer has no owner."""
 
     stream_id: int
     series_id: int
@@ -140,7 +140,7 @@ def delete_replayed(tx: Transaction, series_id: int, consumer: str, *, first: in
     )
 
 
-def delete_parked_above(tx: Transaction, series_id: int, consumer: str, sequence: int) -> None:
+def delete_parked_after(tx: Transaction, series_id: int, consumer: str, sequence: int) -> None:
     tx.run(
         "DELETE FROM parked WHERE series_id = %(series_id)s AND consumer = %(consumer)s AND sequence > %(sequence)s",
         series_id=series_id,
@@ -150,7 +150,10 @@ def delete_parked_above(tx: Transaction, series_id: int, consumer: str, sequence
 
 
 def replay_event(tx: Transaction, series_id: int, sequence: int, consumer: str, now: datetime) -> bool:
-    """Return False if the event is not parked. Replaying an event again changes nothing."""
+    """Start the replay of a parked event; return False if it is not parked.
+
+    Replaying an event again changes nothing.
+    """
     return (
         tx.run(
             """

@@ -60,7 +60,7 @@ class Page(NamedTuple):
 
 def find_unread_page(tx: Transaction, stream: str, name: str, consumer: str, limit: int) -> Page | None:
     """Return the events that the consumer has not acknowledged, replayed ones first, or None for an unknown stream."""
-    reader = tx.find(
+    row = tx.find(
         """
         SELECT series.id AS series_id, coalesce(series.last, 0) AS last,
                coalesce(offsets.acknowledged, 0) AS acknowledged,
@@ -77,12 +77,12 @@ def find_unread_page(tx: Transaction, stream: str, name: str, consumer: str, lim
         consumer=consumer,
         limit=limit,
     )
-    if reader is None:
+    if row is None:
         return None
-    # Sequences have no gaps. Replayed events are not beyond the offset, so their sequences are the lowest.
-    unread = range(reader["acknowledged"] + 1, reader["last"] + 1)
-    sequences = (reader["replayed"] + list(unread[:limit]))[:limit]
-    return Page(_list_documents(tx, reader["series_id"], sequences) if sequences else [], reader["last"])
+    # Sequences have no gaps. Replayed events are not after the offset, so their sequences are the lowest.
+    unread = range(row["acknowledged"] + 1, row["last"] + 1)
+    sequences = (row["replayed"] + list(unread[:limit]))[:limit]
+    return Page(_list_documents(tx, row["series_id"], sequences) if sequences else [], row["last"])
 
 
 def _list_documents(tx: Transaction, series_id: int, sequences: list[int]) -> list[str]:

@@ -16,8 +16,9 @@ def list_schemas(tx: Transaction, stream: str) -> dict[tuple[str, int], str]:
 
 
 def upsert_schema(tx: Transaction, stream: str, name: str, version: int, document: str, caller: Caller) -> bool:
-    """Return False if the stream has events and belongs to another user, or to no user yet.
+    """Set the schema, or before the first event a draft of it; return False if the caller may not set it.
 
+    A stream with events accepts schemas only from its owner and from admins.
     After the commit, appends that were validated against an earlier revision are rejected.
     """
     return bool(
@@ -53,7 +54,10 @@ _UPSERT_SCHEMA = """
 
 
 def adopt_drafts(tx: Transaction, stream: str, user: str | None) -> None:
-    """Turn the drafts of this user into schemas of the stream, and delete the drafts of all other users."""
+    """Turn the drafts of this user into schemas of the stream, and delete the drafts of all other users.
+
+    A draft is a schema that was set before the first event.
+    """
     tx.run(
         """
         WITH drafts AS (

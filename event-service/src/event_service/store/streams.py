@@ -1,4 +1,4 @@
-"""SQL statements for streams and for the series of equally named events in them."""
+"""SQL statements for streams and series; a series contains the events of one name in one stream."""
 
 from collections.abc import Sequence
 from typing import Any

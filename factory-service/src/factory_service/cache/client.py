@@ -1,4 +1,4 @@
-"""A Redis client with one round trip for each call, and a pause of one second after Redis did not respond in time."""
+"""A Redis client that uses one round trip per call and backs off for a second after Redis did not respond in time."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from chassis.runtime import logs
 log = logs.logger(__name__)
 
 TTL_SECONDS = 86400
-_UNAVAILABLE_SECONDS = 1.0
+_BACKOFF_SECONDS = 1.0
 # More than a web process has concurrent requests: reaching the limit would make Redis appear unavailable.
 _MAX_CONNECTIONS = 10_000
 
@@ -35,7 +35,7 @@ class RedisClient:
             retry=retry,
             max_connections=_MAX_CONNECTIONS,
         )
-        self._unavailable_until = 0.0
+        self._backoff_until = 0.0
 
     def ping(self) -> None:
         self._run(self._client.ping)
@@ -67,7 +67,7 @@ class RedisClient:
             log.info("cache.store_failed", reason=str(error))
 
     def _run(self, command: Callable[[], Result]) -> Result:
-        if time.monotonic() < self._unavailable_until:
+        if time.monotonic() < self._backoff_until:
             raise RedisUnavailable("Redis was unreachable less than a second ago")
         try:
             return command()
@@ -76,7 +76,7 @@ class RedisClient:
             raise RedisUnavailable(str(error)) from error
         except (redis.RedisError, OSError) as error:
             log.warning("redis.unavailable", reason=repr(error))
-            self._unavailable_until = time.monotonic() + _UNAVAILABLE_SECONDS
+            self._backoff_until = time.monotonic() + _BACKOFF_SECONDS
             raise RedisUnavailable(str(error)) from error
 
 

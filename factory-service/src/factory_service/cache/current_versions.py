@@ -1,4 +1,4 @@
-"""Reads the current versions of resources from Postgres, after the request that needs them began."""
+"""Reads the current versions of resources from Postgres; each read begins after the requests that it serves."""
 
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,25 +14,25 @@ _POLL_SECONDS = 0.05
 
 
 class CurrentVersions:
-    """Reads versions over a dedicated connection, so that they wait for no other statement; for one caller at a time.
+    """Reads versions over a dedicated connection, so that no other statement delays them.
 
-    `database` must have a pool of exactly one connection.
+    Not safe for concurrent use. `database` must have a pool of exactly one connection.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="versions")
-        self._statement: Future[dict[str, str]] = Future()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="versions")
+        self._pending_read: Future[dict[str, str]] = Future()
         self._is_unresponsive = False
 
     def find(self, resources: Collection[str]) -> dict[str, str]:
-        """Return the versions of those that exist. Raise Unavailable only if Postgres is down, not if it is slow."""
-        if self._is_unresponsive and not self._statement.done():
+        """Return the versions of existing resources. Raise Unavailable only if Postgres is down, not if it is slow."""
+        if self._is_unresponsive and not self._pending_read.done():
             raise Unavailable("the database is unreachable")
-        self._statement = self._thread.submit(self._find, resources)
+        self._pending_read = self._executor.submit(self._find, resources)
         for _ in range(1 if self._is_unresponsive else _MAX_POLLS):
             try:
-                return self._statement.result(_POLL_SECONDS)
+                return self._pending_read.result(_POLL_SECONDS)
             except TimeoutError:
                 pass
         self._is_unresponsive = True

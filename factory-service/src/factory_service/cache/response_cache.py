@@ -18,8 +18,8 @@ from factory_service.domain.charts import check_point_count
 from factory_service.store.replica import ReplicaAwareReader
 
 MAX_CACHED_BYTES = 4 * 1024 * 1024
-# How long the other readers wait for the reader that holds the lock of a key.
-FILL_SECONDS = 3.0
+# Lifetime of the lock of a key, and how long the other readers wait for the reader that holds it.
+LOCK_SECONDS = 3.0
 _POLL_SECONDS = 0.01
 
 
@@ -30,8 +30,11 @@ class CachedResponse(NamedTuple):
     age_seconds: int | None = None
 
 
-class _Lookup(NamedTuple):
-    """The version in Postgres and the value in Redis; `version` is None if the resource does not exist."""
+class _LookupResult(NamedTuple):
+    """The version in Postgres and the value in Redis.
+
+    `version` is None if the resource does not exist, and the error if Postgres is unavailable.
+    """
 
     version: str | Unavailable | None
     value: bytes | None
@@ -42,8 +45,8 @@ class ResponseCache:
 
     def __init__(self, redis: RedisClient | None, versions: CurrentVersions, documents: ReplicaAwareReader) -> None:
         self._redis, self._versions, self._documents = redis, versions, documents
-        self._lookups: Batcher[tuple[str, str], _Lookup] = Batcher(self._look_up)
-        self._loads: dict[tuple[str, str], Future[CachedResponse | None]] = {}
+        self._lookups: Batcher[tuple[str, str], _LookupResult] = Batcher(self._look_up)
+        self._reads: dict[tuple[str, str], Future[CachedResponse | None]] = {}
 
     def read(
         self,
@@ -53,9 +56,10 @@ class ResponseCache:
         params: dict[str, Any],
         check_size: Callable[[int], None] = check_point_count,
     ) -> CachedResponse | None:
-        """Return the response, None if the resource does not exist.
+        """Return the response, or None if the resource does not exist.
 
-        `check_size` raises Invalid if the response would have too many points or buckets.
+        `variant` distinguishes the responses of one resource, such as the pages of a list. `check_size` raises Invalid
+        if the response would have too many points or buckets.
         """
         version, value = self._lookups.submit((resource, variant))
         if isinstance(version, Unavailable):
@@ -65,7 +69,7 @@ class ResponseCache:
         if (cached := _unpack_current(value, version)) and cached.body:
             return cached
 
-        def load() -> CachedResponse | None:
+        def read_document() -> CachedResponse | None:
             row = self._documents.find(version, sql, params)
             if row is None:
                 return None
@@ -73,9 +77,9 @@ class ResponseCache:
                 check_size(size)
             return CachedResponse(row[0], row[1].encode())
 
-        return self._load_once(cache_key(resource, variant), version, load)
+        return self._read_once(cache_key(resource, variant), version, read_document)
 
-    def _look_up(self, lookups: list[tuple[str, str]]) -> list[_Lookup]:
+    def _look_up(self, lookups: list[tuple[str, str]]) -> list[_LookupResult]:
         versions: dict[str, str] = {}
         unavailable = None
         try:
@@ -84,7 +88,7 @@ class ResponseCache:
             unavailable = error
         values = self._find_values({cache_key(*lookup) for lookup in lookups})
         return [
-            _Lookup(unavailable or versions.get(resource), values.get(cache_key(resource, variant)))
+            _LookupResult(unavailable or versions.get(resource), values.get(cache_key(resource, variant)))
             for resource, variant in lookups
         ]
 
@@ -94,45 +98,52 @@ class ResponseCache:
         except RedisUnavailable:
             return {}
 
-    def _load_once(self, key: str, version: str, load: Callable[[], CachedResponse | None]) -> CachedResponse | None:
-        """Share one load among the readers of this process that need the same version.
+    def _read_once(
+        self, key: str, version: str, read_document: Callable[[], CachedResponse | None]
+    ) -> CachedResponse | None:
+        """Share one read among the requests of this process that need the same version.
 
         The version was current when each of these requests began, so none of them receives a stale response.
         """
         own: Future[CachedResponse | None] = Future()
-        shared = self._loads.setdefault((key, version), own)
+        shared = self._reads.setdefault((key, version), own)
         if shared is own:
             try:
-                own.set_result(self._fill(key, version, load))
+                own.set_result(self._fill(key, version, read_document))
             except BaseException as error:
                 own.set_exception(error)
             finally:
-                del self._loads[key, version]
+                del self._reads[key, version]
         return shared.result()
 
-    def _fill(self, key: str, version: str, load: Callable[[], CachedResponse | None]) -> CachedResponse | None:
-        """Read from Postgres if this process locks the key first, otherwise wait for the value of the lock holder."""
-        deadline = time.monotonic() + FILL_SECONDS
+    def _fill(
+        self, key: str, version: str, read_document: Callable[[], CachedResponse | None]
+    ) -> CachedResponse | None:
+        """Read from Postgres if this process locks the key first, otherwise wait for the value of the lock holder.
+
+        Read from Postgres as well if the value does not arrive in time or is too large to be cached.
+        """
+        deadline = time.monotonic() + LOCK_SECONDS
         while self._redis and time.monotonic() < deadline:
             try:
-                is_locked, value = self._redis.lock_and_find(key, FILL_SECONDS)
+                is_locked, value = self._redis.lock_and_find(key, LOCK_SECONDS)
             except RedisUnavailable:
                 break
             if cached := _unpack_current(value, version):
                 self._redis.store_and_unlock({}, [key])
-                return cached if cached.body else load()
+                return cached if cached.body else read_document()
             if is_locked:
-                return self._load_and_store(self._redis, key, load)
+                return self._read_and_store(self._redis, key, read_document)
             time.sleep(_POLL_SECONDS)
-        return load()
+        return read_document()
 
     @staticmethod
-    def _load_and_store(
-        redis: RedisClient, key: str, load: Callable[[], CachedResponse | None]
+    def _read_and_store(
+        redis: RedisClient, key: str, read_document: Callable[[], CachedResponse | None]
     ) -> CachedResponse | None:
         response = None
         try:
-            response = load()
+            response = read_document()
             return response
         finally:
             redis.store_and_unlock({key: pack(response.version, response.body)} if response else {}, [key])
@@ -143,7 +154,7 @@ def cache_key(resource: str, variant: str) -> str:
 
 
 def pack(version: str, body: bytes) -> bytes:
-    """Return the value to cache; the body is empty if it is too large, so that readers do not wait for it."""
+    """Return the value to cache. An empty body marks a response that is too large, so that its readers do not wait."""
     return b"%b %d\n%b" % (version.encode(), int(time.time()), body if len(body) <= MAX_CACHED_BYTES else b"")
 
 

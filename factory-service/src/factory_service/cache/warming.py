@@ -1,4 +1,4 @@
-"""The responses that a write caches after its commit, as its own transaction sees them."""
+"""Reads the responses that a write changes, in its own transaction, and caches them after the commit."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,20 +22,20 @@ def page_variant(page: dict[str, int]) -> str:
     return f"?{page['limit']}&{page['offset']}"
 
 
-def factory(tx: Transaction, id_: int, point_count: int) -> Iterable[WarmedResponse]:
+def factory_responses(tx: Transaction, id_: int, point_count: int) -> Iterable[WarmedResponse]:
     for part, sql in charts.FULL.items() if point_count <= _MAX_POINTS else ():
         yield from _read(tx, f"factory:{id_}", part, sql, id=id_, **FULL_RANGE)
 
 
-def factories(tx: Transaction) -> Iterable[WarmedResponse]:
+def factory_list_responses(tx: Transaction) -> Iterable[WarmedResponse]:
     return _read(tx, "factories", page_variant(FIRST_PAGE), charts.PAGE, max_points=_MAX_POINTS, **FIRST_PAGE)
 
 
-def sprocket(tx: Transaction, id_: int) -> list[WarmedResponse]:
+def sprocket_responses(tx: Transaction, id_: int) -> list[WarmedResponse]:
     return _read(tx, f"sprocket:{id_}", "", sprockets.ONE, id=id_)
 
 
-def sprocket_list(tx: Transaction) -> Iterable[WarmedResponse]:
+def sprocket_list_responses(tx: Transaction) -> Iterable[WarmedResponse]:
     return _read(tx, "sprockets", page_variant(FIRST_PAGE), sprockets.PAGE, **FIRST_PAGE)
 
 

@@ -99,12 +99,12 @@ class Points:
 
 
 def points_from_columns(time: list[int], actual: list[int], goal: list[int]) -> Points:
-    """Return the points sorted by time; for equal times the last value wins."""
+    """Return the points sorted by time; of points with equal times, the last one is kept."""
     if all(map(int.__lt__, time, time[1:])):
         return Points(time, actual, goal)
-    last = {moment: (a, g) for moment, a, g in zip(time, actual, goal, strict=True)}
-    times = sorted(last)
-    return Points(times, [last[moment][0] for moment in times], [last[moment][1] for moment in times])
+    last_values = dict(zip(time, zip(actual, goal, strict=True), strict=True))
+    times = sorted(last_values)
+    return Points(times, [last_values[key][0] for key in times], [last_values[key][1] for key in times])
 
 
 def points_from_chart(chart: ChartData) -> Points:

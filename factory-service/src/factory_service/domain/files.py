@@ -21,7 +21,7 @@ from factory_service.domain.sprockets import MAX_NUMBER, NUMBERS
 
 POINTS_PER_BATCH = 10_000
 _CHUNK_BYTES = 16_384
-# The backend is fixed because the backends differ in how they treat numbers that are out of range.
+# The backend is fixed because the backends of ijson differ in how they treat numbers that are out of range.
 _YAJL = ijson.get_backend("yajl2_c")
 # Longer than any valid value, including the whitespace before it.
 _MAX_VALUE_BYTES = 65_536
@@ -88,7 +88,7 @@ def _events(chunks: Iterable[bytes], is_complete: Callable[[], bool] = lambda: T
     events = ijson.sendable_list()
     parser = _YAJL.basic_parse_coro(events, use_float=True)
     bytes_without_event = 0
-    for chunk in (large[at : at + _CHUNK_BYTES] for large in chunks for at in range(0, len(large), _CHUNK_BYTES)):
+    for chunk in _split(chunks):
         error = None
         try:
             parser.send(chunk)
@@ -104,6 +104,12 @@ def _events(chunks: Iterable[bytes], is_complete: Callable[[], bool] = lambda: T
     parser.close()
 
 
+def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        for offset in range(0, len(chunk), _CHUNK_BYTES):
+            yield chunk[offset : offset + _CHUNK_BYTES]
+
+
 class _LoadFileParser:
     """Validates a load file; `path` is the position that an error refers to."""
 
@@ -114,15 +120,15 @@ class _LoadFileParser:
 
     def entries(self) -> Iterator[Entry]:
         self._expect("start_map", "must be an object")
-        kind = self._key("factories", "sprockets")
+        kind = self._expect_key("factories", "sprockets")
         self._expect("start_array", f"{kind} must be an array")
-        for number in count():
-            self.path = f"{kind}.{number}"
+        for index in count():
+            self.path = f"{kind}.{index}"
             event, _ = self._next()
             if event == "end_array":
                 break
             self._check(event == "start_map", "must be an object")
-            yield self._factory() if kind == "factories" else self._sprocket()
+            yield self._parse_factory() if kind == "factories" else self._parse_sprocket()
         self.path = "file"
         self._expect("end_map", f"must not have fields other than {kind}")
         self._is_complete = True
@@ -139,7 +145,7 @@ class _LoadFileParser:
         event, _ = self._next()
         self._check(event == expected_event, message)
 
-    def _key(self, *names: str) -> str:
+    def _expect_key(self, *names: str) -> str:
         event, name = self._next()
         self._check(event == "map_key" and name in names, f"must have the field {' or '.join(names)}")
         return str(name)
@@ -148,9 +154,9 @@ class _LoadFileParser:
         if not is_valid:
             raise Invalid.field(self.path, message)
 
-    def _factory(self) -> Entry:
+    def _parse_factory(self) -> Entry:
         for name in ("factory", "chart_data"):
-            self._key(name)
+            self._expect_key(name)
             self._expect("start_map", f"{name} must be an object")
         self.path += ".factory.chart_data"
         arrays: dict[str, _ArrayValidator] = {}
@@ -160,13 +166,13 @@ class _LoadFileParser:
             self._check(name in SERIES and name not in arrays, f"must have exactly the fields {', '.join(SERIES)}")
             self._expect("start_array", f"{name} must be an array")
             arrays[name] = _ArrayValidator(f"{self.path}.{name}", *_BOUNDS[name])
-            self._read_array(arrays[name])
+            self._parse_array(arrays[name])
         check_equal_lengths({name: arrays[name].length if name in arrays else 0 for name in SERIES}, self.path)
         self._expect("end_map", "factory must not have fields other than chart_data")
         self._expect("end_map", "the entry must not have fields other than factory")
         return Entry(sha256(".".join(arrays[name].digest for name in SERIES).encode()).digest())
 
-    def _read_array(self, array: "_ArrayValidator") -> None:
+    def _parse_array(self, array: "_ArrayValidator") -> None:
         try:
             for event, value in self._events:
                 if event == "end_array":
@@ -178,7 +184,7 @@ class _LoadFileParser:
             raise
         array.flush()
 
-    def _sprocket(self) -> Entry:
+    def _parse_sprocket(self) -> Entry:
         numbers: dict[str, int] = {}
         message = f"must have exactly the fields {', '.join(NUMBERS)}"
         for event, name in self._events:

@@ -21,7 +21,8 @@ class Sprocket(BaseModel):
     pitch: Number
 
 
-def _remove_defaults(schema: dict[str, Any]) -> None:
+def _adapt_schema(schema: dict[str, Any]) -> None:
+    """State that each number may be omitted but not null, and that at least one is required."""
     for property_schema in schema["properties"].values():
         property_schema.pop("default")
     schema["minProperties"] = 1
@@ -30,7 +31,7 @@ def _remove_defaults(schema: dict[str, Any]) -> None:
 class SprocketPatch(BaseModel):
     """At least one of the four numbers."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_remove_defaults)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_adapt_schema)
     teeth: Number | SkipJsonSchema[None] = None
     pitch_diameter: Number | SkipJsonSchema[None] = None
     outside_diameter: Number | SkipJsonSchema[None] = None

@@ -21,7 +21,8 @@ def create_factory(tx: Transaction, name: str, points: Points, now: datetime, re
 
 
 def publish_created(tx: Transaction, id_: int, now: datetime, request_id: str) -> None:
-    collections.touch(tx, "factories")
+    """Give the list of factories a new version and publish the event."""
+    collections.update_version(tx, "factories")
     outbox.add(tx, outbox.service_event("factory", "FactoryCreated", {"id": id_}, now=now, request_id=request_id))
 
 
@@ -31,7 +32,7 @@ def delete_factory(tx: Transaction, id_: int, if_match: str | None, now: datetim
         raise unknown_factory(id_)
     tags.check(if_match, tag)
     store.delete_factory(tx, id_)
-    collections.touch(tx, "factories")
+    collections.update_version(tx, "factories")
     outbox.add(tx, outbox.service_event("factory", "FactoryDeleted", {"id": id_}, now=now, request_id=request_id))
 
 
@@ -55,8 +56,8 @@ def record_production(
     """Add the points to the chart and return how many it has; drop them and return None if the factory was deleted."""
     if store.lock_factory(tx, id_) is None:
         return None
-    point_count = store.touch_factory(tx, id_, store.insert_points(tx, id_, points, send_number))
-    collections.touch(tx, "factories")
+    point_count = store.add_to_point_count(tx, id_, store.insert_points(tx, id_, points, send_number))
+    collections.update_version(tx, "factories")
     payload = {"id": id_, "points": len(points), "from": points.time[0], "to": points.time[-1]}
     outbox.add(tx, outbox.service_event("factory", "ProductionRecorded", payload, now=now, request_id=request_id))
     return point_count

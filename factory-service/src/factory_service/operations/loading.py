@@ -1,7 +1,7 @@
 """Creates factories or sprockets from the entries of a load file, in the order of the file.
 
 Each step is a transaction that names its entry, and does nothing if the load is past that entry. So a worker that
-restarts the file after a crash, or concurrently with another worker, creates nothing twice.
+restarts a load after a crash, or concurrently with another worker, creates no duplicates.
 """
 
 from datetime import datetime
@@ -20,7 +20,10 @@ _MIN_SEND_NUMBER = -(2**40)
 
 
 def begin_factory(tx: Transaction, load: str, number: int, digest: bytes) -> bool:
-    """Return whether the points of the entry must be added: false if it has been loaded before."""
+    """Assign an ID to the factory of the entry and return true, so that its points are added.
+
+    Return false if the entry was loaded before, or if the load is past it.
+    """
     state = store.lock_load(tx, load, number)
     if state is None or state["factory_id"]:
         return state is not None

@@ -19,7 +19,8 @@ def create_sprocket(tx: Transaction, numbers: dict[str, int], now: datetime, req
 
 
 def publish_created(tx: Transaction, created: list[dict[str, int]], now: datetime, request_id: str) -> None:
-    collections.touch(tx, "sprockets")
+    """Give the list of sprockets a new version and publish the events."""
+    collections.update_version(tx, "sprockets")
     outbox.add_all(
         tx,
         (
@@ -53,7 +54,8 @@ def _lock_sprocket(tx: Transaction, id_: int, if_match: str | None) -> dict[str,
 
 
 def _publish_event(tx: Transaction, event: str, payload: dict[str, int], now: datetime, request_id: str) -> None:
-    collections.touch(tx, "sprockets")
+    """Give the list of sprockets a new version and publish the event."""
+    collections.update_version(tx, "sprockets")
     outbox.add(tx, outbox.service_event("factory", event, payload, now=now, request_id=request_id))
 
 

@@ -1,4 +1,4 @@
-"""A factory, its chart (complete, in parts, filtered by time, or downsampled), and its attainment."""
+"""A factory, its chart (all of it or one series, filtered by time or downsampled), and its attainment."""
 
 from typing import Annotated
 
@@ -88,10 +88,14 @@ class ChartQuery(TimeRangeQuery):
 
 
 class AttainmentQuery(TimeRangeQuery):
-    bucket: Annotated[str, Field(pattern="^[1-9][0-9]{0,8}[smhd]$"), AfterValidator(_validate_width)] = "5m"
+    bucket: Annotated[str, AfterValidator(_validate_width)] = Field(
+        "5m",
+        pattern="^[1-9][0-9]{0,8}[smhd]$",
+        description="Width of a bucket in seconds, minutes, hours or days, such as 30s, 5m, 1h or 7d; at most 366d",
+    )
 
 
-def _documented(description: str, type_: type[BaseModel]) -> dict[int, ResponseSpec]:
+def _response_specs(description: str, type_: type[BaseModel]) -> dict[int, ResponseSpec]:
     return {
         200: ResponseSpec(description, type_),
         304: responses.NOT_MODIFIED,
@@ -109,7 +113,7 @@ def _add_chart_route(
     type_: type[BaseModel],
     query_type: type[ChartQuery] | None = ChartQuery,
 ) -> None:
-    @endpoint(summary, _documented(description, type_), path=IdPath, query=query_type, headers=IfNoneMatch)
+    @endpoint(summary, _response_specs(description, type_), path=IdPath, query=query_type, headers=IfNoneMatch)
     def get_chart(id: str, headers: IfNoneMatch, query: ChartQuery | None = None) -> Response:
         query = query or ChartQuery()
         params = {"id": int(id), "points": query.points, **query.time_range}
@@ -124,15 +128,23 @@ def _add_chart_route(
 
 _add_chart_route("", "get_factory", "Get a factory with its chart", "The factory", Factory, None)
 _add_chart_route("/chart-data", "get_chart_data", "Get the chart of a factory", "The chart", Chart)
-_add_chart_route("/production-actual", "get_production_actual", "Get the actual production", "The series", Actual)
-_add_chart_route("/production-goal", "get_production_goal", "Get the production goal", "The series", Goal)
-_add_chart_route("/time", "get_time", "Get the times of all points", "The series", Time)
+_add_chart_route(
+    "/production-actual",
+    "get_production_actual",
+    "Get the actual production of a factory",
+    "One value per point",
+    Actual,
+)
+_add_chart_route(
+    "/production-goal", "get_production_goal", "Get the production goal of a factory", "One value per point", Goal
+)
+_add_chart_route("/time", "get_time", "Get the times of the points of a factory", "One time per point, ascending", Time)
 
 
 @bp.get("/attainment", strict_slashes=False)
 @endpoint(
     "Compare actual production with the goal, per time bucket",
-    _documented("The buckets that contain points, oldest first", Attainment),
+    _response_specs("The buckets that contain points, oldest first", Attainment),
     path=IdPath,
     query=AttainmentQuery,
     headers=IfNoneMatch,

@@ -82,7 +82,7 @@ def create_factory(body: NewFactory) -> Response:
 
     def create(tx: Transaction) -> Response:
         id_ = operations.create_factory(tx, body.name, points, responses.now(), responses.request_id())
-        warmed = warming.factory(tx, id_, len(points)), warming.factories(tx)
+        warmed = warming.factory_responses(tx, id_, len(points)), warming.factory_list_responses(tx)
         warming.store_after_commit(tx, responses.redis(), *warmed)
         (row,) = tx.rows(charts.FULL[""], id=id_, **FULL_RANGE)
         return responses.from_row(row, 201, Location=f"/api/factory/{id_}")
@@ -106,7 +106,7 @@ def create_factory(body: NewFactory) -> Response:
 def delete_factory(id: str, headers: IfMatch) -> tuple[str, int]:
     with transaction() as tx:
         operations.delete_factory(tx, int(id), headers.if_match, responses.now(), responses.request_id())
-        warming.store_after_commit(tx, responses.redis(), warming.factories(tx))
+        warming.store_after_commit(tx, responses.redis(), warming.factory_list_responses(tx))
     return "", 204
 
 

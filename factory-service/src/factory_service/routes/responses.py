@@ -36,7 +36,9 @@ class IdPath(BaseModel):
 
 
 class IfNoneMatch(BaseModel):
-    if_none_match: str | None = Field(None, alias="If-None-Match")
+    if_none_match: str | None = Field(
+        None, alias="If-None-Match", description="ETags: the response is 304 if the resource still has one of them"
+    )
 
 
 class IfMatch(BaseModel):
@@ -66,13 +68,13 @@ def from_cache(cached: CachedResponse | None, not_found: NotFound | None = None)
     if_none_match = request.headers.get("If-None-Match")
     if if_none_match and tags.matches(if_none_match, cached.version):
         return Response(status=304, headers=headers)
-    return Response(cached.body, headers=headers, content_type=JSON_TYPE)
+    return Response(cached.body + b"\n", headers=headers, content_type=JSON_TYPE)
 
 
 def from_row(row: Row, status: int, **headers: str) -> Response:
     """Return the response for a resource that this transaction has written, with the version that it commits."""
     version, body, *_ = row
-    return Response(body, status, headers={"ETag": f'"{version}"', **headers}, content_type=JSON_TYPE)
+    return Response(f"{body}\n", status, headers={"ETag": f'"{version}"', **headers}, content_type=JSON_TYPE)
 
 
 def now() -> datetime:

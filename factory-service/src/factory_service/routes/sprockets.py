@@ -124,8 +124,8 @@ def _create(numbers: dict[str, int]) -> Response:
 
 def _respond(tx: Transaction, id_: int, status: int, **headers: str) -> Response:
     """Return the sprocket as this transaction commits it, and cache it after the commit."""
-    warmed = warming.sprocket(tx, id_)
-    warming.store_after_commit(tx, responses.redis(), warmed, warming.sprocket_list(tx))
+    warmed = warming.sprocket_responses(tx, id_)
+    warming.store_after_commit(tx, responses.redis(), warmed, warming.sprocket_list_responses(tx))
     ((_, _, row),) = warmed
     return responses.from_row(row, status, **headers)
 
@@ -184,5 +184,5 @@ def _update(id_: int, numbers: dict[str, int], headers: IfMatch) -> Response:
 def delete_sprocket(id: str, headers: IfMatch) -> tuple[str, int]:
     with transaction() as tx:
         operations.delete_sprocket(tx, int(id), headers.if_match, responses.now(), responses.request_id())
-        warming.store_after_commit(tx, responses.redis(), warming.sprocket_list(tx))
+        warming.store_after_commit(tx, responses.redis(), warming.sprocket_list_responses(tx))
     return "", 204

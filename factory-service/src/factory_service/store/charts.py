@@ -1,4 +1,4 @@
-"""Charts and attainment, built as JSON text by Postgres: each statement returns ETag, body, and number of points."""
+"""Charts and attainment, built as JSON text by Postgres: each statement returns ETag, body and size."""
 
 from factory_service.domain.charts import MAX_BUCKETS, MAX_POINTS
 
@@ -8,7 +8,7 @@ _CHART = f"""
     '{{"sprocket_production_actual":' || {_ACTUAL} || ',"sprocket_production_goal":' || {_GOAL}
     || ',"time":' || {_TIME} || '}}'
 """
-# Path after that of the factory → response body.
+# SQL expressions of the response bodies, by the rest of the path after that of the factory.
 PARTS = {
     "": f"""
         '{{"id":' || f.id || ',"name":' || to_json(f.name)::text || ',"factory":{{"chart_data":' || {_CHART} || '}}}}'
@@ -30,25 +30,27 @@ _POINTS = f"""
 
 # Keeps the minimum and maximum of both series in each of several equal time intervals, and both ends: min-max
 # aggregation, as examined by U. Jugel et al. in "M4: A Visualization-Oriented Time Series Data Aggregation",
-# PVLDB 7(10), 2014. An interval contributes at most 4 points, so that the result has at most `points`.
+# PVLDB 7(10), 2014. An interval contributes at most 4 points, so that the result has at most `points`. If several
+# points have the extreme value, the earliest is kept.
 _DOWNSAMPLED = """
     WITH selected AS (
         SELECT time, actual, goal FROM points
         WHERE factory_id = f.id AND time BETWEEN %(first)s AND %(last)s
     ), span AS (
-        SELECT count(*) AS size, min(time) AS low, max(time) AS high FROM selected
+        SELECT count(*) AS size, min(time) AS first, max(time) AS last FROM selected
     ), intervals AS (
-        SELECT min(ARRAY[actual, time, goal]) AS a, max(ARRAY[actual, -time, goal]) AS b,
-               min(ARRAY[goal, time, actual]) AS c, max(ARRAY[goal, -time, actual]) AS d
+        SELECT min(ARRAY[actual, time, goal]) AS min_actual, max(ARRAY[actual, -time, goal]) AS max_actual,
+               min(ARRAY[goal, time, actual]) AS min_goal, max(ARRAY[goal, -time, actual]) AS max_goal
         FROM selected, span WHERE size > %(points)s
-        GROUP BY (time - low) * ((%(points)s - 2) / 4) / (high - low + 1)
+        GROUP BY (time - span.first) * ((%(points)s - 2) / 4) / (span.last - span.first + 1)
     )
     SELECT time, actual, goal FROM (
         SELECT kept.* FROM intervals, LATERAL (VALUES
-            (a[2], a[1], a[3]), (-b[2], b[1], b[3]), (c[2], c[3], c[1]), (-d[2], d[3], d[1])
+            (min_actual[2], min_actual[1], min_actual[3]), (-max_actual[2], max_actual[1], max_actual[3]),
+            (min_goal[2], min_goal[3], min_goal[1]), (-max_goal[2], max_goal[3], max_goal[1])
         ) AS kept (time, actual, goal)
         UNION
-        SELECT time, actual, goal FROM selected, span WHERE size <= %(points)s OR time IN (low, high)
+        SELECT time, actual, goal FROM selected, span WHERE size <= %(points)s OR time IN (span.first, span.last)
     ) AS downsampled
     ORDER BY time
 """

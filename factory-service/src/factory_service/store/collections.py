@@ -17,6 +17,6 @@ def lock_collection(tx: Transaction, collection: str) -> None:
     tx.run("SELECT FROM collections WHERE name = %(name)s FOR UPDATE", name=collection)
 
 
-def touch(tx: Transaction, collection: str) -> None:
+def update_version(tx: Transaction, collection: str) -> None:
     """Give the collection a new version."""
     tx.run("UPDATE collections SET version = version + 1, mark = DEFAULT WHERE name = %(name)s", name=collection)

@@ -85,8 +85,8 @@ def count_points(tx: Transaction, id_: int) -> int:
     return int(tx.value("SELECT count(*) FROM points WHERE factory_id = %(id)s", id=id_))
 
 
-def touch_factory(tx: Transaction, id_: int, new_points: int) -> int:
-    """Give the factory a new version and return how many points it has."""
+def add_to_point_count(tx: Transaction, id_: int, new_points: int) -> int:
+    """Add to the point count of the factory, give it a new version, and return the new count."""
     return int(
         tx.value(
             """

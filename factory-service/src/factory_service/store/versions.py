@@ -1,4 +1,4 @@
-"""The current versions of resources: a version is the ETag, and a cached response is valid only with it."""
+"""Versions of resources: sent as the ETag; a cached response is valid only while its version is current."""
 
 from collections.abc import Collection
 

@@ -1,1 +1,1 @@
-"""The web application behind the gateway. It queries the services for what concerns all of them."""
+"""The web application behind the gateway: aggregated health and invariants of all services."""

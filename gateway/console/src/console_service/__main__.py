@@ -1,4 +1,4 @@
-"""python -m console_service web"""
+"""Entry point of `python -m console_service web`."""
 
 from chassis.cli import Service, main
 from console_service.settings import Settings

@@ -8,6 +8,6 @@ from console_service.settings import Settings
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Settings come from the environment unless given."""
+    """Create the application; None loads the settings from the environment."""
     settings = settings or Settings.load()
     return web.create_app("console", settings, [routes.blueprint(settings)])

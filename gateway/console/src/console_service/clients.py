@@ -12,7 +12,7 @@ from chassis.runtime import http_client
 def fetch_reports(
     urls: Mapping[str, str], path: str, headers: Mapping[str, str], timeout_seconds: float
 ) -> dict[str, dict[str, Any]]:
-    """Return the report that each service gives at `path`, requested in parallel; `urls` maps services to addresses."""
+    """Return the report of each service at `path`, requested in parallel; `urls` maps services to addresses."""
     with ThreadPoolExecutor(len(urls)) as pool:
         reports = pool.map(lambda service: fetch_report(service, urls[service], path, headers, timeout_seconds), urls)
         return dict(zip(urls, reports, strict=True))
@@ -23,7 +23,7 @@ def fetch_report(
 ) -> dict[str, Any]:
     """Return the report of one service: an object with a `status`.
 
-    A service that is unreachable, too slow, or returns something else is reported as DOWN.
+    A service that is unreachable, too slow, or returns anything else is reported as DOWN.
     """
     try:
         response = http_client.request("GET", url, path, headers=headers, timeout=timeout_seconds)

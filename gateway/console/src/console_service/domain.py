@@ -1,15 +1,15 @@
-"""What the reports of all services amount to."""
+"""Aggregation of the services' reports."""
 
 from collections.abc import Iterable
 from typing import Any
 
-# A service can still respond: a dependency that it can do without is down.
-CAN_RESPOND = ("OK", "DEGRADED")
+# A degraded service can respond: only a dependency that it does not require is down.
+RESPONSIVE_STATUSES = ("OK", "DEGRADED")
 
 
-def overall_status(reports: Iterable[dict[str, Any]], worst: str) -> str:
-    """Return OK if all are OK, DEGRADED if the others are all DEGRADED, and `worst` otherwise."""
+def aggregate_status(reports: Iterable[dict[str, Any]], failed: str) -> str:
+    """Return OK if all are OK, DEGRADED if the others are all DEGRADED, and `failed` otherwise."""
     statuses = {report["status"] for report in reports} - {"OK"}
     if not statuses:
         return "OK"
-    return "DEGRADED" if statuses == {"DEGRADED"} else worst
+    return "DEGRADED" if statuses == {"DEGRADED"} else failed

@@ -1,4 +1,4 @@
-"""HTTP endpoints of the console. Only the gateway calls them, and it has checked user and role."""
+"""HTTP endpoints of the console. They trust the user and role that the gateway has verified."""
 
 import math
 import threading
@@ -13,10 +13,10 @@ from chassis import strictjson
 from chassis.errors import NotFound
 from chassis.web.app import json_response, role, username
 from console_service import clients
-from console_service.domain import CAN_RESPOND, overall_status
+from console_service.domain import RESPONSIVE_STATUSES, aggregate_status
 from console_service.settings import Settings
 
-READINESS_SECONDS = 1.0
+READINESS_TTL_SECONDS = 1.0
 
 
 def blueprint(settings: Settings) -> Blueprint:
@@ -24,18 +24,18 @@ def blueprint(settings: Settings) -> Blueprint:
     urls = {f"{name}-service": settings.service_url.format(service=name) for name in settings.services.split(",")}
 
     @bp.get("/livez")
-    def livez() -> Any:
+    def livez() -> dict[str, str]:
         return {"status": "OK"}
 
-    readiness = Readiness()
+    readiness = CachedReadiness()
 
     @bp.get("/readyz")
     def readyz() -> Response:
-        """The one check that is open to everyone, so it gives no details and costs little, however often it is made."""
+        """Report readiness to unauthenticated clients: no details, and at most one check per second."""
 
         def check() -> bool:
             reports = clients.fetch_reports(urls, "/healthcheck", {}, settings.health_timeout_seconds)
-            return all(report["status"] in CAN_RESPOND for report in reports.values())
+            return all(report["status"] in RESPONSIVE_STATUSES for report in reports.values())
 
         is_ready = readiness.get(check)
         return _json({"status": "OK" if is_ready else "DOWN"}, is_ready)
@@ -44,29 +44,29 @@ def blueprint(settings: Settings) -> Blueprint:
     @bp.get("/healthcheck")
     @bp.get("/info")
     def health() -> Response:
-        reports = clients.fetch_reports(urls, "/healthcheck", _identity(), settings.health_timeout_seconds)
-        status = overall_status(reports.values(), worst="DOWN")
+        reports = clients.fetch_reports(urls, "/healthcheck", _identity_headers(), settings.health_timeout_seconds)
+        status = aggregate_status(reports.values(), failed="DOWN")
         return _json({"status": status, "services": reports}, status == "OK")
 
     @bp.get("/health/<service>")
-    def health_of_one(service: str) -> Response:
+    def service_health(service: str) -> Response:
         if service not in urls:
-            raise NotFound(f"unknown service; the services are {', '.join(urls)}")
+            raise NotFound(f"unknown service; service must be one of {', '.join(urls)}")
         timeout = settings.health_timeout_seconds
-        report = clients.fetch_report(service, urls[service], "/healthcheck", _identity(), timeout)
-        return _json(report, report["status"] in CAN_RESPOND)
+        report = clients.fetch_report(service, urls[service], "/healthcheck", _identity_headers(), timeout)
+        return _json(report, report["status"] in RESPONSIVE_STATUSES)
 
     @bp.get("/invariants")
     def invariants() -> Response:
-        reports = clients.fetch_reports(urls, "/invariants", _identity(), settings.invariants_timeout_seconds)
-        status = overall_status(reports.values(), worst="BROKEN")
+        reports = clients.fetch_reports(urls, "/invariants", _identity_headers(), settings.invariants_timeout_seconds)
+        status = aggregate_status(reports.values(), failed="BROKEN")
         return _json({"status": status, "services": reports}, status == "OK")
 
     return bp
 
 
-class Readiness:
-    """The result of a check, kept for a second; concurrent requests wait for one check together."""
+class CachedReadiness:
+    """The result of a check, cached for one second; concurrent requests share one check."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -77,12 +77,12 @@ class Readiness:
         with self._lock:
             if time.monotonic() > self._valid_until:
                 self._is_ready = check()
-                self._valid_until = time.monotonic() + READINESS_SECONDS
+                self._valid_until = time.monotonic() + READINESS_TTL_SECONDS
             return self._is_ready
 
 
-def _identity() -> dict[str, str]:
-    """Requests to the services are made in the name of the user, under the same request ID."""
+def _identity_headers() -> dict[str, str]:
+    """Return the headers that pass the user, the role and the request ID on to a service."""
     headers = {"X-Request-ID": g.request_id, "X-Authenticated-User": username(), "X-Authenticated-Role": role()}
     return {name: value for name, value in headers.items() if value}
 

@@ -1,4 +1,4 @@
-"""Every environment variable of the console."""
+"""Settings of the console, read from environment variables."""
 
 from pydantic import Field
 
@@ -6,13 +6,13 @@ from chassis.runtime.config import WebSettings
 
 
 class Settings(WebSettings):
-    services: str = Field(pattern="^[a-z]+(,[a-z]+)*$", description="The services, separated by commas")
+    services: str = Field(pattern="^[a-z]+(,[a-z]+)*$", description="Names of the services, separated by commas")
     service_url: str = Field(
         "http://{service}-web:8000",
         pattern=r"^(http://|unix:/).*\{service\}",
-        description="Where a service listens, with `{service}` for its name: `http://…` or `unix:/path`",
+        description="Address of a service, with `{service}` for its name: `http://…` or `unix:/path`",
     )
-    health_timeout_seconds: float = Field(2, gt=0, le=30, description="How long a service may take for its health")
+    health_timeout_seconds: float = Field(2, gt=0, le=30, description="Timeout of a health request to a service")
     invariants_timeout_seconds: float = Field(
-        60, gt=0, le=600, description="How long a service may take to check its invariants"
+        60, gt=0, le=600, description="Timeout of an invariants request to a service"
     )

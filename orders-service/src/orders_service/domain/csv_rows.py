@@ -1,4 +1,4 @@
-"""CSV rows, split by the standard library: for chunks with quotes, uneven lines or invalid UTF-8."""
+"""CSV rows, split by the standard library: for chunks with quotes, irregular lines or invalid UTF-8."""
 
 import csv
 import io
@@ -17,8 +17,9 @@ _RETURN_PLACEHOLDER = "\ud800"
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the file; `line` is the number of its first line.
+    """A row of the file.
 
+    `line` is the position of its first line: within the chunk, counted from 0, or within the file, counted from 1.
     `fields` is None if the row cannot be split, and `reason` then states why. Bytes that are not valid UTF-8 are
     encoded in the fields by the error handler `surrogateescape`.
     """
@@ -43,9 +44,10 @@ class SplitRows:
 
 
 def split_rows(chunk: bytes, separator: str, *, at_end: bool, is_skipping: bool = False) -> SplitRows:
-    """Split all rows that are complete in the chunk; with `at_end` the file ends here and its last row is complete.
+    """Split all rows that are complete in the chunk.
 
-    Blank lines are ignored. A quote that is not closed within MAX_ROW_BYTES is literal: only its line is rejected.
+    With `at_end`, the file ends with the chunk, so that its last row is complete without a line break. Blank lines are
+    ignored. A quote that is not closed within MAX_ROW_BYTES is literal: only its line is rejected.
     """
     lines = io.BytesIO(chunk).readlines()
     reader = _RowReader(lines, separator)

@@ -1,4 +1,4 @@
-"""A chunk of a CSV file as a table: parsed by polars if its lines are even, by `csv_rows` otherwise."""
+"""A chunk of a CSV file as a table: parsed by polars if its lines are regular, by `csv_rows` otherwise."""
 
 import io
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Table:
     """The rows of a chunk.
 
     `rows` has a text column for each column of the file, and in addition `position` (the index among all rows of the
-    chunk), `#line`, and `reason` (why the row cannot be an order, or null). `malformed` rows, as (position, row),
-    could not be split into fields.
+    chunk), `#line` (the number in the file; an error report has a column `line`), and `reason` (why the row cannot be
+    an order, or null). `malformed` rows, as (position, row), could not be split into fields.
     """
 
     rows: pl.DataFrame
@@ -31,19 +31,19 @@ def read_table(chunk: bytes, header: Header, cursor: FileCursor, *, at_end: bool
     """Return the rows that this chunk completes, and the cursor after them without its `previous`."""
     data = cursor.rest + chunk
     end = len(data) if at_end else data.rfind(b"\n") + 1
-    can_be_even = not cursor.is_skipping and len(data) - end < MAX_ROW_BYTES
-    even = _read_even(data[:end], header) if can_be_even else None
-    if even is not None:
+    can_be_regular = not cursor.is_skipping and len(data) - end < MAX_ROW_BYTES
+    regular = _read_regular(data[:end], header) if can_be_regular else None
+    if regular is not None:
         position = pl.int_range(pl.len(), dtype=pl.Int64)
         reason = pl.lit(None, pl.String).alias("reason")
-        rows = even.with_columns(position.alias("position"), (position + cursor.line).alias("#line"), reason)
-        return Table(rows, []), FileCursor(cursor.line + len(even), data[end:])
+        rows = regular.with_columns(position.alias("position"), (position + cursor.line).alias("#line"), reason)
+        return Table(rows, []), FileCursor(cursor.line + len(regular), data[end:])
     split = split_rows(data, header.separator, at_end=at_end, is_skipping=cursor.is_skipping)
     next_cursor = FileCursor(cursor.line + split.used_lines, data[split.used_bytes :], split.is_skipping)
     return _build_table(split.rows, header, cursor.line), next_cursor
 
 
-def _read_even(body: bytes, header: Header) -> pl.DataFrame | None:
+def _read_regular(body: bytes, header: Header) -> pl.DataFrame | None:
     """Return the rows if each line is plain text with one field per column, else None."""
     line_count = body.count(b"\n") + (not body.endswith(b"\n"))
     if (

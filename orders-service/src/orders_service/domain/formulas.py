@@ -2,20 +2,21 @@
 
 import re
 
-_FORMULA = r"=+\-@＝＋－＠"
-# A spreadsheet may split a line at any of these characters, regardless of the file's separator.
-_SEPARATOR = ",;|"
-_LINE_BREAK = r"\t\n\v\f\r\x85\u2028\u2029"
+_FORMULA_STARTS = r"=+\-@＝＋－＠"
+# A spreadsheet may begin a cell after any of these characters, regardless of the file's separator. The blank ones are
+# also among those that may precede a formula.
+_SEPARATORS = ",;|"
+_BLANK_SEPARATORS = r"\t\n\v\f\r\x85\u2028\u2029"
 # Characters that may precede a formula. The apostrophe is one of them, so that a cell that has one gets a second one.
 _IGNORED = r"'\"\x00-\x20\x7f-\xa0\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
 
 # Uses only syntax that Python and polars share.
-CONTAINS_FORMULA = f"(?:^|[{_SEPARATOR}{_LINE_BREAK}])[{_IGNORED}]*[{_FORMULA}]"
+CONTAINS_FORMULA = f"(?:^|[{_SEPARATORS}{_BLANK_SEPARATORS}])[{_IGNORED}]*[{_FORMULA_STARTS}]"
 
-_negative_integer = re.compile(r"-[0-9]+\Z")
-_ignored_before_formula = re.compile(f"(?<![{_IGNORED}])[{_IGNORED}]*+(?=[{_FORMULA}])")
-_inner_cell_start = rf"(\r\n|[{_LINE_BREAK}])"
-_cell_start = rf"(^|\r\n|[{_LINE_BREAK}])"
+_NEGATIVE_INTEGER = re.compile(r"-[0-9]+\Z")
+_IGNORED_BEFORE_FORMULA = re.compile(f"(?<![{_IGNORED}])[{_IGNORED}]*+(?=[{_FORMULA_STARTS}])")
+_INNER_CELL_START = rf"(\r\n|[{_BLANK_SEPARATORS}])"
+_CELL_START = rf"(^|\r\n|[{_BLANK_SEPARATORS}])"
 
 
 def escape(text: str) -> str:
@@ -24,16 +25,16 @@ def escape(text: str) -> str:
     Quoting is not enough: quotes count only at the beginning of what the spreadsheet considers a cell. A negative
     integer is not a formula.
     """
-    if _negative_integer.match(text):
+    if _NEGATIVE_INTEGER.match(text):
         return text
-    return _ignored_before_formula.sub(lambda match: re.sub(_start_of_cell(match), r"\1'", match[0]), text)
+    return _IGNORED_BEFORE_FORMULA.sub(lambda match: re.sub(_start_of_cell(match), r"\1'", match[0]), text)
 
 
 def unescape(text: str) -> str:
     """Reverse `escape` exactly."""
-    return _ignored_before_formula.sub(lambda match: re.sub(_start_of_cell(match) + "'", r"\1", match[0]), text)
+    return _IGNORED_BEFORE_FORMULA.sub(lambda match: re.sub(_start_of_cell(match) + "'", r"\1", match[0]), text)
 
 
 def _start_of_cell(match: re.Match[str]) -> str:
-    is_cell_start = match.start() == 0 or match.string[match.start() - 1] in _SEPARATOR
-    return _cell_start if is_cell_start else _inner_cell_start
+    is_cell_start = match.start() == 0 or match.string[match.start() - 1] in _SEPARATORS
+    return _CELL_START if is_cell_start else _INNER_CELL_START

@@ -19,13 +19,15 @@ def build_report(rows: pl.DataFrame, malformed: list[tuple[int, Row]], header: H
     """
     reported = rows.filter(pl.col("reason").is_not_null() | (pl.col("failed") != 0))
     escaped = reported.select(_escape_formulas(reported[name]) for name in header.order_columns)
-    split = reported.select("position", _findings(policy), pl.col("#line").cast(pl.String).alias("line"))
-    split = split.with_columns(escaped.select(_cells(header))["cells"])
-    unsplit = pl.DataFrame(
-        [_malformed_entry(position, row, header) for position, row in malformed], schema=split.schema, orient="row"
+    entries_of_rows = reported.select("position", _findings(policy), pl.col("#line").cast(pl.String).alias("line"))
+    entries_of_rows = entries_of_rows.with_columns(escaped.select(_cells(header))["cells"])
+    entries_of_malformed = pl.DataFrame(
+        [_malformed_entry(position, row, header) for position, row in malformed],
+        schema=entries_of_rows.schema,
+        orient="row",
     )
     entry = pl.concat_str("findings", "line", "cells", separator=FIELD_SEPARATOR)
-    entries = pl.concat([split, unsplit]).sort("position")
+    entries = pl.concat([entries_of_rows, entries_of_malformed]).sort("position")
     return (entries.select(entry.str.join(FIELD_SEPARATOR)).item() or "").encode("utf-8")
 
 

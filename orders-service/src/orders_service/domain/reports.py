@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from orders_service.domain.headers import COLUMNS, REPORT_COLUMNS, Header
 
-# Separates the fields of an entry. No text contains it, because it is replaced in rows that do.
+# Separates the fields of an entry; no field contains it, because U+0000 is replaced in reported rows.
 FIELD_SEPARATOR = "\0"
 REPORT_SEPARATOR = FIELD_SEPARATOR.encode()
 DEFAULT_HEADER = Header("|", COLUMNS)
@@ -16,8 +16,8 @@ DEFAULT_HEADER = Header("|", COLUMNS)
 class Entry:
     """A reported row.
 
-    `findings` are the names of the violated rules, or of the reason for a rejection; some have a parameter, as in
-    `allowed_state:NJ`. `cells` are those of the row, separated as in the file.
+    `findings` are the names of the violated rules, or the reason why the row is not a new order; some rules have
+    a parameter, as in `allowed_state:NJ`. `cells` are those of the row, separated as in the file.
     """
 
     findings: str
@@ -26,7 +26,7 @@ class Entry:
 
 
 def parse_entries(chunks: Iterable[bytes]) -> Iterator[list[Entry]]:
-    """Yield the entries that each chunk of a report completes; a report may be cut anywhere."""
+    """Yield the entries that each chunk of a report completes; the report may be cut at any byte."""
     rest = b""
     for chunk in chunks:
         *fields, rest = (rest + chunk).split(REPORT_SEPARATOR)

@@ -74,8 +74,8 @@ RULES = (
 )
 RULES_BY_NAME = {rule.name: rule for rule in RULES}
 
-# Reasons why a row cannot be an order, or is not a new one.
-REJECTIONS = {
+# Messages by the reason why a row cannot be an order, or is not a new one.
+REASON_MESSAGES = {
     "duplicate": "an order with this id already exists",
     "fields": "the row must have as many fields as the header has columns",
     "too_long": "the row must be shorter than 1 MiB",

@@ -49,7 +49,7 @@ def validate_rows(
         .cast(pl.Int16)
         .alias("failed"),
     )
-    previous = _last_row(rows, table.malformed) if len(rows) or table.malformed else cursor.previous
+    previous = _last_state_and_zipcode(rows, table.malformed) if len(rows) or table.malformed else cursor.previous
     return ValidatedRows(rows, table.malformed, replace(next_cursor, previous=previous))
 
 
@@ -67,7 +67,7 @@ _MONTH_NUMBERS = {name: number for number, month in enumerate(_MONTHS, 1) for na
 
 
 def _birth_dates(rows: pl.DataFrame, today: date) -> pl.Series:
-    """Return the dates of birth, null where invalid.
+    """Return the dates of birth, null if invalid.
 
     The common spelling is tried first, because parsing the others takes four times as long.
     """
@@ -99,7 +99,7 @@ def _rejection() -> pl.Expr:
 
 
 def _is_first_with_id() -> pl.Expr:
-    """Return whether the row is the first order with its ID; null if it cannot be an order."""
+    """Return whether the row is the first order with its ID; undefined for a row that cannot be an order."""
     is_order = pl.col("reason").is_null()
     return pl.when(is_order).then(pl.col("order_id")).is_first_distinct()
 
@@ -162,7 +162,7 @@ _FAILURE_CONDITIONS: dict[str, Callable[[Policy, date], pl.Expr]] = {
 assert set(_FAILURE_CONDITIONS) == {rule.name for rule in RULES}
 
 
-def _last_row(rows: pl.DataFrame, malformed: list[tuple[int, Row]]) -> tuple[bytes, bytes] | None:
+def _last_state_and_zipcode(rows: pl.DataFrame, malformed: list[tuple[int, Row]]) -> tuple[bytes, bytes] | None:
     """Return state and zip code of the last row of the chunk, None if it could not be split."""
     if not len(rows) or (malformed and malformed[-1][0] > rows["position"][-1]):
         return None

@@ -35,7 +35,7 @@ REQUEST_BODY: dict[str, Any] = {
     },
 }
 
-_REQUIRED = (FIELD, "csv_file is required: send it as a field of a form, or send the file itself as text/csv")
+_FILE_REQUIRED = "csv_file is required: send it as a field of a form, or send the file itself as text/csv"
 
 
 class Writer(Protocol):
@@ -64,7 +64,7 @@ def receive_file(request: Request, body: UploadStream, name: str | None, writer:
         return ReceivedFile(name, digest.digest())
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary.isascii() or not boundary:
-        raise Invalid(_REQUIRED[1], errors=[_REQUIRED])
+        raise Invalid.field(FIELD, _FILE_REQUIRED)
     name = _FormParser(writer, digest).receive(body, boundary.encode())
     return ReceivedFile(name, digest.digest())
 
@@ -76,10 +76,11 @@ def _validate_file_name(file_name: str) -> str:
         raise Problem("only '.csv' files are allowed for upload.", status=415)
     if len(name) > _MAX_FILE_NAME_LENGTH:
         raise Invalid.field("file_name", "file_name must be at most 255 characters")
+    # U+FFFD and surrogates represent bytes that are not valid UTF-8.
     if any(
         ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 or char == "\ufffd" for char in name
     ):
-        raise Invalid.field("file_name", "file_name must not contain control characters")
+        raise Invalid.field("file_name", "file_name must be valid UTF-8 without control characters")
     return name
 
 
@@ -104,7 +105,7 @@ class _FormParser(MultiPartParser):
                 FIELD, "the form must be valid multipart/form-data: it ends too early, or its boundaries are wrong"
             ) from None
         if self._name is None:
-            raise Invalid(_REQUIRED[1], errors=[_REQUIRED])
+            raise Invalid.field(FIELD, _FILE_REQUIRED)
         for name, value in fields.items(multi=True):
             self._digest.update(repr((name, None)).encode("utf-8", "replace") + value.encode() + _END_OF_PART)
         return self._name

@@ -27,6 +27,6 @@ def language() -> str:
     return request.accept_languages.best_match(LANGUAGES, default="en") or "en"
 
 
-def translate(text: str, **parameters: object) -> str:
+def translate(text: str, /, **parameters: object) -> str:
     """Translate a text and fill in its parameters; a text without a translation is returned in English."""
     return gettext(text, **parameters) if text else ""

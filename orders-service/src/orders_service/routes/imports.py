@@ -21,7 +21,7 @@ from orders_service.operations import uploading
 from orders_service.operations.upload_receiver import FileWriter, UploadReceiver
 from orders_service.routes import forms, messages, responses
 from orders_service.routes.i18n import translate
-from orders_service.routes.responses import COMMON_ERRORS, Page, Query, envelope, error_response, success_response
+from orders_service.routes.responses import COMMON_ERRORS, PageQuery, Query, envelope, error_response, success_response
 from orders_service.store import imports
 
 bp = Blueprint("imports", __name__, url_prefix="/acme_orders/api/v1/orders/import")
@@ -36,7 +36,7 @@ class ImportQuery(Query):
     dry_run: Annotated[bool, responses.boolean("dry_run")] = Field(False, description="Validate without storing orders")
 
 
-class TaskQuery(Page):
+class TaskQuery(PageQuery):
     task_id: str | None = Field(None, description="Return only this import")
 
 
@@ -76,7 +76,7 @@ class ImportStatus(TypedDict):
         400: responses.INVALID_REQUEST,
         408: error_response("The upload is too slow or takes too long"),
         409: error_response("The first request with this Idempotency-Key is still in progress"),
-        413: error_response("The file is larger than allowed"),
+        413: error_response("The file, or another part of the form, is larger than allowed"),
         415: error_response("The name of the file does not end in .csv, or the body is compressed"),
         422: error_response("The Idempotency-Key was already used for a different request"),
         503: responses.UNAVAILABLE,
@@ -156,16 +156,16 @@ def get_import(task_id: str, query: Query) -> Response:
 
 def _get_status(task_id: str) -> Response:
     with transaction() as tx:
-        return envelope(_render_status(_require(imports.find_status(tx, _validate_id(task_id)))))
+        return envelope(_render_status(_require_import(imports.find_status(tx, _require_uuid(task_id)))))
 
 
-def _validate_id(task_id: str) -> str:
+def _require_uuid(task_id: str) -> str:
     if not _UUID.match(task_id):
         raise NotFound(_NOT_FOUND)
     return task_id
 
 
-def _require(row: dict[str, Any] | None) -> dict[str, Any]:
+def _require_import(row: dict[str, Any] | None) -> dict[str, Any]:
     if row is None:
         raise NotFound(_NOT_FOUND)
     return row
@@ -205,8 +205,8 @@ def _format_time(value: datetime | None) -> str | None:
 )
 def cancel_import(task_id: str, query: Query) -> Response:
     with transaction() as tx:
-        uploading.cancel_import(tx, _validate_id(task_id))
-        row = _require(imports.find_status(tx, task_id))
+        uploading.cancel_import(tx, _require_uuid(task_id))
+        row = _require_import(imports.find_status(tx, task_id))
     return envelope({"task_id": row["task_id"], "batch_no": row["batch_no"]}, translate("cancelling"), 202)
 
 
@@ -224,7 +224,7 @@ def cancel_import(task_id: str, query: Query) -> Response:
 )
 def get_errors(task_id: str, query: responses.LocalizedQuery) -> Response:
     with transaction() as tx:
-        exists, header = imports.find_header(tx, _validate_id(task_id))
+        exists, header = imports.find_header(tx, _require_uuid(task_id))
     if not exists:
         raise NotFound(_NOT_FOUND)
     lines = messages.errors_csv(header or DEFAULT_HEADER, _read_report(this_app().database, task_id))
@@ -235,16 +235,16 @@ def get_errors(task_id: str, query: responses.LocalizedQuery) -> Response:
 
 
 def _read_report(database: Database, task_id: str) -> Iterator[bytes]:
-    """Yield the report in small parts, each read in its own transaction, so that slow clients hold none."""
+    """Yield the report in small chunks, each read in its own transaction, so that a slow client holds none."""
     number = -1
     while True:
         with database.statements() as tx:
-            next_number = imports.find_next_report_number(tx, task_id, number)
+            next_number = imports.find_next_section_number(tx, task_id, number)
         if next_number is None:
             return
-        number, start, part = next_number, 0, b""
-        while start == 0 or part:
+        number, start, chunk = next_number, 0, b""
+        while start == 0 or chunk:
             with database.statements() as tx:
-                part = imports.get_report_part(tx, task_id, number, start, _REPORT_READ_BYTES)
-            start += len(part)
-            yield part or REPORT_SEPARATOR
+                chunk = imports.get_section_bytes(tx, task_id, number, start, _REPORT_READ_BYTES)
+            start += len(chunk)
+            yield chunk or REPORT_SEPARATOR  # The sections are stored without it.

@@ -8,7 +8,7 @@ from flask import stream_with_context
 from chassis import strictjson
 from orders_service.domain.headers import COLUMNS, MAX_COLUMNS, MAX_HEADER_BYTES, Header
 from orders_service.domain.reports import header_line, parse_entries, quote_cell
-from orders_service.domain.rules import REJECTIONS, RULES_BY_NAME, Policy, Rule
+from orders_service.domain.rules import REASON_MESSAGES, RULES_BY_NAME, Policy, Rule
 from orders_service.routes.i18n import translate
 
 FAILURE_MESSAGES = {
@@ -28,7 +28,7 @@ PLURAL_FAILURE_MESSAGES = {
 
 
 def status_message(status: str, reason: str | None, names: str | None) -> str:
-    """Return the outcome of an import that has ended, as one sentence; `names` is a JSON array of columns."""
+    """Return the message about an import that has ended; `names` is a JSON array of columns."""
     if status == "SUCCESS" or reason is None:
         return translate("import finished")
     columns = [name or '""' for name in strictjson.loads((names or "[]").encode())]
@@ -43,7 +43,7 @@ def status_message(status: str, reason: str | None, names: str | None) -> str:
 
 
 def errors_csv(header: Header, report: Iterable[bytes]) -> Iterator[str]:
-    """Yield the lines of errors.csv for a stored report, which may be cut anywhere."""
+    """Yield the lines of errors.csv for a stored report, which may be cut at any byte."""
     separator = header.separator
 
     @functools.cache
@@ -68,9 +68,9 @@ def rule_message(rule: Rule, state: str, policy: Policy) -> str:
 
 
 def finding_message(finding: str) -> str:
-    """Return the message of a rejection, or of a violated rule with its parameter: `allowed_state:NJ`."""
+    """Return the message of a reason, or of a violated rule with its parameter, such as `allowed_state:NJ`."""
     name, _, value = finding.partition(":")
     if name not in RULES_BY_NAME:
-        return translate(REJECTIONS[name])
+        return translate(REASON_MESSAGES[name])
     rule = RULES_BY_NAME[name]
     return translate(rule.message, **({rule.parameter: value} if rule.parameter else {}))

@@ -15,7 +15,7 @@ from orders_service.domain.rules import failed_rules
 from orders_service.routes.messages import rule_message
 from orders_service.routes.responses import (
     COMMON_ERRORS,
-    Page,
+    PageQuery,
     Query,
     boolean,
     envelope,
@@ -49,9 +49,11 @@ def _text(field: str) -> BeforeValidator:
 _TEXT_FIELD = Field(min_length=1, max_length=_MAX_TEXT_LENGTH, pattern="^[^\\x00]+$")
 
 
-class OrdersQuery(Page):
+class OrdersQuery(PageQuery):
     after: Annotated[
-        int | None, Field(ge=_MIN_ID, le=_MAX_ID), integer_between("after", _MIN_ID, _MAX_ID, "after must be an id")
+        int | None,
+        Field(ge=_MIN_ID, le=_MAX_ID),
+        integer_between("after", _MIN_ID, _MAX_ID, "after must be between -2^63 and 2^63 - 1"),
     ] = Field(None, description="Only orders whose ID is greater than this one; faster than an offset")
     valid: Annotated[bool | None, boolean("valid")] = Field(None, description="Only valid or only invalid orders")
     state: Annotated[str | None, Field(pattern="^[A-Za-z]{2}$"), BeforeValidator(_validate_state)] = Field(
@@ -90,7 +92,9 @@ class Order(TypedDict):
 class OrderPath(BaseModel):
     """Documented, not validated: a malformed ID is a 404."""
 
-    order_id: Annotated[str, Field(description="An integer", json_schema_extra={"pattern": "^-?[0-9]{1,40}$"})]
+    order_id: Annotated[
+        str, Field(description="ID of the order, an integer", json_schema_extra={"pattern": "^-?[0-9]{1,40}$"})
+    ]
 
 
 @bp.get("")

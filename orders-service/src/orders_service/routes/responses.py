@@ -10,7 +10,7 @@ from chassis import strictjson
 from chassis.errors import Problem
 from chassis.web.app import json_response
 from chassis.web.validation import ResponseSpec
-from orders_service.routes.i18n import language, translate
+from orders_service.routes.i18n import LANGUAGES, language, translate
 
 _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
@@ -32,11 +32,19 @@ class Query(BaseModel):
     ] = ""
 
 
+def _validate_language(value: str) -> str:
+    if value not in LANGUAGES:
+        raise ValueError("lang must be en, pt or es")
+    return value
+
+
 class LocalizedQuery(Query):
     """Query parameters of requests made by links, which cannot set a header for the language."""
 
     lang: Annotated[
-        Literal["en", "pt", "es"] | None, Field(description="Language; takes precedence over Accept-Language")
+        Literal["en", "pt", "es"] | None,
+        Field(description="Language; takes precedence over Accept-Language"),
+        BeforeValidator(_validate_language),
     ] = None
 
 
@@ -77,9 +85,9 @@ Offset = Annotated[
 ]
 
 
-class Page(Query):
-    limit: Limit = 100
-    offset: Offset = 0
+class PageQuery(Query):
+    limit: Annotated[Limit, Field(description="Maximum number of results")] = 100
+    offset: Annotated[Offset, Field(description="Number of results to skip")] = 0
 
 
 def envelope(result: object, message: object = "", status: int = 200, **extra: object) -> Response:
@@ -98,7 +106,7 @@ def render_problem(problem: Problem) -> Response:
     elif type(problem) is Problem and problem.status == 404:
         message = translate("endpoint not found")
     else:
-        message = translate(problem.detail)
+        message = translate(problem.template, **problem.parameters)
     return envelope(None, message, problem.status)
 
 

@@ -9,7 +9,7 @@ from chassis.db import Transaction, stored_uploads
 from orders_service.domain.headers import Header
 from orders_service.domain.imports import FileCursor, Import
 
-_STATUS = """
+_STATUS_COLUMNS = """
     id::text AS task_id, batch_no, file_name, dry_run, status,
     valid + invalid + duplicates + rejected AS current, total, valid, invalid, duplicates, rejected,
     started_at, finished_at, reason, reason_names,
@@ -29,13 +29,13 @@ def insert_import(tx: Transaction, **values: object) -> None:
 
 
 def find_status(tx: Transaction, import_id: str) -> dict[str, Any] | None:
-    return tx.find(f"SELECT {_STATUS} FROM imports WHERE id = %(id)s", id=import_id)
+    return tx.find(f"SELECT {_STATUS_COLUMNS} FROM imports WHERE id = %(id)s", id=import_id)
 
 
 def list_statuses(tx: Transaction, limit: int, offset: int) -> list[dict[str, Any]]:
     """Return a page of the statuses, newest first."""
     return tx.all(
-        f"SELECT {_STATUS} FROM imports ORDER BY number DESC LIMIT %(limit)s OFFSET %(offset)s",
+        f"SELECT {_STATUS_COLUMNS} FROM imports ORDER BY number DESC LIMIT %(limit)s OFFSET %(offset)s",
         limit=limit,
         offset=offset,
     )
@@ -121,7 +121,7 @@ def update_ended(tx: Transaction, import_id: str, **values: object) -> dict[str,
             started_at = coalesce(started_at, %(now)s), finished_at = %(now)s,
             total = CASE %(status)s WHEN 'SUCCESS' THEN valid + invalid + duplicates + rejected ELSE total END
         WHERE id = %(id)s
-        RETURNING {_STATUS}
+        RETURNING {_STATUS_COLUMNS}
         """,
         id=import_id,
         **values,
@@ -158,8 +158,11 @@ def delete_stale_uploads(tx: Transaction) -> None:
     )
 
 
-def insert_report(tx: Transaction, import_id: str, number: int, content: bytes) -> None:
-    """Insert a report. Reports are immutable, so that they can be read in several transactions."""
+def insert_report_section(tx: Transaction, import_id: str, number: int, content: bytes) -> None:
+    """Insert the section that a step adds to the error report.
+
+    Sections are immutable, so that they can be read in several transactions.
+    """
     tx.run(
         "INSERT INTO reports (import_id, number, content) VALUES (%(id)s, %(number)s, %(content)s)",
         id=import_id,
@@ -168,18 +171,18 @@ def insert_report(tx: Transaction, import_id: str, number: int, content: bytes) 
     )
 
 
-def find_next_report_number(tx: Transaction, import_id: str, after: int) -> int | None:
-    """Return the number of the report that follows number `after`, None if there is none."""
+def find_next_section_number(tx: Transaction, import_id: str, after: int) -> int | None:
+    """Return the lowest number of a section above `after`, None if that was the last one."""
     number: int | None = tx.value(
         "SELECT min(number) FROM reports WHERE import_id = %(id)s AND number > %(after)s", id=import_id, after=after
     )
     return number
 
 
-def get_report_part(tx: Transaction, import_id: str, number: int, start: int, length: int) -> bytes:
-    """Return up to `length` bytes from offset `start`, b"" at the end.
+def get_section_bytes(tx: Transaction, import_id: str, number: int, start: int, length: int) -> bytes:
+    """Return up to `length` bytes of the section from offset `start`, b"" at the end.
 
-    Postgres reads only these bytes, because reports are stored uncompressed.
+    Postgres reads only these bytes, because sections are stored uncompressed.
     """
     return bytes(
         tx.value(

@@ -50,7 +50,7 @@ def insert_counts(tx: Transaction, counts: list[tuple[str, bool, int]]) -> None:
         tx.insert_many("INSERT INTO order_counts (state, valid, orders) VALUES %s", counts)
 
 
-def update_merged_counts(tx: Transaction, max_rows: int) -> None:
+def merge_counts(tx: Transaction, max_rows: int) -> None:
     """Merge the counts into one row per state and validity if there are more than `max_rows` rows."""
     tx.run(
         """

@@ -1,4 +1,4 @@
-"""Connections to public addresses only. Addresses are checked when connecting, not when a host name is parsed."""
+"""Connections to public addresses only. An address is checked when it is connected to, not when a URL is parsed."""
 
 import ipaddress
 import socket
@@ -10,12 +10,12 @@ Resolver = Callable[[str, int], Sequence[str]]
 
 _MAX_ADDRESSES_TRIED = 4
 
-# IPv6 forms of an IPv4 address, which is their last 32 bits: mapped and NAT64. Every other form (translated, 6to4,
-# Teredo, IPv4-compatible, local-use NAT64) is outside the public networks below.
-_IPV4_FORMS = [ipaddress.ip_network(text) for text in ("::ffff:0:0/96", "64:ff9b::/96")]
+# IPv6 networks whose addresses embed an IPv4 address in their last 32 bits: mapped and NAT64. The networks below reject
+# every other form (translated, 6to4, Teredo, IPv4-compatible, local-use NAT64).
+_EMBEDDED_IPV4_NETWORKS = [ipaddress.ip_network(text) for text in ("::ffff:0:0/96", "64:ff9b::/96")]
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 # Python versions differ in which of these they consider global.
-_NOT_PUBLIC = [
+_NON_PUBLIC_NETWORKS = [
     ipaddress.ip_network(text)
     for text in (
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
@@ -26,22 +26,26 @@ _NOT_PUBLIC = [
 
 
 class Forbidden(OSError):
-    """The host has no address that connections are allowed to."""
+    """The host has no address that is_allowed accepts."""
 
 
 def parse_networks(text: str | None) -> tuple[Network, ...]:
-    """Return the comma-separated networks. Raise ValueError."""
+    """Return the comma-separated networks. Raise ValueError if one of them is invalid."""
     return tuple(ipaddress.ip_network(part.strip()) for part in (text or "").split(",") if part.strip())
 
 
 def is_allowed(address: str, allowed: Sequence[Network]) -> bool:
-    """Return whether an address is public or in an allowed network. IPv6 forms count as the IPv4 address, too."""
+    """Return whether an address is public or in an allowed network.
+
+    An IPv6 address that embeds an IPv4 address is allowed if either of the two is in an allowed network, or if the
+    IPv4 address is public.
+    """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if _is_in(ip, allowed):
         return True
-    if _is_in(ip, _IPV4_FORMS):
+    if _is_in(ip, _EMBEDDED_IPV4_NETWORKS):
         return is_allowed(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)), allowed)
-    return ip.is_global and not _is_in(ip, _NOT_PUBLIC) and (ip.version == 4 or ip in _GLOBAL_UNICAST)
+    return ip.is_global and not _is_in(ip, _NON_PUBLIC_NETWORKS) and (ip.version == 4 or ip in _GLOBAL_UNICAST)
 
 
 def _is_in(ip: IPAddress, networks: Sequence[Network]) -> bool:
@@ -63,7 +67,7 @@ def connect(
     """
     addresses = [address for address in resolver(host, port) if is_allowed(address, allowed)]
     if not addresses:
-        raise Forbidden("the host has no address that data may be fetched from")
+        raise Forbidden("the host has no address that is public or in an allowed network")
     last_error: OSError | None = None
     for address in addresses[:_MAX_ADDRESSES_TRIED]:
         try:

@@ -36,7 +36,10 @@ class Limits:
 
 
 class FetchError(Exception):
-    """The message is for the owner of the spec. `is_temporary`: another attempt may succeed."""
+    """The message is for the owner of the spec, and continues a sentence that begins with the location of the source.
+
+    If `is_temporary` is set, another attempt may succeed.
+    """
 
     def __init__(self, message: str, *, is_temporary: bool = False) -> None:
         super().__init__(message)
@@ -52,7 +55,7 @@ def fetch(url: str, target: Path, limits: Limits) -> None:
         with _time_limit(limits.seconds):
             _fetch(url, target, limits)
     except Forbidden as error:
-        raise FetchError(str(error)) from None
+        raise FetchError(f"cannot be fetched: {error}") from None
     except (HTTPError, HTTPException, OSError, ValueError) as error:
         raise FetchError(f"cannot be fetched: {_reason(error)}", is_temporary=True) from error
 
@@ -75,10 +78,10 @@ def _time_limit(seconds: float) -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     """Return a message that reveals neither addresses nor internals."""
     text = f"{type(error).__name__} {error}".lower()
-    return next((message for clue, message in _MESSAGES.items() if clue in text), "the connection failed")
+    return next((message for keyword, message in _REASONS.items() if keyword in text), "the connection failed")
 
 
-_MESSAGES = {
+_REASONS = {
     "gaierror": "its host name cannot be resolved",
     "certificate": "the certificate of the host is not valid",
     "ssl": "TLS failed",

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, StringConstraints
 
-PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$"
 # Owners and datasets are path segments, so the names of other endpoints are reserved.
 POST_PATHS = frozenset({"upload", "update", "plan"})
 RESERVED_OWNERS = POST_PATHS | {"pipelines"}
@@ -24,7 +24,7 @@ def _check_owner(value: str) -> str:
 
 def _check_dataset(value: str) -> str:
     if value in RESERVED_DATASETS:
-        raise ValueError("must not be files")
+        raise ValueError('must not be "files"')
     return value
 
 
@@ -62,7 +62,7 @@ def _check_url(value: str) -> str:
     return value
 
 
-Name = Annotated[str, StringConstraints(pattern=PATTERN)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 OwnerId = Annotated[Name, AfterValidator(_check_owner)]
 DatasetName = Annotated[Name, AfterValidator(_check_dataset)]
 Location = Annotated[str, AfterValidator(check_location)]

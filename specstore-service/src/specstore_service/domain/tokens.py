@@ -8,7 +8,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from chassis.errors import Problem
-from specstore_service.domain.names import PATTERN
+from specstore_service.domain.names import NAME_PATTERN
 
 SERVICE = "source"
 ALGORITHM = "RS256"
@@ -54,7 +54,7 @@ def _bearer(claims: dict[str, Any]) -> Bearer:
     if (
         claims.get("service") == SERVICE
         and isinstance(userid, str)
-        and re.fullmatch(PATTERN.strip("^$"), userid)
+        and re.fullmatch(NAME_PATTERN.strip("^$"), userid)
         and isinstance(max_datasets, int)
         and not isinstance(max_datasets, bool)
         and max_datasets >= 0

@@ -1,4 +1,4 @@
-"""Runs a ready pipeline. Each attempt is a separate process, whose lease the worker extends."""
+"""Runs a ready pipeline. Each attempt is a separate process, whose lease the worker renews."""
 
 import functools
 import tempfile
@@ -27,7 +27,7 @@ from specstore_service.store.objects import ObjectStore, translate_storage_error
 
 log = logs.logger(__name__)
 
-_MAX_EXTENSION_SECONDS = 2.0
+_MAX_RENEWAL_INTERVAL_SECONDS = 2.0
 _BATCH_TIMEOUT_SECONDS = 120.0
 _DEATH_RETRY_SECONDS = (1.0, 5.0)
 _PUBLISH_RETRY_SECONDS = 1.0
@@ -41,7 +41,7 @@ def run(context: JobContext, objects: ObjectStore, pipeline: str, request_id: st
     """Run a pipeline. The worker may die between any two steps.
 
     1. Begin an attempt, which has a number and a lease.
-    2. Start a process that creates the file and stores it under a key that contains the attempt's number. Extend the
+    2. Start a process that creates the file and stores it under a key that contains the attempt's number. Renew the
        lease while it runs. If the lease is lost, or the worker stops, kill the process.
     3. In one transaction, if the attempt is still the newest: insert the file as the result, and end the pipeline.
 
@@ -65,36 +65,36 @@ def run(context: JobContext, objects: ObjectStore, pipeline: str, request_id: st
 
 
 class Lease:
-    """The exclusive claim of an attempt on its pipeline. It expires unless it is extended."""
+    """The exclusive claim of an attempt on its pipeline. It expires unless it is renewed."""
 
     def __init__(self, context: JobContext, attempt: Attempt) -> None:
         self._context, self._attempt = context, attempt
         self._seconds = context.settings.pipeline_lease_seconds
-        self._extended_at = time.monotonic()
+        self._renewed_at = time.monotonic()
 
-    def extend_if_due(self) -> None:
-        """Extend the lease if that is due. Raise LeaseLost, and Interrupted if the worker stops.
+    def renew_if_due(self) -> None:
+        """Renew the lease if a renewal is due. Raise LeaseLost, and Interrupted if the worker stops.
 
         While Postgres is unavailable the work continues. Its result is published if the attempt is still the newest.
         """
         if self._context.stop_event.is_set():
             raise Interrupted
-        if time.monotonic() - self._extended_at < min(self._seconds / 4, _MAX_EXTENSION_SECONDS):
+        if time.monotonic() - self._renewed_at < min(self._seconds / 4, _MAX_RENEWAL_INTERVAL_SECONDS):
             return
-        self._extended_at = time.monotonic()
+        self._renewed_at = time.monotonic()
         try:
             with self._context.database.transaction() as tx:
-                is_ours = jobs.extend_lease(tx, self._attempt, self._seconds)
+                is_renewed = jobs.renew_lease(tx, self._attempt, self._seconds)
         except Problem as problem:
-            log.warning("pipeline.lease_not_extended", reason=problem.detail)
+            log.warning("pipeline.lease_not_renewed", reason=problem.detail)
             return
-        if not is_ours:
+        if not is_renewed:
             raise LeaseLost
 
     def wait(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            self.extend_if_due()
+            self.renew_if_due()
             self._context.stop_event.wait(0.2)
 
     def release(self) -> None:
@@ -116,10 +116,11 @@ def _begin(context: JobContext, pipeline: str, trigger: Trigger) -> Task | None:
         except NotFound:
             raise Invalid.field("pipeline", "does not exist") from None
         job = jobs.get_job(tx, pipeline)
-        results, kinds = jobs.list_results(tx, job["flow"]), jobs.list_kinds(tx, job["flow"])
+        results = jobs.list_results(tx, job["flow"])
+        kinds_and_targets = jobs.list_kinds_and_targets(tx, job["flow"])
     spec = Spec.model_validate(strictjson.loads(job["spec"].encode()), strict=True)
     sources = sources_of(spec)
-    paths = files.file_paths(kinds, {source.name: source.format or "json" for source in sources})
+    paths = files.file_paths(kinds_and_targets, {source.name: source.format or "json" for source in sources})
     return Task(
         attempt=Attempt(job["flow"], job["position"], job["attempt"]),
         pipeline=pipeline,
@@ -129,7 +130,7 @@ def _begin(context: JobContext, pipeline: str, trigger: Trigger) -> Task | None:
         owner=spec.meta.ownerid,
         dataset=spec.meta.dataset,
         sources=sources,
-        kinds=kinds,
+        kinds_and_targets=kinds_and_targets,
         results=results,
         path=paths[job["position"]],
     )
@@ -145,7 +146,7 @@ def _execute(
             try:
                 return fork_server.call(
                     pipeline_process.run, context.settings, task, folder, request_id,
-                    progress_seconds=_BATCH_TIMEOUT_SECONDS, while_running=lease.extend_if_due,
+                    progress_seconds=_BATCH_TIMEOUT_SECONDS, while_running=lease.renew_if_due,
                 )  # fmt: skip
             except ProcessStuck:
                 return Outcome(["validating a row takes too long: check the patterns of the schema"])
@@ -191,7 +192,7 @@ def _try_publish(context: JobContext, task: Task, outcome: Outcome, trigger: Tri
     attempt = task.attempt
     with context.database.transaction() as tx:
         flows.lock_flow_of_pipeline(tx, task.pipeline)
-        if not jobs.extend_lease(tx, attempt, context.settings.pipeline_lease_seconds):
+        if not jobs.renew_lease(tx, attempt, context.settings.pipeline_lease_seconds):
             # The outcome may have been committed before, and the connection lost before Postgres confirmed it.
             stored = jobs.find_result(tx, attempt.flow, task.path)
             return stored is not None and stored == outcome.result

@@ -18,7 +18,7 @@ from specstore_service.operations.limits import (
 _CHUNK_BYTES = 1024 * 1024
 # An unclosed quote must not exhaust the memory, nor must the long rows of one batch.
 _MAX_BATCH_CHARACTERS = 64 * 1024 * 1024
-# Delimiters that may follow the latest search of a row before it is searched again.
+# A row that continues over many lines is searched again after at most this number of further delimiters.
 _MAX_UNSEARCHED_DELIMITERS = 1_000_000
 
 
@@ -56,7 +56,7 @@ class _BoundedLines:
 
     def __init__(self, file: Iterable[str], delimiter: str) -> None:
         self._file, self._delimiter = file, delimiter
-        self._wide_row = _wide_row(delimiter)
+        self._wide_row_pattern = _wide_row_pattern(delimiter)
         self.row_number, self._batch_characters = 1, 0
         self._lines: list[str] = []
         self._checked_row = 0
@@ -78,7 +78,7 @@ class _BoundedLines:
 
     def _check_row(self) -> None:
         if self._checked_row != self.row_number:
-            self._checked_row, self._check_at = self.row_number, MAX_COLUMNS
+            self._checked_row, self._next_check_at = self.row_number, MAX_COLUMNS
             self._delimiters = self._counted_lines = 0
         if self._batch_characters > _MAX_BATCH_CHARACTERS:
             limit = f"{BATCH_ROWS} consecutive rows must have at most {_MAX_BATCH_CHARACTERS} characters"
@@ -86,13 +86,13 @@ class _BoundedLines:
         self._delimiters += sum(line.count(self._delimiter) for line in self._lines[self._counted_lines :])
         self._counted_lines = len(self._lines)
         # Delimiters inside quotes do not separate columns. A row of many lines is not searched again for each line.
-        if self._delimiters >= self._check_at:
-            if self._wide_row.match("".join(self._lines)):
+        if self._delimiters >= self._next_check_at:
+            if self._wide_row_pattern.match("".join(self._lines)):
                 raise too_many_columns(f"row {self.row_number}")
-            self._check_at = self._delimiters + min(self._delimiters, _MAX_UNSEARCHED_DELIMITERS)
+            self._next_check_at = self._delimiters + min(self._delimiters, _MAX_UNSEARCHED_DELIMITERS)
 
 
-def _wide_row(delimiter: str) -> re.Pattern[str]:
+def _wide_row_pattern(delimiter: str) -> re.Pattern[str]:
     """Return a pattern that matches the beginning of a row with too many columns, as the csv reader counts them."""
     cell = rf'(?:"(?:[^"]++|"")*+"|[^"{delimiter}][^{delimiter}]*+)?+'
     return re.compile(f"(?:{cell}{delimiter}){{{MAX_COLUMNS}}}")
@@ -108,6 +108,6 @@ def _reject_long_lines(path: Path, delimiter: str) -> None:
             offset += len(chunk)
             if length > MAX_CELL_BYTES:
                 file.seek(begin)
-                if _wide_row(delimiter).match(file.read(_CHUNK_BYTES).decode("utf-8", "replace")):
+                if _wide_row_pattern(delimiter).match(file.read(_CHUNK_BYTES).decode("utf-8", "replace")):
                     raise too_many_columns("a line")
                 raise Unreadable(f"a line is longer than {MAX_CELL_BYTES} bytes")

@@ -55,7 +55,7 @@ def _names(items: Iterable[Any], schema_names: list[str]) -> list[str]:
         if not item.keys() <= names.keys():
             names.update(dict.fromkeys(item))
             if len(names) > MAX_COLUMNS:
-                raise too_many_columns(f"row {number}, with those before it,")
+                raise too_many_columns(f"the table up to row {number}")
     return list(names)
 
 
@@ -96,7 +96,7 @@ class _ArrayElements:
     def _next_character(self) -> str:
         """Return the next character that is not a space, or "" at the end of the file.
 
-        Afterwards the text contains a full window from this character on, unless the file ends before.
+        Afterwards the text contains a full window from this character on, unless the file ends earlier.
         """
         while True:
             self._position = _BLANK.match(self._text, self._position).end()  # type: ignore[union-attr]

@@ -55,7 +55,7 @@ def _run(connection: Connection, server_pid: int) -> None:
 
 
 def _limit_process() -> None:
-    """Limit the memory, and let the kernel kill this process when the server ends, and first when memory is short."""
+    """Limit the memory. Make the kernel kill this process when the server ends, and first if memory runs out."""
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.prctl(_PR_SET_NAME, b"pipeline")

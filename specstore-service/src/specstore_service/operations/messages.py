@@ -14,7 +14,7 @@ def event(name: str, payload: dict[str, Any], request_id: str, now: datetime, ti
 
 
 def flow_reference(flow: dict[str, Any]) -> dict[str, Any]:
-    """Return the identification of a flow in events. For a private flow it reveals no owner, name or contents."""
+    """Return the payload that identifies a flow in events. For a private flow it reveals no owner, name or contents."""
     return {"flow": flow["event_ref"]} if flow["is_private"] else {"flow_id": flow["name"]}
 
 

@@ -32,7 +32,9 @@ def create_copy(context: PipelineContext) -> OutputFile:
 
 def create_zip(context: PipelineContext) -> OutputFile:
     """Create a zip of the csv and json files and a descriptor: a self-contained data package."""
-    results = [result for result in context.task.results if context.task.kinds[result.position][0] in (CSV, JSON)]
+    results = [
+        result for result in context.task.results if context.task.kinds_and_targets[result.position][0] in (CSV, JSON)
+    ]
     descriptor = _descriptor(context, results)
     with (
         context.writer() as writer,
@@ -68,7 +70,7 @@ def create_package(context: PipelineContext) -> OutputFile:
 def _descriptor(context: PipelineContext, results: list[Result]) -> dict[str, Any]:
     task = context.task
     package_files = [
-        PackageFile(*task.kinds[result.position], result.path, result.bytes, result.hash, result.rows)
+        PackageFile(*task.kinds_and_targets[result.position], result.path, result.bytes, result.hash, result.rows)
         for result in results
     ]
     return files.package_descriptor(task.dataset, task.sources, package_files)

@@ -35,8 +35,8 @@ class Task:
     owner: str
     dataset: str
     sources: list[Source]
-    # (kind, target) of all pipelines of the flow, and the existing results.
-    kinds: list[tuple[str, str]]
+    # (kind, target) of each pipeline of the flow, by position, and the results that exist already.
+    kinds_and_targets: list[tuple[str, str]]
     results: list[Result]
     # The path of the file in the data package.
     path: str
@@ -105,7 +105,7 @@ class PipelineContext:
     database: Database
     objects: ObjectStore
     # Called with True before each step that may run indefinitely, and with False after the last one.
-    progress: Callable[[bool], None]
+    report_progress: Callable[[bool], None]
 
     @contextmanager
     def writer(self) -> Iterator[HashingWriter]:

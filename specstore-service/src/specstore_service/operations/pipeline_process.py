@@ -57,14 +57,14 @@ def prepare(settings: Settings) -> None:
 
 
 def run(
-    progress: Callable[[bool], None], settings: Settings, task: Task, folder: Path, request_id: str
+    report_progress: Callable[[bool], None], settings: Settings, task: Task, folder: Path, request_id: str
 ) -> Outcome | Postponed:
     logs.configure("specstore", settings.log_level)
     database = Database(settings.database_url, name="specstore-pipeline", size=1, wait_seconds=30)
     try:
         with logs.bound(request_id=request_id):
             objects = create_object_store(settings, scratch=folder)
-            return _create_outcome(PipelineContext(task, settings, database, objects, progress))
+            return _create_outcome(PipelineContext(task, settings, database, objects, report_progress))
     except (Unavailable, Conflict) as problem:
         return Postponed(problem.detail)
     except OSError as error:

@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar, TypeVarTuple, cast
 
-_CHECK_SECONDS = 0.2
-_END_SECONDS = 5.0
+_POLL_SECONDS = 0.2
+_KILL_TIMEOUT_SECONDS = 5.0
 
 Args = TypeVarTuple("Args")
 Result = TypeVar("Result")
@@ -53,10 +53,12 @@ class ForkServer:
         progress_seconds: float,
         while_running: Callable[[], None],
     ) -> Result:
-        """Call `function(progress, *args)` in a separate process, and return its result, which must not be a bool.
+        """Call `function(report_progress, *args)` in a separate process, and return its result.
 
-        After `progress(True)` the next message must arrive within `progress_seconds`; `progress(False)` ends that.
-        `while_running` is called several times a second. If it raises, the process is killed.
+        The result must not be a bool, since bools report progress.
+        After `report_progress(True)` the next report or the result must follow within `progress_seconds`.
+        `report_progress(False)` lifts that limit. `while_running` is called several times a second; if it raises, the
+        process is killed.
         Raise ProcessDied and ProcessStuck. When any exception is raised, the process has ended.
         """
         try:
@@ -106,7 +108,7 @@ def _kill_on_error(pid: int, connection: Connection) -> Iterator[None]:
             os.kill(pid, signal.SIGKILL)
         # The connection is closed once the process has ended.
         with suppress(EOFError, ConnectionError):
-            while connection.poll(_END_SECONDS):
+            while connection.poll(_KILL_TIMEOUT_SECONDS):
                 connection.recv_bytes()
         raise
 
@@ -115,7 +117,7 @@ def _receive(connection: Connection, progress_seconds: float, while_running: Cal
     """Return the next message that does not report progress."""
     deadline = math.inf
     while True:
-        if connection.poll(_CHECK_SECONDS):
+        if connection.poll(_POLL_SECONDS):
             message = connection.recv()
             if not isinstance(message, bool):
                 return message

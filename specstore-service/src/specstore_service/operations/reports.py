@@ -22,8 +22,8 @@ def create_report(context: PipelineContext) -> OutputFile:
     with ExitStack() as files:
         paths = {table.name: files.enter_context(source_file(context, table)) for table in tables if table.rows is None}
         # A pattern in a schema may take indefinitely long to match.
-        reports = check_tables(tables, paths, context.settings.unpacked_bytes, lambda: context.progress(True))
-        context.progress(False)
+        reports = check_tables(tables, paths, context.settings.unpacked_bytes, lambda: context.report_progress(True))
+        context.report_progress(False)
     is_valid = not any(report["errors"] for report in reports)
     with context.writer() as writer:
         writer.write(json.dumps({"valid": is_valid, "tables": reports}, ensure_ascii=False, indent=1).encode())
@@ -40,7 +40,7 @@ def _error_line(table: str, error: dict[str, Any]) -> str:
 
 
 def check_tables(
-    tables: list[Source], paths: dict[str, Path], unpacked_bytes: int, progress: Callable[[], None]
+    tables: list[Source], paths: dict[str, Path], unpacked_bytes: int, report_progress: Callable[[], None]
 ) -> list[dict[str, Any]]:
     """Return a report on each table: {name, rows, errors: [{row, field, type, reason}]}."""
     from frictionless import FrictionlessException, Package
@@ -50,7 +50,7 @@ def check_tables(
     try:
         package = Package(
             resources=[
-                _resource(table, names, _row_reader(table, paths.get(table.name), unpacked_bytes, progress))
+                _resource(table, names, _row_reader(table, paths.get(table.name), unpacked_bytes, report_progress))
                 for table in tables
             ]
         )
@@ -76,16 +76,16 @@ def _resource(source: Source, names: dict[str, str], rows: Callable[[], Iterator
 
 
 def _row_reader(
-    source: Source, path: Path | None, unpacked_bytes: int, progress: Callable[[], None]
+    source: Source, path: Path | None, unpacked_bytes: int, report_progress: Callable[[], None]
 ) -> Callable[[], Iterator[list[Any]]]:
-    missing = (source.schema or {}).get("missingValues", [""])
+    missing_values = (source.schema or {}).get("missingValues", [""])
     # frictionless considers a row that ends with None too short.
-    empty_cell = "" if "" in missing or not missing else missing[0]
+    empty_cell = "" if "" in missing_values or not missing_values else missing_values[0]
 
     def rows() -> Iterator[list[Any]]:
         with read_batches(source, path, unpacked_bytes) as batches:
             for batch in batches:
-                progress()
+                report_progress()
                 yield from ([empty_cell if cell is None else cell for cell in row] for row in batch)
 
     return rows

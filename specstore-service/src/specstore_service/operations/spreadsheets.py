@@ -57,7 +57,7 @@ def _reject_zip_bomb(file: IO[bytes], unpacked_bytes: int) -> None:
     with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
         if len(parts) > _MAX_PARTS or sum(part.file_size for part in parts) > unpacked_bytes:
-            raise Unreadable(f"has more than {unpacked_bytes} bytes when unpacked")
+            raise Unreadable(f"has more than {_MAX_PARTS} parts, or more than {unpacked_bytes} bytes when unpacked")
         for part in parts:
             with archive.open(part) as content:
                 _reject_large_rows(content)

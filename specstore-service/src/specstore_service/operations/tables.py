@@ -22,7 +22,7 @@ from specstore_service.operations.row_batches import Batches
 from specstore_service.operations.source_cache import source_rows
 
 PREVIEW_ROWS = 2000
-CellWriter = Callable[[Any], str]
+CellSerializer = Callable[[Any], str]
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
@@ -31,13 +31,14 @@ def create_csv(context: PipelineContext) -> OutputFile:
     """Create a csv file in UTF-8 with commas and uniform line ends. The cells of text formats stay unchanged."""
     source = context.task.source
     is_text = source.rows is None and source.format not in ("xlsx", "xlsm", "json")
-    with context.writer() as writer, source_rows(context, source) as batches, _text(writer) as text:
+    with context.writer() as writer, source_rows(context, source) as batches, _text_stream(writer) as text:
         count = write_csv(text, batches, is_text=is_text)
     return writer.output(rows=count)
 
 
 def write_csv(text: io.TextIOBase, batches: Batches, *, is_text: bool) -> int:
     writer = csv.writer(text, lineterminator="\n")
+    # The header row does not count.
     count = -1
     for batch in batches:
         # An empty line is not a row.
@@ -63,15 +64,16 @@ def cell_text(cell: Any) -> str:
 
 def create_preview(context: PipelineContext) -> OutputFile:
     task = context.task
-    csv_position = task.kinds.index((CSV, task.target))
+    csv_position = task.kinds_and_targets.index((CSV, task.target))
     csv_result = next(result for result in task.results if result.position == csv_position)
     with (
         context.writer() as writer,
-        _text(writer) as text,
+        _text_stream(writer) as text,
         context.objects.local_path(csv_result.object) as path,
         path.open(newline="") as file,
     ):
         csv_writer = csv.writer(text, lineterminator="\n")
+        # The header row does not count.
         count = -1
         for row in islice(csv.reader(file), PREVIEW_ROWS + 1):
             csv_writer.writerow(row)
@@ -82,7 +84,7 @@ def create_preview(context: PipelineContext) -> OutputFile:
 def create_json(context: PipelineContext) -> OutputFile:
     """Create a list of objects, whose numbers, booleans and structures follow the schema."""
     source = context.task.source
-    with context.writer() as writer, source_rows(context, source) as batches, _text(writer) as text:
+    with context.writer() as writer, source_rows(context, source) as batches, _text_stream(writer) as text:
         count = write_json(text, source, batches)
     return writer.output(rows=count)
 
@@ -94,7 +96,7 @@ def write_json(text: io.TextIOBase, source: Source, batches: Batches) -> int:
         raise PipelineFailed(f"{source.name}: column names must not be repeated")
     columns = [
         (f"{json_text(name)}: ", to_json)
-        for name, to_json in zip(names, _cell_writers(source, len(names)), strict=True)
+        for name, to_json in zip(names, _cell_serializers(source, len(names)), strict=True)
     ]
     count = 0
     for row in rows:
@@ -106,7 +108,7 @@ def write_json(text: io.TextIOBase, source: Source, batches: Batches) -> int:
     return count
 
 
-def _cell_writers(source: Source, width: int) -> list[CellWriter]:
+def _cell_serializers(source: Source, width: int) -> list[CellSerializer]:
     """Return the function that serializes the cells of each column."""
     if source.schema is None:
         return [json_text] * width
@@ -118,14 +120,14 @@ def _cell_writers(source: Source, width: int) -> list[CellWriter]:
         raise PipelineFailed(
             *(f"{source.name}: {error.note}" for error in problem.reasons or [problem.error])
         ) from None
-    typed = [_typed_writer(field, schema.missing_values) for field in schema.fields[:width]]
+    typed = [_typed_serializer(field, schema.missing_values) for field in schema.fields[:width]]
     return typed + [json_text] * (width - len(typed))
 
 
 _JSON_TYPES = ("integer", "number", "boolean", "year", "object", "array", "list", "geojson")
 
 
-def _typed_writer(field: Any, missing_values: list[str]) -> CellWriter:
+def _typed_serializer(field: Any, missing_values: list[str]) -> CellSerializer:
     """Return a function that serializes cells of a field. Invalid cells stay unchanged; the report names them."""
     missing = set(field.missing_values if field.has_defined("missing_values") else missing_values)
     parse = field.create_value_reader() if field.type in _JSON_TYPES else lambda cell: cell
@@ -151,5 +153,5 @@ def json_text(value: Any) -> str:
         return encode_basestring(cell_text(value))
 
 
-def _text(writer: HashingWriter) -> io.TextIOWrapper:
+def _text_stream(writer: HashingWriter) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BufferedWriter(writer, 1024 * 1024), encoding="utf-8", newline="")

@@ -33,7 +33,7 @@ class Update:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class UpdatedFlow:
     """The flow after an update."""
 
     flow_id: str
@@ -49,7 +49,7 @@ class Trigger:
     timer: str = ""
 
 
-def apply(tx: Transaction, update: Update, now: datetime, trigger: Trigger) -> Outcome:
+def apply(tx: Transaction, update: Update, now: datetime, trigger: Trigger) -> UpdatedFlow:
     """Apply an update. A late, repeated or out-of-order update changes nothing. Raise NotFound."""
     flow, before, pipeline = _lock_pipeline(tx, update.pipeline)
     after = list(before)
@@ -57,7 +57,7 @@ def apply(tx: Transaction, update: Update, now: datetime, trigger: Trigger) -> O
         after[pipeline.position] = _apply_update(tx, flow, pipeline, update)
     state, after = _save_transitions(tx, flow, before, after, now, trigger)
     errors = rules.error_log(after, pipelines.list_errors(tx, flow["id"])) if state == FAILED else []
-    return Outcome(flow["name"], state, errors)
+    return UpdatedFlow(flow["name"], state, errors)
 
 
 def begin_attempt(
@@ -80,12 +80,12 @@ def begin_attempt(
     return attempt
 
 
-def cancel(tx: Transaction, flow_id: int, now: datetime, trigger: Trigger) -> tuple[str, int]:
+def cancel(tx: Transaction, flow_row_id: int, now: datetime, trigger: Trigger) -> tuple[str, int]:
     """Cancel the unfinished pipelines of a flow. Return its new state and the number of canceled pipelines."""
-    flow = flows.lock_flow(tx, flow_id)
+    flow = flows.lock_flow(tx, flow_row_id)
     if flow is None:
         raise NotFound("flow not found")
-    before = pipelines.list_pipelines(tx, flow_id)
+    before = pipelines.list_pipelines(tx, flow_row_id)
     unfinished = [pipeline for pipeline in before if pipeline.state not in rules.ENDED]
     state = _fail(tx, flow, before, unfinished, rules.CANCELLED, now, trigger)
     return state, len(unfinished)
@@ -97,9 +97,9 @@ def time_out(tx: Transaction, silent_seconds: float, now: datetime) -> None:
     For those waiting for the built-in runner, send the job again instead: it may have been lost with the broker's data,
     and a second one is harmless.
     """
-    for flow_id in pipelines.list_flows_with_silent_pipelines(tx, silent_seconds, _MAX_SILENT_PIPELINES):
+    for flow_row_id in pipelines.list_flows_with_silent_pipelines(tx, silent_seconds, _MAX_SILENT_PIPELINES):
         # If the flow is locked, an update is being applied.
-        if flow := flows.lock_flow(tx, flow_id, skip_locked=True):
+        if flow := flows.lock_flow(tx, flow_row_id, skip_locked=True):
             _time_out(tx, flow, silent_seconds, now)
 
 

@@ -1,4 +1,4 @@
-"""Uploads: a spec becomes the next revision of its dataset, is planned and queued."""
+"""Uploads: a spec becomes the next revision of its dataset, whose pipelines are planned and queued."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -74,8 +74,8 @@ class ResultPath(RevisionPath):
         401: NO_TOKEN,
         403: NO_TOKEN,
         408: problem("The upload is too slow or takes too long"),
-        413: problem("The file exceeds the maximum size, or the remaining space of the owner"),
-        415: problem("The body has a Content-Encoding"),
+        413: problem("The file exceeds the maximum size, or the remaining quota of the owner"),
+        415: problem("The body must not have a Content-Encoding"),
         503: UNAVAILABLE,
     },
     path=FilePath,
@@ -120,9 +120,9 @@ def _check_quota(objects: ObjectStore, owner: str, path: str, size: int) -> None
 
 @bp.delete("/files/<path:path>")
 @endpoint(
-    "Delete an uploaded file; published results are kept",
+    "Delete an uploaded file; outputs that were created from it are kept",
     {
-        204: ResponseSpec("The file does not exist anymore"),
+        204: ResponseSpec("The file was deleted, or did not exist"),
         400: INVALID,
         401: NO_TOKEN,
         403: NO_TOKEN,

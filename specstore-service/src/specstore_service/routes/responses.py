@@ -82,7 +82,7 @@ def bearer(headers: TokenHeader, query: TokenQuery | TokenListQuery) -> Bearer:
 def require_owner(owner: str, headers: TokenHeader, query: TokenQuery) -> Bearer:
     """Raise Problem (401, 403) unless the request has the owner's token.
 
-    Call this before any query, so that the response does not reveal whether something of another owner exists.
+    Call this before any query, so that the response does not reveal whether a resource of another owner exists.
     """
     token_bearer = bearer(headers, query)
     if token_bearer.userid != owner:
@@ -123,7 +123,7 @@ def not_found() -> NotFound:
     return NotFound("the requested resource does not exist")
 
 
-_FAILED = "The errors"
+_FAILED = "The upload failed; `errors` lists the reasons"
 UPLOAD_FAILED: dict[int, ResponseSpec] = {
     status: ResponseSpec(_FAILED, UploadResult) for status in (400, 401, 403, 409, 413, 422, 503)
 }

@@ -12,7 +12,7 @@ from chassis.web.app import transaction
 from chassis.web.validation import ResponseSpec, endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
-from specstore_service.operations.updates import Outcome, Trigger, Update
+from specstore_service.operations.updates import Trigger, Update, UpdatedFlow
 from specstore_service.routes.responses import TokenHeader, TokenQuery, bearer, is_runner, with_error_body
 
 bp = Blueprint("updates", __name__, url_prefix="/source")
@@ -61,13 +61,16 @@ def _error_body(problem: Problem) -> UpdateResult:
     return {"success": "fail", "status": "failed", "id": None, "errors": [problem.detail]}
 
 
+_FAILED = ResponseSpec("The update failed; `errors` lists the reasons", UpdateResult)
+
+
 @bp.post("/update")
 @with_error_body(_error_body)
 @endpoint(
     "Report that a pipeline was queued, has begun, has made progress or has ended",
     {
         200: ResponseSpec("The state of the flow", UpdateResult),
-        **{status: ResponseSpec("The errors", UpdateResult) for status in (400, 401, 404, 413, 415, 503)},
+        **dict.fromkeys((400, 401, 404, 413, 415, 503), _FAILED),
     },
     query=TokenQuery,
     headers=TokenHeader,
@@ -78,8 +81,8 @@ def update(query: TokenQuery, headers: TokenHeader, body: PipelineUpdateRequest)
     if not _may_update(pipeline_update.pipeline, headers, query):
         raise updates.unknown_pipeline()
     with transaction() as tx:
-        outcome = updates.apply(tx, pipeline_update, datetime.now(UTC), Trigger(g.request_id))
-    return _update_result(outcome)
+        flow = updates.apply(tx, pipeline_update, datetime.now(UTC), Trigger(g.request_id))
+    return _update_result(flow)
 
 
 def _may_update(pipeline: str, headers: TokenHeader, query: TokenQuery) -> bool:
@@ -92,10 +95,10 @@ def _may_update(pipeline: str, headers: TokenHeader, query: TokenQuery) -> bool:
     return bool(headers.token or query.jwt) and bearer(headers, query).userid == owner_of(pipeline)
 
 
-def _update_result(outcome: Outcome) -> UpdateResult:
+def _update_result(flow: UpdatedFlow) -> UpdateResult:
     return {
-        "success": _SUCCESS[outcome.state],
-        "status": _STATUS[outcome.state],
-        "id": outcome.flow_id,
-        "errors": outcome.errors,
+        "success": _SUCCESS[flow.state],
+        "status": _STATUS[flow.state],
+        "id": flow.flow_id,
+        "errors": flow.errors,
     }

@@ -37,7 +37,7 @@ from specstore_service.store import datasets
 
 bp = Blueprint("uploads", __name__, url_prefix="/source")
 
-EMPTY = "Received empty contents (make sure your content-type is correct)"
+EMPTY_CONTENTS = "Received empty contents (make sure your content-type is correct)"
 
 
 class PlannedPipeline(TypedDict):
@@ -74,7 +74,7 @@ def _reject_empty_contents(view: Callable[..., Response]) -> Callable[..., Respo
     @functools.wraps(view)
     def checked(**path: Any) -> Response:
         if request.mimetype != JSON or not request.get_data():
-            raise Invalid(EMPTY)
+            raise Invalid(EMPTY_CONTENTS)
         return view(**path)
 
     return checked
@@ -108,7 +108,7 @@ def upload(query: TokenQuery, headers: TokenHeader, body: Any) -> Response:
 
 def _ownerid(body: Any) -> Any:
     if not body:
-        raise Invalid(EMPTY)
+        raise Invalid(EMPTY_CONTENTS)
     meta = body.get("meta") if isinstance(body, dict) else None
     if not isinstance(meta, dict) or not meta.get("ownerid") or not meta.get("owner"):
         raise Invalid("Missing owner in spec")
@@ -153,7 +153,7 @@ def show_plan(query: TokenQuery, headers: TokenHeader, body: Any) -> Plan:
 
 
 def _next_revision(spec: Spec, headers: TokenHeader, query: TokenQuery) -> int:
-    """Return the revision that an upload would create now. To others, a private dataset does not exist."""
+    """Return the revision that an upload would create now, without revealing a private dataset to other callers."""
     with transaction() as tx:
         dataset = datasets.find_dataset(tx, spec.meta.ownerid, spec.meta.dataset)
     if dataset is None or (

@@ -24,7 +24,7 @@ _WITH_DATASET = f"""
 def insert_flow(tx: Transaction, plan: list[PlanEntry], **values: Any) -> dict[str, Any]:
     """Insert a flow and its pipelines, and return the flow.
 
-    A single statement keeps the row lock of the dataset short, for which its other uploads wait.
+    Other uploads of the dataset wait for its row lock. A single statement keeps that wait short.
     """
     return tx.one(
         f"""
@@ -58,18 +58,18 @@ def lock_flow_of_pipeline(tx: Transaction, pipeline: str) -> dict[str, Any] | No
     )
 
 
-def lock_flow(tx: Transaction, flow_id: int, *, skip_locked: bool = False) -> dict[str, Any] | None:
+def lock_flow(tx: Transaction, row_id: int, *, skip_locked: bool = False) -> dict[str, Any] | None:
     wait_policy = "SKIP LOCKED" if skip_locked else ""
-    return tx.find(f"{_WITH_DATASET} WHERE flows.id = %(id)s FOR UPDATE OF flows {wait_policy}", id=flow_id)
+    return tx.find(f"{_WITH_DATASET} WHERE flows.id = %(id)s FOR UPDATE OF flows {wait_policy}", id=row_id)
 
 
-def update_flow(tx: Transaction, flow_id: int, state: str, *, has_ended: bool, now: datetime) -> None:
+def update_flow(tx: Transaction, row_id: int, state: str, *, has_ended: bool, now: datetime) -> None:
     tx.run(
         """
         UPDATE flows SET state = %(state)s, modified_at = %(now)s, finished_at = CASE WHEN %(ended)s THEN %(now)s END
         WHERE id = %(id)s
         """,
-        id=flow_id,
+        id=row_id,
         state=state,
         ended=has_ended,
         now=now,

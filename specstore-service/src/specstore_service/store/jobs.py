@@ -17,7 +17,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Result:
-    """A file that can be downloaded. `object` is its key in the object store."""
+    """An output that can be downloaded. `object` is its key in the object store."""
 
     position: int
     path: str
@@ -38,7 +38,7 @@ def get_job(tx: Transaction, pipeline: str) -> dict[str, Any]:
     )
 
 
-def list_kinds(tx: Transaction, flow: int) -> list[tuple[str, str]]:
+def list_kinds_and_targets(tx: Transaction, flow: int) -> list[tuple[str, str]]:
     """Return (kind, target) of each pipeline of the flow, in the order of the plan."""
     return tx.rows("SELECT kind, target FROM pipelines WHERE flow = %(flow)s ORDER BY position", flow=flow)
 
@@ -46,7 +46,7 @@ def list_kinds(tx: Transaction, flow: int) -> list[tuple[str, str]]:
 _IS_NEWEST = "flow = %(flow)s AND position = %(position)s AND attempt = %(attempt)s"
 
 
-def extend_lease(tx: Transaction, attempt: Attempt, lease_seconds: float) -> bool:
+def renew_lease(tx: Transaction, attempt: Attempt, lease_seconds: float) -> bool:
     """Return False if the attempt must stop: its pipeline has ended, or a newer attempt has claimed it."""
     return (
         tx.run(
@@ -88,7 +88,7 @@ class SourceClaim:
 
 
 def claim_source(tx: Transaction, attempt: Attempt, location: str) -> SourceClaim:
-    """Claim the task to fetch a source.
+    """Claim a source for fetching.
 
     Concurrent callers wait for the row lock. A claim ends with the lease of its attempt.
     """

@@ -70,7 +70,7 @@ def list_errors(tx: Transaction, flow: int) -> dict[int, list[str]]:
 
 
 def update_states(tx: Transaction, flow: int, pipelines: Iterable[Pipeline]) -> None:
-    """Update the states. The time-out of these pipelines starts now."""
+    """Update the states, and restart the timeout of these pipelines."""
     tx.insert_many(
         """
         UPDATE pipelines SET has_begun = new.has_begun, succeeded = new.succeeded::boolean, state = new.state,
@@ -86,7 +86,7 @@ def update_states(tx: Transaction, flow: int, pipelines: Iterable[Pipeline]) -> 
 
 
 def update_heard_at(tx: Transaction, flow: int, position: int) -> None:
-    """Restart the time-out of a pipeline."""
+    """Restart the timeout of a pipeline."""
     tx.run(
         "UPDATE pipelines SET heard_at = now() WHERE flow = %(flow)s AND position = %(position)s",
         flow=flow,
@@ -117,7 +117,7 @@ _SILENT = """
 
 
 def list_flows_with_silent_pipelines(tx: Transaction, seconds: float, limit: int) -> list[int]:
-    """Return the IDs of flows with a pipeline that has begun, or could have, and received no update for too long."""
+    """Return the row IDs of flows with a pipeline that has begun or is ready, and received no update for too long."""
     rows = tx.rows(
         f"""
         SELECT DISTINCT flow FROM (

@@ -12,10 +12,10 @@ const RECENT_IMPORTS = 5;
 
 const delay = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const hasEnded = (status) => status === 'SUCCESS' || status === 'FAILURE';
-const describeImport = (status) => [
-  status.file_name,
-  status.batch_no !== null && formatText('batch', { number: status.batch_no }),
-  status.dry_run && texts.dry_run,
+const describeImport = (importStatus) => [
+  importStatus.file_name,
+  importStatus.batch_no !== null && formatText('batch', { number: importStatus.batch_no }),
+  importStatus.dry_run && texts.dry_run,
 ].filter(Boolean).join(' · ');
 
 /* Create an idempotency key; an upload keeps its key, so that it can be repeated after the connection was lost. */
@@ -37,7 +37,7 @@ export function start(onOrdersChanged) {
   byId('cancel').addEventListener('click', cancelImport);
   registerDropTarget(byId('drop'));
   listRecentImports().then((recent) => {
-    const running = recent.find((status) => !hasEnded(status.status));
+    const running = recent.find((importStatus) => !hasEnded(importStatus.status));
     if (running && !followedId) {
       followImport(running.task_id);
     }
@@ -160,35 +160,37 @@ async function followImport(id) {
   }
 }
 
-function showImport(status) {
+function showImport(importStatus) {
   byId('import').hidden = false;
-  byId('import-title').textContent = formatText('import_of', { name: describeImport(status) });
-  byId('import').dataset.status = status.status;
-  byId('done').value = status.percent;
-  byId('done-text').textContent = formatFraction(status.percent / 100);
-  byId('import-message').textContent = status.message || texts[status.status];
+  byId('import-title').textContent = formatText('import_of', { name: describeImport(importStatus) });
+  byId('import').dataset.status = importStatus.status;
+  byId('done').value = importStatus.percent;
+  byId('done-text').textContent = formatFraction(importStatus.percent / 100);
+  byId('import-message').textContent = importStatus.message || texts[importStatus.status];
   byId('current').textContent = formatText('rows_of', {
-    current: formatNumber(status.current), total: formatNumber(status.total),
+    current: formatNumber(importStatus.current), total: formatNumber(importStatus.total),
   });
   for (const name of ['valid', 'invalid', 'duplicates', 'rejected']) {
-    byId(name).textContent = formatNumber(status[name]);
+    byId(name).textContent = formatNumber(importStatus[name]);
   }
-  byId('rows-per-second').textContent = status.rows_per_second ? formatNumber(Math.round(status.rows_per_second)) : '–';
-  byId('errors').hidden = !hasEnded(status.status) || !(status.invalid + status.duplicates + status.rejected);
-  byId('errors').href = `${API}/import/${status.task_id}/errors.csv?lang=${language}`;
-  byId('cancel').hidden = hasEnded(status.status);
-  announceProgress(status);
+  const rate = importStatus.rows_per_second;
+  byId('rows-per-second').textContent = rate ? formatNumber(Math.round(rate)) : '–';
+  const hasErrors = importStatus.invalid + importStatus.duplicates + importStatus.rejected > 0;
+  byId('errors').hidden = !hasEnded(importStatus.status) || !hasErrors;
+  byId('errors').href = `${API}/import/${importStatus.task_id}/errors.csv?lang=${language}`;
+  byId('cancel').hidden = hasEnded(importStatus.status);
+  announceProgress(importStatus);
 }
 
 /* Announce the progress to screen readers, but only now and then: they would otherwise read nothing else. */
-function announceProgress(status) {
-  if (!hasEnded(status.status) && Date.now() - announcedAt < ANNOUNCE_MS) {
+function announceProgress(importStatus) {
+  if (!hasEnded(importStatus.status) && Date.now() - announcedAt < ANNOUNCE_MS) {
     return;
   }
   announcedAt = Date.now();
-  const counts = ['valid', 'invalid'].map((name) => `${texts[name]} ${formatNumber(status[name])}`).join(', ');
-  const message = status.message || texts[status.status];
-  byId('announcement').textContent = `${message}, ${formatFraction(status.percent / 100)}: ${counts}`;
+  const counts = ['valid', 'invalid'].map((name) => `${texts[name]} ${formatNumber(importStatus[name])}`).join(', ');
+  const message = importStatus.message || texts[importStatus.status];
+  byId('announcement').textContent = `${message}, ${formatFraction(importStatus.percent / 100)}: ${counts}`;
 }
 
 async function cancelImport() {
@@ -216,15 +218,16 @@ async function listRecentImports() {
   }
 }
 
-function createListItem(status) {
-  const name = describeImport(status);
+function createListItem(importStatus) {
+  const name = describeImport(importStatus);
   const item = createElement('li');
   const button = createElement('button', texts.show, {
-    type: 'button', onclick: () => selectImport(status.task_id, name, status.status),
+    type: 'button', onclick: () => selectImport(importStatus.task_id, name, importStatus.status),
   });
   button.setAttribute('aria-label', formatText('show_import_of', { name }));
-  const state = createElement('span', texts[status.status], { className: status.status === 'FAILURE' ? 'bad' : '' });
-  const time = status.finished_at ?? status.started_at;
+  const className = importStatus.status === 'FAILURE' ? 'bad' : '';
+  const state = createElement('span', texts[importStatus.status], { className });
+  const time = importStatus.finished_at ?? importStatus.started_at;
   item.append(createElement('b', name), state, createElement('span', time ? formatTime(time) : ''), button);
   return item;
 }

@@ -1,0 +1,17 @@
+"""Distribution of tests to the processes of pytest-xdist."""
+
+import re
+
+from xdist.scheduler import LoadScopeScheduling
+
+_STACK = re.compile(r"[\[-](local|compose)[\]-]")
+
+
+class SharedServerScheduling(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no complete types
+    """Runs tests that share servers in one process: those of one file, and all journeys on one stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        if "/journeys/" in path and (stack := _STACK.search(nodeid)):
+            return stack.group(1)
+        return path
