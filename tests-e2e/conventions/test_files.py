@@ -14,7 +14,7 @@ MODULES_OR_PACKAGES = {"routes", "handlers", "operations", "domain", "store", "c
 TESTS = {"conftest.py", "unit", "integration", "contract"}
 MAX_FILE_LINES = 250
 MAX_CHASSIS_MODULE_LINES = 210
-MAX_CHASSIS_LINES = 3410
+MAX_CHASSIS_LINES = 3720
 
 
 def count_lines(file):
@@ -80,7 +80,7 @@ def test_no_test_file_is_too_long():
 
 
 def test_chassis_is_small():
-    modules = {file.name: count_lines(file) for file in python_files(CHECKOUT / "chassis" / "src")}
+    modules = {file: count_lines(file) for file in python_files(CHECKOUT / "chassis" / "src")}
     assert {name: lines for name, lines in modules.items() if lines > MAX_CHASSIS_MODULE_LINES} == {}
     assert sum(modules.values()) <= MAX_CHASSIS_LINES
 

@@ -21,7 +21,7 @@ def _no_data_is_left(stack, client):
     before = count_imports(client)
     yield
     assert count_imports(client) == before
-    assert orders.query_database(stack, "SELECT count(*) FROM orders.uploads") == [(0,)]
+    assert orders.query_database(stack, "SELECT count(*) FROM orders.open_uploads") == [(0,)]
 
 
 def count_imports(client):
@@ -30,8 +30,8 @@ def count_imports(client):
 
 def test_interrupted_uploads_leave_nothing(stack, client):
     with unfinished_uploads(client, IMPORT, 6):
-        eventually(lambda: orders.query_database(stack, "SELECT count(*) > 0 FROM orders.uploads") == [(True,)])
-    remaining = "SELECT (SELECT count(*) FROM orders.uploads), (SELECT count(*) FROM orders.blocks)"
+        eventually(lambda: orders.query_database(stack, "SELECT count(*) > 0 FROM orders.open_uploads") == [(True,)])
+    remaining = "SELECT (SELECT count(*) FROM orders.open_uploads), (SELECT count(*) FROM orders.upload_chunks)"
     eventually(lambda: orders.query_database(stack, remaining) == [(0, 0)], 30)
     assert_recovered(stack)
 

@@ -120,7 +120,7 @@ def is_accepted(attempted):
 
 
 def open_uploads(stack):
-    return set(orders.query_database(stack, "SELECT id FROM orders.uploads"))
+    return set(orders.query_database(stack, "SELECT id FROM orders.open_uploads"))
 
 
 @dataclass(frozen=True)
@@ -262,6 +262,6 @@ def assert_imported_once(stack, client, uploaders):
 
 def assert_no_uploads_left(stack):
     """Assert that abandoned uploads are deleted; their last activity is moved into the past."""
-    orders.query_database(stack, "UPDATE orders.uploads SET seen_at = seen_at - interval '1 hour'")
-    remaining = "SELECT (SELECT count(*) FROM orders.uploads), (SELECT count(*) FROM orders.blocks)"
+    orders.query_database(stack, "UPDATE orders.open_uploads SET seen_at = seen_at - interval '1 hour'")
+    remaining = "SELECT (SELECT count(*) FROM orders.open_uploads), (SELECT count(*) FROM orders.upload_chunks)"
     eventually(lambda: orders.query_database(stack, remaining) == [(0, 0)], RECOVERY_SECONDS)

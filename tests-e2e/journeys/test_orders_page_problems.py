@@ -116,7 +116,7 @@ def test_stopped_upload_leaves_no_data(stack, client, page, large_file):
     with stalled_upload(stack, page, large_file[1]):
         page.get_by_role("button", name="Stop the upload").click()
         expect(problem(page)).to_have_text("The upload was stopped. Nothing was stored.")
-    eventually(lambda: orders.query_database(stack, "SELECT count(*) FROM orders.uploads") == [(0,)], 60)
+    eventually(lambda: orders.query_database(stack, "SELECT count(*) FROM orders.open_uploads") == [(0,)], 60)
     assert client.get(f"{orders.API}/import/status").json()["total"] == before
 
 
