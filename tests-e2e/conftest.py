@@ -8,7 +8,7 @@ import pytest
 
 from quintet_e2e.clients import Client
 from quintet_e2e.compose import compose_stack
-from quintet_e2e.stacks import Running, local_stack
+from quintet_e2e.stacks import RunningStack, local_stack
 
 STACKS = {"local": local_stack, "compose": compose_stack}
 # A stack starts within the first test that uses it, which takes minutes if images must be built.
@@ -17,14 +17,14 @@ MAX_LOG_LINES = 10
 
 
 @pytest.fixture(scope="session", params=["local", pytest.param("compose", marks=pytest.mark.slow)])
-def stack(request: pytest.FixtureRequest) -> Iterator[Running]:
+def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     """Yield a stack of each mode, shared by all tests, with its own folder and ports. Tests must leave it healthy."""
     with STACKS[request.param]() as running:
         yield running
 
 
 @pytest.fixture
-def client(stack: Running) -> Iterator[Client]:
+def client(stack: RunningStack) -> Iterator[Client]:
     """Yield a client of the administrator whose request IDs are unique to the test."""
     administrator = Client(stack)
     yield administrator

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, HttpCredentials, Page, expect, sync_playwright
 
-from quintet_e2e.stacks import Running
+from quintet_e2e.stacks import RunningStack
 
 EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
 # Chromium may contact no other host, use no graphics card and start nothing by itself.
@@ -43,7 +43,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def open_page(
-    browser: Browser, stack: Running, path: str, user: str = "", password: str = "", **options: Any
+    browser: Browser, stack: RunningStack, path: str, user: str = "", password: str = "", **options: Any
 ) -> Iterator[Page]:
     """Yield the page, signed in. Errors of its scripts or of the browser fail the test, except rejected requests."""
     credentials: HttpCredentials = {"username": user or stack.user, "password": password or stack.password}

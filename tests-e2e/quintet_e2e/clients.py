@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from quintet_e2e.stacks import Running
+from quintet_e2e.stacks import RunningStack
 
 # A request may receive these statuses while a part of the stack is down.
 UNAVAILABLE_STATUSES = frozenset({502, 503, 504})
@@ -26,7 +26,7 @@ _MAX_ATTEMPTS = 5
 class Client:
     """HTTP client of one user, safe for concurrent use by threads."""
 
-    def __init__(self, stack: Running, user: str | None = None, password: str | None = None) -> None:
+    def __init__(self, stack: RunningStack, user: str | None = None, password: str | None = None) -> None:
         self.stack = stack
         self.credentials = (user or stack.user, password or stack.password)
         # Prefix of all its request IDs.

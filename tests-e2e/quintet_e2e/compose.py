@@ -19,7 +19,7 @@ import docker.errors
 import psutil
 import pytest
 
-from quintet_e2e.stacks import CHECKOUT, RESTART_SECONDS, Running, environment_for
+from quintet_e2e.stacks import CHECKOUT, RESTART_SECONDS, RunningStack, environment_for
 from quintet_local import envfile, ports
 from quintet_local.testing import abandoned_folders, owner_lock
 from quintet_testing.waiting import eventually
@@ -32,7 +32,7 @@ ENGINE_TIMEOUT_SECONDS = 20
 PROBE_SECONDS = 5
 
 
-class ComposeStack(Running):
+class ComposeStack(RunningStack):
     kind = "compose"
 
     def __init__(self, home: Path, engine: Any) -> None:
@@ -142,7 +142,7 @@ class ComposeStack(Running):
 
 
 @contextmanager
-def compose_stack() -> Iterator[Running]:
+def compose_stack() -> Iterator[RunningStack]:
     """Yield a stack in a temporary folder, from `make up` to `make clean`. Skip if a requirement is not met."""
     engine = _engine()
     try:

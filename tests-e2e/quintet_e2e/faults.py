@@ -7,7 +7,7 @@ import time
 from contextlib import closing
 
 from quintet_e2e.clients import Attempt, Client, ok_json
-from quintet_e2e.stacks import Running
+from quintet_e2e.stacks import RunningStack
 from quintet_testing.waiting import eventually
 
 # Maximum seconds of recovery without intervention, from FAULTS.md.
@@ -25,7 +25,7 @@ def seeded_random() -> random.Random:
     return random.Random(seed)
 
 
-def assert_recovered(stack: Running) -> None:
+def assert_recovered(stack: RunningStack) -> None:
     """Assert that the stack becomes healthy without intervention, its outboxes drain and all invariants hold."""
     stack.wait_until_healthy()
     with closing(Client(stack)) as client:

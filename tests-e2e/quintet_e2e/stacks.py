@@ -33,7 +33,7 @@ def environment_for(home: Path) -> dict[str, str]:
     return inherited | {"STACK_DIR": str(home)}
 
 
-class Running(ABC):
+class RunningStack(ABC):
     """A running stack. Its programs have the same names in both modes: `sequence-web`, `event-worker`, `postgres`, ….
 
     The others are `redis`, `rabbitmq` and `gateway`.
@@ -181,7 +181,7 @@ class Running(ABC):
         return True
 
 
-class LocalStack(Running):
+class LocalStack(RunningStack):
     """A stack without containers, whose programs supervisor restarts."""
 
     kind = "local"
@@ -250,6 +250,6 @@ def _local_name(program: str) -> str:
 
 
 @contextmanager
-def local_stack() -> Iterator[Running]:
+def local_stack() -> Iterator[RunningStack]:
     with running_stack(RATE_LIMITS="off") as stack:
         yield LocalStack(stack)

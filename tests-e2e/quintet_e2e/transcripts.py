@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from quintet_e2e.stacks import CHECKOUT, Running
+from quintet_e2e.stacks import CHECKOUT, RunningStack
 
 RUN_SECONDS = 110
 _END_OF_STEP = "----"
@@ -42,7 +42,7 @@ def normalize(text: str) -> str:
     return text.strip()
 
 
-def assert_runs_as_shown(document: Path, stack: Running, folder: Path) -> None:
+def assert_runs_as_shown(document: Path, stack: RunningStack, folder: Path) -> None:
     """Run all steps in one shell, with temporary files in `folder`, and compare the output of each."""
     address = stack.url.replace("://", f"://{stack.user}:{stack.password}@")
     load_data = f"STACK_DIR={stack.home} {sys.executable} {CHECKOUT / 'deploy' / stack.kind} load-data"
