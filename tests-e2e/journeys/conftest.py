@@ -1,4 +1,4 @@
-"""The page of orders in Chromium."""
+"""Fixtures that open the page of orders in Chromium."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Chromium, for journeys that use the web pages."""
+"""Chromium for the journeys that use web pages."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, HttpCredentials, Page, expect, sync_pla
 from quintet_e2e.stacks import RunningStack
 
 EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
-# Chromium may contact no other host, use no graphics card and start nothing by itself.
+# Without these, Chromium would contact other hosts, require a graphics card and start background tasks.
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
