@@ -14,7 +14,7 @@ MAY_BE_PACKAGES = {"routes", "handlers", "operations", "domain", "store", "clien
 TESTS = {"conftest.py", "unit", "integration", "contract"}
 LONGEST_FILE = 250
 LONGEST_CHASSIS_MODULE = 210
-LARGEST_CHASSIS = 3700
+LARGEST_CHASSIS = 3710
 
 
 def lines_of(file):
