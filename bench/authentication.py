@@ -1,8 +1,8 @@
-"""`python bench/authentication.py`: what authentication costs nginx, as a share of what the cheapest Flask route costs.
+"""`python bench/authentication.py`: the cost of authentication in nginx, as a share of the cheapest Flask route.
 
-With the nginx of both ways to run: the one on this machine and, if a Docker engine responds, the one in the container.
-The rates of two gateways differ by less than they vary, so nginx's processor time is measured too. Prints a table and
-stores it in bench/authentication.md.
+It measures the nginx of both deployment modes: that of this machine and, if a Docker engine responds, that of the
+container. The rates of two gateways differ by less than they vary, so nginx's processor time is measured too. It prints
+a table and stores it in bench/authentication.md.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from ceiling import LOCAL, Nginx, noop_behind_gateways
-from load import Burst, Request, burst
+from baselines import LOCAL, Nginx, noop_behind_gateways
+from wrk import LoadResult, Request, run_load
 
 from quintet_local.testing import TestStack, running_stack
 
@@ -28,16 +28,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--seconds", type=int, default=3)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with running_stack(RATE_LIMITS="off") as stack:
-        kinds = {"on this machine": LOCAL, "in the container": _in_container(stack)}
-        rows = [_row(name, stack, nginx, given) for name, nginx in kinds.items() if nginx]
+        servers = {"on this machine": LOCAL, "in the container": _in_container(stack)}
+        rows = [_row(name, stack, nginx, arguments) for name, nginx in servers.items() if nginx]
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
     lines = [
-        "# What authentication costs",
+        "# Cost of authentication",
         "",
         f"{when} UTC, {os.cpu_count()} processors, shared with the load generator; a Flask route that does nothing, "
-        f"behind the same gateway with and without `auth_basic`, in turn, {given.rounds} rounds of {given.seconds} s.",
+        "behind the same gateway with and without `auth_basic`, alternating, "
+        f"{arguments.rounds} rounds of {arguments.seconds} s.",
         "",
         "| nginx | requests/s with | without | ratio (quartiles) | nginx's µs with | without | share of a request |",
         "|---|---|---|---|---|---|---|",
@@ -49,15 +50,15 @@ def main() -> None:
 
 
 def _in_container(stack: TestStack) -> Nginx | None:
-    """The gateway's image with the configuration of the no-op; None where no engine answers."""
+    """Return the nginx of the gateway's image, or None if no Docker engine responds."""
     if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True).returncode:
         return None
     build = ["docker", "build", "-q", "-f", str(CHECKOUT / "gateway" / "Dockerfile"), str(CHECKOUT)]
     image = subprocess.run(build, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    places = [f"{path}:{path}:ro" for path in (CHECKOUT, stack.layout.home)]
+    read_only = [f"{path}:{path}:ro" for path in (CHECKOUT, stack.layout.home)]
 
     def command(folder: Path, conf: Path) -> list[str]:
-        volumes = [word for place in [*places, f"{folder}:{folder}"] for word in ("-v", place)]
+        volumes = [option for volume in [*read_only, f"{folder}:{folder}"] for option in ("-v", volume)]
         run = ["docker", "run", "--rm", "--network", "host", "--user", f"{os.getuid()}:{os.getgid()}", *volumes]
         return [*run, "--entrypoint", "nginx", image, "-p", f"{folder}/", "-e", "stderr", "-c", str(conf)]
 
@@ -65,27 +66,27 @@ def _in_container(stack: TestStack) -> Nginx | None:
     return Nginx(command, {"NGINX": "true"})
 
 
-def _row(name: str, stack: TestStack, nginx: Nginx, given: argparse.Namespace) -> str:
+def _row(name: str, stack: TestStack, nginx: Nginx, arguments: argparse.Namespace) -> str:
     with (
         tempfile.TemporaryDirectory(prefix="quintet-bench-") as folder,
         noop_behind_gateways(stack, Path(folder), nginx) as addresses,
     ):
-        gateways = [_processes(Path(folder) / f"{word}.conf") for word in ("gateway", "open")]
-        asked = [
-            [_asked(stack, *pair, given.seconds) for pair in zip(addresses, gateways, strict=True)]
-            for _ in range(given.rounds + 1)
+        gateways = [_nginx_processes(Path(folder) / f"{name}.conf") for name in ("gateway", "open")]
+        rounds = [
+            [_measure(stack, *pair, arguments.seconds) for pair in zip(addresses, gateways, strict=True)]
+            for _ in range(arguments.rounds + 1)
         ][1:]
-    ratios = statistics.quantiles([ours[0].per_second / other[0].per_second for ours, other in asked])
-    rate, open_rate = (statistics.median(one[side][0].per_second for one in asked) for side in (0, 1))
-    cost, open_cost = (statistics.median(one[side][1] for one in asked) for side in (0, 1))
-    whole = (os.cpu_count() or 1) * 1e6 / open_rate
+    ratios = statistics.quantiles([secured[0].per_second / plain[0].per_second for secured, plain in rounds])
+    rate, open_rate = (statistics.median(pair[side][0].per_second for pair in rounds) for side in (0, 1))
+    cost, open_cost = (statistics.median(pair[side][1] for pair in rounds) for side in (0, 1))
+    total_cost = (os.cpu_count() or 1) * 1e6 / open_rate
     return (
         f"| {name} | {rate:,.0f} | {open_rate:,.0f} | {ratios[1]:.2f} ({ratios[0]:.2f}–{ratios[2]:.2f}) | {cost:.0f} | "
-        f"{open_cost:.0f} | {(cost - open_cost) / whole:.1%} |"
+        f"{open_cost:.0f} | {(cost - open_cost) / total_cost:.1%} |"
     )
 
 
-def _processes(conf: Path) -> list[psutil.Process]:
+def _nginx_processes(conf: Path) -> list[psutil.Process]:
     (master,) = (
         process
         for process in psutil.process_iter()
@@ -94,15 +95,15 @@ def _processes(conf: Path) -> list[psutil.Process]:
     return [master, *master.children()]
 
 
-def _asked(stack: TestStack, address: str, gateway: list[psutil.Process], seconds: int) -> tuple[Burst, float]:
-    """With the microseconds of processor time that the gateway took for each request."""
+def _measure(stack: TestStack, address: str, gateway: list[psutil.Process], seconds: int) -> tuple[LoadResult, float]:
+    """Return the load result and the gateway's processor time per request, in microseconds."""
     before = _processor_seconds(gateway)
-    done = burst(address, stack.user, stack.password, PLAIN, seconds)
-    return done, (_processor_seconds(gateway) - before) * 1e6 / (done.per_second * seconds)
+    result = run_load(address, stack.user, stack.password, PLAIN, seconds)
+    return result, (_processor_seconds(gateway) - before) * 1e6 / (result.per_second * seconds)
 
 
 def _processor_seconds(processes: list[psutil.Process]) -> float:
-    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
+    return float(sum(times.user + times.system for times in (process.cpu_times() for process in processes)))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Uploads of specs and reads of their status. Their pipelines are left to a runner outside that is not there."""
+"""Benchmark cases of the specstore-service: uploads of specs and reads of their status. No pipeline runs."""
 
 import json
 
 import requests
-from load import Request
+from wrk import Request
 
 from quintet_local.testing import TestStack
 
-# Where nobody listens: what is measured is the registry, not frictionless.
+# An external runner that does not exist: the registry is measured, not the execution of pipelines.
 SETTINGS = {"DPP_URL": "http://127.0.0.1:9"}
 DATASETS = 100
 FIELDS = [{"name": "name", "type": "string"}, {"name": "year", "type": "integer"}, {"name": "price", "type": "number"}]
@@ -18,8 +18,8 @@ def cases(stack: TestStack) -> list[tuple[str, Request]]:
     token = requests.post(f"{stack.url}/auth/token", auth=credentials, timeout=10).json()["token"]
     headers = {"Content-Type": "application/json", "Auth-Token": token}
     specs = [json.dumps(_spec(stack.user, f"bench-{number}")) for number in range(DATASETS)]
-    made = requests.post(f"{stack.url}/source/upload", specs[0], headers=headers, auth=credentials, timeout=10)
-    made.raise_for_status()
+    response = requests.post(f"{stack.url}/source/upload", specs[0], headers=headers, auth=credentials, timeout=10)
+    response.raise_for_status()
     return [
         ("read the status of a flow", Request([f"/source/{stack.user}/bench-0/1"])),
         ("upload a spec", Request(["/source/upload"], "POST", headers, bodies=specs)),

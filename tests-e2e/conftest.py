@@ -1,4 +1,4 @@
-"""The running whole, for the journeys and the faults."""
+"""The running stacks that the journeys test."""
 
 import os
 from collections.abc import Iterator
@@ -11,21 +11,21 @@ from quintet_e2e.compose import compose_stack
 from quintet_e2e.stacks import Running, local_stack
 
 STACKS = {"local": local_stack, "compose": compose_stack}
-# A stack starts within the first test that wants one; with images to build that takes minutes.
+# A stack starts within the first test that uses it, which takes minutes if images must be built.
 TIMEOUT_SECONDS = 900 * max(1, int(os.environ.get("E2E_ROUNDS") or 1))
-LINES_OF_A_LOG = 10
+MAX_LOG_LINES = 10
 
 
 @pytest.fixture(scope="session", params=["local", pytest.param("compose", marks=pytest.mark.slow)])
 def stack(request: pytest.FixtureRequest) -> Iterator[Running]:
-    """One stack of each kind for all tests: own folder, own ports, gone afterwards. Leave it healthy."""
+    """Yield a stack of each mode, shared by all tests, with its own folder and ports. Tests must leave it healthy."""
     with STACKS[request.param]() as running:
         yield running
 
 
 @pytest.fixture
 def client(stack: Running) -> Iterator[Client]:
-    """The administrator, whose request ids are this test's own."""
+    """Yield a client of the administrator whose request IDs are unique to the test."""
     administrator = Client(stack)
     yield administrator
     administrator.close()
@@ -50,7 +50,7 @@ def _stack_of(item: pytest.Item) -> str | None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """A failed journey shows what the programs wrote about its requests."""
+    """Add the log lines about its requests to the report of a failed journey."""
     report = (yield).get_result()
     client = getattr(item, "funcargs", {}).get("client")
     if report.when == "call" and report.failed and isinstance(client, Client):
@@ -64,5 +64,5 @@ def _lines_about(client: Client, program: str) -> list[str]:
         lines = client.stack.log(program).splitlines()
     except OSError:
         return []
-    wanted = [line for line in lines if client.label in line or '"level": "error"' in line]
-    return wanted[-LINES_OF_A_LOG:]
+    matching = [line for line in lines if client.label in line or '"level": "error"' in line]
+    return matching[-MAX_LOG_LINES:]

@@ -1,10 +1,7 @@
-import secrets
 import uuid
 
 import pytest
 
-from chassis import db as postgres
-from chassis.db.migrate import migrate, migrations_of
 from event_service.app import create_app
 from event_service.settings import Settings
 from quintet_testing import plugin as testing
@@ -120,46 +117,6 @@ def api(client, stream):
 def api_for(db):
     """Return a function that creates an Api: `api_for(app, stream)`."""
     return lambda app, stream: Api(app.test_client(), stream)
-
-
-class OldDatabase:
-    """A database in a separate schema, with the migrations before the service's `first_new_migration`."""
-
-    def __init__(self, settings, first_new_migration):
-        self._schema, migrations = f"old_{secrets.token_hex(4)}", migrations_of("chassis", "event_service")
-        self._admin = postgres.connect(settings.database_url, name="tests", autocommit=True)
-        with self._admin.cursor() as cursor:
-            cursor.execute(f"CREATE SCHEMA {self._schema}")
-        url = f"{settings.database_url}?options=-csearch_path%3D{self._schema}"
-        self.settings = settings.model_copy(update={"database_url": url})
-        earlier = [item for item in migrations if item.source == "chassis" or item.name < first_new_migration]
-        migrate(url, "event", earlier)
-        self._database = postgres.Database(url, name="tests", size=2, wait_seconds=5)
-
-    def rows(self, sql, **params):
-        with self._database.transaction() as tx:
-            return tx.rows(sql, **params)
-
-    def run(self, sql, **params):
-        with self._database.transaction() as tx:
-            return tx.run(sql, **params)
-
-    def upgrade(self):
-        migrate(self.settings.database_url, "event", migrations_of("chassis", "event_service"))
-
-    def remove(self):
-        self._database.close()
-        with self._admin.cursor() as cursor:
-            cursor.execute(f"DROP SCHEMA {self._schema} CASCADE")
-        self._admin.close()
-
-
-@pytest.fixture
-def old_database(settings, request):
-    """Return a database of the version before the migration FIRST_NEW_MIGRATION of the test's module."""
-    database = OldDatabase(settings, request.module.FIRST_NEW_MIGRATION)
-    yield database
-    database.remove()
 
 
 @pytest.fixture

@@ -102,6 +102,18 @@ def api(client, db):
     return Api(client, db)
 
 
+@pytest.fixture
+def upgrade(old_database):
+    """Return a function that migrates the old database and returns an Api for it."""
+
+    def upgrade():
+        old_database.upgrade()
+        app = create_app(old_database.settings)
+        return Api(app.test_client(), app.database)
+
+    return upgrade
+
+
 def get_counts(status):
     return tuple(status[name] for name in ("valid", "invalid", "duplicates", "rejected"))
 

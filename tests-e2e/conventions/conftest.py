@@ -1,3 +1,5 @@
+"""Fixtures of the checks of conventions."""
+
 import pytest
 
 from quintet_e2e.checkout import all_services
@@ -5,7 +7,7 @@ from quintet_e2e.checkout import all_services
 
 @pytest.fixture(params=all_services(), ids=lambda service: service.word, scope="session")
 def service(request):
-    """Each that lies in this checkout."""
+    """Each service of this checkout."""
     return request.param
 
 

@@ -1,4 +1,4 @@
-"""What one service says to another is written down on both sides, and the two agree."""
+"""The contracts of messages are stored by publisher and consumer, and the two agree."""
 
 import importlib
 
@@ -7,7 +7,7 @@ import pytest
 
 from quintet_e2e.checkout import Service, all_services
 
-# Its consumer takes whatever any service publishes.
+# Contract of the consumer that accepts every event of every service.
 ANY_EVENT = "AnyEvent"
 
 
@@ -16,7 +16,7 @@ def validator(schema):
 
 
 def contracts(side):
-    """By service and name."""
+    """Return the contracts of a side by service and name."""
     return {
         (service.word, name): schema for service in all_services() for name, schema in service.contracts(side).items()
     }
@@ -25,47 +25,47 @@ def contracts(side):
 PUBLISHED, CONSUMED = contracts("publishes"), contracts("consumes")
 
 
-def kind(contract):
-    """`OrderPlaced.v1`: an event's name, or a job's, which has a dot itself."""
+def message_name(contract):
+    """Return the name of the event or job without version: `OrderPlaced` for `OrderPlaced.v1`."""
     return contract.rpartition(".v")[0]
 
 
-def takes(consumer, publisher):
-    if kind(consumer) == ANY_EVENT:
-        return "." not in kind(publisher)
-    return kind(consumer) == kind(publisher)
+def accepts(consumer, publisher):
+    if message_name(consumer) == ANY_EVENT:
+        return "." not in message_name(publisher)
+    return message_name(consumer) == message_name(publisher)
 
 
 @pytest.mark.parametrize(("publisher", "name"), list(PUBLISHED))
-def test_a_published_contract_has_examples_that_keep_it(publisher, name):
+def test_examples_of_published_contract_are_valid(publisher, name):
     schema = PUBLISHED[publisher, name]
     assert schema["examples"]
     for example in schema["examples"]:
         validator(schema).validate(example)
-    assert kind(name) == schema["title"]
+    assert message_name(name) == schema["title"]
 
 
 @pytest.mark.parametrize(("consumer", "name"), list(CONSUMED))
-def test_what_is_consumed_has_a_publisher_and_its_examples_are_accepted(consumer, name):
-    published = [schema for (_, other), schema in PUBLISHED.items() if takes(name, other)]
-    assert published, f"nobody publishes {name}"
+def test_consumed_contract_accepts_examples_of_its_publishers(consumer, name):
+    published = [schema for (_, other), schema in PUBLISHED.items() if accepts(name, other)]
+    assert published, f"{name} has no publisher"
     for example in (example for schema in published for example in schema["examples"]):
         validator(CONSUMED[consumer, name]).validate(example)
 
 
-def test_who_consumes_says_what(service):
+def test_service_with_handlers_declares_consumed_contracts(service):
     queues = handlers_of(service)
     assert bool(queues) == bool(service.contracts("consumes"))
     for queue in queues:
         assert queue.startswith(f"{service.word}.")
 
 
-def test_the_stream_of_every_service_is_reserved(words):
-    """The worker that fills these streams is bound to what the other services publish."""
-    settings = Service("event").settings_by_default()
+def test_stream_of_every_service_is_reserved(words):
+    """The queue of the worker that fills these streams is bound to the events of all other services."""
+    settings = Service("event").default_settings()
     assert sorted(settings.reserved_streams.split(",")) == sorted(words)
-    (consumption,) = handlers_of(Service("event")).values()
-    assert {key.partition(".")[0] for key in consumption.bindings} == set(words) - {"event"}
+    (consumer_config,) = handlers_of(Service("event")).values()
+    assert {key.partition(".")[0] for key in consumer_config.bindings} == set(words) - {"event"}
 
 
 def handlers_of(service):
@@ -73,5 +73,5 @@ def handlers_of(service):
         return {}
     handlers = importlib.import_module(f"{service.package}.handlers")
     if hasattr(handlers, "handlers_for"):
-        return handlers.handlers_for(service.settings_by_default())
+        return handlers.handlers_for(service.default_settings())
     return handlers.HANDLERS

@@ -1,4 +1,4 @@
-"""Nothing that changes from run to run is computed at import: a slow run would use a value that is out of date."""
+"""No module computes a changing value at import, because a long run would use an outdated value."""
 
 import ast
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ CHANGING = {
     *("time.gmtime", "time.localtime", "time.ctime", "os.getpid", "os.urandom", "postgres.free_port"),
 }
 CHANGING_MODULES = {"random", "secrets"}
-# A command that starts counting when it is started.
-MEANT = {CHECKOUT / "deploy" / "local" / "quintet_local" / "progress.py"}
+# Exempt: it measures the time since the start of the command.
+EXEMPT = {CHECKOUT / "deploy" / "local" / "quintet_local" / "progress.py"}
 
 
 def code_run_at_import(tree: ast.AST) -> Iterator[ast.AST]:
-    """Everything but the bodies of functions: module and class level, decorators, default arguments."""
+    """Yield all nodes except bodies of functions: module and class level, decorators and default arguments."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             defaults = [*node.args.defaults, *(default for default in node.args.kw_defaults if default)]
@@ -32,7 +32,7 @@ def code_run_at_import(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def imported_names(tree: ast.AST) -> dict[str, str]:
-    """What each name of the module stands for: `from time import time as clock` is `clock: time.time`."""
+    """Return the full path of each imported name: `from time import time as clock` is `clock: time.time`."""
     names = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -43,7 +43,7 @@ def imported_names(tree: ast.AST) -> dict[str, str]:
 
 
 def changing_calls(source: str) -> list[int]:
-    """The lines on which such a function is called at import."""
+    """Return the lines that call such a function at import."""
     tree = ast.parse(source)
     imported = imported_names(tree)
     lines = []
@@ -56,10 +56,10 @@ def changing_calls(source: str) -> list[int]:
     return sorted(lines)
 
 
-def test_no_module_computes_what_changes_at_import():
-    files = [file for file in python_files(CHECKOUT) if ".venv" not in file.parts and file not in MEANT]
-    found = {str(file.relative_to(CHECKOUT)): changing_calls(file.read_text(encoding="utf-8")) for file in files}
-    assert {file: lines for file, lines in found.items() if lines} == {}
+def test_no_module_computes_changing_values_at_import():
+    files = [file for file in python_files(CHECKOUT) if ".venv" not in file.parts and file not in EXEMPT]
+    calls = {str(file.relative_to(CHECKOUT)): changing_calls(file.read_text(encoding="utf-8")) for file in files}
+    assert {file: lines for file, lines in calls.items() if lines} == {}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_no_module_computes_what_changes_at_import():
         "import os\nNAME = os.getpid()",
     ],
 )
-def test_such_a_call_is_found(source):
+def test_changing_call_at_import_is_reported(source):
     assert changing_calls(source)
 
 
@@ -96,5 +96,5 @@ def test_such_a_call_is_found(source):
         "from time import sleep\nWAIT = sleep",
     ],
 )
-def test_another_is_not(source):
+def test_call_after_import_is_not_reported(source):
     assert not changing_calls(source)

@@ -1,4 +1,4 @@
-"""The check of the prose finds the phrases that it is for, and no correct sentence."""
+"""The language check reports wrong phrases and accepts correct sentences."""
 
 import importlib.util
 from pathlib import Path

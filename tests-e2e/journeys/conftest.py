@@ -1,4 +1,4 @@
-"""The page of the orders in Chromium."""
+"""The page of orders in Chromium."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from quintet_e2e import orders
-from quintet_e2e.browser import chromium, opened
+from quintet_e2e.browser import chromium, open_page
 from quintet_e2e.stacks import Running
 
 
@@ -18,6 +18,6 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, stack: Running) -> Iterator[Page]:
-    """In English."""
-    with opened(browser, stack, orders.PAGE, locale="en-US") as page:
+    """Yield the page of orders in English."""
+    with open_page(browser, stack, orders.PAGE, locale="en-US") as page:
         yield page

@@ -1,4 +1,4 @@
-"""Each service has a user of its own in RabbitMQ, with rights for its queues only; no container shows a secret."""
+"""Each service has its own user in RabbitMQ with permissions for its queues only, and no container exposes a secret."""
 
 import json
 import secrets
@@ -12,7 +12,7 @@ import pytest
 from quintet_testing.waiting import eventually
 
 QUEUES = ["event.append", "factory.load", "factory.production", "orders.import", "specstore.pipeline"]
-REFUSED = 403
+ACCESS_REFUSED = 403
 
 
 @contextmanager
@@ -24,56 +24,60 @@ def channel_of(stack, service):
         yield connection.channel()
 
 
-def refused(channel, step):
+def is_rejected(step):
     with pytest.raises(pika.exceptions.ChannelClosedByBroker) as error:
         step()
-    return error.value.reply_code == REFUSED and "ACCESS_REFUSED" in error.value.reply_text
+    return error.value.reply_code == ACCESS_REFUSED and "ACCESS_REFUSED" in error.value.reply_text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("queue", QUEUES)
-def test_no_service_reads_or_empties_the_queue_of_another(stack, queue):
+def test_service_cannot_read_purge_or_delete_queue_of_another_service(stack, queue):
     owner = queue.partition(".")[0]
     with channel_of(stack, owner) as channel:
-        channel.basic_get(f"{queue}.dead")  # its own dead letters
+        channel.basic_get(f"{queue}.dead")  # a service may read its own dead letters
     for other in {"event", "factory", "orders", "sequence", "specstore"} - {owner}:
         for step in ("basic_get", "queue_purge", "queue_delete", "queue_declare"):
             with channel_of(stack, other) as channel:
-                assert refused(channel, lambda channel=channel, step=step: getattr(channel, step)(queue)), (other, step)
+                assert is_rejected(lambda channel=channel, step=step: getattr(channel, step)(queue)), (other, step)
 
 
-def test_no_service_publishes_events_in_the_name_of_another(stack):
+def test_service_cannot_publish_events_of_another_service(stack):
     with channel_of(stack, "orders") as channel:
         channel.confirm_delivery()
         channel.basic_publish("events", f"orders.Test{secrets.token_hex(4)}", b"{}", mandatory=False)
-        assert refused(channel, lambda: channel.basic_publish("events", "sequence.SequenceWrapped", b"{}"))
+        assert is_rejected(lambda: channel.basic_publish("events", "sequence.SequenceWrapped", b"{}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", ["event", "orders"])
-def test_no_service_deletes_or_declares_the_exchange_of_events(stack, service):
+def test_service_cannot_declare_or_delete_exchange_of_events(stack, service):
     with channel_of(stack, service) as channel:
-        assert refused(channel, lambda: channel.exchange_delete("events"))
+        assert is_rejected(lambda: channel.exchange_delete("events"))
     with channel_of(stack, service) as channel:
-        assert refused(channel, lambda: channel.exchange_declare("events", "topic", durable=True))
+        assert is_rejected(lambda: channel.exchange_declare("events", "topic", durable=True))
 
 
-def test_dead_letters_are_listed_and_put_back_by_the_service_whose_they_are(stack):
-    mark = f"not JSON {secrets.token_hex(4)}"
+@pytest.mark.slow
+def test_dead_letters_are_listed_and_requeued_by_their_service(stack):
+    text = f"not JSON {secrets.token_hex(4)}"
     with channel_of(stack, "event") as channel:
-        channel.basic_publish("", "event.append", mark.encode(), pika.BasicProperties(app_id="orders", message_id=mark))
-    eventually(lambda: mark in stack.command("dead-letters"), within_seconds=30)
-    assert stack.command("retry", "event.append")
-    eventually(lambda: mark in stack.command("dead-letters"), within_seconds=30)
+        channel.basic_publish("", "event.append", text.encode(), pika.BasicProperties(app_id="orders", message_id=text))
+    eventually(lambda: text in stack.run_command("dead-letters"), within_seconds=30)
+    assert stack.run_command("retry", "event.append")
+    eventually(lambda: text in stack.run_command("dead-letters"), within_seconds=30)
     with channel_of(stack, "event") as channel:
         eventually(lambda: channel.queue_purge("event.append.dead").method.message_count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", ["compose"], indirect=True)
-def test_no_secret_is_seen_by_inspecting_a_container(stack):
-    hidden = {
+def test_inspecting_containers_shows_no_secret(stack):
+    secret_values = {
         name: value
         for name, value in stack.settings.items()
         if name.endswith(("_PASSWORD", "_COOKIE", "_SECRET_ACCESS_KEY")) and value
     }
-    assert len(hidden) >= 4
-    shown = json.dumps(stack.descriptions())
-    assert [name for name, value in hidden.items() if value in shown] == []
+    assert len(secret_values) >= 4
+    description = json.dumps(stack.inspect_containers())
+    assert [name for name, value in secret_values.items() if value in description] == []

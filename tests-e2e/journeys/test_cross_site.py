@@ -1,4 +1,4 @@
-"""Another site's page, in real Chromium, changes nothing with the credentials of a user who is logged in."""
+"""A page of another site, opened in Chromium by a user who is logged in, cannot change anything."""
 
 import http.server
 import secrets
@@ -9,21 +9,23 @@ from contextlib import contextmanager
 import pytest
 
 from quintet_e2e import orders
-from quintet_e2e.browser import chromium, opened
-from quintet_e2e.clients import done
+from quintet_e2e.browser import chromium, open_page
+from quintet_e2e.clients import ok_json
 from quintet_testing.waiting import eventually
 
-# Every way for a page to send a request: images, forms, scripts with and without credentials.
+pytestmark = pytest.mark.slow
+
+# The ways in which a page can send requests: images, frames, forms and scripts with credentials.
 PAGE = """<!DOCTYPE html><title>An offer</title><body><script>
-const url = URL_OF_THE_GATEWAY;
+const url = GATEWAY_URL;
 const form = new FormData();
 const rows = ['id|name|email|state|zipcode|birthday\\n', '99|Eve|e@e.com|NY|10001|Feb 27, 1963\\n'];
-form.append('csv_file', new Blob(rows), 'evil.csv');
+form.append('csv_file', new Blob(rows), 'malicious.csv');
 const requests = [
   ['GET', '/sequence'], ['GET', '/batch-sequence?n=5'],
   ['POST', '/acme_orders/api/v1/orders/import', form],
   ['POST', '/api/sprocket/create/11/12/13/14/'],
-  ['POST', '/sequences/MARK/next', new Blob(['{}'], {type: 'text/plain'})],
+  ['POST', '/sequences/SEQUENCE_NAME/next', new Blob(['{}'], {type: 'text/plain'})],
 ];
 const send = ([method, path, body]) =>
   fetch(url + path, {method, body, mode: 'no-cors', credentials: 'include'}).catch(() => null);
@@ -61,7 +63,7 @@ const submit = (path) => new Promise((done) => {
 
 @contextmanager
 def foreign_site(page: str) -> Iterator[int]:
-    """A site of its own on this machine; its port."""
+    """Serve the page on a port of this machine and yield the port."""
 
     class Site(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -85,40 +87,44 @@ def foreign_site(page: str) -> Iterator[int]:
             thread.join()
 
 
-def state(client, mark):
-    numbers = {each["name"]: each["last"] for each in done(client.get("/sequences?limit=1000"))["sequences"]}
-    imports = done(client.get(f"{orders.API}/import/status"))["result"]
-    return numbers, len(imports), done(client.get("/api/sprockets"))["count"], numbers[mark]
+def state(client, sequence_name):
+    numbers = {
+        sequence["name"]: sequence["last"] for sequence in ok_json(client.get("/sequences?limit=1000"))["sequences"]
+    }
+    imports = ok_json(client.get(f"{orders.API}/import/status"))["result"]
+    return numbers, len(imports), ok_json(client.get("/api/sprockets"))["count"], numbers[sequence_name]
 
 
-@pytest.mark.parametrize(("host", "statuses"), [("127.0.0.1", {403}), ("localhost", {401, 403})])
-def test_page_of_another_site_changes_nothing(stack, client, host, statuses):
-    """Another port of 127.0.0.1 is the same site and another origin, and Chromium attaches the credentials.
+@pytest.mark.parametrize(
+    ("host", "statuses"), [("127.0.0.1", {403}), ("localhost", {401, 403})], ids=["same site", "other site"]
+)
+def test_page_of_other_origin_changes_nothing(stack, client, host, statuses):
+    """Another port of 127.0.0.1 is the same site but another origin, so Chromium attaches the credentials.
 
-    `localhost` is another site; there it may withhold them by itself.
+    `localhost` is another site, for which Chromium may withhold them.
     """
-    mark = f"mark-{secrets.token_hex(4)}"
-    done(client.put(f"/sequences/{mark}", json={"minimum": 1, "maximum": 1000}))
-    before = state(client, mark)
-    page_of_the_site = PAGE.replace("URL_OF_THE_GATEWAY", f"'{stack.url}'").replace("MARK", mark)
-    with chromium() as browser, foreign_site(page_of_the_site) as port:
+    sequence_name = f"test-{secrets.token_hex(4)}"
+    ok_json(client.put(f"/sequences/{sequence_name}", json={"minimum": 1, "maximum": 1000}))
+    before = state(client, sequence_name)
+    foreign_page = PAGE.replace("GATEWAY_URL", f"'{stack.url}'").replace("SEQUENCE_NAME", sequence_name)
+    with chromium() as browser, foreign_site(foreign_page) as port:
         page = browser.new_page(http_credentials={"username": stack.user, "password": stack.password})
         page.goto(f"{stack.url}/")
-        assert "Quintet" in page.title()  # logged in
-        requests = []
-        page.on("response", lambda response: requests.append((response.request.url, response.status)))
+        assert "Quintet" in page.title()  # the user is logged in
+        responses = []
+        page.on("response", lambda response: responses.append((response.request.url, response.status)))
         page.goto(f"http://{host}:{port}/")
         page.wait_for_function("document.title === 'sent'")
-        sent = {url.removeprefix(stack.url): status for url, status in requests if url.startswith(stack.url)}
+        sent = {url.removeprefix(stack.url): status for url, status in responses if url.startswith(stack.url)}
         sent.pop("/docs/favicon-32x32.png", None)
         assert {"/batch-sequence?n=5", "/api/sprocket/create/11/12/13/14/"} <= set(sent)
         assert set(sent.values()) <= statuses, sent
-    assert state(client, mark) == before
+    assert state(client, sequence_name) == before
 
 
-def test_own_page_still_works(stack, client):
-    """The browser states `same-origin` for the page of the orders, and the gateway lets it import."""
-    with chromium() as browser, opened(browser, stack, orders.PAGE, locale="en-US") as page:
+def test_page_of_same_origin_may_send_requests(stack, client):
+    """The gateway accepts requests that the browser marks as `same-origin`."""
+    with chromium() as browser, open_page(browser, stack, orders.PAGE, locale="en-US") as page:
         status = page.evaluate(
             """async () => {
                 const response = await fetch('/sequences/batch-sequence/next', {method: 'POST',

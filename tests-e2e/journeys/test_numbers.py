@@ -1,4 +1,4 @@
-"""Numbers are handed out once and none is lost, whatever is killed meanwhile."""
+"""Numbers are issued once and none is lost while processes are killed."""
 
 import secrets
 import time
@@ -7,30 +7,36 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from quintet_e2e.clients import all_at_once, attempt, crowd, done
-from quintet_e2e.faults import POSTGRES_BACK_WITHIN, SERVICE_BACK_WITHIN, Watched, assert_healed, chosen_random
+from quintet_e2e.clients import attempt, background_threads, ok_json, run_concurrently
+from quintet_e2e.faults import (
+    POSTGRES_RECOVERY_SECONDS,
+    SERVICE_RECOVERY_SECONDS,
+    LoadMonitor,
+    assert_recovered,
+    seeded_random,
+)
 from quintet_testing.waiting import eventually
 
 CLIENTS = 50
 KILLS = 12
-HOW_MANY = [1, 1, 1, 1, 2, 7, 50, 400]
-WITHOUT_A_FAULT = 1000
+COUNTS = [1, 1, 1, 1, 2, 7, 50, 400]
+TOTAL_WITHOUT_FAULTS = 1000
 
 
-def state_of(client, name):
-    return done(client.get(f"/sequences/{name}"))
+def get_state(client, name):
+    return ok_json(client.get(f"/sequences/{name}"))
 
 
-def issued(state):
-    """All that were ever handed out, over all cycles."""
+def issued_count(state):
+    """Return how many numbers have been issued over all cycles."""
     size = state["maximum"] - state["minimum"] + 1
     return state["cycles"] * size + state["next"] - state["minimum"]
 
 
-def own_sequence(client, maximum, *, cycle):
-    name = f"own-{secrets.token_hex(4)}"
-    made = client.put(f"/sequences/{name}", json={"minimum": 1, "maximum": maximum, "cycle": cycle})
-    assert made.status_code == 201
+def create_sequence(client, maximum, *, cycle):
+    name = f"test-{secrets.token_hex(4)}"
+    response = client.put(f"/sequences/{name}", json={"minimum": 1, "maximum": maximum, "cycle": cycle})
+    assert response.status_code == 201
     return name
 
 
@@ -39,49 +45,51 @@ def number_at(state, ticket):
 
 
 @dataclass
-class Drawn:
-    """By all clients: what was answered, and how many were asked for in vain (and may be gone)."""
+class IssuedNumbers:
+    """Lists that clients received, and how many numbers failed requests asked for (which may have been issued)."""
 
     lists: dict[str, list[list[int]]] = field(default_factory=lambda: defaultdict(list))
-    asked_in_vain: Counter = field(default_factory=Counter)
+    unanswered_counts: Counter = field(default_factory=Counter)
 
     def numbers(self, name):
         return [number for numbers in self.lists[name] for number in numbers]
 
 
-def draw(client, random, watched, drawn, keyless, keyed):
-    """Once, from any of the sequences; with an Idempotency-Key again and again until the outcome is known."""
-    name, count = random.choice([*keyless, *keyed]), random.choice(HOW_MANY)
+def request_numbers(client, random, monitor, issued, unkeyed, keyed):
+    """Request numbers of a random sequence; those in `keyed` with an Idempotency-Key and retries."""
+    name, count = random.choice([*unkeyed, *keyed]), random.choice(COUNTS)
     if name in keyed:
-        path, wanted = f"/sequences/{name}/next", {"n": count}
-        drawn.lists[name].append(done(client.until_known("POST", path, headers={}, json=wanted))["sequence_list"])
+        path, request = f"/sequences/{name}/next", {"n": count}
+        issued.lists[name].append(
+            ok_json(client.send_with_retry("POST", path, headers={}, json=request))["sequence_list"]
+        )
         return
-    tried = attempt(lambda: client.get(f"/{name}?n={count}"))
-    watched.note(tried)
-    if tried.is_ok:
-        numbers = tried.answer.json()["sequence_list"]
+    attempted = attempt(lambda: client.get(f"/{name}?n={count}"))
+    monitor.record(attempted)
+    if attempted.is_ok:
+        numbers = attempted.response.json()["sequence_list"]
         assert len(numbers) == count
-        drawn.lists[name].append(numbers)
+        issued.lists[name].append(numbers)
     else:
-        drawn.asked_in_vain[name] += count
+        issued.unanswered_counts[name] += count
 
 
-def kill_in_turn(stack, random, watched):
-    """Each time waits until nobody is told of it any longer, so that recovery is measured, and begins again."""
+def kill_in_turn(stack, random, monitor):
+    """Kill one process after another; wait each time until requests succeed again, which measures the recovery."""
     victims = ["a worker", "the master", "postgres"] * (KILLS // 3)
     random.shuffle(victims)
     for victim in victims:
         time.sleep(random.uniform(0.1, 0.6))
-        since, within = time.monotonic(), SERVICE_BACK_WITHIN
+        since, max_seconds = time.monotonic(), SERVICE_RECOVERY_SECONDS
         if victim == "a worker":
-            stack.kill_a_gunicorn_worker("sequence-web", random)
+            stack.kill_gunicorn_worker("sequence-web", random)
         elif victim == "the master":
-            stack.kill_gunicorn("sequence-web")
+            stack.kill_gunicorn_master("sequence-web")
         else:
             stack.kill("postgres")
-            eventually(stack.database_answers, 60)
-            since, within = time.monotonic(), POSTGRES_BACK_WITHIN
-        print(f"{victim}: last failure after {watched.wait_until_unharmed(since, within):.2f} s")
+            eventually(stack.is_database_reachable, 60)
+            since, max_seconds = time.monotonic(), POSTGRES_RECOVERY_SECONDS
+        print(f"{victim}: last failure after {monitor.wait_until_recovered(since, max_seconds):.2f} s")
 
 
 def assert_contiguous(state, numbers):
@@ -89,65 +97,66 @@ def assert_contiguous(state, numbers):
     assert numbers == [number_at(state, first + ticket) for ticket in range(len(numbers))]
 
 
-def assert_handed_out_once(before, after, drawn):
-    """Each number at most as often as the tickets between the two states hold it: in a cycle once."""
-    name, first, last = after["name"], issued(before), issued(after)
-    for numbers in drawn.lists[name]:
+def assert_issued_once(before, after, issued):
+    """Assert that each number was received at most as often as it was issued between the two states."""
+    name, first, last = after["name"], issued_count(before), issued_count(after)
+    for numbers in issued.lists[name]:
         assert_contiguous(after, numbers)
-    answered = Counter(drawn.numbers(name))
-    assert answered <= Counter(number_at(after, ticket) for ticket in range(first, last))
-    assert 0 <= last - first - answered.total() <= drawn.asked_in_vain[name]
+    received = Counter(issued.numbers(name))
+    assert received <= Counter(number_at(after, ticket) for ticket in range(first, last))
+    assert 0 <= last - first - received.total() <= issued.unanswered_counts[name]
 
 
 @pytest.fixture
 def sequences(client):
-    """Two of the four, and two of one's own: each time one that begins again under way and one that does not."""
-    keyed = [own_sequence(client, 997, cycle=True), own_sequence(client, 10**12, cycle=False)]
+    """Return two predefined and two new sequences: of each, one wraps around during the test and one does not."""
+    keyed = [create_sequence(client, 997, cycle=True), create_sequence(client, 10**12, cycle=False)]
     return ["sequence", "image-sequence"], keyed
 
 
-def test_fifty_clients_draw_while_processes_are_killed(stack, client, sequences):
-    random, watched, drawn = chosen_random(), Watched(), Drawn()
-    keyless, keyed = sequences
-    before = {name: state_of(client, name) for name in [*keyless, *keyed]}
-    with crowd(CLIENTS, lambda _: draw(client, random, watched, drawn, keyless, keyed)):
-        kill_in_turn(stack, random, watched)
-        healed = time.monotonic()
+@pytest.mark.fault
+def test_fifty_clients_receive_distinct_numbers_while_processes_are_killed(stack, client, sequences):
+    random, monitor, issued = seeded_random(), LoadMonitor(), IssuedNumbers()
+    unkeyed, keyed = sequences
+    before = {name: get_state(client, name) for name in [*unkeyed, *keyed]}
+    with background_threads(CLIENTS, lambda _: request_numbers(client, random, monitor, issued, unkeyed, keyed)):
+        kill_in_turn(stack, random, monitor)
+        recovered_at = time.monotonic()
         time.sleep(2)
-    watched.assert_no_failure_since(healed)
-    after = {name: state_of(client, name) for name in before}
+    monitor.assert_no_failure_since(recovered_at)
+    after = {name: get_state(client, name) for name in before}
     for name, state in after.items():
-        assert_handed_out_once(before[name], state, drawn)
-        print(f"{name}: {len(drawn.numbers(name))} numbers, {drawn.asked_in_vain[name]} asked for in vain")
-    assert_healed(stack)
+        assert_issued_once(before[name], state, issued)
+        print(f"{name}: {len(issued.numbers(name))} numbers, {issued.unanswered_counts[name]} in failed requests")
+    assert_recovered(stack)
 
 
-def test_without_a_fault_no_number_is_wasted(client):
-    before = state_of(client, "image-sequence")
-    each = WITHOUT_A_FAULT // CLIENTS
+def test_no_number_is_skipped_without_faults(client):
+    before = get_state(client, "image-sequence")
+    requests_per_client = TOTAL_WITHOUT_FAULTS // CLIENTS
 
-    def draws(_):
-        return [done(client.get("/image-sequence"))["sequence_no"] for _ in range(each)]
+    def request_repeatedly(_):
+        return [ok_json(client.get("/image-sequence"))["sequence_no"] for _ in range(requests_per_client)]
 
-    numbers = sorted(number for several in all_at_once(CLIENTS, draws) for number in several)
-    assert numbers == [number_at(before, issued(before) + ticket) for ticket in range(WITHOUT_A_FAULT)]
-    assert issued(state_of(client, "image-sequence")) == issued(before) + WITHOUT_A_FAULT
+    numbers = sorted(number for batch in run_concurrently(CLIENTS, request_repeatedly) for number in batch)
+    assert numbers == [number_at(before, issued_count(before) + ticket) for ticket in range(TOTAL_WITHOUT_FAULTS)]
+    assert issued_count(get_state(client, "image-sequence")) == issued_count(before) + TOTAL_WITHOUT_FAULTS
 
 
-def test_an_answer_is_whole_or_an_error(client):
-    name = own_sequence(client, 10, cycle=False)
-    assert done(client.post(f"/sequences/{name}/next", json={"n": 8}))["sequence_list"] == list(range(1, 9))
+def test_response_has_all_numbers_or_is_an_error(client):
+    name = create_sequence(client, 10, cycle=False)
+    assert ok_json(client.post(f"/sequences/{name}/next", json={"n": 8}))["sequence_list"] == list(range(1, 9))
     assert client.post(f"/sequences/{name}/next", json={"n": 3}).status_code == 409
-    assert done(client.post(f"/sequences/{name}/next", json={"n": 2}))["sequence_list"] == [9, 10]
+    assert ok_json(client.post(f"/sequences/{name}/next", json={"n": 2}))["sequence_list"] == [9, 10]
 
 
-def test_a_retry_with_the_same_key_gets_the_same_numbers(client):
-    name = own_sequence(client, 1000, cycle=False)
+def test_retry_with_same_key_returns_same_numbers(client):
+    name = create_sequence(client, 1000, cycle=False)
     key = {"Idempotency-Key": secrets.token_hex()}
     first = client.post(f"/sequences/{name}/next", json={"n": 3}, headers=key)
-    again = client.post(f"/sequences/{name}/next", json={"n": 3}, headers=key)
-    assert again.json() == first.json() == {"sequence_list": [1, 2, 3], "formatted": ["1", "2", "3"]}
-    assert again.headers["Idempotent-Replayed"] == "true"
+    repeated = client.post(f"/sequences/{name}/next", json={"n": 3}, headers=key)
+    assert repeated.json() == first.json() == {"sequence_list": [1, 2, 3], "formatted": ["1", "2", "3"]}
+    assert repeated.headers["Idempotent-Replayed"] == "true"
     assert "Idempotent-Replayed" not in first.headers
     assert client.post(f"/sequences/{name}/next", json={"n": 4}, headers=key).status_code == 422
-    assert issued(state_of(client, name)) == 3
+    assert issued_count(get_state(client, name)) == 3

@@ -1,21 +1,21 @@
-"""Orders through the gateway, from the file to the event, and several at once."""
+"""Imports of orders through the gateway, from the file to the event, and several concurrently."""
 
 import time
 
 import pytest
 
 from quintet_e2e import orders
-from quintet_e2e.clients import all_at_once, attempt, crowd, done
-from quintet_e2e.faults import assert_healed
-from quintet_e2e.streams import events_of
+from quintet_e2e.clients import attempt, background_threads, ok_json, run_concurrently
+from quintet_e2e.faults import assert_recovered
+from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
 
-SAMPLE_FATES = {"valid": 62, "invalid": 137, "duplicates": 2, "rejected": 0}
-TOLD_WITHIN = 30
-MANY = 120_000
-BIG = 100_000
-UPLOADERS, ASKERS, ENOUGH = 3, 2, 200
-NOT_SLOWER_THAN = 3
+SAMPLE_COUNTS = {"valid": 62, "invalid": 137, "duplicates": 2, "rejected": 0}
+PUBLISH_SECONDS = 30
+CONCURRENT_ROWS = 120_000
+LARGE_ROWS = 100_000
+UPLOADERS, READERS, MIN_REQUESTS = 3, 2, 200
+MAX_P99_SECONDS = 3
 
 
 def as_body(content):
@@ -26,94 +26,97 @@ def as_form(content):
     return {"files": {"csv_file": ("sample.csv", content)}}
 
 
-def events_about(client, task_id):
-    return [event for event in events_of(client, "orders") if event["payload"]["task_id"] == task_id]
+def events_of_import(client, task_id):
+    return [event for event in read_events(client, "orders") if event["payload"]["task_id"] == task_id]
 
 
-@pytest.mark.parametrize("sent", [as_body, as_form])
-def test_the_sample_goes_in_and_is_told_as_an_event(stack, client, sent):
-    content = orders.sample(orders.new_ids())
-    answer = client.put(f"{orders.API}/import", **sent(content))
-    assert answer.status_code == 202
-    started = answer.json()["result"]
-    assert answer.headers["Location"] == f"{orders.API}/import/status/{started['task_id']}"
-    status = orders.ended(client, started["task_id"])
+@pytest.mark.parametrize("request_options", [as_body, as_form])
+def test_sample_is_imported_and_published(stack, client, request_options):
+    content = orders.sample_file(orders.first_unused_id())
+    response = client.put(f"{orders.API}/import", **request_options(content))
+    assert response.status_code == 202
+    started = response.json()["result"]
+    assert response.headers["Location"] == f"{orders.API}/import/status/{started['task_id']}"
+    status = orders.wait_for_end(client, started["task_id"])
     assert (status["status"], status["file_name"]) == ("SUCCESS", "sample.csv")
-    assert orders.fates_in(status) == SAMPLE_FATES
+    assert orders.row_counts(status) == SAMPLE_COUNTS
     assert status["batch_no"] == started["batch_no"] is not None
-    errors = orders.errors_of(client, started["task_id"])
-    assert len(errors) == 1 + SAMPLE_FATES["invalid"] + SAMPLE_FATES["duplicates"]
-    eventually(lambda: len(events_about(client, started["task_id"])) == 2, TOLD_WITHIN)
-    begun, ended = events_about(client, started["task_id"])
-    assert [event["event"]["name"] for event in (begun, ended)] == ["OrdersImportStarted", "OrdersImported"]
-    assert {event["request_id"] for event in (begun, ended)} == {answer.headers["X-Request-ID"]}
-    assert ended["payload"]["batch_no"] == started["batch_no"]
-    assert orders.fates_in(ended["payload"]) == SAMPLE_FATES
+    errors = orders.get_errors(client, started["task_id"])
+    assert len(errors) == 1 + SAMPLE_COUNTS["invalid"] + SAMPLE_COUNTS["duplicates"]
+    eventually(lambda: len(events_of_import(client, started["task_id"])) == 2, PUBLISH_SECONDS)
+    start, end = events_of_import(client, started["task_id"])
+    assert [event["event"]["name"] for event in (start, end)] == ["OrdersImportStarted", "OrdersImported"]
+    assert {event["request_id"] for event in (start, end)} == {response.headers["X-Request-ID"]}
+    assert end["payload"]["batch_no"] == started["batch_no"]
+    assert orders.row_counts(end["payload"]) == SAMPLE_COUNTS
 
 
-def test_the_same_file_again_changes_nothing(stack, client):
-    first, count = orders.new_ids(), 500
-    content = orders.orders(first, count)
-    orders.ended(client, orders.upload(client, content))
-    before = orders.stored(stack, first, count)
-    again = orders.ended(client, orders.upload(client, content))
-    assert orders.fates_in(again) == {"valid": 0, "invalid": 0, "duplicates": count, "rejected": 0}
-    assert orders.stored(stack, first, count) == before
-    assert before[:2] == (count, orders.fates_of(count)["valid"])
+def test_repeated_file_changes_nothing(stack, client):
+    first, count = orders.first_unused_id(), 500
+    content = orders.orders_file(first, count)
+    orders.wait_for_end(client, orders.upload(client, content))
+    before = orders.stored_summary(stack, first, count)
+    repeated = orders.wait_for_end(client, orders.upload(client, content))
+    assert orders.row_counts(repeated) == {"valid": 0, "invalid": 0, "duplicates": count, "rejected": 0}
+    assert orders.stored_summary(stack, first, count) == before
+    assert before[:2] == (count, orders.expected_counts(count)["valid"])
 
 
-def test_while_sequence_service_is_down_the_import_goes_on_and_the_number_comes_later(stack, client):
+@pytest.mark.fault
+def test_import_continues_without_sequence_service_and_receives_batch_number_later(stack, client):
     stack.stop("sequence-web")
     try:
-        task_id = orders.upload(client, orders.orders(orders.new_ids(), 8))
-        status = orders.ended(client, task_id)
+        task_id = orders.upload(client, orders.orders_file(orders.first_unused_id(), 8))
+        status = orders.wait_for_end(client, task_id)
         assert (status["status"], status["batch_no"]) == ("SUCCESS", None)
     finally:
         stack.start("sequence-web")
-    eventually(lambda: orders.status_of(client, task_id)["batch_no"] is not None, 60)
-    assert_healed(stack)
+    eventually(lambda: orders.get_status(client, task_id)["batch_no"] is not None, 60)
+    assert_recovered(stack)
 
 
-def test_of_two_imports_at_once_with_the_same_ids_each_order_is_stored_once(stack, client):
-    first = orders.new_ids()
-    content = orders.orders(first, MANY)
-    head, *rows = content.splitlines(keepends=True)
-    contents = (content, head + b"".join(reversed(rows)))
-    # Both wait, so that they begin at the same moment.
+@pytest.mark.fault
+def test_concurrent_imports_of_same_ids_store_each_order_once(stack, client):
+    first = orders.first_unused_id()
+    content = orders.orders_file(first, CONCURRENT_ROWS)
+    header, *rows = content.splitlines(keepends=True)
+    contents = (content, header + b"".join(reversed(rows)))
+    # With the worker stopped, both imports wait and then start at the same moment.
     stack.stop("orders-worker")
-    tasks = all_at_once(2, lambda number: orders.upload(client, contents[number]))
+    task_ids = run_concurrently(2, lambda number: orders.upload(client, contents[number]))
     stack.start("orders-worker")
-    ends = [orders.ended(client, task_id) for task_id in tasks]
-    assert [end["status"] for end in ends] == ["SUCCESS"] * 2
-    print([orders.fates_in(end) for end in ends])
-    assert sum(end["duplicates"] for end in ends) == MANY
-    count, valid, _ = orders.stored(stack, first, MANY)
-    assert (count, valid) == (MANY, sum(end["valid"] for end in ends))
-    for end in ends:
-        reported = orders.errors_of(client, end["task_id"])
-        assert len(reported) == 1 + end["invalid"] + end["duplicates"]
-    assert_healed(stack)
+    results = [orders.wait_for_end(client, task_id) for task_id in task_ids]
+    assert [result["status"] for result in results] == ["SUCCESS"] * 2
+    print([orders.row_counts(result) for result in results])
+    assert sum(result["duplicates"] for result in results) == CONCURRENT_ROWS
+    count, valid, _ = orders.stored_summary(stack, first, CONCURRENT_ROWS)
+    assert (count, valid) == (CONCURRENT_ROWS, sum(result["valid"] for result in results))
+    for result in results:
+        errors = orders.get_errors(client, result["task_id"])
+        assert len(errors) == 1 + result["invalid"] + result["duplicates"]
+    assert_recovered(stack)
 
 
-def test_small_requests_stay_quick_while_files_come_in_and_are_imported(stack, client):
-    content, uploads, seconds = orders.orders(orders.new_ids(), BIG), [], []
+@pytest.mark.slow
+def test_small_requests_stay_fast_during_uploads_and_imports(stack, client):
+    content, task_ids, seconds = orders.orders_file(orders.first_unused_id(), LARGE_ROWS), [], []
 
     def work(number):
         if number < UPLOADERS:
-            uploads.append(orders.upload(client, content, dry_run="1"))
+            task_ids.append(orders.upload(client, content, dry_run="1"))
             return
         for path in ("/sequence", f"{orders.API}?limit=20", f"{orders.API}/import/status?limit=5"):
-            tried = attempt(lambda path=path: client.get(path))
-            done(tried.answer)
-            seconds.append(tried.seconds)
+            attempted = attempt(lambda path=path: client.get(path))
+            ok_json(attempted.response)
+            seconds.append(attempted.seconds)
         time.sleep(0.02)
 
-    with crowd(UPLOADERS + ASKERS, work):
-        eventually(lambda: len(seconds) >= ENOUGH and len(uploads) >= UPLOADERS, 120)
-    ordered = sorted(seconds)
-    median, p99 = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
-    print(f"{len(uploads)} uploads, {len(ordered)} requests: median {median:.3f} s, p99 {p99:.3f} s")
-    assert p99 < NOT_SLOWER_THAN
-    for task_id in uploads:
-        assert orders.ended(client, task_id)["current"] == BIG
-    assert_healed(stack)
+    with background_threads(UPLOADERS + READERS, work):
+        eventually(lambda: len(seconds) >= MIN_REQUESTS and len(task_ids) >= UPLOADERS, 120)
+    seconds.sort()
+    median, p99 = seconds[len(seconds) // 2], seconds[int(len(seconds) * 0.99)]
+    print(f"{len(task_ids)} uploads, {len(seconds)} requests: median {median:.3f} s, p99 {p99:.3f} s")
+    assert p99 < MAX_P99_SECONDS
+    for task_id in task_ids:
+        assert orders.wait_for_end(client, task_id)["current"] == LARGE_ROWS
+    assert_recovered(stack)

@@ -1,50 +1,49 @@
-"""Uploads to orders-service that only a real connection can break: rejected through the gateway, and nothing is left.
+"""Uploads to orders-service that only a real connection can break are rejected and leave no data.
 
-The requests that are wrong by their content are tested in orders-service itself.
+Requests with invalid content are tested in orders-service itself.
 """
 
 import pytest
 
 from quintet_e2e import orders
-from quintet_e2e.faults import assert_healed
-from quintet_e2e.sockets import exchange, unfinished_uploads
+from quintet_e2e.faults import assert_recovered
+from quintet_e2e.sockets import send_raw, unfinished_uploads
 from quintet_testing.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 IMPORT = f"{orders.API}/import"
 HEADER = "id|name|email|state|zipcode|birthday\n"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left(stack, client):
+def _no_data_is_left(stack, client):
     before = count_imports(client)
     yield
     assert count_imports(client) == before
-    assert orders.ask_database(stack, "SELECT count(*) FROM orders.uploads") == [(0,)]
+    assert orders.query_database(stack, "SELECT count(*) FROM orders.open_uploads") == [(0,)]
 
 
 def count_imports(client):
     return client.get(f"{IMPORT}/status").json()["total"]
 
 
-@pytest.mark.slow
 def test_interrupted_uploads_leave_nothing(stack, client):
     with unfinished_uploads(client, IMPORT, 6):
-        eventually(lambda: orders.ask_database(stack, "SELECT count(*) > 0 FROM orders.uploads") == [(True,)])
-    left = "SELECT (SELECT count(*) FROM orders.uploads), (SELECT count(*) FROM orders.blocks)"
-    eventually(lambda: orders.ask_database(stack, left) == [(0, 0)], 30)
-    assert_healed(stack)
+        eventually(lambda: orders.query_database(stack, "SELECT count(*) > 0 FROM orders.open_uploads") == [(True,)])
+    remaining = "SELECT (SELECT count(*) FROM orders.open_uploads), (SELECT count(*) FROM orders.upload_chunks)"
+    eventually(lambda: orders.query_database(stack, remaining) == [(0, 0)], 30)
+    assert_recovered(stack)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("chunk", ["zz", "-1", "fffffffffffffffff", "5\r\nabcdefgh"], ids=repr)
 def test_chunk_of_invalid_size_is_rejected(client, chunk):
-    status = exchange(
+    status = send_raw(
         client, "PUT", IMPORT, {**orders.CSV, "Transfer-Encoding": "chunked"}, f"{chunk}\r\n{HEADER}\r\n".encode()
     )
     assert status in (400, 408, 413, None)
 
 
-@pytest.mark.slow
 def test_client_that_sends_much_receives_the_rejection(client):
     content = b"x" * 8_000_000
     for _ in range(5):

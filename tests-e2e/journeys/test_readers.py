@@ -1,119 +1,125 @@
-"""Readers beside writers see every event once and in order, whatever happens to the processes between them."""
+"""Readers see every event once and in order while writers append and web processes are killed."""
 
 import secrets
 import threading
 import time
 
-from quintet_e2e.clients import all_at_once, attempt, crowd, done
-from quintet_e2e.faults import SERVICE_BACK_WITHIN, Watched, assert_healed, chosen_random
-from quintet_e2e.streams import body, events_of, path_of
+import pytest
+
+from quintet_e2e.clients import attempt, background_threads, ok_json, run_concurrently
+from quintet_e2e.faults import SERVICE_RECOVERY_SECONDS, LoadMonitor, assert_recovered, seeded_random
+from quintet_e2e.streams import event_body, read_events, stream_path
 from quintet_testing.waiting import eventually
 
 WRITERS = 8
-# Of every other writer.
-MOST_AT_ONCE = 10
+# Events per append; every other writer appends several.
+MAX_BATCH_SIZE = 10
 KILLS = 6
-ROUNDS_OF_ACKNOWLEDGEMENTS = 10
+EVENTS_TO_ACKNOWLEDGE = 10
 
 
 class Reader:
-    """Reads a page, remembers it, acknowledges it: what was not acknowledged comes again."""
+    """A consumer that records each page and acknowledges it; unacknowledged events are delivered again."""
 
     def __init__(self, client, stream, consumer):
-        self.client, self.path = client, f"{path_of(stream)}/events"
+        self.client, self.path = client, f"{stream_path(stream)}/events"
         self.headers = {"X-Consumer-ID": consumer}
         self.seen = []
 
-    def read_a_page(self, wait=1):
-        query = f"?eventName=OrderPlaced&limit=100&wait={wait}"
-        tried = attempt(lambda: self.client.get(self.path + query, headers=self.headers))
-        if tried.is_away or tried.answer.status_code == 404:
+    def read_page(self, wait_seconds=1):
+        query = f"?eventName=OrderPlaced&limit=100&wait={wait_seconds}"
+        attempted = attempt(lambda: self.client.get(self.path + query, headers=self.headers))
+        if attempted.is_unavailable or attempted.response.status_code == 404:
             time.sleep(0.05)
             return
-        page = done(tried.answer)
+        page = ok_json(attempted.response)
         if page:
             last = f"{self.path}/{page[-1]['event']['id']}"
             acknowledgement = {"action": "ACK", "upTo": "1"}
-            answer = self.client.until_known("POST", last, headers=self.headers, data=acknowledgement)
-            assert done(answer) == "OK"
+            response = self.client.send_with_retry("POST", last, headers=self.headers, data=acknowledgement)
+            assert ok_json(response) == "OK"
             self.seen += [event["event"]["id"] for event in page]
 
 
-class Pager:
-    """Follows the stream by position, and remembers nothing else."""
+class PositionReader:
+    """A reader that reads the stream by position and acknowledges nothing."""
 
     def __init__(self, client, stream):
-        self.client, self.path = client, f"{path_of(stream)}/events"
+        self.client, self.path = client, f"{stream_path(stream)}/events"
         self.seen = []
 
-    def read_a_page(self):
-        tried = attempt(lambda: self.client.get(f"{self.path}?from={len(self.seen) + 1}&limit=100"))
-        if tried.is_ok:
-            self.seen += tried.answer.json()
+    def read_page(self):
+        attempted = attempt(lambda: self.client.get(f"{self.path}?from={len(self.seen) + 1}&limit=100"))
+        if attempted.is_ok:
+            self.seen += attempted.response.json()
         time.sleep(0.02)
 
 
 def write_while_killing(stack, client, stream):
-    """The id of each event, by its payload; unknown outcomes are asked for again with the same key."""
-    random, watched, appended, lock = chosen_random(), Watched(), {}, threading.Lock()
+    """Append with retries while web processes are killed; return the event IDs by mark and both readers."""
+    random, monitor, event_ids, lock = seeded_random(), LoadMonitor(), {}, threading.Lock()
     headers = {"X-Producer-ID": "writer"}
-    reader, pager = Reader(client, stream, "reader"), Pager(client, stream)
+    reader, position_reader = Reader(client, stream, "reader"), PositionReader(client, stream)
 
     def write(writer):
-        several = writer % 2 == 1
-        marks = [secrets.token_hex(8) for _ in range(random.randint(1, MOST_AT_ONCE) if several else 1)]
-        events = [body(mark=mark, writer=writer) for mark in marks]
-        posted = events if several else events[0]
-        answer = done(client.until_known("POST", reader.path, headers=headers, json=posted))
+        is_batch = writer % 2 == 1
+        marks = [secrets.token_hex(8) for _ in range(random.randint(1, MAX_BATCH_SIZE) if is_batch else 1)]
+        events = [event_body(mark=mark, writer=writer) for mark in marks]
+        request = events if is_batch else events[0]
+        response = ok_json(client.send_with_retry("POST", reader.path, headers=headers, json=request))
         with lock:
-            appended.update(zip(marks, answer if several else [answer], strict=True))
-        watched.note(attempt(lambda: client.get(path_of(stream))))
+            event_ids.update(zip(marks, response if is_batch else [response], strict=True))
+        monitor.record(attempt(lambda: client.get(stream_path(stream))))
 
     with (
-        crowd(1, lambda _: reader.read_a_page()),
-        crowd(1, lambda _: pager.read_a_page()),
-        crowd(WRITERS, write),
+        background_threads(1, lambda _: reader.read_page()),
+        background_threads(1, lambda _: position_reader.read_page()),
+        background_threads(WRITERS, write),
     ):
         for number in range(KILLS):
             time.sleep(random.uniform(0.2, 0.8))
-            killed = time.monotonic()
+            killed_at = time.monotonic()
             if number % 3:
-                stack.kill_a_gunicorn_worker("event-web", random)
+                stack.kill_gunicorn_worker("event-web", random)
             else:
-                stack.kill_gunicorn("event-web")
-            watched.wait_until_unharmed(killed, SERVICE_BACK_WITHIN)
-    eventually(lambda: reader.read_a_page(wait=0) or len(reader.seen) >= len(appended), 30)
-    eventually(lambda: pager.read_a_page() or len(pager.seen) >= len(appended), 30)
-    return appended, reader, pager
+                stack.kill_gunicorn_master("event-web")
+            monitor.wait_until_recovered(killed_at, SERVICE_RECOVERY_SECONDS)
+    eventually(lambda: reader.read_page(wait_seconds=0) or len(reader.seen) >= len(event_ids), 30)
+    eventually(lambda: position_reader.read_page() or len(position_reader.seen) >= len(event_ids), 30)
+    return event_ids, reader, position_reader
 
 
-def test_readers_miss_nothing_while_the_web_processes_are_killed(stack, client):
+@pytest.mark.fault
+def test_readers_see_all_events_in_order_while_web_processes_are_killed(stack, client):
     stream = f"busy {secrets.token_hex(4)}"
-    done(client.post(f"{path_of(stream)}/events", json=body(mark="first"), headers={"X-Producer-ID": "writer"}))
-    appended, reader, pager = write_while_killing(stack, client, stream)
-    events = events_of(client, stream)
+    ok_json(
+        client.post(f"{stream_path(stream)}/events", json=event_body(mark="first"), headers={"X-Producer-ID": "writer"})
+    )
+    event_ids, reader, position_reader = write_while_killing(stack, client, stream)
+    events = read_events(client, stream)
     print(f"{len(events)} events")
     assert [event["position"] for event in events] == list(range(1, len(events) + 1))
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     stored = {event["payload"]["mark"]: event["event"]["id"] for event in events[1:]}
-    assert len(stored) == len(events) - 1, "an append is there once, however often it was asked for"
-    assert stored == appended
+    assert len(stored) == len(events) - 1, "each append must be stored once, regardless of retries"
+    assert stored == event_ids
     assert reader.seen == [event["event"]["id"] for event in events]
-    assert pager.seen == events
-    assert_healed(stack)
+    assert position_reader.seen == events
+    assert_recovered(stack)
 
 
-def test_many_acknowledgements_of_one_event_move_the_offset_by_one(client):
+@pytest.mark.slow
+def test_concurrent_acknowledgements_of_one_event_advance_offset_once(client):
     stream = f"busy {secrets.token_hex(4)}"
-    path = f"{path_of(stream)}/events"
-    several = [body() for _ in range(ROUNDS_OF_ACKNOWLEDGEMENTS)]
-    ids = done(client.post(path, json=several, headers={"X-Producer-ID": "writer"}))
+    path = f"{stream_path(stream)}/events"
+    events = [event_body() for _ in range(EVENTS_TO_ACKNOWLEDGE)]
+    ids = ok_json(client.post(path, json=events, headers={"X-Producer-ID": "writer"}))
     headers = {"X-Consumer-ID": "many"}
-    for place, event_id in enumerate(ids, start=1):
+    for offset, event_id in enumerate(ids, start=1):
 
         def acknowledge(_, event_id=event_id):
-            return done(client.post(f"{path}/{event_id}", data={"action": "ACK"}, headers=headers))
+            return ok_json(client.post(f"{path}/{event_id}", data={"action": "ACK"}, headers=headers))
 
-        assert all_at_once(20, acknowledge) == ["OK"] * 20
-        (consumer,) = done(client.get(f"{path_of(stream)}/consumers"))["consumers"]
-        assert consumer["offset"] == place
+        assert run_concurrently(20, acknowledge) == ["OK"] * 20
+        (consumer,) = ok_json(client.get(f"{stream_path(stream)}/consumers"))["consumers"]
+        assert consumer["offset"] == offset

@@ -1,86 +1,97 @@
-"""One id follows a request into its answer, the logs, the messages and the events it caused."""
+"""The request ID is in the response, the logs, the messages and the events of a request."""
 
 import json
 import re
 import secrets
 
-from quintet_e2e.clients import done
-from quintet_e2e.faults import POSTGRES_BACK_WITHIN, assert_healed
-from quintet_e2e.sequences import Own
-from quintet_e2e.streams import body, events_of, path_of
-from quintet_e2e.subscriber import subscribed
+from quintet_e2e.clients import ok_json
+from quintet_e2e.faults import POSTGRES_RECOVERY_SECONDS, assert_recovered
+from quintet_e2e.sequences import UniqueSequence
+from quintet_e2e.streams import event_body, read_events, stream_path
+from quintet_e2e.subscriber import subscription
 from quintet_testing.waiting import eventually
 
-LOGGED_WITHIN = 10
-AWAY_WITHIN = 5
+LOG_SECONDS = 10
+UNAVAILABLE_SECONDS = 5
 
 
-def lines_with(stack, program, request_id):
-    """JSON, each of them."""
+def log_lines_with(stack, program, request_id):
+    """Return the parsed JSON log lines that contain the request ID."""
     return [json.loads(line[line.index("{") :]) for line in stack.log(program).splitlines() if request_id in line]
 
 
-def test_the_id_that_a_client_gives_is_everywhere(stack, client):
-    given = {"X-Request-ID": f"{client.label}.given_{secrets.token_hex(4)}"}
+def test_request_id_of_client_is_in_response_event_message_and_log(stack, client):
+    request_id = f"{client.label}.custom_{secrets.token_hex(4)}"
     stream = f"traced {secrets.token_hex(4)}"
-    with subscribed(stack, f"{stream.replace(' ', '%20')}.*") as subscriber:
-        answer = client.post(f"{path_of(stream)}/events", json=body(), headers={"X-Producer-ID": "one", **given})
-        assert answer.headers["X-Request-ID"] == given["X-Request-ID"]
-        assert events_of(client, stream)[0]["request_id"] == given["X-Request-ID"]
+    with subscription(stack, f"{stream.replace(' ', '%20')}.*") as subscriber:
+        response = client.post(
+            f"{stream_path(stream)}/events",
+            json=event_body(),
+            headers={"X-Producer-ID": "one", "X-Request-ID": request_id},
+        )
+        assert response.headers["X-Request-ID"] == request_id
+        assert read_events(client, stream)[0]["request_id"] == request_id
         eventually(lambda: subscriber.receive() or subscriber.received)
     properties, _ = subscriber.received[0]
-    assert properties.correlation_id == given["X-Request-ID"]
-    assert properties.message_id == done(answer)
-    eventually(lambda: lines_with(stack, "gateway", given["X-Request-ID"]), LOGGED_WITHIN)
-    (line,) = lines_with(stack, "gateway", given["X-Request-ID"])
+    assert properties.correlation_id == request_id
+    assert properties.message_id == ok_json(response)
+    eventually(lambda: log_lines_with(stack, "gateway", request_id), LOG_SECONDS)
+    (line,) = log_lines_with(stack, "gateway", request_id)
     assert (line["user"], line["status"], line["method"]) == (stack.user, 200, "POST")
 
 
-def test_it_travels_from_one_service_to_the_other(client):
-    own, given = Own(client), f"{client.label}-travels"
-    own.draw(10, **{"X-Request-ID": given})
-    eventually(own.facts, 15)
-    assert [fact["request_id"] for fact in own.facts()] == [given]
+def test_request_id_is_passed_to_events_of_other_service(client):
+    sequence, request_id = UniqueSequence(client), f"{client.label}-passed"
+    sequence.issue(10, **{"X-Request-ID": request_id})
+    eventually(sequence.events, 15)
+    assert [event["request_id"] for event in sequence.events()] == [request_id]
 
 
-def test_an_id_that_is_none_is_replaced(client):
-    for wrong in ("with blank", "x" * 129, "ünicode".encode(), "a/b", '"'):
-        made = client.get("/sequences", headers={"X-Request-ID": wrong}).headers["X-Request-ID"]
-        assert re.fullmatch(r"[0-9a-f]{32}", made)
+def test_invalid_request_id_is_replaced(client):
+    for invalid_id in ("with blank", "x" * 129, "ünicode".encode(), "a/b", '"'):
+        request_id = client.get("/sequences", headers={"X-Request-ID": invalid_id}).headers["X-Request-ID"]
+        assert re.fullmatch(r"[0-9a-f]{32}", request_id)
 
 
-def test_errors_name_it_and_so_do_the_lines_of_the_log(stack, client):
-    given = {"X-Request-ID": f"{client.label}-refused"}
-    answer = client.get("/sequence?n=-1", headers=given)
-    assert (answer.status_code, answer.json()["instance"]) == (400, given["X-Request-ID"])
-    answer = client.get("/nothing", headers=given)
-    assert (answer.status_code, answer.json()["instance"]) == (404, given["X-Request-ID"])
+def test_error_responses_contain_request_id(client):
+    request_id = f"{client.label}-rejected"
+    headers = {"X-Request-ID": request_id}
+    response = client.get("/sequence?n=-1", headers=headers)
+    assert (response.status_code, response.json()["instance"]) == (400, request_id)
+    response = client.get("/nothing", headers=headers)
+    assert (response.status_code, response.json()["instance"]) == (404, request_id)
 
 
-def test_with_postgres_away_everything_says_so_and_recovers(stack, client):
-    """The only journey without a database; what it asks for must change nothing."""
+def test_services_return_503_without_postgres_and_recover(stack, client):
+    """Requests during the outage must not take effect."""
     stream = f"traced {secrets.token_hex(4)}"
-    appending = {"json": body(), "headers": {"X-Producer-ID": "one", "X-Request-ID": f"{client.label}-append"}}
-    before = done(client.get("/sequences/json-sequence"))
+    append_options = {
+        "json": event_body(),
+        "headers": {"X-Producer-ID": "one", "X-Request-ID": f"{client.label}-append"},
+    }
+    before = ok_json(client.get("/sequences/json-sequence"))
     stack.stop("postgres")
     try:
-        drawing = client.get("/json-sequence", headers={"X-Request-ID": f"{client.label}-draw"}, timeout=AWAY_WITHIN)
-        append = client.post(f"{path_of(stream)}/events", timeout=AWAY_WITHIN, **appending)
-        health = client.get("/health", timeout=AWAY_WITHIN)
+        numbers = client.get(
+            "/json-sequence", headers={"X-Request-ID": f"{client.label}-numbers"}, timeout=UNAVAILABLE_SECONDS
+        )
+        append = client.post(f"{stream_path(stream)}/events", timeout=UNAVAILABLE_SECONDS, **append_options)
+        health = client.get("/health", timeout=UNAVAILABLE_SECONDS)
     finally:
         stack.start("postgres")
-    for answer in (drawing, append):
-        assert answer.status_code == 503
-        assert int(answer.headers["Retry-After"]) >= 1
-    assert drawing.json()["instance"] == f"{client.label}-draw"
+    for response in (numbers, append):
+        assert response.status_code == 503
+        assert int(response.headers["Retry-After"]) >= 1
+    assert numbers.json()["instance"] == f"{client.label}-numbers"
     assert append.json().startswith("Service Unavailable - ")
     assert (health.status_code, health.json()["status"]) == (503, "DOWN")
-    for program, request_id in (("sequence-web", f"{client.label}-draw"), ("event-web", f"{client.label}-append")):
-        (line,) = lines_with(stack, program, request_id)
-        assert (line["event"], line["level"]) == ("request.unavailable", "warning")
-    eventually(stack.database_answers, 60)
-    eventually(lambda: client.get("/sequences").ok, POSTGRES_BACK_WITHIN)
-    # Also where the process that answers was not asked meanwhile.
-    assert done(client.get("/sequences/json-sequence")) == before
-    assert client.get(path_of(stream)).status_code == 404
-    assert_healed(stack)
+    for program, request_id in (("sequence-web", f"{client.label}-numbers"), ("event-web", f"{client.label}-append")):
+        unavailable, handled = log_lines_with(stack, program, request_id)
+        assert (unavailable["event"], unavailable["level"]) == ("request.unavailable", "warning")
+        assert (handled["event"], handled["status"]) == ("request.handled", 503)
+    eventually(stack.is_database_reachable, 60)
+    eventually(lambda: client.get("/sequences").ok, POSTGRES_RECOVERY_SECONDS)
+    # The process that responds may have received no request during the outage.
+    assert ok_json(client.get("/sequences/json-sequence")) == before
+    assert client.get(stream_path(stream)).status_code == 404
+    assert_recovered(stack)

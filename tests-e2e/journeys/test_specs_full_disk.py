@@ -1,4 +1,4 @@
-"""The disk of the specs' files is full, again and again, while flows run: they wait, nothing is lost or cut short."""
+"""Flows wait while the disk for files is full, and no file is lost or truncated."""
 
 import os
 import secrets
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from quintet_e2e.clients import crowd, done
-from quintet_e2e.faults import assert_healed, chosen_random
+from quintet_e2e.clients import background_threads, ok_json
+from quintet_e2e.faults import assert_recovered, seeded_random
 from quintet_e2e.specs import FIELDS, Owner
 from quintet_testing.waiting import eventually
 
@@ -17,28 +17,29 @@ ROUNDS = int(os.environ.get("E2E_ROUNDS") or 2)
 TIMEOUT_SECONDS = 900 + 120 * ROUNDS
 MEBIBYTE = 1024 * 1024
 DISK_MEBIBYTES = 96
-ENDED_WITHIN = 300
+FLOW_SECONDS = 300
 TABLE = b"name,year\n" + b"".join(b"Malbec %d,%d\n" % (number, 1950 + number % 70) for number in range(70_000))
 WORKER = "specstore-worker"
 
-pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
+pytestmark = [pytest.mark.fault, pytest.mark.parametrize("stack", ["local"], indirect=True)]
 
 
 class Disk:
-    """A small one in place of the folder of files; skips where none can be had."""
+    """A small disk that replaces the folder of files."""
 
     def __init__(self, folder):
         self.folder, self._filler = folder, folder / "filler"
 
     @contextmanager
     def mounted(self):
+        """Mount the disk until the block ends. Skip the test if mounting is not permitted."""
         self.folder.mkdir(parents=True, exist_ok=True)
         options = f"size={DISK_MEBIBYTES}m,mode=755"
-        made = subprocess.run(
+        result = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)], capture_output=True, text=True
         )
-        if made.returncode:
-            pytest.skip(f"no small disk can be had here: {made.stderr.strip()}")
+        if result.returncode:
+            pytest.skip(f"cannot mount a small disk: {result.stderr.strip()}")
         try:
             yield self
         finally:
@@ -46,28 +47,28 @@ class Disk:
 
     @property
     def free_bytes(self):
-        found = os.statvfs(self.folder)
-        return found.f_bavail * found.f_frsize
+        status = os.statvfs(self.folder)
+        return status.f_bavail * status.f_frsize
 
-    def fill(self, but=0):
-        """So that at most so many bytes are left."""
+    def fill(self, free_bytes=0):
+        """Fill the disk so that at most `free_bytes` remain."""
         with self._filler.open("ab", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
             while True:
                 filler.write(b"x" * MEBIBYTE)
-        if but:
-            os.truncate(self._filler, max(0, self._filler.stat().st_size - but))
+        if free_bytes:
+            os.truncate(self._filler, max(0, self._filler.stat().st_size - free_bytes))
 
     def free(self):
         self._filler.unlink()
 
-    def scratch(self):
+    def scratch_files(self):
         folder = self.folder / "scratch"
         return list(folder.iterdir()) if folder.exists() else []
 
 
 @pytest.fixture
 def disk(stack):
-    """While it is changed nobody uses it: what is on it and what was there before do not mix."""
+    """Yield a small disk that is mounted while no flow runs, so that no file is split between two disks."""
     stack.wait_until_healthy()
     with Disk(stack.home / "files" / "specstore").mounted() as disk:
         yield disk
@@ -85,70 +86,72 @@ def inputs(path):
     ]
 
 
-def test_an_upload_to_a_full_disk_is_refused_and_leaves_nothing(client, owner, disk):
+def test_upload_to_full_disk_is_rejected_and_leaves_no_data(client, owner, disk):
     url = f"/source/{owner.id}/files/{secrets.token_hex(4)}.csv"
-    owner.keep_file("small.csv", b"name,year\nMalbec,2020\n")
-    disk.fill(but=MEBIBYTE)
-    answer = client.put(url, headers=owner.headers, data=TABLE)
-    assert (answer.status_code, answer.json()["detail"]) == (503, "files cannot be stored at the moment")
-    assert int(answer.headers["Retry-After"]) > 0
-    assert disk.scratch() == []
-    # In place of an older file, too: that one stays as it was.
-    answer = client.put(f"/source/{owner.id}/files/small.csv", headers=owner.headers, data=TABLE)
-    assert answer.status_code == 503
+    owner.store_file("small.csv", b"name,year\nMalbec,2020\n")
+    disk.fill(free_bytes=MEBIBYTE)
+    response = client.put(url, headers=owner.headers, data=TABLE)
+    assert (response.status_code, response.json()["detail"]) == (503, "files cannot be stored at the moment")
+    assert int(response.headers["Retry-After"]) > 0
+    assert disk.scratch_files() == []
+    # A rejected upload also leaves an existing file unchanged.
+    response = client.put(f"/source/{owner.id}/files/small.csv", headers=owner.headers, data=TABLE)
+    assert response.status_code == 503
     disk.free()
-    assert done(client.put(url, headers=owner.headers, data=TABLE))["bytes"] == len(TABLE)
-    flow = owner.upload(owner.new_dataset(), inputs=inputs("small.csv"))
-    assert owner.files(owner.ended(flow))["reds_source.csv"] == b"name,year\nMalbec,2020\n"
+    assert ok_json(client.put(url, headers=owner.headers, data=TABLE))["bytes"] == len(TABLE)
+    flow = owner.upload(owner.new_dataset_name(), inputs=inputs("small.csv"))
+    assert owner.output_files(owner.wait_for_end(flow))["reds_source.csv"] == b"name,year\nMalbec,2020\n"
 
 
 class Flows:
-    def __init__(self, owner):
-        self.owner, self.begun, self.ended, self.whole = owner, [], {}, 0
-        owner.keep_file("many.csv", TABLE)
+    """Flows of one large table, and their results."""
 
-    def one_more(self, _number=0):
-        flow = self.owner.upload(self.owner.new_dataset(), inputs=inputs("many.csv"))
-        self.begun.append(flow)
-        self.ended[flow] = self.owner.ended(flow, ENDED_WITHIN)
+    def __init__(self, owner):
+        self.owner, self.started, self.results, self.complete_count = owner, [], {}, 0
+        owner.store_file("many.csv", TABLE)
+
+    def run_flow(self, _thread_number=0):
+        flow = self.owner.upload(self.owner.new_dataset_name(), inputs=inputs("many.csv"))
+        self.started.append(flow)
+        self.results[flow] = self.owner.wait_for_end(flow, FLOW_SECONDS)
 
 
 @pytest.mark.timeout(TIMEOUT_SECONDS)
-def test_flows_wait_for_a_full_disk_and_then_go_on(stack, owner, disk):
-    chance, waits = chosen_random(), "files cannot be stored at the moment"
-    flows, met = Flows(owner), 0
+def test_flows_wait_while_disk_is_full_and_then_succeed(stack, owner, disk):
+    rng, message = seeded_random(), "files cannot be stored at the moment"
+    flows, waits = Flows(owner), 0
     for number in range(ROUNDS):
-        with crowd(2, flows.one_more):
-            time.sleep(chance.uniform(0, 3))
-            met_before, free = stack.log(WORKER).count(waits), chance.choice([0, chance.randint(0, 3 * MEBIBYTE)])
-            disk.fill(but=free)
-            eventually(lambda before=met_before: stack.log(WORKER).count(waits) > before, ENDED_WITHIN)
-            met += stack.log(WORKER).count(waits) - met_before
+        with background_threads(2, flows.run_flow):
+            time.sleep(rng.uniform(0, 3))
+            waits_before, free_bytes = stack.log(WORKER).count(message), rng.choice([0, rng.randint(0, 3 * MEBIBYTE)])
+            disk.fill(free_bytes=free_bytes)
+            eventually(lambda before=waits_before: stack.log(WORKER).count(message) > before, FLOW_SECONDS)
+            waits += stack.log(WORKER).count(message) - waits_before
             if number % 2:
                 stack.kill(WORKER)
-            time.sleep(chance.uniform(0, 2))
-            print(f"{number}: full with {free} bytes left; {len(flows.ended)} flows have ended", flush=True)
+            time.sleep(rng.uniform(0, 2))
+            print(f"{number}: full with {free_bytes} bytes left; {len(flows.results)} flows have ended", flush=True)
             disk.free()
-        assert_whole(flows)
-        make_room(disk, flows)
-    print(f"{flows.whole} flows, all whole; the disk was met full {met} times")
-    assert_healed(stack)
+        assert_complete(flows)
+        delete_flows(disk, flows)
+    print(f"{flows.complete_count} flows, all complete; attempts met a full disk {waits} times")
+    assert_recovered(stack)
 
 
-def assert_whole(flows):
-    assert len(flows.ended) == len(flows.begun)
-    for flow, status in flows.ended.items():
+def assert_complete(flows):
+    assert len(flows.results) == len(flows.started)
+    for flow, status in flows.results.items():
         assert (status["state"], status["error_log"]) == ("SUCCEEDED", []), flow
-        files = flows.owner.files(status)
+        files = flows.owner.output_files(status)
         assert files["reds.csv"] == files["reds_source.csv"] == TABLE
         assert len(files) == 7
-    flows.whole += len(flows.ended)
+    flows.complete_count += len(flows.results)
 
 
-def make_room(disk, flows):
-    """As somebody who removes old revisions: the disk holds those of some rounds only."""
-    for flow in flows.begun:
+def delete_flows(disk, flows):
+    """Delete the files of all flows: the disk has room for a few rounds only."""
+    for flow in flows.started:
         for path in (disk.folder / "objects" / "flows" / flow).glob("*"):
             path.unlink()
-    flows.begun.clear()
-    flows.ended.clear()
+    flows.started.clear()
+    flows.results.clear()

@@ -1,4 +1,4 @@
-"""`make up TLS=1` in both ways to run: HTTPS with a generated certificate, and health checks that follow."""
+"""`make up TLS=1` serves HTTPS with a generated certificate in both deployment modes, and health checks use it."""
 
 import re
 
@@ -7,24 +7,26 @@ import requests
 
 from quintet_local import envfile
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def certificate(stack):
     env_file = stack.home / ".env"
     before = env_file.read_text()
-    stack.command("up", "--tls")
+    stack.run_command("up", "--tls")
     yield envfile.load(env_file)["TLS_CERT"]
     env_file.write_text(before)
-    stack.command("up")
+    stack.run_command("up")
 
 
-def test_stack_serves_https_and_finds_itself_healthy(stack, certificate):
+def test_stack_serves_https_and_reports_healthy(stack, certificate):
     url = f"https://127.0.0.1:{stack.settings['GATEWAY_PORT']}"
     user = (stack.user, stack.password)
     response = requests.get(f"{url}/health", auth=user, verify=certificate, timeout=30)
     assert (response.status_code, response.json()["status"]) == (200, "OK")
     assert "max-age" in response.headers["Strict-Transport-Security"]
-    page = requests.put(
+    created = requests.put(
         f"{url}/sequences/over-tls",
         json={"minimum": 1, "maximum": 9},
         headers={"Origin": url, "Sec-Fetch-Site": "same-origin"},
@@ -32,10 +34,10 @@ def test_stack_serves_https_and_finds_itself_healthy(stack, certificate):
         verify=certificate,
         timeout=30,
     )
-    assert page.status_code in (200, 201)
+    assert created.status_code in (200, 201)
     assert requests.get(f"http://127.0.0.1:{stack.settings['GATEWAY_PORT']}/livez", timeout=30).status_code == 400
-    assert stack.command("url").startswith(f"https://{stack.user}:")
-    assert re.search(rf"health at {url}/health: OK", stack.command("status"))
+    assert stack.run_command("url").startswith(f"https://{stack.user}:")
+    assert re.search(rf"health at {url}/health: OK", stack.run_command("status"))
     # A second `up` keeps the certificate, and the gateway stays healthy.
-    stack.command("up")
+    stack.run_command("up")
     requests.get(f"{url}/livez", verify=certificate, timeout=30).raise_for_status()

@@ -1,1 +1,1 @@
-"""What the journeys share: a running stack, clients of it, and faults to put it through."""
+"""Helpers shared by the journeys: a running stack, its clients, and faults to inject."""

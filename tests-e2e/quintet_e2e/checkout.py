@@ -1,4 +1,4 @@
-"""The files of this checkout, service by service, as the conventions look at them."""
+"""The files of this checkout, by service, for the checks of conventions."""
 
 import importlib
 import json
@@ -10,9 +10,9 @@ from typing import Any
 from quintet_local import services
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-LEFT_BY_TOOLS = {"__pycache__", ".pytest_cache", ".hypothesis", ".ruff_cache", ".mypy_cache"}
-UNUSED_DATABASE = "postgresql://nobody@127.0.0.1:1/nothing"
-# Every service has them from the chassis, and its document leaves them out.
+TOOL_DIRECTORIES = {"__pycache__", ".pytest_cache", ".hypothesis", ".ruff_cache", ".mypy_cache"}
+UNUSED_DATABASE = "postgresql://unused@127.0.0.1:1/unused"
+# Prefix of the endpoints that every service has from the chassis; its OpenAPI document omits them.
 OF_THE_CHASSIS = "health."
 
 
@@ -37,17 +37,17 @@ class Service:
         return (self.folder / "README.md").read_text(encoding="utf-8")
 
     def settings(self) -> Any:
-        """The class."""
+        """Return the Settings class."""
         return importlib.import_module(f"{self.package}.settings").Settings
 
-    def settings_by_default(self) -> Any:
+    def default_settings(self) -> Any:
         return self.settings().load({"DATABASE_URL": UNUSED_DATABASE})
 
     def app(self) -> Any:
-        return importlib.import_module(f"{self.package}.app").create_app(self.settings_by_default())
+        return importlib.import_module(f"{self.package}.app").create_app(self.default_settings())
 
     def contracts(self, side: str) -> dict[str, Any]:
-        """By name and version: `publishes` or `consumes`."""
+        """Return the contracts of a side, `publishes` or `consumes`, by name and version."""
         return {file.stem: json.loads(file.read_text()) for file in self.folder.glob(f"contracts/{side}/*.json")}
 
 
@@ -56,20 +56,20 @@ def all_services() -> list[Service]:
 
 
 def names_in(folder: Path) -> set[str]:
-    return {entry.name for entry in folder.iterdir()} - LEFT_BY_TOOLS
+    return {entry.name for entry in folder.iterdir()} - TOOL_DIRECTORIES
 
 
 def python_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*.py") if not LEFT_BY_TOOLS & set(file.parts))
+    return sorted(file for file in folder.rglob("*.py") if not TOOL_DIRECTORIES & set(file.parts))
 
 
 def table(text: str, *columns: str) -> list[list[str]]:
-    """The rows of all tables with that heading."""
+    """Return the rows of all tables with this heading."""
     heading = "| " + " | ".join(columns) + " |\n"
     rows = []
     for part in text.split(heading)[1:]:
         lines = part.splitlines()[1:]
-        end = next((place for place, line in enumerate(lines) if not line.startswith("|")), len(lines))
+        end = next((index for index, line in enumerate(lines) if not line.startswith("|")), len(lines))
         rows += [re.split(r"(?<!\\) \| ", line.strip("| ")) for line in lines[:end]]
     return rows
 

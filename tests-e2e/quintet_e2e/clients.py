@@ -1,4 +1,4 @@
-"""Clients of the gateway: each request with an id of its own, each outcome known or known to be unknown."""
+"""Clients of the gateway: each request has a unique ID, and its outcome is either known or recorded as unknown."""
 
 import itertools
 import secrets
@@ -14,53 +14,57 @@ import requests
 
 from quintet_e2e.stacks import Running
 
-# What a request may be told while something is down.
-AWAY = frozenset({502, 503, 504})
-TOO_MANY = 429  # the user has as many uploads open as the gateway admits
-STILL_UNDER_WAY = 409  # another request with the same Idempotency-Key, whose client has given up
+# A request may receive these statuses while a part of the stack is down.
+UNAVAILABLE_STATUSES = frozenset({502, 503, 504})
+TOO_MANY_REQUESTS = 429  # the user has reached the gateway's limit of concurrent uploads
+IN_PROGRESS = 409  # an earlier request with the same Idempotency-Key, whose client has disconnected, is in progress
 TIMEOUT_SECONDS = 40
-# One for each connection that a reload may close as it is used, and some.
-_MOST_SENDS = 5
+# More than the number of connections that one reload of the gateway can close during use.
+_MAX_ATTEMPTS = 5
 
 
 class Client:
-    """One user; any number of threads."""
+    """HTTP client of one user, safe for concurrent use by threads."""
 
     def __init__(self, stack: Running, user: str | None = None, password: str | None = None) -> None:
         self.stack = stack
         self.credentials = (user or stack.user, password or stack.password)
-        # All its request ids begin with it.
+        # Prefix of all its request IDs.
         self.label = f"e2e-{secrets.token_hex(4)}"
         self._numbers = itertools.count(1)
-        self._own = threading.local()
+        self._local = threading.local()
         self._sessions: list[requests.Session] = []
 
-    def send(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> requests.Response:
-        given = {"X-Request-ID": self.request_id(), **(headers or {})}
-        more.setdefault("timeout", TIMEOUT_SECONDS)
-        return self._session().request(method, self.stack.url + path, headers=given, **more)
+    def send(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any
+    ) -> requests.Response:
+        all_headers = {"X-Request-ID": self.request_id(), **(headers or {})}
+        options.setdefault("timeout", TIMEOUT_SECONDS)
+        return self._session().request(method, self.stack.url + path, headers=all_headers, **options)
 
-    def get(self, path: str, **more: Any) -> requests.Response:
-        return self.send("GET", path, **more)
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.send("GET", path, **options)
 
-    def post(self, path: str, **more: Any) -> requests.Response:
-        return self.send("POST", path, **more)
+    def post(self, path: str, **options: Any) -> requests.Response:
+        return self.send("POST", path, **options)
 
-    def put(self, path: str, **more: Any) -> requests.Response:
-        return self.send("PUT", path, **more)
+    def put(self, path: str, **options: Any) -> requests.Response:
+        return self.send("PUT", path, **options)
 
     def request_id(self) -> str:
         return f"{self.label}-{next(self._numbers)}"
 
-    def until_known(self, method: str, path: str, *, headers: dict[str, str], **more: Any) -> requests.Response:
-        """Repeats with one Idempotency-Key until the outcome is no longer unknown."""
-        keyed = headers | {"Idempotency-Key": secrets.token_hex(16)}
-        ends = time.monotonic() + TIMEOUT_SECONDS
+    def send_with_retry(self, method: str, path: str, *, headers: dict[str, str], **options: Any) -> requests.Response:
+        """Repeat the request with one Idempotency-Key until its outcome is known."""
+        unknown_outcomes = UNAVAILABLE_STATUSES | {IN_PROGRESS, TOO_MANY_REQUESTS}
+        headers = headers | {"Idempotency-Key": secrets.token_hex(16)}
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
-            tried = attempt(lambda: self.send(method, path, headers=keyed, **more))
-            if tried.answer is not None and tried.answer.status_code not in AWAY | {STILL_UNDER_WAY, TOO_MANY}:
-                return tried.answer
-            assert time.monotonic() < ends, f"no outcome within {TIMEOUT_SECONDS} s: {tried.told}"
+            attempted = attempt(lambda: self.send(method, path, headers=headers, **options))
+            response = attempted.response
+            if response is not None and response.status_code not in unknown_outcomes:
+                return response
+            assert time.monotonic() < deadline, f"no outcome within {TIMEOUT_SECONDS} s: {attempted.description}"
             time.sleep(0.05)
 
     def close(self) -> None:
@@ -68,93 +72,94 @@ class Client:
             session.close()
 
     def _session(self) -> requests.Session:
-        if not hasattr(self._own, "session"):
-            self._own.session = requests.Session()
-            self._own.session.trust_env = False
-            self._own.session.auth = self.credentials
-            self._sessions.append(self._own.session)
-        return self._own.session
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.trust_env = False
+            session.auth = self.credentials
+            self._sessions.append(session)
+        return session
 
 
-def told(answer: requests.Response) -> str:
-    return f"{answer.status_code} {answer.text[:300]} ({answer.headers.get('X-Request-ID')})"
+def describe(response: requests.Response) -> str:
+    return f"{response.status_code} {response.text[:300]} ({response.headers.get('X-Request-ID')})"
 
 
-def done(answer: requests.Response) -> Any:
-    """The body of an answer that has to be a good one."""
-    assert answer.ok, told(answer)
-    return answer.json()
+def ok_json(response: requests.Response) -> Any:
+    """Return the JSON body of a response whose status must indicate success."""
+    assert response.ok, describe(response)
+    return response.json()
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A request that may meet a fault; no answer where the connection broke before the end of one."""
+    """A request that may meet a fault; `response` is None if the connection broke before its end."""
 
-    began: float
-    ended: float
-    answer: requests.Response | None
+    started_at: float
+    ended_at: float
+    response: requests.Response | None
 
     @property
     def is_ok(self) -> bool:
-        return self.answer is not None and self.answer.status_code == 200
+        return self.response is not None and self.response.status_code == 200
 
     @property
-    def is_away(self) -> bool:
-        """A body that is cut off is told by its Content-Length: the process died while it wrote."""
-        return self.answer is None or self.answer.status_code in AWAY
+    def is_unavailable(self) -> bool:
+        """Whether the stack failed: the connection broke, also within a body, or the status says so."""
+        return self.response is None or self.response.status_code in UNAVAILABLE_STATUSES
 
     @property
-    def told(self) -> str:
-        return "the connection broke" if self.answer is None else told(self.answer)
+    def description(self) -> str:
+        return "the connection broke" if self.response is None else describe(self.response)
 
     @property
     def seconds(self) -> float:
-        return self.ended - self.began
+        return self.ended_at - self.started_at
 
 
 def attempt(send: Callable[[], requests.Response]) -> Attempt:
-    began = time.monotonic()
+    started_at = time.monotonic()
     try:
-        answer: requests.Response | None = send()
+        response: requests.Response | None = send()
     except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError):
-        answer = None
-    return Attempt(began, time.monotonic(), answer)
+        response = None
+    return Attempt(started_at, time.monotonic(), response)
 
 
-def answered(send: Callable[[], requests.Response]) -> requests.Response:
-    """Sends again where the connection broke; for what may be done twice while the gateway reloads."""
-    for _ in range(_MOST_SENDS):
-        if (tried := attempt(send)).answer is not None:
-            return tried.answer
+def resend_if_disconnected(send: Callable[[], requests.Response]) -> requests.Response:
+    """Send the request again if the connection broke, as during a reload. The request must be safe to repeat."""
+    for _ in range(_MAX_ATTEMPTS):
+        if (attempted := attempt(send)).response is not None:
+            return attempted.response
     return send()
 
 
 @contextmanager
-def crowd(size: int, work: Callable[[int], None]) -> Iterator[None]:
-    """So many threads, each doing its work again and again until the block is left. What one raises is raised."""
-    leaving = threading.Event()
+def background_threads(count: int, work: Callable[[int], None]) -> Iterator[None]:
+    """Run `work(number)` repeatedly in each thread until the block ends. An exception in a thread is raised again."""
+    stop_event = threading.Event()
 
-    def go_on(number: int) -> None:
-        while not leaving.is_set():
+    def repeat(number: int) -> None:
+        while not stop_event.is_set():
             work(number)
 
-    with ThreadPoolExecutor(size) as pool:
-        going = [pool.submit(go_on, number) for number in range(size)]
+    with ThreadPoolExecutor(count) as pool:
+        futures = [pool.submit(repeat, number) for number in range(count)]
         try:
             yield
         finally:
-            leaving.set()
-        for thread in going:
-            thread.result()
+            stop_event.set()
+        for future in futures:
+            future.result()
 
 
-def all_at_once(size: int, work: Callable[[int], Any]) -> list[Any]:
-    """So many threads that begin at the same moment; what each returned."""
-    barrier = threading.Barrier(size)
+def run_concurrently(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """Start `work(number)` in all threads at the same moment and return the results in order."""
+    barrier = threading.Barrier(count)
 
-    def begin(number: int) -> Any:
+    def start(number: int) -> Any:
         barrier.wait()
         return work(number)
 
-    with ThreadPoolExecutor(size) as pool:
-        return list(pool.map(begin, range(size)))
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(start, range(count)))

@@ -1,4 +1,4 @@
-"""The stack in containers: own folder, own project, own port, nothing left behind."""
+"""A stack in containers with its own folder, project and port, removed after the tests."""
 
 import hashlib
 import os
@@ -19,20 +19,20 @@ import docker.errors
 import psutil
 import pytest
 
-from quintet_e2e.stacks import CHECKOUT, STARTED_AGAIN_SECONDS, Running, environment_for
+from quintet_e2e.stacks import CHECKOUT, RESTART_SECONDS, Running, environment_for
 from quintet_local import envfile, ports
 from quintet_local.testing import abandoned_folders, owner_lock
 from quintet_testing.waiting import eventually
 
 PREFIX = "quintet-compose-tests-"
-# All stacks of this checkout's tests share their images, so that the second one builds nothing.
+# Test stacks of one checkout share their images, so only the first one builds them.
 IMAGES_TAG = "tests-" + hashlib.sha256(os.fsencode(CHECKOUT)).hexdigest()[:8]
 UP_SECONDS = 900
-ENGINE_ANSWERS_WITHIN = 20
+ENGINE_TIMEOUT_SECONDS = 20
 PROBE_SECONDS = 5
 
 
-class Compose(Running):
+class ComposeStack(Running):
     kind = "compose"
 
     def __init__(self, home: Path, engine: Any) -> None:
@@ -49,7 +49,7 @@ class Compose(Running):
 
     @property
     def database_url(self) -> str:
-        # Postgres has no network; its socket can be reached through the file system of its process.
+        # Postgres has no network; its socket is reachable through the file system of its process.
         folder = Path("/proc", str(self._pid("postgres")), "root", "run", "postgresql")
         return f"postgresql://admin:{self.settings['POSTGRES_PASSWORD']}@/quintet?host={folder}"
 
@@ -57,15 +57,15 @@ class Compose(Running):
     def programs(self) -> list[str]:
         return sorted(self._containers())
 
-    def gunicorn(self, program: str) -> psutil.Process:
-        # The container's own first process is a small init.
+    def gunicorn_master(self, program: str) -> psutil.Process:
+        # The first process of the container is a small init.
         return psutil.Process(self._pid(program)).children()[0]
 
     def kill(self, program: str) -> None:
-        """By the number on the host: `docker kill` counts as stopped by hand, and is not started again."""
-        killed = self._pid(program)
-        os.kill(killed, signal.SIGKILL)
-        eventually(lambda: self._pid(program) not in (0, killed), STARTED_AGAIN_SECONDS)
+        """Kill by the process ID on the host: after `docker kill`, the restart policy does not apply."""
+        killed_pid = self._pid(program)
+        os.kill(killed_pid, signal.SIGKILL)
+        eventually(lambda: self._pid(program) not in (0, killed_pid), RESTART_SECONDS)
 
     def crash(self, program: str) -> None:
         container = self._containers()[program]
@@ -79,34 +79,35 @@ class Compose(Running):
         self._containers()[program].start()
 
     @contextmanager
-    def cut_off(self, program: str) -> Iterator[None]:
-        """From all others: no packet comes or goes, and no connection is told that it is over."""
+    def disconnected(self, program: str) -> Iterator[None]:
+        """Disconnect the container from its networks: packets are lost, and no connection is closed."""
         container = self._containers()[program]
-        places = container.attrs["NetworkSettings"]["Networks"]
-        networks = {name: self._engine.networks.get(name) for name in places}
+        settings = container.attrs["NetworkSettings"]["Networks"]
+        networks = {name: self._engine.networks.get(name) for name in settings}
         for network in networks.values():
             network.disconnect(container)
         try:
             yield
         finally:
             for name, network in networks.items():
-                network.connect(container, aliases=places[name]["Aliases"])
+                network.connect(container, aliases=settings[name]["Aliases"])
 
     def processes(self, program: str) -> list[psutil.Process]:
         first = psutil.Process(self._pid(program))
         return [first, *first.children(recursive=True)]
 
     def log(self, program: str) -> str:
-        return self._containers()[program].logs().decode(errors="replace")
+        output: bytes = self._containers()[program].logs()
+        return output.decode(errors="replace")
 
-    def descriptions(self) -> list[Any]:
-        """What `docker inspect` shows of each container."""
+    def inspect_containers(self) -> list[Any]:
+        """Return the output of `docker inspect` for each container."""
         return [container.attrs for container in self._containers().values()]
 
-    def reached_from(self, program: str, ports: Mapping[str, int]) -> set[str]:
-        """Those of the programs whose port takes a connection from inside that container, at any address they have."""
+    def reachable_from(self, program: str, ports: Mapping[str, int]) -> set[str]:
+        """Return the programs whose port accepts a connection from this container at any of their addresses."""
         containers = self._containers()
-        places = [
+        addresses = [
             f"{name} {network['IPAddress']} {port}"
             for name, port in ports.items()
             for network in containers[name].attrs["NetworkSettings"]["Networks"].values()
@@ -114,18 +115,18 @@ class Compose(Running):
         ]
         probe = f'timeout {PROBE_SECONDS} bash -c "exec 3<>/dev/tcp/$address/$port" 2>&- && echo "$name"'
         script = f"while read -r name address port; do ({probe}) & done; wait"
-        done = subprocess.run(
+        result = subprocess.run(
             ["docker", "exec", "--interactive", containers[program].id, "bash", "-c", script],
-            input="\n".join(places) + "\n",
+            input="\n".join(addresses) + "\n",
             capture_output=True,
             text=True,
         )
-        return set(done.stdout.split())
+        return set(result.stdout.split())
 
     def _containers(self) -> dict[str, Any]:
         label = f"com.docker.compose.project={self._project}"
-        found = self._engine.containers.list(all=True, filters={"label": label})
-        return {container.labels["com.docker.compose.service"]: container for container in found}
+        containers = self._engine.containers.list(all=True, filters={"label": label})
+        return {container.labels["com.docker.compose.service"]: container for container in containers}
 
     @cached_property
     def _project(self) -> str:
@@ -136,16 +137,17 @@ class Compose(Running):
 
     def _address(self, program: str) -> str:
         networks = self._containers()[program].attrs["NetworkSettings"]["Networks"]
-        return next(iter(networks.values()))["IPAddress"]
+        address: str = next(iter(networks.values()))["IPAddress"]
+        return address
 
 
 @contextmanager
 def compose_stack() -> Iterator[Running]:
-    """From `make up` to `make clean` of a stack in a temporary folder; skips where that cannot be."""
+    """Yield a stack in a temporary folder, from `make up` to `make clean`. Skip if a requirement is not met."""
     engine = _engine()
     try:
-        _need_root()
-        _need_base_images(engine)
+        _require_root()
+        _require_base_images(engine)
         for home in abandoned_folders(PREFIX):
             _clean(home)
         home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
@@ -154,7 +156,7 @@ def compose_stack() -> Iterator[Running]:
         with owner_lock(home):
             try:
                 _deploy(home, "up")
-                yield Compose(home, engine)
+                yield ComposeStack(home, engine)
             finally:
                 _clean(home)
     finally:
@@ -162,46 +164,46 @@ def compose_stack() -> Iterator[Running]:
 
 
 def _engine() -> Any:
-    """The one that `docker` itself would use."""
+    """Return a client of the engine that the `docker` command uses."""
     try:
         _docker("info")
         _docker("compose", "version")
         return docker.DockerClient(base_url=_docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}"))
     except FileNotFoundError:
-        pytest.skip("there is no Docker here: `docker` is not installed")
-    except subprocess.SubprocessError as problem:
-        said = getattr(problem, "stderr", None) or b""
-        pytest.skip(f"no Docker engine answers: {problem} {said.decode(errors='replace').strip()}")
+        pytest.skip("Docker is not installed: command `docker` not found")
+    except subprocess.SubprocessError as error:
+        output = getattr(error, "stderr", None) or b""
+        pytest.skip(f"the Docker engine does not respond: {error} {output.decode(errors='replace').strip()}")
 
 
-def _docker(*words: str) -> str:
-    done = subprocess.run(["docker", *words], capture_output=True, check=True, timeout=ENGINE_ANSWERS_WITHIN)
-    return done.stdout.decode().strip()
+def _docker(*arguments: str) -> str:
+    result = subprocess.run(["docker", *arguments], capture_output=True, check=True, timeout=ENGINE_TIMEOUT_SECONDS)
+    return result.stdout.decode().strip()
 
 
-def _need_root() -> None:
+def _require_root() -> None:
     if os.getuid() != 0:
-        pytest.skip("processes inside containers can be killed by root only")
+        pytest.skip("only root can kill processes inside containers")
 
 
-def _need_base_images(engine: Any) -> None:
+def _require_base_images(engine: Any) -> None:
     for name in sorted(base_images()):
         try:
             engine.images.get(name)
         except docker.errors.ImageNotFound:
             try:
                 engine.images.pull(name)
-            except docker.errors.DockerException as problem:
-                pytest.skip(f"the image {name} is neither here nor to be had: {problem}")
+            except docker.errors.DockerException as error:
+                pytest.skip(f"cannot pull image {name}: {error}")
 
 
 def base_images() -> set[str]:
-    """As the Dockerfiles, docker-compose.yml and the environment name them."""
+    """Return the images that the Dockerfiles, docker-compose.yml and the environment name."""
     files = [*CHECKOUT.glob("*/Dockerfile"), CHECKOUT / "docker-compose.yml"]
     text = "\n".join(file.read_text() for file in files)
-    plain = re.findall(r"^FROM ([a-z][\w./-]*:[\w.-]+)", text, re.MULTILINE)
-    settable = re.findall(r"\b([A-Z]+_IMAGE)(?:=|:-)([\w./-]+:[\w.-]+)", text)
-    return {*plain, *(os.environ.get(name) or usual for name, usual in settable)}
+    fixed = re.findall(r"^FROM ([a-z][\w./-]*:[\w.-]+)", text, re.MULTILINE)
+    configurable = re.findall(r"\b([A-Z]+_IMAGE)(?:=|:-)([\w./-]+:[\w.-]+)", text)
+    return {*fixed, *(os.environ.get(name) or default for name, default in configurable)}
 
 
 def _clean(home: Path) -> None:
@@ -209,13 +211,13 @@ def _clean(home: Path) -> None:
     shutil.rmtree(home)
 
 
-def _deploy(home: Path, *words: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(CHECKOUT / "deploy" / "compose"), *words],
+def _deploy(home: Path, *arguments: str) -> None:
+    result = subprocess.run(
+        [sys.executable, str(CHECKOUT / "deploy" / "compose"), *arguments],
         env=environment_for(home),
         capture_output=True,
         text=True,
         timeout=UP_SECONDS,
     )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(words)}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}:\n{result.stdout[-4000:]}{result.stderr[-4000:]}")

@@ -1,4 +1,4 @@
-"""What the journeys of factories do again and again, and what they remember of it."""
+"""Repeated requests of the factory journeys, and the state that these expect afterwards."""
 
 import random
 import secrets
@@ -6,75 +6,81 @@ import threading
 import time
 from typing import Any
 
-from quintet_e2e.clients import AWAY, STILL_UNDER_WAY, Client, attempt, done, told
-from quintet_e2e.streams import events_of
+from quintet_e2e.clients import IN_PROGRESS, UNAVAILABLE_STATUSES, Client, attempt, describe, ok_json
+from quintet_e2e.streams import read_events
 
-KNOWN_WITHIN_SECONDS = 150
-BATCH = 20
+OUTCOME_SECONDS = 150
+BATCH_SIZE = 20
 
 
-def until_known(client: Client, method: str, path: str, **more: Any) -> Any:
-    """Repeats with one key until the outcome is known, however long a server is away."""
+def send_with_retry(client: Client, method: str, path: str, **options: Any) -> Any:
+    """Repeat the request with one Idempotency-Key until its outcome is known, even after a long outage."""
     headers = {"Idempotency-Key": secrets.token_hex(16)}
-    ends = time.monotonic() + KNOWN_WITHIN_SECONDS
+    deadline = time.monotonic() + OUTCOME_SECONDS
     while True:
-        tried = attempt(lambda: client.send(method, path, headers=headers, **more))
-        if tried.answer is not None and tried.answer.status_code not in AWAY | {STILL_UNDER_WAY}:
-            return done(tried.answer)
-        assert time.monotonic() < ends, f"no outcome within {KNOWN_WITHIN_SECONDS} s: {tried.told}"
+        attempted = attempt(lambda: client.send(method, path, headers=headers, **options))
+        if attempted.response is not None and attempted.response.status_code not in UNAVAILABLE_STATUSES | {
+            IN_PROGRESS
+        }:
+            return ok_json(attempted.response)
+        assert time.monotonic() < deadline, f"no outcome within {OUTCOME_SECONDS} s: {attempted.description}"
         time.sleep(0.05)
 
 
-class Counted:
-    """A sprocket with one writer, who counts up. Who begins to read after an answer must see that or a later one."""
+class CountingSprocket:
+    """A sprocket whose single writer counts up.
+
+    A read that starts after the response to a write must return that value or a later one.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._id = until_known(client, "POST", "/api/sprocket/create/1/1/1/1/")["sprocket"]["id"]
-        self.begun = self.answered = 1
-        self.reads = 0
+        self._id = send_with_retry(client, "POST", "/api/sprocket/create/1/1/1/1/")["sprocket"]["id"]
+        self.last_sent = self.last_confirmed = 1
+        self.read_count = 0
 
     def write(self) -> None:
-        self.begun += 1
-        until_known(self._client, "PATCH", f"/api/sprocket/{self._id}", json={"teeth": self.begun})
-        self.answered = self.begun
+        self.last_sent += 1
+        send_with_retry(self._client, "PATCH", f"/api/sprocket/{self._id}", json={"teeth": self.last_sent})
+        self.last_confirmed = self.last_sent
 
     def read(self) -> None:
-        least = self.answered
-        tried = attempt(lambda: self._client.get(f"/api/sprocket/{self._id}/"))
-        assert tried.is_ok or tried.is_away, tried.told
-        # Marked as what it may be: Postgres did not answer.
-        if tried.is_ok and tried.answer is not None and "Warning" not in tried.answer.headers:
-            seen = tried.answer.json()["sprocket"]["teeth"]
-            assert least <= seen <= self.begun, f"{seen} is none of {least} … {self.begun}: {told(tried.answer)}"
-            self.reads += 1
+        minimum = self.last_confirmed
+        attempted = attempt(lambda: self._client.get(f"/api/sprocket/{self._id}/"))
+        assert attempted.is_ok or attempted.is_unavailable, attempted.description
+        # A response with a Warning header may be stale: Postgres did not respond.
+        if attempted.is_ok and attempted.response is not None and "Warning" not in attempted.response.headers:
+            teeth = attempted.response.json()["sprocket"]["teeth"]
+            expected = f"between {minimum} and {self.last_sent}"
+            assert minimum <= teeth <= self.last_sent, f"{teeth} is not {expected}: {describe(attempted.response)}"
+            self.read_count += 1
 
 
-class Producing:
-    """A factory whose production is sent in batches, some points again with another value."""
+class ProducingFactory:
+    """A factory whose production is sent in batches; some points are sent again with a new value."""
 
-    def __init__(self, client: Client, chosen: random.Random) -> None:
-        self._client, self._random = client, chosen
-        self.id = until_known(client, "POST", "/api/factories", json={"name": f"e2e {secrets.token_hex(4)}"})["id"]
+    def __init__(self, client: Client, rng: random.Random) -> None:
+        self._client, self._rng = client, rng
+        self.id = send_with_retry(client, "POST", "/api/factories", json={"name": f"e2e {secrets.token_hex(4)}"})["id"]
         self.expected: dict[int, int] = {}
-        self.batches = 0
+        self.batch_count = 0
         self._lock = threading.Lock()
 
     def send(self) -> None:
-        """One batch at a time: what is sent after an answer is sent later."""
+        """Send one batch at a time, so that the order of the batches is known."""
         with self._lock:
-            first = self._random.randrange(0, 5 * len(self.expected) // 4 + BATCH)
-            values = {first + n: self.batches for n in range(BATCH)}
+            first = self._rng.randrange(0, 5 * len(self.expected) // 4 + BATCH_SIZE)
+            values = {first + n: self.batch_count for n in range(BATCH_SIZE)}
             points = [{"time": time_, "actual": value, "goal": -value} for time_, value in values.items()]
-            until_known(self._client, "POST", f"/api/factory/{self.id}/production", json=points)
-            self.batches += 1
+            send_with_retry(self._client, "POST", f"/api/factory/{self.id}/production", json=points)
+            self.batch_count += 1
             self.expected |= values
 
-    def is_whole(self) -> bool:
-        tried = attempt(lambda: self._client.get(f"/api/factory/{self.id}/chart-data"))
-        if not tried.is_ok or tried.answer is None:
+    def is_chart_complete(self) -> bool:
+        attempted = attempt(lambda: self._client.get(f"/api/factory/{self.id}/chart-data"))
+        if not attempted.is_ok or attempted.response is None:
             return False
-        chart = tried.answer.json()["chart_data"]
+        chart: dict[str, list[int]] = attempted.response.json()["chart_data"]
         times = sorted(self.expected)
         values = [self.expected[time_] for time_ in times]
         return chart == {
@@ -83,11 +89,10 @@ class Producing:
             "time": times,
         }
 
-    def recorded(self) -> list[dict[str, Any]]:
-        """As the stream tells it."""
-        return recorded_of(self._client, self.id)
+    def events(self) -> list[dict[str, Any]]:
+        return production_events(self._client, self.id)
 
 
-def recorded_of(client: Client, factory: int) -> list[dict[str, Any]]:
-    events = (event for event in events_of(client, "factory") if event["event"]["name"] == "ProductionRecorded")
-    return [event for event in events if event["payload"]["id"] == factory]
+def production_events(client: Client, factory_id: int) -> list[dict[str, Any]]:
+    events = (event for event in read_events(client, "factory") if event["event"]["name"] == "ProductionRecorded")
+    return [event for event in events if event["payload"]["id"] == factory_id]

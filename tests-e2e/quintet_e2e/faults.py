@@ -1,4 +1,4 @@
-"""What is left to check after a fault, and how the load on the other side of it is watched."""
+"""Checks after a fault, and monitoring of the load during it."""
 
 import os
 import random
@@ -6,73 +6,73 @@ import threading
 import time
 from contextlib import closing
 
-from quintet_e2e.clients import Attempt, Client, done
+from quintet_e2e.clients import Attempt, Client, ok_json
 from quintet_e2e.stacks import Running
 from quintet_testing.waiting import eventually
 
-# FAULTS.md: without anybody's help, in seconds.
-SERVICE_BACK_WITHIN = 10
-POSTGRES_BACK_WITHIN = 20
-BROKER_BACK_WITHIN = 30
-_QUIET_SECONDS = 1.0
-_ENOUGH = 20
+# Maximum seconds of recovery without intervention, from FAULTS.md.
+SERVICE_RECOVERY_SECONDS = 10
+POSTGRES_RECOVERY_SECONDS = 20
+BROKER_RECOVERY_SECONDS = 30
+_STABLE_SECONDS = 1.0
+_MIN_SUCCESSES = 20
 
 
-def chosen_random() -> random.Random:
-    """Of a new seed, or of E2E_SEED to see a run again as far as the clock allows."""
+def seeded_random() -> random.Random:
+    """Return a generator with a new seed, or with E2E_SEED to repeat a run as closely as timing allows."""
     seed = int(os.environ.get("E2E_SEED") or time.time_ns())
     print(f"E2E_SEED={seed}")
     return random.Random(seed)
 
 
-def assert_healed(stack: Running) -> None:
-    """Healthy without anybody's help, nothing waits any longer, and what must hold holds."""
+def assert_recovered(stack: Running) -> None:
+    """Assert that the stack becomes healthy without intervention, its outboxes drain and all invariants hold."""
     stack.wait_until_healthy()
     with closing(Client(stack)) as client:
-        eventually(lambda: backlog(client) == 0, BROKER_BACK_WITHIN)
-        report = done(client.get("/invariants"))
+        eventually(lambda: outbox_backlog(client) == 0, BROKER_RECOVERY_SECONDS)
+        report = ok_json(client.get("/invariants"))
     assert report["status"] == "OK", report
 
 
-def backlog(client: Client) -> int:
+def outbox_backlog(client: Client) -> int:
     services = client.get("/health").json()["services"].values()
     return sum(service["dependencies"]["rabbitmq"]["outbox_backlog"] for service in services)
 
 
-class Watched:
-    """Attempts of a crowd, beside what was done to the stack meanwhile."""
+class LoadMonitor:
+    """Record of the attempts that concurrent clients make while faults are injected."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._successes: list[float] = []
         self._failures: list[Attempt] = []
 
-    def note(self, attempt: Attempt) -> None:
-        assert attempt.is_ok or attempt.is_away, attempt.told
+    def record(self, attempt: Attempt) -> None:
+        assert attempt.is_ok or attempt.is_unavailable, attempt.description
         with self._lock:
             if attempt.is_ok:
-                self._successes.append(attempt.ended)
+                self._successes.append(attempt.ended_at)
             else:
                 self._failures.append(attempt)
 
     @property
-    def failed(self) -> int:
+    def failure_count(self) -> int:
         return len(self._failures)
 
-    def wait_until_unharmed(self, since: float, within_seconds: float) -> float:
-        """Until a second has passed without any failure; how long after `since` the last one ended."""
-        eventually(lambda: self._is_quiet(since), within_seconds + _QUIET_SECONDS)
+    def wait_until_recovered(self, since: float, within_seconds: float) -> float:
+        """Wait until a second has passed without failures; return how long after `since` the last one ended."""
+        eventually(lambda: self._is_stable(since), within_seconds + _STABLE_SECONDS)
         with self._lock:
-            return max((failure.ended - since for failure in self._failures), default=0.0)
+            return max((failure.ended_at - since for failure in self._failures), default=0.0)
 
-    def _is_quiet(self, since: float) -> bool:
-        begins = time.monotonic() - _QUIET_SECONDS
-        if begins < since:
+    def _is_stable(self, since: float) -> bool:
+        start = time.monotonic() - _STABLE_SECONDS
+        if start < since:
             return False
         with self._lock:
-            failed = any(failure.ended > begins for failure in reversed(self._failures))
-            return not failed and sum(ended > begins for ended in self._successes[-5000:]) >= _ENOUGH
+            has_failed = any(failure.ended_at > start for failure in reversed(self._failures))
+            return not has_failed and sum(ended > start for ended in self._successes[-5000:]) >= _MIN_SUCCESSES
 
     def assert_no_failure_since(self, moment: float) -> None:
-        late = [failure.told for failure in self._failures if failure.ended > moment]
+        late = [failure.description for failure in self._failures if failure.ended_at > moment]
         assert not late, late[:5]

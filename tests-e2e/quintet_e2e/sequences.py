@@ -1,32 +1,34 @@
-"""Sequences of one's own, and what the stream `sequence` tells of them."""
+"""Sequences with unique names, and their events in the stream `sequence`."""
 
 import secrets
 from typing import Any
 
-from quintet_e2e.clients import Client, done
-from quintet_e2e.streams import events_of
+from quintet_e2e.clients import Client, ok_json
+from quintet_e2e.streams import read_events
 
-CYCLE = 10
+CYCLE_LENGTH = 10
 
 
-class Own:
-    """A new one, from 1 on."""
+class UniqueSequence:
+    """A newly created sequence with a unique name that starts at 1."""
 
-    def __init__(self, client: Client, *, maximum: int = CYCLE, cycle: bool = True) -> None:
+    def __init__(self, client: Client, *, maximum: int = CYCLE_LENGTH, cycle: bool = True) -> None:
         self.client = client
-        self.name = f"own-{secrets.token_hex(4)}"
-        answer = client.put(f"/sequences/{self.name}", json={"minimum": 1, "maximum": maximum, "cycle": cycle})
-        assert answer.status_code == 201, answer.text
+        self.name = f"test-{secrets.token_hex(4)}"
+        response = client.put(f"/sequences/{self.name}", json={"minimum": 1, "maximum": maximum, "cycle": cycle})
+        assert response.status_code == 201, response.text
 
-    def draw(self, count: int, **headers: str) -> list[int]:
-        """Once, however often it has to be asked for."""
+    def issue(self, count: int, **headers: str) -> list[int]:
+        """Return `count` numbers, issued once regardless of retries."""
         path = f"/sequences/{self.name}/next"
-        return done(self.client.until_known("POST", path, headers=headers, json={"n": count}))["sequence_list"]
+        response = self.client.send_with_retry("POST", path, headers=headers, json={"n": count})
+        numbers: list[int] = ok_json(response)["sequence_list"]
+        return numbers
 
-    def wrap(self) -> None:
-        assert self.draw(CYCLE) == list(range(1, CYCLE + 1))
+    def wrap_around(self) -> None:
+        assert self.issue(CYCLE_LENGTH) == list(range(1, CYCLE_LENGTH + 1))
 
-    def facts(self) -> list[dict[str, Any]]:
-        """All that is said of it, doubled or not, oldest first."""
-        events = events_of(self.client, "sequence")
+    def events(self) -> list[dict[str, Any]]:
+        """Return all events of the sequence, including duplicates, oldest first."""
+        events = read_events(self.client, "sequence")
         return [event for event in events if event["payload"]["name"] == self.name]

@@ -1,4 +1,4 @@
-"""Many requests that wait at once, at no cost of their own: sockets and the moments their answers came."""
+"""Many concurrent requests on plain sockets, with the time of each response, at little cost for this process."""
 
 import selectors
 import socket
@@ -11,50 +11,51 @@ from urllib.parse import urlsplit
 
 from quintet_e2e.clients import Client
 
-_ENOUGH_BYTES = 65536
-_ANSWERED_WITHIN = 40
-_HALF = b"id|name|email|state|zipcode|birthday\n" * 10_000
+_BUFFER_BYTES = 65536
+_RESPONSE_SECONDS = 40
+_HALF_BODY = b"id|name|email|state|zipcode|birthday\n" * 10_000
 
 
 @dataclass
-class Waiting:
-    """One GET under way; `answered` is when its answer began, `text` all of it."""
+class PendingRequest:
+    """A request in progress: `responded_at` is the time of the first byte of its response, `text` all of it."""
 
     socket: socket.socket
-    answered: float | None = None
+    responded_at: float | None = None
     text: str = ""
 
 
 @contextmanager
-def waiting(client: Client, path: str, several: list[dict[str, str]]) -> Iterator[list[Waiting]]:
-    """One request for each of the headers; all are over when the block is left."""
+def pending_requests(client: Client, path: str, headers_list: list[dict[str, str]]) -> Iterator[list[PendingRequest]]:
+    """Send one GET per set of headers; all connections are closed when the block ends."""
     with ExitStack() as closing:
-        requests = [_ask(client, path, headers) for headers in several]
-        for each in requests:
-            closing.callback(each.socket.close)
+        requests = [_send_request(client, path, headers) for headers in headers_list]
+        for request in requests:
+            closing.callback(request.socket.close)
         yield requests
 
 
 @contextmanager
-def unfinished_uploads(client: Client, path: str, count: int, **more: str) -> Iterator[list[Waiting]]:
-    """So many that send half of what they announce, by length or in chunks; cut off when the block is left.
+def unfinished_uploads(client: Client, path: str, count: int, **headers: str) -> Iterator[list[PendingRequest]]:
+    """Send half of each announced body, by length or in chunks; the connections are closed when the block ends.
 
-    `more` are headers, with `_` for `-`.
+    The names of `headers` have `_` instead of `-`.
     """
-    given = {name.replace("_", "-"): value for name, value in more.items()}
-    kinds = [({"Content-Length": str(2 * len(_HALF))}, _HALF)]
-    kinds.append(({"Transfer-Encoding": "chunked"}, b"%x\r\n%s\r\n" % (len(_HALF), _HALF)))
+    extra_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    kinds = [({"Content-Length": str(2 * len(_HALF_BODY))}, _HALF_BODY)]
+    kinds.append(({"Transfer-Encoding": "chunked"}, b"%x\r\n%s\r\n" % (len(_HALF_BODY), _HALF_BODY)))
     with ExitStack() as closing:
         requests = []
         for number in range(count):
-            headers, body = kinds[number % 2]
-            requests.append(_ask(client, path, {"Content-Type": "text/csv", **headers, **given}, method="PUT"))
+            framing, body = kinds[number % 2]
+            all_headers = {"Content-Type": "text/csv", **framing, **extra_headers}
+            requests.append(_send_request(client, path, all_headers, method="PUT"))
             closing.callback(requests[-1].socket.close)
             requests[-1].socket.sendall(body)
         yield requests
 
 
-def _ask(client: Client, path: str, headers: dict[str, str], method: str = "GET") -> Waiting:
+def _send_request(client: Client, path: str, headers: dict[str, str], method: str = "GET") -> PendingRequest:
     address = urlsplit(client.stack.url)
     lines = {
         "Host": address.netloc,
@@ -66,33 +67,33 @@ def _ask(client: Client, path: str, headers: dict[str, str], method: str = "GET"
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     connection = socket.create_connection((address.hostname, address.port))
     connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode())
-    return Waiting(connection)
+    return PendingRequest(connection)
 
 
-def exchange(client: Client, method: str, path: str, headers: dict[str, str], body: bytes) -> int | None:
-    """Any bytes as a body; the status that is answered, None where the connection is cut instead."""
-    asked = _ask(client, path, headers, method)
-    with asked.socket:
-        asked.socket.settimeout(_ANSWERED_WITHIN)
+def send_raw(client: Client, method: str, path: str, headers: dict[str, str], body: bytes) -> int | None:
+    """Send any bytes as a body and return the status, or None if the connection is closed without a response."""
+    request = _send_request(client, path, headers, method)
+    with request.socket:
+        request.socket.settimeout(_RESPONSE_SECONDS)
         try:
-            asked.socket.sendall(body)
-            head = asked.socket.recv(_ENOUGH_BYTES).decode()
+            request.socket.sendall(body)
+            head = request.socket.recv(_BUFFER_BYTES).decode()
         except ConnectionError:
             return None
     return int(head.split(" ")[1]) if head else None
 
 
-def collect(several: list[Waiting], within_seconds: float) -> None:
-    """Until each has its whole answer or the time is up."""
-    ends = time.monotonic() + within_seconds
+def read_responses(requests: list[PendingRequest], within_seconds: float) -> None:
+    """Read until every response is complete or the time has elapsed."""
+    deadline = time.monotonic() + within_seconds
     with selectors.DefaultSelector() as selector:
-        for each in several:
-            selector.register(each.socket, selectors.EVENT_READ, each)
-        while selector.get_map() and time.monotonic() < ends:
+        for request in requests:
+            selector.register(request.socket, selectors.EVENT_READ, request)
+        while selector.get_map() and time.monotonic() < deadline:
             for key, _ in selector.select(timeout=0.1):
-                each = key.data
-                each.answered = each.answered or time.monotonic()
-                received = each.socket.recv(_ENOUGH_BYTES)
-                each.text += received.decode()
+                request = key.data
+                request.responded_at = request.responded_at or time.monotonic()
+                received = request.socket.recv(_BUFFER_BYTES)
+                request.text += received.decode()
                 if not received:
-                    selector.unregister(each.socket)
+                    selector.unregister(request.socket)

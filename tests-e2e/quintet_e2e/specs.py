@@ -1,97 +1,100 @@
-"""Specs of one's own: uploaded, watched to their end, and what the stream `specstore` tells of them."""
+"""Specs with unique datasets: their upload, the end of their flows, and their events in the stream `specstore`."""
 
 import hashlib
 import secrets
 from typing import Any
 
-from quintet_e2e.clients import AWAY, Client, attempt, done
-from quintet_e2e.streams import events_of
+from quintet_e2e.clients import UNAVAILABLE_STATUSES, Client, attempt, ok_json
+from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
 
 ROWS = [{"name": "Malbec", "year": 2020}, {"name": "Syrah", "year": 2021}]
 FIELDS = [{"name": "name", "type": "string"}, {"name": "year", "type": "integer"}]
-ENDED = ("SUCCEEDED", "FAILED")
-ENDED_WITHIN = 120
+FINAL_STATES = ("SUCCEEDED", "FAILED")
+FLOW_SECONDS = 120
 
 
 class Owner:
-    """A user with his token."""
+    """A user with a token, who owns datasets."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.id = client.credentials[0]
-        self.headers = {"Auth-Token": done(client.post("/auth/token"))["token"]}
+        self.headers = {"Auth-Token": ok_json(client.post("/auth/token"))["token"]}
 
-    def new_dataset(self) -> str:
+    def new_dataset_name(self) -> str:
         return f"wines-{secrets.token_hex(4)}"
 
-    def spec(self, dataset: str, *, rows: Any = None, **more: Any) -> dict[str, Any]:
+    def spec(self, dataset: str, *, rows: Any = None, **options: Any) -> dict[str, Any]:
         resource = {"name": "reds", "data": ROWS if rows is None else rows, "schema": {"fields": FIELDS}}
         parameters = {"descriptor": {"name": "wines", "resources": [resource]}}
         return {
             "meta": {"owner": "E2E", "ownerid": self.id, "dataset": dataset, "version": 1, "findability": "published"},
             "inputs": [{"kind": "datapackage", "url": "datapackage.json", "parameters": parameters}],
-            **more,
+            **options,
         }
 
     def upload(self, dataset: str, **spec: Any) -> str:
-        """The id of the flow: one revision, however often it has to be asked for."""
+        """Upload one revision, regardless of retries, and return the ID of its flow."""
         body = self.spec(dataset, **spec)
-        return done(self.client.until_known("POST", "/source/upload", headers=self.headers, json=body))["flow_id"]
+        response = self.client.send_with_retry("POST", "/source/upload", headers=self.headers, json=body)
+        flow_id: str = ok_json(response)["flow_id"]
+        return flow_id
 
-    def status(self, flow: str) -> dict[str, Any]:
-        return done(self.client.get(f"/source/{flow}", headers=self.headers))
+    def get_status(self, flow_id: str) -> dict[str, Any]:
+        status: dict[str, Any] = ok_json(self.client.get(f"/source/{flow_id}", headers=self.headers))
+        return status
 
-    def ended(self, flow: str, within_seconds: float = ENDED_WITHIN) -> dict[str, Any]:
-        """Its status once it has ended, whatever is away meanwhile."""
-        found: dict[str, Any] = {}
+    def wait_for_end(self, flow_id: str, within_seconds: float = FLOW_SECONDS) -> dict[str, Any]:
+        """Return the status of the flow after its end, regardless of outages until then."""
+        status: dict[str, Any] = {}
 
         def has_ended() -> bool:
-            tried = attempt(lambda: self.client.get(f"/source/{flow}", headers=self.headers))
-            if tried.answer is None or tried.answer.status_code in AWAY:
+            attempted = attempt(lambda: self.client.get(f"/source/{flow_id}", headers=self.headers))
+            if attempted.response is None or attempted.response.status_code in UNAVAILABLE_STATUSES:
                 return False
-            found.update(done(tried.answer))
-            return found["state"] in ENDED
+            status.update(ok_json(attempted.response))
+            return status["state"] in FINAL_STATES
 
         eventually(has_ended, within_seconds)
-        return found
+        return status
 
-    def keep_file(self, path: str, content: bytes) -> None:
-        """Sent again until it is known to be kept: it replaces itself."""
+    def store_file(self, path: str, content: bytes) -> None:
+        """Store the file, with retries until the outcome is known."""
 
-        def is_kept() -> bool:
+        def is_stored() -> bool:
             url = f"/source/{self.id}/files/{path}"
-            tried = attempt(lambda: self.client.put(url, headers=self.headers, data=content))
-            if tried.is_away:
+            attempted = attempt(lambda: self.client.put(url, headers=self.headers, data=content))
+            if attempted.is_unavailable:
                 return False
-            assert tried.is_ok, tried.told
+            assert attempted.is_ok, attempted.description
             return True
 
-        eventually(is_kept, ENDED_WITHIN)
+        eventually(is_stored, FLOW_SECONDS)
 
-    def files(self, status: dict[str, Any]) -> dict[str, bytes]:
-        """What each pipeline that succeeded has made, each whole: its hash is what its figures say."""
-        made = {}
+    def output_files(self, status: dict[str, Any]) -> dict[str, bytes]:
+        """Return the output file of each pipeline that succeeded; check each against its hash."""
+        files = {}
         for pipeline in status["pipelines"].values():
             if pipeline["status"] == "SUCCEEDED":
                 stats = pipeline["stats"]
                 content = self.client.get(f"/source/{status['id']}/data/{stats['path']}", headers=self.headers).content
                 assert f"sha256:{hashlib.sha256(content).hexdigest()}" == stats["hash"], stats["path"]
-                made[stats["path"]] = content
-        return made
+                files[stats["path"]] = content
+        return files
 
-    def revisions(self, dataset: str) -> list[int]:
-        """Newest first."""
-        page = done(self.client.get(f"/source/{self.id}/{dataset}?limit=1000", headers=self.headers))
+    def list_revisions(self, dataset: str) -> list[int]:
+        """Return the revision numbers, newest first."""
+        page = ok_json(self.client.get(f"/source/{self.id}/{dataset}?limit=1000", headers=self.headers))
         assert page["total"] == len(page["revisions"])
         return [revision["revision"] for revision in page["revisions"]]
 
-    def told(self, flow: str) -> list[str]:
-        """The events of that flow, oldest first; of a private one `flow` is its reference in events."""
-        events = events_of(self.client, "specstore")
-        return [event["event"]["name"] for event in events if flow in flows_of(event)]
+    def event_names(self, flow: str) -> list[str]:
+        """Return the names of the flow's events, oldest first; `flow` is its ID, or its reference if private."""
+        events = read_events(self.client, "specstore")
+        return [event["event"]["name"] for event in events if flow in flow_references(event)]
 
 
-def flows_of(event: dict[str, Any]) -> set[str | None]:
-    """How an event of the stream `specstore` names its flow: by its ID or, of a private dataset, by a reference."""
+def flow_references(event: dict[str, Any]) -> set[str | None]:
+    """Return the flow that an event names: by its ID or, if the dataset is private, by a reference."""
     return {event["payload"].get("flow_id"), event["payload"].get("flow")} - {None}

@@ -1,4 +1,4 @@
-"""A running stack, whichever way it runs: what a journey asks of it and does to it."""
+"""A running stack in either deployment mode: its addresses, its state, and faults to inject."""
 
 import os
 import subprocess
@@ -22,19 +22,22 @@ from quintet_testing.waiting import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 120
-# Docker waits before it starts a container again, longer each time the container lived for less than ten seconds.
-STARTED_AGAIN_SECONDS = 60
-_MOVES_SECONDS, _STANDS_SECONDS = 0.1, 0.4
+# Docker delays the restart of a container, longer each time that it has run for less than ten seconds.
+RESTART_SECONDS = 60
+_RUNNING_SECONDS, _FROZEN_SECONDS = 0.1, 0.4
 
 
 def environment_for(home: Path) -> dict[str, str]:
-    """Of a command for the stack in that folder: no choice of the developer's for his own stack counts."""
-    theirs = {name: value for name, value in os.environ.items() if name not in ("COMPOSE_PROJECT_NAME", "YES")}
-    return theirs | {"STACK_DIR": str(home)}
+    """Return the environment of a command for the stack in this folder, without the developer's own settings."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COMPOSE_PROJECT_NAME", "YES")}
+    return inherited | {"STACK_DIR": str(home)}
 
 
 class Running(ABC):
-    """A program is `sequence-web`, `event-worker`, `postgres`, `redis`, `rabbitmq` or `gateway` in both ways to run."""
+    """A running stack. Its programs have the same names in both modes: `sequence-web`, `event-worker`, `postgres`, ….
+
+    The others are `redis`, `rabbitmq` and `gateway`.
+    """
 
     kind: str
     home: Path
@@ -50,34 +53,34 @@ class Running(ABC):
     @property
     @abstractmethod
     def database_url(self) -> str:
-        """The administrator's."""
+        """The URL for the administrator's role."""
 
     @property
     @abstractmethod
     def programs(self) -> list[str]: ...
 
     @abstractmethod
-    def gunicorn(self, program: str) -> psutil.Process:
-        """The master of a web program."""
+    def gunicorn_master(self, program: str) -> psutil.Process:
+        """Return the master process of a web program."""
 
     @abstractmethod
     def kill(self, program: str) -> None:
-        """kill -9; returns once another one has been started in its place."""
+        """Send SIGKILL and wait until the program has been restarted."""
 
     @abstractmethod
     def crash(self, program: str) -> None:
-        """kill -9, and started again at once, however often: an engine by itself waits longer each time."""
+        """Send SIGKILL and restart the program immediately, without the increasing delay of a container engine."""
 
     @abstractmethod
     def stop(self, program: str) -> None:
-        """Until `start`; it has ended when this returns."""
+        """Stop the program until `start` and wait until it has ended."""
 
     @abstractmethod
     def start(self, program: str) -> None: ...
 
     @abstractmethod
     def processes(self, program: str) -> list[psutil.Process]:
-        """All of a program that runs, its first one first."""
+        """Return all processes of a running program, the first process first."""
 
     @abstractmethod
     def log(self, program: str) -> str: ...
@@ -95,7 +98,7 @@ class Running(ABC):
         return self.settings["ADMIN_PASSWORD"]
 
     def freeze(self, program: str) -> None:
-        """All of its processes stand still until `thaw`."""
+        """Suspend all processes of the program until `thaw`."""
         for process in self.processes(program):
             with suppress(psutil.NoSuchProcess):
                 process.suspend()
@@ -105,57 +108,57 @@ class Running(ABC):
             with suppress(psutil.NoSuchProcess):
                 process.resume()
 
-    def kill_a_gunicorn_worker(self, program: str, random: Random) -> None:
-        """One of several: the others go on. A master that was just started has none yet."""
-        eventually(lambda: len(self.gunicorn(program).children()) > 1, STARTED_AGAIN_SECONDS)
-        random.choice(self.gunicorn(program).children()).kill()
+    def kill_gunicorn_worker(self, program: str, random: Random) -> None:
+        """Kill one worker process while others continue; wait until a master that has just started has several."""
+        eventually(lambda: len(self.gunicorn_master(program).children()) > 1, RESTART_SECONDS)
+        random.choice(self.gunicorn_master(program).children()).kill()
 
-    def kill_gunicorn(self, program: str) -> None:
-        """The master; returns once there is another one, and the workers of the old one answer no more."""
-        killed = self.gunicorn(program)
-        workers = killed.children()
-        killed.kill()
-        eventually(lambda: self.gunicorn(program).pid != killed.pid, STARTED_AGAIN_SECONDS)
+    def kill_gunicorn_master(self, program: str) -> None:
+        """Kill the master and wait until a new one runs and the workers of the old one have ended."""
+        old_master = self.gunicorn_master(program)
+        workers = old_master.children()
+        old_master.kill()
+        eventually(lambda: self.gunicorn_master(program).pid != old_master.pid, RESTART_SECONDS)
         eventually(lambda: not any(worker.is_running() for worker in workers))
 
     @contextmanager
     def slowed(self, program: str) -> Iterator[None]:
-        """It moves for a moment now and then, as on a machine that has much else to do."""
-        leaving = threading.Event()
+        """Freeze the program most of the time, as on an overloaded machine."""
+        stop_event = threading.Event()
 
-        def pulse() -> None:
-            while not leaving.wait(_MOVES_SECONDS):
+        def freeze_repeatedly() -> None:
+            while not stop_event.wait(_RUNNING_SECONDS):
                 self.freeze(program)
-                leaving.wait(_STANDS_SECONDS)
+                stop_event.wait(_FROZEN_SECONDS)
                 self.thaw(program)
 
-        with ThreadPoolExecutor(1) as thread:
-            pulsing = thread.submit(pulse)
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(freeze_repeatedly)
             try:
                 yield
             finally:
-                leaving.set()
-            pulsing.result()
+                stop_event.set()
+            future.result()
 
-    def command(self, *words: str, **environment: str) -> str:
-        """As the Makefile calls it."""
-        done = subprocess.run(
-            [sys.executable, str(CHECKOUT / "deploy" / self.kind), *words],
+    def run_command(self, *arguments: str, **environment: str) -> str:
+        """Run a command of `deploy`, as the Makefile does, and return its output."""
+        result = subprocess.run(
+            [sys.executable, str(CHECKOUT / "deploy" / self.kind), *arguments],
             env=environment_for(self.home) | environment,
             capture_output=True,
             text=True,
             timeout=COMMAND_SECONDS,
         )
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(words)}:\n{done.stdout}{done.stderr}")
-        return done.stdout
+        if result.returncode:
+            raise RuntimeError(f"{' '.join(arguments)}:\n{result.stdout}{result.stderr}")
+        return result.stdout
 
     def add_user(self, name: str, role: str) -> str:
-        """As `make user` does; the generated password."""
-        return self.command("user", name, role).rsplit("password: ", 1)[1].split()[0]
+        """Add a user, as `make user` does, and return the generated password."""
+        return self.run_command("user", name, role).rsplit("password: ", 1)[1].split()[0]
 
     def remove_user(self, name: str) -> None:
-        self.command("user-remove", name)
+        self.run_command("user-remove", name)
 
     def is_healthy(self) -> bool:
         return fetch_health(self.settings).get("status") == "OK"
@@ -163,14 +166,14 @@ class Running(ABC):
     def wait_until_healthy(self, within_seconds: float = 60) -> None:
         eventually(self.is_healthy, within_seconds)
 
-    def database_answers(self) -> bool:
+    def is_database_reachable(self) -> bool:
         try:
             psycopg2.connect(self.database_url, connect_timeout=2).close()
         except psycopg2.OperationalError:
             return False
         return True
 
-    def broker_answers(self) -> bool:
+    def is_broker_reachable(self) -> bool:
         try:
             pika.BlockingConnection(pika.URLParameters(self.amqp_url)).close()
         except (pika.exceptions.AMQPError, OSError):
@@ -178,8 +181,8 @@ class Running(ABC):
         return True
 
 
-class Local(Running):
-    """Programs on this machine, kept running by supervisor."""
+class LocalStack(Running):
+    """A stack without containers, whose programs supervisor restarts."""
 
     kind = "local"
 
@@ -205,35 +208,35 @@ class Local(Running):
             program.name.replace("nginx", "gateway").replace("valkey", "redis") for program in self._stack.programs()
         ]
 
-    def gunicorn(self, program: str) -> psutil.Process:
+    def gunicorn_master(self, program: str) -> psutil.Process:
         return psutil.Process(self._stack.pid(program))
 
     def kill(self, program: str) -> None:
-        self._stack.kill(_local(program))
+        self._stack.kill(_local_name(program))
 
     def crash(self, program: str) -> None:
         self.kill(program)
 
     def stop(self, program: str) -> None:
-        self._stack.stop(_local(program))
+        self._stack.stop(_local_name(program))
 
     def start(self, program: str) -> None:
-        self._stack.start(_local(program))
+        self._stack.start(_local_name(program))
 
     def log(self, program: str) -> str:
-        return self._stack.log(_local(program))
+        return self._stack.log(_local_name(program))
 
     def processes(self, program: str) -> list[psutil.Process]:
-        first = psutil.Process(self._stack.pid(_local(program)))
+        first = psutil.Process(self._stack.pid(_local_name(program)))
         return [first, *first.children(recursive=True)]
 
     @contextmanager
-    def one_more(self, program: str, **settings: str) -> Iterator[None]:
-        """A process of our own beside it, or in its place where it was stopped; told more than the others."""
-        known = next(each for each in self._stack.programs() if each.name == program)
+    def extra_process(self, program: str, **settings: str) -> Iterator[None]:
+        """Run an additional process of the program, with additional settings, until the block ends."""
+        original = next(candidate for candidate in self._stack.programs() if candidate.name == program)
         with self._stack.layout.log_of(program).open("ab") as log:
             process = subprocess.Popen(
-                known.command, env={**known.environment, "LANG": "C.UTF-8", **settings}, stdout=log, stderr=log
+                original.command, env={**original.environment, "LANG": "C.UTF-8", **settings}, stdout=log, stderr=log
             )
         try:
             yield
@@ -242,11 +245,11 @@ class Local(Running):
             process.wait(COMMAND_SECONDS)
 
 
-def _local(program: str) -> str:
+def _local_name(program: str) -> str:
     return {"gateway": "nginx", "redis": "valkey"}.get(program, program)
 
 
 @contextmanager
 def local_stack() -> Iterator[Running]:
     with running_stack(RATE_LIMITS="off") as stack:
-        yield Local(stack)
+        yield LocalStack(stack)

@@ -1,15 +1,15 @@
-"""Events: to append them, and to read a stream as it is."""
+"""Append and read events of a stream."""
 
 from typing import Any
 from urllib.parse import quote
 
-from quintet_e2e.clients import Client, done
+from quintet_e2e.clients import Client, ok_json
 
-PAGE = 1000
+PAGE_SIZE = 1000
 
 
-def body(name: str = "OrderPlaced", **payload: Any) -> dict[str, Any]:
-    """What a producer posts."""
+def event_body(name: str = "OrderPlaced", **payload: Any) -> dict[str, Any]:
+    """Return the request body of an append."""
     return {
         "event": {"name": name, "version": 1},
         "system": {
@@ -23,15 +23,15 @@ def body(name: str = "OrderPlaced", **payload: Any) -> dict[str, Any]:
     }
 
 
-def path_of(stream: str) -> str:
+def stream_path(stream: str) -> str:
     return f"/api/v1/streams/{quote(stream, safe='')}"
 
 
-def events_of(client: Client, stream: str, first: int = 1) -> list[dict[str, Any]]:
-    """All of the stream from that position on."""
+def read_events(client: Client, stream: str, from_position: int = 1) -> list[dict[str, Any]]:
+    """Return all events of the stream from this position on."""
     events: list[dict[str, Any]] = []
     while True:
-        page = done(client.get(f"{path_of(stream)}/events?from={first + len(events)}&limit={PAGE}"))
+        page = ok_json(client.get(f"{stream_path(stream)}/events?from={from_position + len(events)}&limit={PAGE_SIZE}"))
         events += page
-        if len(page) < PAGE:
+        if len(page) < PAGE_SIZE:
             return events

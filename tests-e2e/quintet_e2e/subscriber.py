@@ -1,4 +1,4 @@
-"""An AMQP client that follows events, as anybody may write one."""
+"""An AMQP client that subscribes to events."""
 
 import secrets
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ import pika
 
 from quintet_e2e.stacks import Running
 
-SILENCE_SECONDS = 1.0
+IDLE_SECONDS = 1.0
 
 
 class Subscriber:
-    """A durable queue of its own, bound to what it wants to know; it need not be connected meanwhile."""
+    """A subscriber with a durable queue, connected only while it declares or receives."""
 
     def __init__(self, stack: Running) -> None:
         self._stack = stack
         self.queue = f"e2e.{secrets.token_hex(4)}"
-        # (properties, body) of everything that came, doubled or not.
+        # (properties, body) of each message, including duplicates.
         self.received: list[tuple[Any, bytes]] = []
 
     @property
@@ -26,19 +26,19 @@ class Subscriber:
         return {properties.message_id for properties, _ in self.received}
 
     def receive(self) -> None:
-        """What is there, until nothing comes for a while."""
+        """Receive messages until none has arrived for IDLE_SECONDS."""
         with self._channel() as channel:
-            for method, properties, body in channel.consume(self.queue, inactivity_timeout=SILENCE_SECONDS):
+            for method, properties, body in channel.consume(self.queue, inactivity_timeout=IDLE_SECONDS):
                 if method is None:
                     return
                 self.received.append((properties, body))
                 channel.basic_ack(method.delivery_tag)
 
-    def declare(self, keys: list[str]) -> None:
+    def declare(self, routing_keys: list[str]) -> None:
         with self._channel() as channel:
             channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "quorum"})
-            for key in keys:
-                channel.queue_bind(self.queue, "events", key)
+            for routing_key in routing_keys:
+                channel.queue_bind(self.queue, "events", routing_key)
 
     def delete(self) -> None:
         with self._channel() as channel:
@@ -51,9 +51,9 @@ class Subscriber:
 
 
 @contextmanager
-def subscribed(stack: Running, *keys: str) -> Iterator[Subscriber]:
+def subscription(stack: Running, *routing_keys: str) -> Iterator[Subscriber]:
     subscriber = Subscriber(stack)
-    subscriber.declare(list(keys))
+    subscriber.declare(list(routing_keys))
     try:
         yield subscriber
     finally:

@@ -84,6 +84,8 @@ def _worker(service: Service, settings: ServiceSettings) -> None:
 
 
 def _openapi(service: Service, settings: ServiceSettings) -> None:
+    # Standard output must contain nothing but the document, not the log line of the request.
+    logs.configure(service.name, "warning")
     app = import_module(f"{service.package}.app").create_app(settings)
     print(app.test_client().get("/openapi.yaml").text, end="")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis.db import Database, Transaction
+from chassis.db import Database, Transaction, stored_uploads
 from chassis.errors import Invalid
 from chassis.messaging import inbox
 from chassis.messaging.consumer import ConsumerConfig
@@ -88,8 +88,8 @@ def _read_chunks(context: JobContext, load: str) -> Iterator[bytes]:
         if context.stop_event.is_set():
             raise Interrupted
         with context.database.transaction() as tx:
-            content = loads.find_chunk(tx, load, number)
-        if content is None:
+            content = stored_uploads.get_chunks(tx, load, number, number + 1)
+        if not content:
             return
         yield content
 
@@ -131,12 +131,12 @@ def timers(settings: Settings) -> Mapping[str, Timer]:
     def delete_points(tx: Transaction, _now: datetime) -> None:
         factory_store.delete_points_of_deleted_factory(tx, _DELETED_POINTS_PER_RUN)
 
-    def delete_abandoned_loads(tx: Transaction, _now: datetime) -> None:
-        loads.delete_abandoned_loads(tx, settings.upload_max_seconds + _ABANDONED_AFTER_SECONDS)
+    def delete_stale_uploads(tx: Transaction, _now: datetime) -> None:
+        loads.delete_stale_uploads(tx, settings.upload_max_seconds + _ABANDONED_AFTER_SECONDS)
 
     return {
         "points of deleted factories": Timer(1, delete_points),
-        "abandoned loads": Timer(60, delete_abandoned_loads),
+        "stale uploads": Timer(5, delete_stale_uploads),
     }
 
 

@@ -214,7 +214,7 @@ def test_invalid_file_reports_the_position_and_loads_nothing(client, db, run_job
     assert status["error"].startswith(f"{path}: "), status["error"]
     assert client.get("/api/factories").json["count"] == client.get("/api/sprockets").json["count"] == 0
     with db.transaction() as tx:
-        assert tx.value("SELECT count(*) FROM load_chunks") == 0
+        assert tx.value("SELECT count(*) FROM upload_chunks") == 0
 
 
 def test_rejects_empty_wrong_type_or_too_large_upload(client, db):
@@ -229,6 +229,7 @@ def test_rejects_empty_wrong_type_or_too_large_upload(client, db):
     assert too_large.status_code == 413
     with db.transaction() as tx:
         assert tx.value("SELECT count(*) FROM loads") == 0
+        assert tx.value("SELECT count(*) FROM open_uploads") == 0
     assert client.get("/api/factories/load").status_code == 405
     assert client.get("/api/factories/load/not-a-uuid").status_code == 400
     assert client.get("/api/factories/load/11111111-2222-3333-4444-555555555555").status_code == 404
@@ -263,7 +264,7 @@ def test_incomplete_upload_is_deleted_and_its_key_can_be_reused(settings, db, st
 
     def count_stored_rows():
         with db.transaction() as tx:
-            return tx.value("SELECT (SELECT count(*) FROM loads) + (SELECT count(*) FROM load_chunks)")
+            return tx.value("SELECT (SELECT count(*) FROM open_uploads) + (SELECT count(*) FROM upload_chunks)")
 
     with socket.create_connection(("127.0.0.1", web.port)) as connection:
         connection.sendall(head.encode() + content)
@@ -283,7 +284,7 @@ def test_upload_that_exceeds_the_time_limit_is_ended_and_deleted(settings, db, s
     assert response.startswith(b"HTTP/1.1 408 ")
     assert json.loads(body)["detail"].startswith("the upload takes too long")
     with db.transaction() as tx:
-        assert tx.value("SELECT (SELECT count(*) FROM loads) + (SELECT count(*) FROM load_chunks)") == 0
+        assert tx.value("SELECT (SELECT count(*) FROM open_uploads) + (SELECT count(*) FROM upload_chunks)") == 0
     headers = {"Idempotency-Key": "silent", "Content-Type": "application/json"}
     # A response that stays referenced keeps its connection open, and the server waits 20 s for it when it stops.
     url, content = f"{web.base}/api/factories/load", SPROCKETS.read_bytes()
@@ -297,12 +298,26 @@ def test_retry_with_the_same_key_creates_one_load(client, db):
     assert upload(client, SPROCKETS.read_bytes(), **{"Idempotency-Key": "k"}).status_code == 422
     with db.transaction() as tx:
         assert (
-            tx.value("SELECT count(*) FROM loads") == tx.value("SELECT count(DISTINCT load_id) FROM load_chunks") == 1
+            tx.value("SELECT count(*) FROM loads")
+            == tx.value("SELECT count(DISTINCT upload_id) FROM upload_chunks")
+            == 1
         )
 
 
+def test_data_of_killed_uploads_is_deleted_but_not_that_of_loads_in_progress(client, db, settings, run_jobs):
+    accepted = upload(client, SPROCKETS.read_bytes())
+    with db.transaction() as tx:
+        tx.run("INSERT INTO open_uploads VALUES (gen_random_uuid(), now() - interval '3 minutes')")
+        tx.run("INSERT INTO upload_chunks SELECT id, 0, '{' FROM open_uploads")
+        timers(settings)["stale uploads"].run(tx, datetime.now(UTC))
+        assert tx.value("SELECT count(*) FROM open_uploads") == 0
+        assert tx.rows("SELECT upload_id::text FROM upload_chunks") == [(accepted.json["id"],)]
+    run_jobs()
+    assert get_status(client, accepted)["status"] == "SUCCESS"
+
+
 @pytest.mark.parametrize(("hours", "is_kept"), [(2, True), (4, False)])
-def test_upload_is_abandoned_only_after_the_maximum_upload_time(db, settings, hours, is_kept):
+def test_upload_to_the_previous_version_is_abandoned_only_after_the_maximum_upload_time(db, settings, hours, is_kept):
     settings = settings.model_copy(update={"upload_max_seconds": 3 * 3600.0})
     with db.transaction() as tx:
         id_ = tx.value(
@@ -312,5 +327,7 @@ def test_upload_is_abandoned_only_after_the_maximum_upload_time(db, settings, ho
             """,
             hours=hours,
         )
-        timers(settings)["abandoned loads"].run(tx, datetime.now(UTC))
+        tx.run("INSERT INTO load_chunks (load_id, number, content) VALUES (%(id)s, 0, '{')", id=id_)
+        timers(settings)["stale uploads"].run(tx, datetime.now(UTC))
         assert tx.value("SELECT count(*) FROM loads WHERE id = %(id)s", id=id_) == is_kept
+        assert tx.value("SELECT count(*) FROM load_chunks WHERE load_id = %(id)s", id=id_) == is_kept

@@ -15,15 +15,13 @@ from chassis.web.validation import checked
 from orders_service import clients
 from orders_service.operations.uploading import QUEUE
 from orders_service.settings import Settings, limit_polars_threads
-from orders_service.store import imports, orders, uploads
+from orders_service.store import imports, orders
 
 # After this time the next slice is requested, so that other imports can proceed.
 _SLICE_SECONDS = 5.0
-# An import with at most this many blocks left, which take about a second, is finished first.
-_MAX_OVERTIME_BLOCKS = 64
-_UPLOAD_TIMEOUT_SECONDS = 120
+# An import with at most this many chunks left, which take about a second, is finished first.
+_MAX_OVERTIME_CHUNKS = 64
 # The limits of one run of a timer keep its transaction short.
-_MAX_DELETED_BLOCKS = 800
 _MAX_DELETED_DRY_IDS = 100_000
 _MAX_BATCH_NUMBERS = 20
 # Each step of an import adds rows to the counts; more of them than this are merged.
@@ -44,8 +42,8 @@ def on_import_requested(context: JobContext, delivery: Delivery) -> None:
     job = checked(lambda: ImportSlice.model_validate(delivery.body))
     ends_at = time.monotonic() + _SLICE_SECONDS
 
-    def is_time_up(blocks_left: int) -> bool:
-        return context.stop_event.is_set() or (time.monotonic() > ends_at and blocks_left > _MAX_OVERTIME_BLOCKS)
+    def is_time_up(chunks_left: int) -> bool:
+        return context.stop_event.is_set() or (time.monotonic() > ends_at and chunks_left > _MAX_OVERTIME_CHUNKS)
 
     policy = context.settings.policy
     run_slice(context.database, str(job.task_id), job.turn, policy, lambda: datetime.now(UTC), is_time_up)
@@ -53,8 +51,7 @@ def on_import_requested(context: JobContext, delivery: Delivery) -> None:
 
 def delete_stale_data(tx: Transaction, _now: datetime) -> None:
     """Delete the data of interrupted uploads and finished imports, and merge the counts of orders."""
-    uploads.delete_abandoned_uploads(tx, _UPLOAD_TIMEOUT_SECONDS)
-    uploads.delete_orphaned_blocks(tx, _MAX_DELETED_BLOCKS)
+    imports.delete_stale_uploads(tx)
     orders.delete_orphaned_dry_ids(tx, _MAX_DELETED_DRY_IDS)
     orders.merge_counts(tx, _MAX_COUNT_ROWS)
 

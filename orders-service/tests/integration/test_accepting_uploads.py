@@ -53,7 +53,7 @@ def test_key_of_a_different_request_is_rejected(api, client, content, suffix, qu
     assert api.upload(content + suffix.encode(), query, Idempotency_Key="k").status_code == 422
     assert client.get(f"{PATH}/status").json["total"] == 1
     with api.db.transaction() as tx:
-        assert tx.value("SELECT count(*) FROM uploads") == 0
+        assert tx.value("SELECT count(*) FROM open_uploads") == 0
 
 
 @pytest.mark.parametrize("key", ["", "a b", "é", "x" * 256])

@@ -175,7 +175,7 @@ def test_file_name_without_csv_extension_is_rejected(api, name, client):
 
 def is_nothing_stored(client, db):
     with db.transaction() as tx:
-        row_count = tx.value("SELECT (SELECT count(*) FROM uploads) + (SELECT count(*) FROM blocks)")
+        row_count = tx.value("SELECT (SELECT count(*) FROM open_uploads) + (SELECT count(*) FROM upload_chunks)")
     return row_count == 0 and client.get(f"{PATH}/status").json["total"] == 0
 
 

@@ -11,15 +11,15 @@ import pytest
 from chassis.errors import Invalid, Unavailable
 from chassis.messaging.message_processor import Delivery, JobContext
 from orders_service.domain.rules import Policy
-from orders_service.handlers import on_import_requested
+from orders_service.handlers import delete_stale_data, on_import_requested
 from orders_service.operations.importing import run_slice
 
 PATH = "/acme_orders/api/v1/orders/import"
 
 
 @pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr("orders_service.operations.upload_receiver.BLOCK_BYTES", 750)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr("chassis.db.stored_uploads.CHUNK_BYTES", 750)
     monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 250)
 
 
@@ -155,32 +155,36 @@ def deliver(api, settings):
     return process
 
 
-def count_blocks(api):
+def count_chunks(api):
     with api.db.transaction() as tx:
-        return tx.value("SELECT count(*) FROM blocks")
+        return tx.value("SELECT count(*) FROM upload_chunks")
 
 
-def test_slice_ends_when_its_time_is_up_unless_few_blocks_are_left(api, deliver, build_csv, build_row, monkeypatch):
+def test_slice_ends_when_its_time_is_up_unless_few_chunks_are_left(api, deliver, build_csv, build_row, monkeypatch):
     monkeypatch.setattr("orders_service.handlers._SLICE_SECONDS", -1)
     task = api.start_import(build_csv(*(build_row(id) for id in range(1200))))
-    block_counts = [count_blocks(api)]
+    chunk_counts = [count_chunks(api)]
     while api.status(task)["status"] in ("PENDING", "PROGRESS"):
-        deliver({"task_id": task, "turn": len(block_counts)})
-        block_counts.append(count_blocks(api))
-    assert block_counts[0] > 80
-    assert [blocks for blocks in block_counts if 0 < blocks <= 64] == []
-    assert len(block_counts) > 2
+        deliver({"task_id": task, "turn": len(chunk_counts)})
+        chunk_counts.append(count_chunks(api))
+    assert chunk_counts[0] > 80
+    assert [count for count in chunk_counts if 0 < count <= 64] == []
+    assert len(chunk_counts) > 2
 
 
-def test_stopping_worker_leaves_even_few_blocks_to_another_worker(api, deliver, build_csv, build_row):
+def test_stopping_worker_leaves_even_few_chunks_to_another_worker(api, deliver, build_csv, build_row):
     task = api.start_import(build_csv(*(build_row(id) for id in range(300))))
     deliver.stop_event.set()
-    before = count_blocks(api)
+    before = count_chunks(api)
     deliver({"task_id": task, "turn": 1})
-    assert 0 < count_blocks(api) < before <= 64
+    assert 0 < count_chunks(api) < before <= 64
     deliver.stop_event.clear()
     deliver({"task_id": task, "turn": 2})
     assert api.status(task)["status"] == "SUCCESS"
+
+
+def stored_uploads(tx):
+    return {id for (id,) in tx.rows("SELECT DISTINCT upload_id::text FROM upload_chunks")}
 
 
 def test_worker_processes_valid_jobs_and_rejects_malformed_ones(api, deliver, build_csv, build_row):
@@ -193,21 +197,20 @@ def test_worker_processes_valid_jobs_and_rejects_malformed_ones(api, deliver, bu
     assert api.status(task)["status"] == "SUCCESS"
 
 
-def test_data_of_a_killed_upload_is_deleted(api, client, build_csv, build_row):
-    from orders_service.handlers import delete_stale_data
-    from orders_service.operations.upload_receiver import BlockWriter
-
-    task = api.start_import(build_csv(*(build_row(id) for id in range(200))))
-    writer = BlockWriter(api.db)
-    writer.write(b"x" * 10_000)
+def test_data_of_killed_uploads_and_ended_imports_is_deleted(api, client, build_csv, build_row):
+    tasks = [api.start_import(build_csv(*(build_row(id) for id in range(200)))) for _ in range(2)]
+    client.delete(f"{PATH}/status/{tasks[1]}")
+    assert api.finish(tasks[1])["status"] == "FAILURE"
     with api.db.transaction() as tx:
+        upload = tx.value("INSERT INTO open_uploads VALUES (gen_random_uuid(), now()) RETURNING id::text")
+        tx.run("INSERT INTO upload_chunks VALUES (%(id)s, 0, 'id')", id=upload)
         delete_stale_data(tx, datetime.now(UTC))
-        assert tx.value("SELECT count(*) FROM uploads") == 1
-        tx.run("UPDATE uploads SET seen_at = now() - interval '3 minutes'")
+        assert stored_uploads(tx) == {tasks[0], upload}
+        tx.run("UPDATE open_uploads SET seen_at = now() - interval '3 minutes'")
         delete_stale_data(tx, datetime.now(UTC))
-        assert tx.value("SELECT count(*) FROM uploads") == 0
-        assert tx.value("SELECT count(*) FROM blocks WHERE import_id = %(id)s", id=writer.id) == 0
-    assert api.finish(task)["valid"] == 200
+        assert tx.value("SELECT count(*) FROM open_uploads") == 0
+        assert stored_uploads(tx) == {tasks[0]}
+    assert api.finish(tasks[0])["valid"] == 200
     with api.db.transaction() as tx:
         for _ in range(1100):
             tx.run("INSERT INTO order_counts VALUES ('TX', true, 1), ('TX', true, -1)")

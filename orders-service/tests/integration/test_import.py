@@ -35,7 +35,7 @@ def test_dry_run_validates_all_rows_and_stores_no_orders(api, counts_of):
 
 
 def test_dry_run_detects_duplicates_of_earlier_steps_and_of_orders(api, counts_of, build_csv, build_row, monkeypatch):
-    monkeypatch.setattr("orders_service.operations.upload_receiver.BLOCK_BYTES", 1)
+    monkeypatch.setattr("chassis.db.stored_uploads.CHUNK_BYTES", 1)
     monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 5)
     api.run_import(build_csv(build_row(1)))
     status = api.run_import(build_csv(build_row(1), build_row(2), build_row(3), build_row(2)), "?dry_run=1")
@@ -57,7 +57,7 @@ def test_missing_column_fails_the_import_and_is_named(api, outbox):
 
 
 def test_cancelled_import_ends_before_its_next_step(api, client, build_csv, build_row, monkeypatch):
-    monkeypatch.setattr("orders_service.operations.upload_receiver.BLOCK_BYTES", 25)
+    monkeypatch.setattr("chassis.db.stored_uploads.CHUNK_BYTES", 25)
     monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 25)
     task = api.start_import(build_csv(*(build_row(id) for id in range(20))))
     api.run_slice(task)

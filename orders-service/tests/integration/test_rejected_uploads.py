@@ -28,7 +28,7 @@ def _nothing_is_stored(client, db):
     yield
     assert client.get(f"{PATH}/status").json["total"] == 0
     with db.transaction() as tx:
-        assert tx.value("SELECT count(*) FROM uploads") == 0
+        assert tx.value("SELECT count(*) FROM open_uploads") == 0
 
 
 def assert_rejected(response, *statuses):

@@ -106,20 +106,20 @@ def test_web_process_does_not_load_polars():
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
-def count_uploads_and_blocks(db):
+def count_uploads_and_chunks(db):
     with db.transaction() as tx:
-        return tx.rows("SELECT (SELECT count(*) FROM uploads), (SELECT count(*) FROM blocks)")[0]
+        return tx.rows("SELECT (SELECT count(*) FROM open_uploads), (SELECT count(*) FROM upload_chunks)")[0]
 
 
 def count_stored_bytes(db):
     with db.transaction() as tx:
-        return tx.value("SELECT sum(length(content)) FROM blocks")
+        return tx.value("SELECT sum(length(content)) FROM upload_chunks")
 
 
 def test_interrupted_upload_leaves_nothing(web_process, db, client):
     with web_process.begin_upload(sent=b"x" * (3 * MIB)):
-        eventually(lambda: count_uploads_and_blocks(db)[1] >= 2)
-    eventually(lambda: count_uploads_and_blocks(db) == (0, 0))
+        eventually(lambda: count_uploads_and_chunks(db)[1] >= 2)
+    eventually(lambda: count_uploads_and_chunks(db) == (0, 0))
     assert client.get(f"{PATH}/status").json["total"] == 0
 
 
@@ -127,8 +127,8 @@ def test_interrupted_chunked_upload_leaves_nothing(web_process, db, client):
     with socket.create_connection(("127.0.0.1", web_process.port), timeout=60) as connection:
         head = f"PUT {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head.encode() + b"%x\r\n%s\r\n" % (2 * MIB, b"x" * (2 * MIB)))
-        eventually(lambda: count_uploads_and_blocks(db)[1] >= 1)
-    eventually(lambda: count_uploads_and_blocks(db) == (0, 0))
+        eventually(lambda: count_uploads_and_chunks(db)[1] >= 1)
+    eventually(lambda: count_uploads_and_chunks(db) == (0, 0))
     assert client.get(f"{PATH}/status").json["total"] == 0
 
 
@@ -143,12 +143,12 @@ def test_forty_slow_uploads_do_not_block_other_requests(web_process, db):
         for number in range(40):
             headers = f"X-Authenticated-User: slow\r\nIdempotency-Key: slow-{number}\r\n"
             slow.enter_context(web_process.begin_upload(sent=b"id", headers=headers))
-        eventually(lambda: count_uploads_and_blocks(db)[0] == 40)
+        eventually(lambda: count_uploads_and_chunks(db)[0] == 40)
         assert_responsive(web_process)
         assert count_key_connections(db) <= 1
         response = put(web_process, **{"X-Authenticated-User": "ann", "Idempotency-Key": "quick"})
         assert response.status_code == 202
-    eventually(lambda: count_uploads_and_blocks(db)[0] == 0)
+    eventually(lambda: count_uploads_and_chunks(db)[0] == 0)
     eventually(lambda: count_key_connections(db) == 0)
 
 
@@ -183,7 +183,7 @@ def test_upload_that_exceeds_the_time_limit_is_ended_and_leaves_nothing(settings
                 head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 408 ")
             assert json.loads(body)["message"].startswith("the upload takes too long")
-            assert count_uploads_and_blocks(db) == (0, 0)
+            assert count_uploads_and_chunks(db) == (0, 0)
         assert put(web_process, **{"Idempotency-Key": "k"}).status_code == 202
 
 
@@ -199,14 +199,14 @@ def put(web_process, **headers):
 def test_key_is_free_as_soon_as_the_process_that_held_it_is_killed(web_process, db):
     with web_process.begin_upload(sent=b"x" * (2 * MIB), headers="Idempotency-Key: killed-upload\r\n"):
         key = {"Idempotency-Key": "killed-upload"}
-        eventually(lambda: count_uploads_and_blocks(db)[1] >= 1)
+        eventually(lambda: count_uploads_and_chunks(db)[1] >= 1)
         response = put(web_process, **key)
         assert (response.status_code, "still in progress" in response.json()["message"]) == (409, True)
         for pid in web_process.workers():
             os.kill(pid, signal.SIGKILL)
         # The row of the killed upload is still recent; it must not keep the key from being free.
         eventually(lambda: (response := put(web_process, **key)) is not None and response.status_code == 202, 100)
-    eventually(lambda: count_uploads_and_blocks(db)[0] == 1)
+    eventually(lambda: count_uploads_and_chunks(db)[0] == 1)
 
 
 PART = b'--x\r\nContent-Disposition: form-data; name="csv_file"; filename="a.csv"\r\n\r\n'
@@ -235,5 +235,5 @@ def test_memory_and_temporary_files_do_not_grow_with_the_file(settings, db, tmp_
         assert response.status_code == 202
         assert web_process.peak_mib() < min(before + 40, 120)
     assert max(sizes) < MIB
-    assert count_uploads_and_blocks(db)[0] == 0
+    assert count_uploads_and_chunks(db)[0] == 0
     assert count_stored_bytes(db) == 120 * MIB

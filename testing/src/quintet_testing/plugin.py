@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -13,8 +13,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from chassis import db as postgres
-from chassis.db.migrate import migrate, migrations_of
+from chassis.db.migrate import Migration, migrate, migrations_of
 from chassis.runtime.config import ServiceSettings
+from chassis.web.app import App
 from quintet_testing import waiting
 from quintet_testing.postgres import TemporaryPostgres
 
@@ -132,6 +133,68 @@ def db(settings: ServiceSettings) -> Iterator[postgres.Database]:
     database = postgres.Database(settings.database_url, name="tests", size=4, wait_seconds=5)
     yield database
     database.close()
+
+
+class OldDatabase:
+    """A database in a separate schema, with all migrations before `first_new_migration` of the service."""
+
+    def __init__(self, settings: ServiceSettings, service: str, first_new_migration: str) -> None:
+        self._schema, self._service = f"old_{secrets.token_hex(4)}", service
+        self._admin = postgres.connect(settings.database_url, name="tests", autocommit=True)
+        with self._admin.cursor() as cursor:
+            cursor.execute(f"CREATE SCHEMA {self._schema}")
+        url = f"{settings.database_url}?options=-csearch_path%3D{self._schema}"
+        self.settings = settings.model_copy(update={"database_url": url})
+        earlier = [item for item in self._migrations() if item.source == "chassis" or item.name < first_new_migration]
+        migrate(url, service, earlier)
+        self._database = postgres.Database(url, name="tests", size=2, wait_seconds=5)
+
+    def rows(self, sql: str, **params: object) -> list[tuple[Any, ...]]:
+        with self._database.transaction() as tx:
+            return tx.rows(sql, **params)
+
+    def run(self, sql: str, **params: object) -> int:
+        with self._database.transaction() as tx:
+            return tx.run(sql, **params)
+
+    def describe(self, *tables: str) -> list[tuple[Any, ...]]:
+        """Return the columns and constraints of the tables."""
+        columns = self.rows(
+            """
+            SELECT attrelid::regclass::text, attname, atttypid::regtype::text, attnotnull, attstorage,
+                   pg_get_expr(adbin, adrelid)
+            FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+            WHERE attrelid = ANY (%(tables)s::regclass[]) AND attnum > 0 AND NOT attisdropped ORDER BY 1, 2
+            """,
+            tables=list(tables),
+        )
+        return columns + self.rows(
+            """
+            SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+            WHERE conrelid = ANY (%(tables)s::regclass[]) AND contype <> 'n' ORDER BY 1
+            """,
+            tables=list(tables),
+        )
+
+    def upgrade(self) -> None:
+        migrate(self.settings.database_url, self._service, self._migrations())
+
+    def remove(self) -> None:
+        self._database.close()
+        with self._admin.cursor() as cursor:
+            cursor.execute(f"DROP SCHEMA {self._schema} CASCADE")
+        self._admin.close()
+
+    def _migrations(self) -> list[Migration]:
+        return migrations_of("chassis", f"{self._service}_service")
+
+
+@pytest.fixture
+def old_database(app: App, request: pytest.FixtureRequest) -> Iterator[OldDatabase]:
+    """Return a database of the version before the migration FIRST_NEW_MIGRATION of the test's module."""
+    database = OldDatabase(cast(ServiceSettings, app.settings), app.service, request.module.FIRST_NEW_MIGRATION)
+    yield database
+    database.remove()
 
 
 @pytest.fixture

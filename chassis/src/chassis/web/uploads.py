@@ -2,7 +2,6 @@
 
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import cast
 
@@ -75,17 +74,6 @@ class UploadStream:
         # Yield to other greenlets: otherwise a client that sends fast would block other requests.
         time.sleep(0)
         return data
-
-    def chunks(self, size: int) -> Iterator[bytes]:
-        """Yield the body in chunks of exactly that size; the last one may be smaller."""
-        chunk = b""
-        while data := self.read(size - len(chunk)):
-            chunk += data
-            if len(chunk) == size:
-                yield chunk
-                chunk = b""
-        if chunk:
-            yield chunk
 
     def _check_size(self, size: int) -> None:
         if size > self._max_bytes:

@@ -8,9 +8,10 @@ from flask import Blueprint, Response, request
 from pydantic import AfterValidator, BaseModel, Field
 
 from chassis.db import Transaction
-from chassis.errors import Invalid, NotFound, Problem
+from chassis.db.stored_uploads import UploadWriter
+from chassis.errors import Invalid, NotFound
 from chassis.messaging import outbox
-from chassis.web.app import json_response, transaction
+from chassis.web.app import json_response, this_app, transaction
 from chassis.web.idempotency import run_idempotent
 from chassis.web.openapi import problem
 from chassis.web.uploads import UploadStream
@@ -20,7 +21,7 @@ from factory_service.store import loads as store
 
 bp = Blueprint("loads", __name__, url_prefix="/api/factories/load")
 MAX_UPLOAD_BYTES = 256 * 1024 * 1024
-_CHUNK_BYTES = 1024 * 1024
+_READ_BYTES = 64 * 1024
 
 # The OpenAPI description of the body, which is validated only after the upload is complete.
 _CHART = {"sprocket_production_actual": [32], "sprocket_production_goal": [31], "time": [1611204818]}
@@ -81,41 +82,24 @@ def load_file() -> Response:
     if request.mimetype != "application/json":
         raise Invalid("Content-Type must be application/json", status=415)
     body = UploadStream(request, MAX_UPLOAD_BYTES)
-    id_ = str(uuid.uuid4())
-    with transaction() as tx:
-        store.insert_load(tx, id_, responses.request_id())
-    is_accepted = False
-    try:
-        size, digest = _store_upload(id_, body)
+    digest = hashlib.sha256()
+    with UploadWriter(this_app().database) as writer:
+        while data := body.read(_READ_BYTES):
+            digest.update(data)
+            writer.write(data)
+        writer.finish()
+        if not writer.size_bytes:
+            raise Invalid.field("body", "must not be empty")
 
         def accept(tx: Transaction) -> Response:
-            nonlocal is_accepted
-            if not store.accept_load(tx, id_, size):
-                raise Problem("the upload took too long: send the file over a faster connection", status=503)
-            outbox.add(tx, outbox.job("factory.load", {"load": id_}, request_id=responses.request_id()))
-            is_accepted = True
-            response = json_response(_status(tx, id_), 202)
-            response.headers["Location"] = f"/api/factories/load/{id_}"
+            writer.accept(tx)
+            store.insert_load(tx, writer.id, writer.size_bytes, responses.request_id())
+            outbox.add(tx, outbox.job("factory.load", {"load": writer.id}, request_id=responses.request_id()))
+            response = json_response(_status(tx, writer.id), 202)
+            response.headers["Location"] = f"/api/factories/load/{writer.id}"
             return response
 
-        return run_idempotent(accept, body_digest=digest)
-    finally:
-        if not is_accepted:
-            with transaction() as tx:
-                store.delete_load(tx, id_)
-
-
-def _store_upload(id_: str, body: UploadStream) -> tuple[int, bytes]:
-    """Store each chunk in a separate transaction, because a slow client must not keep one open."""
-    size, digest = 0, hashlib.sha256()
-    for number, content in enumerate(body.chunks(_CHUNK_BYTES)):
-        with transaction() as tx:
-            store.insert_chunk(tx, id_, number, content)
-        size += len(content)
-        digest.update(content)
-    if not size:
-        raise Invalid.field("body", "must not be empty")
-    return size, digest.digest()
+        return run_idempotent(accept, body_digest=digest.digest())
 
 
 def _status(tx: Transaction, id_: str) -> str:

@@ -1,49 +1,38 @@
-"""Load files: their uploaded chunks, and the status and progress of each load."""
+"""Loads of uploaded files: the status and progress of each."""
 
 from typing import Any
 
-from chassis.db import Transaction
+from chassis.db import Transaction, stored_uploads
 
 _COUNTS = "factories, sprockets, points, skipped"
 
 
-def insert_load(tx: Transaction, id_: str, request_id: str) -> None:
-    tx.run("INSERT INTO loads (id, request_id) VALUES (%(id)s, %(request_id)s)", id=id_, request_id=request_id)
-
-
-def insert_chunk(tx: Transaction, id_: str, number: int, content: bytes) -> None:
+def insert_load(tx: Transaction, id_: str, size_bytes: int, request_id: str) -> None:
     tx.run(
-        "INSERT INTO load_chunks (load_id, number, content) VALUES (%(id)s, %(number)s, %(content)s)",
+        """
+        INSERT INTO loads (id, status, size_bytes, request_id) VALUES (%(id)s, 'PENDING', %(size)s, %(request_id)s)
+        """,
         id=id_,
-        number=number,
-        content=content,
+        size=size_bytes,
+        request_id=request_id,
     )
 
 
-def accept_load(tx: Transaction, id_: str, size_bytes: int) -> bool:
-    """Return False if the load no longer exists because its upload was considered abandoned."""
-    return (
-        tx.run(
-            "UPDATE loads SET status = 'PENDING', size_bytes = %(size)s WHERE id = %(id)s AND status = 'UPLOADING'",
-            id=id_,
-            size=size_bytes,
-        )
-        == 1
-    )
+def delete_stale_uploads(tx: Transaction, uploading_seconds: float) -> None:
+    """Delete the data of interrupted uploads.
 
-
-def delete_load(tx: Transaction, id_: str) -> None:
-    tx.run("DELETE FROM loads WHERE id = %(id)s", id=id_)
-
-
-def delete_abandoned_loads(tx: Transaction, after_seconds: float) -> None:
-    """Delete unfinished uploads; `after_seconds` must exceed the longest time that an upload may take."""
+    Processes of the previous version insert a load before its upload; it is deleted after `uploading_seconds`, which
+    must exceed the longest time that an upload may take.
+    """
     tx.run(
         """
         DELETE FROM loads
-        WHERE status = 'UPLOADING' AND created_at < now() - make_interval(secs => %(after_seconds)s)
+        WHERE status = 'UPLOADING' AND created_at < now() - make_interval(secs => %(uploading_seconds)s)
         """,
-        after_seconds=after_seconds,
+        uploading_seconds=uploading_seconds,
+    )
+    stored_uploads.delete_stale_uploads(
+        tx, "EXISTS (SELECT FROM loads WHERE id = upload_id AND status IN ('UPLOADING', 'PENDING', 'PROGRESS'))"
     )
 
 
@@ -85,13 +74,6 @@ def begin_load(tx: Transaction, id_: str) -> int | None:
     return next_entry
 
 
-def find_chunk(tx: Transaction, id_: str, number: int) -> bytes | None:
-    content = tx.value(
-        "SELECT content FROM load_chunks WHERE load_id = %(id)s AND number = %(number)s", id=id_, number=number
-    )
-    return None if content is None else bytes(content)
-
-
 def update_factory_id(tx: Transaction, id_: str, factory_id: int) -> None:
     tx.run("UPDATE loads SET factory_id = %(factory)s WHERE id = %(id)s", id=id_, factory=factory_id)
 
@@ -113,8 +95,8 @@ def update_progress(tx: Transaction, id_: str, next_entry: int, **added: int) ->
 
 def finish_load(tx: Transaction, id_: str, error: str | None) -> dict[str, Any]:
     """Delete the file, set the final status, and return the counts."""
-    for table in ("load_chunks", "load_ordinals"):
-        tx.run(f"DELETE FROM {table} WHERE load_id = %(id)s", id=id_)
+    stored_uploads.delete_chunks(tx, id_)
+    tx.run("DELETE FROM load_ordinals WHERE load_id = %(id)s", id=id_)
     return tx.one(
         f"""
         UPDATE loads SET status = %(status)s, error = %(error)s WHERE id = %(id)s

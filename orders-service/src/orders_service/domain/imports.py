@@ -25,7 +25,7 @@ class FileCursor:
 class Import:
     """An import in progress.
 
-    `header` is None until it has been read. All blocks of the file before `next_block` have been imported, except for
+    `header` is None until it has been read. All chunks of the file before `next_chunk` have been imported, except for
     the bytes in the cursor. `slice` is the number of the only job that may continue the import.
     """
 
@@ -36,8 +36,8 @@ class Import:
     is_cancelled: bool
     slice: int
     uploaded_at: datetime
-    block_count: int
-    next_block: int
+    chunk_count: int
+    next_chunk: int
     header: Header | None
     cursor: FileCursor
 

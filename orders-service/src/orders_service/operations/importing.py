@@ -1,11 +1,11 @@
-"""An import in slices of many steps; each step imports a chunk of the file in one transaction."""
+"""An import in slices of many steps; each step imports some chunks of the file in one transaction."""
 
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
 from chassis import strictjson
-from chassis.db import Database, Transaction
+from chassis.db import Database, Transaction, stored_uploads
 from chassis.messaging import outbox
 from orders_service.domain.headers import BYTE_ORDER_MARK, MAX_HEADER_BYTES, InvalidHeader, parse_header
 from orders_service.domain.imports import FileCursor, Import
@@ -13,9 +13,9 @@ from orders_service.domain.rules import Policy
 from orders_service.domain.validation import validate_rows
 from orders_service.operations.order_writer import write_rows
 from orders_service.operations.uploading import slice_job
-from orders_service.store import imports, uploads
+from orders_service.store import imports
 
-_BLOCKS_PER_STEP = 8
+_CHUNKS_PER_STEP = 8
 
 
 def run_slice(
@@ -28,7 +28,7 @@ def run_slice(
 ) -> None:
     """Continue the import until it ends or its time is up, then request the next slice.
 
-    `is_time_up` receives the number of blocks that are left. The process may be killed at any moment and the slice
+    `is_time_up` receives the number of chunks that are left. The process may be killed at any moment and the slice
     may be repeated, also concurrently: each step locks the import and begins where the last committed one ended.
     """
     has_more_steps = True
@@ -43,7 +43,7 @@ def run_slice(
 def _run_step(
     tx: Transaction, import_: Import, policy: Policy, now: datetime, is_time_up: Callable[[int], bool]
 ) -> bool:
-    """Load a chunk, validate its rows, write them, and save the position of the next step.
+    """Load some chunks, validate their rows, write them, and save the position of the next step.
 
     Return whether the slice has more steps.
     """
@@ -51,15 +51,15 @@ def _run_step(
         return _end_import(tx, import_, now, "cancelled")
     if import_.header is None:
         return _read_header(tx, import_, now)
-    end = min(import_.next_block + _BLOCKS_PER_STEP, import_.block_count)
-    chunk = uploads.get_blocks(tx, import_.id, import_.next_block, end)
-    is_last = end == import_.block_count
-    validated = validate_rows(chunk, import_.header, import_.cursor, policy, import_.upload_day, at_end=is_last)
+    end = min(import_.next_chunk + _CHUNKS_PER_STEP, import_.chunk_count)
+    data = stored_uploads.get_chunks(tx, import_.id, import_.next_chunk, end)
+    is_last = end == import_.chunk_count
+    validated = validate_rows(data, import_.header, import_.cursor, policy, import_.upload_day, at_end=is_last)
     outcomes = write_rows(tx, import_, import_.header, validated, policy)
     _save_progress(tx, import_, end, validated.cursor, outcomes)
     if is_last:
         return _end_import(tx, import_, now)
-    if is_time_up(import_.block_count - end):
+    if is_time_up(import_.chunk_count - end):
         imports.update_slice(tx, import_.id, import_.slice + 1)
         outbox.add(tx, slice_job(import_.id, import_.slice + 1, import_.request_id))
         return False
@@ -67,14 +67,14 @@ def _run_step(
 
 
 def _read_header(tx: Transaction, import_: Import, now: datetime) -> bool:
-    """Read up to the end of the first line that is not blank, and keep the rest of the block in the cursor."""
-    end = min(import_.next_block + 1, import_.block_count)
-    data = import_.cursor.rest + uploads.get_blocks(tx, import_.id, import_.next_block, end)
+    """Read up to the end of the first line that is not blank, and keep the rest of the chunk in the cursor."""
+    end = min(import_.next_chunk + 1, import_.chunk_count)
+    data = import_.cursor.rest + stored_uploads.get_chunks(tx, import_.id, import_.next_chunk, end)
     data = data.removeprefix(BYTE_ORDER_MARK)
     content = data.lstrip(b"\r\n")
     line = import_.cursor.line + data.count(b"\n", 0, len(data) - len(content))
     first_line, line_break, rest = content.partition(b"\n")
-    if not line_break and end < import_.block_count and len(content) < MAX_HEADER_BYTES:
+    if not line_break and end < import_.chunk_count and len(content) < MAX_HEADER_BYTES:
         _save_progress(tx, import_, end, FileCursor(line, content), Counter())
         return True
     if not content:
@@ -89,16 +89,16 @@ def _read_header(tx: Transaction, import_: Import, now: datetime) -> bool:
 
 
 def _save_progress(
-    tx: Transaction, import_: Import, next_block: int, cursor: FileCursor, outcomes: Counter[str]
+    tx: Transaction, import_: Import, next_chunk: int, cursor: FileCursor, outcomes: Counter[str]
 ) -> None:
-    uploads.delete_blocks(tx, import_.id, import_.next_block, next_block)
-    imports.update_progress(tx, import_.id, next_block, cursor, outcomes)
+    stored_uploads.delete_chunks(tx, import_.id, import_.next_chunk, next_chunk)
+    imports.update_progress(tx, import_.id, next_chunk, cursor, outcomes)
 
 
 def _end_import(
     tx: Transaction, import_: Import, now: datetime, reason: str | None = None, names: tuple[str, ...] = ()
 ) -> bool:
-    """End the import and publish its event; a timer deletes the remaining blocks. Return False: no more steps."""
+    """End the import and publish its event; a timer deletes the remaining chunks. Return False: no more steps."""
     status = "FAILURE" if reason else "SUCCESS"
     row = imports.update_ended(tx, import_.id, status=status, reason=reason, names=strictjson.dumps(names), now=now)
     payload = {name: row[name] for name in _EVENT_FIELDS}

@@ -2,47 +2,36 @@
 
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from chassis.db import Database, Transaction, connect, translate_db_errors
-from chassis.errors import Conflict, Problem, Unavailable
+from chassis.db.stored_uploads import UploadWriter
+from chassis.errors import Conflict, Problem
 from chassis.runtime import logs
 from orders_service.settings import Settings
-from orders_service.store import uploads
+from orders_service.store import upload_keys
 
 log = logs.logger(__name__)
 
-# Each upload in progress buffers at most one block.
-BLOCK_BYTES = 256 * 1024
-_HEARTBEAT_SECONDS = 10
 _KEY_WAIT_SECONDS = 3
 _KEY_POLL_SECONDS = 0.1
 _KEY_IN_USE = "a request with this Idempotency-Key is still in progress; retry after it completes"
 
 
 class UploadReceiver:
-    """Receiver of concurrent uploads; an upload that waits for its client costs a greenlet and a block of memory."""
+    """Receiver of concurrent uploads; one that waits for its client costs two greenlets and a chunk of memory."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database, self.settings = database, settings
         self._keys = _KeyLocks(settings.database_url)
 
     @contextmanager
-    def receiving(self, username: str, key: str | None) -> Iterator["BlockWriter"]:
-        """Yield a writer for the file, and delete the upload if an exception ends it before it becomes an import.
-
-        If the process is killed, the worker deletes the upload after a timeout.
-        """
-        with self._keys.holding(username, key):
-            writer = BlockWriter(self.database)
-            try:
-                yield writer
-            except BaseException:
-                writer.discard()
-                raise
+    def receiving(self, username: str, key: str | None) -> Iterator["FileWriter"]:
+        """Yield a writer for the file, which is deleted unless it becomes an import."""
+        with self._keys.holding(username, key), FileWriter(self.database) as writer:
+            yield writer
 
 
 class _KeyLocks:
@@ -84,7 +73,7 @@ class _KeyLocks:
             if (username, key) in self._held:
                 return False
             with self._statements() as tx:
-                if uploads.claim_key(tx, username, key):
+                if upload_keys.claim_key(tx, username, key):
                     self._held.add((username, key))
             return (username, key) in self._held
 
@@ -93,7 +82,7 @@ class _KeyLocks:
             self._held.discard((username, key))
             try:
                 with self._statements() as tx:
-                    uploads.release_key(tx, username, key)
+                    upload_keys.release_key(tx, username, key)
             except Problem as problem:
                 log.warning("key.not_released", reason=problem.detail)
 
@@ -117,60 +106,19 @@ class _KeyLocks:
             connection.close()
 
 
-class BlockWriter:
-    """Writer that collects the file into blocks and stores each one with a separate statement."""
+class FileWriter(UploadWriter):
+    """Writer of an uploaded file that also estimates how many orders the file has."""
 
     def __init__(self, database: Database) -> None:
-        self.id = str(uuid.uuid4())
-        self._database = database
-        self._buffer: list[bytes] = []
-        self._buffer_bytes = 0
-        self._last_byte = b"\n"
-        self._seen_at = time.monotonic()
-        self.block_count = self.line_count = 0
-        with database.transaction() as tx:
-            uploads.insert_upload(tx, self.id)
+        super().__init__(database)
+        self._line_breaks, self._last_byte = 0, b"\n"
 
     def write(self, data: bytes) -> None:
-        if not data:
-            return
-        self._buffer.append(data)
-        self._buffer_bytes += len(data)
-        self.line_count += data.count(b"\n")
-        self._last_byte = data[-1:]
-        if self._buffer_bytes >= BLOCK_BYTES:
-            self._store()
-        elif time.monotonic() - self._seen_at > _HEARTBEAT_SECONDS:
-            with self._database.statements() as tx:
-                self._check_seen(uploads.update_seen_at(tx, self.id))
-
-    def finish(self) -> None:
-        if self._buffer:
-            self._store()
-        self.line_count += self._last_byte != b"\n"
+        super().write(data)
+        self._line_breaks += data.count(b"\n")
+        self._last_byte = data[-1:] or self._last_byte
 
     @property
     def estimated_rows(self) -> int:
         """The number of lines without the header; a row may span several lines."""
-        return max(self.line_count - 1, 0)
-
-    def _store(self) -> None:
-        content = b"".join(self._buffer)
-        self._buffer.clear()
-        with self._database.statements() as tx:
-            self._check_seen(uploads.insert_block(tx, self.id, self.block_count, content))
-        self.block_count, self._buffer_bytes = self.block_count + 1, 0
-
-    def _check_seen(self, exists: bool) -> None:
-        if not exists:
-            raise Unavailable("the upload took too long and was abandoned")
-        self._seen_at = time.monotonic()
-
-    def discard(self) -> None:
-        try:
-            with self._database.transaction() as tx:
-                # Once it has become an import there is no upload any more, and the blocks must be kept.
-                if uploads.delete_upload(tx, self.id):
-                    uploads.delete_blocks(tx, self.id)
-        except Problem as problem:
-            log.warning("upload.not_discarded", upload=self.id, reason=problem.detail)
+        return max(self._line_breaks + (self._last_byte != b"\n") - 1, 0)

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from chassis.db import Transaction
-from chassis.errors import Conflict, NotFound, Unavailable
+from chassis.errors import Conflict, NotFound
 from chassis.messaging import outbox
-from orders_service.store import imports, uploads
+from orders_service.store import imports
 
 QUEUE = "orders.import"
 
@@ -21,17 +21,12 @@ class Upload:
     request_id: str
     file_name: str
     dry_run: bool
-    block_count: int
+    chunk_count: int
     estimated_rows: int
 
 
 def accept_upload(tx: Transaction, upload: Upload, batch_no: int | None, now: datetime) -> None:
-    """Create the import, its first job and its event; once this commits, the file is imported completely.
-
-    Raise Unavailable if the upload was abandoned in the meantime.
-    """
-    if not uploads.delete_upload(tx, upload.id):
-        raise Unavailable("the upload took too long and was abandoned")
+    """Create the import, its first job and its event; once this commits, the file is imported completely."""
     imports.insert_import(
         tx,
         id=upload.id,
@@ -42,7 +37,7 @@ def accept_upload(tx: Transaction, upload: Upload, batch_no: int | None, now: da
         batch_no=batch_no,
         now=now,
         total=upload.estimated_rows,
-        block_count=upload.block_count,
+        chunk_count=upload.chunk_count,
     )
     payload: dict[str, Any] = {
         "task_id": upload.id,

@@ -18,7 +18,7 @@ from chassis.web.validation import ResponseSpec, endpoint
 from orders_service import clients
 from orders_service.domain.reports import DEFAULT_HEADER, REPORT_SEPARATOR
 from orders_service.operations import uploading
-from orders_service.operations.upload_receiver import BlockWriter, UploadReceiver
+from orders_service.operations.upload_receiver import FileWriter, UploadReceiver
 from orders_service.routes import forms, messages, responses
 from orders_service.routes.i18n import translate
 from orders_service.routes.responses import COMMON_ERRORS, PageQuery, Query, envelope, error_response, success_response
@@ -96,7 +96,7 @@ def import_orders(query: ImportQuery) -> Response:
 
 
 def _accept(
-    receiver: UploadReceiver, writer: BlockWriter, file: forms.ReceivedFile, query: ImportQuery, key: str | None
+    receiver: UploadReceiver, writer: FileWriter, file: forms.ReceivedFile, query: ImportQuery, key: str | None
 ) -> Response:
     """Turn the received file into an import and return the response, which is stored under the key.
 
@@ -106,14 +106,14 @@ def _accept(
     if key is not None:
         with transaction() as tx:
             if replayed := idempotency.claim(tx, key, fingerprint):
-                writer.discard()
                 return replayed
     batch_no = clients.issue_batch_no(receiver.settings.sequence_url, writer.id, g.request_id)
     with transaction() as tx:
         if key is not None and (replayed := idempotency.claim(tx, key, fingerprint)):
             return replayed
+        writer.accept(tx)
         upload = uploading.Upload(
-            writer.id, username(), g.request_id, file.name, query.dry_run, writer.block_count, writer.estimated_rows
+            writer.id, username(), g.request_id, file.name, query.dry_run, writer.chunk_count, writer.estimated_rows
         )
         uploading.accept_upload(tx, upload, batch_no, datetime.now(UTC))
         response = envelope({"task_id": writer.id, "batch_no": batch_no}, translate("starting import process"), 202)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from chassis import strictjson
-from chassis.db import Transaction
+from chassis.db import Transaction, stored_uploads
 from orders_service.domain.headers import Header
 from orders_service.domain.imports import FileCursor, Import
 
@@ -22,7 +22,7 @@ def insert_import(tx: Transaction, **values: object) -> None:
         """
         INSERT INTO imports (id, username, request_id, file_name, dry_run, batch_no, uploaded_at, total, blocks)
         VALUES (%(id)s, %(username)s, %(request_id)s, %(file_name)s, %(dry_run)s, %(batch_no)s, %(now)s, %(total)s,
-                %(block_count)s)
+                %(chunk_count)s)
         """,
         **values,
     )
@@ -49,7 +49,7 @@ def lock_import(tx: Transaction, import_id: str) -> Import | None:
     row = tx.find(
         """
         SELECT id::text AS id, request_id, dry_run, status, cancelled AS is_cancelled, turn AS slice, uploaded_at,
-               blocks AS block_count, next_block, separator, columns,
+               blocks AS chunk_count, next_block AS next_chunk, separator, columns,
                line, rest, skipping, state_before, zipcode_before
         FROM imports WHERE id = %(id)s FOR UPDATE
         """,
@@ -85,7 +85,7 @@ def update_header(tx: Transaction, import_id: str, header: Header, now: datetime
 
 
 def update_progress(
-    tx: Transaction, import_id: str, next_block: int, cursor: FileCursor, outcomes: Mapping[str, int]
+    tx: Transaction, import_id: str, next_chunk: int, cursor: FileCursor, outcomes: Mapping[str, int]
 ) -> None:
     state, zipcode = cursor.previous or (None, None)
     tx.run(
@@ -93,13 +93,13 @@ def update_progress(
         UPDATE imports SET
             valid = valid + %(valid)s, invalid = invalid + %(invalid)s,
             duplicates = duplicates + %(duplicates)s, rejected = rejected + %(rejected)s,
-            next_block = %(next_block)s, line = %(line)s, rest = %(rest)s, skipping = %(is_skipping)s,
+            next_block = %(next_chunk)s, line = %(line)s, rest = %(rest)s, skipping = %(is_skipping)s,
             state_before = %(state)s, zipcode_before = %(zipcode)s
         WHERE id = %(id)s
         """,
         id=import_id,
         **{name: outcomes.get(name, 0) for name in ("valid", "invalid", "duplicates", "rejected")},
-        next_block=next_block,
+        next_chunk=next_chunk,
         line=cursor.line,
         rest=cursor.rest,
         is_skipping=cursor.is_skipping,
@@ -148,6 +148,13 @@ def update_batch_no(tx: Transaction, import_id: str, batch_no: int) -> None:
         "UPDATE imports SET batch_no = %(batch_no)s WHERE id = %(id)s AND batch_no IS NULL",
         id=import_id,
         batch_no=batch_no,
+    )
+
+
+def delete_stale_uploads(tx: Transaction) -> None:
+    """Delete the data of interrupted uploads, and the remaining chunks of imports that have ended."""
+    stored_uploads.delete_stale_uploads(
+        tx, "EXISTS (SELECT FROM imports WHERE id = upload_id AND status IN ('PENDING', 'PROGRESS'))"
     )
 
 

@@ -16,11 +16,11 @@ INVARIANTS: dict[str, Invariant] = {
         LIMIT 1
         """
     ),
-    "an import in progress has all remaining blocks of its file": _no_row(
+    "an import in progress has all remaining chunks of its file": _no_row(
         """
-        SELECT id::text AS import, blocks - next_block AS expected, count(blocks.number) AS stored
-        FROM imports LEFT JOIN blocks ON import_id = id AND blocks.number >= next_block
-        WHERE status IN ('PENDING', 'PROGRESS') GROUP BY id HAVING count(blocks.number) <> blocks - next_block
+        SELECT id::text AS import, blocks - next_block AS expected, count(chunks.number) AS stored
+        FROM imports LEFT JOIN upload_chunks AS chunks ON upload_id = id AND chunks.number >= next_block
+        WHERE status IN ('PENDING', 'PROGRESS') GROUP BY id HAVING count(chunks.number) <> blocks - next_block
         LIMIT 1
         """
     ),

@@ -1,6 +1,6 @@
-"""Charts as services like this one often give them: a view of Django that makes them from the objects of its ORM.
+"""Charts as a typical Django service provides them: a view that creates them from the objects of the ORM.
 
-Run by gunicorn with DATABASE_URL, and CONN_MAX_AGE: for how many seconds a connection is kept, 0 as Django is shipped.
+Gunicorn runs it with DATABASE_URL and CONN_MAX_AGE, the seconds for which a connection is kept (0 is Django's default).
 """
 
 import os
@@ -18,7 +18,7 @@ _address = urlsplit(os.environ["DATABASE_URL"])
 settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
-    SECRET_KEY="of nothing",
+    SECRET_KEY="unused",
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.postgresql",
@@ -69,8 +69,8 @@ urlpatterns = [path("api/factory/<int:factory_id>", chart)]
 app = get_wsgi_application()
 
 
-def take_over() -> None:
-    """The factories of the service, with the same ids, into tables of Django's own."""
+def copy_factories() -> None:
+    """Copy the factories of the service, with the same IDs, into Django's tables."""
     with connection.schema_editor() as editor:
         editor.create_model(Factory)
         editor.create_model(Point)
@@ -84,4 +84,4 @@ def take_over() -> None:
 
 
 if __name__ == "__main__":
-    take_over()
+    copy_factories()

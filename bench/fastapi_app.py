@@ -1,6 +1,6 @@
-"""What a well-made FastAPI service does for the same requests: asyncpg, a pool, one transaction each, pydantic models.
+"""The same requests in FastAPI with asyncpg: a connection pool, one transaction per request, pydantic models.
 
-Run as a program with DATABASE_URL it makes its tables; run by uvicorn it serves them.
+Run as a program with DATABASE_URL, it creates its tables; run by uvicorn, it serves them.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from pydantic import BaseModel, Field
 
 DATABASE_URL = os.environ["DATABASE_URL"]
 TABLES = """
-    CREATE SCHEMA IF NOT EXISTS peer;
-    CREATE TABLE peer.sequences (name text PRIMARY KEY, issued bigint NOT NULL);
-    INSERT INTO peer.sequences VALUES ('sequence', 0), ('json-sequence', 0);
-    CREATE TABLE peer.streams (name text PRIMARY KEY, position bigint NOT NULL);
-    CREATE TABLE peer.events (
+    CREATE SCHEMA IF NOT EXISTS fastapi;
+    CREATE TABLE fastapi.sequences (name text PRIMARY KEY, issued bigint NOT NULL);
+    INSERT INTO fastapi.sequences VALUES ('sequence', 0), ('json-sequence', 0);
+    CREATE TABLE fastapi.streams (name text PRIMARY KEY, position bigint NOT NULL);
+    CREATE TABLE fastapi.events (
         stream text NOT NULL, position bigint NOT NULL, id uuid NOT NULL UNIQUE, producer text NOT NULL,
         name text NOT NULL, body json NOT NULL, received_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (stream, position)
     );
-    CREATE TABLE peer.factories AS SELECT id, name FROM factory.factories;
-    CREATE TABLE peer.points AS SELECT factory_id, time, actual, goal FROM factory.points;
-    ALTER TABLE peer.factories ADD PRIMARY KEY (id);
-    ALTER TABLE peer.points ADD PRIMARY KEY (factory_id, time);
-    ANALYZE peer.factories, peer.points;
+    CREATE TABLE fastapi.factories AS SELECT id, name FROM factory.factories;
+    CREATE TABLE fastapi.points AS SELECT factory_id, time, actual, goal FROM factory.points;
+    ALTER TABLE fastapi.factories ADD PRIMARY KEY (id);
+    ALTER TABLE fastapi.points ADD PRIMARY KEY (factory_id, time);
+    ANALYZE fastapi.factories, fastapi.points;
 """
 
 
@@ -62,40 +62,40 @@ app = FastAPI(lifespan=lifespan)
 
 
 @app.get("/sequence")
-async def draw(request: Request, n: Annotated[int, Query(ge=0, le=9000)] = 1) -> Numbers:
-    numbers = await _draw(request.app.state.pool, "sequence", n, 1000, 9000)
+async def issue_number(request: Request, n: Annotated[int, Query(ge=0, le=9000)] = 1) -> Numbers:
+    numbers = await _issue(request.app.state.pool, "sequence", n, 1000, 9000)
     return Numbers(sequence_no=numbers[0] if n == 1 else None, sequence_list=numbers)
 
 
 @app.get("/json-sequence")
-async def draw_many(request: Request, n: Annotated[int, Query(ge=0, le=10000)] = 1) -> Numbers:
-    return Numbers(sequence_list=await _draw(request.app.state.pool, "json-sequence", n, 1, 999_999_999))
+async def issue_numbers(request: Request, n: Annotated[int, Query(ge=0, le=10000)] = 1) -> Numbers:
+    return Numbers(sequence_list=await _issue(request.app.state.pool, "json-sequence", n, 1, 999_999_999))
 
 
-async def _draw(pool: asyncpg.Pool, name: str, count: int, minimum: int, size: int) -> list[int]:
+async def _issue(pool: asyncpg.Pool, name: str, count: int, minimum: int, size: int) -> list[int]:
     async with pool.acquire() as connection, connection.transaction():
         issued = await connection.fetchval(
-            "UPDATE peer.sequences SET issued = issued + $2 WHERE name = $1 RETURNING issued", name, count
+            "UPDATE fastapi.sequences SET issued = issued + $2 WHERE name = $1 RETURNING issued", name, count
         )
     return [minimum + ticket % size for ticket in range(issued - count, issued)]
 
 
 @app.post("/api/v1/streams/{stream}/events")
-async def append(
+async def append_events(
     request: Request, stream: str, body: Event | list[Event], x_producer_id: Annotated[str, Header()]
 ) -> Any:
     events = body if isinstance(body, list) else [body]
     rows = [(uuid4(), event.event.name, orjson.dumps(event.model_dump()).decode()) for event in events]
     async with request.app.state.pool.acquire() as connection, connection.transaction():
         last = await connection.fetchval(
-            "INSERT INTO peer.streams VALUES ($1, $2) "
+            "INSERT INTO fastapi.streams VALUES ($1, $2) "
             "ON CONFLICT (name) DO UPDATE SET position = streams.position + excluded.position RETURNING position",
             stream,
             len(rows),
         )
         first = last - len(rows) + 1
         await connection.executemany(
-            "INSERT INTO peer.events (stream, position, id, producer, name, body) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO fastapi.events (stream, position, id, producer, name, body) VALUES ($1, $2, $3, $4, $5, $6)",
             [(stream, first + index, id_, x_producer_id, name, text) for index, (id_, name, text) in enumerate(rows)],
         )
     ids = [str(id_) for id_, _, _ in rows]
@@ -103,13 +103,13 @@ async def append(
 
 
 @app.get("/api/factory/{factory_id}")
-async def chart(request: Request, factory_id: int) -> Any:
+async def get_chart(request: Request, factory_id: int) -> Any:
     async with request.app.state.pool.acquire() as connection:
-        name = await connection.fetchval("SELECT name FROM peer.factories WHERE id = $1", factory_id)
+        name = await connection.fetchval("SELECT name FROM fastapi.factories WHERE id = $1", factory_id)
         if name is None:
             raise HTTPException(404)
         points = await connection.fetch(
-            "SELECT time, actual, goal FROM peer.points WHERE factory_id = $1 ORDER BY time", factory_id
+            "SELECT time, actual, goal FROM fastapi.points WHERE factory_id = $1 ORDER BY time", factory_id
         )
     data = {
         "sprocket_production_actual": [point["actual"] for point in points],
@@ -119,11 +119,11 @@ async def chart(request: Request, factory_id: int) -> Any:
     return {"id": factory_id, "name": name, "factory": {"chart_data": data}}
 
 
-async def make_tables() -> None:
+async def create_tables() -> None:
     connection = await asyncpg.connect(DATABASE_URL)
     await connection.execute(TABLES)
     await connection.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(make_tables())
+    asyncio.run(create_tables())

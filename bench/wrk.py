@@ -1,4 +1,4 @@
-"""One burst of requests with wrk, and what it says of them."""
+"""Generate load with wrk and parse its results."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
 
 @dataclass(frozen=True)
 class Request:
-    """`paths` are asked in turn, and so are `bodies` where there are several."""
+    """A request; several `paths` or `bodies` alternate."""
 
     paths: list[str]
     method: str = "GET"
@@ -24,14 +24,16 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Burst:
+class LoadResult:
+    """Requests per second and percentiles of the latency."""
+
     per_second: float
     p50_ms: float
     p99_ms: float
 
 
-def burst(address: str, user: str, password: str, request: Request, seconds: int) -> Burst:
-    """Raises RuntimeError when any answer was no 2xx: a figure of errors is none."""
+def run_load(address: str, user: str, password: str, request: Request, seconds: int) -> LoadResult:
+    """Raise RuntimeError if any status was not 2xx, because the rate of errors is meaningless."""
     credential = b64encode(f"{user}:{password}".encode()).decode()
     headers = {**request.headers, "Authorization": f"Basic {credential}"}
     with tempfile.TemporaryDirectory() as folder:
@@ -49,10 +51,12 @@ def burst(address: str, user: str, password: str, request: Request, seconds: int
             str(script),
             address,
         ]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in said or "Socket errors" in said:
-        raise RuntimeError(f"{request.method} {request.paths[0]}: not every answer was a 2xx\n{said}")
-    return Burst(float(_find(r"Requests/sec:\s+([\d.]+)", said)), _latency("50%", said), _latency("99%", said))
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in output or "Socket errors" in output:
+        raise RuntimeError(f"{request.method} {request.paths[0]}: every status must be 2xx\n{output}")
+    return LoadResult(
+        float(_find(r"Requests/sec:\s+([\d.]+)", output)), _latency("50%", output), _latency("99%", output)
+    )
 
 
 def _lua(request: Request, headers: dict[str, str]) -> str:
@@ -62,30 +66,30 @@ def _lua(request: Request, headers: dict[str, str]) -> str:
     return f"""
 local paths = {{ {quoted} }}
 local bodies = {{ {bodies} }}
-local made = {{}}
-local turn = 0
+local requests = {{}}
+local index = 0
 function init(args)
   math.randomseed(os.time())
   local count = math.max(#paths, #bodies)
-  turn = math.random(count)
+  index = math.random(count)
   for i = 1, count do
     local body = bodies[(i - 1) % #bodies + 1]
     local path = paths[(i - 1) % #paths + 1]
-    made[i] = wrk.format({json.dumps(request.method)}, path, {{ {fields} }}, body ~= "" and body or nil)
+    requests[i] = wrk.format({json.dumps(request.method)}, path, {{ {fields} }}, body ~= "" and body or nil)
   end
 end
 function request()
-  turn = turn % #made + 1
-  return made[turn]
+  index = index % #requests + 1
+  return requests[index]
 end
 """
 
 
 def _find(pattern: str, text: str) -> str:
-    found = re.search(pattern, text)
-    if not found:
-        raise RuntimeError(f"wrk said something else than expected:\n{text}")
-    return found[1]
+    match = re.search(pattern, text)
+    if not match:
+        raise RuntimeError(f"unexpected output of wrk:\n{text}")
+    return match[1]
 
 
 def _latency(percentile: str, text: str) -> float:

@@ -1,6 +1,7 @@
-"""The ceiling: the same Flask on the same gunicorn at the same paths, doing nothing of what the services do."""
+"""The no-op baseline: Flask and gunicorn as in the services, with routes that only respond."""
 
 import json
+from typing import Any
 
 import orjson
 from flask import Flask, Response, request
@@ -13,43 +14,43 @@ STATUS = json.dumps({"id": "a/b/1", "spec_contents": "x" * 500, "pipelines": "x"
 
 
 @app.get("/sequence")
-def number():
+def number() -> dict[str, Any]:
     return {"sequence_no": 1000, "sequence_list": [1000]}
 
 
 @app.get("/json-sequence")
-def numbers():
-    """Only writes such a list."""
+def numbers() -> Response:
+    """Only serialize a list of this length."""
     return Response(orjson.dumps({"sequence_list": list(range(int(request.args["n"])))}), content_type=JSON)
 
 
 @app.post("/api/v1/streams/<stream>/events")
-def append(stream):
-    """Only parses the body."""
+def append(stream: str) -> Response:
+    """Only parse the body."""
     json.loads(request.get_data())
     return Response('"00000000-0000-0000-0000-000000000000"', content_type=JSON)
 
 
 @app.get("/api/v1/streams/<stream>/events")
-def page(stream):
-    """Only sends as many bytes."""
+def page(stream: str) -> Response:
+    """Only send the same number of bytes."""
     return Response(PAGE, content_type=JSON)
 
 
 @app.post("/source/upload")
-def upload():
-    """Only parses the body."""
+def upload() -> dict[str, Any]:
+    """Only parse the body."""
     json.loads(request.get_data())
     return {"success": True, "dataset_id": "a/b", "flow_id": "a/b/1", "errors": []}
 
 
 @app.get("/source/<owner>/<dataset>/<revision>")
-def status(owner, dataset, revision):
-    """Only sends as many bytes."""
+def status(owner: str, dataset: str, revision: str) -> Response:
+    """Only send the same number of bytes."""
     return Response(STATUS, content_type=JSON)
 
 
 @app.get("/api/factory/<id>")
-def factory(id):
-    """Only sends as many bytes."""
+def factory(id: str) -> Response:
+    """Only send the same number of bytes."""
     return Response(CHART, content_type=JSON)
