@@ -60,6 +60,7 @@ def test_default_limit_allows_a_burst_of_concurrent_requests(new_gateway):
     assert received == [200] * 900
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sent",
     [
@@ -76,6 +77,7 @@ def test_slow_client_is_disconnected(gateway, sent):
     assert gateway.services["sequence"].requests == []
 
 
+@pytest.mark.slow
 def test_slow_headers_do_not_extend_the_timeout(gateway):
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as client:
         client.settimeout(0.3)
@@ -161,6 +163,7 @@ def slow_upload(gateway, user, path="/acme_orders/api/v1/orders/import"):
     return client
 
 
+@pytest.mark.slow
 def test_user_is_limited_to_500_concurrent_requests(new_gateway):
     gateway = new_gateway(RATE_LIMITS="off")
     head = f"POST /sequences/a/next HTTP/1.1\r\nHost: x\r\nAuthorization: {gateway.basic('ann')}\r\n"

@@ -107,6 +107,7 @@ def test_name_without_an_address_returns_503(new_gateway):
     assert (response.status, response.json()["status"], response.headers["Retry-After"]) == (503, 503, "1")
 
 
+@pytest.mark.slow
 def test_response_timeout_returns_504(new_gateway):
     gateway = new_gateway(lambda text: text.replace("proxy_read_timeout 65s;", "proxy_read_timeout 1s;"))
     finished = threading.Event()
@@ -130,6 +131,7 @@ def test_connections_to_a_service_are_reused(gateway):
     assert len(peers) <= 4
 
 
+@pytest.mark.slow
 def test_long_polls_do_not_block_other_requests(gateway):
     def wait_if_requested(request):
         if "wait" in request.path:
@@ -146,6 +148,7 @@ def test_long_polls_do_not_block_other_requests(gateway):
         assert {future.result().status for future in waiting} == {200}
 
 
+@pytest.mark.slow
 def test_reload_closes_no_connection_in_use(new_gateway):
     gateway, finished = new_gateway(RATE_LIMITS="off"), threading.Event()
 

@@ -110,6 +110,7 @@ def compute(seconds: float) -> None:
         sum(range(100_000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", [time.sleep, compute])
 def test_handler_slower_than_the_heartbeat_keeps_its_connection(
     consume: Consume, publish: Any, queue: str, node: Any, effects: Any, eventually: Any, work: Any
@@ -189,6 +190,7 @@ def test_long_running_job_opens_transactions_and_observes_the_stop_event(
     eventually(lambda: channel.queue_declare(queue, passive=True).method.message_count == 1)
 
 
+@pytest.mark.fault
 def test_long_running_job_survives_the_loss_of_its_connection(
     consume: Consume, publish: Any, queue: str, private_node: Any, effects: Any, eventually: Any
 ) -> None:

@@ -19,6 +19,8 @@ from chassis.db import Database, connect, transaction
 from chassis.errors import Unavailable
 from quintet_testing.postgres import TemporaryPostgres
 
+pytestmark = pytest.mark.fault
+
 THREADS, POOL = 16, 8
 
 

@@ -17,6 +17,7 @@ def record_effect(tx: Transaction, delivery: Delivery) -> None:
     tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=delivery.body["name"])
 
 
+@pytest.mark.slow
 def test_requeued_dead_letter_has_five_attempts_again(
     consume: Consume, publish: Any, queue: str, next_dead_letter: Any, node: Any, eventually: Any, short_delays: None,
     capsys: pytest.CaptureFixture[str],

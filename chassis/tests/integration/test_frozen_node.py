@@ -18,6 +18,8 @@ from chassis.messaging.publisher import publish as publish_one
 from chassis.messaging.relay import Relay
 from chassis.runtime.config import ServiceSettings
 
+pytestmark = pytest.mark.fault
+
 # 15 s until a frozen node is abandoned, 3 s until the next is tried, and a margin. Without timeouts it took 70 s.
 TIMEOUT_SECONDS = 25
 

@@ -17,6 +17,8 @@ from quintet_local import envfile, startup
 from quintet_local.testing import TestStack, prepared_stack
 from quintet_testing.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 INFRASTRUCTURE = ["epmd", "nginx", "postgres", "rabbitmq", "valkey"]
 INTERRUPTED = "database system was interrupted"
 
