@@ -36,6 +36,28 @@ def test_duplicate_message_has_one_effect(
     assert sorted(effects()) == ["one", "three", "two"]
 
 
+def test_message_is_logged_once_at_info_with_its_request_id(
+    consume: Consume, publish: Any, queue: str, effects: Any, logged: Any, eventually: Any, short_delays: None
+) -> None:
+    calls = []
+
+    def fail_once(tx: Transaction, delivery: Delivery) -> None:
+        calls.append(delivery)
+        if len(calls) == 1:
+            raise RuntimeError("failed")
+        record_effect(tx, delivery)
+
+    consume(fail_once)
+    message_id = publish(queue, b'{"name": "one"}', correlation_id="r-6", type="probe.job")
+    (line,) = eventually(lambda: logged("message.handled"))
+    assert effects() == ["one"]
+    assert (line["level"], line["request_id"], line["message_id"]) == ("info", "r-6", message_id)
+    assert (line["queue"], line["type"]) == (queue, "probe.job")
+    assert 0 < line["seconds"] < 20
+    (failure,) = logged("message.failed")
+    assert (failure["level"], failure["request_id"], failure["failures"]) == ("error", "r-6", 1)
+
+
 def test_failing_message_is_dead_lettered_after_five_attempts(
     consume: Consume, publish: Any, queue: str, effects: Any, next_dead_letter: Any, eventually: Any, short_delays: None
 ) -> None:
