@@ -133,7 +133,7 @@ def status(stack: Compose, arguments: argparse.Namespace) -> int:
 
 
 def logs(stack: Compose, arguments: argparse.Namespace) -> None:
-    """Follow the logs of one container or of all; of one request, print all lines and return."""
+    """Print the logs of one container or of all and follow them; print all lines of one request, and return."""
     is_filtered = arguments.request or arguments.level
     follow = ["--follow"] if arguments.follow and not arguments.request else []
     containers = [arguments.program] if arguments.program else []

@@ -172,15 +172,18 @@ def address_with_password(settings: Mapping[str, str]) -> str:
     return f"{scheme}://{settings['ADMIN_USER']}:{quote(settings['ADMIN_PASSWORD'], safe='')}@{host}"
 
 
-def fetch_queues(settings: Mapping[str, str]) -> list[str]:
-    """Return the names of the queues that the services consume, as their health reports list them."""
+def fetch_queues(settings: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the queues that the services consume, and the services whose queues are unknown.
+
+    Workers report their queues, and /health returns the reports; without a live worker, a service's report is empty.
+    """
     health = fetch_health(settings)
     services: Mapping[str, Mapping[str, Any]] = health.get("services", {})
-    unknown = [name for name, report in services.items() if "rabbitmq" not in report.get("dependencies", {})]
-    if unknown or not services:
-        raise StackError(f"the queues of {', '.join(unknown) or 'all services'} are unknown: see `make status`")
-    reports = [report["dependencies"]["rabbitmq"] for report in services.values()]
-    return sorted(queue for report in reports for queue in report.get("dead_letters", {}))
+    if not services:
+        return [], ["all services"]
+    reports = {name: report.get("dependencies", {}).get("rabbitmq", {}) for name, report in services.items()}
+    queues = sorted(queue for report in reports.values() for queue in report.get("dead_letters", {}))
+    return queues, [name for name, report in reports.items() if not report.get("workers_alive")]
 
 
 def fetch_health(settings: Mapping[str, str]) -> Mapping[str, Any]:

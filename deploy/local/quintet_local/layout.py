@@ -81,6 +81,10 @@ class Layout:
     def log_of(self, program: str) -> Path:
         return self.logs / f"{program}.log"
 
+    def rotated_logs_of(self, program: str) -> list[Path]:
+        """Return the older files of a program's log, which the supervisor rotates by size."""
+        return sorted(self.logs.glob(f"{program}.log.*"))
+
     def exists(self) -> bool:
         return (self.home / MARKER).exists()
 
