@@ -57,7 +57,7 @@ def logs(stack: Stack, arguments: argparse.Namespace) -> None:
     files = [str(stack.layout.log_of(name)) for name in chosen]
     sys.stdout.flush()
     if arguments.request:
-        rotated = [str(file) for name in chosen for file in stack.layout.rotated_logs_of(name)]
+        rotated = [str(file) for name in chosen for file in stack.layout.rotated_logs(name)]
         commands.print_logs(["cat", *rotated, *files], os.environ, arguments)
     elif arguments.level:
         commands.print_logs(["tail", "-q", "-n", "+1", *follow, *files], os.environ, arguments)

@@ -43,7 +43,7 @@ def test_new_folder_uses_containers_if_an_engine_responds(folder):
 @pytest.mark.usefixtures("docker_engine")
 def test_stopped_stack_without_containers_is_used_although_an_engine_responds(folder):
     layout = Layout(home=folder, env_file=folder / ".env")
-    layout.make()
+    layout.create_folders()
     assert "deploy/local clean" in dry_run("clean", f"STACK_DIR={folder}").stdout
     layout.env_file.write_text("ADMIN_USER=admin\n")
     assert "deploy/local clean" in dry_run("clean", f"STACK_DIR={folder}").stdout
@@ -52,7 +52,7 @@ def test_stopped_stack_without_containers_is_used_although_an_engine_responds(fo
 @pytest.mark.usefixtures("docker_engine")
 def test_stack_in_containers_is_used_unless_the_one_without_containers_is_running(folder):
     layout = Layout(home=folder, env_file=folder / ".env")
-    layout.make()
+    layout.create_folders()
     layout.env_file.write_text("COMPOSE_PROJECT_NAME='quintet-0'\n")
     assert "deploy/compose clean" in dry_run("clean", f"STACK_DIR={folder}").stdout
     (folder / "supervisord.pid").touch()

@@ -34,8 +34,8 @@ QUEUES = [
 ]
 
 
-def reopened(stack):
-    """Return the stack as the next command would see it, without cached settings."""
+def reopen(stack):
+    """Return the stack as the next command reads it, without cached settings."""
     return TestStack(stack.layout)
 
 
@@ -228,8 +228,7 @@ def test_each_service_has_its_own_role_and_schema(stack):
 
 
 def test_postgres_is_configured_for_durability(stack):
-    names = "fsync", "synchronous_commit", "full_page_writes", "data_checksums"
-    for name in names:
+    for name in ("fsync", "synchronous_commit", "full_page_writes", "data_checksums"):
         assert rows(stack.admin_database_url, f"SHOW {name}") == [("on",)]
     assert rows(stack.admin_database_url, "SHOW max_connections") == [("200",)]
 
@@ -266,7 +265,7 @@ def test_stack_recovers_after_a_program_was_stopped(stack):
 
 def test_reload_restarts_only_services_and_console(stack):
     before = pids(stack)
-    startup.up(reopened(stack), reload=True)
+    startup.up(reopen(stack), reload=True)
     after = pids(stack)
     changed = {name for name in after if after[name] != before[name]}
     assert changed == set(after) - set(INFRASTRUCTURE)
@@ -277,7 +276,7 @@ def test_stack_ends_with_killed_supervisor_and_up_restarts_it(stack):
     assert processes_of(stack) != []
     os.kill(stack.supervisor.pid(), signal.SIGKILL)
     eventually(lambda: processes_of(stack) == [], within_seconds=10)
-    startup.up(reopened(stack))
+    startup.up(reopen(stack))
     assert stack.is_healthy()
     assert stack.log("postgres").count(INTERRUPTED) == crashes
 
@@ -344,11 +343,11 @@ def test_changed_broker_password_takes_effect_at_the_next_up(stack):
     before = pids(stack)
     envfile.set_values(stack.layout.env_file, {"SEQUENCE_AMQP_PASSWORD": "another password: %/@"})
     try:
-        startup.up(reopened(stack))
+        startup.up(reopen(stack))
         changed = {name for name, pid in pids(stack).items() if pid != before[name]}
         assert changed == {"rabbitmq", "sequence-worker"}
-        reopened(stack).wait_until_healthy()
-        pika.BlockingConnection(pika.URLParameters(reopened(stack).broker.service_url("sequence"))).close()
+        reopen(stack).wait_until_healthy()
+        pika.BlockingConnection(pika.URLParameters(reopen(stack).broker.service_url("sequence"))).close()
     finally:
         envfile.set_values(stack.layout.env_file, {"SEQUENCE_AMQP_PASSWORD": stack.settings["SEQUENCE_AMQP_PASSWORD"]})
-        startup.up(reopened(stack))
+        startup.up(reopen(stack))
