@@ -123,8 +123,11 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     move, verb = (requeue, "requeued") if args.command == "retry" else (discard, "discarded")
     count = move(amqp_url, args.queue, args.message_id)
+    if args.message_id is not None and not count:
+        print(f"{args.queue}: no dead letter has the ID {args.message_id}; `list` prints their IDs", file=sys.stderr)
+        return 1
     print(f"{args.queue}: {_describe_count(count)} {verb}")
-    return 0 if count or args.message_id is None else 1
+    return 0
 
 
 if __name__ == "__main__":
