@@ -53,7 +53,7 @@ class PrivateNode(Node):
         from quintet_local.rabbitmq import RabbitMQ
 
         layout = Layout(home=folder, env_file=folder / ".env")
-        layout.make()
+        layout.create_folders()
         ports = {name: free_port() for name in ("amqp", "erlang", "epmd")}
         settings = {name: secrets.token_hex(16) for name in ("RABBITMQ_PASSWORD", "RABBITMQ_ERLANG_COOKIE")}
         rabbitmq = RabbitMQ(layout, settings, ports, services=[])
