@@ -1,11 +1,15 @@
 # Each target only calls a program in deploy/, which reports its progress.
 
-# The deployment mode: `local` if a stack without containers is running; otherwise `compose` if a Docker engine responds,
-# and `local` if not. `make up STACK=local` overrides it.
+# The deployment mode: `local` if this folder has a stack without containers that is running, or if it is the folder's only
+# stack; otherwise `compose` if a Docker engine responds, and `local` if not. `make up STACK=local` overrides it.
+LOCAL_HOME = $(or $(STACK_DIR),.local)
+ENV_FILE = $(or $(STACK_DIR),.)/.env
 ifndef STACK
 STACK = $(eval STACK := $$(shell \
-    if test ! -e "$(or $(STACK_DIR),.local)/supervisord.pid" && test -f docker-compose.yml && timeout 3 docker info > /dev/null 2>&1; \
-    then echo compose; else echo local; fi))$(STACK)
+    if test -e "$(LOCAL_HOME)/supervisord.pid"; then echo local; \
+    elif test -e "$(LOCAL_HOME)/this-is-a-quintet-stack" && ! grep -qs "^COMPOSE_PROJECT_NAME=" "$(ENV_FILE)"; then echo local; \
+    elif test -f docker-compose.yml && timeout 3 docker info > /dev/null 2>&1; then echo compose; \
+    else echo local; fi))$(STACK)
 else ifneq ($(STACK),compose)
 ifneq ($(STACK),local)
 $(error STACK must be compose or local, not "$(STACK)")
@@ -35,7 +39,7 @@ url: setup ## Print the URL with user and password (make -s url)
 status: setup ## Show the state of all programs and the response of /health
 	@$(RUN) status
 
-logs: setup ## Follow all logs, or one with S=sequence-web (L=warning: from that level; R=<request ID>: print its lines; F=0: do not follow)
+logs: setup ## Follow all logs (S=<program>: only its log; L=<minimum level>; R=<request ID>; F=0: do not follow)
 	@$(RUN) logs $(S) $(if $(filter 0,$(F)),--no-follow) $(if $(R),--request "$(R)") $(if $(L),--level "$(L)")
 
 user: setup ## Add a user or replace a password: NAME=ann [ROLE=admin|writer|reader|runner]
@@ -66,7 +70,7 @@ lint: setup ## Check style, types and import rules
 	@.venv/bin/lint-imports
 	@$(PY) tests-e2e/conventions/language.py
 
-test: setup ## Run the tests for a change in five minutes: all but faults, fuzzing, slow tests and most journeys (ARGS=...)
+test: setup ## Run the tests for a change: all but faults, fuzzing, slow tests and most journeys (ARGS=...)
 	@$(PYTEST) -m "not fault and not fuzz and not slow" $(ARGS)
 
 test-all: setup ## Run all tests, the journeys on both stacks, and measure coverage (ARGS=...)

@@ -1,8 +1,8 @@
 """`python bench/authentication.py`: the cost of authentication in nginx, as a share of the cheapest Flask route.
 
 It measures the nginx of both deployment modes: that of this machine and, if a Docker engine responds, that of the
-container. The rates of two gateways differ by less than they vary, so nginx's processor time is measured too. It prints
-a table and stores it in bench/authentication.md.
+container. The rates of the two gateways differ by less than they vary from round to round, so nginx's processor time is
+measured too. It prints a table and stores it in bench/authentication.md.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from wrk import LoadResult, Request, run_load
 from quintet_local.testing import TestStack, running_stack
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-PLAIN = Request(["/sequence"])
+ISSUE_ONE_NUMBER = Request(["/sequence"])
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def _row(name: str, stack: TestStack, nginx: Nginx, arguments: argparse.Namespac
             [_measure(stack, *pair, arguments.seconds) for pair in zip(addresses, gateways, strict=True)]
             for _ in range(arguments.rounds + 1)
         ][1:]
-    ratios = statistics.quantiles([secured[0].per_second / plain[0].per_second for secured, plain in rounds])
+    ratios = statistics.quantiles([secured[0].per_second / open_[0].per_second for secured, open_ in rounds])
     rate, open_rate = (statistics.median(pair[side][0].per_second for pair in rounds) for side in (0, 1))
     cost, open_cost = (statistics.median(pair[side][1] for pair in rounds) for side in (0, 1))
     total_cost = (os.cpu_count() or 1) * 1e6 / open_rate
@@ -98,7 +98,7 @@ def _nginx_processes(conf: Path) -> list[psutil.Process]:
 def _measure(stack: TestStack, address: str, gateway: list[psutil.Process], seconds: int) -> tuple[LoadResult, float]:
     """Return the load result and the gateway's processor time per request, in microseconds."""
     before = _processor_seconds(gateway)
-    result = run_load(address, stack.user, stack.password, PLAIN, seconds)
+    result = run_load(address, stack.user, stack.password, ISSUE_ONE_NUMBER, seconds)
     return result, (_processor_seconds(gateway) - before) * 1e6 / (result.per_second * seconds)
 
 

@@ -40,20 +40,20 @@ LOCAL = Nginx(_local_command)
 
 @contextlib.contextmanager
 def noop_behind_gateways(stack: TestStack, folder: Path, nginx: Nginx = LOCAL) -> Iterator[tuple[str, str]]:
-    """Yield the addresses of the no-op behind the gateway with authentication and without it."""
+    """Yield the addresses of the no-op behind a gateway with authentication and behind one without."""
     options = ["--config", "python:chassis.web.server", "--name", "noop"]
     options += ["--worker-class", "gevent", "--workers", "2"]
     with contextlib.ExitStack() as processes:
         _start_web(processes, folder, [*GUNICORN, *options, "noop_app:app"])
-        secured, plain = (
+        secured, without_authentication = (
             _start_gateway(processes, stack, folder, name, nginx, path="/sequence") for name in ("gateway", "open")
         )
-        yield secured, plain
+        yield secured, without_authentication
 
 
 @contextlib.contextmanager
-def djangos_behind_gateways(stack: TestStack, chart: str) -> Iterator[dict[str, str]]:
-    """Yield the addresses of Django with the current charts, by the name of its variant."""
+def django_behind_gateways(stack: TestStack, chart_path: str) -> Iterator[dict[str, str]]:
+    """Yield the address of each variant of Django, by name, all with the current charts."""
     addresses = {}
     database = {"DATABASE_URL": stack.admin_database_url}
     subprocess.run([sys.executable, HERE / "django_app.py"], env={**os.environ, **database}, check=True)
@@ -62,7 +62,7 @@ def djangos_behind_gateways(stack: TestStack, chart: str) -> Iterator[dict[str, 
             folder = Path(processes.enter_context(tempfile.TemporaryDirectory(prefix="quintet-bench-")))
             web = [*GUNICORN, "--workers", "2", "--threads", "4", "django_app:app"]
             _start_web(processes, folder, web, {**database, "CONN_MAX_AGE": str(max_age_seconds)})
-            addresses[name] = _start_gateway(processes, stack, folder, "gateway", LOCAL, path=chart)
+            addresses[name] = _start_gateway(processes, stack, folder, "gateway", LOCAL, path=chart_path)
         yield addresses
 
 
@@ -81,10 +81,10 @@ def fastapi_behind_gateway(stack: TestStack) -> Iterator[str]:
 def _start_web(
     processes: contextlib.ExitStack, folder: Path, module: list[str], environment: Mapping[str, str] | None = None
 ) -> None:
-    """Run the module in place of every service; `{socket}` in its arguments is the path of its socket."""
+    """Run a Python module with arguments in place of every service; `{socket}` becomes the path of its socket."""
     socket = folder / "sequence.sock"
-    for word in ("event", "factory", "specstore"):
-        (folder / f"{word}.sock").symlink_to(socket)
+    for service in ("event", "factory", "specstore"):
+        (folder / f"{service}.sock").symlink_to(socket)
     arguments = [part.replace("{socket}", str(socket)) for part in module]
     _start(processes, [sys.executable, "-m", *arguments], folder / "web.log", environment)
 

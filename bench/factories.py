@@ -30,12 +30,12 @@ def create_factories(stack: TestStack) -> list[str]:
     return [response.headers["Location"] for response in responses]
 
 
-def cases(stack: TestStack, factories: list[str]) -> list[tuple[str, Request]]:
+def cases(stack: TestStack, factory_paths: list[str]) -> list[tuple[str, Request]]:
     with _session(stack) as session:
-        etag = session.get(stack.url + factories[0], timeout=30).headers["ETag"]
+        etag = session.get(stack.url + factory_paths[0], timeout=30).headers["ETag"]
     return [
-        ("read a factory", Request(factories)),
-        ("read a factory that has not changed (304)", Request(factories[:1], headers={"If-None-Match": etag})),
+        ("read a factory", Request(factory_paths)),
+        ("read a factory that has not changed (304)", Request(factory_paths[:1], headers={"If-None-Match": etag})),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The same requests in FastAPI with asyncpg: a connection pool, one transaction per request, pydantic models.
+"""The benchmarked requests in FastAPI with asyncpg: a connection pool, one transaction per request, pydantic models.
 
 Run as a program with DATABASE_URL, it creates its tables; run by uvicorn, it serves them.
 """

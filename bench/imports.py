@@ -1,7 +1,7 @@
 """`python bench/imports.py`: an import of a million orders, from upload to SUCCESS, compared with raw COPY.
 
-It is also compared with an ORM that commits and publishes its progress to Redis for each row. All alternate in one run,
-with the same rows and tables with the same key. It prints a table and stores it in bench/imports.md.
+It is also compared with an ORM that commits and publishes its progress to Redis for each row. The three alternate in
+one run, with the same rows and the same primary key. It prints a table and stores it in bench/imports.md.
 """
 
 import argparse

@@ -34,7 +34,7 @@ class _Order(_Base):
 
 
 def rows_per_second(database_url: str, redis_url: str, lines: Iterable[str]) -> float:
-    """Import lines without a header and return rows per second; rows with existing IDs are skipped."""
+    """Import the lines, which have no header, and return rows per second; rows with existing IDs are skipped."""
     engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg2:"))
     _Base.metadata.drop_all(engine)
     _Base.metadata.create_all(engine)

@@ -1,7 +1,7 @@
 """Rows/s of the CSV pipeline, from the source file to the output file with its hash, compared with a copy by `csv`.
 
-The JSON pipeline and frictionless' checks are measured as well, in alternating rounds, by the processor time of one
-process.
+The JSON pipeline and frictionless' checks are measured as well. The rounds alternate, and the rates are rows per second
+of processor time.
 """
 
 import csv
@@ -38,12 +38,12 @@ SPEC = {
         }
     ],
 }
-UNPACKED_BYTES = 2**28
+MAX_UNPACKED_BYTES = 2**28
 
 
 def measure(folder: Path, rounds: int) -> list[str]:
     source_file = folder / "rows.csv"
-    _write(source_file)
+    _write_source(source_file)
     spec = Spec.model_validate(SPEC)
     (source,) = sources_of(spec)
     variants: dict[str, Callable[[], object]] = {
@@ -51,7 +51,7 @@ def measure(folder: Path, rounds: int) -> list[str]:
         "CSV pipeline": lambda: _run_pipeline(tables.write_csv, source, source_file, folder / "output.csv"),
         "JSON pipeline": lambda: _run_pipeline(tables.write_json, source, source_file, folder / "output.json"),
         "frictionless' checks": lambda: reports.check_tables(
-            [source], {"rows": source_file}, UNPACKED_BYTES, lambda: None
+            [source], {"rows": source_file}, MAX_UNPACKED_BYTES, lambda: None
         ),
     }
     seconds = [[_processor_seconds(run) for run in variants.values()] for _ in range(rounds + 1)][1:]
@@ -64,7 +64,7 @@ def measure(folder: Path, rounds: int) -> list[str]:
     return lines
 
 
-def _write(path: Path) -> None:
+def _write_source(path: Path) -> None:
     rng = random.Random(7)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -82,7 +82,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _run_pipeline(write: Callable[..., int], source: Source, source_file: Path, target: Path) -> None:
     writer = HashingWriter(target)
-    with row_batches.read_batches(source, source_file, UNPACKED_BYTES) as batches, tables._text(writer) as text:
+    with row_batches.read_batches(source, source_file, MAX_UNPACKED_BYTES) as batches, tables._text(writer) as text:
         count = write(text, batches, is_text=True) if write is tables.write_csv else write(text, source, batches)
     assert count == ROWS and writer.hash
 

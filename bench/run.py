@@ -18,13 +18,13 @@ from pathlib import Path
 import factories
 import pipelines
 import specs
-from baselines import djangos_behind_gateways, fastapi_behind_gateway, noop_behind_gateways
+from baselines import django_behind_gateways, fastapi_behind_gateway, noop_behind_gateways
 from wrk import CONNECTIONS, LoadResult, Request, run_load
 
 from quintet_local import binaries
 from quintet_local.testing import TestStack, running_stack
 
-STREAMS = [f"/api/v1/streams/bench-{number}/events" for number in range(100)]
+EVENT_PATHS = [f"/api/v1/streams/bench-{number}/events" for number in range(100)]
 EVENT = {
     "event": {"name": "BenchEvent", "version": 1},
     "system": {"id": "alv123", "name": "codello alvine", "time": "2017-09-06 13:58:12", "timezone": "Europe/Berlin"},
@@ -37,10 +37,10 @@ EVENT = {
 }
 PRODUCER = {"Content-Type": "application/json", "X-Producer-ID": "bench"}
 CONSUMER = {"X-Consumer-ID": "bench"}
-PAGE = [f"{stream}?eventName=BenchEvent&limit=100" for stream in STREAMS]
+PAGE_PATHS = [f"{path}?eventName=BenchEvent&limit=100" for path in EVENT_PATHS]
 
-ONE_EVENT = Request(STREAMS, "POST", PRODUCER, json.dumps(EVENT))
-HUNDRED_EVENTS = Request(STREAMS, "POST", PRODUCER, json.dumps([EVENT] * 100))
+ONE_EVENT = Request(EVENT_PATHS, "POST", PRODUCER, json.dumps(EVENT))
+HUNDRED_EVENTS = Request(EVENT_PATHS, "POST", PRODUCER, json.dumps([EVENT] * 100))
 NUMBERS_AND_APPENDS = [
     ("issue one number", Request(["/sequence"])),
     ("issue 1000 numbers", Request(["/json-sequence?n=1000"])),
@@ -92,20 +92,20 @@ def _measure(stack: TestStack, noop: str, noop_without_authentication: str, roun
         print(lines[-1], flush=True)
 
     lines: list[str] = []
-    charts = factories.create_factories(stack)
-    page = ("read a page of 100 events", Request(PAGE, "GET", CONSUMER))
-    for name, request in [*NUMBERS_AND_APPENDS, page, *specs.cases(stack), *factories.cases(stack, charts)]:
+    factory_paths = factories.create_factories(stack)
+    page = ("read a page of 100 events", Request(PAGE_PATHS, "GET", CONSUMER))
+    for name, request in [*NUMBERS_AND_APPENDS, page, *specs.cases(stack), *factories.cases(stack, factory_paths)]:
         compare(name, request)
     with fastapi_behind_gateway(stack) as fastapi:
-        for name, request in [*NUMBERS_AND_APPENDS, ("read a factory", Request(charts))]:
+        for name, request in [*NUMBERS_AND_APPENDS, ("read a factory", Request(factory_paths))]:
             compare(f"{name}, compared with FastAPI", request, fastapi)
-    with djangos_behind_gateways(stack, charts[0]) as djangos:
-        for name, django in djangos.items():
-            compare(f"read a factory, compared with {name}", Request(charts), django)
+    with django_behind_gateways(stack, factory_paths[0]) as django_addresses:
+        for name, address in django_addresses.items():
+            compare(f"read a factory, compared with {name}", Request(factory_paths), address)
         stack.stop("valkey")
-        compare("read a factory, Redis stopped", Request(charts))
-        for name, django in djangos.items():
-            compare(f"read a factory, Redis stopped, compared with {name}", Request(charts), django)
+        compare("read a factory, Redis stopped", Request(factory_paths))
+        for name, address in django_addresses.items():
+            compare(f"read a factory, Redis stopped, compared with {name}", Request(factory_paths), address)
         stack.start("valkey")
     request = Request(["/sequence"])
     # More rounds, because the difference is smaller than the noise of a few rounds.

@@ -14,7 +14,7 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
 
 @dataclass(frozen=True)
 class Request:
-    """A request; several `paths` or `bodies` alternate."""
+    """A request, which is repeated with each of its `paths` and `bodies` in turn."""
 
     paths: list[str]
     method: str = "GET"
@@ -25,7 +25,7 @@ class Request:
 
 @dataclass(frozen=True)
 class LoadResult:
-    """Requests per second and percentiles of the latency."""
+    """Requests per second, and the latency that half and 99 % of the requests do not exceed."""
 
     per_second: float
     p50_ms: float
@@ -33,7 +33,7 @@ class LoadResult:
 
 
 def run_load(address: str, user: str, password: str, request: Request, seconds: int) -> LoadResult:
-    """Raise RuntimeError if any status was not 2xx, because the rate of errors is meaningless."""
+    """Raise RuntimeError if a request failed, because the throughput of failing requests is meaningless."""
     credential = b64encode(f"{user}:{password}".encode()).decode()
     headers = {**request.headers, "Authorization": f"Basic {credential}"}
     with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,7 @@ packages=""
 for package in chassis testing ./*-service gateway/console deploy/local; do
     packages="$packages ./${package#./}"
 done
-# The timestamps in the wheels are those of the commit, so the same commit gives the same files.
+# The timestamps in the wheels are those of the commit, so the same commit produces the same files.
 # shellcheck disable=SC2086
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) .venv/bin/python -m pip wheel --quiet --disable-pip-version-check \
     --no-deps --no-build-isolation --wheel-dir dist $packages

@@ -3,7 +3,7 @@
 set -euaf
 here=$(cd "$(dirname "$0")" && pwd)
 
-# Settings of the operator, from .env.
+# Settings of the operator, from .env. Programs read this block to list them.
 : "${CORS_ORIGINS:=}"
 : "${TRUSTED_PROXIES:=}"
 : "${TLS_CERT:=}"

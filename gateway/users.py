@@ -23,6 +23,7 @@ SALT_BYTES = 8
 MIN_ADMIN_PASSWORD_LENGTH = 20
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
+_NAME_RULE = "must have 1 to 64 characters of A-Z a-z 0-9 . _ @ - and begin with a letter or digit"
 _HASH_LINE = re.compile(rf"({_NAME}):(\{{SSHA\}}[A-Za-z0-9+/]+=*)")
 _ROLE_LINE = re.compile(rf'":({_NAME})" ({"|".join(ROLES)});')
 
@@ -68,7 +69,7 @@ class Users:
 
     def remove(self, name: str) -> None:
         if name not in self.hashes:
-            raise UserError(f"unknown user {name!r}; users: {', '.join(sorted(self.hashes)) or 'none'}")
+            raise UserError(f"unknown user {name!r}; existing users: {', '.join(sorted(self.hashes)) or 'none'}")
         if self.admins() == [name]:
             raise UserError(f"{name!r} is the last admin and must not be removed: add another admin first")
         del self.hashes[name]
@@ -120,9 +121,7 @@ def locked_users(directory: Path, mode: int) -> Iterator[Users]:
 def add(directory: Path, mode: int, name: str, role: str | None) -> str:
     """Add a user, or replace the password (and the role, if it is not None) of an existing one."""
     if not re.fullmatch(_NAME, name):
-        raise UserError(
-            f"a user name must be 1 to 64 of A-Z a-z 0-9 . _ @ - and begin with a letter or digit: {name!r}"
-        )
+        raise UserError(f"a user name {_NAME_RULE}: {name!r}")
     if role and role not in ROLES:
         raise UserError(f"the role must be one of {', '.join(ROLES)}: {role!r}")
     password = secrets.token_urlsafe(PASSWORD_BYTES)
@@ -142,7 +141,7 @@ def set_administrator(directory: Path, mode: int, name: str) -> str:
             f"ADMIN_PASSWORD must have at least {MIN_ADMIN_PASSWORD_LENGTH} characters, all printable ASCII"
         )
     if not re.fullmatch(_NAME, name):
-        raise UserError(f"ADMIN_USER must be 1 to 64 of A-Z a-z 0-9 . _ @ - and begin with a letter or digit: {name!r}")
+        raise UserError(f"ADMIN_USER {_NAME_RULE}: {name!r}")
     with locked_users(directory, mode) as users:
         users.put(name, password, "admin")
     return f"{name} is an admin"
@@ -174,14 +173,14 @@ def main(arguments: list[str]) -> str:
     mode = os.environ.get("GATEWAY_USERS_MODE", "640")
     if not re.fullmatch("[0-7]{3}", mode):
         raise UserError(f"GATEWAY_USERS_MODE must be three octal digits, the mode of the files: {mode!r}")
-    location = Path(directory), int(mode, 8)
+    directory_and_mode = Path(directory), int(mode, 8)
     if parsed.command == "add":
-        return add(*location, parsed.name, parsed.role)
+        return add(*directory_and_mode, parsed.name, parsed.role)
     if parsed.command == "administrator":
-        return set_administrator(*location, parsed.name)
+        return set_administrator(*directory_and_mode, parsed.name)
     if parsed.command == "list":
-        return list_users(*location)
-    with locked_users(*location) as users:
+        return list_users(*directory_and_mode)
+    with locked_users(*directory_and_mode) as users:
         users.remove(parsed.name)
     return f"removed {parsed.name}"
 

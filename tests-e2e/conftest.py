@@ -8,7 +8,7 @@ import pytest
 
 from quintet_e2e.clients import Client
 from quintet_e2e.compose import compose_stack
-from quintet_e2e.stacks import Running, local_stack
+from quintet_e2e.stacks import RunningStack, local_stack
 
 STACKS = {"local": local_stack, "compose": compose_stack}
 # A stack starts within the first test that uses it, which takes minutes if images must be built.
@@ -17,14 +17,14 @@ MAX_LOG_LINES = 10
 
 
 @pytest.fixture(scope="session", params=["local", pytest.param("compose", marks=pytest.mark.slow)])
-def stack(request: pytest.FixtureRequest) -> Iterator[Running]:
+def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     """Yield a stack of each mode, shared by all tests, with its own folder and ports. Tests must leave it healthy."""
-    with STACKS[request.param]() as running:
-        yield running
+    with STACKS[request.param]() as running_stack:
+        yield running_stack
 
 
 @pytest.fixture
-def client(stack: Running) -> Iterator[Client]:
+def client(stack: RunningStack) -> Iterator[Client]:
     """Yield a client of the administrator whose request IDs are unique to the test."""
     administrator = Client(stack)
     yield administrator
@@ -32,7 +32,7 @@ def client(stack: Running) -> Iterator[Client]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the journeys, which take longest, and among them with the documents', which expect a new stack.
+    """Run the journeys first because they take longest, beginning with those of documents that expect a new stack.
 
     With pytest-xdist, all journeys on one stack run in one process, so two processes test both stacks concurrently.
     """
@@ -50,19 +50,19 @@ def _stack_of(item: pytest.Item) -> str | None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Add the log lines about its requests to the report of a failed journey."""
+    """Add the log lines about the requests of a failed journey to its report."""
     report = (yield).get_result()
     client = getattr(item, "funcargs", {}).get("client")
     if report.when == "call" and report.failed and isinstance(client, Client):
         for program in client.stack.programs:
-            if lines := _lines_about(client, program):
+            if lines := _log_lines_about(client, program):
                 report.sections.append((f"log of {program}", "\n".join(lines)))
 
 
-def _lines_about(client: Client, program: str) -> list[str]:
+def _log_lines_about(client: Client, program: str) -> list[str]:
     try:
         lines = client.stack.log(program).splitlines()
     except OSError:
         return []
-    matching = [line for line in lines if client.label in line or '"level": "error"' in line]
+    matching = [line for line in lines if client.request_id_prefix in line or '"level": "error"' in line]
     return matching[-MAX_LOG_LINES:]

@@ -1,5 +1,6 @@
 """Fixtures for the tests of the chassis: a small probe service and its Postgres."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,19 @@ sys.path.insert(0, str(HERE))
 @pytest.fixture(scope="session", autouse=True)
 def _json_logs() -> None:
     logs.configure("probe", "info")
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Callable[[str], list[dict[str, Any]]]:
+    """Return a function that returns the fields of each line that was logged for an event, at any level."""
+    caplog.set_level(logging.DEBUG)
+
+    def lines(event: str) -> list[dict[str, Any]]:
+        # The message of a line that structlog created is a dict; that of a library is a string.
+        all_fields: list[Any] = [record.msg for record in caplog.records]
+        return [fields for fields in all_fields if isinstance(fields, dict) and fields["event"] == event]
+
+    return lines
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +65,7 @@ def process_environment() -> Callable[..., dict[str, str]]:
     """Return a function that returns the environment of a process of the probe service."""
 
     def environment(settings: ServiceSettings, **variables: str) -> dict[str, str]:
-        own = {"DATABASE_URL": settings.database_url, "PYTHONPATH": str(HERE), **variables}
-        return {**os.environ, **own, "PYTHONUNBUFFERED": "1"}
+        overrides = {"DATABASE_URL": settings.database_url, "PYTHONPATH": str(HERE), **variables}
+        return {**os.environ, **overrides, "PYTHONUNBUFFERED": "1"}
 
     return environment

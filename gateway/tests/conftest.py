@@ -40,7 +40,7 @@ class Response:
         return json.loads(self.text)
 
 
-class Echo(BaseHTTPRequestHandler):
+class EchoHandler(BaseHTTPRequestHandler):
     """Return the received request as JSON, or call `server.handler` if the test has set it."""
 
     protocol_version = "HTTP/1.1"
@@ -90,10 +90,10 @@ class Service(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def __init__(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        super().__init__(str(path), Echo)
+        super().__init__(str(path), EchoHandler)
         self.path = path
         self.name = path.stem
-        self.handler: Callable[[Echo], None] | None = None
+        self.handler: Callable[[EchoHandler], None] | None = None
         self.on_request: Callable[[], None] = lambda: None  # called before the body is read
         self.requests: list[str] = []
         self.connections: set[socket.socket] = set()
@@ -259,13 +259,14 @@ class Gateway:
 
 
 @pytest.fixture(scope="session")
-def new_gateway() -> Iterator[Callable[..., Gateway]]:
+def start_gateway() -> Iterator[Callable[..., Gateway]]:
+    """Return a function that starts a gateway with the settings; `edit_config` changes its nginx.conf."""
     started: list[Gateway] = []
 
     def start(edit_config: Callable[[str], str] = lambda text: text, **settings: str) -> Gateway:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
         gateway = Gateway(Path(tempfile.mkdtemp(prefix="gw-")), port, settings, edit_config)
         started.append(gateway)
         gateway.start()
@@ -278,14 +279,15 @@ def new_gateway() -> Iterator[Callable[..., Gateway]]:
 
 
 @pytest.fixture(scope="session")
-def running(new_gateway) -> Gateway:
-    return new_gateway(CLIENT_TIMEOUT="2s")
+def shared_gateway(start_gateway) -> Gateway:
+    """The gateway of all tests that need no special settings; slow clients are disconnected after two seconds."""
+    return start_gateway(CLIENT_TIMEOUT="2s")
 
 
 @pytest.fixture
-def gateway(running: Gateway) -> Iterator[Gateway]:
-    for service in running.services.values():
+def gateway(shared_gateway: Gateway) -> Iterator[Gateway]:
+    for service in shared_gateway.services.values():
         service.requests.clear()
-    yield running
-    for service in running.services.values():
+    yield shared_gateway
+    for service in shared_gateway.services.values():
         service.handler = None

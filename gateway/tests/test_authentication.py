@@ -22,7 +22,7 @@ def test_correct_password_returns_200_and_wrong_password_401(gateway):
     assert statuses(gateway, 3, password=gateway.passwords["root"]) == {401}
 
 
-def test_wrong_passwords_lock_no_user_out(gateway):
+def test_wrong_passwords_do_not_lock_a_user_out(gateway):
     assert statuses(gateway, 200, password="wrong") == {401}
     assert statuses(gateway, 1) == {200}
     assert statuses(gateway, 1, "root") == {200}
@@ -30,16 +30,16 @@ def test_wrong_passwords_lock_no_user_out(gateway):
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
 def test_upload_is_rejected_before_its_body_arrives(gateway, size):
-    began = time.monotonic()
+    started_at = time.monotonic()
     for user, password, status in (("", None, 401), ("ann", "wrong", 401), ("rita", None, 403)):
         response = gateway.call("PUT", "/acme_orders/api/v1/orders/import", user, password, body=b"x" * size)
         assert response.status == status, response
     # The gateway waits 15 s for a body that does not arrive.
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - started_at < 10
 
 
-def test_clients_that_disconnect_early_crash_no_worker(new_gateway):
-    gateway = new_gateway(RATE_LIMITS="off")
+def test_clients_that_disconnect_early_do_not_crash_a_worker(start_gateway):
+    gateway = start_gateway(RATE_LIMITS="off")
     workers = gateway.workers()
     seed = random.randrange(2**32)
     generator = random.Random(seed)
@@ -73,8 +73,8 @@ def test_replaced_password_takes_effect_at_the_next_request(gateway):
     assert statuses(gateway, 1, "replaced", first) == {401}
 
 
-def test_live_stream_ends_after_a_reload(new_gateway):
-    gateway = new_gateway(SHUTDOWN_TIMEOUT="1s")
+def test_live_stream_ends_within_the_shutdown_timeout_after_a_reload(start_gateway):
+    gateway = start_gateway(SHUTDOWN_TIMEOUT="1s")
     sent, ended = threading.Event(), threading.Event()
 
     def stream_endlessly(request):
@@ -94,18 +94,18 @@ def test_live_stream_ends_after_a_reload(new_gateway):
     reader.join()
 
 
-def test_spellings_of_one_credential_share_one_quota(new_gateway):
-    gateway = new_gateway(RATE_LIMIT_WRITER="1", RATE_BURST="5")
+def test_spellings_of_one_credential_share_one_quota(start_gateway):
+    gateway = start_gateway(RATE_LIMIT_WRITER="1", RATE_BURST="5")
     encoded = gateway.basic("ann").removeprefix("Basic ")
     spellings = [f"Basic {encoded}", f"basic {encoded}", f"BASIC  {encoded}", f"Basic   {encoded}", f"Basic {encoded} "]
-    statuses_seen = [
-        gateway.call("GET", "/sequences", headers={"Authorization": each}).status for each in spellings * 4
+    received = [
+        gateway.call("GET", "/sequences", headers={"Authorization": spelling}).status for spelling in spellings * 4
     ]
-    assert statuses_seen.count(200) <= 8 and set(statuses_seen) == {200, 429}
+    assert received.count(200) <= 8 and set(received) == {200, 429}
 
 
-def test_wrong_passwords_do_not_count_against_the_users_quota(new_gateway):
-    gateway = new_gateway(RATE_LIMIT_WRITER="1", RATE_LIMIT_READER="1", RATE_BURST="5")
+def test_wrong_passwords_do_not_count_against_the_users_quota(start_gateway):
+    gateway = start_gateway(RATE_LIMIT_WRITER="1", RATE_LIMIT_READER="1", RATE_BURST="5")
     assert statuses(gateway, 20, password="wrong") == {401}
     assert statuses(gateway, 6) == {200}
     assert statuses(gateway, 3) == {429}
@@ -126,8 +126,8 @@ def test_password_is_not_stored_or_logged(gateway, is_correct):
     assert matches == []
 
 
-def test_many_users_are_distinguished(new_gateway):
-    gateway = new_gateway()
+def test_role_and_password_are_those_of_the_user_among_3000_others(start_gateway):
+    gateway = start_gateway()
     hashes, roles = (gateway.directory / "users" / name for name in ("htpasswd", "roles.conf"))
     gateway.add_user("last", "reader")
     names = [f"user{number}" for number in range(3000)]

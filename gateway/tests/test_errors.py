@@ -106,7 +106,7 @@ def test_body_larger_than_one_mebibyte_returns_413(gateway):
 
 @pytest.mark.parametrize("path", ["/", "/docs/", "/style.css", "/livez", "/readyz", "/auth/public-key"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
-def test_other_methods_than_get_and_head_return_405(gateway, method, path):
+def test_methods_other_than_get_and_head_return_405(gateway, method, path):
     response = gateway.call(method, path, "root", body=b"")
     assert (response.status, response.json()["status"], response.headers["Allow"]) == (405, 405, "GET, HEAD")
     assert not any(service.requests for service in gateway.services.values())
@@ -123,6 +123,6 @@ def test_unavailable_service_returns_503_in_the_common_shape(gateway):
 
 
 @pytest.mark.parametrize("line", ["get /sequences HTTP/1.1", "GET http://evil/sequences HTTP/1.1"])
-def test_unusual_request_lines_are_handled(gateway, line):
+def test_unusual_request_line_returns_a_json_response(gateway, line):
     status, _, body = parse(gateway.send_raw(f"{line}\r\n{COMMON_HEADERS.format(gateway.basic('ann'))}\r\n".encode()))
     assert status in (200, 400) and json.loads(body)

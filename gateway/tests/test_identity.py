@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 GATEWAY_HEADERS = {
     "host",
     "x-authenticated-user",
@@ -68,13 +68,7 @@ def test_trailer_is_not_forwarded_as_a_header(gateway):
     assert b'["x-authenticated-user", "ann"]' in response and b"root" not in response
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "Authorization-Info",
-        "Cookie",
-    ],
-)
+@pytest.mark.parametrize("name", ["Authorization-Info", "Cookie"])
 def test_other_headers_are_forwarded(gateway, name):
     assert [name.lower(), "v"] in forwarded_headers(gateway, {name: "v"})
 
@@ -132,7 +126,7 @@ def test_password_is_not_forwarded(gateway):
 def test_valid_request_id_is_kept_and_invalid_one_is_replaced(gateway, sent, is_kept):
     response = gateway.call("GET", "/sequences", "ann", headers={"X-Request-ID": sent.encode()})
     values = response.headers.get_all("X-Request-ID")
-    assert len(values) == 1 and ID.fullmatch(values[0]) and (values[0] == sent) is is_kept
+    assert len(values) == 1 and REQUEST_ID.fullmatch(values[0]) and (values[0] == sent) is is_kept
     assert ["x-request-id", values[0]] in response.json()["headers"]
     assert gateway.access_log_entry(values[0])["user"] == "ann"
 
@@ -152,7 +146,7 @@ def test_headers_of_the_gateway_are_sent_once(gateway):
         "Server": "evil",
     }
     gateway.services["event"].handler = lambda request: request.send_json(
-        200, "x", **{k.replace("-", "_"): v for k, v in forged.items()}
+        200, "x", **{name.replace("-", "_"): value for name, value in forged.items()}
     )
     for path in ("/api/v1/streams/x", "/nothing", "/livez", "/", "/docs/"):
         response = gateway.call("GET", path, "ann")
@@ -207,15 +201,15 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("method", "path", "admin", "writer", "reader", "runner"), REQUESTS)
-def test_role_permissions(gateway, method, path, admin, writer, reader, runner):
+def test_each_role_is_allowed_only_its_requests(gateway, method, path, admin, writer, reader, runner):
     for user, status in {"root": admin, "ann": writer, "rita": reader, "run": runner}.items():
         response = gateway.call(method, path, user, headers={"X-HTTP-Method-Override": "POST"})
         assert response.status == status, (user, response)
         if status == 403 and method != "HEAD":
             assert (response.headers["Content-Type"], response.json()["status"]) == ("application/problem+json", 403)
             assert gateway.access_log_entry(response.headers["X-Request-ID"])["user"] == user
-    passed = [admin, writer, reader, runner].count(200)
-    assert sum(len(service.requests) for service in gateway.services.values()) in (0, passed)
+    allowed_count = [admin, writer, reader, runner].count(200)
+    assert sum(len(service.requests) for service in gateway.services.values()) in (0, allowed_count)
 
 
 @pytest.mark.parametrize(
@@ -255,8 +249,8 @@ def test_role_belongs_to_the_exact_name(gateway):
     "line",
     ['":odd" king;', '":odd" Admin;', '":odd" "admin ";', '":odd" "admin\r";', '":odd" "";', "# odd", '":od" admin;'],
 )
-def test_user_without_a_valid_role_is_rejected(new_gateway, line):
-    gateway = new_gateway()
+def test_user_without_a_valid_role_is_rejected(start_gateway, line):
+    gateway = start_gateway()
     gateway.add_user("odd", "reader")
     roles = gateway.directory / "users" / "roles.conf"
     roles.write_text(roles.read_text().replace('":odd" reader;', line))

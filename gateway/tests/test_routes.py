@@ -136,7 +136,7 @@ def test_compressed_json_has_a_weak_etag(gateway):
         ("/health/%2e%2e/readyz", "console", "/readyz"),
     ],
 )
-def test_open_endpoints_forward_a_fixed_path_and_no_user(gateway, path, service, forwarded_path):
+def test_open_endpoint_forwards_a_fixed_path_without_a_user(gateway, path, service, forwarded_path):
     for user, password in (("", None), ("root", None), ("root", "wrong")):
         response = gateway.call("GET", path, user, password)
         assert (response.status, response.json()["service"], response.json()["path"]) == (200, service, forwarded_path)
@@ -194,7 +194,7 @@ def test_token_in_the_path_is_not_logged(gateway, token):
     assert line["uri"] == "/source/ann/..."
 
 
-def test_livez_is_open(gateway):
+def test_livez_responds_without_a_password(gateway):
     response = gateway.call("GET", "/livez")
     assert (response.status, response.text) == (200, '{"status": "OK"}')
     assert gateway.call("HEAD", "/livez").status == 200

@@ -30,9 +30,9 @@ def certificate(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def secure(new_gateway, certificate):
+def tls_gateway(start_gateway, certificate):
     cert, key = certificate / "cert.pem", certificate / "key.pem"
-    return new_gateway(TLS_CERT=str(cert), TLS_KEY=str(key))
+    return start_gateway(TLS_CERT=str(cert), TLS_KEY=str(key))
 
 
 def connect(gateway, certificate, alpn=("http/1.1",), **options):
@@ -44,10 +44,10 @@ def connect(gateway, certificate, alpn=("http/1.1",), **options):
     return context.wrap_socket(socket.create_connection(("127.0.0.1", gateway.port), 10), server_hostname="localhost")
 
 
-def test_requests_over_tls_are_served_with_hsts(secure, certificate):
+def test_requests_over_tls_are_served_with_hsts(tls_gateway, certificate):
     context = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
-    connection = http.client.HTTPSConnection("127.0.0.1", secure.port, timeout=10, context=context)
-    connection.request("GET", "/sequences", headers={"Authorization": secure.basic("ann")})
+    connection = http.client.HTTPSConnection("127.0.0.1", tls_gateway.port, timeout=10, context=context)
+    connection.request("GET", "/sequences", headers={"Authorization": tls_gateway.basic("ann")})
     response = connection.getresponse()
     assert response.status == 200 and b'["x-forwarded-proto", "https"]' in response.read()
     assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
@@ -56,32 +56,32 @@ def test_requests_over_tls_are_served_with_hsts(secure, certificate):
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
 @pytest.mark.parametrize(
-    ("version", "accepted"),
+    ("version", "is_accepted"),
     [(ssl.TLSVersion.TLSv1_3, True), (ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_1, False)],
 )
-def test_only_tls_1_2_and_1_3_are_accepted(secure, certificate, version, accepted):
+def test_only_tls_1_2_and_1_3_are_accepted(tls_gateway, certificate, version, is_accepted):
     try:
-        with connect(secure, certificate, maximum_version=version, minimum_version=version) as client:
-            assert accepted, client.version()
+        with connect(tls_gateway, certificate, maximum_version=version, minimum_version=version) as client:
+            assert is_accepted, client.version()
             assert client.version() == version.name.replace("_", ".")
             assert client.cipher()[0].startswith(("TLS_", "ECDHE-"))  # forward secrecy
     except ssl.SSLError:
-        assert not accepted
+        assert not is_accepted
 
 
-def test_ciphers_without_forward_secrecy_are_rejected(secure, certificate):
+def test_ciphers_without_forward_secrecy_are_rejected(tls_gateway, certificate):
     context = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("AES256-GCM-SHA384:AES128-SHA")
-    with pytest.raises(ssl.SSLError), socket.create_connection(("127.0.0.1", secure.port), 10) as plain:
+    with pytest.raises(ssl.SSLError), socket.create_connection(("127.0.0.1", tls_gateway.port), 10) as plain:
         context.wrap_socket(plain, server_hostname="localhost")
 
 
-def test_http_2_is_negotiated(secure, certificate):
-    with connect(secure, certificate, alpn=("h2", "http/1.1")) as client:
+def test_http_2_is_negotiated(tls_gateway, certificate):
+    with connect(tls_gateway, certificate, alpn=("h2", "http/1.1")) as client:
         assert client.selected_alpn_protocol() == "h2"
-    url = f"https://localhost:{secure.port}"
-    user = f"ann:{secure.passwords['ann']}"
+    url = f"https://localhost:{tls_gateway.port}"
+    user = f"ann:{tls_gateway.passwords['ann']}"
     done = subprocess.run(
         [
             *("curl", "-sS", "--http2", "--cacert", str(certificate / "cert.pem"), "-u", user, "-X", "PUT", "-d", "x"),
@@ -95,6 +95,6 @@ def test_http_2_is_negotiated(secure, certificate):
     assert status == "2 200" and '"method": "PUT"' in body
 
 
-def test_plain_http_on_the_tls_port_returns_400(secure):
-    response = secure.call("GET", "/sequences", "ann")
+def test_plain_http_on_the_tls_port_returns_400(tls_gateway):
+    response = tls_gateway.call("GET", "/sequences", "ann")
     assert (response.status, response.headers["Content-Type"]) == (400, "application/problem+json")

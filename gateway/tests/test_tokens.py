@@ -16,11 +16,11 @@ REQUESTS = [
     ("DELETE", "/source/ann/wines"),
 ]
 # Larger than nginx's memory buffer: it logs a warning when it writes a body to a file.
-LARGE = b"x" * 400_000
+LARGE_BODY = b"x" * 400_000
 
 
 def send(gateway, method, path):
-    body = LARGE if method in ("POST", "PUT") else None
+    body = LARGE_BODY if method in ("POST", "PUT") else None
     response = gateway.call(method, f"{path}?jwt={TOKEN}", "root", body=body)
     assert gateway.access_log_entry(response.headers["X-Request-ID"])["status"] == response.status
     log_text = (gateway.directory / "error.log").read_text() + (gateway.directory / "access.log").read_text()
@@ -48,7 +48,7 @@ def test_token_is_not_logged_when_the_service_closes_the_connection(gateway, met
 def test_token_reaches_the_service_unchanged(gateway, method, path):
     response = send(gateway, method, path)
     assert (response.status, response.json()["path"]) == (200, f"{path}?jwt={TOKEN}")
-    assert response.json()["bytes"] == (len(LARGE) if method in ("POST", "PUT") else 0)
+    assert response.json()["bytes"] == (len(LARGE_BODY) if method in ("POST", "PUT") else 0)
 
 
 def test_token_is_not_logged_when_the_gateway_rejects_the_request(gateway):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-TOOL = Path(__file__).resolve().parents[1] / "users.py"
+USERS_SCRIPT = Path(__file__).resolve().parents[1] / "users.py"
 PASSWORD = r"[A-Za-z0-9_-]{32}"  # 192 bits
 
 
@@ -20,7 +20,7 @@ def users(tmp_path):
     def run(*arguments, **environment):
         settings = {"GATEWAY_USERS_DIR": str(tmp_path / "users"), **environment}
         return subprocess.run(
-            [sys.executable, str(TOOL), *arguments],
+            [sys.executable, str(USERS_SCRIPT), *arguments],
             env=settings,
             capture_output=True,
             text=True,
@@ -108,14 +108,14 @@ def test_weak_administrator_password_is_rejected(users, tmp_path, password):
 @pytest.mark.parametrize("name", ["", "-a", ".a", "a:b", "a b", "!a", "ä", "a\n", "x" * 65, "../a", "a/b", '"', 'a";'])
 def test_invalid_name_is_rejected(users, name, tmp_path):
     result = users("add", "--", name)
-    assert result.returncode == 1 and "a user name must be 1 to 64" in result.stderr and not result.stdout
-    assert "must be 1 to 64" in users("administrator", "--", name, ADMIN_PASSWORD="x" * 20).stderr
+    assert result.returncode == 1 and "a user name must have 1 to 64 characters" in result.stderr and not result.stdout
+    assert "must have 1 to 64 characters" in users("administrator", "--", name, ADMIN_PASSWORD="x" * 20).stderr
     assert not (tmp_path / "users").exists()
 
 
 def test_error_messages_state_what_to_do(users, tmp_path):
     users("add", "ann")
-    assert "unknown user 'bob'; users: ann" in users("remove", "bob").stderr
+    assert "unknown user 'bob'; existing users: ann" in users("remove", "bob").stderr
     assert "must be one of admin, writer, reader, runner: 'king'" in users("add", "ann", "--role", "king").stderr
     assert "GATEWAY_USERS_MODE must be" in users("list", GATEWAY_USERS_MODE="9").stderr
     assert "GATEWAY_USERS_DIR must name" in users("list", GATEWAY_USERS_DIR="").stderr
@@ -144,7 +144,7 @@ def test_password_hash_of_an_older_version_is_reported_and_removed(users, tmp_pa
     assert users("list").stdout == "ann writer\nroot admin\n"
 
 
-def test_concurrent_changes_lose_no_user(users):
+def test_concurrent_changes_keep_every_user(users):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: users("add", f"user{n}"), range(16)))
     assert len(users("list").stdout.splitlines()) == 16

@@ -1,16 +1,16 @@
-"""Fixtures of the checks of conventions."""
+"""Fixtures of the convention checks."""
 
 import pytest
 
 from quintet_e2e.checkout import all_services
 
 
-@pytest.fixture(params=all_services(), ids=lambda service: service.word, scope="session")
+@pytest.fixture(params=all_services(), ids=lambda service: service.name, scope="session")
 def service(request):
-    """Each service of this checkout."""
+    """Return one service of this checkout; the test runs once for each."""
     return request.param
 
 
 @pytest.fixture(scope="session")
-def words():
-    return [service.word for service in all_services()]
+def service_names():
+    return [service.name for service in all_services()]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".conf", ".template", ".sh", ".sql", ".js", ".html", ".css"}
-NAMES = {"Makefile", "Dockerfile"}
+FILE_NAMES = {"Makefile", "Dockerfile"}
 PATTERNS = {
     r"(?<!here )\bis no (?!longer\b|more than\b)": 'write "is not a" or "must be"',
     r"(?-i:(?<!here )\b(is|are) none\b)": 'write "does not exist" or "is null"',
@@ -46,7 +46,7 @@ def checked_files() -> list[Path]:
     return [
         file
         for file in files
-        if (file.suffix in SUFFIXES or file.name in NAMES)
+        if (file.suffix in SUFFIXES or file.name in FILE_NAMES)
         and file.exists()
         and "migrations" not in file.parts
         and file != Path(__file__).resolve()

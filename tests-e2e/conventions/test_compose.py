@@ -20,37 +20,37 @@ def compose():
 
 
 def test_compose_runs_each_service_as_three_programs(compose, service):
-    word = service.word
+    name = service.name
     for kind in ("migrate", "web", "worker"):
-        program = compose["services"][f"{word}-{kind}"]
+        program = compose["services"][f"{name}-{kind}"]
         assert program["command"] == kind
-        assert program["image"].startswith(f"quintet-{word}:")
-        assert (program["build"]["context"], program["build"]["dockerfile"]) == (".", f"{word}-service/Dockerfile")
-        assert program["environment"]["DATABASE_URL_FILE"] == f"/run/secrets/{word}_database_url"
+        assert program["image"].startswith(f"quintet-{name}:")
+        assert (program["build"]["context"], program["build"]["dockerfile"]) == (".", f"{name}-service/Dockerfile")
+        assert program["environment"]["DATABASE_URL_FILE"] == f"/run/secrets/{name}_database_url"
     condition = {"condition": "service_completed_successfully"}
-    assert compose["services"][f"{word}-web"]["depends_on"][f"{word}-migrate"] == condition
-    assert compose["services"][f"{word}-worker"]["depends_on"][f"{word}-migrate"] == condition
-    assert f"{word}_db_password" in compose["services"]["roles"]["secrets"]
+    assert compose["services"][f"{name}-web"]["depends_on"][f"{name}-migrate"] == condition
+    assert compose["services"][f"{name}-worker"]["depends_on"][f"{name}-migrate"] == condition
+    assert f"{name}_db_password" in compose["services"]["roles"]["secrets"]
 
 
-def test_only_workers_know_the_broker(compose, service):
+def test_only_workers_receive_broker_url(compose, service):
     kinds = {
         kind
         for kind in ("migrate", "web", "worker")
-        if "AMQP_URL_FILE" in environment(compose, f"{service.word}-{kind}")
+        if "AMQP_URL_FILE" in environment_of(compose, f"{service.name}-{kind}")
     }
     assert kinds == {"worker"}
 
 
-def environment(compose, program):
+def environment_of(compose, program):
     return compose["services"][program]["environment"]
 
 
-def test_compose_names_exactly_the_services_of_this_checkout(compose, words):
+def test_compose_names_exactly_the_services_of_this_checkout(compose, service_names):
     services = {
         name.rsplit("-", 1)[0] for name in compose["services"] if name.endswith(("-migrate", "-web", "-worker"))
     }
-    assert services == set(words)
+    assert services == set(service_names)
 
 
 def test_only_the_gateway_publishes_a_port(compose):
@@ -82,12 +82,12 @@ def test_health_checks_tolerate_a_busy_machine(compose):
     for name, check in checks.items():
         assert CHEAP_PROBES & set(re.findall(r"[a-z_-]+", " ".join(check["test"]))), name
         assert "python" not in " ".join(check["test"]), name
-        assert seconds(check["timeout"]) >= 10, name
-        assert seconds(check["interval"]) * check["retries"] >= 60, name
-        assert seconds(check["start_period"]) >= 180, name
+        assert parse_seconds(check["timeout"]) >= 10, name
+        assert parse_seconds(check["interval"]) * check["retries"] >= 60, name
+        assert parse_seconds(check["start_period"]) >= 180, name
 
 
-def seconds(text):
+def parse_seconds(text):
     return int(text.removesuffix("s"))
 
 
@@ -103,40 +103,40 @@ def test_both_deployment_modes_read_the_same_configuration(compose, server):
     names = re.findall(r"^([a-z_.]+) = ", file.read_text(), re.MULTILINE)
     local = (CHECKOUT / "deploy" / "local" / "quintet_local" / f"{server}.py").read_text()
     assert f'"{server}"' in local
-    unrepeatable = set(names) - {"listen_addresses"}
+    unique_names = set(names) - {"listen_addresses"}
     for text in (local, " ".join(compose["services"][server].get("command", []))):
-        assert not {name for name in unrepeatable if name in text}
+        assert not {name for name in unique_names if name in text}
 
 
 def test_each_service_receives_exactly_the_settings_that_it_declares(compose, service):
-    declared, secrets = set(settings.variables(service.word)), set(settings.secret_variables(service.word))
+    declared, secrets = set(settings.variables(service.name)), set(settings.secret_variables(service.name))
     for kind in ("migrate", "web", "worker"):
-        variables = environment(compose, f"{service.word}-{kind}")
+        variables = environment_of(compose, f"{service.name}-{kind}")
         assert {name for name, value in variables.items() if value is None} == declared - secrets
         assert {f"{name}_FILE" for name in secrets} <= variables.keys()
 
 
 def test_gateway_and_console_receive_the_settings_that_they_declare(compose):
-    assert environment(compose, GATEWAY).keys() == {*settings.gateway_variables(), "SERVICES"}
-    assert environment(compose, "console").keys() == {*settings.console_variables(), "SERVICES", "WEB_CONCURRENCY"}
+    assert environment_of(compose, GATEWAY).keys() == {*settings.gateway_variables(), "SERVICES"}
+    assert environment_of(compose, "console").keys() == {*settings.console_variables(), "SERVICES", "WEB_CONCURRENCY"}
 
 
 def test_console_is_one_process_with_sufficient_memory(compose):
-    assert environment(compose, "console")["WEB_CONCURRENCY"] == 1
+    assert environment_of(compose, "console")["WEB_CONCURRENCY"] == 1
     assert compose["services"]["console"]["mem_limit"] == "192m"
 
 
 def test_containers_receive_only_their_own_secrets_as_files(compose, service):
     for kind in ("migrate", "web", "worker"):
-        program = compose["services"][f"{service.word}-{kind}"]
+        program = compose["services"][f"{service.name}-{kind}"]
         files = {name: value for name, value in program["environment"].items() if name.endswith("_FILE")}
         assert sorted(files.values()) == sorted(f"/run/secrets/{secret}" for secret in program["secrets"])
         for name, file in files.items():
-            assert file == f"/run/secrets/{service.word}_{name.removesuffix('_FILE').lower()}"
+            assert file == f"/run/secrets/{service.name}_{name.removesuffix('_FILE').lower()}"
 
 
-def test_every_secret_is_a_file_that_up_creates(compose, words):
-    names = secret_files.contents(dict.fromkeys(envfile.setting_names(words), "x"), words)
+def test_every_secret_is_a_file_that_up_creates(compose, service_names):
+    names = secret_files.contents(dict.fromkeys(envfile.setting_names(service_names), "x"), service_names)
     assert compose["secrets"] == {name: {"file": f"${{SECRETS_DIR:-./.secrets}}/{name}"} for name in names}
 
 
@@ -156,16 +156,16 @@ def networks_of(compose):
     return {name: set(program.get("networks", ())) for name, program in compose["services"].items()}
 
 
-def test_web_programs_share_networks_only_with_gateway_console_and_services_that_they_call(compose, words):
+def test_web_programs_share_networks_only_with_gateway_console_and_services_that_they_call(compose, service_names):
     networks = networks_of(compose)
-    webs = {f"{word}-web" for word in words}
-    for web in webs:
+    web_programs = {f"{name}-web" for name in service_names}
+    for web in web_programs:
         neighbors = {name for name, joined in networks.items() if joined & networks[web]}
         assert neighbors >= {GATEWAY, "console"}
         assert not neighbors & {"rabbitmq", "postgres"}
         # orders-service requests numbers from sequence-service.
         connected = {"orders-web", "sequence-web"}
-        assert neighbors & webs == (connected if web in connected else {web})
+        assert neighbors & web_programs == (connected if web in connected else {web})
     assert not networks[GATEWAY] & (networks["redis"] | networks["rabbitmq"])
 
 
@@ -174,7 +174,7 @@ def test_postgres_accepts_only_socket_connections_with_password(compose, service
     rules = (CHECKOUT / "deploy" / "compose" / "pg_hba.conf").read_text().splitlines()
     assert [rule for rule in rules if not rule.startswith("#")] == ["local all all scram-sha-256"]
     for kind in ("migrate", "web", "worker"):
-        assert "postgres-socket:/run/postgresql" in compose["services"][f"{service.word}-{kind}"]["volumes"]
+        assert "postgres-socket:/run/postgresql" in compose["services"][f"{service.name}-{kind}"]["volumes"]
 
 
 def test_names_are_unique_to_the_stack(compose):

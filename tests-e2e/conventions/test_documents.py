@@ -1,4 +1,4 @@
-"""Documents refer to existing files and headings, and the table of contents lists every document."""
+"""Documents refer to existing files and headings and are listed, and the Git hooks run every command of `make lint`."""
 
 import re
 
@@ -13,12 +13,12 @@ DOCUMENTS = [
     *CHECKOUT.glob("gateway/*/README.md"),
     *DOCS.rglob("*.md"),
 ]
-FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+FENCED_CODE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 
 
 def links_of(document):
     """Yield (file, anchor) of each link to a file of this checkout; the anchor may be empty."""
-    text = FENCED.sub("", document.read_text(encoding="utf-8"))
+    text = FENCED_CODE.sub("", document.read_text(encoding="utf-8"))
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if not re.match(r"[a-z]+:", link):
             path, _, anchor = link.partition("#")
@@ -27,7 +27,7 @@ def links_of(document):
 
 def anchors_of(document):
     """Return the anchors of the headings, formed as GitHub forms them."""
-    headings = re.findall(r"^#+ (.*)$", FENCED.sub("", document.read_text(encoding="utf-8")), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", FENCED_CODE.sub("", document.read_text(encoding="utf-8")), re.MULTILINE)
     plain = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
     return {heading.replace(" ", "-") for heading in plain}
 

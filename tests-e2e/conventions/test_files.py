@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from quintet_e2e.checkout import CHECKOUT, all_services, names_in, python_files
+from quintet_e2e.checkout import CHECKOUT, all_services, entry_names, python_files
 
-FOLDER = {"README.md", "Dockerfile", "pyproject.toml", "openapi.yaml", "src", "tests"}
-PACKAGE = {"__init__.py", "__main__.py", "settings.py", "app.py", "migrations"}
+SERVICE_ENTRIES = {"README.md", "Dockerfile", "pyproject.toml", "openapi.yaml", "src", "tests"}
+PACKAGE_ENTRIES = {"__init__.py", "__main__.py", "settings.py", "app.py", "migrations"}
 # Each is a module, or a package of this name if a module would be too long.
 MODULES_OR_PACKAGES = {"routes", "handlers", "operations", "domain", "store", "clients", "cache", "batcher", "poller"}
-TESTS = {"conftest.py", "unit", "integration", "contract"}
+TEST_ENTRIES = {"conftest.py", "unit", "integration", "contract"}
 MAX_FILE_LINES = 250
 MAX_CHASSIS_MODULE_LINES = 210
 MAX_CHASSIS_LINES = 3720
@@ -21,22 +21,22 @@ def count_lines(file):
     return len(file.read_text(encoding="utf-8").splitlines())
 
 
-def test_service_has_exactly_these_files(service):
-    assert names_in(service.folder) - {"contracts", "samples"} == FOLDER
-    assert names_in(service.folder / "src") == {service.package}
+def test_service_folder_has_exactly_the_expected_entries(service):
+    assert entry_names(service.folder) - {"contracts", "samples"} == SERVICE_ENTRIES
+    assert entry_names(service.folder / "src") == {service.package}
 
 
 def test_modules_have_names_of_the_closed_vocabulary(service):
-    names = names_in(service.source)
-    assert names >= PACKAGE
-    for name in names - PACKAGE:
-        assert name.removesuffix(".py") in MODULES_OR_PACKAGES, f"{name} is not a module name of DESIGN.md"
+    names = entry_names(service.source)
+    assert names >= PACKAGE_ENTRIES
+    for name in names - PACKAGE_ENTRIES:
+        assert name.removesuffix(".py") in MODULES_OR_PACKAGES, f"{name} is not one of the permitted module names"
         assert name.endswith(".py") or (service.source / name / "__init__.py").exists()
 
 
 def test_tests_are_unit_integration_or_contract(service):
-    names = names_in(service.folder / "tests")
-    assert names == TESTS
+    names = entry_names(service.folder / "tests")
+    assert names == TEST_ENTRIES
     for kind in names - {"conftest.py"}:
         assert list((service.folder / "tests" / kind).glob("test_*.py")), kind
 
@@ -47,7 +47,7 @@ def test_test_folders_are_not_packages():
             assert not list(tests.rglob("__init__.py"))
 
 
-def test_package_has_only_a_docstring(service):
+def test_package_init_has_only_a_docstring(service):
     module = ast.parse((service.source / "__init__.py").read_text())
     assert ast.get_docstring(module)
     assert len(module.body) == 1
@@ -61,7 +61,7 @@ def test_every_module_has_a_docstring():
 
 
 def test_migrations_are_numbered_without_gaps(service):
-    names = sorted(names_in(service.source / "migrations") - {"__init__.py"})
+    names = sorted(entry_names(service.source / "migrations") - {"__init__.py"})
     assert [name[:4] for name in names] == [f"{number:04d}" for number in range(1, len(names) + 1)]
     for name in names:
         assert re.fullmatch(r"\d{4}_[a-z0-9_]+\.sql", name)
@@ -79,29 +79,29 @@ def test_no_test_file_is_too_long():
     assert {file: count_lines(file) for file in tests if count_lines(file) > MAX_FILE_LINES + 100} == {}
 
 
-def test_chassis_is_small():
+def test_chassis_and_its_modules_are_short():
     modules = {file: count_lines(file) for file in python_files(CHECKOUT / "chassis" / "src")}
     assert {name: lines for name, lines in modules.items() if lines > MAX_CHASSIS_MODULE_LINES} == {}
     assert sum(modules.values()) <= MAX_CHASSIS_LINES
 
 
-def test_chassis_does_not_refer_to_services(words):
+def test_chassis_does_not_refer_to_services(service_names):
     """Code for one service belongs to that service; texts may mention one as an example."""
     for file in python_files(CHECKOUT / "chassis" / "src"):
         names = {node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)}
-        assert not names & {f"{word}_service" for word in words}, file
+        assert not names & {f"{name}_service" for name in service_names}, file
 
 
-def test_dockerfiles_differ_by_one_word():
+def test_dockerfiles_differ_only_in_service_name():
     services = all_services()
     files = [(service.folder / "Dockerfile").read_text() for service in services]
     normalized = {
-        text.replace(f"{service.word}-service", "<word>-service").replace(service.package, "<word>_service")
+        text.replace(f"{service.name}-service", "<name>-service").replace(service.package, "<name>_service")
         for text, service in zip(files, services, strict=True)
     }
     assert len(normalized) == 1
     copied = re.findall(r"^COPY (?!--from)(\S+)", normalized.pop(), re.MULTILINE)
-    assert copied == ["deploy/requirements.txt", "chassis", "<word>-service"]
+    assert copied == ["deploy/requirements.txt", "chassis", "<name>-service"]
 
 
 TOP_FILES = ["README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "VERSION", "Makefile"]

@@ -7,15 +7,15 @@ import pytest
 
 from quintet_e2e.checkout import CHECKOUT, python_files
 
-CHANGING = {
+CHANGING_FUNCTIONS = {
     *(f"time.{name}{unit}" for name in ("time", "monotonic", "perf_counter", "process_time") for unit in ("", "_ns")),
     *(f"{kind}.{name}" for kind in ("datetime", "date") for name in ("now", "utcnow", "today")),
     *(f"uuid.uuid{version}" for version in (1, 4, 7)),
     *("time.gmtime", "time.localtime", "time.ctime", "os.getpid", "os.urandom", "postgres.free_port"),
 }
 CHANGING_MODULES = {"random", "secrets"}
-# Exempt: it measures the time since the start of the command.
-EXEMPT = {CHECKOUT / "deploy" / "local" / "quintet_local" / "progress.py"}
+# This module measures the time since the command started.
+EXEMPT_FILES = {CHECKOUT / "deploy" / "local" / "quintet_local" / "progress.py"}
 
 
 def code_run_at_import(tree: ast.AST) -> Iterator[ast.AST]:
@@ -32,7 +32,7 @@ def code_run_at_import(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def imported_names(tree: ast.AST) -> dict[str, str]:
-    """Return the full path of each imported name: `from time import time as clock` is `clock: time.time`."""
+    """Return the full path of each imported name: `from time import time as clock` results in `clock: time.time`."""
     names = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -43,7 +43,7 @@ def imported_names(tree: ast.AST) -> dict[str, str]:
 
 
 def changing_calls(source: str) -> list[int]:
-    """Return the lines that call such a function at import."""
+    """Return the numbers of the lines that compute a changing value at import."""
     tree = ast.parse(source)
     imported = imported_names(tree)
     lines = []
@@ -51,13 +51,13 @@ def changing_calls(source: str) -> list[int]:
         if isinstance(node, ast.Call):
             first, *rest = ast.unparse(node.func).split(".")
             path = [*imported.get(first, first).split("."), *rest]
-            if ".".join(path[-2:]) in CHANGING or path[0] in CHANGING_MODULES:
+            if ".".join(path[-2:]) in CHANGING_FUNCTIONS or path[0] in CHANGING_MODULES:
                 lines.append(node.lineno)
     return sorted(lines)
 
 
 def test_no_module_computes_changing_values_at_import():
-    files = [file for file in python_files(CHECKOUT) if ".venv" not in file.parts and file not in EXEMPT]
+    files = [file for file in python_files(CHECKOUT) if ".venv" not in file.parts and file not in EXEMPT_FILES]
     calls = {str(file.relative_to(CHECKOUT)): changing_calls(file.read_text(encoding="utf-8")) for file in files}
     assert {file: lines for file, lines in calls.items() if lines} == {}
 

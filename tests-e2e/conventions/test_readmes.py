@@ -6,14 +6,14 @@ import yaml
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
-from quintet_e2e.checkout import OF_THE_CHASSIS, code_in, table
+from quintet_e2e.checkout import CHASSIS_ENDPOINT_PREFIX, code_spans, table_rows
 
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 
 def test_settings_table_equals_settings(service):
-    described = {code_in(row[0])[0]: row[1] for row in table(service.readme, "variable", "default", "meaning")}
-    fields = service.settings().model_fields
+    described = {code_spans(row[0])[0]: row[1] for row in table_rows(service.readme, "variable", "default", "meaning")}
+    fields = service.settings_class().model_fields
     assert sorted(described) == sorted(name.upper() for name in fields)
     for name, field in fields.items():
         default = described[name.upper()]
@@ -22,15 +22,15 @@ def test_settings_table_equals_settings(service):
         elif field.default is None:
             assert default == "none", name
         else:
-            (value,) = code_in(default)
+            (value,) = code_spans(default)
             assert TypeAdapter(field.annotation).validate_python(value) == field.default, name
 
 
 def test_requests_table_equals_routes(service):
     described = {
         request
-        for row in table(service.readme, "request", "response")
-        for code in code_in(row[0])
+        for row in table_rows(service.readme, "request", "response")
+        for code in code_spans(row[0])
         if (request := parse_request(code))
     }
     # The routes that every service gets from the chassis may be omitted.
@@ -49,7 +49,7 @@ def routes(service, *, from_chassis=False):
     return {
         (method, re.sub(r"<[^>]*>", "<>", rule.rule))
         for rule in service.app().url_map.iter_rules()
-        if rule.endpoint.startswith(OF_THE_CHASSIS) is from_chassis
+        if rule.endpoint.startswith(CHASSIS_ENDPOINT_PREFIX) is from_chassis
         for method in rule.methods & METHODS
     }
 
@@ -66,5 +66,5 @@ def test_openapi_document_lists_all_routes(service):
 
 
 def test_events_table_equals_published_contracts(service):
-    described = {name for row in table(service.readme, "event", "published when") for name in code_in(row[0])}
+    described = {name for row in table_rows(service.readme, "event", "published when") for name in code_spans(row[0])}
     assert described == {contract.rpartition(".v")[0] for contract in service.contracts("publishes")}

@@ -7,24 +7,24 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from console_service.settings import Settings as ConsoleSettings
-from quintet_e2e.checkout import CHECKOUT, all_services, code_in, table
+from quintet_e2e.checkout import CHECKOUT, all_services, code_spans, table_rows
 
-SETTINGS = (CHECKOUT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
-CLASSES = {service.word: service.settings() for service in all_services()} | {"console": ConsoleSettings}
-SERVICES = [word for word in CLASSES if word != "console"]
+SETTINGS_DOCUMENT = (CHECKOUT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+SETTINGS_CLASSES = {service.name: service.settings_class() for service in all_services()} | {"console": ConsoleSettings}
+SERVICES = [name for name in SETTINGS_CLASSES if name != "console"]
 
 
 def described_settings():
-    """Yield (variable, default, readers) of each row; the default is a cell of the table."""
-    for name, default, readers, _ in table(SETTINGS, "variable", "default", "services", "meaning"):
-        words = [word for reader in readers.split(", ") for word in (SERVICES if reader == "all" else [reader])]
-        yield code_in(name)[0], default, words
+    """Yield (variable, default, names of its readers) of each row; the default is the text of its cell."""
+    for variable, default, readers, _ in table_rows(SETTINGS_DOCUMENT, "variable", "default", "services", "meaning"):
+        names = [name for reader in readers.split(", ") for name in (SERVICES if reader == "all" else [reader])]
+        yield code_spans(variable)[0], default, names
 
 
-@pytest.mark.parametrize("word", CLASSES)
-def test_reference_lists_settings_with_defaults(word):
-    described = {name: default for name, default, readers in described_settings() if word in readers}
-    fields = CLASSES[word].model_fields
+@pytest.mark.parametrize("reader", SETTINGS_CLASSES)
+def test_reference_lists_settings_with_defaults(reader):
+    described = {name: default for name, default, readers in described_settings() if reader in readers}
+    fields = SETTINGS_CLASSES[reader].model_fields
     assert sorted(described) == sorted(name.upper() for name in fields)
     for name, field in fields.items():
         default = described[name.upper()]
@@ -33,7 +33,7 @@ def test_reference_lists_settings_with_defaults(word):
         elif field.default is None:
             assert default == "none", name
         else:
-            (value,) = code_in(default)
+            (value,) = code_spans(default)
             assert TypeAdapter(field.annotation).validate_python(value) == field.default, name
 
 
@@ -46,9 +46,9 @@ def test_reference_lists_settings_of_gateway():
 
 def test_guarantees_name_existing_tests():
     text = (CHECKOUT / "docs" / "guarantees.md").read_text(encoding="utf-8")
-    rows = table(text, "promise", "survives", "test")
+    rows = table_rows(text, "promise", "survives", "test")
     assert len(rows) > 40
     for promise, _, test in rows:
-        files = code_in(test)
+        files = code_spans(test)
         assert files, promise
         assert [file for file in files if not (CHECKOUT / file).is_file()] == [], promise

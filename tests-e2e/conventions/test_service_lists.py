@@ -1,4 +1,4 @@
-"""Every list of services names all of them."""
+"""Lists of services, of pinned dependencies and of Makefile targets are complete."""
 
 import re
 import tomllib
@@ -36,9 +36,9 @@ def test_dependencies_of_packages_are_pinned():
 
 def test_gateway_routes_to_and_shows_each_service(service):
     template = (CHECKOUT / "gateway" / "nginx.conf.template").read_text()
-    assert f"set $upstream {service.word}-web;" in template
+    assert f"set $upstream {service.name}-web;" in template
     for page in ("index.html", "docs/index.html"):
-        assert f"{service.word}-service" in (CHECKOUT / "gateway" / "pages" / page).read_text(), page
+        assert f"{service.name}-service" in (CHECKOUT / "gateway" / "pages" / page).read_text(), page
 
 
 def test_compose_lists_every_service_once():
@@ -50,7 +50,7 @@ def test_compose_lists_every_service_once():
 
 
 def test_tools_check_each_service(tools, service):
-    folder, package = f"{service.word}-service", service.package
+    folder, package = f"{service.name}-service", service.package
     assert f"{folder}/tests" in tools["pytest"]["ini_options"]["testpaths"]
     assert f"{folder}/src" in tools["mypy"]["files"]
     rules = tools["importlinter"]
@@ -73,5 +73,5 @@ def test_every_make_target_has_help():
 
 def test_package_is_named_after_service(service):
     project = tomllib.loads((service.folder / "pyproject.toml").read_text())["project"]
-    assert project["name"] == f"quintet-{service.word}-service"
+    assert project["name"] == f"quintet-{service.name}-service"
     assert "quintet-chassis" in project["dependencies"]

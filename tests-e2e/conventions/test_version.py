@@ -1,4 +1,4 @@
-"""The version has one source, the file VERSION, and every distribution and document has it."""
+"""The version has one source, the file VERSION, and every distribution and document states it."""
 
 import re
 import tomllib

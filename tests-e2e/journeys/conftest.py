@@ -1,4 +1,4 @@
-"""The page of orders in Chromium."""
+"""Fixtures that open the page of orders in Chromium."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page
 
 from quintet_e2e import orders
 from quintet_e2e.browser import chromium, open_page
-from quintet_e2e.stacks import Running
+from quintet_e2e.stacks import RunningStack
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, stack: Running) -> Iterator[Page]:
+def page(browser: Browser, stack: RunningStack) -> Iterator[Page]:
     """Yield the page of orders in English."""
     with open_page(browser, stack, orders.PAGE, locale="en-US") as page:
         yield page

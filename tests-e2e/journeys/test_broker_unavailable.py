@@ -1,4 +1,4 @@
-"""While RabbitMQ or the workers at its ends are stopped or killed, every event arrives and takes effect once."""
+"""While RabbitMQ or the workers connected to it are stopped or killed, every event arrives and takes effect once."""
 
 import os
 import secrets
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from quintet_e2e.clients import attempt, background_threads, ok_json
+from quintet_e2e.clients import attempt_request, background_threads, ok_json
 from quintet_e2e.faults import BROKER_RECOVERY_SECONDS, LoadMonitor, assert_recovered, seeded_random
 from quintet_e2e.sequences import UniqueSequence
 from quintet_e2e.streams import event_body, read_events, stream_path
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.fault
 DOWN_SECONDS = float(os.environ.get("E2E_BROKER_DOWN_SECONDS") or 12)
 BROKER_START_SECONDS = 90
 MAX_RESPONSE_SECONDS = 5
+# Threads for each kind of request.
 APPENDERS, WRAPPERS, READERS = 6, 2, 2
 
 
@@ -43,38 +44,39 @@ class MixedLoad:
         else:
             self._read(number)
 
-    def _timed(self, send):
-        attempted = attempt(send)
-        self.monitor.record(attempted)
-        self.max_seconds = max(self.max_seconds, attempted.seconds)
-        return ok_json(attempted.response)
+    def _send_timed(self, send):
+        attempt = attempt_request(send)
+        self.monitor.record(attempt)
+        self.max_seconds = max(self.max_seconds, attempt.seconds)
+        return ok_json(attempt.response)
 
     def _append(self):
         path, headers = f"{stream_path(self.stream)}/events", {"X-Producer-ID": "mixed-load"}
-        event_id = self._timed(lambda: self.client.post(path, json=event_body(), headers=headers))
+        event_id = self._send_timed(lambda: self.client.post(path, json=event_body(), headers=headers))
         with self._lock:
             self.event_ids.append(event_id)
         time.sleep(0.02)
 
     def _wrap_around(self, index):
         path = f"/sequences/{self.sequences[index].name}/next"
-        self._timed(lambda: self.client.post(path, json={"n": 10}))
+        self._send_timed(lambda: self.client.post(path, json={"n": 10}))
         self.wrap_counts[index] += 1
         time.sleep(0.05)
 
     def _read(self, number):
         headers = {"X-Consumer-ID": f"reader-{number}"}
         path = f"{stream_path(self.stream)}/events"
-        page = self._timed(lambda: self.client.get(f"{path}?eventName=OrderPlaced&limit=100&wait=1", headers=headers))
+        query = "?eventName=OrderPlaced&limit=100&wait=1"
+        page = self._send_timed(lambda: self.client.get(path + query, headers=headers))
         if page:
             last = f"{path}/{page[-1]['event']['id']}"
             acknowledgement = {"action": "ACK", "upTo": "1"}
-            self._timed(lambda: self.client.post(last, data=acknowledgement, headers=headers))
-        self._timed(lambda: self.client.get("/sequence?n=3"))
+            self._send_timed(lambda: self.client.post(last, data=acknowledgement, headers=headers))
+        self._send_timed(lambda: self.client.get("/sequence?n=3"))
 
 
 def assert_each_wrap_published_once(load):
-    """Assert that the events are in order. When the last one has been appended, all have been."""
+    """Assert that each wrap-around has one event, in order."""
     for sequence, wraps in zip(load.sequences, load.wrap_counts, strict=True):
         eventually(lambda sequence=sequence, wraps=wraps: len(sequence.events()) >= wraps, BROKER_RECOVERY_SECONDS)
         assert [event["payload"]["cycles"] for event in sequence.events()] == list(range(1, wraps + 1))
@@ -90,7 +92,7 @@ def assert_every_event_received(subscriber, load):
     properties = subscriber.received[0][0]
     assert (properties.app_id, properties.type, properties.delivery_mode) == ("event", "OrderPlaced", 2)
     assert properties.headers == {"stream": load.stream, "event": "OrderPlaced"}
-    assert properties.correlation_id.startswith(load.client.label)
+    assert properties.correlation_id.startswith(load.client.request_id_prefix)
 
 
 def test_http_continues_while_broker_is_down_and_all_events_arrive_once_afterwards(stack, client):

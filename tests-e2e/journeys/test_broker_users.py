@@ -24,9 +24,9 @@ def channel_of(stack, service):
         yield connection.channel()
 
 
-def is_rejected(step):
+def is_rejected(operation):
     with pytest.raises(pika.exceptions.ChannelClosedByBroker) as error:
-        step()
+        operation()
     return error.value.reply_code == ACCESS_REFUSED and "ACCESS_REFUSED" in error.value.reply_text
 
 
@@ -37,9 +37,10 @@ def test_service_cannot_read_purge_or_delete_queue_of_another_service(stack, que
     with channel_of(stack, owner) as channel:
         channel.basic_get(f"{queue}.dead")  # a service may read its own dead letters
     for other in {"event", "factory", "orders", "sequence", "specstore"} - {owner}:
-        for step in ("basic_get", "queue_purge", "queue_delete", "queue_declare"):
+        for name in ("basic_get", "queue_purge", "queue_delete", "queue_declare"):
             with channel_of(stack, other) as channel:
-                assert is_rejected(lambda channel=channel, step=step: getattr(channel, step)(queue)), (other, step)
+                operation = getattr(channel, name)
+                assert is_rejected(lambda operation=operation: operation(queue)), (other, name)
 
 
 def test_service_cannot_publish_events_of_another_service(stack):

@@ -87,7 +87,7 @@ def foreign_site(page: str) -> Iterator[int]:
             thread.join()
 
 
-def state(client, sequence_name):
+def get_state(client, sequence_name):
     numbers = {
         sequence["name"]: sequence["last"] for sequence in ok_json(client.get("/sequences?limit=1000"))["sequences"]
     }
@@ -105,7 +105,7 @@ def test_page_of_other_origin_changes_nothing(stack, client, host, statuses):
     """
     sequence_name = f"test-{secrets.token_hex(4)}"
     ok_json(client.put(f"/sequences/{sequence_name}", json={"minimum": 1, "maximum": 1000}))
-    before = state(client, sequence_name)
+    before = get_state(client, sequence_name)
     foreign_page = PAGE.replace("GATEWAY_URL", f"'{stack.url}'").replace("SEQUENCE_NAME", sequence_name)
     with chromium() as browser, foreign_site(foreign_page) as port:
         page = browser.new_page(http_credentials={"username": stack.user, "password": stack.password})
@@ -119,7 +119,7 @@ def test_page_of_other_origin_changes_nothing(stack, client, host, statuses):
         sent.pop("/docs/favicon-32x32.png", None)
         assert {"/batch-sequence?n=5", "/api/sprocket/create/11/12/13/14/"} <= set(sent)
         assert set(sent.values()) <= statuses, sent
-    assert state(client, sequence_name) == before
+    assert get_state(client, sequence_name) == before
 
 
 def test_page_of_same_origin_may_send_requests(stack, client):

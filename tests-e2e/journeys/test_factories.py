@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from quintet_e2e.clients import attempt, background_threads, ok_json, run_concurrently
-from quintet_e2e.factories import CountingSprocket, ProducingFactory, production_events, send_with_retry
+from quintet_e2e.clients import attempt_request, background_threads, ok_json, run_concurrently
+from quintet_e2e.factories import CountingSprocket, ProducingFactory, production_events, send_through_outage
 from quintet_e2e.faults import BROKER_RECOVERY_SECONDS, assert_recovered, seeded_random
 from quintet_testing.waiting import eventually
 
@@ -15,7 +15,7 @@ from quintet_testing.waiting import eventually
 ROUNDS = int(os.environ.get("E2E_ROUNDS") or 0)
 QUICK_ROUNDS, SLOW_ROUNDS, SLOWEST_ROUNDS = (ROUNDS or rounds for rounds in (10, 3, 1))
 SPROCKETS, FACTORIES = 3, 2
-CHART_SECONDS = 10  # usually one second, on an idle machine
+CHART_SECONDS = 10  # usually one second on an idle machine
 
 
 def test_production_is_added_to_chart_and_published(client):
@@ -67,7 +67,7 @@ def test_one_of_twenty_concurrent_changes_succeeds(client):
         assert ok_json(client.get(path))["sprocket"]["teeth"] == statuses.index(200) + 1
 
 
-def load_file():
+def file_with_duplicate_factory():
     """Return a file with two entries for the same unique factory."""
     chart = {
         "sprocket_production_actual": [int(secrets.token_hex(3), 16)] * 30_000,
@@ -77,14 +77,15 @@ def load_file():
     return {"factories": [{"factory": {"chart_data": chart}}] * 2}
 
 
-def load(client, file):
-    load_id = send_with_retry(client, "POST", "/api/factories/load", json=file)["id"]
+def load_completely(client, file):
+    """Load the file and return how many entries were processed, and how many of them were added."""
+    load_id = send_through_outage(client, "POST", "/api/factories/load", json=file)["id"]
     status = {}
 
     def has_ended():
-        attempted = attempt(lambda: client.get(f"/api/factories/load/{load_id}"))
-        if attempted.is_ok:
-            status.update(attempted.response.json())
+        attempt = attempt_request(lambda: client.get(f"/api/factories/load/{load_id}"))
+        if attempt.is_ok:
+            status.update(attempt.response.json())
         return status.get("status") in ("SUCCESS", "FAILURE")
 
     eventually(has_ended, 180)
@@ -122,7 +123,7 @@ def faults_on(stack, random):
     slow = {"the worker is killed": kill("factory-worker"), "postgres is killed": kill_postgres}
     slowest = {
         "rabbitmq is killed": kill("rabbitmq"),
-        "the master is killed": lambda: stack.kill_gunicorn_master("factory-web"),
+        "the web master is killed": lambda: stack.kill_gunicorn_master("factory-web"),
     }
     rounds = [*quick.items()] * QUICK_ROUNDS + [*slow.items()] * SLOW_ROUNDS + [*slowest.items()] * SLOWEST_ROUNDS
     random.shuffle(rounds)
@@ -134,7 +135,7 @@ def test_no_data_is_lost_duplicated_or_stale_while_processes_are_killed_and_froz
     random = seeded_random()
     sprockets = [CountingSprocket(client) for _ in range(SPROCKETS)]
     factories = [ProducingFactory(client, random) for _ in range(FACTORIES)]
-    file, loads, started_at = load_file(), [], time.monotonic()
+    file, loads, started_at = file_with_duplicate_factory(), [], time.monotonic()
 
     def work(number):
         if number < SPROCKETS:
@@ -142,7 +143,7 @@ def test_no_data_is_lost_duplicated_or_stale_while_processes_are_killed_and_froz
         elif number < SPROCKETS + FACTORIES:
             factories[number - SPROCKETS].send()
         elif number == SPROCKETS + FACTORIES:
-            loads.append(load(client, file))
+            loads.append(load_completely(client, file))
         else:
             sprockets[number % SPROCKETS].read()
         time.sleep(0.02)

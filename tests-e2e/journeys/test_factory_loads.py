@@ -1,4 +1,4 @@
-"""A file of charts is loaded completely and once, whenever the worker that loads it is killed."""
+"""A file of charts is loaded completely and once, regardless of when its worker is killed."""
 
 import os
 import secrets
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from quintet_e2e.clients import attempt, ok_json
+from quintet_e2e.clients import attempt_request, ok_json
 from quintet_e2e.faults import BROKER_RECOVERY_SECONDS, assert_recovered, seeded_random
 from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
@@ -14,20 +14,20 @@ from quintet_testing.waiting import eventually
 pytestmark = pytest.mark.fault
 
 KILLS = int(os.environ.get("E2E_ROUNDS") or 3)
-NAMES = ("sprocket_production_actual", "sprocket_production_goal", "time")
+SERIES = ("sprocket_production_actual", "sprocket_production_goal", "time")
 CHARTS, POINTS = 4, 50_000
 LOAD_SECONDS = 300
 
 
 def chart_data(number):
     """Return a chart that is long enough for a kill of the worker during its load."""
-    return dict(zip(NAMES, ([number] * POINTS, list(range(POINTS)), list(range(POINTS))), strict=True))
+    return dict(zip(SERIES, ([number] * POINTS, list(range(POINTS)), list(range(POINTS))), strict=True))
 
 
 def has_ended(client, load_id):
     """Return whether the load has ended; False if the service is unavailable."""
-    attempted = attempt(lambda: client.get(f"/api/factories/load/{load_id}"))
-    return attempted.is_ok and attempted.response.json()["status"] not in ("PENDING", "PROGRESS")
+    attempt = attempt_request(lambda: client.get(f"/api/factories/load/{load_id}"))
+    return attempt.is_ok and attempt.response.json()["status"] not in ("PENDING", "PROGRESS")
 
 
 def kill_during_load(stack, client, random, load_id, max_kills):
@@ -43,7 +43,7 @@ def kill_during_load(stack, client, random, load_id, max_kills):
 
 
 def test_load_adds_each_entry_once_when_its_worker_is_killed(stack, client):
-    random, kills, sent = seeded_random(), 0, {}
+    random, kills, charts_by_request_id = seeded_random(), 0, {}
     while kills < KILLS:
         first = int(secrets.token_hex(3), 16)
         charts = [chart_data(first + number) for number in range(CHARTS)]
@@ -51,20 +51,20 @@ def test_load_adds_each_entry_once_when_its_worker_is_killed(stack, client):
             "/api/factories/load", json={"factories": [{"factory": {"chart_data": chart}} for chart in charts]}
         )
         load_id = ok_json(response)["id"]
-        sent[response.headers["X-Request-ID"]] = charts
+        charts_by_request_id[response.headers["X-Request-ID"]] = charts
         kills += kill_during_load(stack, client, random, load_id, KILLS - kills)
         eventually(lambda load_id=load_id: has_ended(client, load_id), LOAD_SECONDS)
         status = ok_json(client.get(f"/api/factories/load/{load_id}"))
         assert status["status"] == "SUCCESS", status
         assert [status[name] for name in ("factories", "points", "skipped")] == [CHARTS, CHARTS * POINTS, 0]
-    print(f"killed {kills} times in {len(sent)} loads")
+    print(f"killed {kills} times in {len(charts_by_request_id)} loads")
     assert_recovered(stack)
-    for request_id, charts in sent.items():
+    for request_id, charts in charts_by_request_id.items():
         assert_published_once(client, request_id, charts)
 
 
 def assert_published_once(client, request_id, charts):
-    """Assert one event per factory, whose charts are those of the file in its order."""
+    """Assert that each factory has one event, and that the factories have the charts of the file, in its order."""
 
     def payloads(name):
         events = [event for event in read_events(client, "factory") if event["trigger"]["name"] == request_id]

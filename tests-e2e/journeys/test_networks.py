@@ -3,11 +3,11 @@
 import pytest
 
 SERVICES = ["event", "factory", "orders", "sequence", "specstore"]
-WEBS = {f"{service}-web" for service in SERVICES}
-PORTS = dict.fromkeys(WEBS, 8000) | {"console": 8000, "rabbitmq": 5672, "redis": 6379}
+WEB_PROGRAMS = {f"{service}-web" for service in SERVICES}
+PORTS = dict.fromkeys(WEB_PROGRAMS, 8000) | {"console": 8000, "rabbitmq": 5672, "redis": 6379}
 REACHABLE = {
-    "gateway": WEBS | {"console"},
-    "console": WEBS | {"console"},
+    "gateway": WEB_PROGRAMS | {"console"},
+    "console": WEB_PROGRAMS | {"console"},
     **{f"{service}-web": {f"{service}-web", "console"} for service in SERVICES},
     "factory-web": {"factory-web", "console", "redis"},
     "orders-web": {"orders-web", "console", "sequence-web"},

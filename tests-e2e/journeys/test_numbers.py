@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from quintet_e2e.clients import attempt, background_threads, ok_json, run_concurrently
+from quintet_e2e.clients import attempt_request, background_threads, ok_json, run_concurrently
 from quintet_e2e.faults import (
     POSTGRES_RECOVERY_SECONDS,
     SERVICE_RECOVERY_SECONDS,
@@ -46,17 +46,17 @@ def number_at(state, ticket):
 
 @dataclass
 class IssuedNumbers:
-    """Lists that clients received, and how many numbers failed requests asked for (which may have been issued)."""
+    """Lists that clients received, and the count of numbers in failed requests, which may have been issued."""
 
     lists: dict[str, list[list[int]]] = field(default_factory=lambda: defaultdict(list))
-    unanswered_counts: Counter = field(default_factory=Counter)
+    unconfirmed_counts: Counter = field(default_factory=Counter)
 
     def numbers(self, name):
         return [number for numbers in self.lists[name] for number in numbers]
 
 
 def request_numbers(client, random, monitor, issued, unkeyed, keyed):
-    """Request numbers of a random sequence; those in `keyed` with an Idempotency-Key and retries."""
+    """Request numbers of a random sequence, with an Idempotency-Key and retries if its name is in `keyed`."""
     name, count = random.choice([*unkeyed, *keyed]), random.choice(COUNTS)
     if name in keyed:
         path, request = f"/sequences/{name}/next", {"n": count}
@@ -64,26 +64,26 @@ def request_numbers(client, random, monitor, issued, unkeyed, keyed):
             ok_json(client.send_with_retry("POST", path, headers={}, json=request))["sequence_list"]
         )
         return
-    attempted = attempt(lambda: client.get(f"/{name}?n={count}"))
-    monitor.record(attempted)
-    if attempted.is_ok:
-        numbers = attempted.response.json()["sequence_list"]
+    attempt = attempt_request(lambda: client.get(f"/{name}?n={count}"))
+    monitor.record(attempt)
+    if attempt.is_ok:
+        numbers = attempt.response.json()["sequence_list"]
         assert len(numbers) == count
         issued.lists[name].append(numbers)
     else:
-        issued.unanswered_counts[name] += count
+        issued.unconfirmed_counts[name] += count
 
 
 def kill_in_turn(stack, random, monitor):
-    """Kill one process after another; wait each time until requests succeed again, which measures the recovery."""
-    victims = ["a worker", "the master", "postgres"] * (KILLS // 3)
+    """Kill one process after another; wait each time until requests succeed again, and print the recovery time."""
+    victims = ["a web process", "the web master", "postgres"] * (KILLS // 3)
     random.shuffle(victims)
     for victim in victims:
         time.sleep(random.uniform(0.1, 0.6))
         since, max_seconds = time.monotonic(), SERVICE_RECOVERY_SECONDS
-        if victim == "a worker":
+        if victim == "a web process":
             stack.kill_gunicorn_worker("sequence-web", random)
-        elif victim == "the master":
+        elif victim == "the web master":
             stack.kill_gunicorn_master("sequence-web")
         else:
             stack.kill("postgres")
@@ -104,12 +104,12 @@ def assert_issued_once(before, after, issued):
         assert_contiguous(after, numbers)
     received = Counter(issued.numbers(name))
     assert received <= Counter(number_at(after, ticket) for ticket in range(first, last))
-    assert 0 <= last - first - received.total() <= issued.unanswered_counts[name]
+    assert 0 <= last - first - received.total() <= issued.unconfirmed_counts[name]
 
 
 @pytest.fixture
 def sequences(client):
-    """Return two predefined and two new sequences: of each, one wraps around during the test and one does not."""
+    """Return the names of two predefined and two new sequences; one of each pair wraps around during the test."""
     keyed = [create_sequence(client, 997, cycle=True), create_sequence(client, 10**12, cycle=False)]
     return ["sequence", "image-sequence"], keyed
 
@@ -127,7 +127,7 @@ def test_fifty_clients_receive_distinct_numbers_while_processes_are_killed(stack
     after = {name: get_state(client, name) for name in before}
     for name, state in after.items():
         assert_issued_once(before[name], state, issued)
-        print(f"{name}: {len(issued.numbers(name))} numbers, {issued.unanswered_counts[name]} in failed requests")
+        print(f"{name}: {len(issued.numbers(name))} numbers, {issued.unconfirmed_counts[name]} in failed requests")
     assert_recovered(stack)
 
 

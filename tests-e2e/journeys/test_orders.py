@@ -1,11 +1,11 @@
-"""Imports of orders through the gateway, from the file to the event, and several concurrently."""
+"""Imports of orders through the gateway, from the file to the events: one, repeated and concurrent ones."""
 
 import time
 
 import pytest
 
 from quintet_e2e import orders
-from quintet_e2e.clients import attempt, background_threads, ok_json, run_concurrently
+from quintet_e2e.clients import attempt_request, background_threads, ok_json, run_concurrently
 from quintet_e2e.faults import assert_recovered
 from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
@@ -52,13 +52,13 @@ def test_sample_is_imported_and_published(stack, client, request_options):
 
 
 def test_repeated_file_changes_nothing(stack, client):
-    first, count = orders.first_unused_id(), 500
-    content = orders.orders_file(first, count)
+    first_id, count = orders.first_unused_id(), 500
+    content = orders.orders_file(first_id, count)
     orders.wait_for_end(client, orders.upload(client, content))
-    before = orders.stored_summary(stack, first, count)
+    before = orders.stored_summary(stack, first_id, count)
     repeated = orders.wait_for_end(client, orders.upload(client, content))
     assert orders.row_counts(repeated) == {"valid": 0, "invalid": 0, "duplicates": count, "rejected": 0}
-    assert orders.stored_summary(stack, first, count) == before
+    assert orders.stored_summary(stack, first_id, count) == before
     assert before[:2] == (count, orders.expected_counts(count)["valid"])
 
 
@@ -77,8 +77,8 @@ def test_import_continues_without_sequence_service_and_receives_batch_number_lat
 
 @pytest.mark.fault
 def test_concurrent_imports_of_same_ids_store_each_order_once(stack, client):
-    first = orders.first_unused_id()
-    content = orders.orders_file(first, CONCURRENT_ROWS)
+    first_id = orders.first_unused_id()
+    content = orders.orders_file(first_id, CONCURRENT_ROWS)
     header, *rows = content.splitlines(keepends=True)
     contents = (content, header + b"".join(reversed(rows)))
     # With the worker stopped, both imports wait and then start at the same moment.
@@ -89,7 +89,7 @@ def test_concurrent_imports_of_same_ids_store_each_order_once(stack, client):
     assert [result["status"] for result in results] == ["SUCCESS"] * 2
     print([orders.row_counts(result) for result in results])
     assert sum(result["duplicates"] for result in results) == CONCURRENT_ROWS
-    count, valid, _ = orders.stored_summary(stack, first, CONCURRENT_ROWS)
+    count, valid, _ = orders.stored_summary(stack, first_id, CONCURRENT_ROWS)
     assert (count, valid) == (CONCURRENT_ROWS, sum(result["valid"] for result in results))
     for result in results:
         errors = orders.get_errors(client, result["task_id"])
@@ -106,9 +106,9 @@ def test_small_requests_stay_fast_during_uploads_and_imports(stack, client):
             task_ids.append(orders.upload(client, content, dry_run="1"))
             return
         for path in ("/sequence", f"{orders.API}?limit=20", f"{orders.API}/import/status?limit=5"):
-            attempted = attempt(lambda path=path: client.get(path))
-            ok_json(attempted.response)
-            seconds.append(attempted.seconds)
+            attempt = attempt_request(lambda path=path: client.get(path))
+            ok_json(attempt.response)
+            seconds.append(attempt.seconds)
         time.sleep(0.02)
 
     with background_threads(UPLOADERS + READERS, work):

@@ -44,7 +44,7 @@ def test_chunk_of_invalid_size_is_rejected(client, chunk):
     assert status in (400, 408, 413, None)
 
 
-def test_client_that_sends_much_receives_the_rejection(client):
+def test_client_with_large_body_receives_rejection(client):
     content = b"x" * 8_000_000
     for _ in range(5):
         response = client.put(IMPORT, params={"file_name": "orders.zip"}, data=content, headers=orders.CSV)

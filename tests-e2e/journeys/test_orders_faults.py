@@ -1,4 +1,4 @@
-"""Imports and uploads survive kills of every process: confirmed files are imported once and leave no other data."""
+"""Imports and uploads survive faults of every process: confirmed files are imported once, and no other data is left."""
 
 import contextlib
 import os
@@ -13,7 +13,13 @@ import psycopg2
 import pytest
 
 from quintet_e2e import orders
-from quintet_e2e.clients import IN_PROGRESS, TOO_MANY_REQUESTS, UNAVAILABLE_STATUSES, attempt, background_threads
+from quintet_e2e.clients import (
+    IN_PROGRESS,
+    TOO_MANY_REQUESTS,
+    UNAVAILABLE_STATUSES,
+    attempt_request,
+    background_threads,
+)
 from quintet_e2e.faults import BROKER_RECOVERY_SECONDS, assert_recovered, seeded_random
 from quintet_e2e.sockets import unfinished_uploads
 from quintet_testing.waiting import eventually
@@ -24,11 +30,11 @@ pytestmark = pytest.mark.fault
 KILLS = {"local": 20, "compose": 10}
 ROUNDS = {"local": 2, "compose": 1}
 ROWS = 400_000
-MAX_WINDOW_SECONDS = 0.05
+MAX_KILL_DELAY_SECONDS = 0.05
 RECOVERY_SECONDS = 120
 # Shorter than the time after which the remains of an interrupted upload are deleted.
 ACCEPT_SECONDS = 100
-UPLOADERS, MAX_ROWS, MAX_WAITING = 3, 3000, 30
+UPLOADERS, MAX_FILE_ROWS, MAX_WAITING_IMPORTS = 3, 3000, 30
 FROZEN_SECONDS = (0.5, 2)
 # Clients abandon a connection to Postgres or the broker after ten seconds without a response.
 DISCONNECTED_SECONDS = (1, 15)
@@ -57,7 +63,7 @@ def test_import_with_repeatedly_killed_worker_has_same_result_as_undisturbed_imp
 
 
 def kill_during_import(stack, connection, task_id, fraction, random):
-    """Block the worker by a row lock, release the lock, kill the worker, and return the number of rows before that."""
+    """Kill the worker soon after releasing a row lock that blocked it; return how many rows it had imported before."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT FROM orders.imports WHERE id = %s FOR UPDATE", (task_id,))
     eventually(lambda: is_worker_blocked(stack), RECOVERY_SECONDS)
@@ -66,7 +72,7 @@ def kill_during_import(stack, connection, task_id, fraction, random):
     # Some kills wait for the next chunk and some do not, so that half of the rows remain at the last kill.
     if before <= fraction * ROWS / 2:
         eventually(lambda: imported_rows(stack, task_id) > before, RECOVERY_SECONDS)
-    time.sleep(random.uniform(0, MAX_WINDOW_SECONDS))
+    time.sleep(random.uniform(0, MAX_KILL_DELAY_SECONDS))
     stack.crash("orders-worker")
     return before
 
@@ -88,12 +94,12 @@ def test_retry_after_killed_upload_is_accepted_immediately(stack, client):
     assert_recovered(stack)
 
 
-def retry_killed_upload(stack, client, first, count):
+def retry_killed_upload(stack, client, first_id, count):
     headers, attempts = {**orders.CSV, "Idempotency-Key": secrets.token_hex(16)}, []
-    content, before = orders.orders_file(first, count), open_uploads(stack)
+    content, before = orders.orders_file(first_id, count), open_uploads(stack)
 
     def send():
-        attempts.append(attempt(lambda: client.put(f"{orders.API}/import", headers=headers, data=content)))
+        attempts.append(attempt_request(lambda: client.put(f"{orders.API}/import", headers=headers, data=content)))
         return attempts[-1]
 
     with unfinished_uploads(client, f"{orders.API}/import", 1, Idempotency_Key=headers["Idempotency-Key"]):
@@ -110,13 +116,13 @@ def retry_killed_upload(stack, client, first, count):
     assert attempts[-1].response.headers["Idempotent-Replayed"] == "true"
     status = orders.wait_for_end(client, attempts[-1].response.json()["result"]["task_id"])
     assert orders.row_counts(status) == orders.expected_counts(count)
-    assert orders.stored_summary(stack, first, count)[0] == count
+    assert orders.stored_summary(stack, first_id, count)[0] == count
 
 
-def is_accepted(attempted):
+def is_accepted(attempt):
     """Return whether the upload was accepted; False while an attempt that the gateway abandoned is in progress."""
-    assert attempted.is_unavailable or attempted.response.status_code in (202, IN_PROGRESS), attempted.description
-    return not attempted.is_unavailable and attempted.response.status_code == 202
+    assert attempt.is_unavailable or attempt.response.status_code in (202, IN_PROGRESS), attempt.description
+    return not attempt.is_unavailable and attempt.response.status_code == 202
 
 
 def open_uploads(stack):
@@ -125,15 +131,15 @@ def open_uploads(stack):
 
 @dataclass(frozen=True)
 class SentFile:
-    """A file that was sent; `is_confirmed` if the service has confirmed its upload."""
+    """A file that was sent; `is_confirmed` means that its sender received the confirmation of the service."""
 
-    first: int
+    first_id: int
     count: int
     is_confirmed: bool
 
 
 class Uploaders:
-    """Send small files without pauses, and disconnect during other uploads."""
+    """Threads that send small files without pauses, and one that disconnects during its uploads."""
 
     def __init__(self, client, random):
         self.client, self._random, self._lock = client, random, threading.Lock()
@@ -150,26 +156,26 @@ class Uploaders:
 
     def _has_worker_backlog(self):
         """Return whether too many imports wait: a slow machine accepts files faster than it imports them."""
-        attempted = attempt(lambda: self.client.get(f"{orders.API}/import/status?limit={MAX_WAITING}"))
-        rows = attempted.response.json()["result"][MAX_WAITING - 1 :] if attempted.is_ok else []
+        attempt = attempt_request(lambda: self.client.get(f"{orders.API}/import/status?limit={MAX_WAITING_IMPORTS}"))
+        rows = attempt.response.json()["result"][MAX_WAITING_IMPORTS - 1 :] if attempt.is_ok else []
         return any(row["status"] in ("PENDING", "PROGRESS") for row in rows)
 
     def _send(self):
-        first, count, request_id = (
+        first_id, count, request_id = (
             orders.first_unused_id(),
-            self._random.randint(1, MAX_ROWS),
+            self._random.randint(1, MAX_FILE_ROWS),
             self.client.request_id(),
         )
         headers = {**orders.CSV, "X-Request-ID": request_id}
-        content = orders.orders_file(first, count)
-        attempted = attempt(lambda: self.client.put(f"{orders.API}/import", headers=headers, data=content))
+        content = orders.orders_file(first_id, count)
+        attempt = attempt_request(lambda: self.client.put(f"{orders.API}/import", headers=headers, data=content))
         # The gateway counts interrupted uploads of a user until it notices that they have ended.
-        if attempted.response is not None and attempted.response.status_code == TOO_MANY_REQUESTS:
+        if attempt.response is not None and attempt.response.status_code == TOO_MANY_REQUESTS:
             return
-        assert attempted.is_unavailable or attempted.response.status_code == 202, attempted.description
-        is_confirmed = attempted.response is not None and attempted.response.status_code not in UNAVAILABLE_STATUSES
+        assert attempt.is_unavailable or attempt.response.status_code == 202, attempt.description
+        is_confirmed = attempt.response is not None and attempt.response.status_code not in UNAVAILABLE_STATUSES
         with self._lock:
-            self.sent[request_id] = SentFile(first, count, is_confirmed)
+            self.sent[request_id] = SentFile(first_id, count, is_confirmed)
             self.confirmed_count += is_confirmed
 
     def _interrupt(self):
@@ -217,7 +223,7 @@ def faults_on(stack, random):
             time.sleep(random.uniform(*DISCONNECTED_SECONDS))
 
     faults = {
-        "a web worker is killed": lambda: stack.kill_gunicorn_worker("orders-web", random),
+        "a web process is killed": lambda: stack.kill_gunicorn_worker("orders-web", random),
         "the web master is killed": lambda: stack.kill_gunicorn_master("orders-web"),
         "the worker is killed": lambda: stack.crash("orders-worker"),
         "postgres is killed": kill_postgres,
@@ -239,9 +245,9 @@ def assert_imported_once(stack, client, uploaders):
         stack,
         """
         SELECT request_id, status, valid, invalid, duplicates, rejected FROM orders.imports
-        WHERE request_id LIKE %(label)s || '-%%'
+        WHERE request_id LIKE %(prefix)s || '-%%'
         """,
-        label=client.label,
+        prefix=client.request_id_prefix,
     )
     import_counts = Counter(request_id for request_id, *_ in imports)
     assert set(import_counts) <= set(uploaders.sent), "an interrupted upload must not become an import"
@@ -255,13 +261,13 @@ def assert_imported_once(stack, client, uploaders):
     rows = dict(orders.query_database(stack, "SELECT id >> 20, count(*) FROM orders.orders GROUP BY 1"))
     for request_id, sent in uploaders.sent.items():
         assert import_counts[request_id] == 1 or not sent.is_confirmed, request_id
-        assert rows.get(sent.first >> 20, 0) == (sent.count if import_counts[request_id] else 0)
+        assert rows.get(sent.first_id >> 20, 0) == (sent.count if import_counts[request_id] else 0)
     print(f"{len(uploaders.sent)} files sent, {uploaders.confirmed_count} confirmed, {len(imports)} imported")
     print(f"{uploaders.interrupted_count} uploads interrupted")
 
 
 def assert_no_uploads_left(stack):
-    """Assert that abandoned uploads are deleted; their last activity is moved into the past."""
+    """Assert that abandoned uploads are deleted, after moving their last activity into the past."""
     orders.query_database(stack, "UPDATE orders.open_uploads SET seen_at = seen_at - interval '1 hour'")
     remaining = "SELECT (SELECT count(*) FROM orders.open_uploads), (SELECT count(*) FROM orders.upload_chunks)"
     eventually(lambda: orders.query_database(stack, remaining) == [(0, 0)], RECOVERY_SECONDS)

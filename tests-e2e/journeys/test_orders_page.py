@@ -58,8 +58,8 @@ def shown_ids(page):
 
 
 def test_sample_is_imported_and_its_counts_and_errors_are_shown(page):
-    first = orders.first_unused_id()
-    import_file(page, orders.sample_file(first), "sample.csv")
+    first_id = orders.first_unused_id()
+    import_file(page, orders.sample_file(first_id), "sample.csv")
     expect(page.locator("#import-message")).to_have_text("import finished")
     assert shown_counts(page) == {"valid": "62", "invalid": "137", "duplicates": "2", "rejected": "0"}
     expect(page.locator("#current")).to_have_text("201 of 201")
@@ -104,11 +104,11 @@ def test_earlier_import_is_shown_after_selection(page):
 
 @pytest.mark.slow
 def test_filter_limits_listed_orders(page):
-    first, name = orders.first_unused_id(), f"Zacharias {secrets.token_hex(4)}"
-    import_file(page, orders_named(first, 16, name))
+    first_id, name = orders.first_unused_id(), f"Zacharias {secrets.token_hex(4)}"
+    import_file(page, orders_named(first_id, 16, name))
     apply_filter(page, name=name.upper())
     expect(page.locator("#orders tbody tr")).to_have_count(2)
-    assert shown_ids(page) == [first, first + 8]
+    assert shown_ids(page) == [first_id, first_id + 8]
     apply_filter(page, state="ia", zipcode="051", email="STONE@", valid="true")
     expect(page.locator("#orders tbody tr")).to_have_count(2)
     apply_filter(page, valid="false")
@@ -121,8 +121,8 @@ def test_filter_limits_listed_orders(page):
 
 @pytest.mark.slow
 def test_order_is_shown_with_its_errors(page):
-    first, name = orders.first_unused_id(), f"Davis {secrets.token_hex(4)}"
-    import_file(page, orders.orders_file(first, 8).replace(b"Davis Walters", name.encode()))
+    first_id, name = orders.first_unused_id(), f"Davis {secrets.token_hex(4)}"
+    import_file(page, orders.orders_file(first_id, 8).replace(b"Davis Walters", name.encode()))
     apply_filter(page, name=name)
     expect(page.locator("#orders tbody tr")).to_have_count(1)
     page.get_by_text(name).click()
@@ -132,11 +132,11 @@ def test_order_is_shown_with_its_errors(page):
 
 @pytest.mark.slow
 def test_paging_moves_forward_and_back(page):
-    first, name = orders.first_unused_id(), f"Yolanda {secrets.token_hex(4)}"
-    import_file(page, orders_named(first, 8 * 45, name))
+    first_id, name = orders.first_unused_id(), f"Yolanda {secrets.token_hex(4)}"
+    import_file(page, orders_named(first_id, 8 * 45, name))
     apply_filter(page, name=name)
-    expected_ids = [first + 8 * index for index in range(45)]
-    back, forward = (page.get_by_role("button", name=name) for name in ("Previous page", "Next page"))
+    expected_ids = [first_id + 8 * index for index in range(45)]
+    back, forward = (page.get_by_role("button", name=label) for label in ("Previous page", "Next page"))
     for number in range(3):
         expect(page.locator("#orders-summary")).to_have_text(f"Page {number + 1}.")
         assert shown_ids(page) == expected_ids[number * PAGE_SIZE : (number + 1) * PAGE_SIZE]
@@ -164,9 +164,9 @@ def test_large_ids_are_shown_exactly(page):
 
 @pytest.mark.slow
 def test_markup_in_file_is_shown_as_text(page):
-    first, suffix = orders.first_unused_id(), secrets.token_hex(4)
+    first_id, suffix = orders.first_unused_id(), secrets.token_hex(4)
     name = f"<img src=x onerror=alert(1)>{suffix}"
-    import_file(page, orders_named(first, 8, name), f"<b>{suffix}.csv")
+    import_file(page, orders_named(first_id, 8, name), f"<b>{suffix}.csv")
     apply_filter(page, name=suffix)
     expect(page.locator("#orders tbody tr")).to_have_count(1)
     expect(page.locator("#orders summary")).to_have_text(name)
@@ -176,7 +176,7 @@ def test_markup_in_file_is_shown_as_text(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("locale", "query", "language", "upload", "finished", "of"),
+    ("locale", "query", "language", "upload", "finished", "progress"),
     [
         ("en-GB", "", "en", "Upload", "import finished", "201 of 201"),
         ("pt-BR", "", "pt", "Enviar", "importação concluída", "201 de 201"),
@@ -186,13 +186,13 @@ def test_markup_in_file_is_shown_as_text(page):
     ],
     ids=["English", "Portuguese", "Spanish", "other locale", "query parameter"],
 )
-def test_page_uses_language_of_locale_or_query(browser, stack, locale, query, language, upload, finished, of):
+def test_page_uses_language_of_locale_or_query(browser, stack, locale, query, language, upload, finished, progress):
     with open_page(browser, stack, orders.PAGE + query, locale=locale) as page:
         assert page.locator("html").get_attribute("lang") == language
         assert page.locator("#send").inner_text() == upload
         import_file(page, orders.sample_file(orders.first_unused_id()))
         expect(page.locator("#import-message")).to_have_text(finished)
-        expect(page.locator("#current")).to_have_text(of)
+        expect(page.locator("#current")).to_have_text(progress)
 
 
 @pytest.mark.slow
@@ -254,7 +254,7 @@ def test_page_is_usable_by_keyboard(page):
 
 
 def choose_by_keyboard(page, content):
-    """Press Enter until the file chooser opens, which a slow browser may not do the first time."""
+    """Press Enter until the file chooser opens, because a slow browser may ignore the first one."""
     choosers = []
     page.on("filechooser", lambda chooser: choosers.append(chooser))
     for _ in range(40):

@@ -1,4 +1,4 @@
-"""The page of orders during errors: it shows a message and works again afterwards."""
+"""The page of orders shows a message for each error, and works again afterwards."""
 
 import re
 import secrets
@@ -43,9 +43,9 @@ def stalled_upload(stack, page, file):
 @pytest.fixture
 def large_file(tmp_path):
     """Return the first order ID and the path of a large file."""
-    first, file = orders.first_unused_id(), tmp_path / "large.csv"
-    file.write_bytes(orders.orders_file(first, LARGE_ROWS))
-    return first, file
+    first_id, file = orders.first_unused_id(), tmp_path / "large.csv"
+    file.write_bytes(orders.orders_file(first_id, LARGE_ROWS))
+    return first_id, file
 
 
 def problem(page):
@@ -122,7 +122,7 @@ def test_stopped_upload_leaves_no_data(stack, client, page, large_file):
 
 @pytest.mark.fault
 def test_file_is_imported_once_when_sent_again_after_broken_connection(stack, page, large_file):
-    first, file = large_file
+    first_id, file = large_file
 
     def has_failed():
         # On a reused connection, the browser repeats the request once by itself.
@@ -142,15 +142,15 @@ def test_file_is_imported_once_when_sent_again_after_broken_connection(stack, pa
 
     eventually(is_accepted, 60)
     expect(page.locator("#import-message")).to_have_text("import finished", timeout=RECOVERY_MS)
-    assert orders.stored_summary(stack, first, LARGE_ROWS)[0] == LARGE_ROWS
+    assert orders.stored_summary(stack, first_id, LARGE_ROWS)[0] == LARGE_ROWS
     assert_recovered(stack)
 
 
 @pytest.mark.fault
 def test_import_is_followed_through_outage_and_can_be_canceled(stack, page):
-    first = orders.first_unused_id()
+    first_id = orders.first_unused_id()
     stack.stop("orders-worker")
-    send(page, orders.orders_file(first, 8), "later.csv")
+    send(page, orders.orders_file(first_id, 8), "later.csv")
     expect(page.locator("#import-message")).to_have_text("waiting")
     stack.stop("orders-web")
     expect(page.locator("#import-problem")).to_have_text("The service is not responding; trying again.")
@@ -159,5 +159,5 @@ def test_import_is_followed_through_outage_and_can_be_canceled(stack, page):
     page.get_by_role("button", name="Cancel the import").click()
     stack.start("orders-worker")
     expect(page.locator("#import-message")).to_have_text("cancelled", timeout=RECOVERY_MS)
-    assert orders.stored_summary(stack, first, 8)[0] == 0
+    assert orders.stored_summary(stack, first_id, 8)[0] == 0
     assert_recovered(stack)

@@ -1,4 +1,4 @@
-"""Streams and consumers belong to the user who first used them, and no other user can act for the owner."""
+"""Streams and consumers belong to the user who first used them; only an administrator can act for the owner."""
 
 import secrets
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from quintet_e2e.clients import attempt, background_threads, ok_json, run_concurrently
+from quintet_e2e.clients import attempt_request, background_threads, ok_json, run_concurrently
 from quintet_e2e.faults import SERVICE_RECOVERY_SECONDS, LoadMonitor, assert_recovered, seeded_random
 from quintet_e2e.streams import event_body, read_events, stream_path
 from quintet_testing.waiting import eventually
@@ -19,26 +19,26 @@ EVENTS_TO_ACKNOWLEDGE = 10
 
 
 class Reader:
-    """A consumer that records each page and acknowledges it; unacknowledged events are delivered again."""
+    """A consumer that acknowledges each page and records its event IDs; unacknowledged events are delivered again."""
 
     def __init__(self, client, stream, consumer):
         self.client, self.path = client, f"{stream_path(stream)}/events"
         self.headers = {"X-Consumer-ID": consumer}
-        self.seen = []
+        self.event_ids = []
 
     def read_page(self, wait_seconds=1):
         query = f"?eventName=OrderPlaced&limit=100&wait={wait_seconds}"
-        attempted = attempt(lambda: self.client.get(self.path + query, headers=self.headers))
-        if attempted.is_unavailable or attempted.response.status_code == 404:
+        attempt = attempt_request(lambda: self.client.get(self.path + query, headers=self.headers))
+        if attempt.is_unavailable or attempt.response.status_code == 404:
             time.sleep(0.05)
             return
-        page = ok_json(attempted.response)
+        page = ok_json(attempt.response)
         if page:
             last = f"{self.path}/{page[-1]['event']['id']}"
             acknowledgement = {"action": "ACK", "upTo": "1"}
             response = self.client.send_with_retry("POST", last, headers=self.headers, data=acknowledgement)
             assert ok_json(response) == "OK"
-            self.seen += [event["event"]["id"] for event in page]
+            self.event_ids += [event["event"]["id"] for event in page]
 
 
 class PositionReader:
@@ -46,12 +46,12 @@ class PositionReader:
 
     def __init__(self, client, stream):
         self.client, self.path = client, f"{stream_path(stream)}/events"
-        self.seen = []
+        self.events = []
 
     def read_page(self):
-        attempted = attempt(lambda: self.client.get(f"{self.path}?from={len(self.seen) + 1}&limit=100"))
-        if attempted.is_ok:
-            self.seen += attempted.response.json()
+        attempt = attempt_request(lambda: self.client.get(f"{self.path}?from={len(self.events) + 1}&limit=100"))
+        if attempt.is_ok:
+            self.events += attempt.response.json()
         time.sleep(0.02)
 
 
@@ -69,7 +69,7 @@ def write_while_killing(stack, client, stream):
         response = ok_json(client.send_with_retry("POST", reader.path, headers=headers, json=request))
         with lock:
             event_ids.update(zip(marks, response if is_batch else [response], strict=True))
-        monitor.record(attempt(lambda: client.get(stream_path(stream))))
+        monitor.record(attempt_request(lambda: client.get(stream_path(stream))))
 
     with (
         background_threads(1, lambda _: reader.read_page()),
@@ -84,8 +84,8 @@ def write_while_killing(stack, client, stream):
             else:
                 stack.kill_gunicorn_master("event-web")
             monitor.wait_until_recovered(killed_at, SERVICE_RECOVERY_SECONDS)
-    eventually(lambda: reader.read_page(wait_seconds=0) or len(reader.seen) >= len(event_ids), 30)
-    eventually(lambda: position_reader.read_page() or len(position_reader.seen) >= len(event_ids), 30)
+    eventually(lambda: reader.read_page(wait_seconds=0) or len(reader.event_ids) >= len(event_ids), 30)
+    eventually(lambda: position_reader.read_page() or len(position_reader.events) >= len(event_ids), 30)
     return event_ids, reader, position_reader
 
 
@@ -103,8 +103,8 @@ def test_readers_see_all_events_in_order_while_web_processes_are_killed(stack, c
     stored = {event["payload"]["mark"]: event["event"]["id"] for event in events[1:]}
     assert len(stored) == len(events) - 1, "each append must be stored once, regardless of retries"
     assert stored == event_ids
-    assert reader.seen == [event["event"]["id"] for event in events]
-    assert position_reader.seen == events
+    assert reader.event_ids == [event["event"]["id"] for event in events]
+    assert position_reader.events == events
     assert_recovered(stack)
 
 

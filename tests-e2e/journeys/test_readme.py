@@ -1,4 +1,4 @@
-"""The README's first round and the tour, typed in exactly as the documents show them."""
+"""The commands of the README and of the tour, run exactly as the documents show them."""
 
 import pytest
 

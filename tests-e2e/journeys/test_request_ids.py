@@ -21,7 +21,7 @@ def log_lines_with(stack, program, request_id):
 
 
 def test_request_id_of_client_is_in_response_event_message_and_log(stack, client):
-    request_id = f"{client.label}.custom_{secrets.token_hex(4)}"
+    request_id = f"{client.request_id_prefix}.custom_{secrets.token_hex(4)}"
     stream = f"traced {secrets.token_hex(4)}"
     with subscription(stack, f"{stream.replace(' ', '%20')}.*") as subscriber:
         response = client.post(
@@ -41,7 +41,7 @@ def test_request_id_of_client_is_in_response_event_message_and_log(stack, client
 
 
 def test_request_id_is_passed_to_events_of_other_service(client):
-    sequence, request_id = UniqueSequence(client), f"{client.label}-passed"
+    sequence, request_id = UniqueSequence(client), f"{client.request_id_prefix}-passed"
     sequence.issue(10, **{"X-Request-ID": request_id})
     eventually(sequence.events, 15)
     assert [event["request_id"] for event in sequence.events()] == [request_id]
@@ -54,7 +54,7 @@ def test_invalid_request_id_is_replaced(client):
 
 
 def test_error_responses_contain_request_id(client):
-    request_id = f"{client.label}-rejected"
+    request_id = f"{client.request_id_prefix}-rejected"
     headers = {"X-Request-ID": request_id}
     response = client.get("/sequence?n=-1", headers=headers)
     assert (response.status_code, response.json()["instance"]) == (400, request_id)
@@ -67,13 +67,15 @@ def test_services_return_503_without_postgres_and_recover(stack, client):
     stream = f"traced {secrets.token_hex(4)}"
     append_options = {
         "json": event_body(),
-        "headers": {"X-Producer-ID": "one", "X-Request-ID": f"{client.label}-append"},
+        "headers": {"X-Producer-ID": "one", "X-Request-ID": f"{client.request_id_prefix}-append"},
     }
     before = ok_json(client.get("/sequences/json-sequence"))
     stack.stop("postgres")
     try:
         numbers = client.get(
-            "/json-sequence", headers={"X-Request-ID": f"{client.label}-numbers"}, timeout=UNAVAILABLE_SECONDS
+            "/json-sequence",
+            headers={"X-Request-ID": f"{client.request_id_prefix}-numbers"},
+            timeout=UNAVAILABLE_SECONDS,
         )
         append = client.post(f"{stream_path(stream)}/events", timeout=UNAVAILABLE_SECONDS, **append_options)
         health = client.get("/health", timeout=UNAVAILABLE_SECONDS)
@@ -82,10 +84,13 @@ def test_services_return_503_without_postgres_and_recover(stack, client):
     for response in (numbers, append):
         assert response.status_code == 503
         assert int(response.headers["Retry-After"]) >= 1
-    assert numbers.json()["instance"] == f"{client.label}-numbers"
+    assert numbers.json()["instance"] == f"{client.request_id_prefix}-numbers"
     assert append.json().startswith("Service Unavailable - ")
     assert (health.status_code, health.json()["status"]) == (503, "DOWN")
-    for program, request_id in (("sequence-web", f"{client.label}-numbers"), ("event-web", f"{client.label}-append")):
+    for program, request_id in (
+        ("sequence-web", f"{client.request_id_prefix}-numbers"),
+        ("event-web", f"{client.request_id_prefix}-append"),
+    ):
         unavailable, handled = log_lines_with(stack, program, request_id)
         assert (unavailable["event"], unavailable["level"]) == ("request.unavailable", "warning")
         assert (handled["event"], handled["status"]) == ("request.handled", 503)

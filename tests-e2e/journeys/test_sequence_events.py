@@ -11,7 +11,7 @@ PUBLISH_SECONDS = 15
 
 
 def published_events(sequence, count):
-    """Return the events of the sequence, of which there must be `count`.
+    """Return the events of the sequence, and assert that there are exactly `count`.
 
     Wait for a later event of the same service, which follows them in order, so that none is still in transit.
     """
@@ -27,7 +27,7 @@ def test_wrap_around_is_published_once_with_request_id(client):
     sequence = UniqueSequence(client)
     assert sequence.issue(9) == list(range(1, 10))
     assert published_events(sequence, 0) == []
-    request_id = f"{client.label}-wraps"
+    request_id = f"{client.request_id_prefix}-wraps"
     assert sequence.issue(2, **{"X-Request-ID": request_id}) == [10, 1]
     (event,) = published_events(sequence, 1)
     assert event["event"]["name"] == "SequenceWrapped"

@@ -27,7 +27,7 @@ LARGE_BYTES = 48 * 2**20
 POINTS = 400_000
 SAMPLES = 25
 MAX_MEDIAN_SECONDS = 0.5
-READS = [f"{orders.API}?limit=5", "/sequences", "/api/v1/streams?limit=5", "/api/factories?limit=1"]
+READ_PATHS = [f"{orders.API}?limit=5", "/sequences", "/api/v1/streams?limit=5", "/api/factories?limit=1"]
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def median_read_seconds(client: Client) -> float:
     durations = []
     for number in range(SAMPLES):
         started_at = time.monotonic()
-        ok_json(client.get(READS[number % len(READS)]))
+        ok_json(client.get(READ_PATHS[number % len(READ_PATHS)]))
         durations.append(time.monotonic() - started_at)
     return statistics.median(durations)
 
@@ -71,12 +71,13 @@ def others_unaffected(client: Client) -> Iterator[None]:
     assert median_read_seconds(client) < limit
 
 
-def read_slowly(stack: ExitStack, users: list[Client], path: str) -> list[socket.socket]:
+def stall_downloads(connections: ExitStack, users: list[Client], path: str) -> list[socket.socket]:
     """Start as many downloads per user as the gateway permits, and read none of them."""
     readers = []
     for user in users:
         for _ in range(DOWNLOADS_PER_USER):
-            reader = stack.enter_context(closing(open_connection(user, f"GET {path} HTTP/1.1", receive_bytes=4096)))
+            connection = open_connection(user, f"GET {path} HTTP/1.1", receive_bytes=4096)
+            reader = connections.enter_context(closing(connection))
             reader.sendall(b"\r\n")
             assert reader.recv(12) == b"HTTP/1.1 200"
             readers.append(reader)
@@ -90,7 +91,7 @@ def test_slow_readers_of_error_report_do_not_affect_others(stack, client, slow_u
     assert orders.wait_for_end(client, task_id)["rejected"] > 40_000
     path = f"{orders.API}/import/{task_id}/errors.csv"
     with others_unaffected(client), ExitStack() as readers:
-        read_slowly(readers, slow_users, path)
+        stall_downloads(readers, slow_users, path)
         assert slow_users[0].get(path).status_code == 429
         assert median_read_seconds(client) < 10 * MAX_MEDIAN_SECONDS
         report = client.get(path)
@@ -110,12 +111,12 @@ def test_slow_readers_of_dataset_do_not_affect_others(client, slow_users):
     status = owner.wait_for_end(flow)
     assert status["state"] == "SUCCEEDED", status
     path = f"/source/{flow}/data/{status['pipelines'][f'{flow}/large']['stats']['path']}"
-    reads = [f"/source/{owner.id}?limit=1", *READS]
+    read_paths = [f"/source/{owner.id}?limit=1", *READ_PATHS]
     with others_unaffected(client), ExitStack() as readers:
-        read_slowly(readers, slow_users, path)
+        stall_downloads(readers, slow_users, path)
         assert slow_users[0].get(path).status_code == 429
-        for read in reads * 3:
-            ok_json(client.get(read, headers=owner.headers, timeout=10))
+        for read_path in read_paths * 3:
+            ok_json(client.get(read_path, headers=owner.headers, timeout=10))
         assert len(client.get(path).content) == LARGE_BYTES
 
 
@@ -130,7 +131,7 @@ def test_slow_readers_of_chart_do_not_affect_others(client, slow_users):
     factory_id = ok_json(client.get(f"/api/factories?limit=1&offset={newest_index}"))["factories"][0]["id"]
     path = f"/api/factory/{factory_id}"
     with others_unaffected(client), ExitStack() as readers:
-        read_slowly(readers, slow_users, path)
+        stall_downloads(readers, slow_users, path)
         assert median_read_seconds(client) < 10 * MAX_MEDIAN_SECONDS
         assert len(ok_json(client.get(path))["factory"]["chart_data"]["time"]) == POINTS
 

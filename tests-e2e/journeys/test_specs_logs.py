@@ -2,7 +2,7 @@
 
 import pytest
 
-from quintet_e2e.clients import attempt
+from quintet_e2e.clients import attempt_request
 from quintet_e2e.faults import assert_recovered
 from quintet_e2e.specs import Owner
 from quintet_testing.waiting import eventually
@@ -41,8 +41,8 @@ def test_token_in_query_is_not_logged_when_requests_fail(stack, client, owner):
     stack.stop(WEB)
     try:
         # The connection may be closed while the body is sent.
-        assert all(attempt(send).is_unavailable for send in requests)
-        # The kept connection may have been closed, too.
+        assert all(attempt_request(send).is_unavailable for send in requests)
+        # The persistent connection may have been closed as well.
         eventually(lambda: client.get(path).status_code == 503, RECOVERY_SECONDS)
         eventually(lambda: f'"uri":"{path}"' in stack.log("gateway"), LOG_SECONDS)
     finally:

@@ -1,4 +1,4 @@
-"""The tutorial, typed in exactly as the document shows it."""
+"""The commands of the tutorial, run exactly as the document shows them."""
 
 from quintet_e2e import transcripts
 from quintet_e2e.stacks import CHECKOUT

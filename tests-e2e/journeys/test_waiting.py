@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from quintet_e2e.clients import attempt, ok_json
+from quintet_e2e.clients import attempt_request, ok_json
 from quintet_e2e.faults import SERVICE_RECOVERY_SECONDS, assert_recovered
 from quintet_e2e.sockets import pending_requests, read_responses
 from quintet_e2e.streams import event_body, stream_path
@@ -21,7 +21,7 @@ MAX_DELAY_SECONDS = 0.2
 SLACK_SECONDS = 1.0
 
 
-class NewStream:
+class UniqueStream:
     """A stream with a unique name."""
 
     def __init__(self, client):
@@ -53,20 +53,21 @@ def get_on_new_connection(client, path):
 
 @pytest.mark.slow
 def test_two_hundred_waiting_readers_receive_event_without_affecting_others(client):
-    stream = NewStream(client)
+    stream = UniqueStream(client)
     stream.append("Other")
     paths = ["/sequence", f"{stream.path}/events?from=1&limit=10", "/sequences", stream.path]
     with stream.waiting_readers([f"consumer-{number}" for number in range(READERS)]) as readers:
         attempts = [
-            attempt(lambda path=path: get_on_new_connection(client, path)) for path in paths * (REQUESTS // len(paths))
+            attempt_request(lambda path=path: get_on_new_connection(client, path))
+            for path in paths * (REQUESTS // len(paths))
         ]
         read_responses(readers, 0.1)
         assert not any(reader.responded_at for reader in readers), "the readers must still wait"
         (event_id,) = stream.append("OrderPlaced")
         appended_at = time.monotonic()
         read_responses(readers, 10)
-    assert not [attempted.description for attempted in attempts if not attempted.is_ok]
-    seconds = sorted(attempted.seconds for attempted in attempts)
+    assert not [attempt.description for attempt in attempts if not attempt.is_ok]
+    seconds = sorted(attempt.seconds for attempt in attempts)
     print(f"other requests: median {seconds[REQUESTS // 2]:.3f} s, 99 % within {seconds[-2]:.3f} s")
     assert seconds[REQUESTS * 99 // 100 - 1] < MAX_OTHER_SECONDS
     delays = sorted(reader.responded_at - appended_at for reader in readers)
@@ -77,7 +78,7 @@ def test_two_hundred_waiting_readers_receive_event_without_affecting_others(clie
 
 @pytest.mark.slow
 def test_waiting_reader_receives_event_within_200_ms(client):
-    stream = NewStream(client)
+    stream = UniqueStream(client)
     stream.append("Other")
     delays = []
     for number in range(10):
@@ -94,7 +95,7 @@ def test_waiting_reader_receives_event_within_200_ms(client):
 
 @pytest.mark.slow
 def test_waiting_reader_receives_empty_list_after_timeout(client):
-    stream = NewStream(client)
+    stream = UniqueStream(client)
     stream.append("Other")
     started_at = time.monotonic()
     with stream.waiting_readers(["one"], wait_seconds=1) as (reader,):
@@ -118,7 +119,7 @@ def next_events(response, count):
 
 
 def test_live_stream_resumes_after_last_event_without_gaps_or_duplicates(client):
-    stream = NewStream(client)
+    stream = UniqueStream(client)
     stream.append("A", "B", "A")
     with closing(stream.live(after=0)) as live:
         first_events = next_events(live, 2)
@@ -136,7 +137,7 @@ def test_live_stream_resumes_after_last_event_without_gaps_or_duplicates(client)
 
 @pytest.mark.slow
 def test_live_stream_starts_with_new_events(client):
-    stream = NewStream(client)
+    stream = UniqueStream(client)
     stream.append("Old")
     with closing(stream.live()) as live:
         stream.append("New")
@@ -144,7 +145,7 @@ def test_live_stream_starts_with_new_events(client):
 
 
 def test_live_stream_resumes_after_web_master_was_killed(stack, client):
-    stream = NewStream(client)
+    stream = UniqueStream(client)
     stream.append("A", "A")
     with closing(stream.live(after=0)) as live:
         (last_position, _) = next_events(live, 2)[-1]

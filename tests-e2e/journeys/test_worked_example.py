@@ -84,7 +84,7 @@ def test_event_is_appended_read_and_acknowledged(stream):
     assert status == 200
     (event,) = json.loads(text)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", event.pop("received_at"))
-    assert event.pop("request_id").startswith(stream.client.label)
+    assert event.pop("request_id").startswith(stream.client.request_id_prefix)
     posted = json.loads(EVENT)
     posted["event"]["id"] = event_id
     assigned = {

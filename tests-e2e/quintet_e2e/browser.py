@@ -1,4 +1,4 @@
-"""Chromium, for journeys that use the web pages."""
+"""Chromium for the journeys that use web pages."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, HttpCredentials, Page, expect, sync_playwright
 
-from quintet_e2e.stacks import Running
+from quintet_e2e.stacks import RunningStack
 
 EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
-# Chromium may contact no other host, use no graphics card and start nothing by itself.
+# Without these, Chromium would contact other hosts, require a graphics card and start background tasks.
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -43,7 +43,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def open_page(
-    browser: Browser, stack: Running, path: str, user: str = "", password: str = "", **options: Any
+    browser: Browser, stack: RunningStack, path: str, user: str = "", password: str = "", **options: Any
 ) -> Iterator[Page]:
     """Yield the page, signed in. Errors of its scripts or of the browser fail the test, except rejected requests."""
     credentials: HttpCredentials = {"username": user or stack.user, "password": password or stack.password}

@@ -1,4 +1,4 @@
-"""The files of this checkout, by service, for the checks of conventions."""
+"""The files of this checkout, by service, for the convention checks."""
 
 import importlib
 import json
@@ -11,22 +11,22 @@ from quintet_local import services
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TOOL_DIRECTORIES = {"__pycache__", ".pytest_cache", ".hypothesis", ".ruff_cache", ".mypy_cache"}
-UNUSED_DATABASE = "postgresql://unused@127.0.0.1:1/unused"
-# Prefix of the endpoints that every service has from the chassis; its OpenAPI document omits them.
-OF_THE_CHASSIS = "health."
+UNUSED_DATABASE_URL = "postgresql://unused@127.0.0.1:1/unused"
+# Prefix of the Flask endpoints that the chassis adds to every service; OpenAPI documents omit them.
+CHASSIS_ENDPOINT_PREFIX = "health."
 
 
 @dataclass(frozen=True)
 class Service:
-    word: str
+    name: str
 
     @property
     def folder(self) -> Path:
-        return CHECKOUT / f"{self.word}-service"
+        return CHECKOUT / f"{self.name}-service"
 
     @property
     def package(self) -> str:
-        return f"{self.word}_service"
+        return f"{self.name}_service"
 
     @property
     def source(self) -> Path:
@@ -36,26 +36,25 @@ class Service:
     def readme(self) -> str:
         return (self.folder / "README.md").read_text(encoding="utf-8")
 
-    def settings(self) -> Any:
-        """Return the Settings class."""
+    def settings_class(self) -> Any:
         return importlib.import_module(f"{self.package}.settings").Settings
 
     def default_settings(self) -> Any:
-        return self.settings().load({"DATABASE_URL": UNUSED_DATABASE})
+        return self.settings_class().load({"DATABASE_URL": UNUSED_DATABASE_URL})
 
     def app(self) -> Any:
         return importlib.import_module(f"{self.package}.app").create_app(self.default_settings())
 
-    def contracts(self, side: str) -> dict[str, Any]:
-        """Return the contracts of a side, `publishes` or `consumes`, by name and version."""
-        return {file.stem: json.loads(file.read_text()) for file in self.folder.glob(f"contracts/{side}/*.json")}
+    def contracts(self, direction: str) -> dict[str, Any]:
+        """Return the contracts that the service `publishes` or `consumes`, by name and version."""
+        return {file.stem: json.loads(file.read_text()) for file in self.folder.glob(f"contracts/{direction}/*.json")}
 
 
 def all_services() -> list[Service]:
-    return [Service(word) for word in services.discover(CHECKOUT)]
+    return [Service(name) for name in services.discover(CHECKOUT)]
 
 
-def names_in(folder: Path) -> set[str]:
+def entry_names(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir()} - TOOL_DIRECTORIES
 
 
@@ -63,8 +62,8 @@ def python_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*.py") if not TOOL_DIRECTORIES & set(file.parts))
 
 
-def table(text: str, *columns: str) -> list[list[str]]:
-    """Return the rows of all tables with this heading."""
+def table_rows(text: str, *columns: str) -> list[list[str]]:
+    """Return the cells of each row of all Markdown tables with exactly these columns."""
     heading = "| " + " | ".join(columns) + " |\n"
     rows = []
     for part in text.split(heading)[1:]:
@@ -74,5 +73,5 @@ def table(text: str, *columns: str) -> list[list[str]]:
     return rows
 
 
-def code_in(cell: str) -> list[str]:
+def code_spans(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)

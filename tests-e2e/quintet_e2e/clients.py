@@ -1,4 +1,4 @@
-"""Clients of the gateway: each request has a unique ID, and its outcome is either known or recorded as unknown."""
+"""Clients of the gateway, whose requests have unique IDs and whose attempts also record broken connections."""
 
 import itertools
 import secrets
@@ -12,25 +12,24 @@ from typing import Any
 
 import requests
 
-from quintet_e2e.stacks import Running
+from quintet_e2e.stacks import RunningStack
 
 # A request may receive these statuses while a part of the stack is down.
 UNAVAILABLE_STATUSES = frozenset({502, 503, 504})
 TOO_MANY_REQUESTS = 429  # the user has reached the gateway's limit of concurrent uploads
 IN_PROGRESS = 409  # an earlier request with the same Idempotency-Key, whose client has disconnected, is in progress
 TIMEOUT_SECONDS = 40
-# More than the number of connections that one reload of the gateway can close during use.
+# A reload of the gateway can close several connections in succession while they are used.
 _MAX_ATTEMPTS = 5
 
 
 class Client:
-    """HTTP client of one user, safe for concurrent use by threads."""
+    """HTTP client of one user, safe for concurrent use by threads. All its request IDs have the same unique prefix."""
 
-    def __init__(self, stack: Running, user: str | None = None, password: str | None = None) -> None:
+    def __init__(self, stack: RunningStack, user: str | None = None, password: str | None = None) -> None:
         self.stack = stack
         self.credentials = (user or stack.user, password or stack.password)
-        # Prefix of all its request IDs.
-        self.label = f"e2e-{secrets.token_hex(4)}"
+        self.request_id_prefix = f"e2e-{secrets.token_hex(4)}"
         self._numbers = itertools.count(1)
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
@@ -52,7 +51,7 @@ class Client:
         return self.send("PUT", path, **options)
 
     def request_id(self) -> str:
-        return f"{self.label}-{next(self._numbers)}"
+        return f"{self.request_id_prefix}-{next(self._numbers)}"
 
     def send_with_retry(self, method: str, path: str, *, headers: dict[str, str], **options: Any) -> requests.Response:
         """Repeat the request with one Idempotency-Key until its outcome is known."""
@@ -60,11 +59,11 @@ class Client:
         headers = headers | {"Idempotency-Key": secrets.token_hex(16)}
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
-            attempted = attempt(lambda: self.send(method, path, headers=headers, **options))
-            response = attempted.response
+            attempt = attempt_request(lambda: self.send(method, path, headers=headers, **options))
+            response = attempt.response
             if response is not None and response.status_code not in unknown_outcomes:
                 return response
-            assert time.monotonic() < deadline, f"no outcome within {TIMEOUT_SECONDS} s: {attempted.description}"
+            assert time.monotonic() < deadline, f"no outcome within {TIMEOUT_SECONDS} s: {attempt.description}"
             time.sleep(0.05)
 
     def close(self) -> None:
@@ -93,7 +92,7 @@ def ok_json(response: requests.Response) -> Any:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A request that may meet a fault; `response` is None if the connection broke before its end."""
+    """A request during which a fault may occur; `response` is None if the connection broke before its end."""
 
     started_at: float
     ended_at: float
@@ -105,7 +104,7 @@ class Attempt:
 
     @property
     def is_unavailable(self) -> bool:
-        """Whether the stack failed: the connection broke, also within a body, or the status says so."""
+        """Whether the connection broke, even within a body, or the status reports that a service is unavailable."""
         return self.response is None or self.response.status_code in UNAVAILABLE_STATUSES
 
     @property
@@ -117,7 +116,7 @@ class Attempt:
         return self.ended_at - self.started_at
 
 
-def attempt(send: Callable[[], requests.Response]) -> Attempt:
+def attempt_request(send: Callable[[], requests.Response]) -> Attempt:
     started_at = time.monotonic()
     try:
         response: requests.Response | None = send()
@@ -127,16 +126,16 @@ def attempt(send: Callable[[], requests.Response]) -> Attempt:
 
 
 def resend_if_disconnected(send: Callable[[], requests.Response]) -> requests.Response:
-    """Send the request again if the connection broke, as during a reload. The request must be safe to repeat."""
+    """Send the request again if a reload of the gateway closed the connection. The request must be safe to repeat."""
     for _ in range(_MAX_ATTEMPTS):
-        if (attempted := attempt(send)).response is not None:
-            return attempted.response
+        if (attempt := attempt_request(send)).response is not None:
+            return attempt.response
     return send()
 
 
 @contextmanager
 def background_threads(count: int, work: Callable[[int], None]) -> Iterator[None]:
-    """Run `work(number)` repeatedly in each thread until the block ends. An exception in a thread is raised again."""
+    """Run `work(number)` repeatedly in each thread until the block ends, and then raise an exception of a thread."""
     stop_event = threading.Event()
 
     def repeat(number: int) -> None:

@@ -19,20 +19,20 @@ import docker.errors
 import psutil
 import pytest
 
-from quintet_e2e.stacks import CHECKOUT, RESTART_SECONDS, Running, environment_for
+from quintet_e2e.stacks import CHECKOUT, RESTART_SECONDS, RunningStack, environment_for
 from quintet_local import envfile, ports
 from quintet_local.testing import abandoned_folders, owner_lock
 from quintet_testing.waiting import eventually
 
-PREFIX = "quintet-compose-tests-"
+FOLDER_PREFIX = "quintet-compose-tests-"
 # Test stacks of one checkout share their images, so only the first one builds them.
-IMAGES_TAG = "tests-" + hashlib.sha256(os.fsencode(CHECKOUT)).hexdigest()[:8]
+IMAGE_TAG = "tests-" + hashlib.sha256(os.fsencode(CHECKOUT)).hexdigest()[:8]
 UP_SECONDS = 900
 ENGINE_TIMEOUT_SECONDS = 20
 PROBE_SECONDS = 5
 
 
-class ComposeStack(Running):
+class ComposeStack(RunningStack):
     kind = "compose"
 
     def __init__(self, home: Path, engine: Any) -> None:
@@ -104,12 +104,12 @@ class ComposeStack(Running):
         """Return the output of `docker inspect` for each container."""
         return [container.attrs for container in self._containers().values()]
 
-    def reachable_from(self, program: str, ports: Mapping[str, int]) -> set[str]:
+    def reachable_from(self, program: str, port_by_program: Mapping[str, int]) -> set[str]:
         """Return the programs whose port accepts a connection from this container at any of their addresses."""
         containers = self._containers()
         addresses = [
             f"{name} {network['IPAddress']} {port}"
-            for name, port in ports.items()
+            for name, port in port_by_program.items()
             for network in containers[name].attrs["NetworkSettings"]["Networks"].values()
             if network["IPAddress"]
         ]
@@ -142,20 +142,20 @@ class ComposeStack(Running):
 
 
 @contextmanager
-def compose_stack() -> Iterator[Running]:
+def compose_stack() -> Iterator[RunningStack]:
     """Yield a stack in a temporary folder, from `make up` to `make clean`. Skip if a requirement is not met."""
     engine = _engine()
     try:
         _require_root()
         _require_base_images(engine)
-        for home in abandoned_folders(PREFIX):
+        for home in abandoned_folders(FOLDER_PREFIX):
             _clean(home)
-        home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+        home = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX)).resolve()
         port = ports.find_free_port(set())
-        (home / ".env").write_text(f"GATEWAY_PORT={port}\nRATE_LIMITS=off\nQUINTET_TAG={IMAGES_TAG}\n")
+        (home / ".env").write_text(f"GATEWAY_PORT={port}\nRATE_LIMITS=off\nQUINTET_TAG={IMAGE_TAG}\n")
         with owner_lock(home):
             try:
-                _deploy(home, "up")
+                _run_compose(home, "up")
                 yield ComposeStack(home, engine)
             finally:
                 _clean(home)
@@ -198,7 +198,7 @@ def _require_base_images(engine: Any) -> None:
 
 
 def base_images() -> set[str]:
-    """Return the images that the Dockerfiles, docker-compose.yml and the environment name."""
+    """Return the images that the Dockerfiles and docker-compose.yml name, or that environment variables replace."""
     files = [*CHECKOUT.glob("*/Dockerfile"), CHECKOUT / "docker-compose.yml"]
     text = "\n".join(file.read_text() for file in files)
     fixed = re.findall(r"^FROM ([a-z][\w./-]*:[\w.-]+)", text, re.MULTILINE)
@@ -207,11 +207,11 @@ def base_images() -> set[str]:
 
 
 def _clean(home: Path) -> None:
-    _deploy(home, "clean", "--yes")
+    _run_compose(home, "clean", "--yes")
     shutil.rmtree(home)
 
 
-def _deploy(home: Path, *arguments: str) -> None:
+def _run_compose(home: Path, *arguments: str) -> None:
     result = subprocess.run(
         [sys.executable, str(CHECKOUT / "deploy" / "compose"), *arguments],
         env=environment_for(home),

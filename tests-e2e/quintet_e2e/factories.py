@@ -1,4 +1,4 @@
-"""Repeated requests of the factory journeys, and the state that these expect afterwards."""
+"""Writers of the factory journeys, and the state that must exist after their requests."""
 
 import random
 import secrets
@@ -6,24 +6,25 @@ import threading
 import time
 from typing import Any
 
-from quintet_e2e.clients import IN_PROGRESS, UNAVAILABLE_STATUSES, Client, attempt, describe, ok_json
+from quintet_e2e.clients import IN_PROGRESS, UNAVAILABLE_STATUSES, Client, attempt_request, describe, ok_json
 from quintet_e2e.streams import read_events
 
 OUTCOME_SECONDS = 150
 BATCH_SIZE = 20
 
 
-def send_with_retry(client: Client, method: str, path: str, **options: Any) -> Any:
-    """Repeat the request with one Idempotency-Key until its outcome is known, even after a long outage."""
+def send_through_outage(client: Client, method: str, path: str, **options: Any) -> Any:
+    """Repeat the request with one Idempotency-Key until its outcome is known, and return the JSON body.
+
+    Unlike `Client.send_with_retry`, continue for longer than any outage of the factory journeys.
+    """
     headers = {"Idempotency-Key": secrets.token_hex(16)}
     deadline = time.monotonic() + OUTCOME_SECONDS
     while True:
-        attempted = attempt(lambda: client.send(method, path, headers=headers, **options))
-        if attempted.response is not None and attempted.response.status_code not in UNAVAILABLE_STATUSES | {
-            IN_PROGRESS
-        }:
-            return ok_json(attempted.response)
-        assert time.monotonic() < deadline, f"no outcome within {OUTCOME_SECONDS} s: {attempted.description}"
+        attempt = attempt_request(lambda: client.send(method, path, headers=headers, **options))
+        if attempt.response is not None and attempt.response.status_code not in UNAVAILABLE_STATUSES | {IN_PROGRESS}:
+            return ok_json(attempt.response)
+        assert time.monotonic() < deadline, f"no outcome within {OUTCOME_SECONDS} s: {attempt.description}"
         time.sleep(0.05)
 
 
@@ -35,24 +36,24 @@ class CountingSprocket:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._id = send_with_retry(client, "POST", "/api/sprocket/create/1/1/1/1/")["sprocket"]["id"]
+        self._id = send_through_outage(client, "POST", "/api/sprocket/create/1/1/1/1/")["sprocket"]["id"]
         self.last_sent = self.last_confirmed = 1
         self.read_count = 0
 
     def write(self) -> None:
         self.last_sent += 1
-        send_with_retry(self._client, "PATCH", f"/api/sprocket/{self._id}", json={"teeth": self.last_sent})
+        send_through_outage(self._client, "PATCH", f"/api/sprocket/{self._id}", json={"teeth": self.last_sent})
         self.last_confirmed = self.last_sent
 
     def read(self) -> None:
         minimum = self.last_confirmed
-        attempted = attempt(lambda: self._client.get(f"/api/sprocket/{self._id}/"))
-        assert attempted.is_ok or attempted.is_unavailable, attempted.description
+        attempt = attempt_request(lambda: self._client.get(f"/api/sprocket/{self._id}/"))
+        assert attempt.is_ok or attempt.is_unavailable, attempt.description
         # A response with a Warning header may be stale: Postgres did not respond.
-        if attempted.is_ok and attempted.response is not None and "Warning" not in attempted.response.headers:
-            teeth = attempted.response.json()["sprocket"]["teeth"]
+        if attempt.is_ok and attempt.response is not None and "Warning" not in attempt.response.headers:
+            teeth = attempt.response.json()["sprocket"]["teeth"]
             expected = f"between {minimum} and {self.last_sent}"
-            assert minimum <= teeth <= self.last_sent, f"{teeth} is not {expected}: {describe(attempted.response)}"
+            assert minimum <= teeth <= self.last_sent, f"{teeth} is not {expected}: {describe(attempt.response)}"
             self.read_count += 1
 
 
@@ -61,7 +62,8 @@ class ProducingFactory:
 
     def __init__(self, client: Client, rng: random.Random) -> None:
         self._client, self._rng = client, rng
-        self.id = send_with_retry(client, "POST", "/api/factories", json={"name": f"e2e {secrets.token_hex(4)}"})["id"]
+        body = {"name": f"e2e {secrets.token_hex(4)}"}
+        self.id = send_through_outage(client, "POST", "/api/factories", json=body)["id"]
         self.expected: dict[int, int] = {}
         self.batch_count = 0
         self._lock = threading.Lock()
@@ -72,15 +74,15 @@ class ProducingFactory:
             first = self._rng.randrange(0, 5 * len(self.expected) // 4 + BATCH_SIZE)
             values = {first + n: self.batch_count for n in range(BATCH_SIZE)}
             points = [{"time": time_, "actual": value, "goal": -value} for time_, value in values.items()]
-            send_with_retry(self._client, "POST", f"/api/factory/{self.id}/production", json=points)
+            send_through_outage(self._client, "POST", f"/api/factory/{self.id}/production", json=points)
             self.batch_count += 1
             self.expected |= values
 
     def is_chart_complete(self) -> bool:
-        attempted = attempt(lambda: self._client.get(f"/api/factory/{self.id}/chart-data"))
-        if not attempted.is_ok or attempted.response is None:
+        attempt = attempt_request(lambda: self._client.get(f"/api/factory/{self.id}/chart-data"))
+        if not attempt.is_ok or attempt.response is None:
             return False
-        chart: dict[str, list[int]] = attempted.response.json()["chart_data"]
+        chart: dict[str, list[int]] = attempt.response.json()["chart_data"]
         times = sorted(self.expected)
         values = [self.expected[time_] for time_ in times]
         return chart == {

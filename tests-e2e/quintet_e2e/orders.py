@@ -7,7 +7,7 @@ from typing import Any
 import psycopg2
 
 from quintet_e2e.clients import Client, ok_json
-from quintet_e2e.stacks import CHECKOUT, Running
+from quintet_e2e.stacks import CHECKOUT, RunningStack
 from quintet_testing.waiting import eventually
 
 PAGE = "/acme_orders"
@@ -105,7 +105,7 @@ def get_errors(client: Client, task_id: str) -> list[str]:
     return ["|".join(row.rsplit("|", 3)[1:]) for row in response.content.decode().splitlines()]
 
 
-def query_database(stack: Running, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+def query_database(stack: RunningStack, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
     with closing(psycopg2.connect(stack.database_url)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -113,7 +113,7 @@ def query_database(stack: Running, statement: str, **parameters: Any) -> list[tu
             return cursor.fetchall() if cursor.description else []
 
 
-def stored_summary(stack: Running, first_id: int, count: int) -> tuple[Any, ...]:
+def stored_summary(stack: RunningStack, first_id: int, count: int) -> tuple[Any, ...]:
     """Return how many orders with IDs of this range are stored, how many of them are valid, and their checksum."""
     return query_database(
         stack,

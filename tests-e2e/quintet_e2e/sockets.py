@@ -1,4 +1,4 @@
-"""Many concurrent requests on plain sockets, with the time of each response, at little cost for this process."""
+"""Concurrent requests on plain sockets, so that one process can hold hundreds and time each response."""
 
 import selectors
 import socket
@@ -18,7 +18,7 @@ _HALF_BODY = b"id|name|email|state|zipcode|birthday\n" * 10_000
 
 @dataclass
 class PendingRequest:
-    """A request in progress: `responded_at` is the time of the first byte of its response, `text` all of it."""
+    """A request in progress: `responded_at` is the time of the first byte of its response, `text` is the response."""
 
     socket: socket.socket
     responded_at: float | None = None
@@ -28,29 +28,29 @@ class PendingRequest:
 @contextmanager
 def pending_requests(client: Client, path: str, headers_list: list[dict[str, str]]) -> Iterator[list[PendingRequest]]:
     """Send one GET per set of headers; all connections are closed when the block ends."""
-    with ExitStack() as closing:
+    with ExitStack() as connections:
         requests = [_send_request(client, path, headers) for headers in headers_list]
         for request in requests:
-            closing.callback(request.socket.close)
+            connections.callback(request.socket.close)
         yield requests
 
 
 @contextmanager
 def unfinished_uploads(client: Client, path: str, count: int, **headers: str) -> Iterator[list[PendingRequest]]:
-    """Send half of each announced body, by length or in chunks; the connections are closed when the block ends.
+    """Send half of each body, alternately with a Content-Length and in chunks; close the connections after the block.
 
-    The names of `headers` have `_` instead of `-`.
+    Names in `headers` contain `_` instead of `-`.
     """
     extra_headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    kinds = [({"Content-Length": str(2 * len(_HALF_BODY))}, _HALF_BODY)]
-    kinds.append(({"Transfer-Encoding": "chunked"}, b"%x\r\n%s\r\n" % (len(_HALF_BODY), _HALF_BODY)))
-    with ExitStack() as closing:
+    framings = [({"Content-Length": str(2 * len(_HALF_BODY))}, _HALF_BODY)]
+    framings.append(({"Transfer-Encoding": "chunked"}, b"%x\r\n%s\r\n" % (len(_HALF_BODY), _HALF_BODY)))
+    with ExitStack() as connections:
         requests = []
         for number in range(count):
-            framing, body = kinds[number % 2]
+            framing, body = framings[number % 2]
             all_headers = {"Content-Type": "text/csv", **framing, **extra_headers}
             requests.append(_send_request(client, path, all_headers, method="PUT"))
-            closing.callback(requests[-1].socket.close)
+            connections.callback(requests[-1].socket.close)
             requests[-1].socket.sendall(body)
         yield requests
 

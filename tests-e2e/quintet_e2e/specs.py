@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from typing import Any
 
-from quintet_e2e.clients import UNAVAILABLE_STATUSES, Client, attempt, ok_json
+from quintet_e2e.clients import UNAVAILABLE_STATUSES, Client, attempt_request, ok_json
 from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
 
@@ -50,10 +50,10 @@ class Owner:
         status: dict[str, Any] = {}
 
         def has_ended() -> bool:
-            attempted = attempt(lambda: self.client.get(f"/source/{flow_id}", headers=self.headers))
-            if attempted.response is None or attempted.response.status_code in UNAVAILABLE_STATUSES:
+            attempt = attempt_request(lambda: self.client.get(f"/source/{flow_id}", headers=self.headers))
+            if attempt.response is None or attempt.response.status_code in UNAVAILABLE_STATUSES:
                 return False
-            status.update(ok_json(attempted.response))
+            status.update(ok_json(attempt.response))
             return status["state"] in FINAL_STATES
 
         eventually(has_ended, within_seconds)
@@ -64,10 +64,10 @@ class Owner:
 
         def is_stored() -> bool:
             url = f"/source/{self.id}/files/{path}"
-            attempted = attempt(lambda: self.client.put(url, headers=self.headers, data=content))
-            if attempted.is_unavailable:
+            attempt = attempt_request(lambda: self.client.put(url, headers=self.headers, data=content))
+            if attempt.is_unavailable:
                 return False
-            assert attempted.is_ok, attempted.description
+            assert attempt.is_ok, attempt.description
             return True
 
         eventually(is_stored, FLOW_SECONDS)
@@ -96,5 +96,5 @@ class Owner:
 
 
 def flow_references(event: dict[str, Any]) -> set[str | None]:
-    """Return the flow that an event names: by its ID or, if the dataset is private, by a reference."""
+    """Return how an event refers to its flow: by the ID or, if the dataset is private, by a reference."""
     return {event["payload"].get("flow_id"), event["payload"].get("flow")} - {None}

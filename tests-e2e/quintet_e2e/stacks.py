@@ -22,7 +22,7 @@ from quintet_testing.waiting import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 120
-# Docker delays the restart of a container, longer each time that it has run for less than ten seconds.
+# Docker doubles the delay before a restart each time a container has run for less than ten seconds.
 RESTART_SECONDS = 60
 _RUNNING_SECONDS, _FROZEN_SECONDS = 0.1, 0.4
 
@@ -33,10 +33,10 @@ def environment_for(home: Path) -> dict[str, str]:
     return inherited | {"STACK_DIR": str(home)}
 
 
-class Running(ABC):
-    """A running stack. Its programs have the same names in both modes: `sequence-web`, `event-worker`, `postgres`, ….
+class RunningStack(ABC):
+    """A running stack, whose programs have the same names in both deployment modes.
 
-    The others are `redis`, `rabbitmq` and `gateway`.
+    They are `postgres`, `redis`, `rabbitmq`, `gateway`, and for each service `<service>-web` and `<service>-worker`.
     """
 
     kind: str
@@ -73,14 +73,14 @@ class Running(ABC):
 
     @abstractmethod
     def stop(self, program: str) -> None:
-        """Stop the program until `start` and wait until it has ended."""
+        """Stop the program, and wait until it has ended. It does not run again before `start`."""
 
     @abstractmethod
     def start(self, program: str) -> None: ...
 
     @abstractmethod
     def processes(self, program: str) -> list[psutil.Process]:
-        """Return all processes of a running program, the first process first."""
+        """Return all processes of a running program, beginning with the one that started the others."""
 
     @abstractmethod
     def log(self, program: str) -> str: ...
@@ -109,7 +109,7 @@ class Running(ABC):
                 process.resume()
 
     def kill_gunicorn_worker(self, program: str, random: Random) -> None:
-        """Kill one worker process while others continue; wait until a master that has just started has several."""
+        """Kill one worker process while others continue: wait until the master has started several."""
         eventually(lambda: len(self.gunicorn_master(program).children()) > 1, RESTART_SECONDS)
         random.choice(self.gunicorn_master(program).children()).kill()
 
@@ -181,7 +181,7 @@ class Running(ABC):
         return True
 
 
-class LocalStack(Running):
+class LocalStack(RunningStack):
     """A stack without containers, whose programs supervisor restarts."""
 
     kind = "local"
@@ -250,6 +250,6 @@ def _local_name(program: str) -> str:
 
 
 @contextmanager
-def local_stack() -> Iterator[Running]:
+def local_stack() -> Iterator[RunningStack]:
     with running_stack(RATE_LIMITS="off") as stack:
         yield LocalStack(stack)

@@ -9,7 +9,7 @@ PAGE_SIZE = 1000
 
 
 def event_body(name: str = "OrderPlaced", **payload: Any) -> dict[str, Any]:
-    """Return the request body of an append."""
+    """Return an event with this name and payload, as the body of a request that appends it."""
     return {
         "event": {"name": name, "version": 1},
         "system": {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pika
 
-from quintet_e2e.stacks import Running
+from quintet_e2e.stacks import RunningStack
 
 IDLE_SECONDS = 1.0
 
@@ -15,7 +15,7 @@ IDLE_SECONDS = 1.0
 class Subscriber:
     """A subscriber with a durable queue, connected only while it declares or receives."""
 
-    def __init__(self, stack: Running) -> None:
+    def __init__(self, stack: RunningStack) -> None:
         self._stack = stack
         self.queue = f"e2e.{secrets.token_hex(4)}"
         # (properties, body) of each message, including duplicates.
@@ -51,7 +51,7 @@ class Subscriber:
 
 
 @contextmanager
-def subscription(stack: Running, *routing_keys: str) -> Iterator[Subscriber]:
+def subscription(stack: RunningStack, *routing_keys: str) -> Iterator[Subscriber]:
     subscriber = Subscriber(stack)
     subscriber.declare(list(routing_keys))
     try:

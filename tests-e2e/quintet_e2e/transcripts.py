@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from quintet_e2e.stacks import CHECKOUT, Running
+from quintet_e2e.stacks import CHECKOUT, RunningStack
 
 RUN_SECONDS = 110
 _END_OF_STEP = "----"
 
-# Text that differs from run to run: IDs, times, and how far a sequence or a stream has advanced.
-_VARYING = [
+# For text that differs from run to run: IDs, times, and how far a sequence or a stream has advanced.
+_PLACEHOLDERS = [
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>"),
     (r"\b[0-9a-f]{32}\b", "<request>"),
     (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "<time>"),
@@ -37,12 +37,12 @@ def steps(document: Path) -> Iterator[tuple[str, str]]:
 
 
 def normalize(text: str) -> str:
-    for pattern, replacement in _VARYING:
+    for pattern, replacement in _PLACEHOLDERS:
         text = re.sub(pattern, replacement, text)
     return text.strip()
 
 
-def assert_runs_as_shown(document: Path, stack: Running, folder: Path) -> None:
+def assert_runs_as_shown(document: Path, stack: RunningStack, folder: Path) -> None:
     """Run all steps in one shell, with temporary files in `folder`, and compare the output of each."""
     address = stack.url.replace("://", f"://{stack.user}:{stack.password}@")
     load_data = f"STACK_DIR={stack.home} {sys.executable} {CHECKOUT / 'deploy' / stack.kind} load-data"

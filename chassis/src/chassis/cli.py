@@ -44,17 +44,18 @@ def main(service: Service, argv: list[str] | None = None) -> None:
     if issubclass(service.settings, ServiceSettings):
         commands |= {"worker": _worker, "migrate": _migrate, "openapi": _openapi}
     parser = argparse.ArgumentParser(prog=f"python -m {service.package}")
-    parser.add_argument("process", choices=[*commands])
+    parser.add_argument("command", choices=[*commands])
     args = parser.parse_args(argv)
     try:
         settings = service.settings.load()
     except ConfigError as error:
         sys.exit(f"{service.name}-service cannot start; correct these environment variables:\n{error}")
     logs.configure(service.name, settings.log_level)
-    commands[args.process](service, settings)
+    commands[args.command](service, settings)
 
 
 def _web(service: Service, settings: WebSettings) -> None:
+    # Neither two stacks on one machine nor two users may share the directory.
     digest = hashlib.sha256(f"{service.name} {settings.bind} {os.getuid()}".encode()).hexdigest()[:16]
     metrics_directory = Path(tempfile.gettempdir()) / f"quintet-metrics-{digest}"
     metrics_directory.mkdir(mode=0o700, exist_ok=True)
@@ -98,7 +99,9 @@ def _migrate(service: Service, settings: ServiceSettings) -> None:
             count = migrate(settings.database_url, service.name, migrations_of("chassis", service.package))
         except Problem as problem:
             if time.monotonic() > deadline:
-                sys.exit(f"{service.name}-service cannot migrate: {problem.detail} for {_POSTGRES_TIMEOUT_SECONDS} s")
+                sys.exit(
+                    f"{service.name}-service cannot migrate within {_POSTGRES_TIMEOUT_SECONDS} s: {problem.detail}"
+                )
             log.info("migrate.waiting", reason=problem.detail, cause=str(problem.__cause__))
             time.sleep(0.5)
         except MigrationError as error:

@@ -19,7 +19,7 @@ _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def loads(raw: bytes) -> Any:
-    """Parse JSON; raise Invalid, with the position if known, for all that other parsers could read differently."""
+    """Parse JSON; raise Invalid for everything that parsers interpret differently, with its position if known."""
     try:
         text = raw.decode("utf-8")
         value = _decoder.decode(text)
@@ -31,7 +31,7 @@ def loads(raw: bytes) -> Any:
     except RecursionError:
         raise Invalid.field("body", _TOO_DEEP) from None
     except ValueError as error:
-        raise Invalid.field("body", _message(error)) from None
+        raise Invalid.field("body", _error_message(error)) from None
     # The number of brackets in the text bounds the depth, so most small bodies need no traversal.
     if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
         raise Invalid.field("body", _TOO_DEEP)
@@ -40,7 +40,7 @@ def loads(raw: bytes) -> Any:
     return value
 
 
-def _message(error: ValueError) -> str:
+def _error_message(error: ValueError) -> str:
     if "integer string conversion" in str(error):
         return f"must not contain an integer of more than {sys.get_int_max_str_digits()} digits"
     return str(error)
@@ -52,7 +52,7 @@ def _parse_float(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"the number {text[:20]} must be within the range of a 64-bit float")
     if (len(text) > _MAX_EXACT_LENGTH or "e" in text or "E" in text) and not _is_exact(text, number):
-        raise ValueError(f"the number {text[:20]} must be one that a 64-bit float can hold")
+        raise ValueError(f"the number {text[:20]} must be exactly representable as a 64-bit float")
     return number
 
 
@@ -93,7 +93,7 @@ def _is_too_deep(value: Any) -> bool:
 
 
 def _reject_unstorable_text(text: str, value: Any) -> None:
-    """Raise Invalid for characters that can be written as escapes, but that Postgres or UTF-8 cannot represent."""
+    """Raise Invalid for characters that JSON can escape, but that Postgres or UTF-8 cannot represent."""
     if _ESCAPED_NUL.search(text):
         raise Invalid.field("body", "must not contain the character U+0000")
     try:

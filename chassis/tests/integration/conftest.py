@@ -158,7 +158,7 @@ def create_address(node: Node) -> Iterator[Callable[..., Address]]:
 
 @pytest.fixture
 def cluster_url(node: Node) -> Callable[..., str]:
-    """Return a function that returns the URL of a cluster with the given hosts."""
+    """Return a function that returns the URL of a cluster with these hosts."""
 
     def url_of(*hosts: str) -> str:
         parts = urlsplit(node.url)
@@ -218,8 +218,8 @@ def queue() -> str:
 def publish(channel: Any) -> Publish:
     """Return a function that publishes a message and returns its ID."""
 
-    def publish_to(queue: str, body: bytes, **more_properties: Any) -> str:
-        properties = {"message_id": str(uuid.uuid4()), "delivery_mode": 2, **more_properties}
+    def publish_to(queue: str, body: bytes, **properties: Any) -> str:
+        properties = {"message_id": str(uuid.uuid4()), "delivery_mode": 2, **properties}
         channel.basic_publish("", queue, body, broker.Properties(**properties), mandatory=True)
         return str(properties["message_id"])
 
@@ -239,7 +239,7 @@ def consume(
         thread = threading.Thread(target=consumer.run)
         thread.start()
         started.append((stop_event, thread))
-        eventually(lambda: consumer.connected)
+        eventually(lambda: consumer.is_connected)
         return stop_event
 
     yield start

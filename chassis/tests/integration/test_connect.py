@@ -14,6 +14,8 @@ from chassis import db
 from chassis.errors import Unavailable
 from quintet_testing.postgres import TemporaryPostgres
 
+pytestmark = pytest.mark.fault
+
 PREAMBLES = {
     "threads": "enable_gevent = lambda: None",
     "greenlets": """

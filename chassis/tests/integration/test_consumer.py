@@ -36,6 +36,28 @@ def test_duplicate_message_has_one_effect(
     assert sorted(effects()) == ["one", "three", "two"]
 
 
+def test_message_is_logged_once_at_info_with_its_request_id(
+    consume: Consume, publish: Any, queue: str, effects: Any, logged: Any, eventually: Any, short_delays: None
+) -> None:
+    calls = []
+
+    def fail_once(tx: Transaction, delivery: Delivery) -> None:
+        calls.append(delivery)
+        if len(calls) == 1:
+            raise RuntimeError("failed")
+        record_effect(tx, delivery)
+
+    consume(fail_once)
+    message_id = publish(queue, b'{"name": "one"}', correlation_id="r-6", type="probe.job")
+    (line,) = eventually(lambda: logged("message.handled"))
+    assert effects() == ["one"]
+    assert (line["level"], line["request_id"], line["message_id"]) == ("info", "r-6", message_id)
+    assert (line["queue"], line["type"]) == (queue, "probe.job")
+    assert 0 < line["seconds"] < 20
+    (failure,) = logged("message.failed")
+    assert (failure["level"], failure["request_id"], failure["failures"]) == ("error", "r-6", 1)
+
+
 def test_failing_message_is_dead_lettered_after_five_attempts(
     consume: Consume, publish: Any, queue: str, effects: Any, next_dead_letter: Any, eventually: Any, short_delays: None
 ) -> None:
@@ -88,6 +110,7 @@ def compute(seconds: float) -> None:
         sum(range(100_000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", [time.sleep, compute])
 def test_handler_slower_than_the_heartbeat_keeps_its_connection(
     consume: Consume, publish: Any, queue: str, node: Any, effects: Any, eventually: Any, work: Any
@@ -167,6 +190,7 @@ def test_long_running_job_opens_transactions_and_observes_the_stop_event(
     eventually(lambda: channel.queue_declare(queue, passive=True).method.message_count == 1)
 
 
+@pytest.mark.fault
 def test_long_running_job_survives_the_loss_of_its_connection(
     consume: Consume, publish: Any, queue: str, private_node: Any, effects: Any, eventually: Any
 ) -> None:

@@ -27,7 +27,7 @@ def test_completed_block_commits_and_exception_rolls_back(db: Database) -> None:
     assert effect_names(db) == ["committed"]
 
 
-def test_rows_are_returned_in_every_shape(db: Database) -> None:
+def test_each_method_returns_rows_in_its_shape(db: Database) -> None:
     with db.transaction() as tx:
         tx.insert_many("INSERT INTO effects (name) VALUES %s", [(f"n{number}",) for number in range(1500)])
         assert tx.find("SELECT name FROM effects WHERE name = 'none'") is None

@@ -19,6 +19,8 @@ from chassis.db import Database, connect, transaction
 from chassis.errors import Unavailable
 from quintet_testing.postgres import TemporaryPostgres
 
+pytestmark = pytest.mark.fault
+
 THREADS, POOL = 16, 8
 
 
@@ -136,7 +138,7 @@ def test_restart_causes_errors_only_while_it_lasts(
         stop(restartable_postgres)
         eventually(lambda: load.outcomes["unavailable"] > 10)
         restartable_postgres.start()
-        # After that many successes, the connections that the crash broke have been found and discarded.
+        # After that many successes, the connections that the crash broke have been detected and discarded.
         recovering = load.reset()
         eventually(lambda: load.outcomes["ok"] > 200)
         time.sleep(0.1)

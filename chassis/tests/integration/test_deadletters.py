@@ -1,4 +1,4 @@
-"""Dead letters: which messages are dead-lettered, with which reason, and how they are requeued."""
+"""Dead letters: which messages are dead-lettered, with which reason, and how they are requeued and discarded."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +17,7 @@ def record_effect(tx: Transaction, delivery: Delivery) -> None:
     tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=delivery.body["name"])
 
 
+@pytest.mark.slow
 def test_requeued_dead_letter_has_five_attempts_again(
     consume: Consume, publish: Any, queue: str, next_dead_letter: Any, node: Any, eventually: Any, short_delays: None,
     capsys: pytest.CaptureFixture[str],
@@ -47,7 +48,7 @@ def test_requeued_dead_letter_has_five_attempts_again(
 
 @pytest.fixture
 def count_messages(publish: Any, queue: str, channel: Any) -> Callable[[str], int]:
-    """Publish two dead letters, and return a function that counts the messages of a queue."""
+    """Publish two dead letters, and return a function that returns the number of messages in a queue."""
     broker.declare_queue(channel, queue)
     for body in (b"1", b"2"):
         publish(broker.dead_letter_queue(queue), body, message_id=f"m{body.decode()}", headers={"x-reason": "r"})
@@ -87,6 +88,14 @@ def test_unknown_queue_has_no_dead_letters(
     assert capsys.readouterr().out == "unknown.queue: 0 dead letters\n"
     assert deadletters.main(["retry", "unknown.queue"]) == 0
     assert deadletters.main(["discard", "unknown.queue", "m1"]) == 1
+
+
+def test_missing_broker_url_is_reported(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AMQP_URL", raising=False)
+    with pytest.raises(SystemExit) as caught:
+        deadletters.main(["list"])
+    assert caught.value.code == 2
+    assert "AMQP_URL is required" in capsys.readouterr().err
 
 
 def test_showing_dead_letters_never_loses_them(publish: Any, queue: str, channel: Any, node: Any) -> None:

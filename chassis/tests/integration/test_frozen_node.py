@@ -18,6 +18,8 @@ from chassis.messaging.publisher import publish as publish_one
 from chassis.messaging.relay import Relay
 from chassis.runtime.config import ServiceSettings
 
+pytestmark = pytest.mark.fault
+
 # 15 s until a frozen node is abandoned, 3 s until the next is tried, and a margin. Without timeouts it took 70 s.
 TIMEOUT_SECONDS = 25
 
@@ -72,7 +74,7 @@ def test_consumer_abandons_a_frozen_node(
 
 def test_idle_relay_abandons_a_frozen_node(relay: Relay, addresses: Any, eventually: Any) -> None:
     first, second = addresses
-    eventually(lambda: relay.connected)
+    eventually(lambda: relay.is_connected)
     first.freeze()
     eventually(lambda: second.accepted == 1, within_seconds=TIMEOUT_SECONDS)
     assert first.accepted == 1
@@ -82,7 +84,7 @@ def test_relay_abandons_a_node_that_freezes_while_it_publishes(
     relay: Relay, addresses: Any, db: Database, channel: Any, queue: str, eventually: Any
 ) -> None:
     broker.declare_queue(channel, queue)
-    eventually(lambda: relay.connected)
+    eventually(lambda: relay.is_connected)
     addresses[0].freeze()
     with db.transaction() as tx:
         outbox.add_all(tx, [outbox.job(queue, {"n": number}, request_id="r-1") for number in range(100)])
@@ -147,10 +149,10 @@ def test_raises_error_if_no_node_responds(addresses: Any, cluster: str) -> None:
 def test_relay_reconnects_to_a_server_that_was_suspended(
     private_node: Any, db: Database, relay: Relay, eventually: Any
 ) -> None:
-    eventually(lambda: relay.connected)
+    eventually(lambda: relay.is_connected)
     private_node.send_signal(signal.SIGSTOP)
     try:
-        eventually(lambda: not relay.connected, within_seconds=TIMEOUT_SECONDS)
+        eventually(lambda: not relay.is_connected, within_seconds=TIMEOUT_SECONDS)
     finally:
         private_node.send_signal(signal.SIGCONT)
-    eventually(lambda: relay.connected, within_seconds=TIMEOUT_SECONDS)
+    eventually(lambda: relay.is_connected, within_seconds=TIMEOUT_SECONDS)

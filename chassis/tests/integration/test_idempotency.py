@@ -12,11 +12,9 @@ from chassis.web import idempotency
 BODY = {"name": "a", "size": 1}
 
 
-def put(
-    client: Any, key: str = "k", body: Any = None, path: str = "/things/a", user: str = "u", **more_headers: str
-) -> Any:
-    headers = {"Idempotency-Key": key, "X-Authenticated-User": user, **more_headers}
-    return client.put(path, json=body or BODY, headers=headers)
+def put(client: Any, key: str = "k", body: Any = None, path: str = "/things/a", user: str = "u", **headers: str) -> Any:
+    all_headers = {"Idempotency-Key": key, "X-Authenticated-User": user, **headers}
+    return client.put(path, json=body or BODY, headers=all_headers)
 
 
 def count_effects(db: Database) -> int:

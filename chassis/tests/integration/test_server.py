@@ -63,6 +63,7 @@ def web(starting_web: Web, eventually: Any) -> Web:
     return starting_web
 
 
+@pytest.mark.slow
 def test_server_connections_have_keepalive_timers(web: Web, eventually: Any) -> None:
     def timers() -> list[str]:
         """Return the timers of the server's connections as Linux reports them: 02 is keepalive."""
@@ -74,6 +75,7 @@ def test_server_connections_have_keepalive_timers(web: Web, eventually: Any) -> 
         eventually(lambda: timers() and set(timers()) == {"02"})
 
 
+@pytest.mark.fault
 def test_requests_are_counted_exactly_across_processes_even_if_one_was_killed(
     web: Web, eventually: Callable[..., Any]
 ) -> None:
@@ -141,6 +143,7 @@ def test_user_header_with_underscores_is_dropped_and_a_repeated_one_rejected(web
     assert status(b"X_Authenticated_User: a,b") == b"200"
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("seconds", [0, 0.05, 0.2, 0.4])
 def test_sigterm_ends_workers_that_are_starting(
     starting_web: Web, seconds: float, eventually: Callable[..., Any]

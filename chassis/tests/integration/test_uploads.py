@@ -17,6 +17,8 @@ from chassis.runtime.config import ServiceSettings
 from chassis.web.uploads import TOO_LONG, TOO_SLOW
 from quintet_testing.postgres import free_port
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Any]
 
 

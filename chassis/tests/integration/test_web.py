@@ -1,4 +1,4 @@
-"""Requests and responses: request IDs, errors, validation."""
+"""Requests and responses: request IDs, logging, errors, validation."""
 
 from typing import Any
 
@@ -20,6 +20,32 @@ def test_invalid_request_id_is_replaced(client: Any, invalid: str) -> None:
     assert len(request_id) == 32
 
 
+def test_request_is_logged_once_at_info_with_its_outcome(client: Any, logged: Any) -> None:
+    client.get("/things/a?limit=2", headers={"X-Request-ID": "r-3"})
+    client.post("/nothing", headers={"X-Request-ID": "r-4"})
+    lines = logged("request.handled")
+    names = ("level", "request_id", "method", "path", "status")
+    assert [tuple(line[name] for name in names) for line in lines] == [
+        ("info", "r-3", "GET", "/things/a", 200),
+        ("info", "r-4", "POST", "/nothing", 404),
+    ]
+    assert all(0 <= line["seconds"] < 20 for line in lines)
+
+
+def test_request_is_logged_with_status_500_after_an_unexpected_error(client: Any, logged: Any) -> None:
+    client.get("/errors/bug", headers={"X-Request-ID": "r-5"})
+    (line,) = logged("request.handled")
+    assert (line["level"], line["request_id"], line["status"]) == ("info", "r-5", 500)
+    (failure,) = logged("request.failed")
+    assert (failure["level"], failure["request_id"], failure["path"]) == ("error", "r-5", "/errors/bug")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/healthcheck", "/metrics"])
+def test_probe_is_logged_at_debug(client: Any, logged: Any, path: str) -> None:
+    client.get(path)
+    assert [(line["level"], line["path"]) for line in logged("request.handled")] == [("debug", path)]
+
+
 def test_problem_document_contains_the_request_id(client: Any) -> None:
     response = client.get("/errors/notfound", headers={"X-Request-ID": "r-1"})
     assert response.status_code == 404
@@ -38,7 +64,7 @@ def test_unavailable_response_has_retry_after(client: Any) -> None:
     assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
 
 
-def test_unexpected_error_reveals_no_internals(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unexpected_error_reveals_no_internals(client: Any) -> None:
     response = client.get("/errors/bug", headers={"X-Request-ID": "r-2"})
     assert response.status_code == 500
     assert "secret" not in response.text

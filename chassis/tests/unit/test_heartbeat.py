@@ -1,4 +1,4 @@
-"""When a silent connection to RabbitMQ is abandoned, tested with a simulated connection and clock."""
+"""A silent connection to RabbitMQ is abandoned in time, tested with a simulated connection and clock."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +46,7 @@ class SimulatedConnection:
 
 
 @pytest.mark.parametrize("last_byte_at", [20.0, 20.5, 21.0, 21.9, 22.1])
-def test_leaves_a_silent_node_within_15_seconds(last_byte_at: float) -> None:
+def test_abandons_a_silent_node_within_15_seconds(last_byte_at: float) -> None:
     connection = SimulatedConnection()
     _HeartbeatChecker(connection, 10)
     connection.receive_until(last_byte_at, last_byte_at / 4)

@@ -47,7 +47,7 @@ def up(stack: Compose, arguments: argparse.Namespace) -> None:
         start(stack)
         stack.reload_gateway()
         # `up --wait` does not detect a worker that fails repeatedly, and fails if a web process has ended once.
-        StackWatcher(stack.programs, stack.log_tail, stack.health).wait(
+        StackWatcher(stack.container_states, stack.log_tail, stack.health).wait(
             "all services: healthy",
             stack.is_healthy,
             advice=lambda: "run `make status` and `make logs S=<container>` for details",
@@ -86,7 +86,7 @@ def clean(stack: Compose, arguments: argparse.Namespace) -> None:
             log_progress(f"nothing to remove: no {stack.env_file} names a stack in containers")
             return
         identity.reject_foreign(stack_identity, stack.env_file, "nothing was removed")
-        if not envfile.names_folder(stack.env_file):
+        if not envfile.has_recorded_folder(stack.env_file):
             raise StackError(
                 f"nothing was removed: {stack.env_file} must contain {envfile.HOME_VARIABLE}. It may be a copy, so the"
                 f" data of the project {stack_identity.project} may belong to its original. If the data belongs here,"
@@ -107,7 +107,7 @@ def _locked_identity(stack: Compose) -> Iterator[Identity | None]:
 
 def _remove(stack: Compose, stack_identity: Identity, arguments: argparse.Namespace) -> None:
     volumes, images = [volume.name for volume in identity.volumes(stack_identity.project)], stack.images()
-    files = [file for file in (stack.users, stack.secrets, *_env_file(stack)) if file.exists()]
+    files = [file for file in (stack.users, stack.secrets, *_removable_env_file(stack)) if file.exists()]
     removals = [*(f"volume {name}" for name in volumes), *(f"image {name}" for name in images), *files]
     commands.confirm_removal(removals, arguments)
     stack.run("down", "--remove-orphans", "--volumes")
@@ -116,12 +116,12 @@ def _remove(stack: Compose, stack_identity: Identity, arguments: argparse.Namesp
     for folder in (stack.users, stack.secrets):
         shutil.rmtree(folder, ignore_errors=True)
     envfile.unset_values(stack.env_file, envfile.PROJECT_VARIABLE, envfile.STACK_ID_VARIABLE)
-    for file in (*_env_file(stack), stack.home / locking.NAME):
+    for file in (*_removable_env_file(stack), stack.home / locking.NAME):
         file.unlink(missing_ok=True)
     log_progress("removed")
 
 
-def _env_file(stack: Compose) -> list[Path]:
+def _removable_env_file(stack: Compose) -> list[Path]:
     """Return .env, or nothing while a stack without containers needs its passwords."""
     is_needed = (stack.home / ".local").exists() or (stack.home / MARKER).exists()
     return [] if is_needed else [stack.env_file]
@@ -133,7 +133,7 @@ def status(stack: Compose, arguments: argparse.Namespace) -> int:
 
 
 def logs(stack: Compose, arguments: argparse.Namespace) -> None:
-    """Follow the logs of one container or of all; of one request, print all lines and return."""
+    """Print the logs of one container or of all and follow them; print all lines of one request, and return."""
     is_filtered = arguments.request or arguments.level
     follow = ["--follow"] if arguments.follow and not arguments.request else []
     containers = [arguments.program] if arguments.program else []

@@ -150,9 +150,9 @@ def _digest(home: Path) -> str:
 
 def _docker(*arguments: str) -> list[str]:
     try:
-        done = subprocess.run(["docker", *arguments], capture_output=True, text=True)
+        result = subprocess.run(["docker", *arguments], capture_output=True, text=True)
     except FileNotFoundError:
         raise StackError("docker must be installed") from None
-    if done.returncode:
-        raise StackError(f"`docker {arguments[0]}` failed: {done.stderr.strip()}")
-    return done.stdout.splitlines()
+    if result.returncode:
+        raise StackError(f"`docker {arguments[0]}` failed: {result.stderr.strip()}")
+    return result.stdout.splitlines()

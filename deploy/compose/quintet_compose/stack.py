@@ -55,10 +55,10 @@ class Compose:
 
     def capture(self, *arguments: str) -> str:
         """Run `docker compose` and return its output instead of printing it."""
-        done = subprocess.run(self._command(*arguments), env=self._environment(), capture_output=True, text=True)
-        if done.returncode:
-            raise StackError(f"`docker compose {' '.join(arguments)}` failed:\n{done.stderr}")
-        return done.stdout
+        result = subprocess.run(self._command(*arguments), env=self._environment(), capture_output=True, text=True)
+        if result.returncode:
+            raise StackError(f"`docker compose {' '.join(arguments)}` failed:\n{result.stderr}")
+        return result.stdout
 
     def reload_gateway(self) -> bool:
         """Reload the gateway, and return whether it is running."""
@@ -72,7 +72,7 @@ class Compose:
         return {"GATEWAY_USERS_DIR": str(self.users), "GATEWAY_USERS_MODE": USERS_MODE}
 
     def run_dead_letter_command(self, *arguments: str) -> None:
-        """Run in the container of a worker, because only containers reach RabbitMQ; the arguments hide the password."""
+        """Run in a worker's container, because only containers reach RabbitMQ; the password is not an argument."""
         url = broker_users.url(broker_users.ADMINISTRATOR, self.settings["RABBITMQ_PASSWORD"], "rabbitmq:5672")
         worker = f"{self.service_names[0]}-worker"
         program = ["python", "-m", "chassis.messaging.deadletters"]
@@ -88,13 +88,12 @@ class Compose:
         """Return the images that only this stack uses: those tagged with its name."""
         template = "{{.Repository}}:{{.Tag}}"
         filters = ["--filter", f"reference=quintet-*:{self.identity.project}"]
-        listed = subprocess.run(
+        result = subprocess.run(
             ["docker", "image", "ls", *filters, "--format", template], capture_output=True, text=True
         )
-        return sorted(listed.stdout.split())
+        return sorted(result.stdout.split())
 
-    def programs(self) -> list[ProgramState]:
-        """Return the states of the containers."""
+    def container_states(self) -> list[ProgramState]:
         label = f"label=com.docker.compose.project={self.identity.project}"
         ids = subprocess.run(["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True)
         template = (

@@ -1,4 +1,4 @@
-"""The Docker engine, if one is available, and volumes and containers that tests create on it."""
+"""The Docker engine, if one is available, and the volumes and containers that tests create on it."""
 
 import secrets
 import subprocess
@@ -23,7 +23,7 @@ def engine():
 
 
 @pytest.fixture(autouse=True)
-def _isolate_from_the_developers_stack(monkeypatch):
+def _ignore_the_stack_of_the_developer(monkeypatch):
     monkeypatch.setattr(identity, "LEGACY_PROJECT", f"quintet-tests-{secrets.token_hex(4)}")
     for name in ("COMPOSE_PROJECT_NAME", "STACK_DIR", "YES"):
         monkeypatch.delenv(name, raising=False)
@@ -79,12 +79,12 @@ def make_container(empty_image):
 
 
 @pytest.fixture
-def containers():
+def list_containers():
     """Return a function that lists the names of all containers."""
     return lambda: set(docker("ps", "--all", "--format", "{{.Names}}"))
 
 
 @pytest.fixture
-def volumes():
+def list_volumes():
     """Return a function that lists the names of all volumes."""
     return lambda: set(docker("volume", "ls", "--quiet"))

@@ -1,4 +1,4 @@
-"""Modes and contents of the secret files, and the marker of a change until the containers have been recreated."""
+"""Modes and contents of the secret files, and the marker that containers must be recreated."""
 
 import stat
 
@@ -27,7 +27,7 @@ def test_password_is_quoted_in_a_url():
     assert contents["event_db_password"] == "a/b@c: d"
 
 
-def test_change_is_marked_until_containers_are_recreated(tmp_path):
+def test_changed_secret_is_marked_and_the_marker_is_kept_by_the_next_write(tmp_path):
     secret_files.write(tmp_path, SETTINGS, SERVICES)
     assert not (tmp_path / secret_files.CHANGED_MARKER).exists()
     secret_files.write(tmp_path, SETTINGS | {"REDIS_PASSWORD": "another"}, SERVICES)

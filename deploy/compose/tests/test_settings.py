@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("engine")
 
 
 @pytest.fixture
-def environments(tmp_path, monkeypatch):
+def container_environments(tmp_path, monkeypatch):
     """Return a function that maps lines of .env to the environment of each container."""
     monkeypatch.setenv("STACK_DIR", str(tmp_path))
 
@@ -28,8 +28,10 @@ def environments(tmp_path, monkeypatch):
     return render
 
 
-def test_setting_reaches_services_that_declare_it(environments):
-    actual = environments("POOL_SIZE=7\nREFUSED_STATES=CA,NY\nNACK_LIMIT=3\nOWNER_BYTES=99\nRATE_LIMIT_ADMIN=12\n")
+def test_setting_reaches_services_that_declare_it(container_environments):
+    actual = container_environments(
+        "POOL_SIZE=7\nREFUSED_STATES=CA,NY\nNACK_LIMIT=3\nOWNER_BYTES=99\nRATE_LIMIT_ADMIN=12\n"
+    )
     assert {name for name, variables in actual.items() if variables.get("POOL_SIZE") == "7"} >= {
         "sequence-web",
         "event-worker",
@@ -42,15 +44,15 @@ def test_setting_reaches_services_that_declare_it(environments):
     assert {name for name in actual if "NACK_LIMIT" in actual[name]} == {"event-migrate", "event-web", "event-worker"}
 
 
-def test_web_concurrency_applies_to_services_but_not_to_the_console(environments):
-    actual = environments("WEB_CONCURRENCY=8\n")
+def test_web_concurrency_applies_to_services_but_not_to_the_console(container_environments):
+    actual = container_environments("WEB_CONCURRENCY=8\n")
     assert actual["orders-web"]["WEB_CONCURRENCY"] == "8"
     assert actual["console"]["WEB_CONCURRENCY"] == "1"
 
 
-def test_variables_of_the_shell_do_not_reach_containers(environments, monkeypatch):
+def test_variables_of_the_shell_do_not_reach_containers(container_environments, monkeypatch):
     monkeypatch.setenv("POOL_SIZE", "3")
     monkeypatch.setenv("S3_REGION", "elsewhere")
-    actual = environments("POOL_SIZE=7\n")
+    actual = container_environments("POOL_SIZE=7\n")
     assert actual["sequence-web"]["POOL_SIZE"] == "7"
     assert actual["specstore-web"]["S3_REGION"] is None

@@ -48,16 +48,18 @@ def status(stack: Stack, arguments: argparse.Namespace) -> int:
 
 
 def logs(stack: Stack, arguments: argparse.Namespace) -> None:
-    """Follow the log of one program or of all; with --no-follow, only print the end; of one request, all lines."""
+    """Print the log of one program or of all and follow it; print all lines of one request, and return."""
     programs = sorted(file.stem for file in stack.layout.logs.glob("*.log"))
     chosen = [arguments.program] if arguments.program else programs
     if not programs or not set(chosen) <= set(programs):
         raise StackError(f"program must be one of {', '.join(programs) or '(no logs yet)'}: {arguments.program!r}")
-    is_filtered = arguments.request or arguments.level
     follow = ["-F"] if arguments.follow and not arguments.request else []
     files = [str(stack.layout.log_of(name)) for name in chosen]
     sys.stdout.flush()
-    if is_filtered:
+    if arguments.request:
+        rotated = [str(file) for name in chosen for file in stack.layout.rotated_logs(name)]
+        commands.print_logs(["cat", *rotated, *files], os.environ, arguments)
+    elif arguments.level:
         commands.print_logs(["tail", "-q", "-n", "+1", *follow, *files], os.environ, arguments)
     else:
         os.execvp("tail", ["tail", "-n", "100" if arguments.program else "20", *follow, *files])

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,7 +46,8 @@ def run(
         print(f"\n{arguments.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        log_progress("interrupted; `make up` continues from here, `make down` stops the stack")
+        if arguments.command != "logs":
+            log_progress("interrupted; `make up` continues from here, `make down` stops the stack")
         return 130
 
 
@@ -129,24 +131,42 @@ def users(stack: Stack, arguments: argparse.Namespace) -> None:
 
 
 def dead_letters(stack: Stack, arguments: argparse.Namespace) -> None:
-    stack.run_dead_letter_command("list", *gateway.fetch_queues(stack.settings))
+    queues, unknown = gateway.fetch_queues(stack.settings)
+    stack.run_dead_letter_command("list", *queues)
+    if unknown:
+        raise StackError(_describe_unknown_queues(unknown))
 
 
 def retry_or_discard(stack: Stack, arguments: argparse.Namespace) -> None:
-    queues = gateway.fetch_queues(stack.settings)
+    queues, unknown = gateway.fetch_queues(stack.settings)
     if arguments.queue not in queues:
-        raise StackError(f"queue must be one of {', '.join(queues)}: {arguments.queue!r}")
+        problem = f"QUEUE must be one of {', '.join(queues) or '(none are known)'}: {arguments.queue!r}"
+        raise StackError(f"{problem}\n{_describe_unknown_queues(unknown)}" if unknown else problem)
     message = [arguments.message] if arguments.message else []
     stack.run_dead_letter_command(arguments.command, arguments.queue, *message)
 
 
+def _describe_unknown_queues(services: Iterable[str]) -> str:
+    return (
+        f"the queues of {', '.join(services)} are unknown, because no worker has reported them: run `make status`,"
+        " and try again when the workers are running"
+    )
+
+
 def print_logs(command: Sequence[str], environment: Mapping[str, str], arguments: argparse.Namespace) -> None:
-    """Print the lines of the command that the arguments select: those of one request sorted, others as they arrive."""
+    """Run a command that prints logs, and print the lines that the arguments select.
+
+    The lines of one request are sorted by time; all others are printed as they arrive.
+    """
+    # `make logs L=warning | head` ends like any other program in a pipeline.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     log_filter = LogFilter(arguments.request, arguments.level)
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, errors="replace") as process:
         lines = log_filter.select(process.stdout or ())
         for line in sorted_by_time(lines) if log_filter.request_id else lines:
             print(line, end="", flush=True)
+    if process.returncode:
+        raise StackError("the logs could not be read: see above")
 
 
 def load_data(stack: Stack, arguments: argparse.Namespace) -> None:
@@ -175,9 +195,11 @@ def _parser(prog: str, description: str | None, commands: Mapping[str, Command])
     )
     parsers["clean"].add_argument("--yes", action="store_true", help="remove without asking")
     parsers["logs"].add_argument("program", nargs="?", default="")
-    parsers["logs"].add_argument("--request", default="", help="print all lines of this request ID, sorted by time")
-    parsers["logs"].add_argument("--level", default="", choices=["", *LEVELS], help="only this level and above")
-    parsers["logs"].add_argument("--no-follow", dest="follow", action="store_false")
+    parsers["logs"].add_argument("--request", default="", help="print all lines with this request ID, sorted by time")
+    parsers["logs"].add_argument("--level", default="", choices=LEVELS, help="only this level and above")
+    parsers["logs"].add_argument(
+        "--no-follow", dest="follow", action="store_false", help="end after the existing lines"
+    )
     parsers["user"].add_argument("name")
     parsers["user"].add_argument("role", nargs="?", default="")
     parsers["user-remove"].add_argument("name")

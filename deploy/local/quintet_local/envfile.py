@@ -12,7 +12,7 @@ from quintet_local.progress import NO_STACK, StackError
 HEADER = "# Created by the first `make up`. It contains secrets: keep this file out of version control.\n"
 SECRET_BYTES = 24
 FIRST_GATEWAY_PORT = 8080
-# Names the folder that the file was created for, so that a copied checkout is recognized as a copy.
+# The folder for which the file was created, so that a copied checkout is recognized as a copy.
 HOME_VARIABLE = "STACK_HOME"
 PROJECT_VARIABLE, STACK_ID_VARIABLE = "COMPOSE_PROJECT_NAME", "STACK_ID"
 
@@ -65,13 +65,13 @@ def unset_values(file: Path, *names: str) -> None:
         dotenv.unset_key(file, name)
 
 
-def names_containers(file: Path) -> bool:
-    """Return whether a stack in containers was created with this file."""
+def has_project_name(file: Path) -> bool:
+    """Return whether the file has a Compose project, which only a stack in containers has."""
     return PROJECT_VARIABLE in load(file)
 
 
-def names_folder(file: Path) -> bool:
-    """Return whether the file names the folder that it was created for; files of older versions do not."""
+def has_recorded_folder(file: Path) -> bool:
+    """Return whether the file has the folder for which it was created; files of older versions do not."""
     return HOME_VARIABLE in load(file)
 
 

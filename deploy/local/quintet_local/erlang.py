@@ -84,7 +84,7 @@ def _relocate_erlang(unpacked: Path, root: Path) -> None:
 
 
 def _run(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise StackError(f"{' '.join(command[:1])} failed:\n{done.stderr.strip()}\n{ADVICE}")
-    return done.stdout
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if result.returncode:
+        raise StackError(f"{' '.join(command[:1])} failed:\n{result.stderr.strip()}\n{ADVICE}")
+    return result.stdout

@@ -63,14 +63,14 @@ class Gateway:
         new = self.configuration.with_suffix(".new")
         new.touch(mode=0o600)
         new.write_text(self.render())
-        checked = subprocess.run([*self._command(new), "-t", "-q"], capture_output=True, text=True)
-        if checked.returncode:
-            raise StackError(f"the gateway could not be started: nginx rejects {new}:\n{checked.stderr}")
+        result = subprocess.run([*self._command(new), "-t", "-q"], capture_output=True, text=True)
+        if result.returncode:
+            raise StackError(f"the gateway could not be started: nginx rejects {new}:\n{result.stderr}")
         new.replace(self.configuration)
 
     def render(self, **overrides: str) -> str:
         """Return nginx.conf; `overrides` replace variables of this stack."""
-        deployment = {
+        deployment_settings = {
             "SERVICES": ",".join(self.services),
             "USER_LINE": "user root root;" if os.getuid() == 0 else "",
             "RUN_DIR": str(self.run_dir),
@@ -83,13 +83,16 @@ class Gateway:
             "NGINX": str(binaries.nginx()),
             "PATH": os.environ["PATH"],
         }
-        operator = {name: self.settings[name] for name in gateway_variables() if name in self.settings}
-        done = subprocess.run(
-            ["sh", str(SOURCE_DIR / "render.sh")], env=operator | deployment | overrides, capture_output=True, text=True
+        operator_settings = {name: self.settings[name] for name in gateway_variables() if name in self.settings}
+        result = subprocess.run(
+            ["sh", str(SOURCE_DIR / "render.sh")],
+            env=operator_settings | deployment_settings | overrides,
+            capture_output=True,
+            text=True,
         )
-        if done.returncode:
-            raise StackError(f"nginx.conf could not be rendered by gateway/render.sh:\n{done.stderr}")
-        return done.stdout
+        if result.returncode:
+            raise StackError(f"nginx.conf could not be rendered by gateway/render.sh:\n{result.stderr}")
+        return result.stdout
 
     def health(self) -> Mapping[str, Any]:
         return fetch_health(self.settings)
@@ -101,38 +104,41 @@ class Gateway:
         return [str(binaries.nginx()), "-p", f"{self.layout.home}/", "-c", str(configuration), "-e", "stderr"]
 
 
-def set_administrator(settings: Mapping[str, str], users: Mapping[str, str]) -> None:
+def set_administrator(settings: Mapping[str, str], users_environment: Mapping[str, str]) -> None:
     """Update the administrator from .env. Report and remove malformed lines in the users' files."""
     password = {"ADMIN_PASSWORD": settings["ADMIN_PASSWORD"]}
-    done = _run_users_script(["administrator", settings["ADMIN_USER"]], {**users, **password})
-    if done.returncode:
-        raise StackError(done.stderr.strip())
-    print(done.stderr, end="", file=sys.stderr, flush=True)
+    result = _run_users_script(["administrator", settings["ADMIN_USER"]], {**users_environment, **password})
+    if result.returncode:
+        raise StackError(result.stderr.strip())
+    print(result.stderr, end="", file=sys.stderr, flush=True)
 
 
 def change_users(
-    arguments: Sequence[str], settings: Mapping[str, str], users: Mapping[str, str], reload: Callable[[], bool]
+    arguments: Sequence[str],
+    settings: Mapping[str, str],
+    users_environment: Mapping[str, str],
+    reload: Callable[[], bool],
 ) -> None:
     """Run gateway/users.py, reload nginx, and print the output of the script once the change is in effect.
 
     `reload` returns whether nginx is running. A reload also ends the live streams of a removed user.
     """
-    done = _run_users_script(arguments, users)
-    print(done.stderr, end="", file=sys.stderr, flush=True)
-    if done.returncode:
+    result = _run_users_script(arguments, users_environment)
+    print(result.stderr, end="", file=sys.stderr, flush=True)
+    if result.returncode:
         raise StackError("nothing was changed")
-    added = re.fullmatch(r".* (\S+) \((\w+)\), password: (\S+)\n", done.stdout)
+    added = re.fullmatch(r".* (\S+) \((\w+)\), password: (\S+)\n", result.stdout)
     if reload() and added:
         name, role, password = added.groups()
         wait_until(f"{name}: loaded by the gateway", lambda: _has_role(settings, name, password, role), 10)
-    print(done.stdout, end="", flush=True)
+    print(result.stdout, end="", flush=True)
 
 
-def list_users(users: Mapping[str, str]) -> None:
-    print(_run_users_script(["list"], users).stdout, end="")
+def list_users(users_environment: Mapping[str, str]) -> None:
+    print(_run_users_script(["list"], users_environment).stdout, end="")
 
 
-# Requests without an effect, and which of them are forbidden for each role.
+# Requests without an effect, and for each role whether they are forbidden.
 _PROBES = (("GET", "/nothing"), ("POST", "/nothing"), ("POST", "/invariants"), ("GET", "/source/pipelines"))
 _FORBIDDEN = {
     "admin": [False, False, False, False],
@@ -172,15 +178,18 @@ def address_with_password(settings: Mapping[str, str]) -> str:
     return f"{scheme}://{settings['ADMIN_USER']}:{quote(settings['ADMIN_PASSWORD'], safe='')}@{host}"
 
 
-def fetch_queues(settings: Mapping[str, str]) -> list[str]:
-    """Return the names of the queues that the services consume, as their health reports list them."""
+def fetch_queues(settings: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the queues that the services consume, and the services whose queues are unknown.
+
+    Workers report their queues, and /health returns the reports; without a live worker, a service's report is empty.
+    """
     health = fetch_health(settings)
     services: Mapping[str, Mapping[str, Any]] = health.get("services", {})
-    unknown = [name for name, report in services.items() if "rabbitmq" not in report.get("dependencies", {})]
-    if unknown or not services:
-        raise StackError(f"the queues of {', '.join(unknown) or 'all services'} are unknown: see `make status`")
-    reports = [report["dependencies"]["rabbitmq"] for report in services.values()]
-    return sorted(queue for report in reports for queue in report.get("dead_letters", {}))
+    if not services:
+        return [], ["all services"]
+    reports = {name: report.get("dependencies", {}).get("rabbitmq", {}) for name, report in services.items()}
+    queues = sorted(queue for report in reports.values() for queue in report.get("dead_letters", {}))
+    return queues, [name for name, report in reports.items() if not report.get("workers_alive")]
 
 
 def fetch_health(settings: Mapping[str, str]) -> Mapping[str, Any]:

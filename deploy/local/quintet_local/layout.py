@@ -81,6 +81,10 @@ class Layout:
     def log_of(self, program: str) -> Path:
         return self.logs / f"{program}.log"
 
+    def rotated_logs(self, program: str) -> list[Path]:
+        """Return the older files of a program's log, which the supervisor rotates by size."""
+        return sorted(self.logs.glob(f"{program}.log.*"))
+
     def exists(self) -> bool:
         return (self.home / MARKER).exists()
 
@@ -90,9 +94,7 @@ class Layout:
         `make clean` would remove them.
         """
         if self.home.exists() and not self.exists() and self._has_foreign_files():
-            raise StackError(
-                f"{self.home} must not contain other files than those of a stack: set STACK_DIR to a new folder"
-            )
+            raise StackError(f"{self.home} must contain only the files of a stack: set STACK_DIR to a new folder")
         home, checkout = self._recorded_owner()
         if home == self.home and checkout != self.checkout and (checkout / "Makefile").exists():
             raise StackError(
@@ -107,7 +109,7 @@ class Layout:
     def _has_foreign_files(self) -> bool:
         return any(path.name not in {*COMPOSE_FILES, locking.NAME} for path in self.home.iterdir())
 
-    def make(self) -> None:
+    def create_folders(self) -> None:
         self.check_owner()
         for folder in (self.home, self.logs, self.users, self.temporary):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

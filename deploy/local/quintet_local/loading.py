@@ -10,7 +10,7 @@ from quintet_local.progress import StackError, log_progress, wait_until
 
 SAMPLES_DIR = Path(__file__).resolve().parents[3] / "factory-service" / "samples"
 _FINAL_STATUSES = ("SUCCESS", "FAILURE")
-# The response follows the whole upload, which takes a while for a large file.
+# The service responds after the whole upload, which takes minutes for a large file.
 _UPLOAD_SECONDS = 600
 _LOAD_SECONDS = 3600
 
@@ -24,7 +24,7 @@ def load(address: str, settings: Mapping[str, str], files: list[str]) -> None:
             raise StackError(f"{file} could not be loaded: {status['error']}")
         counts = {name: status[name] for name in ("factories", "points", "sprockets") if status[name]}
         summary = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing new"
-        log_progress(f"{file.name}: {summary}; {status['skipped']} existing entries skipped")
+        log_progress(f"{file.name}: {summary}; {status['skipped']} existing entries were skipped")
 
 
 def _load_file(address: str, user: tuple[str, str], file: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def wait_for_end(lock: Path) -> None:
     except StackError:
         remaining = lock_holders(lock)
         log_progress(f"killing {', '.join(sorted({process.info['name'] for process in remaining}))}")
-        # The oldest comes first: a supervisor that is alive but unreachable would restart the others.
+        # The oldest is killed first: a supervisor that is alive but unreachable would restart the others.
         for process in remaining:
             kill(process)
         _wait(lock)

@@ -1,4 +1,4 @@
-"""Loopback ports, chosen once and stored in the stack's folder, and a readiness probe for Unix sockets."""
+"""Choice of loopback ports, which are stored in the stack's folder, and a readiness probe for Unix sockets."""
 
 import json
 import random

@@ -11,7 +11,7 @@ import psutil
 
 from quintet_local import binaries, envfile, postgres_user
 from quintet_local.layout import Layout
-from quintet_local.postgres_user import ADMIN, INITDB
+from quintet_local.postgres_user import ADMIN, INITDB_OPTIONS
 from quintet_local.progress import StackError, log_progress
 from quintet_local.supervise import Program
 
@@ -72,9 +72,9 @@ class Postgres:
         for service in services:
             password = self.settings[envfile.database_password_name(service)]
             environment = {"SERVICE": service, "SERVICE_PASSWORD": password}
-            done = self._psql("-d", "postgres", "-f", str(script), **environment)
-            if done.returncode:
-                raise StackError(f"the role of {service} could not be created:\n{done.stdout}{done.stderr}")
+            result = self._psql("-d", "postgres", "-f", str(script), **environment)
+            if result.returncode:
+                raise StackError(f"the role of {service} could not be created:\n{result.stdout}{result.stderr}")
 
     def admin_url(self) -> str:
         return f"postgresql://{ADMIN}:{self.password}@127.0.0.1:{self.port}/{DATABASE}"
@@ -103,7 +103,7 @@ class Postgres:
             password_file.flush()
             for path in (data, Path(password_file.name)):
                 self._change_owner(path)
-            options = [*INITDB, "-A", "scram-sha-256", "--data-checksums", "--pwfile", password_file.name]
+            options = [*INITDB_OPTIONS, "-A", "scram-sha-256", "--data-checksums", "--pwfile", password_file.name]
             command = [*self.command_prefix, str(binaries.postgres("initdb")), *options, "-D", str(data)]
             result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:

@@ -9,11 +9,11 @@ from quintet_local.progress import StackError
 NOBODY = 65534
 # In a separate user namespace, the process has this user ID, while its files on disk belong to the current user.
 UNSHARE = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}"]
-# Really changes the user but bypasses file permissions: programs and data may be in folders that only root can enter.
+# Changes the user, and grants a bypass of file permissions: only root may enter the folders of programs and data.
 SETPRIV = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
            "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--bounding-set=-all,+dac_override"]  # fmt: skip
 ADMIN = "admin"
-INITDB = ["-U", ADMIN, "-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+INITDB_OPTIONS = ["-U", ADMIN, "-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
           "--no-instructions"]  # fmt: skip
 
 
@@ -27,7 +27,9 @@ def command_prefix() -> list[str]:
     for prefix in (UNSHARE, SETPRIV):
         if _is_usable(prefix):
             return prefix
-    raise StackError("the current user must have a name and must not be root: Postgres could not be started")
+    raise StackError(
+        "Postgres could not be started: run as a user that is in /etc/passwd and is not root, or allow user namespaces"
+    )
 
 
 def _is_usable(prefix: list[str]) -> bool:

@@ -20,7 +20,7 @@ def log_progress(message: str) -> None:
 
 
 def wait_until(
-    what: str,
+    goal: str,
     condition: Callable[[], object],
     within_seconds: float,
     find_failure: Callable[[], str | None] = lambda: None,
@@ -28,7 +28,7 @@ def wait_until(
     list_milestones: Callable[[], Iterable[object]] = lambda: (),
     describe_pending: Callable[[], str] = lambda: "",
 ) -> None:
-    """Poll until the condition is true.
+    """Poll until the condition is true; `goal` describes it in messages.
 
     Raise a StackError if `find_failure` returns a reason, or after `within_seconds` without progress. Progress is a
     milestone that was not reached before. Each counts once, so a program that restarts repeatedly does not extend the
@@ -41,19 +41,19 @@ def wait_until(
         if now - checked_at > CHECK_INTERVAL_SECONDS:
             checked_at = now
             if reason := find_failure():
-                raise StackError(f"{what}: {reason}\n{advice()}")
+                raise StackError(f"{goal}: {reason}\n{advice()}")
             if new := set(list_milestones()) - reached:
                 reached |= new
                 progressed_at = now
         if now - progressed_at > within_seconds:
             raise StackError(
-                f"{what}: timed out after {now - started_at:.0f} s, {within_seconds:.0f} s of them without progress"
+                f"{goal}: timed out after {now - started_at:.0f} s, {within_seconds:.0f} s of them without progress"
                 f"\n{advice()}"
             )
         if now - reminded_at > REMINDER_INTERVAL_SECONDS:
             reminded_at = now
             pending = describe_pending()
-            log_progress(f"still waiting: {what}{pending and f': {pending}'} ({now - started_at:.0f} s)")
+            log_progress(f"still waiting: {goal}{pending and f': {pending}'} ({now - started_at:.0f} s)")
         time.sleep(POLL_SECONDS)
 
 

@@ -88,7 +88,7 @@ class RabbitMQ:
         return {
             # With this, RabbitMQ's script ends in `exec`, so that the process ID in the supervisor is that of the VM.
             "RUNNING_UNDER_SYSTEMD": "1",
-            # Both are read at startup only: the supervisor restarts a server whose environment has changed.
+            # RabbitMQ reads both at startup only. A change of this variable makes the supervisor restart it.
             "QUINTET_READS": hashlib.sha256(f"{self.definitions} {self.cookie}".encode()).hexdigest(),
         }
 

@@ -66,8 +66,8 @@ class Service:
         log = self.layout.log_of(f"{self.name}-migrate")
         with open(log, "a") as out:
             environment = self.common_environment | {"LANG": "C.UTF-8"}
-            done = subprocess.run(self._command("migrate"), env=environment, stdout=out, stderr=out)
-        if done.returncode:
+            result = subprocess.run(self._command("migrate"), env=environment, stdout=out, stderr=out)
+        if result.returncode:
             raise StackError(f"{self.name} could not be migrated; the end of {log}:\n{log_tail(log)}")
         log_progress(f"{self.name}: migrated")
 
@@ -82,7 +82,7 @@ class Service:
 
 def log_tail(log: Path, lines: int = 15) -> str:
     if not log.exists():
-        return "(the log is empty)"
+        return "    (the log does not exist)"
     return "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-lines:])
 
 

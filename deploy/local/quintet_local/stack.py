@@ -108,7 +108,7 @@ class Stack:
     def removable_paths(self) -> list[Path]:
         """Return what `clean` removes; .env is kept while a stack in containers needs its passwords."""
         own_paths = self._own_paths() if self.layout.exists() else []
-        secrets = [] if envfile.names_containers(self.layout.env_file) else [self.layout.env_file]
+        secrets = [] if envfile.has_project_name(self.layout.env_file) else [self.layout.env_file]
         return [path for path in [*own_paths, *secrets] if path.exists() and not {*own_paths} & {*path.parents}]
 
     def _own_paths(self) -> list[Path]:
@@ -117,7 +117,7 @@ class Stack:
     def _home_paths(self) -> list[Path]:
         """Return the home, or its contents without the files of a stack in containers; the marker comes last."""
         home, env_file = self.layout.home, self.layout.env_file
-        if env_file.parent != home or not envfile.names_containers(env_file):
+        if env_file.parent != home or not envfile.has_project_name(env_file):
             return [home]
         paths = [path for path in home.iterdir() if path.name not in {*COMPOSE_FILES, locking.NAME}]
         return sorted(paths, key=lambda path: path.name == MARKER)

@@ -16,7 +16,7 @@ def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
     """Start everything that is not running and wait until /health is OK; raise a StackError if that fails."""
     stack.layout.check_owner()
     with stack.exclusive_lock():
-        stack.layout.make()
+        stack.layout.create_folders()
         _prepare_settings(stack, tls)
         was_running = _ensure_supervisor(stack)
         _check_gateway_port(stack)

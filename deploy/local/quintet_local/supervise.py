@@ -160,7 +160,7 @@ def render(layout: Layout, programs: list[Program]) -> str:
 
 
 def _section(layout: Layout, program: Program) -> dict[str, object]:
-    # After the prefix: a change of the user would clear the signal.
+    # This follows the prefix, because a change of the user would clear the signal.
     death_signal = ["setpriv", "--pdeathsig", program.orphan_signal]
     command = [*_with_shared_lock(layout.programs_lock), *program.prefix, *death_signal, *program.command]
     return {

@@ -93,7 +93,7 @@ def prepared_stack(**settings: str) -> Iterator[TestStack]:
             TestStack(Layout(home=home, env_file=home / ".env")).clean()
     home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
     layout = Layout(home=home, env_file=home / ".env")
-    layout.make()
+    layout.create_folders()
     with owner_lock(home):
         lines = {"GATEWAY_PORT": str(ports.find_free_port(set()))} | settings
         layout.env_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))

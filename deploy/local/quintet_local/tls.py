@@ -1,4 +1,4 @@
-"""A self-signed certificate for the gateway, if the operator has no other."""
+"""A self-signed certificate for the gateway, generated unless the operator has configured one."""
 
 import ipaddress
 import os

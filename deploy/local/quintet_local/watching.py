@@ -42,9 +42,9 @@ class StackWatcher:
         self._started_at = time.monotonic()
         self._start_markers: dict[str, set[object]] = {}
 
-    def wait(self, what: str, condition: Callable[[], object], advice: Callable[[], str]) -> None:
+    def wait(self, goal: str, condition: Callable[[], object], advice: Callable[[], str]) -> None:
         wait_until(
-            what,
+            goal,
             condition,
             MAX_SECONDS_WITHOUT_PROGRESS,
             find_failure=self.find_failure,

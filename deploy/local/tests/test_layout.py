@@ -14,6 +14,7 @@ from quintet_local.stack import Stack
 
 
 def layout(home, checkout):
+    """Return the layout of a stack of a checkout, which is created."""
     checkout.mkdir(exist_ok=True)
     (checkout / "Makefile").touch()
     return Layout(home=home, env_file=home / ".env", checkout=checkout)
@@ -21,10 +22,10 @@ def layout(home, checkout):
 
 def test_stack_of_another_checkout_is_neither_used_nor_removed(folder):
     home = folder / "stack"
-    layout(home, folder / "one").make()
+    layout(home, folder / "one").create_folders()
     other = layout(home, folder / "other")
     with pytest.raises(StackError, match="one"):
-        other.make()
+        other.create_folders()
     for command in (Stack(other).down, Stack(other).clean):
         with pytest.raises(StackError, match="one"):
             command()
@@ -33,7 +34,7 @@ def test_stack_of_another_checkout_is_neither_used_nor_removed(folder):
 
 def test_stack_of_a_deleted_checkout_can_be_removed(folder):
     home = folder / "stack"
-    layout(home, folder / "one").make()
+    layout(home, folder / "one").create_folders()
     shutil.rmtree(folder / "one")
     Stack(layout(home, folder / "other")).clean()
     assert not home.exists()
@@ -41,7 +42,7 @@ def test_stack_of_a_deleted_checkout_can_be_removed(folder):
 
 def test_cleaning_a_copy_keeps_programs_of_the_original_running(folder):
     original = layout(folder / "original", folder / "one")
-    original.make()
+    original.create_folders()
     lock = ["flock", "--shared", "--no-fork", str(original.programs_lock)]
     with subprocess.Popen([*lock, "sh", "-c", "echo; exec sleep 60"], stdout=subprocess.PIPE) as program:
         program.stdout.readline()
@@ -55,7 +56,7 @@ def test_cleaning_a_copy_keeps_programs_of_the_original_running(folder):
 
 def test_clean_keeps_env_while_a_stack_in_containers_needs_it(folder):
     own_layout = Layout(home=folder / ".local", env_file=folder / ".env")
-    own_layout.make()
+    own_layout.create_folders()
     own_layout.env_file.write_text("COMPOSE_PROJECT_NAME=quintet-0\n")
     Stack(own_layout).clean()
     assert own_layout.env_file.exists() and not own_layout.home.exists()
@@ -67,7 +68,7 @@ def test_clean_keeps_env_while_a_stack_in_containers_needs_it(folder):
 def test_clean_keeps_files_of_a_stack_in_containers_in_a_shared_folder(folder):
     home = folder / "stack"
     own_layout = Layout(home=home, env_file=home / ".env")
-    own_layout.make()
+    own_layout.create_folders()
     own_layout.env_file.write_text("COMPOSE_PROJECT_NAME=quintet-0\n")
     for name in (".secrets", ".users"):
         (home / name).mkdir()
@@ -79,7 +80,7 @@ def test_clean_keeps_files_of_a_stack_in_containers_in_a_shared_folder(folder):
     assert all((home / name / "file").exists() for name in (".secrets", ".users"))
     Stack(own_layout).clean()
     assert own_layout.env_file.exists()
-    own_layout.make()
+    own_layout.create_folders()
     own_layout.env_file.write_text("ADMIN_USER=admin\n")
     Stack(own_layout).clean()
     assert not home.exists()
@@ -88,10 +89,10 @@ def test_clean_keeps_files_of_a_stack_in_containers_in_a_shared_folder(folder):
 @pytest.mark.parametrize("reply, is_removed", [("\n", False), ("n\n", False), ("y\n", True)])
 def test_clean_asks_for_confirmation_on_a_terminal(folder, reply, is_removed):
     home = folder / "stack"
-    Layout(home=home, env_file=home / ".env").make()
+    Layout(home=home, env_file=home / ".env").create_folders()
     keyboard, terminal = pty.openpty()
     os.write(keyboard, reply.encode())
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, str(CHECKOUT / "deploy" / "local"), "clean"],
         env=os.environ | {"STACK_DIR": str(home), "YES": ""},
         stdin=terminal,
@@ -101,6 +102,6 @@ def test_clean_asks_for_confirmation_on_a_terminal(folder, reply, is_removed):
     )
     os.close(keyboard)
     os.close(terminal)
-    assert str(home) in done.stderr and "[y/N]" in done.stderr
-    assert (done.returncode == 0) is is_removed
+    assert str(home) in result.stderr and "[y/N]" in result.stderr
+    assert (result.returncode == 0) is is_removed
     assert home.exists() is not is_removed

@@ -62,7 +62,7 @@ def test_lock_is_in_the_folder_of_env_file(folder):
 
 def test_clean_removes_the_lock(folder):
     layout = Layout(home=folder / ".local", env_file=folder / ".env")
-    layout.make()
+    layout.create_folders()
     layout.env_file.write_text("ADMIN_USER=admin\n")
     Stack(layout).clean()
     assert list(folder.iterdir()) == []
@@ -71,8 +71,8 @@ def test_clean_removes_the_lock(folder):
 def test_folder_with_foreign_files_gets_no_lock(folder, monkeypatch):
     (folder / "other").touch()
     monkeypatch.setenv("STACK_DIR", str(folder))
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, str(CHECKOUT / "deploy" / "local"), "up"], capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 1 and "must not contain other files" in done.stderr
+    assert result.returncode == 1 and "must contain only the files of a stack" in result.stderr
     assert [path.name for path in folder.iterdir()] == ["other"]

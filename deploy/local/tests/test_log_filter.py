@@ -31,6 +31,10 @@ def test_lines_of_one_request_are_selected_by_their_field():
             "2026-11-26 10:00:00.000 UTC [12] FATAL:  the database system is starting up",
             ["debug", "info", "warning", "error", "critical"],
         ),
+        ("2026-11-26 10:00:00,123 WARN exited: orders-web (terminated by SIGKILL)", ["debug", "info", "warning"]),
+        ("2026-11-26 10:00:00,123 CRIT could not write pidfile", ["debug", "info", "warning", "error", "critical"]),
+        ("redis-1  | 1:M 26 Nov 2026 10:00:00.000 # Out of memory", ["debug", "info", "warning"]),
+        ("7:M 26 Nov 2026 10:00:00.000 * Ready to accept connections", ["debug", "info"]),
         ("no level at all", ["debug", "info"]),
         ('{"not": "closed"', ["debug", "info"]),
     ],
@@ -50,3 +54,8 @@ def test_request_id_and_level_are_combined():
 
 def test_lines_of_several_programs_are_sorted_by_time():
     assert sorted_by_time([GATEWAY, REQUEST, FAILED]) == [FAILED, REQUEST, GATEWAY]
+
+
+def test_lines_with_different_offsets_from_utc_are_sorted_by_time():
+    local_gateway = json.dumps({"time": "2026-11-26T09:00:01+01:00", "request_id": "r1"})
+    assert sorted_by_time([REQUEST, local_gateway, FAILED]) == [local_gateway, FAILED, REQUEST]

@@ -12,18 +12,18 @@ SLEEP = "import time; print(flush=True); time.sleep(60)"
 
 
 @pytest.fixture
-def run(folder):
+def start_program(folder):
     """Start Python code that holds the lock, as the programs of a stack do."""
     started = []
 
-    def run(code):
+    def start_program(code):
         command = ["flock", "--shared", "--no-fork", str(folder / "lock"), sys.executable, "-c", code]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
         started.append(process)
         process.stdout.readline()
         return process
 
-    yield run
+    yield start_program
     for process in started:
         process.kill()
         process.communicate()
@@ -38,8 +38,10 @@ def test_returns_immediately_without_programs(folder, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_waits_for_child_processes_of_an_ended_program(folder, run):
-    program = run("import os, sys\nif os.fork():\n    print(flush=True)\n    os._exit(0)\nsys.stdin.readline()")
+def test_waits_for_child_processes_of_an_ended_program(folder, start_program):
+    program = start_program(
+        "import os, sys\nif os.fork():\n    print(flush=True)\n    os._exit(0)\nsys.stdin.readline()"
+    )
     program.wait()
     assert len(pids(folder)) == 1
     with ThreadPoolExecutor(1) as pool:
@@ -52,9 +54,9 @@ def test_waits_for_child_processes_of_an_ended_program(folder, run):
     assert pids(folder) == set()
 
 
-def test_program_that_does_not_end_is_killed_and_others_are_not(folder, run, monkeypatch, capsys):
+def test_program_that_does_not_end_is_killed_and_others_are_not(folder, start_program, monkeypatch, capsys):
     monkeypatch.setattr(orphans, "MAX_SHUTDOWN_SECONDS", 0.3)
-    unresponsive = run(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{SLEEP}")
+    unresponsive = start_program(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{SLEEP}")
     other = subprocess.Popen([sys.executable, "-c", SLEEP], cwd=folder)
     assert pids(folder) == {unresponsive.pid}
     orphans.wait_for_end(folder / "lock")

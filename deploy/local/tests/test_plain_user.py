@@ -17,7 +17,7 @@ UID = 61234
 # setpriv still has the privileges of root when it executes a program, but the children of that program do not.
 AS_PLAIN_USER = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "env"]
 EXCLUDED_PATTERNS = (".venv", ".local*", ".env", ".users", ".git", "__pycache__", "*.egg-info", ".*_cache")
-CHECK_PYTHON = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
+IS_USABLE_PYTHON = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
 PASSED_VARIABLES = (
     "PATH",
     "SSL_CERT_FILE",
@@ -46,7 +46,7 @@ def find_shared_python():
     """Return an interpreter that the unprivileged user may run, or None: that of root is often under /root."""
     for python in (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3"):
         try:
-            if subprocess.run([*AS_PLAIN_USER, python, "-c", CHECK_PYTHON], capture_output=True).returncode == 0:
+            if subprocess.run([*AS_PLAIN_USER, python, "-c", IS_USABLE_PYTHON], capture_output=True).returncode == 0:
                 return python
         except OSError:
             continue

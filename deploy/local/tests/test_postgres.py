@@ -16,7 +16,7 @@ from quintet_testing.waiting import eventually
 def make_postgres(folder):
     """Create a server whose folder only its owner can enter."""
     layout = Layout(home=folder / "stack", env_file=folder / ".env")
-    layout.make()
+    layout.create_folders()
     settings = dict.fromkeys(envfile.setting_names([]), "x")
     return lambda: Postgres(layout, settings, find_free_port(set()))
 

@@ -10,9 +10,9 @@ from quintet_local.stack import Stack
 SERVICES = services.discover(CHECKOUT)
 
 
-def environments_of(folder, **lines):
+def program_environments(folder, **lines):
     layout = Layout(home=folder, env_file=folder / ".env")
-    layout.make()
+    layout.create_folders()
     stack = Stack(layout)
     passwords = dict.fromkeys(settings.envfile.setting_names(SERVICES), "x")
     stack.__dict__["settings"] = passwords | {"GATEWAY_PORT": "1"} | lines
@@ -32,16 +32,16 @@ def environments_of(folder, **lines):
     ],
 )
 def test_setting_reaches_only_services_that_declare_it(folder, service, name):
-    environments = environments_of(folder, **{name: "17"})
+    environments = program_environments(folder, **{name: "17"})
     for kind in ("web", "worker"):
         assert environments[f"{service}-{kind}"][name] == "17"
-    declaring = {each for each in SERVICES if name in settings.variables(each)}
+    declaring = {other for other in SERVICES if name in settings.variables(other)}
     receiving = {program.partition("-")[0] for program, variables in environments.items() if name in variables}
     assert receiving == declaring
 
 
 def test_web_concurrency_applies_to_services_but_not_to_the_console(folder):
-    environments = environments_of(folder, WEB_CONCURRENCY="8")
+    environments = program_environments(folder, WEB_CONCURRENCY="8")
     assert environments["orders-web"]["WEB_CONCURRENCY"] == "8"
     assert environments["console"]["WEB_CONCURRENCY"] == "1"
 

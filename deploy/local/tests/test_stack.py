@@ -1,10 +1,14 @@
 """A running stack: its programs, its commands, and its recovery after programs are killed."""
 
+import json
 import os
+import resource
+import secrets
 import signal
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import datetime
 
 import pika
 import pika.exceptions
@@ -12,17 +16,28 @@ import psutil
 import psycopg2
 import psycopg2.errors
 import pytest
+import requests
 
 from quintet_local import envfile, startup
 from quintet_local.testing import TestStack, prepared_stack
 from quintet_testing.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 INFRASTRUCTURE = ["epmd", "nginx", "postgres", "rabbitmq", "valkey"]
 INTERRUPTED = "database system was interrupted"
+QUEUES = [
+    "event.append",
+    "factory.load",
+    "factory.production",
+    "orders.import",
+    "specstore.pipeline",
+    "specstore.refresh",
+]
 
 
-def reopened(stack):
-    """Return the stack as the next command would see it, without cached settings."""
+def reopen(stack):
+    """Return the stack as the next command reads it, without cached settings."""
     return TestStack(stack.layout)
 
 
@@ -95,6 +110,98 @@ def test_commands_print_address_state_and_logs(stack):
     assert "program must be one of " in command(stack, "logs", "nonsense", "--no-follow").stderr
 
 
+def test_logs_of_one_request_are_printed_from_all_programs_sorted_by_time(stack):
+    request_id = f"import-{secrets.token_hex(4)}"
+    response = requests.put(
+        f"{stack.url}/acme_orders/api/v1/orders/import",
+        data="id,name,email,state,zipcode,birthday\n",
+        headers={"Content-Type": "text/csv", "X-Request-ID": request_id},
+        auth=(stack.user, stack.password),
+        timeout=30,
+    )
+    assert response.ok, response.text
+    lines = []
+
+    def programs_that_logged():
+        lines[:] = map(json.loads, command(stack, "logs", "--request", request_id).stdout.splitlines())
+        return {line.get("service") or line.get("logger") for line in lines}
+
+    # The gateway forwards the upload, orders-web stores it, and orders-worker imports it and issues a batch number.
+    eventually(lambda: {"gateway", "orders", "sequence"} <= programs_that_logged(), within_seconds=30)
+    assert {line["request_id"] for line in lines} == {request_id}
+    times = [datetime.fromisoformat(line["time"]) for line in lines]
+    assert times == sorted(times)
+
+
+def test_logs_of_one_request_include_rotated_files(stack):
+    request_id = f"rotated-{secrets.token_hex(4)}"
+    rotated = stack.layout.logs / "orders-web.log.2"
+    rotated.write_text(json.dumps({"time": "2026-01-01T00:00:00Z", "request_id": request_id}) + "\n")
+    try:
+        assert request_id in command(stack, "logs", "orders-web", "--request", request_id).stdout
+        assert command(stack, "logs", "nginx", "--request", request_id).stdout == ""
+    finally:
+        rotated.unlink()
+
+
+def test_logs_of_a_level_omit_lines_below_it(stack):
+    output = command(stack, "logs", "postgres", "--no-follow", "--level", "warning")
+    assert output.returncode == 0 and "database system is ready" not in output.stdout
+    output = command(stack, "logs", "postgres", "--no-follow", "--level", "info")
+    assert "database system is ready" in output.stdout
+    assert "invalid choice: 'loud'" in command(stack, "logs", "--level", "loud").stderr
+
+
+def test_dead_letters_lists_every_queue_in_two_seconds_of_processor_time(stack):
+    stack.wait_until_healthy()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    listed = command(stack, "dead-letters")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.splitlines() == [f"{queue}: 0 dead letters" for queue in QUEUES]
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+
+
+@pytest.mark.parametrize("action", ["retry", "discard"])
+def test_unknown_queue_is_rejected_with_the_existing_queues(stack, action):
+    stack.wait_until_healthy()
+    rejected = command(stack, action, "orders.unknown")
+    assert rejected.returncode == 1 and rejected.stdout == ""
+    assert f"QUEUE must be one of {', '.join(QUEUES)}: 'orders.unknown'" in rejected.stderr
+
+
+def test_unknown_message_is_rejected_with_its_id(stack):
+    stack.wait_until_healthy()
+    rejected = command(stack, "retry", "orders.import", "m1")
+    assert rejected.returncode == 1 and "orders.import: no dead letter has the ID m1" in rejected.stderr
+
+
+def test_one_dead_letter_is_listed_and_discarded_by_its_id(stack):
+    stack.wait_until_healthy()
+    message_id = f"m-{secrets.token_hex(4)}"
+    with pika.BlockingConnection(pika.URLParameters(stack.amqp_url)) as connection:
+        channel = connection.channel()
+        channel.basic_publish("", "event.append", b"not JSON", pika.BasicProperties(message_id=message_id))
+    eventually(lambda: message_id in command(stack, "dead-letters").stdout, within_seconds=30)
+    discarded = command(stack, "discard", "event.append", message_id)
+    assert discarded.stdout == "event.append: 1 dead letter discarded\n"
+    eventually(lambda: "event.append: 0 dead letters" in command(stack, "dead-letters").stdout)
+
+
+def test_queues_of_a_service_without_a_worker_are_reported_as_unknown(stack):
+    stack.wait_until_healthy()
+    stack.stop("orders-worker")
+    try:
+        listed = command(stack, "dead-letters")
+        assert listed.returncode == 1
+        assert "the queues of orders-service are unknown" in listed.stderr
+        assert listed.stdout.splitlines() == [f"{queue}: 0 dead letters" for queue in QUEUES if "orders" not in queue]
+        assert "the queues of orders-service are unknown" in command(stack, "retry", "orders.import").stderr
+    finally:
+        stack.start("orders-worker")
+        stack.wait_until_healthy()
+
+
 # Limits on how long a session can block others, including after the network to it fails.
 SESSION_LIMITS = {
     "statement_timeout": "30s",
@@ -123,8 +230,7 @@ def test_each_service_has_its_own_role_and_schema(stack):
 
 
 def test_postgres_is_configured_for_durability(stack):
-    names = "fsync", "synchronous_commit", "full_page_writes", "data_checksums"
-    for name in names:
+    for name in ("fsync", "synchronous_commit", "full_page_writes", "data_checksums"):
         assert rows(stack.admin_database_url, f"SHOW {name}") == [("on",)]
     assert rows(stack.admin_database_url, "SHOW max_connections") == [("200",)]
 
@@ -161,7 +267,7 @@ def test_stack_recovers_after_a_program_was_stopped(stack):
 
 def test_reload_restarts_only_services_and_console(stack):
     before = pids(stack)
-    startup.up(reopened(stack), reload=True)
+    startup.up(reopen(stack), reload=True)
     after = pids(stack)
     changed = {name for name in after if after[name] != before[name]}
     assert changed == set(after) - set(INFRASTRUCTURE)
@@ -172,7 +278,7 @@ def test_stack_ends_with_killed_supervisor_and_up_restarts_it(stack):
     assert processes_of(stack) != []
     os.kill(stack.supervisor.pid(), signal.SIGKILL)
     eventually(lambda: processes_of(stack) == [], within_seconds=10)
-    startup.up(reopened(stack))
+    startup.up(reopen(stack))
     assert stack.is_healthy()
     assert stack.log("postgres").count(INTERRUPTED) == crashes
 
@@ -239,11 +345,11 @@ def test_changed_broker_password_takes_effect_at_the_next_up(stack):
     before = pids(stack)
     envfile.set_values(stack.layout.env_file, {"SEQUENCE_AMQP_PASSWORD": "another password: %/@"})
     try:
-        startup.up(reopened(stack))
+        startup.up(reopen(stack))
         changed = {name for name, pid in pids(stack).items() if pid != before[name]}
         assert changed == {"rabbitmq", "sequence-worker"}
-        reopened(stack).wait_until_healthy()
-        pika.BlockingConnection(pika.URLParameters(reopened(stack).broker.service_url("sequence"))).close()
+        reopen(stack).wait_until_healthy()
+        pika.BlockingConnection(pika.URLParameters(reopen(stack).broker.service_url("sequence"))).close()
     finally:
         envfile.set_values(stack.layout.env_file, {"SEQUENCE_AMQP_PASSWORD": stack.settings["SEQUENCE_AMQP_PASSWORD"]})
-        startup.up(reopened(stack))
+        startup.up(reopen(stack))

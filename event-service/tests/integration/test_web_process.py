@@ -88,6 +88,7 @@ def count_busy_connections(db):
         )
 
 
+@pytest.mark.slow
 def test_two_hundred_waiters_do_not_slow_down_other_requests(web, db, an_event):
     web.append(an_event("first"))
     with ExitStack() as open_connections:
@@ -117,6 +118,7 @@ def assert_other_requests_are_fast(web, an_event):
     assert max_seconds < 2
 
 
+@pytest.mark.fault
 def test_stopping_process_responds_to_all_waiting_requests(settings, db, an_event):
     with running_process(settings) as web:
         web.append(an_event("first"))

@@ -11,6 +11,7 @@ def test_document_equals_the_generated_one(client):
     assert client.get("/openapi.yaml").text == DOCUMENT.read_text(encoding="utf-8")
 
 
+@pytest.mark.fuzz
 @pytest.mark.timeout(600)
 def test_responses_to_fuzzed_requests_are_documented(app, db):
     # Rules that the schema cannot express: arrays of equal length, from <= to, bucket widths, current ETags.

@@ -13,6 +13,8 @@ from factory_service.settings import Settings
 from quintet_testing import plugin as testing
 from quintet_testing.postgres import TemporaryPostgres
 
+pytestmark = pytest.mark.fault
+
 SPROCKET = "/api/sprocket/create/5/6/4/7/"
 
 

@@ -15,6 +15,8 @@ from factory_service.app import create_app
 from factory_service.cache import current_versions
 from factory_service.cache.current_versions import CurrentVersions
 
+pytestmark = pytest.mark.fault
+
 STALL_SECONDS = 1.5
 
 

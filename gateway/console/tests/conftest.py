@@ -54,7 +54,8 @@ class FakeService(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory):
+def console(tmp_path_factory):
+    """Return the address of the console's web process, and the services that it queries."""
     folder = tmp_path_factory.mktemp("console")
     services = {name: FakeService(folder / f"{name}.sock") for name in SERVICES}
     settings = {
@@ -65,7 +66,7 @@ def running(tmp_path_factory):
         "PATH": os.environ["PATH"],
     }
     process = subprocess.Popen([sys.executable, "-m", "console_service", "web"], env=settings, cwd=folder)
-    url = settings["BIND"]
+    url = settings["BIND"]  # http_client accepts the address of a socket
     deadline = time.monotonic() + 30
     while not Path(f"{folder}/console.sock").exists() or http_client.request("GET", url, "/livez").status_code != 200:
         assert time.monotonic() < deadline and process.poll() is None
@@ -79,16 +80,18 @@ def running(tmp_path_factory):
 
 
 @pytest.fixture
-def services(running):
-    for service in running[1].values():
+def services(console):
+    for service in console[1].values():
         service.reset()
-    return running[1]
+    return console[1]
 
 
 @pytest.fixture
-def get(running):
+def get(console):
+    """Return a function that sends a request to the console."""
+
     def get(path, method="GET", **headers):
         request_headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        return http_client.request(method, running[0], path, headers=request_headers, timeout=30)
+        return http_client.request(method, console[0], path, headers=request_headers, timeout=30)
 
     return get

@@ -83,6 +83,7 @@ def test_job_of_a_finished_slice_does_nothing(api, build_csv, build_row, outbox)
     assert api.status(task)["status"] == "SUCCESS"
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("dry_run", ["", "?dry_run=1"])
 def test_import_killed_at_any_statement_has_the_same_outcome(
     api, build_csv, build_row, counts_of, monkeypatch, dry_run

@@ -7,6 +7,8 @@ import pytest
 from orders_service.domain.csv_rows import split_rows
 from orders_service.domain.headers import COLUMNS
 
+pytestmark = pytest.mark.slow
+
 SEPARATORS = ["|", ",", ";", "\t"]
 EXPECTED = "the header must be id|name|email|state|zipcode|birthday"
 TOO_MANY_COLUMNS = f"{EXPECTED}, but has more than 1000 columns"

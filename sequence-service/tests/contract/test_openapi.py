@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from quintet_testing.fuzzing import fuzz
 
 DOCUMENT = Path(__file__).parents[2] / "openapi.yaml"
@@ -9,5 +11,6 @@ def test_document_equals_what_the_code_generates(client):
     assert client.get("/openapi.yaml").text == DOCUMENT.read_text(encoding="utf-8")
 
 
+@pytest.mark.fuzz
 def test_every_response_to_a_fuzzed_request_is_documented(app, db):
     fuzz(app, stricter_than_schema=("put_sequence", "issue_numbers"))

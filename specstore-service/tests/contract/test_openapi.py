@@ -19,6 +19,7 @@ def test_example_spec_of_the_document_can_be_uploaded(client, a_token):
 
 
 # Generating specs takes long because they are large.
+@pytest.mark.fuzz
 @pytest.mark.timeout(900)
 def test_responses_to_fuzzed_requests_match_the_document(app, db):
     """Fuzz the operations that are stricter than their schema: permissions, reserved names and locations of data."""

@@ -100,18 +100,21 @@ WIDE_TABLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", list(WIDE_TABLES.values()), ids=list(WIDE_TABLES))
 def test_million_columns_are_rejected_in_bounded_memory(read_rejected, content):
     _, peak = read_rejected(*content)
     assert peak < MAX_PEAK_BYTES
 
 
+@pytest.mark.slow
 def test_rows_exceeding_the_column_limit_are_not_collected(read_rejected):
     masked = b'"' + b"," * MILLION + b'\n"' + b",xyz" * (MILLION - 2) + b"\n"
     _, peak = read_rejected(masked * 20)
     assert peak < 2 * MAX_PEAK_BYTES
 
 
+@pytest.mark.slow
 def test_line_of_a_hundred_megabytes_is_rejected_in_bounded_memory(read_rejected):
     _, peak = read_rejected(b"a,b,c," * 17_000_000)
     assert peak < MAX_PEAK_BYTES
@@ -150,6 +153,7 @@ def test_delimiters_inside_quotes_do_not_count_as_columns(read):
     assert read(b'"a ""b"", c",' * 1999 + b"1") == [['a "b", c'] * 1999 + ["1"]]
 
 
+@pytest.mark.slow
 def test_commas_inside_a_json_value_do_not_count_as_columns(read):
     row = {"a": "[1,2" * 500_000, "b": [[1, 2]] * 100_000, "c": '\\"],'}
     assert read(to_json([row, row]), "json") == [["a", "b", "c"], *[list(row.values())] * 2]
@@ -171,6 +175,7 @@ def test_inline_rows_exceeding_the_column_limit_are_rejected(rows):
         list(batches)
 
 
+@pytest.mark.slow
 def test_sheet_exceeding_the_row_limit_of_its_format_is_rejected(read):
     with pytest.raises(PipelineFailed, match="has more than 1048576 rows"):
         read(a_sheet(b'<row r="1"/><row r="99999999999"/>'), "xlsx")

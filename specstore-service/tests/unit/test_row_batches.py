@@ -79,6 +79,7 @@ def test_malformed_delimited_text_is_rejected(read, content, message):
         read(content)
 
 
+@pytest.mark.slow
 def test_unclosed_quote_is_rejected_at_the_batch_limit(read, monkeypatch):
     monkeypatch.setattr(delimited, "_MAX_BATCH_CHARACTERS", 2_000_000)
     message = "200 consecutive rows must have at most 2000000 characters; a quote may not be closed$"
@@ -218,6 +219,7 @@ def test_storage_error_does_not_count_as_an_invalid_spreadsheet(read):
         raise OSError(errno.EIO, "disk")
 
 
+@pytest.mark.slow
 def test_decompression_bomb_is_rejected_before_it_is_opened(read):
     bomb = an_archive(**{"xl/worksheets/sheet1.xml": b"\0" * 50_000_000})
     assert len(bomb) < 100_000

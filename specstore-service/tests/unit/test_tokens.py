@@ -143,6 +143,7 @@ def test_key_is_cached_and_fetched_again_when_a_signature_fails(key_server, key_
     assert status_of(keyring, sign(key_pair)) == 401
 
 
+@pytest.mark.slow
 def test_forged_tokens_cause_a_bounded_number_of_key_requests(key_server, key_pair, other_pair):
     keyring = key_server.keyring()
     keyring.check(sign(key_pair))

@@ -40,18 +40,26 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Let pytest-xdist keep tests that share servers in one process, whatever `--dist` says."""
+    """Let pytest-xdist keep tests that share servers in one process, regardless of `--dist`."""
     from quintet_testing.scheduling import SharedServerScheduling
 
     return SharedServerScheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Escape lone surrogates in captured output, which pytest-xdist cannot send from one process to another."""
-    report = yield
-    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
-    return report
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Escape lone surrogates in reports: pytest-xdist cannot send them from one process to another."""
+    return _without_surrogates((yield))
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _without_surrogates(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_without_surrogates(child) for child in value)
+    return value
 
 
 @pytest.fixture(scope="session")
@@ -75,14 +83,14 @@ def temporary_postgres() -> Iterator[str]:
         server.remove()
 
 
-def migrated(settings: type[AnySettings], word: str, admin_url: str, **values: Any) -> AnySettings:
+def migrated(settings: type[AnySettings], service: str, admin_url: str, **values: Any) -> AnySettings:
     """Create a database, role and schema for a service, migrate them as in production, and return its settings."""
-    name = f"{word}_{secrets.token_hex(4)}"
+    name = f"{service}_{secrets.token_hex(4)}"
     admin = postgres.connect(admin_url, name="tests", autocommit=True)
     with admin.cursor() as cursor:
         cursor.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'")
         # The same settings as in deploy/postgres/roles.sql.
-        for setting in (f"search_path = {word}", *_TIMEOUTS):
+        for setting in (f"search_path = {service}", *_TIMEOUTS):
             cursor.execute(f"ALTER ROLE {name} SET {setting}")
         cursor.execute(f"CREATE DATABASE {name} OWNER {name}")
     admin.close()
@@ -91,8 +99,8 @@ def migrated(settings: type[AnySettings], word: str, admin_url: str, **values: A
     url = urlunsplit(parts._replace(netloc=f"{name}:{name}@{address}", path=f"/{name}"))
     connection = postgres.connect(url, name="tests", autocommit=True)
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE SCHEMA {word} AUTHORIZATION {name}")
-        migrate(url, word, migrations_of("chassis", f"{word}_service"))
+        cursor.execute(f"CREATE SCHEMA {service} AUTHORIZATION {name}")
+        migrate(url, service, migrations_of("chassis", f"{service}_service"))
         cursor.execute("CREATE SCHEMA seed")
         for table in _tables(connection):
             cursor.execute(f"CREATE TABLE seed.{table} AS TABLE {table}")

@@ -34,7 +34,7 @@ class TemporaryPostgres:
             os.chown(self._folder, postgres_user.NOBODY, postgres_user.NOBODY)
         self._port = free_port()
         self.url = f"postgresql://{postgres_user.ADMIN}@127.0.0.1:{self._port}/postgres"
-        self._run("initdb", *postgres_user.INITDB, "-A", "trust", "--no-sync").wait()
+        self._run("initdb", *postgres_user.INITDB_OPTIONS, "-A", "trust", "--no-sync").wait()
 
     def start(self) -> None:
         options = {**_OPTIONS, "port": self._port}

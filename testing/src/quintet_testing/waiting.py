@@ -10,7 +10,7 @@ _POLL_SECONDS = 0.02
 
 
 def eventually(check: Callable[[], Value], within_seconds: float = 60) -> Value:
-    """Return the first truthy value of `check`; raise AssertionError, from its last exception, if there is none."""
+    """Return the first truthy value of `check`; raise AssertionError, caused by its last exception, after the time."""
     deadline = time.monotonic() + within_seconds
     while True:
         problem: Exception | None = None

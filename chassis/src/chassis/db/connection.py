@@ -72,8 +72,10 @@ def _hosts(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     common = {name: value for name, value in options.items() if name not in lists}
     for attributes in rounds:
         for index in indices:
-            own = {name: values[index] for name, values in lists.items() if index < len(values) and values[index]}
-            yield {**common, **attributes, **own}
+            host_options = {
+                name: values[index] for name, values in lists.items() if index < len(values) and values[index]
+            }
+            yield {**common, **attributes, **host_options}
 
 
 def _addresses(host: dict[str, Any]) -> list[dict[str, Any]]:

@@ -87,7 +87,9 @@ def _reject_drift(applied: dict[tuple[str, str], str], migrations: list[Migratio
     for (source, name), sha256 in applied.items():
         if expected.get((source, name)) != sha256:
             change = "was changed" if (source, name) in expected else "was removed"
-            raise MigrationError(f"{source}/migrations/{name} {change} after it was applied; write a new one instead")
+            raise MigrationError(
+                f"{source}/migrations/{name} {change} after it was applied; restore it, and write a new migration"
+            )
 
 
 def _apply(connection: db.Connection, migration: Migration) -> None:

@@ -47,7 +47,7 @@ class Pool(Generic[Item]):
 
     @contextmanager
     def lease(self) -> Iterator[Lease[Item]]:
-        """Lend an item to the block. Raises Unavailable if none becomes free in time, and whatever `create` raises."""
+        """Lend an item to the block. Raises Unavailable if none becomes free in time, and the errors of `create`."""
         if not self._slots.acquire(timeout=self._wait_seconds):
             raise Unavailable("all database connections are in use")
         try:
@@ -82,7 +82,7 @@ class Pool(Generic[Item]):
     def _discard(self, item: Item) -> None:
         try:
             self._close(item)
-        except Exception:  # a discarded item may fail to close
+        except Exception:  # closing a broken item may fail
             pass
 
     def close(self) -> None:

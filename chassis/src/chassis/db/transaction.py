@@ -24,11 +24,11 @@ _PING_AFTER_IDLE_SECONDS = 1.0
 
 
 class Transaction:
-    """Executes statements with named parameters. It never commits: that is up to the code that opened it."""
+    """Executes statements with named parameters. It never commits; the code that opened it does."""
 
     def __init__(self, connection: Connection) -> None:
         self._cursor = connection.cursor()
-        # Called in this order once the transaction is durable, and before its caller continues.
+        # Called one after the other once the transaction is committed, before the code that opened it continues.
         self.after_commit: list[Callable[[], object]] = []
 
     def find(self, sql: str, **params: Any) -> Row | None:
@@ -130,7 +130,7 @@ class Database:
 
 @contextmanager
 def translate_db_errors() -> Iterator[None]:
-    """Raise the errors of psycopg2 that a caller can wait out as Unavailable or Conflict."""
+    """Replace errors of psycopg2 that may not recur in a retry by Unavailable or Conflict."""
     try:
         yield
     except (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable) as error:

@@ -16,6 +16,7 @@ from chassis.messaging.nodes import Node, Nodes
 from chassis.messaging.outbox import EVENTS
 
 Error = pika.exceptions.AMQPError
+ChannelClosed = pika.exceptions.ChannelClosedByBroker
 BlockingConnection: TypeAlias = pika.BlockingConnection
 Channel: TypeAlias = BlockingChannel
 AsyncChannel: TypeAlias = pika.channel.Channel
@@ -24,19 +25,20 @@ Deliver: TypeAlias = pika.spec.Basic.Deliver
 MethodFrame: TypeAlias = pika.frame.Method
 Opened = TypeVar("Opened")
 
-# A worker that is killed while it processes a message does not count as the message's failure, up to this number.
+# The broker redelivers a message this often, for example after its worker was killed, before it dead-letters it.
 MAX_DELIVERIES = 30
 PERSISTENT = 2
+NOT_FOUND = 404
 _UNLIMITED = 2**31 - 1
 _CLOSE_SECONDS = 2
-# A node that stops responding is left within 15 s, and each address has 3 s to respond.
+# A node that stops responding is abandoned within 15 s, and each address has 3 s to respond.
 _HEARTBEAT_SECONDS = 10
 _CHECK_SECONDS = 2
 _CONNECT_SECONDS = 3
 
 
 class _HeartbeatChecker(pika.heartbeat.HeartbeatChecker):  # type: ignore[misc]  # pika has no types
-    """Leaves a node at most 2 s after it has been silent for 1.2 heartbeats; pika's own checker may need 3 heartbeats.
+    """Abandons a node at most 2 s after it has been silent for 1.2 heartbeats; pika's own checker may need 3.
 
     It counts check intervals rather than seconds, because this process may have been suspended itself.
     """
@@ -103,7 +105,7 @@ def _connect(nodes: Nodes, name: str) -> tuple[Node, BlockingConnection]:
 
 
 def connect_to_first_reachable(nodes: Nodes, open_connection: Callable[[Node], Opened]) -> tuple[Node, Opened]:
-    """Return the first node to which a connection can be opened, and the connection. Raises Error if there is none."""
+    """Return the first node to which a connection can be opened, and the connection. Raises Error if all fail."""
     failure: BaseException | None = None
     for node in nodes.in_order():
         try:
@@ -111,7 +113,7 @@ def connect_to_first_reachable(nodes: Nodes, open_connection: Callable[[Node], O
         except (Error, AMQPConnectorException, OSError) as error:
             failure = error
             nodes.record_failure(node)
-    reason = f"no node of RabbitMQ responds ({failure!r})" if failure else "no host of RabbitMQ has an address"
+    reason = f"no node of RabbitMQ responds ({failure!r})" if failure else "no host of RabbitMQ can be resolved"
     raise Error(reason) from failure
 
 
@@ -143,10 +145,10 @@ def declare_queue(channel: Channel, queue: str, bindings: Iterable[str] = (), *,
 
     The exchange must exist: it comes from the broker's definitions, because no service may change it.
     """
-    dead = dead_letter_queue(queue)
+    dead_queue = dead_letter_queue(queue)
     # By default RabbitMQ 4 drops a message after twenty deliveries, and showing a dead letter delivers it.
     dead_letter_arguments = {"x-queue-type": "quorum", "x-delivery-limit": _UNLIMITED}
-    channel.queue_declare(dead, durable=True, arguments=dead_letter_arguments)
+    channel.queue_declare(dead_queue, durable=True, arguments=dead_letter_arguments)
     channel.queue_declare(
         queue,
         durable=True,
@@ -155,7 +157,7 @@ def declare_queue(channel: Channel, queue: str, bindings: Iterable[str] = (), *,
             "x-single-active-consumer": single_active,
             "x-delivery-limit": MAX_DELIVERIES,
             "x-dead-letter-exchange": "",
-            "x-dead-letter-routing-key": dead,
+            "x-dead-letter-routing-key": dead_queue,
             "x-dead-letter-strategy": "at-least-once",
             "x-overflow": "reject-publish",
         },

@@ -1,4 +1,4 @@
-"""Consumes one queue: handlers run in threads while heartbeats continue; it acknowledges messages after the commit."""
+"""Consumption of one queue: handlers run in threads, and a message is acknowledged after its effect is committed."""
 
 import functools
 import time
@@ -30,7 +30,7 @@ _DEAD_LETTER_CHECK_SECONDS = 5
 
 @dataclass(frozen=True)
 class ConsumerConfig:
-    """How a queue is consumed: its handler, the keys of the exchange `events` that it is bound to, and its order.
+    """The consumption of a queue: its handler, the keys of the exchange `events` that it is bound to, and its order.
 
     `in_order` means one message at a time across all workers; a message that is retried delays those after it.
     `is_long_running` means that the handler receives a JobContext instead of a transaction.
@@ -43,7 +43,7 @@ class ConsumerConfig:
 
 
 class Consumer:
-    """Runs in a dedicated thread on a dedicated connection, and reconnects by itself."""
+    """Consumes a queue in a dedicated thread, on a dedicated connection, and reconnects by itself."""
 
     def __init__(
         self,
@@ -66,8 +66,8 @@ class Consumer:
         # Set once the messages of the current connection must not be attempted again.
         self._cancel_event = Event()
         self._unsettled_count = 0
-        self.connected = False
-        self.dead_letters = 0
+        self.is_connected = False
+        self.dead_letter_count = 0
 
     def run(self) -> None:
         retry_seconds = _MIN_RETRY_SECONDS
@@ -80,7 +80,7 @@ class Consumer:
                 log.warning("consumer.disconnected", queue=self._queue, reason=repr(error))
             except Exception:
                 log.exception("consumer.failed", queue=self._queue)
-            self.connected = False
+            self.is_connected = False
             is_stable = time.monotonic() - started_at > _STABLE_SECONDS
             retry_seconds = _MIN_RETRY_SECONDS if is_stable else min(retry_seconds * 2, _MAX_RETRY_SECONDS)
             self._stop_event.wait(retry_seconds)
@@ -97,7 +97,7 @@ class Consumer:
             prefetch_count = self._threads if self._config.is_long_running else max(2 * self._threads, 20)
             channel.basic_qos(prefetch_count=prefetch_count)
             channel.basic_consume(self._queue, self._on_message)
-            self.connected = True
+            self.is_connected = True
             log.info("consumer.connected", queue=self._queue)
             self._process_until_stopped(channel)
             self._cancel_event.set()
@@ -121,10 +121,10 @@ class Consumer:
             if time.monotonic() - checked_at > _DEAD_LETTER_CHECK_SECONDS:
                 checked_at = time.monotonic()
                 queue = channel.queue_declare(broker.dead_letter_queue(self._queue), passive=True)
-                self.dead_letters = queue.method.message_count
+                self.dead_letter_count = queue.method.message_count
 
     def _drain(self) -> None:
-        """Let running handlers finish and acknowledge; the broker requeues all other messages with the connection."""
+        """Let running handlers finish; the broker requeues all other messages when the connection ends."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         while self._unsettled_count and time.monotonic() < deadline:
             self._connection.process_data_events(0.1)
@@ -160,7 +160,10 @@ class Consumer:
         publish(self._nodes, self._name, AmqpMessage("", broker.dead_letter_queue(self._queue), properties, body))
 
     def _acknowledge(self, channel: Channel, delivery_tag: int) -> None:
-        """Runs in the connection's thread, like the two below. The broker requeues the messages of a closed channel."""
+        """Acknowledge a message, unless its channel was closed: then the broker has requeued the message.
+
+        Only the thread that runs the connection calls this method and the two below.
+        """
         self._unsettled_count -= 1
         if channel.is_open:
             channel.basic_ack(delivery_tag)

@@ -16,7 +16,7 @@ _MAX_SHOWN_BODY_BYTES = 1000
 
 
 class DeadLetter(NamedTuple):
-    """A message that was received but not acknowledged: it returns to its queue unless it is acknowledged."""
+    """A message of a dead-letter queue; it returns to the queue unless it is acknowledged."""
 
     channel: broker.Channel
     delivery_tag: int
@@ -43,14 +43,14 @@ def show(amqp_url: str, queues: list[str]) -> None:
                 properties = letter.properties
                 print(f"{queue}  {properties.message_id}  request {properties.correlation_id}  {letter.reason}")
                 print("    " + letter.body[:_MAX_SHOWN_BODY_BYTES].decode("utf-8", "replace"))
-            print(f"{queue}: {_counted(count)}")
+            print(f"{queue}: {_describe_count(count)}")
 
 
 def requeue(amqp_url: str, queue: str, message_id: str | None = None) -> int:
     """Move the dead letters of a queue, or one of them, back to the queue; return their number.
 
-    The broker confirms each message in the queue before it is deleted here, so a crash in between duplicates the
-    message, which the inbox of its consumer detects, and never loses it.
+    Each message is deleted from the dead-letter queue only after the broker has confirmed it in the queue: a crash in
+    between duplicates the message, which the inbox of its consumer detects, but never loses it.
     """
     count = 0
     with closing(_connect(amqp_url)) as connection:
@@ -83,13 +83,16 @@ def _connect(amqp_url: str) -> broker.BlockingConnection:
 def _receive(connection: broker.BlockingConnection, queue: str, message_id: str | None = None) -> Iterator[DeadLetter]:
     """Yield the dead letters of a queue, or one of them; yield none if the queue does not exist.
 
-    Those that the caller does not acknowledge return to the queue when the connection closes.
+    Those that the caller does not acknowledge return to the queue when the connection ends. Those that another process
+    has received and not acknowledged are not among them.
     """
     channel = connection.channel()
     channel.confirm_delivery()
     try:
         count = channel.queue_declare(broker.dead_letter_queue(queue), passive=True).method.message_count
-    except broker.Error:
+    except broker.ChannelClosed as error:
+        if error.reply_code != broker.NOT_FOUND:
+            raise
         return
     for _ in range(count):
         method, properties, body = channel.basic_get(broker.dead_letter_queue(queue))
@@ -99,7 +102,7 @@ def _receive(connection: broker.BlockingConnection, queue: str, message_id: str 
             yield DeadLetter(channel, method.delivery_tag, properties, body)
 
 
-def _counted(count: int) -> str:
+def _describe_count(count: int) -> str:
     return f"{count} dead letter{'' if count == 1 else 's'}"
 
 
@@ -112,14 +115,19 @@ def main(argv: list[str] | None = None) -> int:
         command.add_argument("queue")
         command.add_argument("message_id", nargs="?", help="all dead letters of the queue if omitted")
     args = parser.parse_args(argv)
-    amqp_url = environment()["AMQP_URL"]
+    amqp_url = environment().get("AMQP_URL")
+    if not amqp_url:
+        parser.error("the environment variable AMQP_URL is required")
     if args.command == "list":
         show(amqp_url, args.queues)
         return 0
     move, verb = (requeue, "requeued") if args.command == "retry" else (discard, "discarded")
     count = move(amqp_url, args.queue, args.message_id)
-    print(f"{args.queue}: {_counted(count)} {verb}")
-    return 0 if count or args.message_id is None else 1
+    if args.message_id is not None and not count:
+        print(f"{args.queue}: no dead letter has the ID {args.message_id}; `list` prints their IDs", file=sys.stderr)
+        return 1
+    print(f"{args.queue}: {_describe_count(count)} {verb}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def claim_message(tx: Transaction, message_id: str, queue: str) -> bool:
 
 
 def record_failure(tx: Transaction, message_id: str, queue: str, reason: str) -> int:
-    """Return how many times the message's handler has raised in any worker, including this time."""
+    """Count a failure of the message's handler, and return the number of its failures in all workers."""
     return int(
         tx.value(
             """

@@ -40,7 +40,7 @@ class JobContext:
     """The argument of a handler of long-running jobs, in place of a transaction.
 
     The handler opens its own transactions, must be idempotent, and raises Interrupted once `stop_event` is set, because
-    the worker stops. It continues if the connection to the broker is lost. `settings` is of the service's own class.
+    the worker stops. It continues if the connection to the broker is lost. `settings` are those of the service.
     """
 
     database: Database
@@ -85,7 +85,10 @@ class MessageProcessor:
         self._queue, self._handler, self._database, self._job_context = queue, handler, database, job_context
 
     def run(self, properties: Properties, body: bytes, cancel_event: threading.Event) -> str | None:
-        """Return None once the effect is committed, or the reason to dead-letter it; raise Interrupted if canceled."""
+        """Return None once the effect is committed, or the reason to dead-letter the message.
+
+        Raises Interrupted if `cancel_event` is set first.
+        """
         try:
             delivery = parse_delivery(self._queue, properties, body)
         except Invalid as problem:
@@ -127,7 +130,7 @@ class MessageProcessor:
     def _record_failure(self, delivery: Delivery, reason: str) -> int:
         """Return the number of failures, or 0 if it could not be stored: then Postgres failed, not the message.
 
-        The last failure deletes the count, so a message that is requeued by hand has all its attempts again.
+        The last failure deletes the count, so an operator who requeues the message gives it all its attempts again.
         """
         try:
             with self._database.transaction() as tx:

@@ -57,7 +57,7 @@ def event_message(
 def service_event(
     service: str, name: str, payload: dict[str, Any], *, now: datetime, request_id: str = "", timer: str = ""
 ) -> Message:
-    """Return an event for the stream that is named after the service; a request or a timer caused it."""
+    """Return an event for the stream that is named after the service; its cause is `timer` or the request."""
     body = {
         "event": {"name": name, "version": 1},
         "system": {

@@ -29,7 +29,7 @@ def publish(nodes: Nodes, name: str, message: AmqpMessage) -> None:
 
 
 class Publisher:
-    """Publishes many messages before it waits for their confirms: one by one would be fourteen times slower.
+    """Publishes many messages before it waits for their confirms: waiting for each would be fourteen times slower.
 
     Within its `with` block it is connected to the first node that responds. Only one thread may use it. Every method
     raises the error that broke the connection.
@@ -73,7 +73,7 @@ class Publisher:
         return {i for i in self._accepted if window[i].properties.message_id not in self._returned_ids}
 
     def wait(self, seconds: float) -> None:
-        """Wait while heartbeats continue."""
+        """Wait while the connection sends and receives heartbeats."""
         self._run_loop(self._connection.ioloop.call_later(seconds, self._connection.ioloop.stop))
 
     def _open(self, node: Node) -> None:
@@ -99,7 +99,7 @@ class Publisher:
     def _on_confirm(self, frame: broker.MethodFrame) -> None:
         tag = frame.method.delivery_tag
         tags = [earlier for earlier in self._unconfirmed if earlier <= tag] if frame.method.multiple else [tag]
-        indices = [self._unconfirmed.pop(each) for each in tags]
+        indices = [self._unconfirmed.pop(tag) for tag in tags]
         if broker.is_ack(frame):
             self._accepted.update(indices)
         if not self._unconfirmed:

@@ -1,4 +1,4 @@
-"""The relay: publishes the outbox to RabbitMQ in order, with confirms; one relay per service is active at a time."""
+"""The relay: publishes the outbox to RabbitMQ in order, with confirms; one relay per service is the leader."""
 
 import threading
 import time
@@ -31,10 +31,10 @@ _NEXT_ROWS = """
 class Relay:
     """Runs in a dedicated thread. A row is deleted once its message is confirmed.
 
-    If it dies between publishing and deleting, the message is sent twice; no row is deleted before its message is
-    confirmed. The connection that reads and deletes rows also holds the advisory lock: a relay that lost the lock can
-    no longer delete. Messages keep their order within a lane, which is a job queue or the exchange `events`. A lane
-    whose messages no queue accepts does not delay the other lanes.
+    If the relay dies between publishing and deleting, the message is sent twice. The connection that reads and deletes
+    rows also holds the advisory lock: a relay that lost the lock can no longer delete. Messages keep their order within
+    a lane, which is a job queue or the exchange `events`. A lane whose messages no queue accepts does not delay the
+    other lanes.
     """
 
     def __init__(self, service: str, database_url: str, amqp_url: str, stop_event: threading.Event) -> None:
@@ -44,8 +44,8 @@ class Relay:
         self._open_lanes: set[str] = set()
         # Lanes whose last message was not accepted, and the time at which to try them again.
         self._blocked_until: dict[str, float] = {}
-        # Also true on standby, while the relay of another process is active.
-        self.connected = False
+        # Also true on standby, while the relay of another process is the leader.
+        self.is_connected = False
 
     def run(self) -> None:
         retry_seconds = _MIN_RETRY_SECONDS
@@ -55,8 +55,8 @@ class Relay:
             except Exception as error:
                 is_expected = isinstance(error, (broker.Error, OSError, Unavailable, *db.ConnectionLost))
                 log.warning("relay.interrupted", reason=repr(error), exc_info=not is_expected)
-                retry_seconds = _MIN_RETRY_SECONDS if self.connected else min(retry_seconds * 2, _MAX_RETRY_SECONDS)
-                self.connected = False
+                retry_seconds = _MIN_RETRY_SECONDS if self.is_connected else min(retry_seconds * 2, _MAX_RETRY_SECONDS)
+                self.is_connected = False
             self._stop_event.wait(retry_seconds)
 
     def _run_as_leader(self) -> bool:
@@ -66,13 +66,13 @@ class Relay:
             tx = db.Transaction(connection)
             key = zlib.crc32(self._service.encode()) - 2**31
             if not tx.value("SELECT pg_try_advisory_lock(%(namespace)s, %(key)s)", namespace=_LOCK_NAMESPACE, key=key):
-                self.connected = True
+                self.is_connected = True
                 return False
             log.info("relay.leading")
             self._open_lanes.clear()
             with Publisher(self._nodes, name) as publisher:
                 while not self._stop_event.is_set():
-                    self.connected = True
+                    self.is_connected = True
                     if not self._publish_window(tx, publisher):
                         publisher.wait(_POLL_SECONDS)
         return True

@@ -73,11 +73,11 @@ def _report_until_stopped(
 ) -> None:
     worker = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     while not stop_event.is_set():
-        is_connected = relay.connected and all(consumer.connected for consumer in consumers.values())
-        dead_letters = strictjson.dumps({queue: consumer.dead_letters for queue, consumer in consumers.items()})
+        is_connected = relay.is_connected and all(consumer.is_connected for consumer in consumers.values())
+        dead_letters = strictjson.dumps({queue: consumer.dead_letter_count for queue, consumer in consumers.items()})
         try:
             with database.transaction() as tx:
-                tx.run(_REPORT, worker=worker, connected=is_connected, dead_letters=dead_letters)
+                tx.run(_UPSERT_REPORT, worker=worker, connected=is_connected, dead_letters=dead_letters)
         except Unavailable as problem:
             log.warning("worker.report_failed", reason=problem.detail)
         stop_event.wait(_REPORT_SECONDS if is_connected else _UNHEALTHY_REPORT_SECONDS)
@@ -88,7 +88,7 @@ def _report_until_stopped(
         pass
 
 
-_REPORT = """
+_UPSERT_REPORT = """
     INSERT INTO workers (worker, seen_at, broker_connected, dead_letters)
     VALUES (%(worker)s, now(), %(connected)s, %(dead_letters)s)
     ON CONFLICT ON CONSTRAINT workers_pkey DO UPDATE

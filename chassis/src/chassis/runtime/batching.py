@@ -22,7 +22,7 @@ class Batcher(Generic[Item, Result]):
 
     1. A caller that arrives while there is no leader becomes the leader; all others wait.
     2. The leader removes up to `max_size` waiting calls from the queue, runs them, and wakes their callers.
-    3. The leader makes the first caller that is still waiting its successor, so no caller leads indefinitely.
+    3. The leader appoints the first caller that is still waiting as its successor, so no caller leads indefinitely.
     If a result is an exception, only its caller raises it; if `run` itself raises, every caller of the batch does.
     """
 

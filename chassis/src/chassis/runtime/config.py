@@ -57,7 +57,7 @@ class WebSettings(Settings):
 
 
 class ServiceSettings(WebSettings):
-    """Settings of every service that has a database, and so a web process and a worker."""
+    """Settings of every service with a database: its web process and its worker have the same settings."""
 
     database_url: str = Field(
         repr=False,

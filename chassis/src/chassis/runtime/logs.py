@@ -47,6 +47,7 @@ def configure(service: str, level: str = "info") -> None:
     for name in ("gunicorn.error", "gunicorn.access"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+    # pika logs every failed connection as an error; the consumer and the relay log it as one warning.
     logging.getLogger("pika").setLevel(logging.CRITICAL if level != "debug" else logging.DEBUG)
 
 

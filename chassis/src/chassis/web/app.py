@@ -24,13 +24,13 @@ MAX_BODY_BYTES = 1024 * 1024
 
 log = logs.logger(__name__)
 
-# Requested every few seconds by load balancers and monitoring.
+# Requested every few seconds by load balancers and monitoring, and therefore logged only at debug.
 _PROBE_ROUTES = ("/livez", "/healthcheck", "/metrics")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
 
 class _Rule(Rule):
-    """With `head=False` the route rejects HEAD: for a GET that changes something, because HEAD must be safe."""
+    """With `head=False` a route rejects HEAD: HEAD must be safe, and the GET of such a route changes something."""
 
     def __init__(self, *args: Any, head: bool = True, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -49,7 +49,7 @@ class App(Flask):
         self.metrics = Metrics(metrics_directory())
         self.started_at = time.time()
         self.render: errors.Render = errors.problem_json
-        # Part of the fingerprint of a request with an Idempotency-Key, in addition to its method, path and body.
+        # Headers that are part of the fingerprint of an idempotent request, in addition to its method, path and body.
         self.idempotent_headers: tuple[str, ...] = ()
         # Returns True once the process is stopping; the server replaces it.
         self.is_stopping: Callable[[], bool] = lambda: False
@@ -76,7 +76,8 @@ def create_app(
 ) -> App:
     """Create the app. `render` renders every error, for services whose contract deviates from RFC 9457.
 
-    `idempotent_headers` change the meaning of a request: a repeated Idempotency-Key with another value returns 422.
+    `idempotent_headers` names headers that change the meaning of a request: a request that repeats an Idempotency-Key
+    with another value of one of them returns 422.
     """
     app = App(service, settings)
     app.render, app.idempotent_headers = render, tuple(idempotent_headers)
@@ -118,7 +119,7 @@ def role() -> str:
 
 
 def json_response(text: str | bytes, status: int = 200) -> Response:
-    """Return a response whose body is already serialized JSON; it ends in a newline, for terminals."""
+    """Return a response whose body is `text`, which is serialized JSON, and a newline for terminals."""
     body = text.encode() if isinstance(text, str) else text
     return Response(body + b"\n", status, content_type=JSON_TYPE)
 
@@ -149,7 +150,7 @@ def _before_request() -> None:
 
 
 def _check_encoding(raw: bytes) -> None:
-    """Reject bytes that are not UTF-8: all would become the same replacement character, and different names equal."""
+    """Reject bytes that are not UTF-8: they would all be replaced by U+FFFD, and different names would become equal."""
     path, _, query = raw.partition(b"?")
     if b"%2f" in path.lower():
         raise Invalid("path: a name must not contain a slash")
@@ -164,11 +165,16 @@ def _check_encoding(raw: bytes) -> None:
 
 def _after_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
+    # Unmatched requests share one label: clients choose their methods and paths.
     method, route = (request.method, request.url_rule.rule) if request.url_rule else ("-", "-")
     seconds = time.perf_counter() - g.started_at
     this_app().metrics.observe(method, route, response.status_code, seconds)
-    log_line = log.debug if route in _PROBE_ROUTES else log.info
-    log_line(
-        "request.handled", method=method, path=request.path, status=response.status_code, seconds=round(seconds, 4)
+    log_request = log.debug if route in _PROBE_ROUTES else log.info
+    log_request(
+        "request.handled",
+        method=request.method,
+        path=request.path,
+        status=response.status_code,
+        seconds=round(seconds, 4),
     )
     return response

@@ -54,7 +54,7 @@ def blueprint(
     @bp.get("/healthcheck")
     def healthcheck() -> ResponseReturnValue:
         app = this_app()
-        return _report(app, _run_checks(app, pool, all_checks), vital)
+        return _health_response(app, _run_checks(app, pool, all_checks), vital)
 
     @bp.get("/metrics")
     def metrics() -> ResponseReturnValue:
@@ -107,7 +107,7 @@ def _gauges() -> dict[str, float]:
         "outbox_backlog": float(backlog["backlog"]),
         "outbox_oldest_seconds": backlog["oldest_seconds"],
         "workers_alive": float(len(workers)),
-        "dead_letters": float(sum(_dead_letters(workers).values())),
+        "dead_letters": float(sum(_dead_letter_counts(workers).values())),
     }
 
 
@@ -136,7 +136,7 @@ def _result_of(name: str, future: Future[dict[str, Any]], deadline: float) -> di
         return {"status": "DOWN", "detail": "the check failed; the log contains the reason"}
 
 
-def _report(app: App, dependencies: dict[str, dict[str, Any]], vital: Sequence[frozenset[str]]) -> Response:
+def _health_response(app: App, dependencies: dict[str, dict[str, Any]], vital: Sequence[frozenset[str]]) -> Response:
     status = "OK"
     if any(result["status"] != "OK" for result in dependencies.values()):
         down = {name for name, result in dependencies.items() if result["status"] == "DOWN"}
@@ -161,7 +161,7 @@ def _check_postgres(app: App) -> dict[str, Any]:
 
 
 def _check_rabbitmq(app: App) -> dict[str, Any]:
-    """Return the workers' last reports in Postgres: a web process never connects to RabbitMQ."""
+    """Summarize the workers' last reports, which are in Postgres: a web process never connects to RabbitMQ."""
     with app.database.transaction() as tx:
         workers, backlog = _live_workers(tx), outbox.backlog(tx)
     connected_count = sum(worker["broker_connected"] for worker in workers)
@@ -170,7 +170,7 @@ def _check_rabbitmq(app: App) -> dict[str, Any]:
         "workers_connected": connected_count,
         "outbox_backlog": backlog["backlog"],
         "outbox_oldest_seconds": round(backlog["oldest_seconds"], 1),
-        "dead_letters": _dead_letters(workers),
+        "dead_letters": _dead_letter_counts(workers),
     }
     if not connected_count:
         reason = "no worker is connected to RabbitMQ" if workers else "no worker is alive"
@@ -188,6 +188,6 @@ def _live_workers(tx: Transaction) -> list[Row]:
     )
 
 
-def _dead_letters(workers: list[Row]) -> dict[str, int]:
-    """Return the number of dead letters per queue from the newest report: all workers see the same queues."""
+def _dead_letter_counts(workers: list[Row]) -> dict[str, int]:
+    """Return the number of dead letters per queue from the newest report; all workers report the same queues."""
     return strictjson.loads(workers[0]["dead_letters"].encode()) if workers else {}

@@ -22,7 +22,7 @@ _RETENTION_HOURS = 24
 def run_idempotent(run: Callable[[Transaction], ResponseReturnValue], *, body_digest: bytes | None = None) -> Response:
     """Return the response of `run`, which is called in a transaction and only once per user and Idempotency-Key.
 
-    `body_digest` represents a body that was already read as a stream. Raises like `request_key` and `claim`.
+    `body_digest` represents a body that was already read as a stream. Raises the errors of `request_key` and `claim`.
     """
     key = request_key()
     if key is None:
@@ -47,7 +47,7 @@ def request_key() -> str | None:
 
 
 def request_fingerprint(content: bytes) -> str:
-    """Return the digest of this request, with `content` as its body, that a repetition must have as well."""
+    """Return the digest of this request with `content` as its body; a repetition must have the same digest."""
     names = this_app().idempotent_headers
     headers = [f"{name}: {request.headers[name]}".encode() for name in names if name in request.headers]
     digest = hashlib.sha256()
@@ -69,7 +69,7 @@ def _request_content() -> bytes:
 
 
 def claim(tx: Transaction, key: str, fingerprint: str) -> Response | None:
-    """Return the stored response of the key, or None if this is the first request, which holds the key until it ends.
+    """Return the stored response of the key, or None for the first request, which holds the key until `tx` ends.
 
     Raises Conflict: 409 while the first request is still in progress, 422 if the key was used for a different request.
     """

@@ -85,7 +85,7 @@ def _operation(operation_id: str, spec: Endpoint, schemas: dict[str, Any]) -> di
         operation["parameters"] = parameters
     body, content_type = (spec.form, FORM) if spec.form else (spec.body, JSON)
     if spec.streamed_body:
-        # A copy: for a shared object, YAML would write a reference.
+        # A copy: YAML would write a shared object as an alias.
         operation["requestBody"] = copy.deepcopy(spec.streamed_body)
     elif body is not None:
         operation["requestBody"] = {
@@ -133,7 +133,7 @@ def _parameters(model: type[BaseModel] | None, location: str, schemas: dict[str,
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Remove null from the schema of an optional parameter: it stands for an omitted one; clients cannot send it."""
+    """Remove null from the schema of an optional parameter: clients cannot send it, only omit the parameter."""
     remaining = {key: value for key, value in schema.items() if key not in ("title", "anyOf") and value is not None}
     branches = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
     if len(branches) > 1:

@@ -32,11 +32,11 @@ max_requests_jitter = 100_000
 
 _MIN_OPEN_FILES = 16384
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
-_KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
+_TCP_KEEPALIVE_OPTIONS = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
 
 
 class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """Logs gunicorn's own lines in the format of the service. The gateway logs the requests."""
+    """Logs gunicorn's own lines in the format of the service. The app logs the requests (`request.handled`)."""
 
     def setup(self, cfg: Any) -> None:
         logs.configure(cfg.proc_name, cfg.loglevel)
@@ -49,7 +49,7 @@ logger_class = JsonLogger
 
 
 def _write_problem(client: socket.socket, status: int, reason: str, _message: str) -> None:
-    """Respond to bytes that cannot be parsed as a request with a problem document, like to every other error."""
+    """Send a problem document, as for every other error, in response to bytes that cannot be parsed as a request."""
     body = json.dumps({"type": "about:blank", "title": reason, "status": status, "detail": "the request is malformed"})
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
     util.write_nonblock(client, f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode("latin-1"))
@@ -72,7 +72,7 @@ def when_ready(server: Any) -> None:
     for listener in server.LISTENERS:
         if listener.sock.family != socket.AF_UNIX:
             listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option, value in _KEEPALIVE.items():
+            for option, value in _TCP_KEEPALIVE_OPTIONS.items():
                 listener.sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
@@ -88,7 +88,8 @@ def post_worker_init(worker: Any) -> None:
 
     enable_gevent()
     worker.wsgi.is_stopping = lambda: not worker.alive
-    # Reference counting frees what a request allocates; searching for cycles after every body takes 14 % of the time.
+    # Reference counting frees what a request allocates. With the default threshold, almost every body triggers a search
+    # for reference cycles, which takes 14 % of the time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)

@@ -39,7 +39,7 @@ class UploadStream:
         request.max_content_length = max_bytes + 1
         settings = cast(UploadSettings, this_app().settings)
         self._request = request
-        self._min_rate = settings.upload_min_bytes_per_second
+        self._min_bytes_per_second = settings.upload_min_bytes_per_second
         self._deadline = time.monotonic() + settings.upload_max_seconds
         self._field = field
         self._remaining = request.content_length or 0
@@ -71,7 +71,7 @@ class UploadStream:
         self._remaining -= len(data)
         if not data and self._remaining > 0:
             raise Invalid.field(self._field, "the upload ended before its declared length")
-        # Yields to other greenlets: otherwise a client that sends fast would block other requests.
+        # Yield to other greenlets: otherwise a client that sends fast would block other requests.
         time.sleep(0)
         return data
 
@@ -86,8 +86,8 @@ class UploadStream:
     def _timeout_for(self, size: int, now: float) -> tuple[float, Problem]:
         """Return how many seconds reading the next `size` bytes may take, and the error to raise after that."""
         timeout_seconds, detail = self._deadline - now, TOO_LONG
-        if self._min_rate:
-            max_wait_seconds = max(self.grace_seconds, (self._received + size) / self._min_rate)
+        if self._min_bytes_per_second:
+            max_wait_seconds = max(self.grace_seconds, (self._received + size) / self._min_bytes_per_second)
             remaining_seconds = max_wait_seconds - self._waited_seconds
             if remaining_seconds < timeout_seconds:
                 timeout_seconds, detail = remaining_seconds, TOO_SLOW

@@ -42,7 +42,7 @@ def _check_plain_text(value: str) -> str:
     return value
 
 
-# For use with a bounded Field: `Annotated[int, Field(ge=0, le=9), DIGITS]` in a parameter, INTEGER in JSON.
+# Used with a bounded Field: `Annotated[int, Field(ge=0, le=9), DIGITS]` for a parameter, INTEGER instead for JSON.
 DIGITS = BeforeValidator(_parse_digits)
 INTEGER = BeforeValidator(_convert_integral_float)
 PlainText = Annotated[str, AfterValidator(_check_plain_text)]

@@ -152,7 +152,7 @@ def test_readiness_is_checked_at_most_once_a_second(get, services):
     assert len(services["event"].requests) <= 2 * (seconds + 1)
 
 
-def test_invariants_of_all_services(get, services):
+def test_invariants_are_aggregated_and_a_broken_one_returns_503(get, services):
     response = get("/invariants")
     assert (response.status_code, response.json()["status"]) == (200, "OK")
     assert all(service.requests[0][0] == "/invariants" for service in services.values())

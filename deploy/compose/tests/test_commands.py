@@ -1,0 +1,120 @@
+"""Commands that call `docker compose`, with a `docker` program that records its calls instead of an engine."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from quintet_compose.stack import Compose
+from quintet_local import envfile, services
+from quintet_local.layout import CHECKOUT
+from quintet_local.progress import StackError
+
+RECORD_CALL = """#!/bin/sh
+printf '%s\\n' "$@" > "$RECORD/arguments"
+printf '%s' "$AMQP_URL" > "$RECORD/amqp_url"
+cat "$RECORD/output"
+exit "$(cat "$RECORD/status")"
+"""
+
+
+def line(program, time, **fields):
+    return f"{program}  | {json.dumps({'time': time, **fields})}\n"
+
+
+LINES = [
+    line("orders-web-1", "2026-11-26T10:00:02.5Z", level="info", request_id="r1"),
+    line("gateway-1", "2026-11-26T10:00:01+00:00", request_id="r1", status=202),
+    line("orders-worker-1", "2026-11-26T10:00:03Z", level="error", request_id="r2"),
+    "postgres-1  | 2026-11-26 10:00:04.000 UTC [1] WARNING:  a warning\n",
+]
+
+
+@pytest.fixture
+def docker(tmp_path, monkeypatch):
+    """A folder with the last call of `docker`, and with the output and the exit code of the next one."""
+    record = tmp_path / "record"
+    for folder in (record, tmp_path / "bin"):
+        folder.mkdir()
+    program = tmp_path / "bin" / "docker"
+    program.write_text(RECORD_CALL)
+    program.chmod(0o755)
+    (record / "output").write_text("".join(LINES))
+    (record / "status").write_text("0")
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("RECORD", str(record))
+    return record
+
+
+@pytest.fixture
+def stack(tmp_path, monkeypatch, docker):
+    home = tmp_path / "stack"
+    home.mkdir()
+    monkeypatch.setenv("STACK_DIR", str(home))
+    envfile.ensure(home / ".env", services.discover(CHECKOUT), lambda port: port)
+    envfile.set_values(home / ".env", {"COMPOSE_PROJECT_NAME": "quintet-0", "STACK_ID": "id"})
+    return Compose()
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, str(CHECKOUT / "deploy" / "compose"), *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+def arguments_after_options(record):
+    arguments = (record / "arguments").read_text().splitlines()
+    return arguments[arguments.index("plain") + 1 :]
+
+
+def test_dead_letter_command_runs_in_a_worker_without_a_password_in_its_arguments(stack, docker):
+    stack.run_dead_letter_command("retry", "orders.import", "m1")
+    program = ["python", "-m", "chassis.messaging.deadletters", "retry", "orders.import", "m1"]
+    assert arguments_after_options(docker) == ["exec", "-T", "-e", "AMQP_URL", "event-worker", *program]
+    password = stack.settings["RABBITMQ_PASSWORD"]
+    assert (docker / "amqp_url").read_text() == f"amqp://quintet:{password}@rabbitmq:5672/quintet"
+    assert password not in (docker / "arguments").read_text()
+
+
+def test_failed_dead_letter_command_is_reported_without_the_password(stack, docker):
+    (docker / "status").write_text("1")
+    with pytest.raises(StackError, match="failed: see above") as error:
+        stack.run_dead_letter_command("discard", "orders.import", "m1")
+    assert stack.settings["RABBITMQ_PASSWORD"] not in str(error.value)
+
+
+@pytest.mark.usefixtures("stack")
+def test_logs_of_one_request_are_complete_and_sorted_by_time(docker):
+    result = command("logs", "--request", "r1")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == LINES[1] + LINES[0]
+    assert arguments_after_options(docker) == ["logs", "--tail", "all"]
+
+
+@pytest.mark.usefixtures("stack")
+def test_logs_of_a_level_are_followed_in_order_of_arrival(docker):
+    assert command("logs", "--level", "warning").stdout == LINES[2] + LINES[3]
+    assert arguments_after_options(docker) == ["logs", "--tail", "all", "--follow"]
+
+
+@pytest.mark.usefixtures("stack")
+def test_logs_of_one_container_are_printed_without_following(docker):
+    assert command("logs", "orders-web", "--no-follow").stdout == "".join(LINES)
+    assert arguments_after_options(docker) == ["logs", "--tail", "100", "orders-web"]
+
+
+@pytest.mark.usefixtures("stack")
+@pytest.mark.parametrize("option", [["--request", "r1"], []], ids=["of a request", "of all requests"])
+def test_logs_of_an_unknown_container_are_reported_as_failed(docker, option):
+    (docker / "status").write_text("1")
+    result = command("logs", "unknown", *option)
+    assert result.returncode == 1 and "see above" in result.stderr
+
+
+@pytest.mark.usefixtures("stack", "docker")
+def test_truncated_output_ends_the_command_silently():
+    pipeline = f"{sys.executable} {CHECKOUT / 'deploy' / 'compose'} logs --level info --no-follow | true"
+    result = subprocess.run(["sh", "-c", pipeline], capture_output=True, text=True, timeout=60)
+    assert result.stderr == ""
