@@ -3,10 +3,18 @@
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from chassis.errors import Invalid
 from chassis.web.validation import checked
+
+
+def reject(value: str) -> str:
+    raise ValueError("Codes should be numbers")
+
+
+class Inner(BaseModel):
+    pass
 
 
 class Body(BaseModel):
@@ -16,25 +24,27 @@ class Body(BaseModel):
     color: Literal["red", "blue"] = "red"
     tags: Annotated[list[str], Field(min_length=1, max_length=2)] = ["a"]
     is_new: bool = True
-    inner: dict[str, int] = {}
+    inner: Inner = Inner()
+    code: Annotated[str, AfterValidator(reject)] = ""
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("n", 0, "must be at least 1"),
-        ("n", 10, "must be at most 9"),
-        ("n", "1", "must be an integer"),
-        ("name", "a", "must have a length of at least 2"),
-        ("name", "abcd", "must have a length of at most 3"),
-        ("name", "AB", "must match ^[a-z]{2,3}$"),
-        ("name", 1, "must be a string"),
+        ("n", 0, "must be greater than or equal to 1"),
+        ("n", 10, "must be less than or equal to 9"),
+        ("n", "1", "must be a valid integer"),
+        ("name", "a", "must have at least 2 characters"),
+        ("name", "abcd", "must have at most 3 characters"),
+        ("name", "AB", "must match pattern '^[a-z]{2,3}$'"),
+        ("name", 1, "must be a valid string"),
         ("color", "green", "must be 'red' or 'blue'"),
-        ("tags", [], "must have a length of at least 1"),
-        ("tags", ["a", "b", "c"], "must have a length of at most 2"),
-        ("tags", "a", "must be an array"),
-        ("is_new", 1, "must be true or false"),
+        ("tags", [], "must have at least 1 item after validation, not 0"),
+        ("tags", ["a", "b", "c"], "must have at most 2 items after validation, not 3"),
+        ("tags", "a", "must be a valid list"),
+        ("is_new", 1, "must be a valid boolean"),
         ("inner", [], "must be an object"),
+        ("code", "x", "Codes should be numbers"),
         ("other", 1, "is not a known parameter"),
     ],
 )

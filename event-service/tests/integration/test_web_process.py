@@ -129,7 +129,7 @@ def test_stopping_process_responds_to_all_waiting_requests(settings, db, an_even
             requests.get(f"{web.base}/livez", timeout=5)
         start = time.monotonic()
         web.process.send_signal(signal.SIGTERM)
-        assert [read_response(connection) for connection in waiting] == [(200, b"[]")] * 20
+        assert [read_response(connection) for connection in waiting] == [(200, b"[]\n")] * 20
         assert read_response(live)[0] == 200
         assert web.process.wait(timeout=20) == 0
         assert time.monotonic() - start < 10

@@ -151,29 +151,27 @@ def scratch_files(workers):
 
 
 @pytest.fixture
-def kill_processes(monkeypatch):
-    """Kill pipeline processes as they appear, up to `count`; return the set that receives their IDs."""
+def killing_source(server, monkeypatch):
+    """Return a function that returns the URL of a source, and the IDs of the processes that it killed.
+
+    The source kills the process that fetches it, for the first `count` requests, and sends its content afterwards.
+    """
     monkeypatch.setattr(attempts, "_DEATH_RETRY_SECONDS", (0.1, 0.1))
-    stop, killed = threading.Event(), set()
 
-    def kill(count):
-        while len(killed) < count and not stop.wait(0.001):
-            for process in pipeline_processes():
-                if process.pid not in killed:
-                    killed.add(process.pid)
-                    process.kill()
+    def configure(count):
+        killed = []
 
-    threads = []
+        def chunks():
+            yield ROWS[:100].encode()
+            if len(killed) < count:
+                (process,) = pipeline_processes()
+                killed.append(process.pid)
+                process.kill()
+            yield ROWS[100:].encode()
 
-    def start(count):
-        threads.append(threading.Thread(target=kill, args=(count,)))
-        threads[0].start()
-        return killed
+        return server.stream(f"/killing-{time.monotonic_ns()}.csv", chunks), killed
 
-    yield start
-    stop.set()
-    for thread in threads:
-        thread.join()
+    return configure
 
 
 def pipeline_processes():
@@ -185,18 +183,18 @@ def pipeline_processes():
     return processes
 
 
-def test_killed_pipeline_process_is_restarted(upload, workers, api, kill_processes):
-    flow = upload()
-    killed = kill_processes(2)
+def test_killed_pipeline_process_is_restarted(upload, workers, api, killing_source):
+    url, killed = killing_source(2)
+    flow = upload({**RESOURCE, "path": url})
     workers.run(f"{flow}/reds_csv")
     pipeline = api.get(flow).json["pipelines"][f"{flow}/reds_csv"]
     assert (len(killed), pipeline["status"], pipeline["error_log"]) == (2, "SUCCEEDED", [])
     assert scratch_files(workers) == []
 
 
-def test_pipeline_fails_with_an_explanation_after_repeated_kills(upload, workers, api, kill_processes):
-    flow = upload()
-    killed = kill_processes(3)
+def test_pipeline_fails_with_an_explanation_after_repeated_kills(upload, workers, api, killing_source):
+    url, killed = killing_source(3)
+    flow = upload({**RESOURCE, "path": url})
     workers.run(f"{flow}/validation_report")
     pipeline = api.get(flow).json["pipelines"][f"{flow}/validation_report"]
     assert (len(killed), pipeline["status"]) == (3, "FAILED")
