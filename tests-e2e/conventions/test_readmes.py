@@ -12,7 +12,7 @@ METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 
 def test_settings_table_equals_settings(service):
-    described = {code_spans(row[0])[0]: row[1] for row in table_rows(service.readme, "variable", "default", "what")}
+    described = {code_spans(row[0])[0]: row[1] for row in table_rows(service.readme, "variable", "default", "meaning")}
     fields = service.settings_class().model_fields
     assert sorted(described) == sorted(name.upper() for name in fields)
     for name, field in fields.items():
@@ -29,7 +29,7 @@ def test_settings_table_equals_settings(service):
 def test_requests_table_equals_routes(service):
     described = {
         request
-        for row in table_rows(service.readme, "request", "what")
+        for row in table_rows(service.readme, "request", "response")
         for code in code_spans(row[0])
         if (request := parse_request(code))
     }
@@ -66,5 +66,5 @@ def test_openapi_document_lists_all_routes(service):
 
 
 def test_events_table_equals_published_contracts(service):
-    described = {name for row in table_rows(service.readme, "event it sends", "when") for name in code_spans(row[0])}
+    described = {name for row in table_rows(service.readme, "event", "published when") for name in code_spans(row[0])}
     assert described == {contract.rpartition(".v")[0] for contract in service.contracts("publishes")}

@@ -3,12 +3,13 @@
 import re
 from functools import partial
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from chassis.db import Transaction
 from chassis.errors import Invalid
 from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.message_processor import Delivery
+from chassis.web.validation import checked
 from event_service.domain.events import Append, PostedEvent
 from event_service.operations import events
 from event_service.settings import Settings
@@ -28,11 +29,7 @@ def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozens
         return
     if delivery.app_id not in services:
         raise Invalid.field("app_id", f"must be one of {', '.join(sorted(services))}")
-    try:
-        posted = TypeAdapter(PostedEvent).validate_python(delivery.body, strict=True)
-    except ValidationError as error:
-        first_error = error.errors(include_url=False, include_input=False)[0]
-        raise Invalid.field(".".join(map(str, first_error["loc"])) or "body", first_error["msg"]) from None
+    posted = checked(lambda: TypeAdapter(PostedEvent).validate_python(delivery.body, strict=True))
     request_id = delivery.request_id if _REQUEST_ID.match(delivery.request_id) else ""
     # No schemas apply: users may have set some before the stream was reserved.
     append = Append(

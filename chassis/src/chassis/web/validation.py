@@ -11,6 +11,7 @@ from werkzeug.datastructures import MultiDict
 
 from chassis import strictjson
 from chassis.errors import Invalid
+from chassis.web.errors import UNKNOWN_PARAMETER, describe_input_error
 
 Errors = list[tuple[str, str]]
 Parsed = TypeVar("Parsed")
@@ -18,7 +19,6 @@ Parsed = TypeVar("Parsed")
 _MAX_ERRORS, _MAX_ERRORS_IN_DETAIL = 1000, 20
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
-_MESSAGES = {"extra_forbidden": "is not a known parameter", "missing": "is required"}
 
 
 def _parse_digits(value: Any) -> Any:
@@ -123,7 +123,7 @@ def _parse_request(spec: Endpoint, adapter: TypeAdapter[Any] | None, path: dict[
             errors, lambda: _parse_pairs(query_model, request.args)
         )
     elif request.query_string:
-        errors.extend((name, _MESSAGES["extra_forbidden"]) for name in request.args)
+        errors.extend((name, UNKNOWN_PARAMETER) for name in request.args)
     if headers_model := spec.headers:
         inputs["headers"] = _collect_errors(errors, lambda: _parse_headers(headers_model))
     if form_model := spec.form:
@@ -168,7 +168,7 @@ def _collect_errors(errors: Errors, parse: Callable[[], Parsed]) -> Parsed | Non
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             name = ".".join(str(part) for part in problem["loc"]) or "body"
-            errors.append((name, _MESSAGES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")))
+            errors.append((name, describe_input_error(problem)))
     return None
 
 
@@ -184,7 +184,7 @@ def _require_content_type(content_type: str) -> None:
 
 def _parse_pairs(model: type[BaseModel], pairs: MultiDict[str, str]) -> BaseModel | None:
     names = {field.alias or name for name, field in model.model_fields.items()}
-    errors = [(name, _MESSAGES["extra_forbidden"]) for name in pairs if name not in names]
+    errors = [(name, UNKNOWN_PARAMETER) for name in pairs if name not in names]
     errors += [(name, "must not be repeated") for name, values in pairs.lists() if len(values) > 1]
     parsed = _collect_errors(errors, lambda: model.model_validate({n: pairs[n] for n in pairs if n in names}))
     if errors:
