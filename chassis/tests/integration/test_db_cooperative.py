@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from chassis.runtime.config import ServiceSettings
 from quintet_testing.postgres import TemporaryPostgres
 
@@ -51,6 +53,7 @@ assert [job.value for job in jobs] == [1] * 20
     )
 
 
+@pytest.mark.fault
 def test_errors_of_postgres_become_unavailable(restartable_postgres: TemporaryPostgres) -> None:
     """Test a restart, a slow statement and a terminated backend: under gevent psycopg2 raises other errors for them."""
     run(

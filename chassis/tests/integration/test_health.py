@@ -84,6 +84,7 @@ def frozen(server: TemporaryPostgres) -> Iterator[None]:
                 process.resume()
 
 
+@pytest.mark.fault
 def test_reports_down_and_stays_alive_while_postgres_is_frozen_or_stopped(
     restartable_postgres: TemporaryPostgres,
 ) -> None:

@@ -106,6 +106,7 @@ def test_failed_migration_has_no_effect_and_is_named(empty_url: str) -> None:
     assert tables(empty_url) == {"a", "schema_migrations"}
 
 
+@pytest.mark.slow
 def test_lock_held_by_running_code_times_out(empty_url: str) -> None:
     """The caller retries: readers must not queue up for long after a migration that itself waits for a lock."""
     migrate(empty_url, "fresh", [migration(1, "CREATE TABLE a (n int)")])

@@ -13,6 +13,8 @@ import pytest
 from quintet_local import ports
 from quintet_local.layout import CHECKOUT
 
+pytestmark = pytest.mark.slow
+
 UID = 61234
 # setpriv still has the privileges of root when it executes a program, but the children of that program do not.
 AS_PLAIN_USER = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "env"]

@@ -111,6 +111,7 @@ def write_number(body, writer):
     return next(sprocket["teeth"] for sprocket in sprockets if sprocket["id"] == writer + 1) - 1
 
 
+@pytest.mark.fault
 def test_no_stale_response_is_served_during_redis_faults(own_redis, replicas):
     seed = int(os.environ.get("E2E_SEED") or time.time_ns())
     print(f"E2E_SEED={seed}")

@@ -142,6 +142,7 @@ class CrashingDatabase:
             self._remaining -= 1
 
 
+@pytest.mark.fault
 def test_load_restarted_after_worker_crashes_adds_everything_once(client, db, deliver_message, outbox):
     rng, factories, sprockets = random.Random(7), 0, 0
     for transactions in range(1, 40, 8):

@@ -5,6 +5,7 @@ import socket
 from contextlib import ExitStack
 
 import psutil
+import pytest
 import requests
 
 SLOW_CLIENTS = 30
@@ -34,6 +35,7 @@ def count_connections(process, port):
     )
 
 
+@pytest.mark.slow
 def test_clients_that_do_not_read_do_not_block_others(db, settings, start_web, redis, a_factory, eventually):
     large, small = a_factory(points=0), a_factory(points=20)
     insert_large_chart(db, large)

@@ -158,6 +158,7 @@ def count_key_connections(db):
         return tx.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'orders-upload'")
 
 
+@pytest.mark.slow
 def test_sixty_stalled_downloads_do_not_block_other_requests(web_process, api, build_csv, build_row):
     count = 20_000
     task = api.run_import(
@@ -176,6 +177,7 @@ def test_sixty_stalled_downloads_do_not_block_other_requests(web_process, api, b
     assert [int(line.split("|", 1)[0]) for line in report[1:]] == list(range(count))
 
 
+@pytest.mark.slow
 def test_upload_that_exceeds_the_time_limit_is_ended_and_leaves_nothing(settings, db):
     with serving(settings.database_url, UPLOAD_MAX_SECONDS="2") as web_process:
         for sent in (b"", b"id|na", b"x" * 300_000):
@@ -212,6 +214,7 @@ def test_key_is_free_as_soon_as_the_process_that_held_it_is_killed(web_process, 
 PART = b'--x\r\nContent-Disposition: form-data; name="csv_file"; filename="a.csv"\r\n\r\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content_type", "prefix", "suffix"),
     [("text/csv", b"", b""), ("multipart/form-data; boundary=x", PART, b"\r\n--x--\r\n")],

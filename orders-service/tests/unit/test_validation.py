@@ -6,6 +6,7 @@ from datetime import date
 from itertools import pairwise
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -220,6 +221,7 @@ def files(draw):
     return data[: len(data) - draw(st.integers(0, 2))], separator.encode()
 
 
+@pytest.mark.fuzz
 @settings(max_examples=300)
 @given(file=files(), cuts=st.lists(st.integers(0, 2**20), max_size=6))
 def test_outcomes_equal_the_reference_for_any_cuts(file, cuts):
@@ -229,6 +231,7 @@ def test_outcomes_equal_the_reference_for_any_cuts(file, cuts):
     )
 
 
+@pytest.mark.fuzz
 @settings(max_examples=30)
 @given(file=files())
 def test_outcomes_equal_the_reference_when_cut_after_every_byte(file):

@@ -259,6 +259,7 @@ def test_foreign_key_without_a_matching_row_is_reported(run):
     assert error.startswith("sales: row 3,") and "not found in the lookup table" in error
 
 
+@pytest.mark.slow
 def test_catastrophic_pattern_fails_only_the_report(run, monkeypatch):
     monkeypatch.setattr(attempts, "_BATCH_TIMEOUT_SECONDS", 3)
     schema = {"fields": [{"name": "a", "type": "string", "constraints": {"pattern": "(a+)+b"}}]}

@@ -172,6 +172,7 @@ def visible_state(api, flow, outbox_bodies):
     return str((status, events)).replace(flow, "f"), len(jobs) == len(set(jobs))
 
 
+@pytest.mark.fuzz
 def test_final_state_is_independent_of_order_and_repetition(app, api, outbox_bodies):
     def send(updates):
         client = app.test_client()

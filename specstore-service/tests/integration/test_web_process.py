@@ -135,6 +135,7 @@ def web_with_large_file(request, start, api, client, workers, settings):
     return start(**{name.upper(): value for name, value in bucket_settings.items()}), flow, content
 
 
+@pytest.mark.slow
 def test_stalled_downloads_do_not_block_other_clients(web_with_large_file, api, eventually, close_later):
     web, flow, content = web_with_large_file
     head = f"GET /source/{flow}/data/large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

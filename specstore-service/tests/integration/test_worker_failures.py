@@ -14,6 +14,8 @@ import pytest
 
 from chassis import db as postgres
 
+pytestmark = pytest.mark.fault
+
 KINDS = ["validation_report", "reds_csv", "reds_json", "wines_zip", "reds_csv_preview", "reds", ""]
 ROWS = "id,name\n" + "".join(f"{number},wine {number}\n" for number in range(4000))
 SCHEMA = {"fields": [{"name": "id", "type": "integer"}, {"name": "name", "type": "string"}]}

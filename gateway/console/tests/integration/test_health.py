@@ -162,6 +162,7 @@ def test_invariants_are_aggregated_and_a_broken_one_returns_503(get, services):
     assert len(response.json()["services"]["event-service"]["checks"]) == 3000
 
 
+@pytest.mark.slow
 def test_invariants_may_take_longer_than_health(get, services):
     finished = threading.Event()
 
