@@ -44,6 +44,7 @@ def test_no_cell_is_a_formula_for_any_separator(row, separator):
             assert not content.startswith("-") or re.match(r"-[0-9]+(?![0-9])", content), (line, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ignored", ["\t", "'", " ", ",", '"', "\n"])
 def test_escaping_takes_linear_time(ignored):
     text = ignored * 1_000_000

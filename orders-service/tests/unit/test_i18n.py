@@ -10,7 +10,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 import chassis
-from chassis.web import errors, uploads, validation
+from chassis.web import errors, uploads
 from orders_service import routes
 from orders_service.domain.rules import REASON_MESSAGES, RULES
 from orders_service.routes.messages import FAILURE_MESSAGES, PLURAL_FAILURE_MESSAGES
@@ -40,6 +40,7 @@ UNREACHABLE = {
     "must not be blank",
     "must be valid UTF-8",
     "is required",
+    "must be an object",
 }
 KEY_ALREADY_USED = "this Idempotency-Key was already used for a different method, path or body"
 # Texts of the chassis that this service does not return as they are: it returns the messages of the fields instead, or
@@ -92,7 +93,7 @@ def chassis_texts():
     root = Path(chassis.__file__).parent
     texts = set(literals(root / "web")) | set(literals(root / "db"))
     # These are passed to the exceptions in variables.
-    texts |= {*errors._DETAILS.values(), *validation._MESSAGES.values(), uploads.TOO_SLOW, uploads.TOO_LONG}
+    texts |= {*errors._DETAILS.values(), *errors._INPUT_MESSAGES.values(), uploads.TOO_SLOW, uploads.TOO_LONG}
     assert texts >= UNREACHABLE | REPLACED
     return texts - UNREACHABLE - REPLACED
 
