@@ -118,6 +118,7 @@ documents = st.recursive(
 )
 
 
+@pytest.mark.fuzz
 @given(documents)
 def test_serialized_values_are_parsed_unchanged(value: Any) -> None:
     assert loads(dumps(value).encode()) == value

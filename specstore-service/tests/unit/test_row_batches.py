@@ -192,6 +192,7 @@ def repacked(content, method):
     return file.getvalue()
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize("part", ["xl/worksheets/sheet1.xml", "xl/workbook.xml"])
 def test_spreadsheet_with_damaged_contents_is_rejected(read, method, part):
