@@ -46,6 +46,21 @@ def test_failed_statement_leaves_no_connection_in_an_aborted_transaction(db: Dat
     assert effect_names(db) == []
 
 
+def test_failed_separate_statement_keeps_the_connection_for_transactions(db: Database) -> None:
+    def backend() -> int:
+        with db.transaction() as tx:
+            return int(tx.value("SELECT pg_backend_pid()"))
+
+    first = backend()
+    with pytest.raises(UniqueViolation), db.statements() as tx:
+        insert_effect(tx, "committed")
+        tx.run("INSERT INTO schema_migrations SELECT * FROM schema_migrations")
+    with pytest.raises(KeyError), db.transaction() as tx:
+        insert_effect(tx, "rolled back")
+        raise KeyError
+    assert (backend(), effect_names(db)) == (first, ["committed"])
+
+
 def test_statement_timeout_is_unavailable(db: Database) -> None:
     with pytest.raises(Unavailable, match="timed out"), db.transaction() as tx:
         tx.run("SET LOCAL statement_timeout = '50ms'")

@@ -121,7 +121,7 @@ class Database:
                 yield Transaction(connection)
                 connection.autocommit = False
             except BaseException:
-                lease.is_broken = True
+                lease.is_broken = not _roll_back(connection)
                 raise
 
     def close(self) -> None:
@@ -142,9 +142,10 @@ def translate_db_errors() -> Iterator[None]:
 
 
 def _roll_back(connection: Connection) -> bool:
-    """Roll back and return whether the connection can be used again."""
+    """Roll back and return whether the connection can be used again, for transactions."""
     try:
         connection.rollback()
+        connection.autocommit = False
     except psycopg2.Error:
         return False
     return not connection.closed
