@@ -55,7 +55,7 @@ def test_waits_for_child_processes_of_an_ended_program(folder, start_program):
 
 
 def test_program_that_does_not_end_is_killed_and_others_are_not(folder, start_program, monkeypatch, capsys):
-    monkeypatch.setattr(orphans, "MAX_SHUTDOWN_SECONDS", 0.3)
+    monkeypatch.setattr(orphans, "MAX_SHUTDOWN_SECONDS", 2)
     unresponsive = start_program(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{SLEEP}")
     other = subprocess.Popen([sys.executable, "-c", SLEEP], cwd=folder)
     assert pids(folder) == {unresponsive.pid}
