@@ -7,12 +7,12 @@ import socketserver
 import subprocess
 import sys
 import threading
-import time
-from pathlib import Path
 
 import pytest
+import requests
 
 from chassis.runtime import http_client
+from quintet_testing.waiting import eventually
 
 SERVICES = ("sequence", "event", "orders")
 
@@ -53,6 +53,14 @@ class FakeService(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         pass  # the console closed the connection
 
 
+def is_alive(url):
+    """Return whether the process accepts requests; its socket exists a moment before it does."""
+    try:
+        return http_client.request("GET", url, "/livez").status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
 @pytest.fixture(scope="session")
 def console(tmp_path_factory):
     """Return the address of the console's web process, and the services that it queries."""
@@ -67,10 +75,8 @@ def console(tmp_path_factory):
     }
     process = subprocess.Popen([sys.executable, "-m", "console_service", "web"], env=settings, cwd=folder)
     url = settings["BIND"]  # http_client accepts the address of a socket
-    deadline = time.monotonic() + 30
-    while not Path(f"{folder}/console.sock").exists() or http_client.request("GET", url, "/livez").status_code != 200:
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.05)
+    eventually(lambda: process.poll() is not None or is_alive(url), 30)
+    assert process.poll() is None
     yield url, services
     process.terminate()
     assert process.wait(30) == 0
