@@ -36,6 +36,8 @@ _LEVEL_IN_TEXT = re.compile(
     r"|\b\d+:[MSCX] \d+ \w+ \d+ [\d:.]+ ([.*#-]) "
 )
 
+_CLEAR_LINE = "\x1b[2K"
+
 
 @dataclass(frozen=True)
 class LogFilter:
@@ -53,7 +55,8 @@ class LogFilter:
         return not self.min_level or _level_index(line, fields) >= LEVELS.index(self.min_level)
 
     def select(self, lines: Iterable[str]) -> Iterator[str]:
-        return (line for line in lines if self.accepts(line))
+        """Yield the accepted lines, without the sequence with which `docker compose logs` clears a terminal's line."""
+        return (line.removeprefix(_CLEAR_LINE) for line in lines if self.accepts(line))
 
 
 def sorted_by_time(lines: Iterable[str]) -> list[str]:

@@ -59,3 +59,9 @@ def test_lines_of_several_programs_are_sorted_by_time():
 def test_lines_with_different_offsets_from_utc_are_sorted_by_time():
     local_gateway = json.dumps({"time": "2026-11-26T09:00:01+01:00", "request_id": "r1"})
     assert sorted_by_time([REQUEST, local_gateway, FAILED]) == [local_gateway, FAILED, REQUEST]
+
+
+def test_terminal_sequence_of_docker_compose_is_removed():
+    assert list(LogFilter(request_id="r1").select([f"\x1b[2Kevent-web-1  | {REQUEST}"])) == [
+        f"event-web-1  | {REQUEST}"
+    ]
