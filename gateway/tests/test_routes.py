@@ -112,7 +112,7 @@ def test_bodies_and_methods_are_forwarded(gateway):
 
 
 def test_responses_of_a_service_are_forwarded_unchanged(gateway):
-    for status in (201, 400, 401, 403, 404, 409, 418, 423, 429, 500, 503):
+    for status in (201, 400, 401, 403, 404, 409, 418, 423, 429, 500, 503, 504):
         gateway.services["event"].handler = lambda request, status=status: request.send_json(
             status, "Locked by the service", ETag='"1"'
         )

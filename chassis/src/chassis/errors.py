@@ -5,6 +5,7 @@ Problem
 ├── NotFound     the named resource does not exist
 ├── Conflict     the resource exists, but not in the state that the caller assumed
 └── Unavailable  a dependency is down; the same request may succeed later
+    └── OutcomeUnknown  the connection was lost after the change was sent: it may have been made
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,3 +58,9 @@ class Unavailable(Problem):
     def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
+
+
+class OutcomeUnknown(Unavailable):
+    """Whether the change was made is unknown; repeat it only if a repetition has no second effect."""
+
+    status = 504

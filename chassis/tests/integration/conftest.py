@@ -233,9 +233,12 @@ def consume(
     """Return a function that starts a consumer of the queue and returns the event that stops it."""
     started = []
 
-    def start(handler: Any, *, threads: int = 4, url: str = node.url, **options: Any) -> threading.Event:
+    def start(
+        handler: Any, *, threads: int = 4, url: str = node.url, database: Database = db, **options: Any
+    ) -> threading.Event:
         stop_event = threading.Event()
-        consumer = Consumer("probe", queue, ConsumerConfig(handler, **options), db, url, stop_event, threads, settings)
+        config = ConsumerConfig(handler, **options)
+        consumer = Consumer("probe", queue, config, database, url, stop_event, threads, settings)
         thread = threading.Thread(target=consumer.run)
         thread.start()
         started.append((stop_event, thread))

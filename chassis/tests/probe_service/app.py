@@ -7,7 +7,7 @@ from flask import Blueprint, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.db import Transaction
-from chassis.errors import Conflict, NotFound, Unavailable
+from chassis.errors import Conflict, NotFound, OutcomeUnknown, Unavailable
 from chassis.runtime.config import ServiceSettings, UploadSettings
 from chassis.web import app as web
 from chassis.web import health, idempotency, openapi
@@ -79,11 +79,14 @@ def issue_number() -> Any:
     return {"number": 1}
 
 
+@bp.post("/errors/<kind>")
 @bp.get("/errors/<kind>")
+@bp.get("/changing-errors/<kind>", endpoint="raise_error_in_change", head=False)
 def raise_error(kind: str) -> Any:
     raise {
         "notfound": NotFound("thing not found"),
         "unavailable": Unavailable("the dependency is down", retry_after_seconds=7),
+        "unknown": OutcomeUnknown("the connection was lost"),
         "bug": RuntimeError("secret internals"),
     }[kind]
 

@@ -4,6 +4,7 @@ import pytest
 
 from event_service.app import create_app
 from quintet_testing.postgres import free_port
+from quintet_testing.proxies import PostgresProxy
 from quintet_testing.waiting import eventually
 
 
@@ -45,9 +46,29 @@ def test_terminated_connections_fail_at_most_one_request(api, settings, api_for,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'event' AND usename = user"
         )
     statuses = [other_api.append().status_code for _ in range(5)]
-    assert statuses[1:] == [200] * 4 and statuses[0] in (200, 503)
+    assert statuses[1:] == [200] * 4 and statuses[0] in (200, 503, 504)
     ids = other_api.append_events(1, "New")
     reader.join(timeout=10)
     assert [event["event"]["id"] for event in responses[0].json] == ids
     # The connections of the default app were terminated too.
     assert api.read().status_code in (200, 503)
+
+
+@pytest.mark.parametrize("is_executed", [True, False])
+@pytest.mark.parametrize("headers", [{}, {"Idempotency_Key": "k"}])
+def test_append_whose_commit_was_not_confirmed_returns_504(settings, api_for, api, stream, headers, is_executed):
+    api.append_events()
+    with PostgresProxy(settings.database_url) as proxy:
+        app = create_app(settings.model_copy(update={"database_url": proxy.url}))
+        other_api = api_for(app, stream)
+        assert other_api.append().status_code == 200
+        proxy.lose_connection_at(b"COMMIT" if headers else b"append_events", is_executed=is_executed)
+        response = other_api.append(**headers)
+        assert response.status_code == 504
+        assert response.json.startswith("Gateway Timeout - it is unknown whether the change was made")
+        assert "Retry-After" not in response.headers
+        if headers:
+            repeated = other_api.append(**headers)
+            assert (repeated.status_code, "Idempotent-Replayed" in repeated.headers) == (200, is_executed)
+        expected = 3 if headers or is_executed else 2
+        eventually(lambda: len(api.read().json) == expected)

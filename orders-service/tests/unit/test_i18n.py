@@ -19,7 +19,8 @@ SOURCE = Path(routes.__file__).parents[1]
 CATALOGS = sorted((SOURCE / "routes" / "translations").glob("*/LC_MESSAGES/messages.po"))
 # Functions and exceptions with a text that is translated, and the index of this argument.
 TEXT_ARGUMENTS = {
-    **dict.fromkeys(("translate", "ValueError", "Problem", "Invalid", "NotFound", "Conflict", "Unavailable"), 0),
+    **dict.fromkeys(("translate", "ValueError", "Problem", "Invalid", "NotFound", "Conflict"), 0),
+    **dict.fromkeys(("Unavailable", "OutcomeUnknown"), 0),
     "field": 1,
     "integer_between": 3,
 }
@@ -48,6 +49,7 @@ KEY_ALREADY_USED = "this Idempotency-Key was already used for a different method
 REPLACED = {
     "this path does not exist",
     "the parameters are invalid",
+    "the connection to the database was lost during a change",
     # The hint is empty, because this service has no `idempotent_headers`.
     f"{KEY_ALREADY_USED}{{header_hint}}",
 }

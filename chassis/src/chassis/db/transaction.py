@@ -10,7 +10,7 @@ from psycopg2.extras import execute_values
 
 from chassis.db.connection import Connection, connect
 from chassis.db.pool import Pool
-from chassis.errors import Conflict, Unavailable
+from chassis.errors import Conflict, OutcomeUnknown, Unavailable
 
 Row = dict[str, Any]
 
@@ -96,15 +96,17 @@ class Database:
         """Commit when the block completes; roll back if it raises.
 
         Raises Unavailable if no connection becomes free in time, if Postgres is down or restarting, and if a statement
-        or a lock takes longer than the role allows. When a connection breaks, the idle ones are closed with it, and one
-        that Postgres closed while it was idle is never used again: a restart causes errors only while it lasts.
+        or a lock takes longer than the role allows; nothing was committed then. Raises OutcomeUnknown if the connection
+        breaks during the commit. When a connection breaks, the idle ones are closed with it, and one that Postgres
+        closed while it was idle is never used again: a restart causes errors only while it lasts.
         """
         with translate_db_errors(), self._pool.lease() as lease:
             connection = lease.item
             tx = Transaction(connection)
             try:
                 yield tx
-                connection.commit()
+                with _detect_unknown_outcome():
+                    connection.commit()
             except BaseException:
                 lease.is_broken = not _roll_back(connection)
                 raise
@@ -113,12 +115,16 @@ class Database:
 
     @contextmanager
     def statements(self) -> Iterator[Transaction]:
-        """Commit each statement of the block separately: one round trip instead of three."""
+        """Commit each statement of the block separately: one round trip instead of three.
+
+        Raises the errors of `transaction`; OutcomeUnknown if the connection breaks during any statement.
+        """
         with translate_db_errors(), self._pool.lease() as lease:
             connection = lease.item
             try:
                 connection.autocommit = True
-                yield Transaction(connection)
+                with _detect_unknown_outcome():
+                    yield Transaction(connection)
                 connection.autocommit = False
             except BaseException:
                 lease.is_broken = not _roll_back(connection)
@@ -139,6 +145,20 @@ def translate_db_errors() -> Iterator[None]:
         raise Conflict("another request is changing the same data; retry") from error
     except ConnectionLost as error:
         raise Unavailable("the database is unreachable") from error
+
+
+@contextmanager
+def _detect_unknown_outcome() -> Iterator[None]:
+    """Raise OutcomeUnknown if the connection breaks without an error from Postgres, which might have committed.
+
+    An error that Postgres reports has a code, and the statement had no effect. An InterfaceError precedes sending.
+    """
+    try:
+        yield
+    except psycopg2.OperationalError as error:
+        if error.pgcode is not None:
+            raise
+        raise OutcomeUnknown("the connection to the database was lost during a change") from error
 
 
 def _roll_back(connection: Connection) -> bool:

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
 from chassis import strictjson
-from chassis.errors import Problem
+from chassis.errors import OutcomeUnknown, Problem, Unavailable
 from chassis.runtime import logs
 
 log = logs.logger(__name__)
@@ -24,6 +24,14 @@ _DETAILS = {
     405: "this path does not support this method",
     413: "the body is larger than %(max_bytes)s bytes",
 }
+_REPEAT_WITH_KEY = (
+    "it is unknown whether the change was made, because the connection to the database was lost: "
+    "repeat the request with the same Idempotency-Key"
+)
+_CHECK_FIRST = (
+    "it is unknown whether the change was made, because the connection to the database was lost: "
+    "check whether it was made before you repeat the request"
+)
 UNKNOWN_PARAMETER = "is not a known parameter"
 _INPUT_MESSAGES = {"extra_forbidden": UNKNOWN_PARAMETER, "missing": "is required", "model_type": "must be an object"}
 _MAX_UNREAD_BYTES, _MAX_UNREAD_SECONDS = 16 * 1024 * 1024, 2
@@ -42,11 +50,13 @@ def register(app: Flask, render: Render, count_unexpected: Callable[[], None]) -
 
     def respond(problem: Problem) -> Response:
         _discard_unread_body()
+        if isinstance(problem, OutcomeUnknown):
+            problem = _explain_unknown_outcome(problem)
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("request.unavailable", detail=problem.detail, cause=repr(problem.__cause__))
         response = render(problem)
-        if retry_after := getattr(problem, "retry_after_seconds", None):
-            response.headers["Retry-After"] = str(retry_after)
+        if isinstance(problem, Unavailable) and not isinstance(problem, OutcomeUnknown):
+            response.headers["Retry-After"] = str(problem.retry_after_seconds)
         return response
 
     def respond_to_http_exception(error: HTTPException) -> Response:
@@ -69,6 +79,19 @@ def register(app: Flask, render: Render, count_unexpected: Callable[[], None]) -
     app.register_error_handler(Problem, respond)
     app.register_error_handler(HTTPException, respond_to_http_exception)
     app.register_error_handler(Exception, respond_to_unexpected)
+
+
+def _explain_unknown_outcome(problem: OutcomeUnknown) -> Problem:
+    """Return what this request's client should do; a request that only reads can simply be repeated."""
+    explained: Problem
+    if request.url_rule and "HEAD" in (request.url_rule.methods or ()):
+        explained = Unavailable("the database is unreachable")
+    elif "Idempotency-Key" in request.headers:
+        explained = OutcomeUnknown(_REPEAT_WITH_KEY)
+    else:
+        explained = OutcomeUnknown(_CHECK_FIRST)
+    explained.__cause__ = problem.__cause__
+    return explained
 
 
 def problem_json(problem: Problem) -> Response:

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -12,6 +13,9 @@ from chassis.web.app import App
 from chassis.web.validation import FORM, JSON, Endpoint, ResponseSpec
 
 _REF = "#/components/schemas/{model}"
+_UNKNOWN_OUTCOME = (
+    "It is unknown whether the change was made; repeat the request with the same `Idempotency-Key`, or check first"
+)
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -51,6 +55,8 @@ def document(app: App, description: str) -> dict[str, Any]:
             continue
         path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
         operation_id = rule.endpoint.split(".")[-1]
+        if "HEAD" not in (rule.methods or ()):
+            spec = _with_unknown_outcome(spec)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             paths.setdefault(path, {})[method.lower()] = _operation(operation_id, spec, schemas)
     return {
@@ -68,6 +74,14 @@ def document(app: App, description: str) -> dict[str, Any]:
 
 def as_yaml(document: dict[str, Any]) -> str:
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _with_unknown_outcome(spec: Endpoint) -> Endpoint:
+    """Add the response for a change during which the connection to the database was lost, in the shape of 503."""
+    if 503 not in spec.responses:
+        return spec
+    unknown = replace(spec.responses[503], description=_UNKNOWN_OUTCOME)
+    return replace(spec, responses={**spec.responses, 504: unknown})
 
 
 def _operation(operation_id: str, spec: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:

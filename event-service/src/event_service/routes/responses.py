@@ -20,6 +20,7 @@ _PHRASES = {
     423: "Locked",
     500: "Internal Server Error",
     503: "Service Unavailable",
+    504: "Gateway Timeout",
 }
 
 
@@ -59,6 +60,8 @@ TOO_LARGE = text_response("The event or the request is too large", "Content Too 
 KEY_REUSED = text_response(
     "This `Idempotency-Key` was already used for a different request", "Unprocessable Content - "
 )
-UNAVAILABLE = text_response("Postgres is unavailable; retry after `Retry-After` seconds", "Service Unavailable - ")
+UNAVAILABLE = text_response(
+    "Postgres is unavailable; retry after `Retry-After` seconds", "(Service Unavailable|Gateway Timeout) - "
+)
 
 COMMON_ERRORS: dict[int, ResponseSpec] = {400: INVALID, 404: NOT_FOUND, 503: UNAVAILABLE}
