@@ -33,9 +33,10 @@ def issued_count(state):
     return state["cycles"] * size + state["next"] - state["minimum"]
 
 
-def create_sequence(client, maximum, *, cycle):
+def create_sequence(client, maximum, *, cycle, **definition):
     name = f"test-{secrets.token_hex(4)}"
-    response = client.put(f"/sequences/{name}", json={"minimum": 1, "maximum": maximum, "cycle": cycle})
+    definition = {"minimum": 1, "maximum": maximum, "cycle": cycle, **definition}
+    response = client.put(f"/sequences/{name}", json=definition)
     assert response.status_code == 201
     return name
 
@@ -107,15 +108,30 @@ def assert_issued_once(before, after, issued):
     assert 0 <= last - first - received.total() <= issued.unconfirmed_counts[name]
 
 
+def assert_recorded(client, issued, name):
+    """Assert that exactly the lists that clients received were recorded."""
+    records, before = [], ""
+    while page := ok_json(client.get(f"/sequences/{name}/issued?limit=1000{before}"))["issued"]:
+        records += page
+        before = f"&before={page[-1]['id']}"
+    recorded = sorted([*range(record["first"], record["last"] + 1)] for record in records)
+    assert recorded == sorted(issued.lists[name])
+
+
 @pytest.fixture
-def sequences(client):
-    """Return the names of two predefined and two new sequences; one of each pair wraps around during the test."""
-    keyed = [create_sequence(client, 997, cycle=True), create_sequence(client, 10**12, cycle=False)]
+def audited(client):
+    return create_sequence(client, 10**9, cycle=False, audit=True, reset="year", format="{year}-{}")
+
+
+@pytest.fixture
+def sequences(client, audited):
+    """Return the names of two predefined and three new sequences; one of each group wraps around during the test."""
+    keyed = [create_sequence(client, 997, cycle=True), create_sequence(client, 10**12, cycle=False), audited]
     return ["sequence", "image-sequence"], keyed
 
 
 @pytest.mark.fault
-def test_fifty_clients_receive_distinct_numbers_while_processes_are_killed(stack, client, sequences):
+def test_fifty_clients_receive_distinct_numbers_while_processes_are_killed(stack, client, sequences, audited):
     random, monitor, issued = seeded_random(), LoadMonitor(), IssuedNumbers()
     unkeyed, keyed = sequences
     before = {name: get_state(client, name) for name in [*unkeyed, *keyed]}
@@ -128,6 +144,7 @@ def test_fifty_clients_receive_distinct_numbers_while_processes_are_killed(stack
     for name, state in after.items():
         assert_issued_once(before[name], state, issued)
         print(f"{name}: {len(issued.numbers(name))} numbers, {issued.unconfirmed_counts[name]} in failed requests")
+    assert_recorded(client, issued, audited)
     assert_recovered(stack)
 
 

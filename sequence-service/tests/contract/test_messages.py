@@ -33,5 +33,24 @@ def test_published_event_matches_its_contract(publish_event, name, count, defini
     jsonschema_rs.validator_for(json.loads((PUBLISHES / f"{name}.v1.json").read_text())).validate(body)
 
 
+def test_event_of_a_sequence_that_restarts_matches_its_contract(publish_event):
+    body = publish_event(9, maximum=9, reset="day", format="{year}{month:02d}{day:02d}{}")
+    contract = json.loads((PUBLISHES / "SequenceNearlyExhausted.v1.json").read_text())
+    jsonschema_rs.validator_for(contract).validate(body)
+    assert "period" in body["payload"]
+
+
+@pytest.mark.parametrize("change", [{"next": 50}, {"maximum": 200}])
+def test_change_matches_its_contract(client, outbox, change):
+    client.put("/sequences/inv", json={"minimum": 1, "maximum": 99})
+    client.patch("/sequences/inv", json=change)
+    ((_, body),) = outbox()
+    jsonschema_rs.validator_for(json.loads((PUBLISHES / "SequenceAdvanced.v1.json").read_text())).validate(body)
+
+
 def test_every_contract_has_an_event_that_is_validated_against_it():
-    assert {file.name for file in PUBLISHES.iterdir()} == {"SequenceWrapped.v1.json", "SequenceNearlyExhausted.v1.json"}
+    assert {file.name for file in PUBLISHES.iterdir()} == {
+        "SequenceWrapped.v1.json",
+        "SequenceNearlyExhausted.v1.json",
+        "SequenceAdvanced.v1.json",
+    }

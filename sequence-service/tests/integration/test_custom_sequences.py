@@ -24,7 +24,8 @@ def test_identical_put_returns_200_and_different_definition_conflicts(client):
 def test_cycle_and_format_are_optional(client):
     response = put(client, minimum=1, maximum=2)
     assert response.json == {
-        "name": "inv", "minimum": 1, "maximum": 2, "cycle": False, "format": "{}",
+        "name": "inv", "minimum": 1, "maximum": 2, "cycle": False, "format": "{}", "reset": None,
+        "timezone": "UTC", "audit": False, "period": None,
         "last": None, "next": 1, "remaining": 2, "cycles": 0,
     }  # fmt: skip
 

@@ -1,13 +1,15 @@
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.errors import Invalid
-from sequence_service.domain import Sequence, check_format
+from chassis.errors import Conflict, Invalid
+from sequence_service.domain.sequences import Sequence
 
 
 def a_sequence(minimum=1, maximum=5, cycle=True, issued=0, format="{}"):
-    return Sequence("inv", minimum, maximum, cycle, format, issued)
+    return Sequence("inv", minimum, maximum, cycle, format, issued=issued)
 
 
 def test_numbers_wrap_around_to_minimum_after_maximum():
@@ -65,32 +67,61 @@ def test_becomes_nearly_exhausted_once_when_nine_tenths_are_issued(size, counts)
     assert all(issued >= 0.9 * size for issued in issued_when_nearly_exhausted)
 
 
-@pytest.mark.parametrize("format", ["{}", "{:d}", "{:05d}", "{:5}", "INV-{:032d}/x", "{{{}}}"])
-def test_format_with_one_number_field_is_accepted(format):
-    check_format(format)
-    assert "7" in a_sequence(format=format).format_number(7)
-
-
 @pytest.mark.parametrize(
-    "format",
+    ("reset", "timezone", "time", "period"),
     [
-        "",
-        "x",
-        "{",
-        "}",
-        "{}{}",
-        "{0}",
-        "{name}",
-        "{!r}",
-        "{:x}",
-        "{:033d}",
-        "{:99d}",
-        "{:>5}",
-        "{:{}}",
-        "{.real}",
-        "{:05f}",
+        ("year", "UTC", "2026-12-31T23:59:59", "2026"),
+        ("year", "UTC", "2027-01-01T00:00:00", "2027"),
+        ("year", "Pacific/Auckland", "2026-12-31T11:00:00", "2027"),
+        ("month", "America/New_York", "2026-12-01T04:59:59", "2026-11"),
+        ("month", "Asia/Kathmandu", "2026-11-30T18:15:00", "2026-12"),
+        # The clocks of Berlin change on these days, which have 23 and 25 hours.
+        ("day", "Europe/Berlin", "2026-03-29T21:59:59", "2026-03-29"),
+        ("day", "Europe/Berlin", "2026-03-29T22:00:00", "2026-03-30"),
+        ("day", "Europe/Berlin", "2026-10-25T22:59:59", "2026-10-25"),
+        ("day", "Europe/Berlin", "2026-10-25T23:00:00", "2026-10-26"),
     ],
 )
-def test_any_other_format_is_rejected(format):
-    with pytest.raises(Invalid, match="format"):
-        check_format(format)
+def test_period_begins_at_local_midnight(reset, timezone, time, period):
+    sequence = Sequence("inv", 1, 5, reset=reset, timezone=timezone)
+    assert sequence.at(datetime.fromisoformat(time).replace(tzinfo=UTC)).period == period
+
+
+def test_new_period_begins_at_the_minimum_and_a_clock_that_steps_back_does_not_reopen_one():
+    new_year = datetime(2027, 1, 1, tzinfo=UTC)
+    sequence = Sequence("inv", 1, 5, reset="year", issued=3, period="2026")
+    assert sequence.at(datetime(2026, 12, 31, tzinfo=UTC)) == sequence
+    assert (sequence.at(new_year).next, sequence.at(new_year).last) == (1, None)
+    issued = Sequence("inv", 1, 5, reset="year", issued=2, period="2027")
+    assert issued.at(datetime(2026, 12, 31, tzinfo=UTC)) == issued
+
+
+def test_sequence_without_reset_never_restarts():
+    sequence = a_sequence(issued=3)
+    assert sequence.at(datetime(9999, 1, 1, tzinfo=UTC)) == sequence
+
+
+@given(size=st.integers(1, 20), issued=st.integers(0, 60), extension=st.integers(0, 20), cycle=st.booleans())
+def test_extended_sequence_continues_after_its_last_number(size, issued, extension, cycle):
+    sequence = a_sequence(1, size, cycle=cycle, issued=issued if cycle else min(issued, size))
+    extended = sequence.extend_to(size + extension)
+    assert extended.last == sequence.last
+    if extension:
+        assert extended.next == (sequence.last or 0) + 1
+    else:
+        assert extended == sequence
+
+
+@given(size=st.integers(1, 20), issued=st.integers(0, 60), number=st.integers(1, 20), cycle=st.booleans())
+def test_skip_goes_forward_within_the_cycle_or_is_rejected(size, issued, number, cycle):
+    sequence = a_sequence(1, size, cycle=cycle, issued=issued if cycle else min(issued, size))
+    if number > size:
+        with pytest.raises(Invalid):
+            sequence.skip_to(number)
+    elif sequence.next is None or number < sequence.next:
+        with pytest.raises(Conflict):
+            sequence.skip_to(number)
+    else:
+        skipped = sequence.skip_to(number)
+        assert (skipped.next, skipped.cycles) == (number, sequence.cycles)
+        assert skipped.issued >= sequence.issued

@@ -1,0 +1,1 @@
+"""Data and rules of sequences and of the formats of their numbers."""

@@ -1,0 +1,72 @@
+"""The four built-in sequences."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from flask import Blueprint, Response, current_app, g
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from chassis.db import Database
+from chassis.errors import Problem
+from chassis.runtime.batching import Batcher
+from chassis.web.app import username
+from chassis.web.validation import DIGITS, ResponseSpec, endpoint
+from sequence_service.domain.sequences import BUILT_IN_RANGES, max_per_request
+from sequence_service.operations import numbers
+from sequence_service.operations.numbers import IssuedNumbers, NumberRequest
+from sequence_service.routes import responses
+from sequence_service.routes.numbers import no_store_response
+
+bp = Blueprint("built_in", __name__)
+
+# A key of `app.extensions`.
+BATCHERS_KEY = "number_batchers"
+
+
+class Numbers(BaseModel):
+    sequence_no: int | None = Field(None, description="The number, present only if `n` is 1 or absent")
+    sequence_list: list[int]
+
+
+def create_batchers(database: Database) -> dict[str, Batcher[NumberRequest, IssuedNumbers]]:
+    """Return a batcher for each built-in sequence, in which concurrent requests to one process share a transaction."""
+
+    def issue_batch(requests: list[NumberRequest]) -> list[IssuedNumbers | Problem]:
+        with database.transaction() as tx:
+            return numbers.issue_batch(tx, requests, datetime.now(UTC))
+
+    return {name: Batcher(issue_batch) for name in BUILT_IN_RANGES}
+
+
+def _create_view(name: str) -> Callable[..., Response]:
+    n = Field(ge=0, le=max_per_request(name), description="How many numbers to issue")
+    query_model: type[BaseModel] = create_model(
+        "Count", __config__=ConfigDict(extra="forbid"), n=(Annotated[int, n, DIGITS], 1)
+    )
+
+    @endpoint(
+        f"Issue the next numbers of the built-in sequence `{name}`",
+        {
+            200: ResponseSpec("Numbers that no other caller receives within the same cycle", Numbers),
+            400: responses.INVALID,
+            503: responses.UNAVAILABLE,
+        },
+        query=query_model,
+    )
+    def issue_built_in(query: Any) -> Response:
+        issued = _issue(name, query.n) if query.n else []
+        single = {"sequence_no": issued[0]} if query.n == 1 else {}
+        return no_store_response({**single, "sequence_list": issued})
+
+    view: Callable[..., Response] = issue_built_in
+    return view
+
+
+def _issue(name: str, count: int) -> list[int]:
+    batchers: dict[str, Batcher[NumberRequest, IssuedNumbers]] = current_app.extensions[BATCHERS_KEY]
+    return batchers[name].submit(NumberRequest(name, count, g.request_id, username())).numbers
+
+
+for _name in BUILT_IN_RANGES:
+    bp.get(f"/{_name}", endpoint=_name.replace("-", "_"), head=False)(_create_view(_name))

@@ -1,0 +1,176 @@
+"""Sequences: list, create, change and delete."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from flask import Blueprint, Response, g
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from chassis.db import Transaction
+from chassis.timestamps import TimezoneName
+from chassis.web.app import transaction, username
+from chassis.web.idempotency import run_idempotent
+from chassis.web.openapi import problem
+from chassis.web.validation import INTEGER, ListQuery, ResponseSpec, endpoint
+from sequence_service.domain.formats import check_format
+from sequence_service.domain.sequences import MAX_BOUND, MIN_BOUND, Sequence
+from sequence_service.operations import sequences as operations
+from sequence_service.operations.sequences import Change
+from sequence_service.routes import responses
+from sequence_service.store import sequences
+
+bp = Blueprint("sequences", __name__)
+
+Bound = Annotated[int, Field(ge=MIN_BOUND, le=MAX_BOUND), INTEGER]
+Period = Literal["year", "month", "day"]
+
+
+class SequenceDefinition(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    minimum: Bound
+    maximum: Bound
+    cycle: bool = False
+    format: Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")] = "{}"
+    reset: Annotated[Period | None, Field(description="Restart at the minimum in each year, month or day")] = None
+    timezone: Annotated[TimezoneName, Field(description="The time zone in which the periods begin")] = "UTC"
+    audit: Annotated[bool, Field(description="Record who received which numbers")] = False
+
+    @model_validator(mode="after")
+    def _check_range(self) -> "SequenceDefinition":
+        if self.minimum > self.maximum:
+            raise ValueError("minimum must be at most maximum")
+        return self
+
+
+class SequenceChange(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"anyOf": [{"required": ["next"]}, {"required": ["maximum"]}]}
+    )
+    # Only an absent value leaves the sequence as it is; null is rejected.
+    next: Bound = Field(None, description="Skip forward to this number")
+    maximum: Bound = Field(None, description="Extend the range to this number")
+
+    @model_validator(mode="after")
+    def _check_change(self) -> "SequenceChange":
+        if not self.model_fields_set:
+            raise ValueError("must contain next, maximum, or both")
+        return self
+
+
+class SequenceState(BaseModel):
+    name: str
+    minimum: int
+    maximum: int
+    cycle: bool
+    format: str
+    reset: Period | None
+    timezone: str
+    audit: bool
+    period: str | None = Field(description="The current period: 2026, 2026-11 or 2026-11-25; null without `reset`")
+    last: int | None = Field(description="The last number issued in this period; null before the first")
+    next: int | None
+    remaining: int
+    cycles: int
+
+
+class SequenceList(BaseModel):
+    sequences: list[SequenceState]
+    total: int
+
+
+@bp.get("/sequences")
+@endpoint(
+    "List all sequences, ordered by name",
+    {200: ResponseSpec("One page of sequences", SequenceList), 400: responses.INVALID, 503: responses.UNAVAILABLE},
+    query=ListQuery,
+)
+def list_sequences(query: ListQuery) -> dict[str, Any]:
+    with transaction() as tx:
+        page = sequences.list_sequences(tx, query.limit, query.offset)
+        return {"sequences": [_state(sequence) for sequence in page], "total": sequences.count_sequences(tx)}
+
+
+@bp.get("/sequences/<name>")
+@endpoint(
+    "Get a sequence",
+    {
+        200: ResponseSpec("The sequence", SequenceState),
+        400: responses.INVALID,
+        404: responses.NOT_FOUND,
+        503: responses.UNAVAILABLE,
+    },
+    path=responses.SequencePath,
+)
+def get_sequence(name: str) -> dict[str, Any]:
+    with transaction() as tx:
+        return _state(operations.get_sequence(tx, name))
+
+
+@bp.put("/sequences/<name>")
+@endpoint(
+    "Create a sequence, or revive a deleted one where it stopped",
+    {
+        200: ResponseSpec("A sequence with the same definition exists already", SequenceState),
+        201: ResponseSpec("The sequence was created or revived", SequenceState),
+        400: responses.INVALID,
+        409: problem("The sequence exists with a different definition; the name of a deleted sequence stays reserved"),
+        415: responses.UNSUPPORTED_MEDIA_TYPE,
+        422: responses.KEY_REUSED,
+        503: responses.UNAVAILABLE,
+    },
+    path=responses.SequencePath,
+    body=SequenceDefinition,
+    idempotent=True,
+)
+def put_sequence(name: str, body: SequenceDefinition) -> Response:
+    check_format(body.format, body.reset)
+    definition = Sequence(name, **body.model_dump())
+
+    def create_in_transaction(tx: Transaction) -> tuple[dict[str, Any], int]:
+        sequence, is_new = operations.create_sequence(tx, definition)
+        return _state(sequence), 201 if is_new else 200
+
+    return run_idempotent(create_in_transaction)
+
+
+@bp.patch("/sequences/<name>")
+@endpoint(
+    "Skip forward to a number, or extend the range of a sequence",
+    {
+        200: ResponseSpec("The changed sequence", SequenceState),
+        400: responses.INVALID,
+        404: responses.NOT_FOUND,
+        409: problem("The number was passed already, the maximum is less than the current one, or it is built in"),
+        415: responses.UNSUPPORTED_MEDIA_TYPE,
+        422: responses.KEY_REUSED,
+        503: responses.UNAVAILABLE,
+    },
+    path=responses.SequencePath,
+    body=SequenceChange,
+    idempotent=True,
+)
+def change_sequence(name: str, body: SequenceChange) -> Response:
+    change = Change(body.next, body.maximum, username(), g.request_id)
+    return run_idempotent(lambda tx: _state(operations.change_sequence(tx, name, change, datetime.now(UTC))))
+
+
+@bp.delete("/sequences/<name>")
+@endpoint(
+    "Delete a sequence; its name stays reserved, and its numbers are never issued again",
+    {
+        204: ResponseSpec("The sequence was deleted"),
+        400: responses.INVALID,
+        404: responses.NOT_FOUND,
+        409: problem("Built-in sequences cannot be deleted"),
+        503: responses.UNAVAILABLE,
+    },
+    path=responses.SequencePath,
+)
+def delete_sequence(name: str) -> tuple[str, int]:
+    with transaction() as tx:
+        operations.delete_sequence(tx, name)
+    return "", 204
+
+
+def _state(sequence: Sequence) -> dict[str, Any]:
+    return {field: getattr(sequence, field) for field in SequenceState.model_fields}
