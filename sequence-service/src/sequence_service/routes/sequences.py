@@ -47,8 +47,8 @@ class SequenceChange(BaseModel):
         extra="forbid", json_schema_extra={"anyOf": [{"required": ["next"]}, {"required": ["maximum"]}]}
     )
     # Only an absent value leaves the sequence as it is; null is rejected.
-    next: Bound = Field(None, description="Skip forward to this number")
-    maximum: Bound = Field(None, description="Extend the range to this number")
+    next: Bound = Field(None, description="Skip forward to this number")  # type: ignore[assignment]
+    maximum: Bound = Field(None, description="Extend the range to this number")  # type: ignore[assignment]
 
     @model_validator(mode="after")
     def _check_change(self) -> "SequenceChange":
