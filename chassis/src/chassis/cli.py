@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class Service:
     settings: type[WebSettings]
     consumers: Callable[[Any], Mapping[str, ConsumerConfig]] = lambda _settings: {}
     timers: Callable[[Any], Mapping[str, Timer]] = lambda _settings: {}
+    # Further commands of the service: functions of its settings and the remaining arguments.
+    commands: Mapping[str, Callable[[Any, list[str]], None]] = field(default_factory=dict)
 
     @property
     def package(self) -> str:
@@ -44,14 +46,20 @@ def main(service: Service, argv: list[str] | None = None) -> None:
     if issubclass(service.settings, ServiceSettings):
         commands |= {"worker": _worker, "migrate": _migrate, "openapi": _openapi}
     parser = argparse.ArgumentParser(prog=f"python -m {service.package}")
-    parser.add_argument("command", choices=[*commands])
+    parser.add_argument("command", choices=[*commands, *service.commands])
+    parser.add_argument("arguments", nargs="*")
     args = parser.parse_args(argv)
+    if args.arguments and args.command not in service.commands:
+        parser.error(f"{args.command} does not accept arguments")
     try:
         settings = service.settings.load()
     except ConfigError as error:
         sys.exit(f"{service.name}-service cannot start; correct these environment variables:\n{error}")
     logs.configure(service.name, settings.log_level)
-    commands[args.command](service, settings)
+    if args.command in service.commands:
+        service.commands[args.command](settings, args.arguments)
+    else:
+        commands[args.command](service, settings)
 
 
 def _web(service: Service, settings: WebSettings) -> None:

@@ -22,9 +22,10 @@ from factory_service.domain.files import Entry, parse_entries, read_charts
 from factory_service.operations import factories, loading
 from factory_service.settings import Settings
 from factory_service.store import factories as factory_store
-from factory_service.store import loads
+from factory_service.store import loads, rollups
 
 _DELETED_POINTS_PER_RUN = 20_000
+_ROLLED_UP_POINTS_PER_RUN = 20_000
 # In addition to the maximum duration of an upload.
 _ABANDONED_AFTER_SECONDS = 600
 _SPROCKETS_PER_BATCH = 1000
@@ -131,11 +132,15 @@ def timers(settings: Settings) -> Mapping[str, Timer]:
     def delete_points(tx: Transaction, _now: datetime) -> None:
         factory_store.delete_points_of_deleted_factory(tx, _DELETED_POINTS_PER_RUN)
 
+    def build_rollups(tx: Transaction, _now: datetime) -> None:
+        rollups.build_next(tx, _ROLLED_UP_POINTS_PER_RUN)
+
     def delete_stale_uploads(tx: Transaction, _now: datetime) -> None:
         loads.delete_stale_uploads(tx, settings.upload_max_seconds + _ABANDONED_AFTER_SECONDS)
 
     return {
         "points of deleted factories": Timer(1, delete_points),
+        "roll-ups": Timer(1, build_rollups),
         "stale uploads": Timer(5, delete_stale_uploads),
     }
 

@@ -8,14 +8,14 @@
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chassis.errors import Unavailable
 from chassis.runtime.batching import Batcher
 from factory_service.cache.client import RedisClient, RedisUnavailable
 from factory_service.cache.current_versions import CurrentVersions
 from factory_service.domain.charts import check_point_count
-from factory_service.store.replica import ReplicaAwareReader
+from factory_service.store.replica import Query, ReplicaAwareReader
 
 MAX_CACHED_BYTES = 4 * 1024 * 1024
 # Lifetime of the lock of a key, and how long the other readers wait for the reader that holds it.
@@ -52,8 +52,7 @@ class ResponseCache:
         self,
         resource: str,
         variant: str,
-        sql: str,
-        params: dict[str, Any],
+        query: Query,
         check_size: Callable[[int], None] = check_point_count,
     ) -> CachedResponse | None:
         """Return the response, or None if the resource does not exist.
@@ -70,7 +69,7 @@ class ResponseCache:
             return cached
 
         def read_document() -> CachedResponse | None:
-            row = self._documents.find(version, sql, params)
+            row = self._documents.find(version, query)
             if row is None:
                 return None
             for size in row[2:]:

@@ -1,6 +1,5 @@
 """Points of production over time: their validation, and the arrays that store them."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -16,12 +15,8 @@ MAX_TIME = 2**53
 MAX_BATCH_POINTS = 10_000
 # Per response, because each response is assembled in memory.
 MAX_POINTS = 1_000_000
-MAX_BUCKETS = 100_000
 MIN_DOWNSAMPLED_POINTS = 6
 
-_BUCKET = re.compile(r"([1-9][0-9]{0,8})([smhd])\Z", re.ASCII)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-MAX_BUCKET_SECONDS = 366 * 86400
 # Statement parameters that select all points of a chart.
 FULL_RANGE = {"first": 0, "last": MAX_TIME, "is_filtered": False}
 
@@ -129,24 +124,8 @@ def points_from_production(production: ProductionPoint | list[ProductionPoint]) 
     )
 
 
-def bucket_seconds(text: str) -> int:
-    """Return the width in seconds; raise ValueError if the text is not a valid width."""
-    match = _BUCKET.match(text)
-    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
-    if not 1 <= seconds <= MAX_BUCKET_SECONDS:
-        raise ValueError("must be a width such as 30s, 5m, 1h or 7d, at most 366d")
-    return seconds
-
-
 def check_point_count(points: int) -> None:
     """Raise Invalid if there are too many points for one response."""
     if points > MAX_POINTS:
         hint = "narrow the request with from and to, points, or limit"
         raise Invalid.field("points", f"must be at most {MAX_POINTS} in one response, not {points}: {hint}")
-
-
-def check_bucket_count(buckets: int) -> None:
-    """Raise Invalid if there are too many buckets for one response."""
-    if buckets > MAX_BUCKETS:
-        hint = f"one response has at most {MAX_BUCKETS} buckets"
-        raise Invalid.field("bucket", f"must be wider, or from and to closer to each other: {hint}")

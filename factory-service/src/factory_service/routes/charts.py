@@ -5,18 +5,17 @@ from typing import Annotated
 from flask import Blueprint, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from chassis.db import Transaction
+from chassis.timestamps import TimezoneName, load_timezone
 from chassis.web.validation import DIGITS, ResponseSpec, endpoint
-from factory_service.domain.charts import (
-    MAX_TIME,
-    MIN_DOWNSAMPLED_POINTS,
-    ChartData,
-    bucket_seconds,
-    check_bucket_count,
-)
+from factory_service.domain.buckets import bucket_seconds, check_bucket_count
+from factory_service.domain.charts import MAX_TIME, MIN_DOWNSAMPLED_POINTS, ChartData
+from factory_service.operations import charts as operations
 from factory_service.operations.factories import unknown_factory
 from factory_service.routes import responses
 from factory_service.routes.responses import IdPath, IfNoneMatch
 from factory_service.store import charts
+from factory_service.store.replica import Query, Row, single_statement
 
 bp = Blueprint("charts", __name__, url_prefix="/api/factory/<id>")
 
@@ -54,7 +53,7 @@ class Bucket(BaseModel):
     time: int
     actual: int
     goal: int
-    ratio: float | None = Field(description="actual / goal; null if goal is 0")
+    ratio: float | None = Field(description="actual / goal; null if goal is 0 or less")
     missed: int = Field(description="Number of points below their goal")
     longest_miss: int = Field(description="Length of the longest run of consecutive misses")
 
@@ -90,9 +89,11 @@ class ChartQuery(TimeRangeQuery):
 class AttainmentQuery(TimeRangeQuery):
     bucket: Annotated[str, AfterValidator(_validate_width)] = Field(
         "5m",
-        pattern="^[1-9][0-9]{0,8}[smhd]$",
-        description="Width of a bucket in seconds, minutes, hours or days, such as 30s, 5m, 1h or 7d; at most 366d",
+        pattern="^[1-9][0-9]{0,8}[smhdw]$",
+        description="Width of a bucket in seconds, minutes, hours, days or weeks, such as 30s, 5m, 1h, 1d or 1w; at"
+        " most 366d. Buckets of whole weeks, such as 7d and 1w, begin on a Monday",
     )
+    tz: TimezoneName = Field("UTC", description="IANA time zone of the limits of buckets; days begin at its midnight")
 
 
 def _response_specs(description: str, type_: type[BaseModel]) -> dict[int, ResponseSpec]:
@@ -103,6 +104,20 @@ def _response_specs(description: str, type_: type[BaseModel]) -> dict[int, Respo
         404: responses.FACTORY_NOT_FOUND,
         503: responses.UNAVAILABLE,
     }
+
+
+def _chart_query(id_: int, part: str, query: ChartQuery) -> tuple[str, Query]:
+    """Return the variant of the response and the query that finds it."""
+    range_ = query.time_range
+    first, last, points = int(range_["first"]), int(range_["last"]), query.points
+    variant = f"{part}?{first}-{last}" if range_["is_filtered"] else part
+    if points is None:
+        return variant, single_statement(charts.FULL[part], id=id_, **range_)
+
+    def find_downsampled(tx: Transaction) -> Row | None:
+        return operations.find_downsampled(tx, part, id_, first, last, points)
+
+    return f"{variant}&points={points}", Query(find_downsampled, needs_snapshot=True)
 
 
 def _add_chart_route(
@@ -116,11 +131,8 @@ def _add_chart_route(
     @endpoint(summary, _response_specs(description, type_), path=IdPath, query=query_type, headers=IfNoneMatch)
     def get_chart(id: str, headers: IfNoneMatch, query: ChartQuery | None = None) -> Response:
         query = query or ChartQuery()
-        params = {"id": int(id), "points": query.points, **query.time_range}
-        range_variant = f"?{params['first']}-{params['last']}" if params["is_filtered"] else ""
-        points_variant = f"&{query.points}" if query.points else ""
-        sql = (charts.DOWNSAMPLED if query.points else charts.FULL)[part]
-        cached = responses.cache().read(f"factory:{int(id)}", f"{part}{range_variant}{points_variant}", sql, params)
+        variant, chart_query = _chart_query(int(id), part, query)
+        cached = responses.cache().read(f"factory:{int(id)}", variant, chart_query)
         return responses.from_cache(cached, unknown_factory(int(id)))
 
     bp.add_url_rule(part, name, get_chart, strict_slashes=False)
@@ -150,7 +162,13 @@ _add_chart_route("/time", "get_time", "Get the times of the points of a factory"
     headers=IfNoneMatch,
 )
 def get_attainment(id: str, query: AttainmentQuery, headers: IfNoneMatch) -> Response:
-    params = {"id": int(id), **query.time_range, "width": bucket_seconds(query.bucket)}
-    variant = f"/attainment?{params['first']}-{params['last']}&{params['width']}"
-    cached = responses.cache().read(f"factory:{int(id)}", variant, charts.ATTAINMENT, params, check_bucket_count)
+    range_, width = query.time_range, bucket_seconds(query.bucket)
+    first, last = int(range_["first"]), int(range_["last"])
+
+    def find_attainment(tx: Transaction) -> Row | None:
+        return operations.find_attainment(tx, int(id), first, last, width, load_timezone(query.tz))
+
+    variant = f"/attainment?{first}-{last}&{width}&{query.tz}"
+    attainment_query = Query(find_attainment, needs_snapshot=True)
+    cached = responses.cache().read(f"factory:{int(id)}", variant, attainment_query, check_bucket_count)
     return responses.from_cache(cached, unknown_factory(int(id)))

@@ -25,6 +25,7 @@ from factory_service.routes import responses
 from factory_service.routes.charts import Factory
 from factory_service.routes.responses import IdPath, IfMatch, IfNoneMatch
 from factory_service.store import charts
+from factory_service.store.replica import single_statement
 
 bp = Blueprint("factories", __name__)
 
@@ -59,7 +60,7 @@ class Accepted(BaseModel):
 def list_factories(query: ListQuery, headers: IfNoneMatch) -> Response:
     page = {"limit": query.limit, "offset": query.offset}
     params = {**page, "max_points": MAX_POINTS}
-    cached = responses.cache().read("factories", warming.page_variant(page), charts.PAGE, params)
+    cached = responses.cache().read("factories", warming.page_variant(page), single_statement(charts.PAGE, **params))
     return responses.from_cache(cached)
 
 

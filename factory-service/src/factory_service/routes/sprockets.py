@@ -16,6 +16,7 @@ from factory_service.operations import sprockets as operations
 from factory_service.routes import responses
 from factory_service.routes.responses import IdPath, IfMatch, IfNoneMatch
 from factory_service.store import sprockets as store
+from factory_service.store.replica import single_statement
 
 bp = Blueprint("sprockets", __name__)
 _NUMBERS_PATH = "<teeth>/<pitch_diameter>/<outside_diameter>/<pitch>"
@@ -78,7 +79,7 @@ _UPDATE_RESPONSES = {
 )
 def list_sprockets(query: ListQuery, headers: IfNoneMatch) -> Response:
     page = {"limit": query.limit, "offset": query.offset}
-    cached = responses.cache().read("sprockets", warming.page_variant(page), store.PAGE, page)
+    cached = responses.cache().read("sprockets", warming.page_variant(page), single_statement(store.PAGE, **page))
     return responses.from_cache(cached)
 
 
@@ -96,7 +97,7 @@ def list_sprockets(query: ListQuery, headers: IfNoneMatch) -> Response:
     headers=IfNoneMatch,
 )
 def get_sprocket(id: str, headers: IfNoneMatch) -> Response:
-    cached = responses.cache().read(f"sprocket:{int(id)}", "", store.ONE, {"id": int(id)})
+    cached = responses.cache().read(f"sprocket:{int(id)}", "", single_statement(store.ONE, id=int(id)))
     return responses.from_cache(cached, operations.unknown_sprocket(int(id)))
 
 

@@ -48,6 +48,7 @@ def delete_points_of_deleted_factory(tx: Transaction, limit: int) -> int:
     )
     if deleted < limit:
         tx.run("DELETE FROM gone_factories WHERE id = %(id)s", id=id_)
+        tx.run("DELETE FROM incomplete_rollups WHERE factory_id = %(id)s", id=id_)
     return deleted
 
 

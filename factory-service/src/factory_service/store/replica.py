@@ -1,31 +1,54 @@
 """Reads a document from the read replica if the replica has its current version, otherwise from the primary."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from chassis.db import Database
+from chassis.db import Database, Transaction
 from chassis.errors import Unavailable
 
 # The version, the document and, for charts and attainment, the number of points or buckets.
 Row = tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class Query:
+    """Finds a document; None if the resource does not exist."""
+
+    find: Callable[[Transaction], Row | None]
+    # Whether it has several statements, which must see the same state.
+    needs_snapshot: bool = False
+
+
+def single_statement(sql: str, **params: Any) -> Query:
+    def find(tx: Transaction) -> Row | None:
+        rows = tx.rows(sql, **params)
+        return rows[0] if rows else None
+
+    return Query(find)
+
+
 class ReplicaAwareReader:
     def __init__(self, primary: Database, replica: Database | None) -> None:
         self._primary, self._replica = primary, replica
 
-    def find(self, version: str, sql: str, params: dict[str, Any]) -> Row | None:
+    def find(self, version: str, query: Query) -> Row | None:
         """Return the document in the version that the primary stated, or in a later one."""
-        row = self._find_in_replica(sql, params)
-        return row if row and row[0] == version else _find(self._primary, sql, params)
+        row = self._find_in_replica(query)
+        return row if row and row[0] == version else _find(self._primary, query)
 
-    def _find_in_replica(self, sql: str, params: dict[str, Any]) -> Row | None:
+    def _find_in_replica(self, query: Query) -> Row | None:
         try:
-            return _find(self._replica, sql, params) if self._replica else None
+            return _find(self._replica, query) if self._replica else None
         except Unavailable:
             return None
 
 
-def _find(database: Database, sql: str, params: dict[str, Any]) -> Row | None:
-    with database.statements() as tx:
-        rows = tx.rows(sql, **params)
-    return rows[0] if rows else None
+def _find(database: Database, query: Query) -> Row | None:
+    if not query.needs_snapshot:
+        with database.statements() as tx:
+            return query.find(tx)
+    with database.transaction() as tx:
+        # Compiling these statements would take longer than executing them.
+        tx.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL jit = off")
+        return query.find(tx)
