@@ -22,6 +22,8 @@ INVARIANTS = {
     "every point belongs to a factory": no_row(invariants.find_orphaned_points),
     "every point is within the allowed range": no_row(invariants.find_point_out_of_bounds),
     "every loaded entry has its factory or sprocket": no_row(invariants.find_loaded_entry_without_resource),
+    # linear
+    "roll-ups equal the points": no_row(invariants.find_wrong_rollup),
     "no ID is greater than the last issued ID": no_row(invariants.find_id_above_last_id),
 }
 

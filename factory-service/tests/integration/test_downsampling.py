@@ -1,9 +1,30 @@
 import math
 import random
 
+import hypothesis
 import pytest
+from hypothesis import strategies
 
 SERIES = ("sprocket_production_actual", "sprocket_production_goal", "time")
+
+
+def downsample(points, limit):
+    """Keep the points that the documentation states, by the simplest possible algorithm."""
+    if len(points) <= limit:
+        return points
+    first, last, count = points[0][0], points[-1][0], (limit - 2) // 4
+    min_width = math.ceil((last - first + 1) / count)
+    unit = next((unit for unit in (604800, 86400, 3600, 900) if min_width >= 2 * unit), 1)
+    origin = first - (first + 259200) % unit
+    width = math.ceil((last - origin + 1) / (count * unit)) * unit
+    intervals = {}
+    for point in points:
+        intervals.setdefault((point[0] - origin) // width, []).append(point)
+    kept = {points[0], points[-1]}
+    for interval in intervals.values():
+        for series in (1, 2):
+            kept |= {choose(interval, key=lambda point, series=series: point[series]) for choose in (min, max)}
+    return sorted(kept)
 
 
 def array_literal(values):
@@ -49,13 +70,9 @@ def test_downsampled_chart_keeps_extremes_and_shape(client, long_chart, redis):
     for series, values in zip(SERIES, (actual, goal), strict=False):
         assert (max(chart[series]), min(chart[series])) == (max(values), min(values))
     assert {90_000, -80_000, 70_000} <= set(chart[SERIES[0]])
-    # In each interval, the kept values span at least the range of the original values.
-    width = (time[-1] - time[0] + 1) / 49
-    for interval in range(49):
-        low, high = time[0] + interval * width, time[0] + (interval + 1) * width
-        original_values = [original[moment][0] for moment in time if low + 60 < moment < high - 60]
-        kept_values = [kept[moment][0] for moment in times if low - 60 <= moment <= high + 60]
-        assert min(kept_values) <= min(original_values) and max(kept_values) >= max(original_values)
+    assert list(zip(times, chart[SERIES[0]], chart[SERIES[1]], strict=True)) == downsample(
+        list(zip(time, actual, goal, strict=True)), 200
+    )
 
 
 @pytest.mark.parametrize("points", [6, 7, 10, 199, 1000])
@@ -82,3 +99,32 @@ def test_downsamples_only_the_filtered_range(client, long_chart):
     assert max(chart[SERIES[0]]) == max(actual[40_000:60_001])
     series = client.get(f"/api/factory/1/production-actual?from={first}&to={last}&points=50").json
     assert series[SERIES[0]] == chart[SERIES[0]]
+
+
+value_lists = strategies.lists(
+    strategies.tuples(
+        # Gaps between points: dense, sparse, and very long.
+        strategies.integers(1, 100) | strategies.integers(1, 10_000) | strategies.integers(1, 10_000_000),
+        strategies.integers(-3, 3) | strategies.integers(-(2**31), 2**31),
+        strategies.integers(-3, 3) | strategies.integers(-(2**31), 2**31),
+    ),
+    min_size=7,
+    max_size=300,
+)
+
+
+@hypothesis.settings(max_examples=40)
+@hypothesis.given(values=value_lists, start=strategies.integers(0, 2**31), limit=strategies.sampled_from([6, 7, 10, 50]))
+def test_downsampled_chart_of_any_series_equals_simple_recomputation(client, values, start, limit):
+    points, time = [], start
+    for gap, actual, goal in values:
+        points.append((time, actual, goal))
+        time += gap
+    time, actual, goal = zip(*points, strict=True)
+    chart = dict(zip(SERIES, (actual, goal, time), strict=True))
+    id_ = client.post("/api/factories", json={"name": "X", "chart_data": chart}).json["id"]
+    for first, last in ((points[0][0], points[-1][0]), (points[2][0] + 1, points[-2][0])):
+        path = f"/api/factory/{id_}/chart-data?points={limit}&from={first}&to={last}"
+        chart = client.get(path).json["chart_data"]
+        expected = downsample([point for point in points if first <= point[0] <= last], limit)
+        assert list(zip(chart["time"], chart[SERIES[0]], chart[SERIES[1]], strict=True)) == expected

@@ -30,64 +30,11 @@ CREATE TABLE incomplete_rollups (
     next_time bigint NOT NULL DEFAULT -259200
 );
 
--- Stores the roll-ups that begin at `starts_`, each combined from those of `part_width_` in their order of time.
-CREATE FUNCTION merge_rollups(factory_id_ bigint, part_width_ integer, width_ integer, starts_ bigint[])
-RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
-DECLARE
-    stored_count bigint;
-BEGIN
-    INSERT INTO rollups AS existing
-    SELECT factory_id_, width_, whole, sum(points), sum(actual), sum(goal), sum(missed),
-           coalesce(min(preceding + leading_misses) FILTER (WHERE missed < points), sum(points)),
-           sum(points) - coalesce(max(last_met), 0),
-           max(greatest(longest_miss, preceding + leading_misses - last_met_before)),
-           min(min_actual + offset_seconds), max(max_actual - offset_seconds),
-           min(min_goal + offset_seconds), max(max_goal - offset_seconds)
-    FROM (
-        SELECT *, coalesce(max(last_met) OVER (PARTITION BY whole ORDER BY start
-                                               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS last_met_before
-        FROM (
-            -- The number of points up to the last one that met its goal.
-            SELECT *, CASE WHEN missed < points THEN preceding + points - trailing_misses END AS last_met
-            FROM (
-                SELECT whole, part.*, start - whole AS offset_seconds,
-                       sum(points) OVER (PARTITION BY whole ORDER BY start ROWS UNBOUNDED PRECEDING) - points
-                       AS preceding
-                FROM unnest(starts_) AS whole CROSS JOIN LATERAL (
-                    SELECT * FROM rollups
-                    WHERE factory_id = factory_id_ AND width = part_width_ AND start >= whole AND start < whole + width_
-                    OFFSET 0
-                ) AS part
-            ) AS numbered
-        ) AS parts
-    ) AS joined
-    GROUP BY whole
-    ON CONFLICT ON CONSTRAINT rollups_pkey DO UPDATE
-    SET points = excluded.points, actual = excluded.actual, goal = excluded.goal, missed = excluded.missed,
-        leading_misses = excluded.leading_misses, trailing_misses = excluded.trailing_misses,
-        longest_miss = excluded.longest_miss, min_actual = excluded.min_actual, max_actual = excluded.max_actual,
-        min_goal = excluded.min_goal, max_goal = excluded.max_goal;
-    GET DIAGNOSTICS stored_count = ROW_COUNT;
-    IF stored_count < cardinality(starts_) THEN
-        DELETE FROM rollups r
-        WHERE factory_id = factory_id_ AND width = width_ AND start = ANY (starts_) AND NOT EXISTS (
-            SELECT FROM rollups p WHERE p.factory_id = factory_id_ AND p.width = part_width_
-                AND p.start >= r.start AND p.start < r.start + width_);
-    END IF;
-END
-$$;
-
--- Stores the roll-ups of the quarter hours that begin at `starts_`, and of their hours, days and weeks. The lock makes
--- concurrent writers of one factory wait, so that each sees the points of those before it.
-CREATE FUNCTION roll_up_points(factory_id_ bigint, starts_ bigint[])
-RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
-DECLARE
-    stored_count bigint;
-BEGIN
-    PERFORM FROM factories WHERE id = factory_id_ FOR NO KEY UPDATE;
-    INSERT INTO rollups AS existing
-    SELECT factory_id_, 900, start, points, actual, goal, points - length(replace(misses, 'm', '')),
-           points - length(ltrim(misses, 'm')), points - length(rtrim(misses, 'm')),
+-- The roll-ups of the quarter hours that begin at `starts_`, as they follow from the points.
+CREATE FUNCTION rolled_up_points(factory_id_ bigint, starts_ bigint[]) RETURNS SETOF rollups LANGUAGE sql STABLE AS $$
+    SELECT factory_id_, 900, start, points::integer, actual::bigint, goal::bigint,
+           length(replace(misses, ' ', '')), length(misses) - length(ltrim(misses, 'm')),
+           length(misses) - length(rtrim(misses, 'm')),
            (SELECT max(length(run)) FROM string_to_table(misses, ' ') AS run),
            min_actual, max_actual, min_goal, max_goal
     FROM unnest(starts_) AS start CROSS JOIN LATERAL (
@@ -103,21 +50,68 @@ BEGIN
         ) AS ordered
     ) AS part
     WHERE points > 0
-    ON CONFLICT ON CONSTRAINT rollups_pkey DO UPDATE
-    SET points = excluded.points, actual = excluded.actual, goal = excluded.goal, missed = excluded.missed,
-        leading_misses = excluded.leading_misses, trailing_misses = excluded.trailing_misses,
-        longest_miss = excluded.longest_miss, min_actual = excluded.min_actual, max_actual = excluded.max_actual,
-        min_goal = excluded.min_goal, max_goal = excluded.max_goal;
-    GET DIAGNOSTICS stored_count = ROW_COUNT;
-    IF stored_count < cardinality(starts_) THEN
-        DELETE FROM rollups r
-        WHERE factory_id = factory_id_ AND width = 900 AND start = ANY (starts_) AND NOT EXISTS (
-            SELECT FROM points WHERE factory_id = factory_id_ AND time >= r.start AND time < r.start + 900);
-    END IF;
-    PERFORM merge_rollups(factory_id_, 900, 3600, ARRAY(SELECT DISTINCT s - s % 3600 FROM unnest(starts_) AS s));
-    PERFORM merge_rollups(factory_id_, 3600, 86400, ARRAY(SELECT DISTINCT s - s % 86400 FROM unnest(starts_) AS s));
-    PERFORM merge_rollups(
-        factory_id_, 86400, 604800, ARRAY(SELECT DISTINCT s - (s + 259200) % 604800 FROM unnest(starts_) AS s));
+$$;
+
+-- The roll-ups that begin at `starts_`, as they follow from those of `part_width_`. A run of misses that spans several
+-- parts has as many points as follow the last point that met its goal.
+CREATE FUNCTION merged_rollups(factory_id_ bigint, part_width_ integer, width_ integer, starts_ bigint[])
+RETURNS SETOF rollups LANGUAGE sql STABLE AS $$
+    SELECT factory_id_, width_, whole, sum(points)::integer, sum(actual)::bigint, sum(goal)::bigint,
+           sum(missed)::integer,
+           coalesce(min(preceding + leading_misses) FILTER (WHERE missed < points), sum(points))::integer,
+           (sum(points) - coalesce(max(last_met), 0))::integer,
+           max(greatest(longest_miss, preceding + leading_misses - last_met_before))::integer,
+           min(min_actual + seconds), max(max_actual - seconds), min(min_goal + seconds), max(max_goal - seconds)
+    FROM (
+        SELECT *, coalesce(max(last_met) OVER (PARTITION BY whole ORDER BY start
+                                               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS last_met_before
+        FROM (
+            SELECT *, CASE WHEN missed < points THEN preceding + points - trailing_misses END AS last_met
+            FROM (
+                SELECT whole, part.*, start - whole AS seconds,
+                       sum(points) OVER (PARTITION BY whole ORDER BY start ROWS UNBOUNDED PRECEDING) - points
+                       AS preceding
+                FROM unnest(starts_) AS whole CROSS JOIN LATERAL (
+                    SELECT * FROM rollups
+                    WHERE factory_id = factory_id_ AND width = part_width_ AND start >= whole AND start < whole + width_
+                    OFFSET 0
+                ) AS part
+            ) AS numbered
+        ) AS ended
+    ) AS joined
+    GROUP BY whole
+$$;
+
+-- Stores the roll-ups of the quarter hours that begin at `starts_`, and of their hours, days and weeks. The lock makes
+-- concurrent writers of one factory wait, so that each sees the points of those before it.
+CREATE FUNCTION roll_up_points(factory_id_ bigint, starts_ bigint[])
+RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    part_width integer := NULL;
+    width_ integer;
+    stored_count bigint;
+BEGIN
+    PERFORM FROM factories WHERE id = factory_id_ FOR NO KEY UPDATE;
+    FOREACH width_ IN ARRAY ARRAY[900, 3600, 86400, 604800] LOOP
+        starts_ := ARRAY(SELECT DISTINCT s - (s + 259200) % width_ FROM unnest(starts_) AS s);
+        INSERT INTO rollups AS existing
+        SELECT * FROM rolled_up_points(factory_id_, starts_) WHERE part_width IS NULL
+        UNION ALL SELECT * FROM merged_rollups(factory_id_, part_width, width_, starts_) WHERE part_width IS NOT NULL
+        ON CONFLICT ON CONSTRAINT rollups_pkey DO UPDATE
+        SET points = excluded.points, actual = excluded.actual, goal = excluded.goal, missed = excluded.missed,
+            leading_misses = excluded.leading_misses, trailing_misses = excluded.trailing_misses,
+            longest_miss = excluded.longest_miss, min_actual = excluded.min_actual, max_actual = excluded.max_actual,
+            min_goal = excluded.min_goal, max_goal = excluded.max_goal;
+        GET DIAGNOSTICS stored_count = ROW_COUNT;
+        IF stored_count < cardinality(starts_) THEN
+            -- Points were deleted.
+            DELETE FROM rollups r
+            WHERE factory_id = factory_id_ AND width = width_ AND start = ANY (starts_) AND NOT EXISTS (
+                SELECT FROM points p
+                WHERE p.factory_id = factory_id_ AND p.time >= r.start AND p.time < r.start + width_);
+        END IF;
+        part_width := width_;
+    END LOOP;
 END
 $$;
 

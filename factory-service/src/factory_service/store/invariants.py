@@ -72,3 +72,31 @@ def find_id_above_last_id(tx: Transaction) -> dict[str, Any] | None:
         LIMIT 1
         """
     )
+
+
+def find_wrong_rollup(tx: Transaction) -> dict[str, Any] | None:
+    """Return a roll-up that differs from the points of its quarter hour, or from the roll-ups that it consists of."""
+    return tx.find(
+        """
+        WITH expected AS (
+            SELECT e.* FROM (
+                SELECT factory_id, array_agg(DISTINCT time / 900 * 900) AS starts FROM points GROUP BY factory_id
+            ) AS p, rolled_up_points(p.factory_id, p.starts) AS e
+            UNION ALL
+            SELECT e.* FROM (
+                SELECT factory_id, part_width, w.width,
+                       array_agg(DISTINCT start - (start + 259200) %% w.width) AS starts
+                FROM rollups r JOIN (VALUES (900, 3600), (3600, 86400), (86400, 604800)) AS w (part_width, width)
+                    ON r.width = w.part_width
+                GROUP BY factory_id, part_width, w.width
+            ) AS p, merged_rollups(p.factory_id, p.part_width, p.width, p.starts) AS e
+        )
+        SELECT coalesce(e.factory_id, r.factory_id) AS factory_id, coalesce(e.width, r.width) AS width,
+               coalesce(e.start, r.start) AS start
+        FROM expected e FULL JOIN rollups r
+            ON e.factory_id = r.factory_id AND e.width = r.width AND e.start = r.start
+        WHERE e IS DISTINCT FROM r
+          AND coalesce(e.factory_id, r.factory_id) NOT IN (SELECT factory_id FROM incomplete_rollups)
+        LIMIT 1
+        """
+    )
