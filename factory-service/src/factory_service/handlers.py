@@ -1,8 +1,10 @@
-"""Message entry points: add accepted production to the charts, and load accepted files."""
+"""Entry points of messages, timers and commands: charts of accepted production, load files, roll-ups."""
 
 import functools
 import itertools
+import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -14,6 +16,7 @@ from chassis.messaging import inbox
 from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.message_processor import Delivery, Interrupted, JobContext
 from chassis.messaging.worker import Timer
+from chassis.runtime import logs
 from chassis.web.validation import checked
 from factory_service.cache import warming
 from factory_service.cache.client import RedisClient
@@ -23,6 +26,8 @@ from factory_service.operations import factories, loading
 from factory_service.settings import Settings
 from factory_service.store import factories as factory_store
 from factory_service.store import loads, rollups
+
+log = logs.logger(__name__)
 
 _DELETED_POINTS_PER_RUN = 20_000
 _ROLLED_UP_POINTS_PER_RUN = 20_000
@@ -145,7 +150,38 @@ def timers(settings: Settings) -> Mapping[str, Timer]:
     }
 
 
+def rebuild_rollups(settings: Settings, arguments: list[str]) -> None:
+    """Build the roll-ups of one factory or of all factories again, in steps, while other processes read and write.
+
+    Until its roll-ups are complete, a factory is read from its points. If the command is interrupted, the worker's
+    timer continues.
+    """
+    id_ = _factory_id(arguments)
+    with closing(Database(settings.database_url, name="factory-rollups", size=1, wait_seconds=30)) as database:
+        with database.transaction() as tx:
+            count = rollups.insert_incomplete(tx, id_)
+        if id_ and not count:
+            sys.exit(f"factory {id_} does not exist")
+        is_complete = False
+        while not is_complete:
+            with database.transaction() as tx:
+                is_complete = rollups.build_next(tx, _ROLLED_UP_POINTS_PER_RUN) is None
+    log.info("rollups.rebuilt", factories=count)
+
+
+def _factory_id(arguments: list[str]) -> int | None:
+    match arguments:
+        case []:
+            return None
+        case [text] if text.isascii() and text.isdigit() and 0 < int(text) < 2**63:
+            return int(text)
+        case _:
+            sys.exit("rebuild-rollups accepts at most one argument, the ID of a factory")
+
+
 HANDLERS = {
     "factory.production": ConsumerConfig(on_production, is_long_running=True),
     "factory.load": ConsumerConfig(on_load, is_long_running=True, in_order=True),
 }
+
+COMMANDS = {"rebuild-rollups": rebuild_rollups}

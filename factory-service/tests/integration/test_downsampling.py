@@ -114,7 +114,9 @@ value_lists = strategies.lists(
 
 
 @hypothesis.settings(max_examples=40)
-@hypothesis.given(values=value_lists, start=strategies.integers(0, 2**31), limit=strategies.sampled_from([6, 7, 10, 50]))
+@hypothesis.given(
+    values=value_lists, start=strategies.integers(0, 2**31), limit=strategies.sampled_from([6, 7, 10, 50])
+)
 def test_downsampled_chart_of_any_series_equals_simple_recomputation(client, values, start, limit):
     points, time = [], start
     for gap, actual, goal in values:

@@ -16,7 +16,7 @@ from chassis.timestamps import load_timezone
 from factory_service import handlers
 from factory_service.domain import buckets
 from factory_service.domain.charts import Points
-from factory_service.maintenance import rebuild_rollups
+from factory_service.handlers import rebuild_rollups
 from factory_service.operations import charts
 from factory_service.store import factories, replica, rollups
 
@@ -43,7 +43,10 @@ def roll_up(start, group):
     extremes = []
     for series in (1, 2):
         lowest, highest = (choose(group, key=lambda point: point[series]) for choose in (min, max))
-        extremes += [(lowest[series] << 20) + lowest[0] - start, (highest[series] << 20) + 2**20 - 1 - highest[0] + start]
+        extremes += [
+            (lowest[series] << 20) + lowest[0] - start,
+            (highest[series] << 20) + 2**20 - 1 - highest[0] + start,
+        ]
     return (*totals, *misses, *extremes)
 
 
@@ -300,7 +303,7 @@ def test_killed_command_is_continued_by_the_timer(client, db, settings, a_factor
     def has_begun():
         with db.transaction() as tx:
             next_time = tx.value("SELECT max(next_time) FROM incomplete_rollups")
-        return next_time is not None and next_time > 0 or process.poll() is not None
+        return (next_time is not None and next_time > 0) or process.poll() is not None
 
     try:
         eventually(has_begun, 60)

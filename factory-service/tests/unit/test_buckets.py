@@ -40,7 +40,9 @@ def walk(width, zone, first, last):
         yield time, start
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("1s", 1), ("5m", 300), ("2h", 7200), ("366d", 366 * DAY), ("2w", 14 * DAY)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1s", 1), ("5m", 300), ("2h", 7200), ("366d", 366 * DAY), ("2w", 14 * DAY)]
+)
 def test_bucket_width_is_a_number_with_a_unit(text, seconds):
     assert bucket_seconds(text) == seconds
 
