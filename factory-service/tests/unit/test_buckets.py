@@ -1,3 +1,4 @@
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import hypothesis
@@ -72,7 +73,7 @@ def test_weeks_begin_on_monday_at_midnight(width, zone):
 )
 def test_day_on_which_clocks_are_put_forward_has_23_hours(width, starts):
     times = [local(text) for text in starts]
-    for start, end in zip(times, times[1:], strict=False):
+    for start, end in itertools.pairwise(times):
         for time in (start, (start + end) // 2, end - 1):
             assert bucket_start(time, bucket_seconds(width), "Europe/Berlin") == start
 
@@ -89,7 +90,7 @@ def test_day_on_which_clocks_are_put_forward_has_23_hours(width, starts):
 )
 def test_day_on_which_clocks_are_put_back_has_25_hours(width, starts):
     times = [local(text, fold=fold) for text, fold in starts]
-    for start, end in zip(times, times[1:], strict=False):
+    for start, end in itertools.pairwise(times):
         for time in (start, (start + end) // 2, end - 1):
             assert bucket_start(time, bucket_seconds(width), "Europe/Berlin") == start
 
@@ -124,7 +125,7 @@ def test_spans_cover_the_range_without_gaps():
     spans = bucket_spans(DAY, load_timezone("Europe/Berlin"), first, last)
     assert len(spans) == 23
     assert (spans[0].first, spans[-1].last) == (first, last)
-    assert all(right.first == left.last + 1 for left, right in zip(spans, spans[1:], strict=False))
+    assert all(right.first == left.last + 1 for left, right in itertools.pairwise(spans))
 
 
 def test_times_after_the_year_9999_have_the_offset_of_the_year_2200():
@@ -151,6 +152,6 @@ def test_intervals_of_a_chart_are_few_enough_and_consist_of_whole_rollups(first,
 
 def test_widening_costs_at_most_a_third_of_the_intervals():
     for length in range(1000, 100_000_000, 777_777):
-        span, width = interval_span(1_611_194_818, 1_611_194_818 + length, 200)
+        _span, width = interval_span(1_611_194_818, 1_611_194_818 + length, 200)
         assert length // width >= 49 * 2 // 3 - 1
         assert timedelta(seconds=width * 49) >= timedelta(seconds=length)

@@ -11,8 +11,8 @@ from chassis.errors import Unavailable
 Row = tuple[Any, ...]
 
 
-# Compiling the statements would take longer than executing them. A bitmap scan, which Postgres prefers for a factory that
-# it has no statistics of, reads the whole range before it returns the first point.
+# Compiling the statements would take longer than executing them. A bitmap scan, which Postgres prefers for a factory of
+# which it has no statistics, reads the whole range before it returns the first point.
 _BEGIN_SNAPSHOT = """
     SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
     SET LOCAL jit = off;
