@@ -15,12 +15,12 @@ from factory_service.store.replica import ReplicaAwareReader
 
 @pytest.fixture
 def document_queries(monkeypatch):
-    """The `id` parameter of each document query sent to Postgres."""
+    """The version that each document query sent to Postgres expects."""
     find, queries = ReplicaAwareReader.find, []
 
-    def recording_find(self, version, sql, params):
-        queries.append(params.get("id"))
-        return find(self, version, sql, params)
+    def recording_find(self, version, query):
+        queries.append(version)
+        return find(self, version, query)
 
     monkeypatch.setattr(ReplicaAwareReader, "find", recording_find)
     return queries
@@ -85,7 +85,7 @@ def test_hundred_concurrent_readers_of_an_uncached_response_cause_one_query(
         responses = list(pool.map(lambda reader: reader.get(f"/api/factory/{id_}"), readers))
     assert {response.status_code for response in responses} == {200}
     assert len({response.data for response in responses}) == 1
-    assert document_queries == [id_]
+    assert len(document_queries) == 1
 
 
 def test_concurrent_readers_share_a_version_query(app, client, a_sprocket, monkeypatch, eventually):
@@ -121,8 +121,8 @@ def test_outdated_response_cached_by_a_slow_reader_is_not_served(
     redis.client().flushall()
     writes = []
 
-    def find_then_write(self, version, sql, params):
-        row = find(self, version, sql, params)
+    def find_then_write(self, version, query):
+        row = find(self, version, query)
         if not writes:
             writes.append(client.patch(f"/api/sprocket/{id_}", json={"teeth": 2}))
             assert writes[0].status_code == 200
@@ -202,5 +202,5 @@ def test_response_too_large_to_cache_is_read_from_postgres_each_time(
     redis.client().flushall()
     for _ in range(3):
         assert len(client.get(f"/api/factory/{id_}").json["factory"]["chart_data"]["time"]) == 3
-    assert document_queries == [id_] * 3
+    assert len(document_queries) == 3
     assert redis.client().get(cache_key(f"factory:{id_}", "")).endswith(b"\n")

@@ -1,4 +1,4 @@
-"""Roll-ups equal the points, whoever writes them and in whatever order, and make long series cheap to read."""
+"""Roll-ups equal the points regardless of who writes them and in what order, and make long series cheap to read."""
 
 import concurrent.futures
 import os
