@@ -307,6 +307,7 @@ def test_killed_command_is_continued_by_the_timer(client, db, settings, a_factor
 
     try:
         eventually(has_begun, 60)
+        assert process.poll() in (None, 0)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -145,9 +145,9 @@ def test_intervals_of_a_chart_are_few_enough_and_consist_of_whole_rollups(first,
     span, width = interval_span(first, last, points, min_unit)
     count = (points - 2) // 4
     assert span.number(first, width) == 0 and span.number(last, width) < count
-    if width >= 3600:
-        unit = max(unit for unit in ROLLUP_WIDTHS if width % unit == 0)
-        assert unit >= 900 and (span.start(first, width) + 3 * DAY) % unit == 0
+    min_width = -(-(length + 1) // count)
+    unit = next((unit for unit in ROLLUP_WIDTHS if min_width >= 2 * unit), min_unit)
+    assert width % unit == 0 and (span.start(first, width) + 3 * DAY) % unit == 0
 
 
 def test_widening_costs_at_most_a_third_of_the_intervals():

@@ -1,6 +1,7 @@
 """Buckets of attainment and intervals of downsampled charts: which times belong together."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +22,7 @@ _MAX_WIDTH = 366 * DAY
 # From the Monday before 1970 until 1970.
 _MONDAY = 3 * DAY
 # No time zone changes its offset twice in this time.
-_PROBE_SECONDS = 3 * DAY
+_PROBE_SECONDS = 6 * DAY
 # The end of the year 2200: later times have the offset of this moment.
 _LAST_PROBE = 7_289_654_399
 _BEFORE_ALL_TIMES = -(2**62)
@@ -85,16 +86,18 @@ def bucket_spans(width: int, zone: ZoneInfo, first: int, last: int) -> list[Span
 
 def _offset_changes(zone: ZoneInfo, first: int, last: int) -> Iterator[int]:
     """Yield each time after `first` at which the zone has another offset than one second before."""
-    low = first
-    while low < min(last, _LAST_PROBE):
-        high = min(low + _PROBE_SECONDS, last, _LAST_PROBE)
-        if (offset := _offset(zone, low)) != _offset(zone, high):
-            before, after = low, high
-            while after - before > 1:
-                middle = (before + after) // 2
-                before, after = (middle, after) if _offset(zone, middle) == offset else (before, middle)
-            yield after
-        low = high
+    time, offset = first, _offset(zone, first)
+    while time < min(last, _LAST_PROBE):
+        next_time = min(time + _PROBE_SECONDS, last, _LAST_PROBE)
+        next_offset = _offset(zone, next_time)
+        if next_offset != offset:
+            yield time + _seconds_until_change(zone, time, next_time)
+        time, offset = next_time, next_offset
+
+
+def _seconds_until_change(zone: ZoneInfo, first: int, last: int) -> int:
+    offset = _offset(zone, first)
+    return bisect_left(range(first, last), True, key=lambda time: _offset(zone, time) != offset)
 
 
 def _offset(zone: ZoneInfo, time: int) -> int:
