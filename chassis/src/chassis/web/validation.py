@@ -74,7 +74,8 @@ class Endpoint:
     headers: type[BaseModel] | None = None
     form: type[BaseModel] | None = None
     body: Any = None
-    # The OpenAPI description of a body that the route reads itself.
+    # The OpenAPI description of a body that the route reads itself. With `body`, it applies to its content types only,
+    # and the route receives None as the body of such a request.
     streamed_body: Mapping[str, Any] | None = None
     idempotent: bool = False
     description: str | None = None
@@ -130,7 +131,12 @@ def _parse_request(spec: Endpoint, adapter: TypeAdapter[Any] | None, path: dict[
         _require_content_type(FORM)
         inputs["form"] = _collect_errors(errors, lambda: _parse_pairs(form_model, request.form))
     if adapter is not None:
-        inputs["body"] = _collect_errors(errors, lambda: adapter.validate_python(_load_body(spec), strict=True))
+        is_streamed = spec.streamed_body is not None and request.mimetype in spec.streamed_body["content"]
+        inputs["body"] = (
+            None
+            if is_streamed
+            else _collect_errors(errors, lambda: adapter.validate_python(_load_body(spec), strict=True))
+        )
     _raise_if_any(errors)
     return inputs
 
