@@ -74,8 +74,7 @@ class Endpoint:
     headers: type[BaseModel] | None = None
     form: type[BaseModel] | None = None
     body: Any = None
-    # The OpenAPI description of a body that the route reads itself. With `body`, it applies to its content types only,
-    # and the route receives None as the body of such a request.
+    # The OpenAPI description of a body that the route reads itself; if `body` is declared too, it is then None.
     streamed_body: Mapping[str, Any] | None = None
     idempotent: bool = False
     description: str | None = None
@@ -131,22 +130,19 @@ def _parse_request(spec: Endpoint, adapter: TypeAdapter[Any] | None, path: dict[
         _require_content_type(FORM)
         inputs["form"] = _collect_errors(errors, lambda: _parse_pairs(form_model, request.form))
     if adapter is not None:
-        is_streamed = spec.streamed_body is not None and request.mimetype in spec.streamed_body["content"]
-        inputs["body"] = (
-            None
-            if is_streamed
-            else _collect_errors(errors, lambda: adapter.validate_python(_load_body(spec), strict=True))
-        )
+        inputs["body"] = _collect_errors(errors, lambda: _parse_body(spec, adapter))
     _raise_if_any(errors)
     return inputs
 
 
-def _load_body(spec: Endpoint) -> Any:
+def _parse_body(spec: Endpoint, adapter: TypeAdapter[Any]) -> Any:
+    if spec.streamed_body and request.mimetype in spec.streamed_body["content"]:
+        return None
     raw = request.get_data()
     if spec.is_body_optional and not raw and not request.content_type:
-        return {}
+        return adapter.validate_python({}, strict=True)
     _require_content_type(JSON)
-    return strictjson.loads(raw)
+    return adapter.validate_python(strictjson.loads(raw), strict=True)
 
 
 def checked(parse: Callable[[], Parsed]) -> Parsed:
