@@ -17,8 +17,7 @@ Errors = list[tuple[str, str]]
 Parsed = TypeVar("Parsed")
 
 _MAX_ERRORS, _MAX_ERRORS_IN_DETAIL = 1000, 20
-JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 
 def _parse_digits(value: Any) -> Any:
@@ -208,5 +207,5 @@ def _parse_headers(model: type[BaseModel]) -> BaseModel:
 
 @functools.cache
 def _environ_keys(model: type[BaseModel]) -> list[tuple[str, str]]:
-    headers = [field.alias or name for name, field in model.model_fields.items()]
+    headers = (field.alias or name for name, field in model.model_fields.items())
     return [(header, "HTTP_" + header.upper().replace("-", "_")) for header in headers]
