@@ -237,6 +237,17 @@ def test_user_is_limited_to_four_concurrent_uploads(start_gateway):
     eventually(lambda: gateway.call("PUT", paths[0], "ann", body=b"x").status == 200)
 
 
+def test_only_production_as_a_file_counts_as_an_upload(start_gateway):
+    gateway = start_gateway(UPLOADS_PER_USER="1")
+    path, csv = "/api/factory/1/production", {"Content-Type": "text/csv; charset=utf-8"}
+    started = threading.Semaphore(0)
+    gateway.services["factory"].on_request = started.release
+    with closing(slow_upload(gateway, "ann", "/api/factories/load")):
+        assert started.acquire(timeout=10)
+        assert gateway.call("POST", path, "ann", headers=csv, body=b"x").status == 429
+        assert gateway.call("POST", path, "ann", headers={"Content-Type": "application/json"}, body=b"x").status == 200
+
+
 def test_wrong_passwords_do_not_occupy_an_upload_slot(start_gateway):
     gateway = start_gateway(UPLOADS_PER_USER="1", CLIENT_TIMEOUT="5s")
     head = f"PUT /api/factories/load HTTP/1.1\r\nHost: x\r\nAuthorization: {gateway.basic('ann', 'wrong')}\r\n"

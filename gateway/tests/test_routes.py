@@ -26,6 +26,8 @@ PATHS = [
     ("/api/factories/", "factory"),
     ("/api/factories/load/x", "factory"),
     ("/api/factory/1/chart-data/?points=200", "factory"),
+    ("/api/factory/1/chart-data.csv", "factory"),
+    ("/api/factory/1/production", "factory"),
     ("/api/sprockets", "factory"),
     ("/api/sprocket/create/5/6/4/7/", "factory"),
     ("/api/v1/events?request_id=x", "event"),

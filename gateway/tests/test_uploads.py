@@ -52,3 +52,17 @@ def test_service_that_dies_during_the_request_returns_502_in_the_common_shape(ga
     assert_problem(502, *upload(gateway, path, size))
     service.handler = None
     assert upload(gateway, path, size)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("content_type", "size", "status"),
+    [("text/csv", 12_000_000, 200), ("text/csv", 300 * 1024 * 1024, 413), ("application/json", 12_000_000, 413)],
+)
+def test_body_of_production_is_limited_by_its_type(gateway, content_type, size, status):
+    with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)) as connection:
+        connection.putrequest("POST", "/api/factory/1/production")
+        headers = {"Authorization": gateway.basic("ann"), "Content-Type": content_type, "Content-Length": str(size)}
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders(b"x" * size if status == 200 else None)
+        assert connection.getresponse().status == status

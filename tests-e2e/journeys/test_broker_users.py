@@ -11,7 +11,14 @@ import pytest
 
 from quintet_testing.waiting import eventually
 
-QUEUES = ["event.append", "factory.load", "factory.production", "orders.import", "specstore.pipeline"]
+QUEUES = [
+    "event.append",
+    "factory.load",
+    "factory.production",
+    "factory.production_load",
+    "orders.import",
+    "specstore.pipeline",
+]
 ACCESS_REFUSED = 403
 
 

@@ -29,6 +29,7 @@ INTERRUPTED = "database system was interrupted"
 QUEUES = [
     "event.append",
     "factory.load",
+    "factory.production_load",
     "factory.production",
     "orders.import",
     "specstore.pipeline",

@@ -22,6 +22,7 @@ from factory_service.cache import warming
 from factory_service.cache.client import RedisClient
 from factory_service.domain.charts import MAX_BATCH_POINTS, Points, Times, Values
 from factory_service.domain.files import Entry, parse_entries, read_charts
+from factory_service.domain.production_files import parse_production
 from factory_service.operations import factories, loading
 from factory_service.settings import Settings
 from factory_service.store import factories as factory_store
@@ -87,6 +88,34 @@ def on_load(context: JobContext, delivery: Delivery) -> None:
             _load_sprockets(context.database, load, next_entry, parse_entries(open_file()))
     with context.database.transaction() as tx:
         loading.finish_load(tx, load, error, datetime.now(UTC))
+
+
+def on_production_load(context: JobContext, delivery: Delivery) -> None:
+    """Record the production of the file, but only after the whole file has been validated."""
+    load = checked(lambda: AcceptedLoad.model_validate(delivery.body)).load
+    with context.database.transaction() as tx:
+        next_batch = loads.begin_load(tx, load)
+    if next_batch is None:
+        return
+    try:
+        for _ in parse_production(_read_chunks(context, load)):
+            pass
+    except Invalid as problem:
+        error: str | None = problem.detail
+    else:
+        batches = itertools.islice(enumerate(parse_production(_read_chunks(context, load))), next_batch, None)
+        error = _record_batches(context.database, load, batches)
+    with context.database.transaction() as tx:
+        loading.finish_load(tx, load, error, datetime.now(UTC))
+
+
+def _record_batches(database: Database, load: str, batches: Iterable[tuple[int, Points]]) -> str | None:
+    """Return None once all batches are recorded, or the reason why not."""
+    for number, points in batches:
+        with database.transaction() as tx:
+            if not loading.add_production(tx, load, number, points, datetime.now(UTC)):
+                return "the factory was deleted before all its production was recorded"
+    return None
 
 
 def _read_chunks(context: JobContext, load: str) -> Iterator[bytes]:
@@ -182,6 +211,7 @@ def _factory_id(arguments: list[str]) -> int | None:
 HANDLERS = {
     "factory.production": ConsumerConfig(on_production, is_long_running=True),
     "factory.load": ConsumerConfig(on_load, is_long_running=True, in_order=True),
+    "factory.production_load": ConsumerConfig(on_production_load, is_long_running=True, in_order=True),
 }
 
 COMMANDS = {"rebuild-rollups": rebuild_rollups}

@@ -26,6 +26,7 @@ def messages(client, db, outbox, a_factory, a_sprocket, run_jobs):
     client.delete(f"/api/sprocket/{sprocket}")
     sample = (SAMPLES / "seed_sprocket_types.json").read_bytes()
     client.post("/api/factories/load", data=sample, content_type="application/json")
+    client.post(f"/api/factory/{id_}/production", data=b"time,actual,goal\n2,1,1\n", content_type="text/csv")
     jobs = [(name, body) for name, body in outbox() if "." in name]
     run_jobs()
     client.delete(f"/api/factory/{id_}")

@@ -15,7 +15,14 @@ def test_document_equals_the_generated_one(client):
 @pytest.mark.timeout(600)
 def test_responses_to_fuzzed_requests_are_documented(app, db):
     # Rules that the schema cannot express: arrays of equal length, from <= to, bucket widths, current ETags.
-    charts = ("get_chart_data", "get_production_actual", "get_production_goal", "get_time", "get_attainment")
+    charts = (
+        "get_chart_data",
+        "get_production_actual",
+        "get_production_goal",
+        "get_time",
+        "get_attainment",
+        "download_points",
+    )
     with_key = ("create_sprocket", "create_sprocket_by_path", "submit_production")
     with_etag = ("delete_factory", "delete_sprocket", "update_sprocket", "update_sprocket_by_path")
     fuzz(app, stricter_than_schema=("create_factory", "load_file", *charts, *with_etag, *with_key))

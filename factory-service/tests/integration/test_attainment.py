@@ -74,7 +74,7 @@ def test_returns_sums_ratio_and_misses_per_bucket(client):
 production_values = strategies.integers(-(2**31), 2**31)
 point_lists = strategies.lists(
     strategies.tuples(
-        strategies.integers(0, 2000) | strategies.integers(0, 2**53), production_values, production_values
+        strategies.integers(0, 2000) | strategies.integers(0, 7258118400), production_values, production_values
     ),
     unique_by=lambda point: point[0],
     max_size=60,

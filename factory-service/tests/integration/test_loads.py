@@ -191,7 +191,7 @@ SPROCKET = {"teeth": 5, "pitch_diameter": 5, "outside_diameter": 6, "pitch": 1}
         (b'{"sprockets": [{"teeth": 5, "teeth": 5, "pitch_diameter": 5, "outside_diameter": 6, "pitch": 1}]}',
          "sprockets.0"),
         ({"sprockets": [5]}, "sprockets.0"),
-        ({"factories": [entry((1, 1, 1)), {"factory": {}}]}, "factories.1"),
+        ({"factories": [entry((1, 1, 1)), {"factory": {}}]}, "factories.1.factory"),
         ({"factories": [entry((1, 1, 1)), entry((1, 1, 1), (2, 2**31 + 1, 1))]},
          "factories.1.factory.chart_data.sprocket_production_actual.1"),
         ({"factories": [{"factory": {"chart_data": {"time": [1], "sprocket_production_goal": [1]}}}]},

@@ -40,7 +40,7 @@ def digests(raw, sizes=(10**6,)):
 
 production_values = strategies.integers(-(2**31), 2**31)
 chart = strategies.lists(
-    strategies.tuples(strategies.integers(0, 2**53), production_values, production_values), max_size=5
+    strategies.tuples(strategies.integers(0, 7258118400), production_values, production_values), max_size=5
 )
 layouts = strategies.sampled_from([{"indent": 2}, {"separators": (",", ":")}, {"indent": "\t"}, {}])
 chunk_sizes = strategies.lists(strategies.integers(1, 40), min_size=1, max_size=5)

@@ -98,14 +98,13 @@ def _operation(operation_id: str, spec: Endpoint, schemas: dict[str, Any]) -> di
     if parameters:
         operation["parameters"] = parameters
     body, content_type = (spec.form, FORM) if spec.form else (spec.body, JSON)
+    contents = {} if body is None else {content_type: {"schema": _schema(body, schemas)}}
     if spec.streamed_body:
         # A copy: YAML would write a shared object as an alias.
-        operation["requestBody"] = copy.deepcopy(spec.streamed_body)
+        streamed_body = copy.deepcopy(dict(spec.streamed_body))
+        operation["requestBody"] = {**streamed_body, "content": {**contents, **streamed_body["content"]}}
     elif body is not None:
-        operation["requestBody"] = {
-            "required": not spec.is_body_optional,
-            "content": {content_type: {"schema": _schema(body, schemas)}},
-        }
+        operation["requestBody"] = {"required": not spec.is_body_optional, "content": contents}
     operation["responses"] = {
         str(status): _response(response, schemas) for status, response in sorted(spec.responses.items())
     }

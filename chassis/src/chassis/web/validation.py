@@ -17,8 +17,7 @@ Errors = list[tuple[str, str]]
 Parsed = TypeVar("Parsed")
 
 _MAX_ERRORS, _MAX_ERRORS_IN_DETAIL = 1000, 20
-JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 
 def _parse_digits(value: Any) -> Any:
@@ -74,7 +73,7 @@ class Endpoint:
     headers: type[BaseModel] | None = None
     form: type[BaseModel] | None = None
     body: Any = None
-    # The OpenAPI description of a body that the route reads itself.
+    # The OpenAPI description of a body that the route reads itself; if `body` is declared too, it is then None.
     streamed_body: Mapping[str, Any] | None = None
     idempotent: bool = False
     description: str | None = None
@@ -130,17 +129,19 @@ def _parse_request(spec: Endpoint, adapter: TypeAdapter[Any] | None, path: dict[
         _require_content_type(FORM)
         inputs["form"] = _collect_errors(errors, lambda: _parse_pairs(form_model, request.form))
     if adapter is not None:
-        inputs["body"] = _collect_errors(errors, lambda: adapter.validate_python(_load_body(spec), strict=True))
+        inputs["body"] = _collect_errors(errors, lambda: _parse_body(spec, adapter))
     _raise_if_any(errors)
     return inputs
 
 
-def _load_body(spec: Endpoint) -> Any:
+def _parse_body(spec: Endpoint, adapter: TypeAdapter[Any]) -> Any:
+    if spec.streamed_body and request.mimetype in spec.streamed_body["content"]:
+        return None
     raw = request.get_data()
     if spec.is_body_optional and not raw and not request.content_type:
-        return {}
+        return adapter.validate_python({}, strict=True)
     _require_content_type(JSON)
-    return strictjson.loads(raw)
+    return adapter.validate_python(strictjson.loads(raw), strict=True)
 
 
 def checked(parse: Callable[[], Parsed]) -> Parsed:
@@ -206,5 +207,5 @@ def _parse_headers(model: type[BaseModel]) -> BaseModel:
 
 @functools.cache
 def _environ_keys(model: type[BaseModel]) -> list[tuple[str, str]]:
-    headers = [field.alias or name for name, field in model.model_fields.items()]
+    headers = (field.alias or name for name, field in model.model_fields.items())
     return [(header, "HTTP_" + header.upper().replace("-", "_")) for header in headers]

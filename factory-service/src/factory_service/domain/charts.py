@@ -4,14 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, WrapValidator
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WrapValidator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict
 
 from chassis.errors import Invalid
 
 SERIES = ("sprocket_production_actual", "sprocket_production_goal", "time")
 MAX_VALUE = 2**31
+# Of all points that are stored, some of them perhaps by a release that had no other limit.
 MAX_TIME = 2**53
+# Of new points: the beginning of the year 2200. A later time is almost always one in milliseconds.
+MAX_POINT_TIME = 7_258_118_400
+LATE_TIME = f"must be at most {MAX_POINT_TIME}, the year 2200: times are in seconds, not in milliseconds"
 MAX_BATCH_POINTS = 10_000
 # Per response, because each response is assembled in memory.
 MAX_POINTS = 1_000_000
@@ -39,10 +44,27 @@ def _as_integers_in_points(points: Any) -> Any:
     return [_as_integers_in_points(point) for point in points] if isinstance(points, list) else points
 
 
+def _explain_late_times(value: Any, validate: Callable[[Any], Any]) -> Any:
+    """Replace the error about a time that is too great by one with a hint."""
+    try:
+        return validate(value)
+    except ValidationError as error:
+        raise ValidationError.from_exception_data(error.title, [*map(_explain, error.errors())]) from None
+
+
+def _explain(error: ErrorDetails) -> InitErrorDetails:
+    context = error.get("ctx", {})
+    is_late_time = context.get("le") == MAX_POINT_TIME
+    type_ = PydanticCustomError("late_time", LATE_TIME) if is_late_time else error["type"]
+    return InitErrorDetails(type=type_, loc=error["loc"], input=error["input"], ctx=context)
+
+
 Value = Annotated[int, Field(ge=-MAX_VALUE, le=MAX_VALUE)]
 Time = Annotated[int, Field(ge=0, le=MAX_TIME)]
 Values = Annotated[list[Value], BeforeValidator(_as_integers)]
 Times = Annotated[list[Time], BeforeValidator(_as_integers)]
+PointTime = Annotated[int, Field(ge=0, le=MAX_POINT_TIME)]
+PointTimes = Annotated[list[PointTime], BeforeValidator(_as_integers), WrapValidator(_explain_late_times)]
 
 
 class ChartData(TypedDict):
@@ -51,12 +73,12 @@ class ChartData(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
     sprocket_production_actual: Values
     sprocket_production_goal: Values
-    time: Times
+    time: PointTimes
 
 
 class ProductionPoint(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
-    time: Time
+    time: PointTime
     actual: Value
     goal: Value
 
@@ -73,7 +95,8 @@ def _point_or_batch() -> WrapValidator:
         try:
             return adapter.validate_python(value, strict=True)
         except ValueError:
-            return adapter.validate_python(_as_integers_in_points(value), strict=True)
+            integers = _as_integers_in_points(value)
+            return _explain_late_times(integers, lambda points: adapter.validate_python(points, strict=True))
 
     return WrapValidator(validate)
 

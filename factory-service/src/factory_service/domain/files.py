@@ -9,7 +9,8 @@ import ijson
 
 from chassis.errors import Invalid
 from factory_service.domain.charts import (
-    MAX_TIME,
+    LATE_TIME,
+    MAX_POINT_TIME,
     MAX_VALUE,
     SERIES,
     Points,
@@ -25,7 +26,7 @@ _CHUNK_BYTES = 16_384
 _YAJL = ijson.get_backend("yajl2_c")
 # Longer than any valid value, including the whitespace before it.
 _MAX_VALUE_BYTES = 65_536
-_BOUNDS = dict.fromkeys(SERIES, (-MAX_VALUE, MAX_VALUE)) | {"time": (0, MAX_TIME)}
+_BOUNDS = dict.fromkeys(SERIES, (-MAX_VALUE, MAX_VALUE)) | {"time": (0, MAX_POINT_TIME)}
 
 Events = Iterator[tuple[str, Any]]
 
@@ -155,10 +156,11 @@ class _LoadFileParser:
             raise Invalid.field(self.path, message)
 
     def _parse_factory(self) -> Entry:
+        entry_path, factory_path = self.path, f"{self.path}.factory"
         for name in ("factory", "chart_data"):
             self._expect_key(name)
             self._expect("start_map", f"{name} must be an object")
-        self.path += ".factory.chart_data"
+            self.path += f".{name}"
         arrays: dict[str, _ArrayValidator] = {}
         for event, name in self._events:
             if event == "end_map":
@@ -168,8 +170,10 @@ class _LoadFileParser:
             arrays[name] = _ArrayValidator(f"{self.path}.{name}", *_BOUNDS[name])
             self._parse_array(arrays[name])
         check_equal_lengths({name: arrays[name].length if name in arrays else 0 for name in SERIES}, self.path)
-        self._expect("end_map", "factory must not have fields other than chart_data")
-        self._expect("end_map", "the entry must not have fields other than factory")
+        self.path = factory_path
+        self._expect("end_map", "must not have fields other than chart_data")
+        self.path = entry_path
+        self._expect("end_map", "must not have fields other than factory")
         return Entry(sha256(".".join(arrays[name].digest for name in SERIES).encode()).digest())
 
     def _parse_array(self, array: "_ArrayValidator") -> None:
@@ -226,6 +230,7 @@ class _ArrayValidator:
         values = [as_integer(value) for value in values]
         for index, value in enumerate(values, self.length):
             if type(value) is not int or not self._minimum <= value <= self._maximum:
-                message = f"must be an integer between {self._minimum} and {self._maximum}"
+                is_late = type(value) is int and value > self._maximum == MAX_POINT_TIME
+                message = LATE_TIME if is_late else f"must be an integer between {self._minimum} and {self._maximum}"
                 raise Invalid.field(f"{self.path}.{index}", message)
         return values

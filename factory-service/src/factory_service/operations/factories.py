@@ -38,16 +38,21 @@ def delete_factory(tx: Transaction, id_: int, if_match: str | None, now: datetim
 
 def accept_production(tx: Transaction, id_: int, points: Points, request_id: str) -> None:
     """Send the points to the worker. The greatest send number wins, regardless of the order of processing."""
-    if not store.exists(tx, id_):
-        raise unknown_factory(id_)
     body = {
         "factory": id_,
-        "sent": store.next_send_number(tx),
+        "sent": next_send_number(tx, id_),
         "time": points.time,
         "actual": points.actual,
         "goal": points.goal,
     }
     outbox.add(tx, outbox.job("factory.production", body, request_id=request_id))
+
+
+def next_send_number(tx: Transaction, id_: int) -> int:
+    """Return the number of production that is accepted now; raise NotFound if the factory does not exist."""
+    if not store.exists(tx, id_):
+        raise unknown_factory(id_)
+    return store.next_send_number(tx)
 
 
 def record_production(

@@ -1,6 +1,6 @@
-"""Creates factories or sprockets from the entries of a load file, in the order of the file.
+"""Creates factories or sprockets from the entries of a load file, or records production, in the order of the file.
 
-Each step is a transaction that names its entry, and does nothing if the load is past that entry. So a worker that
+Each step is a transaction that names its entry or batch, and does nothing if the load is past it. So a worker that
 restarts a load after a crash, or concurrently with another worker, creates no duplicates.
 """
 
@@ -65,6 +65,19 @@ def add_sprockets(tx: Transaction, load: str, first: int, batch: list[Entry], no
     if created:
         sprockets.publish_created(tx, created, now, state["request_id"])
     store.update_progress(tx, load, first + len(batch), sprockets=len(created), skipped=len(batch) - len(created))
+
+
+def add_production(tx: Transaction, load: str, number: int, points: Points, now: datetime) -> bool:
+    """Record a batch of a file of production, unless the load is past it; return False if its factory was deleted."""
+    state = store.lock_load(tx, load, number)
+    if state is None:
+        return True
+    factory_id = state["production_factory_id"]
+    point_count = factories.record_production(tx, factory_id, points, state["sent"], now, state["request_id"])
+    if point_count is None:
+        return False
+    store.update_progress(tx, load, number + 1, points=len(points))
+    return True
 
 
 def finish_load(tx: Transaction, load: str, error: str | None, now: datetime) -> None:

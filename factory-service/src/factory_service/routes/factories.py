@@ -1,4 +1,4 @@
-"""Factories: list, create, delete, and submit production."""
+"""Factories: list, create and delete."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.db import Transaction
-from chassis.web.app import json_response, transaction
+from chassis.web.app import transaction
 from chassis.web.idempotency import run_idempotent
 from chassis.web.validation import ListQuery, PlainText, ResponseSpec, endpoint
 from factory_service.cache import warming
@@ -15,10 +15,7 @@ from factory_service.domain.charts import (
     MAX_POINTS,
     ChartData,
     Points,
-    Production,
-    ProductionPoint,
     points_from_chart,
-    points_from_production,
 )
 from factory_service.operations import factories as operations
 from factory_service.routes import responses
@@ -39,10 +36,6 @@ class NewFactory(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: Annotated[PlainText, Field(min_length=1, max_length=255)]
     chart_data: ChartData | None = None
-
-
-class Accepted(BaseModel):
-    accepted: int = Field(description="Number of points with different times")
 
 
 @bp.get("/api/factories", strict_slashes=False)
@@ -109,29 +102,3 @@ def delete_factory(id: str, headers: IfMatch) -> tuple[str, int]:
         operations.delete_factory(tx, int(id), headers.if_match, responses.now(), responses.request_id())
         warming.store_after_commit(tx, responses.redis(), warming.factory_list_responses(tx))
     return "", 204
-
-
-@bp.post("/api/factory/<id>/production", strict_slashes=False)
-@endpoint(
-    "Submit production: one value per time; the value sent last wins",
-    {
-        202: ResponseSpec("Accepted; the points are in the chart within a second", Accepted),
-        400: responses.INVALID,
-        404: responses.FACTORY_NOT_FOUND,
-        409: responses.CONFLICT,
-        415: responses.UNSUPPORTED_MEDIA_TYPE,
-        422: responses.KEY_REUSED,
-        503: responses.UNAVAILABLE,
-    },
-    path=IdPath,
-    body=Production,
-    idempotent=True,
-)
-def submit_production(id: str, body: ProductionPoint | list[ProductionPoint]) -> Response:
-    points = points_from_production(body)
-
-    def accept(tx: Transaction) -> Response:
-        operations.accept_production(tx, int(id), points, responses.request_id())
-        return json_response(f'{{"accepted":{len(points)}}}', 202)
-
-    return run_idempotent(accept)

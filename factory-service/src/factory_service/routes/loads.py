@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from flask import Blueprint, Response, request
@@ -57,7 +58,7 @@ class Load(BaseModel):
     size_bytes: int
     factories: int = Field(description="Number of factories created")
     sprockets: int = Field(description="Number of sprockets created")
-    points: int = Field(description="Number of points of the created factories")
+    points: int = Field(description="Number of points of the created factories, or of the recorded production")
     skipped: int = Field(description="Number of entries that had been loaded before")
     error: str | None = Field(description="The reason why nothing was loaded: the position in the file and the error")
 
@@ -81,6 +82,15 @@ class Load(BaseModel):
 def load_file() -> Response:
     if request.mimetype != "application/json":
         raise Invalid("Content-Type must be application/json", status=415)
+
+    def insert(tx: Transaction, id_: str, size_bytes: int) -> None:
+        store.insert_load(tx, id_, size_bytes, responses.request_id())
+
+    return accept_file("factory.load", insert)
+
+
+def accept_file(queue: str, insert: Callable[[Transaction, str, int], None]) -> Response:
+    """Receive the body as a file and send its load to the queue; `insert` stores the load with its ID and size."""
     body = UploadStream(request, MAX_UPLOAD_BYTES)
     digest = hashlib.sha256()
     with UploadWriter(this_app().database) as writer:
@@ -93,8 +103,8 @@ def load_file() -> Response:
 
         def accept(tx: Transaction) -> Response:
             writer.accept(tx)
-            store.insert_load(tx, writer.id, writer.size_bytes, responses.request_id())
-            outbox.add(tx, outbox.job("factory.load", {"load": writer.id}, request_id=responses.request_id()))
+            insert(tx, writer.id, writer.size_bytes)
+            outbox.add(tx, outbox.job(queue, {"load": writer.id}, request_id=responses.request_id()))
             response = json_response(_status(tx, writer.id), 202)
             response.headers["Location"] = f"/api/factories/load/{writer.id}"
             return response

@@ -58,7 +58,10 @@ def next_send_number(tx: Transaction) -> int:
 
 
 def insert_points(tx: Transaction, id_: int, points: Points, send_number: int) -> int:
-    """Insert or update the points and return how many are new. For each time, the greatest send number wins."""
+    """Insert or update the points and return how many are new.
+
+    For each time, the greatest send number wins; of points with the same number, those that are inserted last.
+    """
     return int(
         tx.value(
             """
@@ -68,7 +71,7 @@ def insert_points(tx: Transaction, id_: int, points: Points, send_number: int) -
                 FROM unnest(%(time)s::bigint[], %(actual)s::bigint[], %(goal)s::bigint[]) AS p (time, actual, goal)
                 ON CONFLICT ON CONSTRAINT points_pkey DO UPDATE
                 SET actual = excluded.actual, goal = excluded.goal, sent = excluded.sent
-                WHERE existing.sent < excluded.sent
+                WHERE existing.sent <= excluded.sent
                 RETURNING (xmax = 0) AS is_new
             )
             SELECT count(*) FROM written WHERE is_new
@@ -79,6 +82,20 @@ def insert_points(tx: Transaction, id_: int, points: Points, send_number: int) -
             actual=_array(points.actual),
             goal=_array(points.goal),
         )
+    )
+
+
+def list_points(tx: Transaction, id_: int, first: int, last: int, limit: int) -> list[tuple[int, int, int]]:
+    """Return time, actual and goal of the points from `first` to `last`, ordered by time."""
+    return tx.rows(
+        """
+        SELECT time, actual, goal FROM points
+        WHERE factory_id = %(id)s AND time BETWEEN %(first)s AND %(last)s ORDER BY time LIMIT %(limit)s
+        """,
+        id=id_,
+        first=first,
+        last=last,
+        limit=limit,
     )
 
 

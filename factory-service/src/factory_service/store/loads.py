@@ -7,14 +7,26 @@ from chassis.db import Transaction, stored_uploads
 _COUNTS = "factories, sprockets, points, skipped"
 
 
-def insert_load(tx: Transaction, id_: str, size_bytes: int, request_id: str) -> None:
+def insert_load(
+    tx: Transaction,
+    id_: str,
+    size_bytes: int,
+    request_id: str,
+    *,
+    production_factory_id: int | None = None,
+    send_number: int | None = None,
+) -> None:
+    """Insert a load of factories or sprockets, or of production of one factory, which has a send number."""
     tx.run(
         """
-        INSERT INTO loads (id, status, size_bytes, request_id) VALUES (%(id)s, 'PENDING', %(size)s, %(request_id)s)
+        INSERT INTO loads (id, status, size_bytes, request_id, production_factory_id, sent)
+        VALUES (%(id)s, 'PENDING', %(size)s, %(request_id)s, %(factory)s, %(sent)s)
         """,
         id=id_,
         size=size_bytes,
         request_id=request_id,
+        factory=production_factory_id,
+        sent=send_number,
     )
 
 
@@ -53,7 +65,7 @@ def lock_load(tx: Transaction, id_: str, entry: int | None = None) -> dict[str, 
     """
     return tx.find(
         """
-        SELECT next_entry, factory_id, request_id FROM loads
+        SELECT next_entry, factory_id, request_id, production_factory_id, sent FROM loads
         WHERE id = %(id)s AND status IN ('PENDING', 'PROGRESS') AND (%(entry)s IS NULL OR next_entry = %(entry)s)
         FOR UPDATE
         """,
