@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from specstore_service.domain.plans import CSV, JSON, ORIGINAL, PACKAGE, PREVIEW, REPORT, TABULAR, ZIP
+from specstore_service.domain.resources import ORIGIN
+from specstore_service.domain.schemas import retarget_foreign_keys
 from specstore_service.domain.sources import Source
 
 DESCRIPTOR = "datapackage.json"
@@ -71,7 +73,11 @@ def package_descriptor(dataset: str, sources: Iterable[Source], files: Sequence[
     schemas = {source.name: retarget_foreign_keys(source.schema, tables) for source in sources if source.schema}
     return {
         "name": _slug(dataset),
-        "resources": [_resource(name, file, schemas.get(file.target)) for name, file in zip(names, files, strict=True)],
+        "resources": [
+            # From this, an upload of the published package restores the sources (resources.py).
+            {**_resource(name, file, schemas.get(file.target)), ORIGIN: {"kind": file.kind, "resource": file.target}}
+            for name, file in zip(names, files, strict=True)
+        ],
         "bytes": sum(file.bytes for file in files),
         "count_of_rows": sum(file.rows or 0 for file in files if file.kind == CSV),
     }
@@ -92,21 +98,6 @@ def _resource(name: str, file: PackageFile, schema: dict[str, Any] | None) -> di
     if format_ in _ARCHIVE_FORMATS:
         del common["bytes"]
     return {**common, "type": "file", **({"format": format_} if format_ else {})}
-
-
-def retarget_foreign_keys(schema: dict[str, Any], table_names: dict[str, str]) -> dict[str, Any]:
-    """Return the schema with its foreign keys referring to tables by their new names."""
-    keys = schema.get("foreignKeys")
-    if not isinstance(keys, list):
-        return schema
-    return {**schema, "foreignKeys": [_retarget_foreign_key(key, table_names) for key in keys]}
-
-
-def _retarget_foreign_key(key: Any, table_names: dict[str, str]) -> Any:
-    reference = key.get("reference") if isinstance(key, dict) else None
-    if not isinstance(reference, dict) or reference.get("resource") not in table_names:
-        return key
-    return {**key, "reference": {**reference, "resource": table_names[reference["resource"]]}}
 
 
 def _slug(name: str) -> str:

@@ -120,7 +120,7 @@ def _begin(context: JobContext, pipeline: str, trigger: Trigger) -> Task | None:
         kinds_and_targets = jobs.list_kinds_and_targets(tx, job["flow"])
     spec = Spec.model_validate(strictjson.loads(job["spec"].encode()), strict=True)
     sources = sources_of(spec)
-    paths = files.file_paths(kinds_and_targets, {source.name: source.format or "json" for source in sources})
+    paths = files.file_paths(kinds_and_targets, {source.name: source.copy_format for source in sources})
     return Task(
         attempt=Attempt(job["flow"], job["position"], job["attempt"]),
         pipeline=pipeline,
