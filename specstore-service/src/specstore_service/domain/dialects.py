@@ -24,6 +24,11 @@ class _Delimited(ClosedModel):
     null_sequence: _Text | None = None
     skip_initial_space: bool | None = False
 
+    @property
+    def escape(self) -> str | None:
+        # An escape character that equals the quote character means doubled quotes.
+        return None if self.escape_char in ("", self.quote_char) else self.escape_char
+
 
 class _Spreadsheet(ClosedModel):
     sheet: RowNumber | Annotated[str, StringConstraints(min_length=1, max_length=255)] = 1

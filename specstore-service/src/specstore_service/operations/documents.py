@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from specstore_service.domain.encodings import codec_of
 from specstore_service.domain.specs import MAX_COLUMNS
 from specstore_service.operations.limits import MAX_CELL_BYTES, Unreadable, too_many_columns
 
@@ -17,12 +18,20 @@ _COMMA = re.compile(r"[ \t\r\n]*+,[ \t\r\n]*+")
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
 
 
-def read_file_rows(path: Path, schema_names: list[str], max_bytes: int) -> Iterator[list[Any]]:
+def encoding_of(path: Path, stated: str | None) -> str:
+    if stated is not None:
+        return codec_of(stated)
+    with path.open("rb") as file:
+        return json.detect_encoding(file.read(4))
+
+
+def read_file_rows(
+    path: Path, schema_names: list[str], max_bytes: int, stated_encoding: str | None = None
+) -> Iterator[list[Any]]:
     """Yield the rows. Raise Unreadable during iteration."""
     if path.stat().st_size > max_bytes:
         raise Unreadable(f"JSON must have at most {max_bytes} bytes")
-    with path.open("rb") as file:
-        encoding = json.detect_encoding(file.read(4))
+    encoding = encoding_of(path, stated_encoding)
 
     def items() -> Iterator[Any]:
         with path.open(encoding=encoding, newline="") as file:
