@@ -10,7 +10,7 @@ from specstore_service.domain import files
 from specstore_service.domain.files import PackageFile
 from specstore_service.domain.plans import CSV, JSON
 from specstore_service.operations.pipeline_context import OutputFile, PipelineContext
-from specstore_service.operations.source_cache import source_file
+from specstore_service.operations.source_cache import source_files
 from specstore_service.store.jobs import Result
 
 # A constant date makes the zip depend on its contents only.
@@ -19,14 +19,15 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 def create_copy(context: PipelineContext) -> OutputFile:
-    """Copy the source unchanged."""
+    """Copy the source unchanged, its parts one after the other."""
     source = context.task.source
     with context.writer() as writer:
         if source.rows is not None:
             writer.write(strictjson.dumps(source.rows).encode())
         else:
-            with source_file(context, source) as path, path.open("rb") as file:
-                shutil.copyfileobj(file, writer, _CHUNK_BYTES)
+            for part in source_files(context, source):
+                with part as path, path.open("rb") as file:
+                    shutil.copyfileobj(file, writer, _CHUNK_BYTES)
     return writer.output()
 
 

@@ -40,6 +40,8 @@ class Task:
     results: list[Result]
     # The path of the file in the data package.
     path: str
+    # Reasons why this version of the service rejects the spec, which an earlier version accepted.
+    spec_errors: list[str] = field(default_factory=list)
 
     @property
     def source(self) -> Source:

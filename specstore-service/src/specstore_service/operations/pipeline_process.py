@@ -11,6 +11,7 @@ from chassis.runtime import logs
 from specstore_service.domain import files, plans
 from specstore_service.operations import packages, reports, tables
 from specstore_service.operations.pipeline_context import OutputFile, PipelineContext, PipelineFailed, Task
+from specstore_service.operations.references import resolve_references
 from specstore_service.settings import Settings
 from specstore_service.store.jobs import Result
 from specstore_service.store.object_stores import create_object_store
@@ -77,7 +78,7 @@ def run(
 def _create_outcome(context: PipelineContext) -> Outcome:
     task = context.task
     try:
-        output = _CREATORS[task.kind](context)
+        output = _CREATORS[task.kind](resolve_references(context))
     except PipelineFailed as failure:
         return Outcome(failure.errors)
     except MemoryError:

@@ -6,11 +6,12 @@ import io
 import json
 from collections.abc import Callable
 from decimal import Decimal
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from json.encoder import encode_basestring
 from typing import Any
 
 from specstore_service.domain.plans import CSV
+from specstore_service.domain.schemas import frictionless_schema
 from specstore_service.domain.sources import Source
 from specstore_service.operations.pipeline_context import (
     HashingWriter,
@@ -96,7 +97,7 @@ def write_json(text: io.TextIOBase, source: Source, batches: Batches) -> int:
         raise PipelineFailed(f"{source.name}: column names must not be repeated")
     columns = [
         (f"{json_text(name)}: ", to_json)
-        for name, to_json in zip(names, _cell_serializers(source, len(names)), strict=True)
+        for name, to_json in zip(names, _cell_serializers(source, names), strict=True)
     ]
     count = 0
     for row in rows:
@@ -108,20 +109,24 @@ def write_json(text: io.TextIOBase, source: Source, batches: Batches) -> int:
     return count
 
 
-def _cell_serializers(source: Source, width: int) -> list[CellSerializer]:
+def _cell_serializers(source: Source, names: list[str]) -> list[CellSerializer]:
     """Return the function that serializes the cells of each column."""
     if source.schema is None:
-        return [json_text] * width
+        return [json_text] * len(names)
     from frictionless import FrictionlessException, Schema
 
     try:
-        schema = Schema.from_descriptor(source.schema)
+        schema = Schema.from_descriptor(frictionless_schema(source.schema))
     except FrictionlessException as problem:
         raise PipelineFailed(
             *(f"{source.name}: {error.note}" for error in problem.reasons or [problem.error])
         ) from None
-    typed = [_typed_serializer(field, schema.missing_values) for field in schema.fields[:width]]
-    return typed + [json_text] * (width - len(typed))
+    if schema.fields_match != "exact":
+        fields = {field.name: field for field in schema.fields}
+        columns = [fields.get(name) for name in names]
+    else:
+        columns = [*schema.fields, *repeat(None, len(names))][: len(names)]
+    return [_typed_serializer(field, schema.missing_values) if field else json_text for field in columns]
 
 
 _JSON_TYPES = ("integer", "number", "boolean", "year", "object", "array", "list", "geojson")
