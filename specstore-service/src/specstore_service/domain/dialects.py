@@ -1,5 +1,6 @@
 """Table Dialect: how the rows of a file are written. It includes CSV Dialect (v1) and the groups of frictionless."""
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -78,7 +79,7 @@ class Dialect(_Delimited):
         if self.json_group and self.json_group.property_ is not None:
             raise property_error("json", "property")
         rows = self.header_rows or []
-        if any(row >= following for row, following in zip(rows, rows[1:], strict=False)):
+        if any(row >= following for row, following in pairwise(rows)):
             raise property_error("headerRows", message="must be in ascending order, without repetition")
         _check_delimited(self, ())
         if self.csv:

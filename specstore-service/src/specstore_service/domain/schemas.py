@@ -16,13 +16,14 @@ FieldType = Literal[
 ]  # fmt: skip
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum"}
 _LENGTHS = {"minLength", "maxLength"}
+_ORDERED_TYPES = ("number", "integer", "date", "time", "datetime", "year", "yearmonth")
+# Those of other types: enum. Every type supports required and unique.
 _CONSTRAINTS: dict[str, set[str]] = {
     "string": {*_LENGTHS, "pattern", "enum"},
     "array": {*_LENGTHS, "enum"},
     "object": {*_LENGTHS, "enum"},
     "list": _LENGTHS,
-    **dict.fromkeys(("number", "integer", "date", "time", "datetime", "year", "yearmonth"), _BOUNDS),
-    **dict.fromkeys(("boolean", "duration", "geopoint", "geojson", "any"), {"enum"}),
+    **dict.fromkeys(_ORDERED_TYPES, _BOUNDS),
 }
 _FORMATS: dict[str, set[str]] = {
     "string": {"default", "email", "uri", "binary", "uuid", "wkt"},
@@ -43,7 +44,7 @@ class SchemaField(OpenModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         for name in self.constraints or {}:
-            if name not in _CONSTRAINTS[self.type] | {"required", "unique"}:
+            if name not in _CONSTRAINTS.get(self.type, {"enum"}) | {"required", "unique"}:
                 raise property_error("constraints", name, message=f"is not supported for the type {self.type}")
         formats = _FORMATS.get(self.type, {"default"})
         if self.format and self.type not in _TIME_TYPES and self.format not in formats:

@@ -9,7 +9,6 @@ from specstore_service.domain.descriptors import OpenModel
 from specstore_service.domain.dialects import RowNumber
 from specstore_service.domain.names import DatasetName, Location, Name, OwnerId
 from specstore_service.domain.resources import MAX_RESOURCES, Descriptor
-from specstore_service.domain.schemas import MAX_COLUMNS as MAX_COLUMNS
 
 PRIVATE = "private"
 MAX_STEPS = 500
@@ -86,8 +85,8 @@ class Spec(OpenModel):
 
     meta: Meta
     inputs: Annotated[list[Input], Field(min_length=1, max_length=1, description="Exactly one input")]
-    processing: Annotated[list[Step], Field(max_length=MAX_STEPS)] = []
-    outputs: Annotated[list[Output], Field(max_length=MAX_OUTPUTS)] = []
+    processing: list[Step] = Field([], max_length=MAX_STEPS)
+    outputs: list[Output] = Field([], max_length=MAX_OUTPUTS)
     schedule: Annotated[Any, Field(json_schema_extra={"type": ["string", "null"], "examples": ["every 1d"]})] = None
 
     @property

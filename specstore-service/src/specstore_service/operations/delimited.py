@@ -10,7 +10,7 @@ from typing import Any
 
 from specstore_service.domain.dialects import Dialect
 from specstore_service.domain.encodings import codec_of
-from specstore_service.domain.specs import MAX_COLUMNS
+from specstore_service.domain.schemas import MAX_COLUMNS
 from specstore_service.operations.limits import (
     BATCH_ROWS,
     MAX_CELL_BYTES,
@@ -141,7 +141,8 @@ def _wide_row_pattern(delimiter: str, dialect: Dialect) -> re.Pattern[str]:
     escaped = f"|{escape}." if escape else ""
     text = rf"(?:[^{mark}{escape}]++{escaped})*+"
     if quote:
-        doubled = f"|{quote}{quote}" if properties.double_quote is not False else ""
-        text = rf"(?:{quote}(?:[^{quote}{escape}]++{doubled}{escaped})*+{quote}|(?!{quote}){text})?+"
+        # Without doubled quotes, the text of a cell may continue after a quote.
+        doubled, continued = (f"|{quote}{quote}", "") if properties.double_quote is not False else ("", text)
+        text = rf"(?:{quote}(?:[^{quote}{escape}]++{doubled}{escaped})*+{quote}{continued}|(?!{quote}){text})?+"
     space = " *+" if properties.skip_initial_space else ""
     return re.compile(f"(?:{space}{text}{mark}){{{MAX_COLUMNS}}}", re.DOTALL)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from specstore_service.domain.encodings import codec_of
-from specstore_service.domain.specs import MAX_COLUMNS
+from specstore_service.domain.schemas import MAX_COLUMNS
 from specstore_service.operations.limits import MAX_CELL_BYTES, Unreadable, too_many_columns
 
 _WINDOW_CHARACTERS = 1024 * 1024

@@ -1,6 +1,6 @@
 """Limits that apply to the readers of all formats, so that no source exhausts the memory."""
 
-from specstore_service.domain.specs import MAX_COLUMNS
+from specstore_service.domain.schemas import MAX_COLUMNS
 
 BATCH_ROWS = 200
 MAX_CELL_BYTES = 16 * 1024 * 1024

@@ -44,9 +44,7 @@ def _resolve(context: PipelineContext, source: Source) -> Source:
     return replace(source, schema=schema, dialect=dialect)
 
 
-def _read(
-    context: PipelineContext, source: Source, location: FileLocation, parse: Callable[..., Parsed]
-) -> Parsed:
+def _read(context: PipelineContext, source: Source, location: FileLocation, parse: Callable[..., Parsed]) -> Parsed:
     with cached_file(context, source.name, location, _MAX_BYTES) as path:
         if path.stat().st_size > _MAX_BYTES:
             raise PipelineFailed(f"{source.name}: {location} must have at most {_MAX_BYTES} bytes")

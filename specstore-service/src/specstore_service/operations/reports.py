@@ -74,9 +74,8 @@ def _resource(source: Source, names: dict[str, str], rows: Callable[[], Iterator
 
     # Without a schema all cells are strings: types are not inferred from the first rows.
     schema = source.schema or {"fields": [{"name": str(name), "type": "any"} for name in next(rows(), [])]}
-    return TableResource(
-        name=names[source.name], data=rows, schema=Schema.from_descriptor(frictionless_schema(retarget_foreign_keys(schema, names)))
-    )
+    schema = frictionless_schema(retarget_foreign_keys(schema, names))
+    return TableResource(name=names[source.name], data=rows, schema=Schema.from_descriptor(schema))
 
 
 def _row_reader(

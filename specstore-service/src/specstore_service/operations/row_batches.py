@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from specstore_service.domain.resources import DELIMITED, DOCUMENTS, SPREADSHEETS
-from specstore_service.domain.schemas import null_text
+from specstore_service.domain.schemas import MAX_COLUMNS, null_text
 from specstore_service.domain.sources import Source
-from specstore_service.domain.specs import MAX_COLUMNS
 from specstore_service.operations import delimited, documents, spreadsheets
 from specstore_service.operations.limits import BATCH_ROWS, Unreadable, too_many_columns
 from specstore_service.operations.pipeline_context import PipelineFailed
@@ -85,9 +84,7 @@ def _reject_wide_rows(batch: list[list[Any]], number: int, numbers: RowNumbers) 
         raise too_many_columns(f"row {numbers.source_number(number + index)}")
 
 
-def _open_parts(
-    source: Source, files: Files, unpacked_bytes: int, stack: ExitStack
-) -> tuple[list[SourceRows], bool]:
+def _open_parts(source: Source, files: Files, unpacked_bytes: int, stack: ExitStack) -> tuple[list[SourceRows], bool]:
     """Return the rows of each part, and whether the rows are objects."""
     paths = [files] if isinstance(files, Path) else list(files or ())
     if not paths or source.format in DOCUMENTS:

@@ -120,7 +120,7 @@ class _TableReader:
         if len(self._parts) > 1:
             self._leading.append(row)
             if len(self._leading) > _MAX_LEADING_ROWS:
-                raise Unreadable(f"the headers of a file of several parts must be in its first {_MAX_LEADING_ROWS} rows")
+                raise Unreadable(f"the headers of several parts must be in their first {_MAX_LEADING_ROWS} rows")
 
     def _without_leading_rows(self, part: SourceRows) -> Iterator[list[Any]]:
         """Yield the rows of a further part, except those up to its headers if it repeats those of the first part."""
@@ -148,10 +148,12 @@ class _TableReader:
         the one above is not repeated.
         """
         *upper_lines, headers = lines
+        if not upper_lines:
+            return headers
         width = max(map(len, lines))
         columns = zip(*(_fill(line, width) for line in upper_lines), _pad(headers, width), strict=True)
         join = self._source.dialect.header_join
-        return headers if not upper_lines else [_join_cells(column, " " if join is None else join) for column in columns]
+        return [_join_cells(column, " " if join is None else join) for column in columns]
 
 
 def _pad(line: list[Any], width: int) -> list[Any]:

@@ -96,8 +96,7 @@ def write_json(text: io.TextIOBase, source: Source, batches: Batches) -> int:
     if len(set(names)) < len(names):
         raise PipelineFailed(f"{source.name}: column names must not be repeated")
     columns = [
-        (f"{json_text(name)}: ", to_json)
-        for name, to_json in zip(names, _cell_serializers(source, names), strict=True)
+        (f"{json_text(name)}: ", to_json) for name, to_json in zip(names, _cell_serializers(source, names), strict=True)
     ]
     count = 0
     for row in rows:

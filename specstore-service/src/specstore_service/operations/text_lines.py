@@ -1,4 +1,4 @@
-"""Lines of text whose rows end as a dialect states. Python's csv reader knows only line breaks and one-character marks."""
+"""Lines of delimited text, changed so that Python's csv reader reads what it does not support."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -61,12 +61,12 @@ class Substitution:
         self._restored[replacement] = sequence
 
     def apply(self, text: str) -> str:
-        if self._replacements and any(character in text for character in _RESERVED):
-            raise Unreadable("must not contain the code points U+FDD0 to U+FDD3, which are not characters")
         original = text
         for replace in self._replacements:
             text = replace(text)
         self._has_replaced = self._has_replaced or text != original
+        if self._has_replaced and any(character in original for character in _RESERVED):
+            raise Unreadable("must not contain the code points U+FDD0 to U+FDD3, which are not characters")
         return text
 
     def restore(self, rows: Iterator[Any], null_text: str) -> Iterator[Any]:

@@ -1,0 +1,309 @@
+"""Each property of a dialect changes how rows are read exactly as Table Dialect states."""
+
+import io
+import json
+
+import openpyxl
+import pytest
+
+from specstore_service.domain.sources import Source, sources_of
+from specstore_service.operations import row_batches, text_lines
+from specstore_service.operations.pipeline_context import PipelineFailed
+from specstore_service.operations.table_rows import RowNumbers
+from specstore_service.operations.uploads import parse_spec
+
+MAX_UNPACKED_BYTES = 10_000_000
+
+
+@pytest.fixture
+def source_of(a_spec):
+    def source_of(**resource) -> Source:
+        if "data" not in resource:
+            resource = {"path": "reds.csv", **resource}
+        return sources_of(parse_spec(a_spec(resources=[{"name": "reds", **resource}])))[0]
+
+    return source_of
+
+
+@pytest.fixture
+def read(tmp_path, source_of):
+    """Return the headers and rows of a resource with these parts of a file, each text or bytes."""
+
+    def read(*parts, numbers=None, **resource):
+        paths = []
+        for number, part in enumerate(parts):
+            paths.append(tmp_path / str(number))
+            paths[-1].write_bytes(part.encode() if isinstance(part, str) else part)
+        source = source_of(**resource)
+        with row_batches.read_batches(source, paths or None, MAX_UNPACKED_BYTES, numbers) as batches:
+            return [row for batch in batches for row in batch]
+
+    return read
+
+
+def a_schema(*names, **properties):
+    return {"fields": [{"name": name} for name in names], **properties}
+
+
+DIALECTS = {
+    "delimiter": ({"delimiter": ";"}, "a;b\n1,5;2\n", [["a", "b"], ["1,5", "2"]]),
+    "delimiter tab": ({"delimiter": "\t"}, "a\tb\n1,5\t2\n", [["a", "b"], ["1,5", "2"]]),
+    "delimiter of two characters": (
+        {"delimiter": "||"},
+        'a||b\n1|5||2\n"3||4"||5\n',
+        [["a", "b"], ["1|5", "2"], ["3||4", "5"]],
+    ),
+    "quoteChar": ({"quoteChar": "'"}, "a,b\n'x,''y',\"z\"\n", [["a", "b"], ["x,'y", '"z"']]),
+    "no quoteChar": ({"quoteChar": ""}, 'a,b\n"x,y"\n', [["a", "b"], ['"x', 'y"']]),
+    "null as quoteChar": ({"quoteChar": None}, 'a,b\n"x,y"\n', [["a", "b"], ['"x', 'y"']]),
+    "doubleQuote": ({"doubleQuote": True}, 'a\n"x""y"\n', [["a"], ['x"y']]),
+    "no doubleQuote": ({"doubleQuote": False}, 'a,b\n"x"y",1\n', [["a", "b"], ['xy"', "1"]]),
+    "escapeChar": ({"escapeChar": "|"}, "id,name\n1,apple|,fruits\n", [["id", "name"], ["1", "apple,fruits"]]),
+    "escapeChar in quotes": (
+        {"escapeChar": "\\", "doubleQuote": False},
+        'a,b\n"x\\"y, z",1\n',
+        [["a", "b"], ['x"y, z', "1"]],
+    ),
+    "escapeChar that is quoteChar": ({"escapeChar": '"'}, 'a\n"x""y"\n', [["a"], ['x"y']]),
+    "lineTerminator": (
+        {"lineTerminator": ";"},
+        "id,name;1,apple;2,ora\nnge",
+        [["id", "name"], ["1", "apple"], ["2", "ora\nnge"]],
+    ),
+    "lineTerminator in quotes": ({"lineTerminator": ";"}, 'a,b;"x;y",\r;', [["a", "b"], ["x;y", "\r"]]),
+    "lineTerminator of two characters": ({"lineTerminator": "|\n"}, "a,b|\n1\n,2|\n", [["a", "b"], ["1\n", "2"]]),
+    "lineTerminator LF": ({"lineTerminator": "\n"}, "a,b\n1\r,2\r\n3,4\n", [["a", "b"], ["1\r", "2"], ["3", "4"]]),
+    "lineTerminator CRLF": ({"lineTerminator": "\r\n"}, "a,b\n1\r,2\r\n", [["a", "b"], ["1\r", "2"]]),
+    "lineTerminator CR": ({"lineTerminator": "\r"}, "a,b\r1\n,2\r\n3,4\r", [["a", "b"], ["1\n", "2"], ["3", "4"]]),
+    "nullSequence": ({"nullSequence": "NA"}, "id,name\n1,apple\n2,NA\n", [["id", "name"], ["1", "apple"], ["2", ""]]),
+    "nullSequence that is escaped": (
+        {"nullSequence": "\\N", "escapeChar": "\\"},
+        "a,b\n\\N,N\n\\\\N,x\\N\n",
+        [["a", "b"], ["", "N"], ["\\N", "xN"]],
+    ),
+    "skipInitialSpace": ({"skipInitialSpace": True}, 'id, name\n1, "a,b"\n', [["id", "name"], ["1", "a,b"]]),
+    "no skipInitialSpace": ({"skipInitialSpace": False}, "id, name\n1, x\n", [["id", " name"], ["1", " x"]]),
+    "header": ({"header": True}, "a,b\n1,2\n", [["a", "b"], ["1", "2"]]),
+    "no header": (
+        {"header": False},
+        "1,apple\n2,orange\n",
+        [["field1", "field2"], ["1", "apple"], ["2", "orange"]],
+    ),
+    "headerRows": ({"headerRows": [2]}, "title\na,b\n1,2\n", [["a", "b"], ["1", "2"]]),
+    "headerRows of two lines": (
+        {"headerRows": [1, 2]},
+        "fruit\nid,name\n1,apple\n",
+        [["fruit id", "fruit name"], ["1", "apple"]],
+    ),
+    "headerJoin": (
+        {"headerRows": [1, 3], "headerJoin": "-"},
+        "x,,y,z\nignored\na,b,c,z\n1,2,3,4\n",
+        [["x-a", "x-b", "y-c", "z"], ["1", "2", "3", "4"]],
+    ),
+    "commentRows": ({"commentRows": [2]}, "a,b\n#c\n1,2\n", [["a", "b"], ["1", "2"]]),
+    "commentRows above the headers": ({"commentRows": [1]}, "c\na,b\n1,2\n", [["a", "b"], ["1", "2"]]),
+    "commentChar": (
+        {"commentChar": "#"},
+        '# "x\na,b\n#c,"d\n1,2\n"#3",4\n 5,#6\n#',
+        [["a", "b"], ["1", "2"], ["#3", "4"], [" 5", "#6"]],
+    ),
+    "commentChar of two characters": ({"commentChar": "//"}, "a\n//x\n/y\n", [["a"], ["/y"]]),
+    "commentChar in quotes": ({"commentChar": "#"}, 'a\n"x\n#y"\n', [["a"], ["x\n#y"]]),
+    "csv of frictionless": ({"csv": {"delimiter": ";"}, "header": False}, "1;2\n", [["field1", "field2"], ["1", "2"]]),
+    "metadata": ({"$schema": "https://x.org/d.json", "csvddfVersion": 1.2, "title": "x"}, "a\n1\n", [["a"], ["1"]]),
+    "properties of other formats": ({"sheetNumber": 2, "itemType": "array"}, "a\n1\n", [["a"], ["1"]]),
+}
+
+
+@pytest.mark.parametrize(("dialect", "content", "rows"), DIALECTS.values(), ids=DIALECTS)
+def test_property_of_a_dialect_changes_the_rows(read, dialect, content, rows):
+    assert read(content, dialect=dialect) == rows
+
+
+@pytest.mark.parametrize("characters", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize(("dialect", "content", "rows"), DIALECTS.values(), ids=DIALECTS)
+def test_rows_are_independent_of_the_size_of_the_chunks(read, monkeypatch, characters, dialect, content, rows):
+    monkeypatch.setattr(text_lines, "_CHUNK_CHARACTERS", characters)
+    assert read(content, dialect=dialect) == rows
+
+
+def test_file_without_headers_has_the_names_of_its_schema(read):
+    schema = a_schema("id", "name")
+    dialect = {"header": False}
+    assert read("1,a\n2,b\n", dialect=dialect, schema=schema) == [["id", "name"], ["1", "a"], ["2", "b"]]
+    assert read("1,a,x\n", dialect=dialect, schema=schema) == [["id", "name", "field3"], ["1", "a", "x"]]
+    assert read("", dialect=dialect, schema=schema) == [["id", "name"]]
+    with pytest.raises(PipelineFailed, match=r"^reds: must have at least one row$"):
+        read("", dialect=dialect)
+
+
+def test_header_case_may_be_ignored(read):
+    for dialect in ({"headerCase": False}, {"caseSensitiveHeader": False}):
+        assert read("ID,Other\n1,2\n", dialect=dialect, schema=a_schema("id")) == [["id", "Other"], ["1", "2"]]
+    assert read("ID\n1\n", schema=a_schema("id"))[0] == ["ID"]
+
+
+def test_null_sequence_becomes_a_missing_value_of_the_schema(read):
+    schema = a_schema("a", missingValues=[{"value": "-", "label": "unknown"}])
+    assert read("a\nNA\n", dialect={"nullSequence": "NA"}, schema=schema) == [["a"], ["-"]]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "content", "message"),
+    [
+        ({"commentChar": "#"}, '#x\na\n#y\n"1"x\n', "line 4: ',' expected after"),
+        ({"headerRows": [3]}, "a\n1\n", "header row 3 not found"),
+        ({"commentChar": "#"}, "#a\n", "header row 1 not found"),
+        ({"lineTerminator": ";"}, "a\n\ufdd0;", "must not contain the code points"),
+    ],
+)
+def test_data_that_contradicts_its_dialect_is_rejected(read, dialect, content, message):
+    with pytest.raises(PipelineFailed, match=f"^reds: {message}"):
+        read(content, dialect=dialect)
+
+
+@pytest.mark.parametrize(
+    "dialect",
+    [{"delimiter": "||"}, {"quoteChar": "'"}, {"quoteChar": ""}, {"escapeChar": "\\"}, {"doubleQuote": False}],
+)
+def test_columns_are_counted_as_the_dialect_separates_them(read, dialect):
+    mark, quote = dialect.get("delimiter", ","), dialect.get("quoteChar", '"')
+    row = mark.join(f"{quote}{number}{quote}" for number in range(2000))
+    assert read(row, dialect=dialect) == [[str(number) for number in range(2000)]]
+    with pytest.raises(PipelineFailed, match="row 1 has more than 2000 columns"):
+        read(row + mark, dialect=dialect)
+
+
+def test_delimiters_that_are_escaped_or_quoted_do_not_count_as_columns(read):
+    assert read("a,b" + "\\," * 5000, dialect={"escapeChar": "\\"}) == [["a", "b" + "," * 5000]]
+    assert read("a,'b" + "," * 5000 + "'", dialect={"quoteChar": "'"}) == [["a", "b" + "," * 5000]]
+
+
+def a_workbook(**sheets):
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "rows"),
+    [
+        ({}, [["a"], [1]]),
+        ({"sheetNumber": 2}, [["b", "c"], ["# x", 2], [3, 4]]),
+        ({"sheetName": "Second"}, [["b", "c"], ["# x", 2], [3, 4]]),
+        ({"excel": {"sheet": "Second"}}, [["b", "c"], ["# x", 2], [3, 4]]),
+        ({"excel": {"sheet": 2}, "commentChar": "#"}, [["b", "c"], [3, 4]]),
+        ({"sheetNumber": 2, "commentRows": [1, 2]}, [[3, 4]]),
+        ({"sheetNumber": 2, "header": False}, [["field1", "field2"], ["b", "c"], ["# x", 2], [3, 4]]),
+    ],
+)
+def test_dialect_selects_sheet_headers_and_comments_of_a_spreadsheet(read, dialect, rows):
+    content = a_workbook(First=[["a"], [1]], Second=[["b", "c"], ["# x", 2], [3, 4]])
+    assert read(content, path="reds.xlsx", dialect=dialect) == rows
+
+
+ITEMS = [{"name": "apple", "id": 1, "count": 2}, {"id": 2, "name": "orange", "count": 5}]
+
+
+@pytest.mark.parametrize("is_inline", [True, False])
+@pytest.mark.parametrize(
+    ("items", "dialect", "rows"),
+    [
+        (ITEMS, {"itemKeys": ["id", "name"]}, [["id", "name"], [1, "apple"], [2, "orange"]]),
+        (ITEMS, {"json": {"keyed": True, "keys": ["x", "id"]}}, [["x", "id"], [None, 1], [None, 2]]),
+        (ITEMS, {"itemType": "object", "header": False}, [["name", "id", "count"], ["apple", 1, 2], ["orange", 2, 5]]),
+        ([["a"], [1]], {"itemType": "array"}, [["a"], [1]]),
+        ([["x"], [1]], {"header": False}, [["field1"], ["x"], [1]]),
+        ([["#x"], [1]], {"commentChar": "#", "headerRows": [2]}, [["#x"], [1]]),
+    ],
+)
+def test_dialect_of_structured_data_selects_keys_and_headers(read, is_inline, items, dialect, rows):
+    if is_inline:
+        assert read(data=items, dialect=dialect) == rows
+    else:
+        resource = {"path": "reds.json", "type": "table", "dialect": dialect}
+        assert read(json.dumps(items, indent=1), **resource) == rows
+
+
+@pytest.mark.parametrize(
+    ("items", "dialect"),
+    [(ITEMS, {"itemType": "array"}), ([["a"]], {"itemType": "object"}), ([["a"]], {"itemKeys": ["a"]})],
+)
+def test_structured_data_of_another_type_than_its_dialect_states_is_rejected(read, items, dialect):
+    with pytest.raises(PipelineFailed, match=r"^reds: the rows must be (objects|arrays), as the dialect states$"):
+        read(data=items, dialect=dialect)
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "UTF8", "utf-8-sig", "utf-16", "utf-16le", "UTF-16BE", "utf-32", "gb18030", "iso-2022-jp-2", "utf-7"],
+)
+def test_encoding_of_unicode_is_read(read, encoding):
+    text = "a,é\n1,ü\n"
+    assert read(text.encode(encoding), encoding=encoding) == [["a", "é"], ["1", "ü"]]
+    assert read(json.dumps([["é"], ["ü"]]).encode(encoding), encoding=encoding, path="x.json", type="table") == [
+        ["é"],
+        ["ü"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "cell"),
+    [
+        ("cp1252", b"a\n\x80\n", "€"),
+        ("windows-1252", b"a\n\x80\n", "€"),
+        ("ISO-8859-1", b"a\n\xe9\n", "é"),
+        ("latin-1", b"a\n\xe9\n", "é"),
+        ("ISO-8859-15", b"a\n\xa4\n", "€"),
+        ("ISO_8859-15", b"a\n\xa4\n", "€"),
+        ("Shift_JIS", b"a\n\x83\x5c\n", "ソ"),
+        ("ascii", b"a\nx\n", "x"),
+        ("macintosh", b"a\n\x8e\n", "é"),
+        ("utf-8", b"\xef\xbb\xbfa\nx\n", "x"),
+        ("utf-16-le", b"\xff\xfea\0\n\0x\0\n\0", "x"),
+    ],
+)
+def test_encoding_determines_the_characters(read, encoding, content, cell):
+    assert read(content, encoding=encoding) == [["a"], [cell]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "utf-16"])
+def test_data_in_another_encoding_is_rejected_with_the_stated_one(read, encoding):
+    with pytest.raises(PipelineFailed, match=f"^reds: must be valid {encoding}$"):
+        read(b"a\n\xff\xff\xff\n", encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    ("parts", "dialect", "rows"),
+    [
+        (["a,b\n1,2\n", "3,4\n"], {}, [["a", "b"], ["1", "2"], ["3", "4"]]),
+        (["a,b\n1,2", "a,b\n3,4", "a,b\n"], {}, [["a", "b"], ["1", "2"], ["3", "4"]]),
+        (["a,b\n", "5,6\r\n"], {}, [["a", "b"], ["5", "6"]]),
+        (["1,2\n", "1,2\n"], {"header": False}, [["field1", "field2"], ["1", "2"], ["1", "2"]]),
+        (["t\na,b\n1,2\n", "t\na,b\n3,4"], {"headerRows": [2]}, [["a", "b"], ["1", "2"], ["3", "4"]]),
+        (["t\na,b\n1,2\n", "t\n3,4"], {"headerRows": [2]}, [["a", "b"], ["1", "2"], ["t"], ["3", "4"]]),
+        (["#x\na\n1\n", "a\n#y\n2\n"], {"commentChar": "#"}, [["a"], ["1"], ["2"]]),
+        (["a\n1\n", ""], {}, [["a"], ["1"]]),
+    ],
+)
+def test_parts_are_read_as_one_table(read, parts, dialect, rows):
+    paths = [f"{number}.csv" for number in range(len(parts))]
+    assert read(*parts, path=paths, dialect=dialect) == rows
+
+
+def test_rows_have_the_numbers_of_the_source(read):
+    numbers = RowNumbers()
+    parts = ("#x\n#y\na\n1\n#z\n2\n", "#t\na\n3\n")
+    rows = read(*parts, path=["0.csv", "1.csv"], dialect={"commentChar": "#"}, numbers=numbers)
+    assert rows == [["a"], ["1"], ["2"], ["3"]]
+    assert [numbers.source_number(number) for number in (1, 2, 3, 4)] == [3, 4, 6, 9]
+    read("1\n2\n", dialect={"header": False}, numbers=numbers)
+    assert [numbers.source_number(number) for number in (2, 3)] == [1, 2]
+    read("t\na\n1\n", dialect={"headerRows": [2]}, numbers=numbers)
+    assert numbers.source_number(2) == 3
