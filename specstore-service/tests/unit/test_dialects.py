@@ -2,12 +2,14 @@
 
 import io
 import json
+import resource
+import tracemalloc
 
 import openpyxl
 import pytest
 
 from specstore_service.domain.sources import Source, sources_of
-from specstore_service.operations import row_batches, text_lines
+from specstore_service.operations import row_batches, table_rows, text_lines
 from specstore_service.operations.pipeline_context import PipelineFailed
 from specstore_service.operations.table_rows import RowNumbers
 from specstore_service.operations.uploads import parse_spec
@@ -17,10 +19,10 @@ MAX_UNPACKED_BYTES = 10_000_000
 
 @pytest.fixture
 def source_of(a_spec):
-    def source_of(**resource) -> Source:
-        if "data" not in resource:
-            resource = {"path": "reds.csv", **resource}
-        return sources_of(parse_spec(a_spec(resources=[{"name": "reds", **resource}])))[0]
+    def source_of(**properties) -> Source:
+        if "data" not in properties:
+            properties = {"path": "reds.csv", **properties}
+        return sources_of(parse_spec(a_spec(resources=[{"name": "reds", **properties}])))[0]
 
     return source_of
 
@@ -29,12 +31,12 @@ def source_of(a_spec):
 def read(tmp_path, source_of):
     """Return the headers and rows of a resource with these parts of a file, each text or bytes."""
 
-    def read(*parts, numbers=None, **resource):
+    def read(*parts, numbers=None, **properties):
         paths = []
         for number, part in enumerate(parts):
             paths.append(tmp_path / str(number))
             paths[-1].write_bytes(part.encode() if isinstance(part, str) else part)
-        source = source_of(**resource)
+        source = source_of(**properties)
         with row_batches.read_batches(source, paths or None, MAX_UNPACKED_BYTES, numbers) as batches:
             return [row for batch in batches for row in batch]
 
@@ -227,8 +229,8 @@ def test_dialect_of_structured_data_selects_keys_and_headers(read, is_inline, it
     if is_inline:
         assert read(data=items, dialect=dialect) == rows
     else:
-        resource = {"path": "reds.json", "type": "table", "dialect": dialect}
-        assert read(json.dumps(items, indent=1), **resource) == rows
+        properties = {"path": "reds.json", "type": "table", "dialect": dialect}
+        assert read(json.dumps(items, indent=1), **properties) == rows
 
 
 @pytest.mark.parametrize(
@@ -307,3 +309,45 @@ def test_rows_have_the_numbers_of_the_source(read):
     assert [numbers.source_number(number) for number in (2, 3)] == [1, 2]
     read("t\na\n1\n", dialect={"headerRows": [2]}, numbers=numbers)
     assert numbers.source_number(2) == 3
+
+
+def test_many_parts_are_read_with_few_open_files(read):
+    parts = ["a\n", *(f"{number}\n" for number in range(999))]
+    soft_limit, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard_limit))
+    try:
+        assert len(read(*parts, path=[f"{number}.csv" for number in range(1000)])) == 1000
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft_limit, hard_limit))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "dialect",
+    [
+        {"lineTerminator": ";"},
+        {"lineTerminator": "\n"},
+        {"delimiter": "||"},
+        {"nullSequence": "x"},
+    ],
+)
+def test_memory_does_not_depend_on_the_size_of_the_source(tmp_path, monkeypatch, source_of, dialect):
+    monkeypatch.setattr(text_lines, "_CHUNK_CHARACTERS", 16 * 1024)
+    end = dialect.get("lineTerminator", "\n")
+    row = f"x{dialect.get('delimiter', ',')}a\rb{end}".replace("\r", "\r" if end == "\n" else "")
+    path = tmp_path / "data"
+    path.write_bytes(f"a,b{end}{row}{row}#{end}".encode() * 20_000)
+    tracemalloc.start()
+    try:
+        with row_batches.read_batches(source_of(dialect=dialect), path, MAX_UNPACKED_BYTES) as batches:
+            assert sum(map(len, batches)) > 40_000
+        assert tracemalloc.get_traced_memory()[1] < 512 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def test_too_many_separate_comments_are_rejected(read, monkeypatch):
+    monkeypatch.setattr(table_rows, "_MAX_COMMENT_GROUPS", 2)
+    assert len(read("a\n#\n#\n1\n#\n2\n", dialect={"commentChar": "#"})) == 3
+    with pytest.raises(PipelineFailed, match=r"^reds: comments must be in at most 2 separate groups$"):
+        read("a\n#\n1\n#\n2\n#\n3\n", dialect={"commentChar": "#"})

@@ -72,6 +72,17 @@ def test_each_resource_has_its_pipelines_and_the_zip_needs_every_csv_and_json(pl
         ({"path": "a.pdf"}, "source/original"),
         ({"path": "a"}, "source/original"),
         ({"path": "a.json"}, "source/original"),
+        ({"path": ["a.csv", "b.csv"]}, "source/tabular"),
+        ({"path": "https://x.org/a.csv?version=1.2"}, "source/tabular"),
+        ({"url": "https://x.org/a.csv"}, "source/tabular"),
+        ({"path": "a", "mediatype": "text/csv"}, "source/tabular"),
+        ({"path": "a.json", "type": "table"}, "source/tabular"),
+        ({"path": "a.json", "profile": "tabular-data-resource"}, "source/tabular"),
+        ({"path": "a.json", "schema": "schema.json"}, "source/tabular"),
+        ({"path": "a.csv.gz", "compression": "gz"}, "source/tabular"),
+        ({"path": "a.csv.gz", "format": "csv"}, "source/tabular"),
+        ({"path": "a.csv.gz"}, "source/original"),
+        ({"path": "a.csv", "type": "file"}, "source/original"),
     ],
 )
 def test_only_tabular_sources_are_converted(plan_of, resource, kind):
@@ -152,6 +163,40 @@ def test_duplicate_zips_are_rejected(plan_of):
     files = [{"kind": "zip", "parameters": {"out-file": name}} for name in ("x", "x.zip")]
     with pytest.raises(Invalid, match="x_zip"):
         plan_of(outputs=files)
+
+
+def test_parts_of_a_spreadsheet_are_rejected(plan_of):
+    with pytest.raises(Invalid, match=r"must have one path, not several, in a: its format is not csv$"):
+        plan_of({"name": "a", "path": ["1.xlsx", "2.xlsx"]})
+
+
+@pytest.mark.parametrize(
+    ("url", "mapping", "expected"),
+    [
+        ("d/datapackage.json", {}, ["d/1.csv", "d/2.csv"]),
+        ("https://x.org/datapackage.json", {"2.csv": "https://y.org/2"}, ["https://x.org/1.csv", "https://y.org/2"]),
+        ("datapackage.json", {"a": "all.csv"}, ["all.csv"]),
+    ],
+)
+def test_location_of_each_part_follows_from_mapping_and_package_url(a_spec, url, mapping, expected):
+    spec = a_spec(resources=[{"name": "a", "path": ["1.csv", "2.csv"], "schema": "s.json"}])
+    spec["inputs"][0]["url"] = url
+    spec["inputs"][0]["parameters"]["resource-mapping"] = mapping
+    (source,) = sources_of(Spec.model_validate(spec, strict=True))
+    assert [str(part) for part in source.parts] == expected
+
+
+def test_tabulator_takes_precedence_over_the_dialect(a_spec):
+    dialect = {"headerRows": [2], "sheetName": "Second"}
+    resource = {"name": "a", "path": "a.xlsx", "dialect": dialect}
+
+    def read_from(*steps):
+        source = sources_of(Spec.model_validate(a_spec(resources=[resource], processing=list(steps)), strict=True))[-1]
+        return source.header_rows, source.sheet
+
+    assert read_from() == ([2], "Second")
+    assert read_from({"input": "a", "output": "b", "tabulator": {"sheet": 3}}) == ([2], 3)
+    assert read_from({"input": "a", "output": "b", "tabulator": {"headers": 1}}) == ([1], "Second")
 
 
 def test_processing_step_with_an_unknown_input_is_rejected(plan_of):

@@ -10,15 +10,15 @@ _NOT_OF_FILES = {
     "base64_codec", "bz2_codec", "hex_codec", "idna", "mbcs", "oem", "punycode", "quopri_codec", "raw_unicode_escape",
     "rot_13", "undefined", "unicode_escape", "uu_codec", "zlib_codec",
 }  # fmt: skip
+_MAX_LENGTH = 60
 _MODULES = {module.name for module in pkgutil.iter_modules(encodings.__path__)} - _NOT_OF_FILES - {"aliases"}
 _NAMES = _MODULES | {alias for alias, module in aliases.items() if module in _MODULES}
 
 
 def check_encoding(value: str) -> str:
     """Return the value if it names an encoding; raise ValueError. Only known names are looked up: Python caches all."""
-    # The names of IANA contain hyphens; some are written with spaces or colons.
-    name = encodings.normalize_encoding(value[:100]).lower()
-    if not (name in _NAMES or name.replace("_", "") in _NAMES):
+    name = encodings.normalize_encoding(value[:_MAX_LENGTH]).lower()
+    if len(value) > _MAX_LENGTH or not (name in _NAMES or name.replace("_", "") in _NAMES):
         raise ValueError("must be the name of a character encoding, such as utf-8 or windows-1252")
     return value
 

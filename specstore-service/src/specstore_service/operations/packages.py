@@ -25,9 +25,10 @@ def create_copy(context: PipelineContext) -> OutputFile:
         if source.rows is not None:
             writer.write(strictjson.dumps(source.rows).encode())
         else:
-            for part in source_files(context, source):
-                with part as path, path.open("rb") as file:
-                    shutil.copyfileobj(file, writer, _CHUNK_BYTES)
+            with source_files(context, source) as paths:
+                for path in paths:
+                    with path.open("rb") as file:
+                        shutil.copyfileobj(file, writer, _CHUNK_BYTES)
     return writer.output()
 
 

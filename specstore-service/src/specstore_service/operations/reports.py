@@ -15,6 +15,8 @@ from specstore_service.operations.table_rows import RowNumbers
 
 MAX_ERRORS = 200
 _MAX_CELL_CHARACTERS = 100
+# Without it, frictionless rejects properties of version 2 of the standard.
+_V2_RESOURCE = "https://datapackage.org/profiles/2.0/dataresource.json"
 
 
 def create_report(context: PipelineContext) -> OutputFile:
@@ -75,7 +77,9 @@ def _resource(source: Source, names: dict[str, str], rows: Callable[[], Iterator
     # Without a schema all cells are strings: types are not inferred from the first rows.
     schema = source.schema or {"fields": [{"name": str(name), "type": "any"} for name in next(rows(), [])]}
     schema = frictionless_schema(retarget_foreign_keys(schema, names))
-    return TableResource(name=names[source.name], data=rows, schema=Schema.from_descriptor(schema))
+    return TableResource(
+        name=names[source.name], data=rows, schema=Schema.from_descriptor(schema), schema_profile=_V2_RESOURCE
+    )
 
 
 def _row_reader(

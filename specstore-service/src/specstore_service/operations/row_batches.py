@@ -95,7 +95,14 @@ def _open_parts(source: Source, files: Files, unpacked_bytes: int, stack: ExitSt
         raise Unreadable(f"the format must be csv, tsv, xlsx or json, not {source.format}")
     delimiter = "\t" if source.format in ("tsv", "tab") else ","
     options = (delimiter, source.dialect, source.encoding, null_text(source.schema))
-    return [stack.enter_context(delimited.read_rows(path, *options)) for path in paths], False
+    first = stack.enter_context(delimited.read_rows(paths[0], *options))
+    return [first, *(_further_rows(path, *options) for path in paths[1:])], False
+
+
+def _further_rows(path: Path, *options: Any) -> SourceRows:
+    """Open a file when its rows are needed, so that only a few of many parts are open."""
+    with delimited.read_rows(path, *options) as rows:
+        yield from rows
 
 
 def _document_rows(source: Source, path: Path | None, unpacked_bytes: int) -> tuple[list[SourceRows], bool]:

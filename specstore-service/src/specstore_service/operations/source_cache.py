@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
@@ -42,15 +42,32 @@ def table_files(context: PipelineContext, source: Source) -> Iterator[list[Path]
         yield None
         return
     with ExitStack() as stack:
-        paths = [stack.enter_context(path) for path in source_files(context, source)]
+        paths = stack.enter_context(source_files(context, source))
         if source.compression:
-            paths = [stack.enter_context(unpacked(context, source, path)) for path in paths]
+            unpacked_files = (unpacked(context, source, path) for path in paths)
+            paths = _enter_within_limit(context, source, stack, unpacked_files)
         yield paths
 
 
-def source_files(context: PipelineContext, source: Source) -> list[AbstractContextManager[Path]]:
-    """Return the unchanged parts, which are the same for all pipelines of the flow. Raise PipelineFailed."""
-    return [cached_file(context, source.name, location) for location in source.parts]
+@contextmanager
+def source_files(context: PipelineContext, source: Source) -> Iterator[list[Path]]:
+    """Yield the unchanged parts, which are the same for all pipelines of the flow. Raise PipelineFailed."""
+    with ExitStack() as stack:
+        parts = (cached_file(context, source.name, location) for location in source.parts)
+        yield _enter_within_limit(context, source, stack, parts)
+
+
+def _enter_within_limit(
+    context: PipelineContext, source: Source, stack: ExitStack, files: Iterable[AbstractContextManager[Path]]
+) -> list[Path]:
+    """Return the files. They may have the same total size as a source that is one file."""
+    paths, size = list[Path](), 0
+    for file in files:
+        paths.append(stack.enter_context(file))
+        size += paths[-1].stat().st_size
+        if size > context.settings.source_bytes:
+            raise PipelineFailed(f"{source.name}: is larger than {context.settings.source_bytes} bytes")
+    return paths
 
 
 @contextmanager

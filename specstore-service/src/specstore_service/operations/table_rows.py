@@ -1,5 +1,7 @@
 """The headers of a table and the rows that follow, with neither comments nor the headers of further parts."""
 
+from array import array
+from bisect import bisect
 from collections.abc import Iterator
 from itertools import accumulate, chain
 from typing import Any
@@ -12,7 +14,7 @@ from specstore_service.operations.limits import Unreadable
 SourceRow = list[Any] | None
 SourceRows = Iterator[SourceRow]
 
-_MAX_COMMENT_GROUPS = 100_000
+_MAX_COMMENT_GROUPS = 500_000
 _MAX_LEADING_ROWS = 100
 
 
@@ -24,20 +26,24 @@ class RowNumbers:
 
     def begin(self, headers: int) -> None:
         """Set the number of the row that precedes the first row of the table."""
-        self._headers, self._omitted = headers, list[list[int]]()
+        self._headers = headers
+        # The omitted rows, as ranges in ascending order.
+        self._begins, self._ends = array("Q"), array("Q")
 
     def omit(self, number: int) -> None:
-        if self._omitted and self._omitted[-1][1] == number:
-            self._omitted[-1][1] += 1
+        index = bisect(self._begins, number)
+        if index and self._ends[index - 1] == number:
+            self._ends[index - 1] += 1
             return
-        if len(self._omitted) == _MAX_COMMENT_GROUPS:
+        if len(self._begins) == _MAX_COMMENT_GROUPS:
             raise Unreadable(f"comments must be in at most {_MAX_COMMENT_GROUPS} separate groups")
-        self._omitted.append([number, number + 1])
+        self._begins.insert(index, number)
+        self._ends.insert(index, number + 1)
 
     def source_number(self, number: int) -> int:
         """Return the number of a row in the source; `number` counts from the headers, which are row 1."""
         number += self._headers - 1
-        for begin, end in sorted(self._omitted):
+        for begin, end in zip(self._begins, self._ends, strict=True):
             if begin > number:
                 break
             number += end - begin
