@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import threading
@@ -160,6 +161,24 @@ def test_parts_of_a_file_that_is_not_a_table_are_concatenated(run, put, get):
     status = run({"name": "notes", "path": ["a", "b"], "format": "bin"})
     assert status["state"] == "SUCCEEDED", status["error_log"]
     assert get(status, "notes.bin") == b"123"
+
+
+def test_file_that_differs_from_stated_size_and_hash_is_reported(run, put):
+    put("reds.csv", CSV.encode())
+    sha1 = hashlib.sha1(CSV.encode()).hexdigest()
+    resources = [
+        {"bytes": len(CSV.encode()), "hash": hashlib.md5(CSV.encode()).hexdigest()},
+        {"bytes": len(CSV.encode()), "hash": f"sha1:{sha1}"},
+        {"bytes": 1, "hash": f"md5:{sha1}"},
+        {"bytes": None, "hash": "crc:1"},
+    ]
+    status = run(*({"name": f"r{n}", "path": "reds.csv", **resource} for n, resource in enumerate(resources)))
+    assert status["state"] == "SUCCEEDED", status["error_log"]
+    assert [line for line in status["logs"] if "hash" in line or "bytes" in line] == [
+        f"r2: the file has {len(CSV.encode())} bytes; the resource states 1",
+        "r2: the file does not have the md5 hash that the resource states",
+        "r3: the hash was not compared: its algorithm must be md5, sha1, sha256, sha512",
+    ]
 
 
 def test_missing_part_is_named(run, put):

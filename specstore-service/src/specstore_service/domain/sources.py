@@ -58,6 +58,9 @@ class Source:
     more_parts: tuple[FileLocation, ...] = ()
     schema_location: FileLocation | None = None
     dialect_location: FileLocation | None = None
+    # Properties with which the file is compared, as stated: their types were not checked.
+    stated_bytes: Any = None
+    stated_hash: Any = None
 
     @property
     def parts(self) -> tuple[FileLocation, ...]:
@@ -142,6 +145,8 @@ def _source(package: Input, resource: Resource) -> Source:
         more_parts=tuple(locations[1:]),
         schema_location=_locate(package, schema) if isinstance(schema, str) else None,
         dialect_location=_locate(package, dialect) if isinstance(dialect, str) else None,
+        stated_bytes=(resource.model_extra or {}).get("bytes"),
+        stated_hash=(resource.model_extra or {}).get("hash"),
     )
 
 
