@@ -19,7 +19,9 @@ from quintet_testing import plugin as testing
 from quintet_testing.postgres import free_port
 from specstore_service import handlers
 from specstore_service.app import create_app
-from specstore_service.operations import tokens
+from specstore_service.domain.sources import Source, sources_of
+from specstore_service.operations import row_batches, tokens
+from specstore_service.operations.uploads import parse_spec
 from specstore_service.settings import Settings
 from specstore_service.store import keys, object_stores
 from specstore_service.store.objects import scratch_file
@@ -98,6 +100,32 @@ def build_spec(owner="ann", dataset="wines", findability="published", resources=
 @pytest.fixture(scope="session")
 def a_spec():
     return build_spec
+
+
+@pytest.fixture
+def source_of(a_spec):
+    def source_of(**properties) -> Source:
+        if "data" not in properties:
+            properties = {"path": "reds.csv", **properties}
+        return sources_of(parse_spec(a_spec(resources=[{"name": "reds", **properties}])))[0]
+
+    return source_of
+
+
+@pytest.fixture
+def read_resource(tmp_path, source_of):
+    """Return the headers and rows of a resource with these parts of a file, each text or bytes."""
+
+    def read_resource(*parts, numbers=None, **properties):
+        paths = []
+        for number, part in enumerate(parts):
+            paths.append(tmp_path / str(number))
+            paths[-1].write_bytes(part.encode() if isinstance(part, str) else part)
+        source = source_of(**properties)
+        with row_batches.read_batches(source, paths or None, 10_000_000, numbers) as batches:
+            return [row for batch in batches for row in batch]
+
+    return read_resource
 
 
 class ApiClient:

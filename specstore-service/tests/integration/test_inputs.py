@@ -336,31 +336,3 @@ def test_flow_whose_spec_is_no_longer_supported_fails_with_an_explanation(api, w
     status = api.get(flow).json
     assert status["state"] == "FAILED"
     assert "resources.0.dialect.foo: is not a known parameter" in errors_of(status, "reds_csv")[0]
-
-
-@pytest.mark.parametrize("revision", ["abc", "0", "01", "-1", "1.0", "+1", "LATEST", "2147483648", "9" * 50, "１"])
-def test_anything_that_is_not_a_revision_is_unknown(client, api, revision):
-    api.create_flow()
-    for response in (
-        client.get(f"/source/ann/wines/{revision}"),
-        client.get(f"/source/ann/wines/{revision}/data/datapackage.json"),
-        api.get(f"ann/wines/{revision}"),
-        api.post(f"ann/wines/{revision}/cancel"),
-        api.post(f"ann/wines/{revision}/retry"),
-    ):
-        assert response.status_code == 404, response.json
-    assert api.post(f"ann/wines/{revision}/retry").json["success"] is False
-
-
-def test_white_space_of_a_schedule_is_ignored(api, client):
-    api.create_flow(schedule="  every    4d   ")
-    assert client.get("/source/ann").json["datasets"][0]["every_seconds"] == 4 * 86400
-
-
-def test_unsupported_property_is_named_by_the_upload(api, a_spec, db):
-    resource = {"name": "reds", "path": "reds.csv", "dialect": {"foo": 1}}
-    response = api.upload(a_spec(resources=[resource]))
-    field = "inputs.0.parameters.descriptor.resources.0.dialect.foo"
-    assert response.status_code == 400
-    assert response.json["errors"] == [f"Validation failed for contents: {field}: is not a known parameter"]
-    assert api.get("ann/wines/latest").status_code == 404

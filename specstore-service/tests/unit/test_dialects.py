@@ -8,39 +8,11 @@ import tracemalloc
 import openpyxl
 import pytest
 
-from specstore_service.domain.sources import Source, sources_of
 from specstore_service.operations import row_batches, table_rows, text_lines
 from specstore_service.operations.pipeline_context import PipelineFailed
 from specstore_service.operations.table_rows import RowNumbers
-from specstore_service.operations.uploads import parse_spec
 
 MAX_UNPACKED_BYTES = 10_000_000
-
-
-@pytest.fixture
-def source_of(a_spec):
-    def source_of(**properties) -> Source:
-        if "data" not in properties:
-            properties = {"path": "reds.csv", **properties}
-        return sources_of(parse_spec(a_spec(resources=[{"name": "reds", **properties}])))[0]
-
-    return source_of
-
-
-@pytest.fixture
-def read(tmp_path, source_of):
-    """Return the headers and rows of a resource with these parts of a file, each text or bytes."""
-
-    def read(*parts, numbers=None, **properties):
-        paths = []
-        for number, part in enumerate(parts):
-            paths.append(tmp_path / str(number))
-            paths[-1].write_bytes(part.encode() if isinstance(part, str) else part)
-        source = source_of(**properties)
-        with row_batches.read_batches(source, paths or None, MAX_UNPACKED_BYTES, numbers) as batches:
-            return [row for batch in batches for row in batch]
-
-    return read
 
 
 def a_schema(*names, **properties):
@@ -118,36 +90,36 @@ DIALECTS = {
 
 
 @pytest.mark.parametrize(("dialect", "content", "rows"), DIALECTS.values(), ids=DIALECTS)
-def test_property_of_a_dialect_changes_the_rows(read, dialect, content, rows):
-    assert read(content, dialect=dialect) == rows
+def test_property_of_a_dialect_changes_the_rows(read_resource, dialect, content, rows):
+    assert read_resource(content, dialect=dialect) == rows
 
 
 @pytest.mark.parametrize("characters", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize(("dialect", "content", "rows"), DIALECTS.values(), ids=DIALECTS)
-def test_rows_are_independent_of_the_size_of_the_chunks(read, monkeypatch, characters, dialect, content, rows):
+def test_rows_are_independent_of_the_size_of_the_chunks(read_resource, monkeypatch, characters, dialect, content, rows):
     monkeypatch.setattr(text_lines, "_CHUNK_CHARACTERS", characters)
-    assert read(content, dialect=dialect) == rows
+    assert read_resource(content, dialect=dialect) == rows
 
 
-def test_file_without_headers_has_the_names_of_its_schema(read):
+def test_file_without_headers_has_the_names_of_its_schema(read_resource):
     schema = a_schema("id", "name")
     dialect = {"header": False}
-    assert read("1,a\n2,b\n", dialect=dialect, schema=schema) == [["id", "name"], ["1", "a"], ["2", "b"]]
-    assert read("1,a,x\n", dialect=dialect, schema=schema) == [["id", "name", "field3"], ["1", "a", "x"]]
-    assert read("", dialect=dialect, schema=schema) == [["id", "name"]]
+    assert read_resource("1,a\n2,b\n", dialect=dialect, schema=schema) == [["id", "name"], ["1", "a"], ["2", "b"]]
+    assert read_resource("1,a,x\n", dialect=dialect, schema=schema) == [["id", "name", "field3"], ["1", "a", "x"]]
+    assert read_resource("", dialect=dialect, schema=schema) == [["id", "name"]]
     with pytest.raises(PipelineFailed, match=r"^reds: must have at least one row$"):
-        read("", dialect=dialect)
+        read_resource("", dialect=dialect)
 
 
-def test_header_case_may_be_ignored(read):
+def test_header_case_may_be_ignored(read_resource):
     for dialect in ({"headerCase": False}, {"caseSensitiveHeader": False}):
-        assert read("ID,Other\n1,2\n", dialect=dialect, schema=a_schema("id")) == [["id", "Other"], ["1", "2"]]
-    assert read("ID\n1\n", schema=a_schema("id"))[0] == ["ID"]
+        assert read_resource("ID,Other\n1,2\n", dialect=dialect, schema=a_schema("id")) == [["id", "Other"], ["1", "2"]]
+    assert read_resource("ID\n1\n", schema=a_schema("id"))[0] == ["ID"]
 
 
-def test_null_sequence_becomes_a_missing_value_of_the_schema(read):
+def test_null_sequence_becomes_a_missing_value_of_the_schema(read_resource):
     schema = a_schema("a", missingValues=[{"value": "-", "label": "unknown"}])
-    assert read("a\nNA\n", dialect={"nullSequence": "NA"}, schema=schema) == [["a"], ["-"]]
+    assert read_resource("a\nNA\n", dialect={"nullSequence": "NA"}, schema=schema) == [["a"], ["-"]]
 
 
 @pytest.mark.parametrize(
@@ -159,26 +131,26 @@ def test_null_sequence_becomes_a_missing_value_of_the_schema(read):
         ({"lineTerminator": ";"}, "a\n\ufdd0;", "must not contain the code points"),
     ],
 )
-def test_data_that_contradicts_its_dialect_is_rejected(read, dialect, content, message):
+def test_data_that_contradicts_its_dialect_is_rejected(read_resource, dialect, content, message):
     with pytest.raises(PipelineFailed, match=f"^reds: {message}"):
-        read(content, dialect=dialect)
+        read_resource(content, dialect=dialect)
 
 
 @pytest.mark.parametrize(
     "dialect",
     [{"delimiter": "||"}, {"quoteChar": "'"}, {"quoteChar": ""}, {"escapeChar": "\\"}, {"doubleQuote": False}],
 )
-def test_columns_are_counted_as_the_dialect_separates_them(read, dialect):
+def test_columns_are_counted_as_the_dialect_separates_them(read_resource, dialect):
     mark, quote = dialect.get("delimiter", ","), dialect.get("quoteChar", '"')
     row = mark.join(f"{quote}{number}{quote}" for number in range(2000))
-    assert read(row, dialect=dialect) == [[str(number) for number in range(2000)]]
+    assert read_resource(row, dialect=dialect) == [[str(number) for number in range(2000)]]
     with pytest.raises(PipelineFailed, match="row 1 has more than 2000 columns"):
-        read(row + mark, dialect=dialect)
+        read_resource(row + mark, dialect=dialect)
 
 
-def test_delimiters_that_are_escaped_or_quoted_do_not_count_as_columns(read):
-    assert read("a,b" + "\\," * 5000, dialect={"escapeChar": "\\"}) == [["a", "b" + "," * 5000]]
-    assert read("a,'b" + "," * 5000 + "'", dialect={"quoteChar": "'"}) == [["a", "b" + "," * 5000]]
+def test_delimiters_that_are_escaped_or_quoted_do_not_count_as_columns(read_resource):
+    assert read_resource("a,b" + "\\," * 5000, dialect={"escapeChar": "\\"}) == [["a", "b" + "," * 5000]]
+    assert read_resource("a,'b" + "," * 5000 + "'", dialect={"quoteChar": "'"}) == [["a", "b" + "," * 5000]]
 
 
 def a_workbook(**sheets):
@@ -205,9 +177,9 @@ def a_workbook(**sheets):
         ({"sheetNumber": 2, "header": False}, [["field1", "field2"], ["b", "c"], ["# x", 2], [3, 4]]),
     ],
 )
-def test_dialect_selects_sheet_headers_and_comments_of_a_spreadsheet(read, dialect, rows):
+def test_dialect_selects_sheet_headers_and_comments_of_a_spreadsheet(read_resource, dialect, rows):
     content = a_workbook(First=[["a"], [1]], Second=[["b", "c"], ["# x", 2], [3, 4]])
-    assert read(content, path="reds.xlsx", dialect=dialect) == rows
+    assert read_resource(content, path="reds.xlsx", dialect=dialect) == rows
 
 
 ITEMS = [{"name": "apple", "id": 1, "count": 2}, {"id": 2, "name": "orange", "count": 5}]
@@ -225,60 +197,21 @@ ITEMS = [{"name": "apple", "id": 1, "count": 2}, {"id": 2, "name": "orange", "co
         ([["#x"], [1]], {"commentChar": "#", "headerRows": [2]}, [["#x"], [1]]),
     ],
 )
-def test_dialect_of_structured_data_selects_keys_and_headers(read, is_inline, items, dialect, rows):
+def test_dialect_of_structured_data_selects_keys_and_headers(read_resource, is_inline, items, dialect, rows):
     if is_inline:
-        assert read(data=items, dialect=dialect) == rows
+        assert read_resource(data=items, dialect=dialect) == rows
     else:
         properties = {"path": "reds.json", "type": "table", "dialect": dialect}
-        assert read(json.dumps(items, indent=1), **properties) == rows
+        assert read_resource(json.dumps(items, indent=1), **properties) == rows
 
 
 @pytest.mark.parametrize(
     ("items", "dialect"),
     [(ITEMS, {"itemType": "array"}), ([["a"]], {"itemType": "object"}), ([["a"]], {"itemKeys": ["a"]})],
 )
-def test_structured_data_of_another_type_than_its_dialect_states_is_rejected(read, items, dialect):
+def test_structured_data_of_another_type_than_its_dialect_states_is_rejected(read_resource, items, dialect):
     with pytest.raises(PipelineFailed, match=r"^reds: the rows must be (objects|arrays), as the dialect states$"):
-        read(data=items, dialect=dialect)
-
-
-@pytest.mark.parametrize(
-    "encoding",
-    ["utf-8", "UTF8", "utf-8-sig", "utf-16", "utf-16le", "UTF-16BE", "utf-32", "gb18030", "iso-2022-jp-2", "utf-7"],
-)
-def test_encoding_of_unicode_is_read(read, encoding):
-    text = "a,é\n1,ü\n"
-    assert read(text.encode(encoding), encoding=encoding) == [["a", "é"], ["1", "ü"]]
-    assert read(json.dumps([["é"], ["ü"]]).encode(encoding), encoding=encoding, path="x.json", type="table") == [
-        ["é"],
-        ["ü"],
-    ]
-
-
-@pytest.mark.parametrize(
-    ("encoding", "content", "cell"),
-    [
-        ("cp1252", b"a\n\x80\n", "€"),
-        ("windows-1252", b"a\n\x80\n", "€"),
-        ("ISO-8859-1", b"a\n\xe9\n", "é"),
-        ("latin-1", b"a\n\xe9\n", "é"),
-        ("ISO-8859-15", b"a\n\xa4\n", "€"),
-        ("ISO_8859-15", b"a\n\xa4\n", "€"),
-        ("Shift_JIS", b"a\n\x83\x5c\n", "ソ"),
-        ("ascii", b"a\nx\n", "x"),
-        ("macintosh", b"a\n\x8e\n", "é"),
-        ("utf-8", b"\xef\xbb\xbfa\nx\n", "x"),
-        ("utf-16-le", b"\xff\xfea\0\n\0x\0\n\0", "x"),
-    ],
-)
-def test_encoding_determines_the_characters(read, encoding, content, cell):
-    assert read(content, encoding=encoding) == [["a"], [cell]]
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "utf-16"])
-def test_data_in_another_encoding_is_rejected_with_the_stated_one(read, encoding):
-    with pytest.raises(PipelineFailed, match=f"^reds: must be valid {encoding}$"):
-        read(b"a\n\xff\xff\xff\n", encoding=encoding)
+        read_resource(data=items, dialect=dialect)
 
 
 @pytest.mark.parametrize(
@@ -294,29 +227,29 @@ def test_data_in_another_encoding_is_rejected_with_the_stated_one(read, encoding
         (["a\n1\n", ""], {}, [["a"], ["1"]]),
     ],
 )
-def test_parts_are_read_as_one_table(read, parts, dialect, rows):
+def test_parts_are_read_as_one_table(read_resource, parts, dialect, rows):
     paths = [f"{number}.csv" for number in range(len(parts))]
-    assert read(*parts, path=paths, dialect=dialect) == rows
+    assert read_resource(*parts, path=paths, dialect=dialect) == rows
 
 
-def test_rows_have_the_numbers_of_the_source(read):
+def test_rows_have_the_numbers_of_the_source(read_resource):
     numbers = RowNumbers()
     parts = ("#x\n#y\na\n1\n#z\n2\n", "#t\na\n3\n")
-    rows = read(*parts, path=["0.csv", "1.csv"], dialect={"commentChar": "#"}, numbers=numbers)
+    rows = read_resource(*parts, path=["0.csv", "1.csv"], dialect={"commentChar": "#"}, numbers=numbers)
     assert rows == [["a"], ["1"], ["2"], ["3"]]
     assert [numbers.source_number(number) for number in (1, 2, 3, 4)] == [3, 4, 6, 9]
-    read("1\n2\n", dialect={"header": False}, numbers=numbers)
+    read_resource("1\n2\n", dialect={"header": False}, numbers=numbers)
     assert [numbers.source_number(number) for number in (2, 3)] == [1, 2]
-    read("t\na\n1\n", dialect={"headerRows": [2]}, numbers=numbers)
+    read_resource("t\na\n1\n", dialect={"headerRows": [2]}, numbers=numbers)
     assert numbers.source_number(2) == 3
 
 
-def test_many_parts_are_read_with_few_open_files(read):
+def test_many_parts_are_read_with_few_open_files(read_resource):
     parts = ["a\n", *(f"{number}\n" for number in range(999))]
     soft_limit, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard_limit))
     try:
-        assert len(read(*parts, path=[f"{number}.csv" for number in range(1000)])) == 1000
+        assert len(read_resource(*parts, path=[f"{number}.csv" for number in range(1000)])) == 1000
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft_limit, hard_limit))
 
@@ -346,8 +279,8 @@ def test_memory_does_not_depend_on_the_size_of_the_source(tmp_path, monkeypatch,
         tracemalloc.stop()
 
 
-def test_too_many_separate_comments_are_rejected(read, monkeypatch):
+def test_too_many_separate_comments_are_rejected(read_resource, monkeypatch):
     monkeypatch.setattr(table_rows, "_MAX_COMMENT_GROUPS", 2)
-    assert len(read("a\n#\n#\n1\n#\n2\n", dialect={"commentChar": "#"})) == 3
+    assert len(read_resource("a\n#\n#\n1\n#\n2\n", dialect={"commentChar": "#"})) == 3
     with pytest.raises(PipelineFailed, match=r"^reds: comments must be in at most 2 separate groups$"):
-        read("a\n#\n1\n#\n2\n#\n3\n", dialect={"commentChar": "#"})
+        read_resource("a\n#\n1\n#\n2\n#\n3\n", dialect={"commentChar": "#"})
