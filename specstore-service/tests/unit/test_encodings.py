@@ -14,12 +14,8 @@ from specstore_service.operations.pipeline_context import PipelineFailed
 def test_encoding_of_unicode_is_read(read_resource, encoding):
     text = "a,é\n1,ü\n"
     assert read_resource(text.encode(encoding), encoding=encoding) == [["a", "é"], ["1", "ü"]]
-    assert read_resource(
-        json.dumps([["é"], ["ü"]]).encode(encoding), encoding=encoding, path="x.json", type="table"
-    ) == [
-        ["é"],
-        ["ü"],
-    ]
+    content = json.dumps([["é"], ["ü"]]).encode(encoding)
+    assert read_resource(content, encoding=encoding, path="x.json", type="table") == [["é"], ["ü"]]
 
 
 @pytest.mark.parametrize(

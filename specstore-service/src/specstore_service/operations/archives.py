@@ -1,9 +1,6 @@
 """Compressed sources, unpacked to a scratch file of a limited size."""
 
-import errno
-import lzma
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,15 +8,12 @@ from typing import IO
 
 from specstore_service.clients.fetching import FetchError, gunzip
 from specstore_service.domain.sources import Source
+from specstore_service.operations.limits import Unreadable, translate_archive_errors
 from specstore_service.operations.pipeline_context import PipelineContext, PipelineFailed
 from specstore_service.store.objects import scratch_file
 
 _CHUNK_BYTES = 256 * 1024
 _MAX_MEMBERS = 10_000
-# zipfile raises these for an archive that is damaged, encrypted or compressed in an unsupported way.
-_INVALID_ARCHIVE_ERRORS = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, ValueError, EOFError, KeyError,
-)  # fmt: skip
 
 
 @contextmanager
@@ -30,7 +24,7 @@ def unpacked(context: PipelineContext, source: Source, path: Path) -> Iterator[P
             with path.open("rb") as file, target.open("wb") as output:
                 chunks = _zip_chunks(file, source.innerpath) if source.compression == "zip" else gunzip(_chunks(file))
                 _write(chunks, output, context.settings.source_bytes)
-        except FetchError as error:
+        except (FetchError, Unreadable) as error:
             raise PipelineFailed(f"{source.name}: {error}") from None
         yield target
 
@@ -40,7 +34,7 @@ def _write(chunks: Iterator[bytes], output: IO[bytes], max_bytes: int) -> None:
     for chunk in chunks:
         size += len(chunk)
         if size > max_bytes:
-            raise FetchError(f"is larger than {max_bytes} bytes when unpacked")
+            raise Unreadable(f"is larger than {max_bytes} bytes when unpacked")
         output.write(chunk)
 
 
@@ -49,27 +43,23 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _zip_chunks(file: IO[bytes], innerpath: str | None) -> Iterator[bytes]:
-    try:
-        with zipfile.ZipFile(file) as archive, archive.open(_member(archive, innerpath)) as content:
-            yield from _chunks(content)
-    except _INVALID_ARCHIVE_ERRORS as error:
-        raise FetchError("is not a valid zip archive") from error
-    except OSError as error:
-        # bzip2 raises these for damaged data, and so does an offset outside the file. Others are storage errors.
-        if error.errno not in (None, errno.EINVAL):
-            raise
-        raise FetchError("is not a valid zip archive") from error
+    with (
+        translate_archive_errors("is not a valid zip archive"),
+        zipfile.ZipFile(file) as archive,
+        archive.open(_member(archive, innerpath)) as content,
+    ):
+        yield from _chunks(content)
 
 
 def _member(archive: zipfile.ZipFile, innerpath: str | None) -> zipfile.ZipInfo:
     members = [member for member in archive.infolist() if not member.is_dir()]
     if len(members) > _MAX_MEMBERS:
-        raise FetchError(f"has more than {_MAX_MEMBERS} files")
+        raise Unreadable(f"has more than {_MAX_MEMBERS} files")
     if innerpath is not None:
         member = next((member for member in members if member.filename == innerpath), None)
         if member is None:
-            raise FetchError(f"does not contain the file {innerpath}")
+            raise Unreadable(f"does not contain the file {innerpath}")
         return member
     if len(members) != 1:
-        raise FetchError(f"contains {len(members)} files: it must contain one, or innerpath must name one")
+        raise Unreadable(f"contains {len(members)} files: it must contain one, or innerpath must name one")
     return members[0]
