@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -161,7 +162,31 @@ class _ArrayElements:
         raise _not_json()
 
 
-_DECODER = json.JSONDecoder()
+# Integers have the same limit.
+_MAX_EXPONENT = sys.get_int_max_str_digits()
+
+
+def _parse_fraction(text: str) -> Decimal:
+    """Return the exact number. Its exponent is limited, since other code may write it with all of its digits."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = None
+    if number is None or abs(number.adjusted()) > _MAX_EXPONENT or len(text) > _MAX_EXPONENT:
+        raise Unreadable(f"the number {text[:20]} must have at most {_MAX_EXPONENT} digits")
+    return number
+
+
+def _reject_constant(name: str) -> None:
+    raise Unreadable(f"must be valid JSON: {name} is not allowed")
+
+
+_DECODER = json.JSONDecoder(parse_float=_parse_fraction, parse_constant=_reject_constant)
+
+
+def decode_exactly(text: str) -> Any:
+    """Parse JSON without changing any number. Raise Unreadable and JSONDecodeError."""
+    return _DECODER.decode(text)
 
 
 def _not_json() -> Unreadable:

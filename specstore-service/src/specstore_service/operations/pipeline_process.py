@@ -9,7 +9,7 @@ from chassis.db import Database
 from chassis.errors import Conflict, Unavailable
 from chassis.runtime import logs
 from specstore_service.domain import files, plans
-from specstore_service.operations import packages, reports, tables
+from specstore_service.operations import csv_files, json_files, packages, reports
 from specstore_service.operations.pipeline_context import OutputFile, PipelineContext, PipelineFailed, Task
 from specstore_service.operations.references import resolve_references
 from specstore_service.settings import Settings
@@ -20,10 +20,10 @@ log = logs.logger(__name__)
 
 _CREATORS: dict[str, Callable[[PipelineContext], OutputFile]] = {
     plans.REPORT: reports.create_report,
-    plans.CSV: tables.create_csv,
-    plans.JSON: tables.create_json,
+    plans.CSV: csv_files.create_csv,
+    plans.JSON: json_files.create_json,
     plans.ZIP: packages.create_zip,
-    plans.PREVIEW: tables.create_preview,
+    plans.PREVIEW: csv_files.create_preview,
     plans.TABULAR: packages.create_copy,
     plans.ORIGINAL: packages.create_copy,
     plans.PACKAGE: packages.create_package,

@@ -12,6 +12,7 @@ from specstore_service.domain.resources import DELIMITED, DOCUMENTS, SPREADSHEET
 from specstore_service.domain.schemas import MAX_COLUMNS, null_text
 from specstore_service.domain.sources import Source
 from specstore_service.operations import delimited, documents, spreadsheets
+from specstore_service.operations.blank_rows import BlankRows, is_blank
 from specstore_service.operations.limits import BATCH_ROWS, Unreadable, too_many_columns
 from specstore_service.operations.pipeline_context import PipelineFailed
 from specstore_service.operations.table_rows import RowNumbers, SourceRows, read_table
@@ -26,21 +27,28 @@ _KEYED = re.compile(r"\ufeff?\s*\[\s*\{")
 
 @contextmanager
 def read_batches(
-    source: Source, files: Files, unpacked_bytes: int, numbers: RowNumbers | None = None
+    source: Source,
+    files: Files,
+    unpacked_bytes: int,
+    numbers: RowNumbers | None = None,
+    blank_rows: BlankRows | None = None,
 ) -> Iterator[Batches]:
-    """Yield the headers and the rows, without trailing empty rows. Raise PipelineFailed, also during iteration.
+    """Yield the headers and the rows, without blank rows. Raise PipelineFailed, also during iteration.
 
-    `numbers` is set to the numbers of the rows in the source.
+    `numbers` is set to the numbers of the rows in the source, and `blank_rows` to the blank rows among them.
     """
     numbers = numbers or RowNumbers()
     with _translate_errors(source), ExitStack() as stack:
         parts, is_keyed = _open_parts(source, files, unpacked_bytes, stack)
         table = read_table(parts, source, numbers, is_keyed=is_keyed)
         headers = next(table)
+        if is_blank(headers):
+            raise PipelineFailed(f"{source.name}: the headers must not be blank")
         if files is not None and source.format in SPREADSHEETS:
             # Spreadsheets omit empty cells at the end of a row.
             table = (row + [None] * (len(headers) - len(row)) if row else row for row in table)
-        yield _with_translated_errors(source, _batches(chain([headers], table), numbers))
+        batches = _batches(chain([headers], table), numbers)
+        yield _with_translated_errors(source, (blank_rows or BlankRows()).drop(batches))
 
 
 def _with_translated_errors(source: Source, batches: Batches) -> Batches:
@@ -61,21 +69,11 @@ def _translate_errors(source: Source) -> Iterator[None]:
 
 
 def _batches(rows: Rows, numbers: RowNumbers) -> Batches:
-    """Yield the rows in batches, without empty rows at the end."""
-    pending_empty, number = 0, 1
+    number = 1
     while batch := list(islice(rows, BATCH_ROWS)):
         _reject_wide_rows(batch, number, numbers)
         number += len(batch)
-        length = len(batch)
-        while length and not any(cell not in (None, "") for cell in batch[length - 1]):
-            length -= 1
-        if length:
-            # The pending empty rows are not at the end of the table.
-            while pending_empty:
-                yield [[]] * min(pending_empty, BATCH_ROWS)
-                pending_empty -= min(pending_empty, BATCH_ROWS)
-            yield batch[:length]
-        pending_empty += len(batch) - length
+        yield batch
 
 
 def _reject_wide_rows(batch: list[list[Any]], number: int, numbers: RowNumbers) -> None:
