@@ -6,6 +6,7 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any
 
+from specstore_service.domain.schemas import frictionless_schema
 from specstore_service.domain.sources import Source
 from specstore_service.operations.documents import decode_exactly
 from specstore_service.operations.pipeline_context import PipelineFailed
@@ -21,14 +22,22 @@ _CONVERSIONS: dict[str, CellReader] = {"integer": int, "number": Decimal}
 _NUMBER_FORMATS = frozenset({"bare_number", "group_char", "decimal_char"})
 
 
-def table_fields(source: Source) -> list[Any]:
-    """Return the fields of the schema as frictionless reads them, or an empty list. Raise PipelineFailed."""
+def column_fields(source: Source, names: list[str]) -> list[Any]:
+    """Return the field of each column as frictionless reads it, None if there is none. Raise PipelineFailed."""
     if source.schema is None:
-        return []
+        return [None] * len(names)
+    fields = _fields(source, source.schema)
+    if source.schema.get("fieldsMatch", "exact") == "exact":
+        return (fields + [None] * len(names))[: len(names)]
+    fields_by_name = {field.name: field for field in fields}
+    return [fields_by_name.get(name) for name in names]
+
+
+def _fields(source: Source, schema: dict[str, Any]) -> list[Any]:
     from frictionless import FrictionlessException, Schema
 
     try:
-        fields: list[Any] = Schema.from_descriptor(source.schema).fields
+        fields: list[Any] = Schema.from_descriptor(frictionless_schema(schema)).fields
     except FrictionlessException as problem:
         raise PipelineFailed(
             *(f"{source.name}: {error.note}" for error in problem.reasons or [problem.error])
@@ -41,6 +50,7 @@ def table_fields(source: Source) -> list[Any]:
 
 
 def missing_values(field: Any) -> list[str]:
+    """Return the texts that stand for no value in cells of a field."""
     values: list[str] = field.missing_values if field.has_defined("missing_values") else field.schema.missing_values
     return values
 
@@ -60,12 +70,22 @@ def cell_text(cell: Any) -> str:
     return str(cell)
 
 
-def text_serializers(source: Source) -> list[CellSerializer]:
-    """Return the function that serializes the cells of each field for a csv file, so that the schema applies to it."""
-    return [_text_serializer(field) for field in table_fields(source)]
+def column_names(source: Source, headers: list[Any]) -> list[str]:
+    """Return the headers as unique names. Raise PipelineFailed."""
+    names = [cell_text(cell) for cell in headers]
+    if len(set(names)) < len(names):
+        raise PipelineFailed(f"{source.name}: column names must not be repeated")
+    return names
+
+
+def text_serializers(source: Source, names: list[str]) -> list[CellSerializer]:
+    """Return the function that serializes the cells of each column for a csv file, so that the schema applies to it."""
+    return [_text_serializer(field) for field in column_fields(source, names)]
 
 
 def _text_serializer(field: Any) -> CellSerializer:
+    if field is None:
+        return cell_text
     missing = missing_values(field)
     missing_text = "" if "" in missing or not missing else missing[0]
     convert = _formatter(field)
@@ -104,14 +124,15 @@ def _value_formatter(field: Any) -> CellSerializer:
     return format_value
 
 
-def json_readers(source: Source, width: int) -> list[CellReader]:
+def json_readers(source: Source, names: list[str]) -> list[CellReader]:
     """Return the function that returns the JSON value of the cells of each column."""
-    readers = [_json_reader(field) for field in table_fields(source)[:width]]
-    return readers + [json_value] * (width - len(readers))
+    return [_json_reader(field) for field in column_fields(source, names)]
 
 
 def _json_reader(field: Any) -> CellReader:
     """Return a function that converts cells of a field. Invalid cells stay unchanged; the report names them."""
+    if field is None:
+        return json_value
     missing, is_text = set(missing_values(field)), field.type not in _JSON_TYPES
     if is_text:
         parse = _formatter(field)

@@ -5,10 +5,12 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 from specstore_service.domain.plans import CSV
+from specstore_service.domain.resources import DELIMITED
 from specstore_service.domain.sources import Source
-from specstore_service.operations.cells import cell_text, text_serializers
+from specstore_service.operations.cells import CellSerializer, cell_text, text_serializers
 from specstore_service.operations.limits import BATCH_ROWS, MAX_CELL_BYTES
 from specstore_service.operations.pipeline_context import HashingWriter, OutputFile, PipelineContext, PipelineFailed
 from specstore_service.operations.row_batches import Batches
@@ -44,25 +46,26 @@ def create_preview(context: PipelineContext) -> OutputFile:
 
 def write_csv(writer: HashingWriter, source: Source, batches: Batches) -> int:
     """Write the table and read it back. Return its number of rows without the headers. Raise PipelineFailed."""
-    return _write_batches(writer, batches if is_text(source) else _text_batches(source, batches))
+    return _write_batches(writer, batches if _is_text(source) else _text_batches(source, batches))
 
 
-def is_text(source: Source) -> bool:
-    return source.rows is None and source.format not in ("xlsx", "xlsm", "json")
+def _is_text(source: Source) -> bool:
+    return source.rows is None and source.format in DELIMITED
 
 
 def _text_batches(source: Source, batches: Batches) -> Iterator[list[list[str]]]:
-    serializers = text_serializers(source)
-    is_header = True
+    first_batch = next(batches)
+    names = list(map(cell_text, first_batch[0]))
+    serializers = text_serializers(source, names)
+    yield [names, *(_text_row(serializers, row) for row in first_batch[1:])]
     for batch in batches:
-        yield [
-            list(map(cell_text, row))
-            if (is_header and index == 0) or not serializers
-            else [serialize(cell) for serialize, cell in zip(serializers, row, strict=False)]
-            + list(map(cell_text, row[len(serializers) :]))
-            for index, row in enumerate(batch)
-        ]
-        is_header = False
+        yield [_text_row(serializers, row) for row in batch]
+
+
+def _text_row(serializers: list[CellSerializer], row: list[Any]) -> list[str]:
+    # The report names rows with too many cells.
+    extra = map(cell_text, row[len(serializers) :])
+    return [*(serialize(cell) for serialize, cell in zip(serializers, row, strict=False)), *extra]
 
 
 def _write_batches(writer: HashingWriter, batches: Iterable[list[list[str]]]) -> int:
@@ -76,7 +79,9 @@ def _write_batches(writer: HashingWriter, batches: Iterable[list[list[str]]]) ->
             writer.write(text.encode())
             written = file.read().decode()
             if written != text or not (is_plain or _parse(written) == batch):
-                raise PipelineFailed(f"the csv file does not contain the rows that were written, from row {count + 1} on")
+                raise PipelineFailed(
+                    f"the csv file does not contain the rows that were written, from row {count + 1} on"
+                )
             count += len(batch)
     return count - 1
 

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 from specstore_service.domain.sources import Source
-from specstore_service.operations.cells import JSON_SERIALIZERS, cell_text, json_readers, json_text
+from specstore_service.operations.cells import JSON_SERIALIZERS, column_names, json_readers, json_text
 from specstore_service.operations.pipeline_context import HashingWriter, OutputFile, PipelineContext, PipelineFailed
 from specstore_service.operations.row_batches import Batches
 from specstore_service.operations.source_cache import source_rows
@@ -27,12 +27,14 @@ def write_json(writer: HashingWriter, source: Source, batches: Batches) -> int:
     """Write the table and read it back. Return its number of rows. Raise PipelineFailed."""
     first_batch = next(batches)
     names = column_names(source, first_batch[0])
-    readers, keys = json_readers(source, len(names)), [f"{json_text(name)}: " for name in names]
+    readers, keys = json_readers(source, names), [f"{json_text(name)}: " for name in names]
     count = 0
     with writer.path.open("rb") as file:
         for batch in chain([first_batch[1:]], batches):
             if batch:
-                columns = [list(map(read, cells)) for read, cells in zip(readers, _columns(batch, len(names)), strict=True)]
+                columns = [
+                    list(map(read, cells)) for read, cells in zip(readers, _columns(batch, len(names)), strict=True)
+                ]
                 writer.write(_json_lines(keys, columns, is_first=count == 0).encode())
                 _check_written(file, names, columns, count)
                 count += len(batch)
@@ -45,13 +47,6 @@ def _columns(rows: list[list[Any]], width: int) -> list[tuple[Any, ...]]:
     if min(map(len, rows)) < width:
         rows = [row + [None] * (width - len(row)) for row in rows]
     return list(zip(*rows, strict=False))[:width]
-
-
-def column_names(source: Source, headers: list[Any]) -> list[str]:
-    names = [cell_text(cell) for cell in headers]
-    if len(set(names)) < len(names):
-        raise PipelineFailed(f"{source.name}: column names must not be repeated")
-    return names
 
 
 def _json_lines(keys: list[str], columns: list[list[Any]], *, is_first: bool) -> str:
