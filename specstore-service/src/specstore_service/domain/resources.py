@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from specstore_service.domain.descriptors import OpenModel, OrLocation, property_error
+from specstore_service.domain.descriptors import OrLocation, property_error
 from specstore_service.domain.dialects import Dialect
 from specstore_service.domain.encodings import check_encoding
+from specstore_service.domain.metadata import Metadata, PackageMetadata
 from specstore_service.domain.names import NAME_PATTERN, Location, Name, is_url
 from specstore_service.domain.schemas import TableSchema, retarget_foreign_keys
 
@@ -32,7 +33,7 @@ _TABULAR_PROFILES = (
 )
 
 
-class Resource(OpenModel):
+class Resource(Metadata):
     name: Name
     path: Annotated[
         str | list[str] | None, OrLocation(Annotated[list[Location], Field(min_length=1, max_length=MAX_PARTS)] | None)
@@ -89,6 +90,13 @@ class Resource(OpenModel):
         return False if self.type in _FILE_TYPES else None
 
     @property
+    def file_properties(self) -> dict[str, Any]:
+        """Return the properties that state how an unchanged copy of the file is read."""
+        properties = self.model_dump(include={"encoding", "mediatype"}, exclude_none=True)
+        # A dialect in a file is not published.
+        return properties | ({"dialect": self.dialect.model_dump(mode="json", by_alias=True, exclude_unset=True)} if isinstance(self.dialect, Dialect) else {})
+
+    @property
     def origin(self) -> tuple[str, str] | None:
         """The kind of the pipeline that published the resource, and the name of the resource in its spec."""
         origin = (self.model_extra or {}).get(ORIGIN)
@@ -98,7 +106,7 @@ class Resource(OpenModel):
         return origin["kind"], name if isinstance(name, str) and re.match(NAME_PATTERN, name) else self.name
 
 
-class Descriptor(OpenModel):
+class Descriptor(PackageMetadata):
     name: Name | None = None
     resources: Annotated[list[Resource], Field(min_length=1, max_length=MAX_RESOURCES)]
 

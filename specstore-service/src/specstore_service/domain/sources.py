@@ -8,6 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 from chassis.errors import Invalid
 from specstore_service.domain.dialects import Dialect
+from specstore_service.domain.metadata import resource_properties
 from specstore_service.domain.names import is_url
 from specstore_service.domain.resources import DELIMITED, Resource
 from specstore_service.domain.schemas import TableSchema
@@ -61,6 +62,9 @@ class Source:
     # Properties with which the file is compared, as stated: their types were not checked.
     stated_bytes: Any = None
     stated_hash: Any = None
+    # Properties that are published unchanged, and those that describe the unchanged copy.
+    properties: dict[str, Any] = field(default_factory=dict)
+    file_properties: dict[str, Any] = field(default_factory=dict)
 
     @property
     def parts(self) -> tuple[FileLocation, ...]:
@@ -147,6 +151,8 @@ def _source(package: Input, resource: Resource) -> Source:
         dialect_location=_locate(package, dialect) if isinstance(dialect, str) else None,
         stated_bytes=(resource.model_extra or {}).get("bytes"),
         stated_hash=(resource.model_extra or {}).get("hash"),
+        properties=resource_properties(resource),
+        file_properties=resource.file_properties,
     )
 
 

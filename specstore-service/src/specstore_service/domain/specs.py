@@ -56,7 +56,7 @@ class OutputParameters(OpenModel):
 
 
 class Output(OpenModel):
-    kind: Literal["csv", "json", "preview", "zip", "package"]
+    kind: Literal["csv", "json", "parquet", "preview", "zip", "package"]
     parameters: OutputParameters = OutputParameters()
 
 

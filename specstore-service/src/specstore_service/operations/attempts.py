@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from chassis import strictjson
 from chassis.errors import Conflict, Invalid, NotFound, Problem, Unavailable
@@ -14,6 +15,7 @@ from chassis.messaging.message_processor import Interrupted, JobContext
 from chassis.runtime import logs
 from chassis.web.validation import checked
 from specstore_service.domain import files
+from specstore_service.domain.metadata import package_properties
 from specstore_service.domain.sources import Source, sources_of
 from specstore_service.domain.specs import Spec
 from specstore_service.operations import pipeline_process, updates
@@ -122,7 +124,7 @@ def _begin(context: JobContext, pipeline: str, trigger: Trigger) -> Task | None:
         job = jobs.get_job(tx, pipeline)
         results = jobs.list_results(tx, job["flow"])
         kinds_and_targets = jobs.list_kinds_and_targets(tx, job["flow"])
-    sources, spec_errors = _parse_sources(job["spec"])
+    sources, package, spec_errors = _parse_sources(job["spec"])
     paths = files.file_paths(kinds_and_targets, {source.name: source.copy_format for source in sources})
     owner, dataset, _ = job["flow_id"].split("/")
     return Task(
@@ -137,17 +139,21 @@ def _begin(context: JobContext, pipeline: str, trigger: Trigger) -> Task | None:
         kinds_and_targets=kinds_and_targets,
         results=results,
         path=paths[job["position"]],
+        package=package,
         spec_errors=spec_errors,
     )
 
 
-def _parse_sources(text: str) -> tuple[list[Source], list[str]]:
-    """Return the sources of a stored spec, or the reasons why it is rejected: another version has accepted it."""
+def _parse_sources(text: str) -> tuple[list[Source], dict[str, Any], list[str]]:
+    """Return the sources of a stored spec and the properties of its package, or the reasons why it is rejected.
+
+    Another version has accepted it.
+    """
     try:
         spec = checked(lambda: Spec.model_validate(strictjson.loads(text.encode()), strict=True))
-        return sources_of(spec), []
+        return sources_of(spec), package_properties(spec.inputs[0].parameters.descriptor), []
     except Invalid as problem:
-        return [], [f"the spec is no longer supported: {field}: {message}" for field, message in problem.errors]
+        return [], {}, [f"the spec is no longer supported: {field}: {message}" for field, message in problem.errors]
 
 
 def _execute(

@@ -99,7 +99,7 @@ def _text_serializer(field: Any) -> CellSerializer:
 
 
 def _formatter(field: Any) -> CellReader:
-    """Return a function that formats values. Invalid values, and those that the format cannot express, stay unchanged."""
+    """Return a function that formats values. Those that are invalid or that the format cannot express stay unchanged."""
     if field.type not in _FORMATTED_TYPES:
         return lambda cell: cell
     read, format_value = field.create_value_reader(), _value_formatter(field)

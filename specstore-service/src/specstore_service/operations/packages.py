@@ -101,4 +101,4 @@ def _descriptor(context: PipelineContext, results: list[Result]) -> dict[str, An
         PackageFile(*task.kinds_and_targets[result.position], result.path, result.bytes, result.hash, result.rows)
         for result in results
     ]
-    return files.package_descriptor(task.dataset, task.sources, package_files)
+    return files.package_descriptor(task.dataset, task.sources, package_files, task.package)

@@ -42,6 +42,8 @@ class Task:
     path: str
     # Reasons why this version of the service rejects the spec, which an earlier version accepted.
     spec_errors: list[str] = field(default_factory=list)
+    # Properties of the package that are published unchanged.
+    package: dict[str, Any] = field(default_factory=dict)
 
     @property
     def source(self) -> Source:
