@@ -91,7 +91,10 @@ def content_type(path: str) -> str:
 
 
 def package_descriptor(
-    dataset: str, sources: Iterable[Source], files: Sequence[PackageFile], properties: Mapping[str, Any] = _NO_PROPERTIES
+    dataset: str,
+    sources: Iterable[Source],
+    files: Sequence[PackageFile],
+    properties: Mapping[str, Any] = _NO_PROPERTIES,
 ) -> dict[str, Any]:
     """Return the descriptor of a data package that consists of these files, in the folder of the descriptor.
 

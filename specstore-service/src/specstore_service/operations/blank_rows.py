@@ -24,7 +24,10 @@ class BlankRows:
     """
 
     def __init__(self) -> None:
-        self.first_numbers: list[int] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self.first_numbers = list[int]()
         self._kept = 0
         # For each group: the number of kept rows before it, and the number of blank rows up to its end.
         self._positions, self._totals = array("Q"), array("Q")
@@ -39,6 +42,7 @@ class BlankRows:
 
     def drop(self, batches: Iterator[Rows]) -> Iterator[Rows]:
         """Yield the batches without their blank rows, and without batches that are empty then. Raise Unreadable."""
+        self._begin()
         for batch in batches:
             # Most batches have a cell with a true value in each row.
             kept = batch if all(map(any, batch)) else [row for row in batch if not self._drop_if_blank(row)]

@@ -78,12 +78,19 @@ def column_names(source: Source, headers: list[Any]) -> list[str]:
     return names
 
 
+def columns_of(rows: list[list[Any]], width: int) -> list[tuple[Any, ...]]:
+    """Return the cells of each column. Rows that are too short are filled, and the report names them."""
+    if min(map(len, rows)) < width:
+        rows = [row + [None] * (width - len(row)) for row in rows]
+    return list(zip(*rows, strict=False))[:width]
+
+
 def text_serializers(source: Source, names: list[str]) -> list[CellSerializer]:
     """Return the function that serializes the cells of each column for a csv file, so that the schema applies to it."""
-    return [_text_serializer(field) for field in column_fields(source, names)]
+    return [text_serializer(field) for field in column_fields(source, names)]
 
 
-def _text_serializer(field: Any) -> CellSerializer:
+def text_serializer(field: Any) -> CellSerializer:
     if field is None:
         return cell_text
     missing = missing_values(field)
@@ -126,10 +133,10 @@ def _value_formatter(field: Any) -> CellSerializer:
 
 def json_readers(source: Source, names: list[str]) -> list[CellReader]:
     """Return the function that returns the JSON value of the cells of each column."""
-    return [_json_reader(field) for field in column_fields(source, names)]
+    return [json_reader(field) for field in column_fields(source, names)]
 
 
-def _json_reader(field: Any) -> CellReader:
+def json_reader(field: Any) -> CellReader:
     """Return a function that converts cells of a field. Invalid cells stay unchanged; the report names them."""
     if field is None:
         return json_value

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 from specstore_service.domain.sources import Source
-from specstore_service.operations.cells import JSON_SERIALIZERS, column_names, json_readers, json_text
+from specstore_service.operations.cells import JSON_SERIALIZERS, column_names, columns_of, json_readers, json_text
 from specstore_service.operations.pipeline_context import HashingWriter, OutputFile, PipelineContext, PipelineFailed
 from specstore_service.operations.row_batches import Batches
 from specstore_service.operations.source_cache import source_rows
@@ -33,20 +33,13 @@ def write_json(writer: HashingWriter, source: Source, batches: Batches) -> int:
         for batch in chain([first_batch[1:]], batches):
             if batch:
                 columns = [
-                    list(map(read, cells)) for read, cells in zip(readers, _columns(batch, len(names)), strict=True)
+                    list(map(read, cells)) for read, cells in zip(readers, columns_of(batch, len(names)), strict=True)
                 ]
                 writer.write(_json_lines(keys, columns, is_first=count == 0).encode())
                 _check_written(file, names, columns, count)
                 count += len(batch)
     writer.write(b"\n]\n" if count else b"[\n]\n")
     return count
-
-
-def _columns(rows: list[list[Any]], width: int) -> list[tuple[Any, ...]]:
-    """Return the cells of each column. Rows that are too short are filled, and the report names them."""
-    if min(map(len, rows)) < width:
-        rows = [row + [None] * (width - len(row)) for row in rows]
-    return list(zip(*rows, strict=False))[:width]
 
 
 def _json_lines(keys: list[str], columns: list[list[Any]], *, is_first: bool) -> str:

@@ -87,6 +87,9 @@ class HashingWriter(io.RawIOBase):
             view = view[written:]
         return memoryview(data).nbytes
 
+    def tell(self) -> int:
+        return self.size
+
     def close(self) -> None:
         if not self.closed:
             self._file.close()

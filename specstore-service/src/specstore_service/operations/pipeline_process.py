@@ -9,7 +9,7 @@ from chassis.db import Database
 from chassis.errors import Conflict, Unavailable
 from chassis.runtime import logs
 from specstore_service.domain import files, plans
-from specstore_service.operations import csv_files, json_files, packages, reports
+from specstore_service.operations import csv_files, json_files, packages, parquet_files, reports
 from specstore_service.operations.pipeline_context import OutputFile, PipelineContext, PipelineFailed, Task
 from specstore_service.operations.references import resolve_references
 from specstore_service.settings import Settings
@@ -22,6 +22,7 @@ _CREATORS: dict[str, Callable[[PipelineContext], OutputFile]] = {
     plans.REPORT: reports.create_report,
     plans.CSV: csv_files.create_csv,
     plans.JSON: json_files.create_json,
+    plans.PARQUET: parquet_files.create_parquet,
     plans.ZIP: packages.create_zip,
     plans.PREVIEW: csv_files.create_preview,
     plans.TABULAR: packages.create_copy,
