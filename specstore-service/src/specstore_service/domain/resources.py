@@ -91,10 +91,12 @@ class Resource(Metadata):
 
     @property
     def file_properties(self) -> dict[str, Any]:
-        """Return the properties that state how an unchanged copy of the file is read."""
+        """The properties that state how an unchanged copy of the file is read."""
         properties = self.model_dump(include={"encoding", "mediatype"}, exclude_none=True)
-        # A dialect in a file is not published.
-        return properties | ({"dialect": self.dialect.model_dump(mode="json", by_alias=True, exclude_unset=True)} if isinstance(self.dialect, Dialect) else {})
+        if isinstance(self.dialect, Dialect):
+            # A dialect in a file is not published.
+            properties["dialect"] = self.dialect.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return properties
 
     @property
     def origin(self) -> tuple[str, str] | None:

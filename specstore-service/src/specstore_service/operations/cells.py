@@ -86,7 +86,7 @@ def columns_of(rows: list[list[Any]], width: int) -> list[tuple[Any, ...]]:
 
 
 def text_serializers(source: Source, names: list[str]) -> list[CellSerializer]:
-    """Return the function that serializes the cells of each column for a csv file, so that the schema applies to it."""
+    """Return the function that serializes the cells of each column, so that the schema applies to the csv file."""
     return [text_serializer(field) for field in column_fields(source, names)]
 
 
@@ -106,7 +106,7 @@ def text_serializer(field: Any) -> CellSerializer:
 
 
 def _formatter(field: Any) -> CellReader:
-    """Return a function that formats values. Those that are invalid or that the format cannot express stay unchanged."""
+    """Return a function that formats values. It returns those unchanged that the format cannot express."""
     if field.type not in _FORMATTED_TYPES:
         return lambda cell: cell
     read, format_value = field.create_value_reader(), _value_formatter(field)

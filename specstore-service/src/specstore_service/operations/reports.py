@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from decimal import localcontext
+from itertools import chain
 from typing import Any
 
 from specstore_service.domain.files import unique_slugs
@@ -17,6 +19,8 @@ MAX_ERRORS = 200
 _MAX_CELL_CHARACTERS = 100
 # Without it, frictionless rejects properties of version 2 of the standard.
 _V2_RESOURCE = "https://datapackage.org/profiles/2.0/dataresource.json"
+# frictionless computes with the numbers of a JSON source, which have at most about 4300 digits (documents.py).
+_MAX_DIGITS = 10_000
 
 
 def create_report(context: PipelineContext) -> OutputFile:
@@ -28,6 +32,7 @@ def create_report(context: PipelineContext) -> OutputFile:
         reports = check_tables(tables, paths, context.settings.unpacked_bytes, lambda: context.report_progress(True))
         context.report_progress(False)
     is_valid = not any(report["errors"] for report in reports)
+    log = list(chain.from_iterable(report.pop("log") for report in reports))
     with context.writer() as writer:
         writer.write(json.dumps({"valid": is_valid, "tables": reports}, ensure_ascii=False, indent=1).encode())
     return writer.output(
@@ -45,7 +50,7 @@ def _error_line(table: str, error: dict[str, Any]) -> str:
 def check_tables(
     tables: list[Source], paths: Mapping[str, Files], unpacked_bytes: int, report_progress: Callable[[], None]
 ) -> list[dict[str, Any]]:
-    """Return a report on each table: {name, rows, errors: [{row, field, type, reason}]}."""
+    """Return a report on each table: {name, rows, errors: [{row, field, type, reason}], log}."""
     from frictionless import FrictionlessException, Package
 
     table_names = [table.name for table in tables]
@@ -64,7 +69,8 @@ def check_tables(
         raise PipelineFailed(*(f"schema: {error.note}" for error in problem.reasons or [problem.error])) from None
     errors_left, reports = MAX_ERRORS, []
     for table, resource, row_numbers in zip(tables, package.resources, numbers, strict=True):
-        report = _report(table, resource, row_numbers, max(errors_left, 1))
+        with localcontext(prec=_MAX_DIGITS):
+            report = _report(table, resource, row_numbers, max(errors_left, 1))
         errors_left -= len(report["errors"])
         reports.append(report)
     return reports
@@ -107,7 +113,17 @@ def _report(source: Source, resource: Any, numbers: RowNumbers, max_errors: int)
     if len(errors) >= max_errors:
         omitted = {"row": None, "field": None, "type": "and-more", "reason": "further errors are omitted"}
         errors = [*errors[:max_errors], omitted]
-    return {"name": source.name, "rows": tasks[0].stats.get("rows") if tasks else None, "errors": errors}
+    rows = tasks[0].stats.get("rows") if tasks else None
+    log = [f"{source.name}: {rows} rows checked", *_blank_row_warnings(source.name, numbers)]
+    return {"name": source.name, "rows": rows, "errors": errors, "log": log}
+
+
+def _blank_row_warnings(table: str, numbers: RowNumbers) -> list[str]:
+    blank = numbers.blank_rows
+    if not blank.count:
+        return []
+    first = ", ".join(str(numbers.source_number(number)) for number in blank.first_numbers)
+    return [f"{table}: warning: blank rows were dropped: {blank.count}, the first of them row {first}"]
 
 
 def _error(numbers: RowNumbers, error: Any) -> dict[str, Any]:
@@ -118,5 +134,5 @@ def _error(numbers: RowNumbers, error: Any) -> dict[str, Any]:
     if cell not in (None, ""):
         reason += f" (in {cell!r:.{_MAX_CELL_CHARACTERS}})"
     # frictionless counts rows from the headers; users count from the first row of the source.
-    row = row and numbers.source_number(row)
+    row = row and numbers.source_number(numbers.blank_rows.number_at(row))
     return {"row": row, "field": field, "type": error.type, "reason": reason}

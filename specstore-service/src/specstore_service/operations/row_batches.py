@@ -12,7 +12,7 @@ from specstore_service.domain.resources import DELIMITED, DOCUMENTS, SPREADSHEET
 from specstore_service.domain.schemas import MAX_COLUMNS, null_text
 from specstore_service.domain.sources import Source
 from specstore_service.operations import delimited, documents, spreadsheets
-from specstore_service.operations.blank_rows import BlankRows, is_blank
+from specstore_service.operations.blank_rows import is_blank
 from specstore_service.operations.limits import BATCH_ROWS, Unreadable, too_many_columns
 from specstore_service.operations.pipeline_context import PipelineFailed
 from specstore_service.operations.table_rows import RowNumbers, SourceRows, read_table
@@ -31,11 +31,10 @@ def read_batches(
     files: Files,
     unpacked_bytes: int,
     numbers: RowNumbers | None = None,
-    blank_rows: BlankRows | None = None,
 ) -> Iterator[Batches]:
     """Yield the headers and the rows, without blank rows. Raise PipelineFailed, also during iteration.
 
-    `numbers` is set to the numbers of the rows in the source, and `blank_rows` to the blank rows among them.
+    `numbers` is set to the numbers of the rows in the source.
     """
     numbers = numbers or RowNumbers()
     with _translate_errors(source), ExitStack() as stack:
@@ -48,7 +47,7 @@ def read_batches(
             # Spreadsheets omit empty cells at the end of a row.
             table = (row + [None] * (len(headers) - len(row)) if row else row for row in table)
         batches = _batches(chain([headers], table), numbers)
-        yield _with_translated_errors(source, (blank_rows or BlankRows()).drop(batches))
+        yield _with_translated_errors(source, numbers.blank_rows.drop(batches))
 
 
 def _with_translated_errors(source: Source, batches: Batches) -> Batches:

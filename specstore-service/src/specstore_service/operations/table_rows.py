@@ -8,6 +8,7 @@ from typing import Any
 
 from specstore_service.domain.resources import DOCUMENTS, SPREADSHEETS
 from specstore_service.domain.sources import Source
+from specstore_service.operations.blank_rows import BlankRows
 from specstore_service.operations.limits import Unreadable
 
 # A reader yields None for a comment.
@@ -22,6 +23,7 @@ class RowNumbers:
     """The numbers that the rows of a table have in its source, where comments count as rows."""
 
     def __init__(self) -> None:
+        self.blank_rows = BlankRows()
         self.begin(1)
 
     def begin(self, headers: int) -> None:
