@@ -37,7 +37,7 @@ def create_report(context: PipelineContext) -> OutputFile:
         writer.write(json.dumps({"valid": is_valid, "tables": reports}, ensure_ascii=False, indent=1).encode())
     return writer.output(
         errors=[_error_line(report["name"], error) for report in reports for error in report["errors"]],
-        log=[line for report in reports for line in report.pop("log")],
+        log=log,
     )
 
 
