@@ -97,7 +97,8 @@ def test_repeated_column_names_are_rejected(write):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [(b"12.50", b"12.51"), (b"true", b"null"), (b'"x"', b'"y"'), (b'"b"', b'"c"'), (b"}", b""), (b"{", b"[{")]
+    ("old", "new"),
+    [(b"12.50", b"12.51"), (b"true", b"null"), (b'"x"', b'"y"'), (b'"b"', b'"c"'), (b"}", b""), (b"{", b"[{")],
 )
 def test_file_with_other_contents_than_were_written_fails_the_pipeline(write, old, new):
     class Writer(HashingWriter):

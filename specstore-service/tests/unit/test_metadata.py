@@ -67,7 +67,9 @@ def test_metadata_of_a_resource_is_kept_without_the_properties_of_its_file(spec_
 def test_resource_that_a_step_creates_has_the_metadata_of_its_input(spec_of):
     spec = spec_of(path="a.csv", title="All")
     spec["processing"] = [{"input": "reds", "output": "first"}]
-    assert [source.properties for source in sources_of(Spec.model_validate(spec, strict=True))] == [{"title": "All"}] * 2
+    assert [source.properties for source in sources_of(Spec.model_validate(spec, strict=True))] == [
+        {"title": "All"}
+    ] * 2
 
 
 @pytest.mark.parametrize(

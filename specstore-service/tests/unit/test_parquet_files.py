@@ -80,7 +80,11 @@ def test_column_has_the_type_of_its_field(write_cells, field, cells, type_, valu
         ("number", ["1e400"], "must be exactly representable"),
         ("number", ["1e-400"], "must be exactly representable"),
         ("datetime", ["2020-01-02T03:04:05.1234567"], "must have at most 6 decimal places"),
-        ("datetime", ["2020-01-02T03:04:05", "2020-01-02T03:04:05Z"], "must have an offset from UTC if the first value"),
+        (
+            "datetime",
+            ["2020-01-02T03:04:05", "2020-01-02T03:04:05Z"],
+            "must have an offset from UTC if the first value",
+        ),
         ("time", ["03:04:05Z"], "must not have an offset from UTC"),
     ],
 )

@@ -101,6 +101,16 @@ def test_explicit_default_outputs_change_nothing(plan_of):
     assert to_table(plan_of(outputs=outputs)) == CONTRACT_TABLE
 
 
+def test_parquet_output_adds_a_pipeline_for_each_table(plan_of):
+    resources = [{"name": "a", "path": "a.csv"}, {"name": "b", "data": [["x"]]}, {"name": "c", "path": "c.pdf"}]
+    table = {row[0]: row for row in to_table(plan_of(*resources, outputs=[{"kind": "parquet"}]))}
+    for name in ("a_parquet", "b_parquet"):
+        assert table[name][1:] == ("Creating Parquet", "derived/parquet", ["validation_report"])
+        assert name in table[""][3] and name not in table["wines_zip"][3]
+    assert "c_parquet" not in table
+    assert set(table) - {"a_parquet", "b_parquet"} == {row[0] for row in to_table(plan_of(*resources))}
+
+
 def test_default_zip_is_named_after_the_dataset(a_spec):
     assert zip_files(Spec.model_validate(a_spec(), strict=True)) == ["wines.zip"]
 
@@ -152,6 +162,13 @@ def test_source_location_follows_from_mapping_path_and_package_url(a_spec, url, 
 def test_names_causing_duplicate_pipeline_ids_are_rejected(plan_of, names):
     with pytest.raises(Invalid, match="must not give two pipelines the ID"):
         plan_of(*({"name": name, "path": f"{number}.csv"} for number, name in enumerate(names)))
+
+
+def test_name_of_a_parquet_pipeline_is_reserved_only_if_there_is_one(plan_of):
+    resources = [{"name": "a", "path": "a.csv"}, {"name": "a_parquet", "path": "b.csv"}]
+    plan_of(*resources)
+    with pytest.raises(Invalid, match="must not give two pipelines the ID a_parquet"):
+        plan_of(*resources, outputs=[{"kind": "parquet"}])
 
 
 def test_duplicate_resource_names_are_rejected(plan_of):

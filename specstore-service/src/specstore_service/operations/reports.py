@@ -123,7 +123,7 @@ def _blank_row_warnings(table: str, numbers: RowNumbers) -> list[str]:
     if not blank.count:
         return []
     first = ", ".join(str(numbers.source_number(number)) for number in blank.first_numbers)
-    return [f"{table}: warning: blank rows were dropped: {blank.count}, the first of them row {first}"]
+    return [f"{table}: warning: {blank.count} blank rows were dropped, at first rows {first}"]
 
 
 def _error(numbers: RowNumbers, error: Any) -> dict[str, Any]:
