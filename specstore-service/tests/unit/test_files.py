@@ -10,11 +10,11 @@ from specstore_service.domain.specs import Tabulator
 
 
 def test_files_are_named_after_their_resource():
-    planned = [(REPORT, ""), (CSV, "reds"), (JSON, "reds"), (PARQUET, "reds"), (ZIP, "w.zip"), (PREVIEW, "reds"), (TABULAR, "reds"),
-               (ORIGINAL, "notes"), (ORIGINAL, "plain"), (PACKAGE, "")]  # fmt: skip
+    planned = [(REPORT, ""), (CSV, "reds"), (JSON, "reds"), (PARQUET, "reds"), (ZIP, "w.zip"), (PREVIEW, "reds"),
+               (TABULAR, "reds"), (ORIGINAL, "notes"), (ORIGINAL, "plain"), (PACKAGE, "")]  # fmt: skip
     assert files.file_paths(planned, {"reds": "xlsx", "notes": "md"}) == [
-        "validation_report.json", "reds.csv", "reds.json", "reds.parquet", "w.zip", "reds_preview.csv", "reds_source.xlsx",
-        "notes.md", "plain", "datapackage.json",
+        "validation_report.json", "reds.csv", "reds.json", "reds.parquet", "w.zip", "reds_preview.csv",
+        "reds_source.xlsx", "notes.md", "plain", "datapackage.json",
     ]  # fmt: skip
 
 

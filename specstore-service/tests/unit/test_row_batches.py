@@ -132,7 +132,7 @@ def test_integer_with_too_many_digits_is_rejected(read, row, padding):
 @pytest.mark.parametrize("padding", [0, 1_500_000])
 @pytest.mark.parametrize("number", ["1e5000", "1e-5000", "1e99999999999999999999", "0." + "1" * 5000])
 def test_number_with_too_many_digits_is_rejected(read, number, padding):
-    with pytest.raises(PipelineFailed, match="reds: the number .* must have at most 4300 digits"):
+    with pytest.raises(PipelineFailed, match=r"reds: the number .* must have at most 4300 digits"):
         read(f"[[1],{' ' * padding}[{number}]]".encode(), format_="json")
 
 
@@ -143,7 +143,7 @@ def test_json_numbers_are_exact(read):
 
 @pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
 def test_json_constants_that_the_standard_lacks_are_rejected(read, constant):
-    with pytest.raises(PipelineFailed, match="reds: must be valid JSON: .* is not allowed"):
+    with pytest.raises(PipelineFailed, match=r"reds: must be valid JSON: .* is not allowed"):
         read(b"[[1],[" + constant + b"]]", format_="json")
 
 

@@ -52,14 +52,16 @@ def _row_groups(columns: list[Column], batches: Batches) -> Iterator[Any]:
     import pyarrow
 
     pending: list[Any] = []
+    size = rows = 0
     for batch in filter(None, batches):
         cells = columns_of(batch, len(columns))
         arrays = [column.array(values) for column, values in zip(columns, cells, strict=True)]
-        pending.append(pyarrow.RecordBatch.from_arrays(arrays, [column.name for column in columns]))
-        size, rows = sum(part.nbytes for part in pending), sum(map(len, pending))
+        record_batch = pyarrow.RecordBatch.from_arrays(arrays, [column.name for column in columns])
+        pending.append(record_batch)
+        size, rows = size + record_batch.nbytes, rows + len(batch)
         if size >= _MAX_GROUP_BYTES or rows >= _MAX_GROUP_ROWS:
             yield pyarrow.Table.from_batches(pending)
-            pending = []
+            pending, size, rows = [], 0, 0
     if pending:
         yield pyarrow.Table.from_batches(pending)
 
