@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import zipfile
+from decimal import Decimal
 
 import pytest
 from frictionless import Package
@@ -116,7 +117,7 @@ def test_invalid_row_after_blank_rows_is_reported_with_its_number_in_the_source(
     steps = [{"input": "reds", "output": "reds", "tabulator": {"headers": 2}}]
     status = run({"name": "reds", "path": "reds.csv", "schema": SCHEMA}, processing=steps)
     errors = status["pipelines"][f"{status['id']}/validation_report"]["error_log"]
-    assert [line.partition(",")[0] for line in errors] == ["reds: row 6", "reds: row 8"]
+    assert {line.partition(",")[0] for line in errors} == {"reds: row 6", "reds: row 8"}
     assert "3 blank rows were dropped, at first rows 4, 5, 7" in logs_of(status)
 
 
@@ -168,7 +169,9 @@ def test_inline_numbers_are_exact(run, get):
     status = run({"name": "a", "data": [[*"n"], *([number] for number in numbers)], "schema": schema})
     assert status["state"] == "SUCCEEDED", status["error_log"]
     assert [row["n"] for row in json.loads(get(status, "a.json"))] == numbers
-    assert [float(row[0]) for row in csv_rows(get(status, "a.csv"))[1:]] == numbers
+    assert [Decimal(row[0]) for row in csv_rows(get(status, "a.csv"))[1:]] == [
+        Decimal(str(number)) for number in numbers
+    ]
 
 
 def test_integers_of_a_json_source_may_have_many_digits(run, put):
