@@ -117,6 +117,11 @@ def test_values_without_a_schema_are_written_as_plain_text(write):
     assert content.decode().splitlines()[1] == ',true,1,1.50,2020-01-02,01:02:00,"[1, null]","{""a"": ""b""}"'
 
 
+def test_boolean_without_texts_is_written_as_plain_text(write):
+    schema = {"fields": [{"name": "a", "type": "boolean", "trueValues": [], "falseValues": []}]}
+    assert write([["a"], [True]], format_="json", schema=schema) == (1, b"a\ntrue\n")
+
+
 def test_invalid_values_stay_unchanged(write):
     schema = {"fields": [{"name": "a", "type": "date"}, {"name": "b", "type": "boolean"}]}
     assert write([["a", "b"], [5, "maybe"]], format_="json", schema=schema) == (1, b"a,b\n5,maybe\n")

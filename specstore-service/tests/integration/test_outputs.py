@@ -176,8 +176,12 @@ def test_inline_numbers_are_exact(run, get):
 
 def test_integers_of_a_json_source_may_have_many_digits(run, put):
     put("a.json", b'[{"n": 1.0}, {"n": 1e400}, {"n": 123456789012345678901234567890.0}]')
-    status = run({"name": "a", "path": "a.json", "schema": {"fields": [{"name": "n", "type": "integer"}]}})
-    assert status["state"] == "SUCCEEDED", status["error_log"]
+    field = {"name": "n", "type": "integer", "bareNumber": False}
+    schema = {"fields": [field]}
+    status = run({"name": "a", "path": "a.json", "schema": schema}, outputs=[{"kind": "parquet"}])
+    errors = {name.rpartition("/")[2]: entry["error_log"] for name, entry in status["pipelines"].items()}
+    assert [name for name in errors if errors[name]] == ["a_parquet", "1"]
+    assert "must fit into 64 bits" in errors["a_parquet"][0]
 
 
 def test_long_cell_is_in_every_file(run, put, get):

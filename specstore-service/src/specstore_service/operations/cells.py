@@ -107,7 +107,8 @@ def text_serializer(field: Any) -> CellSerializer:
 
 def _formatter(field: Any) -> CellReader:
     """Return a function that formats values. It returns those unchanged that the format cannot express."""
-    if field.type not in _FORMATTED_TYPES:
+    has_no_texts = field.type == "boolean" and not (field.true_values and field.false_values)
+    if field.type not in _FORMATTED_TYPES or has_no_texts:
         return lambda cell: cell
     read, format_value = field.create_value_reader(), _value_formatter(field)
 

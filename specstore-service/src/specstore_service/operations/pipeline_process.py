@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import localcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from specstore_service.store.jobs import Result
 from specstore_service.store.object_stores import create_object_store
 
 log = logs.logger(__name__)
+
+# frictionless computes with the numbers of a JSON source, which have at most about 4300 digits (documents.py).
+_MAX_DIGITS = 10_000
 
 _CREATORS: dict[str, Callable[[PipelineContext], OutputFile]] = {
     plans.REPORT: reports.create_report,
@@ -79,7 +83,8 @@ def run(
 def _create_outcome(context: PipelineContext) -> Outcome:
     task = context.task
     try:
-        output = _CREATORS[task.kind](resolve_references(context))
+        with localcontext(prec=_MAX_DIGITS):
+            output = _CREATORS[task.kind](resolve_references(context))
     except PipelineFailed as failure:
         return Outcome(failure.errors)
     except MemoryError:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from decimal import localcontext
 from itertools import chain
 from typing import Any
 
@@ -19,8 +18,6 @@ MAX_ERRORS = 200
 _MAX_CELL_CHARACTERS = 100
 # Without it, frictionless rejects properties of version 2 of the standard.
 _V2_RESOURCE = "https://datapackage.org/profiles/2.0/dataresource.json"
-# frictionless computes with the numbers of a JSON source, which have at most about 4300 digits (documents.py).
-_MAX_DIGITS = 10_000
 
 
 def create_report(context: PipelineContext) -> OutputFile:
@@ -69,8 +66,7 @@ def check_tables(
         raise PipelineFailed(*(f"schema: {error.note}" for error in problem.reasons or [problem.error])) from None
     errors_left, reports = MAX_ERRORS, []
     for table, resource, row_numbers in zip(tables, package.resources, numbers, strict=True):
-        with localcontext(prec=_MAX_DIGITS):
-            report = _report(table, resource, row_numbers, max(errors_left, 1))
+        report = _report(table, resource, row_numbers, max(errors_left, 1))
         errors_left -= len(report["errors"])
         reports.append(report)
     return reports
