@@ -5,11 +5,9 @@ import gzip
 import hashlib
 import io
 import json
-import threading
 import zipfile
 
 import pytest
-from werkzeug.serving import make_server
 
 SCHEMA = {"fields": [{"name": "id", "type": "integer"}, {"name": "name", "type": "string"}]}
 ROWS = [{"id": 1, "name": "Malbec"}, {"id": 2, "name": "Grüner"}]
@@ -21,37 +19,6 @@ def workers(workers, settings):
     """Allow sources on the loopback address, where the tests serve them."""
     workers.settings = settings.model_copy(update={"source_networks": "127.0.0.0/8", "source_bytes": 1_000_000})
     return workers
-
-
-@pytest.fixture
-def run(api, workers):
-    """Upload a spec with these resources, run its flow and return the status."""
-
-    def run(*resources, **fields):
-        flow = api.create_flow(resources=list(resources), **fields)
-        workers.run_all()
-        return api.get(flow).json
-
-    return run
-
-
-@pytest.fixture
-def get(client, a_token):
-    def get(status, file):
-        response = client.get(f"/source/{status['id']}/data/{file}", headers={"Auth-Token": a_token()})
-        assert response.status_code == 200, (file, response.json)
-        return response.data
-
-    return get
-
-
-@pytest.fixture
-def put(client, a_token):
-    def put(path, content):
-        response = client.put(f"/source/ann/files/{path}", data=content, headers={"Auth-Token": a_token()})
-        assert response.status_code == 200, response.json
-
-    return put
 
 
 def a_zip(**files):
@@ -270,18 +237,6 @@ def test_columns_that_match_fields_by_name_have_their_types(run, get):
     status = run({"name": "reds", "data": rows, "schema": {**SCHEMA, "fieldsMatch": "equal"}})
     assert status["state"] == "SUCCEEDED", status["error_log"]
     assert json.loads(get(status, "reds.json")) == [{"name": "7", "id": 1}]
-
-
-@pytest.fixture
-def base_url(app):
-    """Serve the app over HTTP and yield its URL."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def test_published_package_can_be_uploaded_again_unchanged(run, put, get, api, a_spec, workers, base_url):
