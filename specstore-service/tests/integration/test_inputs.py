@@ -60,14 +60,14 @@ def test_invalid_row_is_reported_with_its_number_in_the_source(run, put):
 @pytest.mark.parametrize(
     ("path", "content", "properties"),
     [
-        ("reds.csv.gz", gzip.compress(CSV.encode()), {"format": "csv"}),
-        ("reds.csv.gz", gzip.compress(CSV.encode()), {"schema": SCHEMA}),
-        ("reds.bin", gzip.compress(CSV.encode()), {"format": "csv", "compression": "gz"}),
+        ("reds.csv.gz", gzip.compress(CSV.encode(), mtime=0), {"format": "csv"}),
+        ("reds.csv.gz", gzip.compress(CSV.encode(), mtime=0), {"schema": SCHEMA}),
+        ("reds.bin", gzip.compress(CSV.encode(), mtime=0), {"format": "csv", "compression": "gz"}),
         ("reds.zip", a_zip(**{"d/": "", "d/reds.csv": CSV}), {"format": "csv", "compression": "zip"}),
         ("reds.csv.zip", a_zip(a="x", b=CSV), {"format": "csv", "innerpath": "b", "compression": "zip"}),
         (
             "reds.tsv.gz",
-            gzip.compress(CSV.replace(",", "\t").encode("utf-16")),
+            gzip.compress(CSV.replace(",", "\t").encode("utf-16"), mtime=0),
             {"type": "table", "encoding": "utf-16"},
         ),
         ("download", CSV.encode(), {"mediatype": "text/csv"}),
@@ -87,10 +87,14 @@ def test_compressed_source_is_unpacked_and_copied_unchanged(run, put, get, path,
 @pytest.mark.parametrize(
     ("content", "properties", "message"),
     [
-        (gzip.compress(b"a\n" * 1_000_000), {"compression": "gz"}, "is larger than 1000000 bytes when unpacked"),
+        (
+            gzip.compress(b"a\n" * 1_000_000, mtime=0),
+            {"compression": "gz"},
+            "is larger than 1000000 bytes when unpacked",
+        ),
         (a_zip(a=b"a\n" * 1_000_000), {"compression": "zip"}, "is larger than 1000000 bytes when unpacked"),
         (CSV.encode(), {"compression": "gz"}, "is not valid gzip"),
-        (gzip.compress(CSV.encode())[:-9], {"compression": "gz"}, "is a truncated gzip file"),
+        (gzip.compress(CSV.encode(), mtime=0)[:-9], {"compression": "gz"}, "is a truncated gzip file"),
         (CSV.encode(), {"compression": "zip"}, "is not a valid zip archive"),
         (
             a_zip(a="x", b="y"),
