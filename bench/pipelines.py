@@ -13,7 +13,7 @@ from pathlib import Path
 
 from specstore_service.domain.sources import Source, sources_of
 from specstore_service.domain.specs import Spec
-from specstore_service.operations import reports, row_batches, tables
+from specstore_service.operations import csv_files, json_files, reports, row_batches
 from specstore_service.operations.pipeline_context import HashingWriter
 
 ROWS = 200_000
@@ -48,8 +48,8 @@ def measure(folder: Path, rounds: int) -> list[str]:
     (source,) = sources_of(spec)
     variants: dict[str, Callable[[], object]] = {
         "plain copy": lambda: _copy(source_file, folder / "copy.csv"),
-        "CSV pipeline": lambda: _run_pipeline(tables.write_csv, source, source_file, folder / "output.csv"),
-        "JSON pipeline": lambda: _run_pipeline(tables.write_json, source, source_file, folder / "output.json"),
+        "CSV pipeline": lambda: _run_pipeline(csv_files.write_csv, source, source_file, folder / "output.csv"),
+        "JSON pipeline": lambda: _run_pipeline(json_files.write_json, source, source_file, folder / "output.json"),
         "frictionless' checks": lambda: reports.check_tables(
             [source], {"rows": source_file}, MAX_UNPACKED_BYTES, lambda: None
         ),
@@ -81,9 +81,8 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _run_pipeline(write: Callable[..., int], source: Source, source_file: Path, target: Path) -> None:
-    writer = HashingWriter(target)
-    with row_batches.read_batches(source, source_file, MAX_UNPACKED_BYTES) as batches, tables._text(writer) as text:
-        count = write(text, batches, is_text=True) if write is tables.write_csv else write(text, source, batches)
+    with HashingWriter(target) as writer, row_batches.read_batches(source, source_file, MAX_UNPACKED_BYTES) as batches:
+        count = write(writer, source, batches)
     assert count == ROWS and writer.hash
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from werkzeug.serving import make_server
 
 from chassis.errors import Unavailable
 from chassis.messaging.message_processor import Delivery, JobContext
@@ -19,7 +20,9 @@ from quintet_testing import plugin as testing
 from quintet_testing.postgres import free_port
 from specstore_service import handlers
 from specstore_service.app import create_app
-from specstore_service.operations import tokens
+from specstore_service.domain.sources import Source, sources_of
+from specstore_service.operations import row_batches, tokens
+from specstore_service.operations.uploads import parse_spec
 from specstore_service.settings import Settings
 from specstore_service.store import keys, object_stores
 from specstore_service.store.objects import scratch_file
@@ -100,6 +103,32 @@ def a_spec():
     return build_spec
 
 
+@pytest.fixture
+def source_of(a_spec):
+    def source_of(**properties) -> Source:
+        if "data" not in properties:
+            properties = {"path": "reds.csv", **properties}
+        return sources_of(parse_spec(a_spec(resources=[{"name": "reds", **properties}])))[0]
+
+    return source_of
+
+
+@pytest.fixture
+def read_resource(tmp_path, source_of):
+    """Return the headers and rows of a resource with these parts of a file, each text or bytes."""
+
+    def read_resource(*parts, numbers=None, **properties):
+        paths = []
+        for number, part in enumerate(parts):
+            paths.append(tmp_path / str(number))
+            paths[-1].write_bytes(part.encode() if isinstance(part, str) else part)
+        source = source_of(**properties)
+        with row_batches.read_batches(source, paths or None, 10_000_000, numbers) as batches:
+            return [row for batch in batches for row in batch]
+
+    return read_resource
+
+
 class ApiClient:
     """Sends the requests of specstore.md with the token of one user."""
 
@@ -169,6 +198,49 @@ def workers(db, settings):
     for folder in ("objects", "scratch"):
         shutil.rmtree(f"{settings.data_dir}/{folder}", ignore_errors=True)
     return Workers(db, settings)
+
+
+@pytest.fixture
+def run(api, workers):
+    """Upload a spec with these resources, run its flow and return the status."""
+
+    def run(*resources, **fields):
+        flow = api.create_flow(resources=list(resources), **fields)
+        workers.run_all()
+        return api.get(flow).json
+
+    return run
+
+
+@pytest.fixture
+def get(client, a_token):
+    def get(status, file):
+        response = client.get(f"/source/{status['id']}/data/{file}", headers={"Auth-Token": a_token()})
+        assert response.status_code == 200, (file, response.json)
+        return response.data
+
+    return get
+
+
+@pytest.fixture
+def put(client, a_token):
+    def put(path, content):
+        response = client.put(f"/source/ann/files/{path}", data=content, headers={"Auth-Token": a_token()})
+        assert response.status_code == 200, response.json
+        return response.json
+
+    return put
+
+
+@pytest.fixture
+def base_url(app):
+    """Serve the app over HTTP and yield its URL."""
+    with make_server("127.0.0.1", 0, app, threaded=True) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 class SourceServer:

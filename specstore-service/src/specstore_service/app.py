@@ -24,6 +24,7 @@ INVARIANTS = {
     "a flow's state follows from its pipelines": no_row(invariants.find_inconsistent_flow),
     "a pipeline's state follows from its updates and dependencies": no_row(invariants.find_inconsistent_pipeline),
     "a flow that has ended has an end time, and every flow has a package": no_row(invariants.find_inconsistent_end),
+    "a file is the one that its pipeline reported at its end": no_row(invariants.find_inconsistent_result),
     "an owner's datasets equal the stored number": no_row(invariants.find_miscounted_owner),
 }
 

@@ -35,7 +35,9 @@ class Settings(UploadSettings):
         description="Private networks that data may be fetched from, such as `10.1.0.0/16, fd00::/8`",
     )
     source_seconds: float = Field(1800, gt=0, le=86400, description="Maximum duration of fetching one source")
-    source_bytes: int = Field(2**30, ge=1, description="Maximum size of one source, and of an uploaded file")
+    source_bytes: int = Field(
+        2**30, ge=1, description="Maximum size of one source, also when unpacked, and of an uploaded file"
+    )
     owner_bytes: int = Field(10 * 2**30, ge=1, description="Maximum total size of the uploaded files of one owner")
     unpacked_bytes: int = Field(
         2**28, ge=1, description="Maximum unpacked size of an XLSX source; a quarter of it for JSON"

@@ -150,3 +150,17 @@ def test_only_the_owner_may_cancel_or_retry(client, api, other_headers, action):
     assert api.post(f"ann/unknown/1/{action}").status_code == 404
     assert api.get("ann/wines/latest").json["state"] == "QUEUED"
     assert "sql" not in dumps(client.post("/source/ann/wines/1'/cancel").json).lower()
+
+
+@pytest.mark.parametrize("revision", ["abc", "0", "01", "-1", "1.0", "+1", "LATEST", "2147483648", "9" * 50, "１"])
+def test_anything_that_is_not_a_revision_is_unknown(client, api, revision):
+    api.create_flow()
+    for response in (
+        client.get(f"/source/ann/wines/{revision}"),
+        client.get(f"/source/ann/wines/{revision}/data/datapackage.json"),
+        api.get(f"ann/wines/{revision}"),
+        api.post(f"ann/wines/{revision}/cancel"),
+        api.post(f"ann/wines/{revision}/retry"),
+    ):
+        assert response.status_code == 404, response.json
+    assert api.post(f"ann/wines/{revision}/retry").json["success"] is False

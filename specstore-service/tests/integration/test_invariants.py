@@ -1,5 +1,10 @@
 import pytest
 
+INSERT_RESULT = """
+    INSERT INTO results (flow, path, position, object, bytes, hash, content_type)
+    SELECT flow, name, position, name, 1, {}, '' FROM pipelines
+"""
+
 
 @pytest.fixture
 def broken_checks_after(api, db):
@@ -13,7 +18,7 @@ def broken_checks_after(api, db):
             assert tx.run(sql)
         checks = api.client.get("/invariants").json["checks"]
         with db.transaction() as tx:
-            for table in ("pipelines", "flows", "datasets", "owners"):
+            for table in ("results", "pipelines", "flows", "datasets", "owners"):
                 tx.run(f"DELETE FROM {table}")
         return [check["name"] for check in checks if check["status"] == "BROKEN"]
 
@@ -31,6 +36,8 @@ def broken_checks_after(api, db):
         ("UPDATE pipelines SET is_ready = false WHERE name = 'ann/wines/1/reds'", "a pipeline's state"),
         ("UPDATE pipelines SET is_ready = true WHERE name = 'ann/wines/1'", "a pipeline's state"),
         ("DELETE FROM pipelines WHERE name = 'ann/wines/1'", "a flow that has ended"),
+        (INSERT_RESULT.format("'x'"), "a file"),
+        (INSERT_RESULT.format("'x'") + " WHERE position = 1", "a file"),
         ("UPDATE owners SET datasets = 3", "an owner's datasets"),
     ],
 )

@@ -3,13 +3,11 @@
 import csv
 import io
 import json
-import threading
 import zipfile
 
 import openpyxl
 import pytest
 from frictionless import Package
-from werkzeug.serving import make_server
 
 from specstore_service.operations import attempts
 
@@ -30,50 +28,6 @@ WINES = """id,name,price,day,ok,more
 d",n/a,01/02/2021,no,
 3,Σύρα,1e3,,,
 """
-
-
-@pytest.fixture
-def run(api, workers):
-    """Upload a spec with these resources, run its flow and return the status."""
-
-    def run(*resources, **fields):
-        flow = api.create_flow(resources=list(resources), **fields)
-        workers.run_all()
-        return api.get(flow).json
-
-    return run
-
-
-@pytest.fixture
-def get(client, a_token):
-    def get(status, file):
-        response = client.get(f"/source/{status['id']}/data/{file}", headers={"Auth-Token": a_token()})
-        assert response.status_code == 200, (file, response.json)
-        return response.data
-
-    return get
-
-
-@pytest.fixture
-def put(client, a_token):
-    def put(path, content):
-        response = client.put(f"/source/ann/files/{path}", data=content, headers={"Auth-Token": a_token()})
-        assert response.status_code == 200, response.json
-        return response.json
-
-    return put
-
-
-@pytest.fixture
-def base_url(app):
-    """Serve the app over HTTP and yield its URL."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def errors_of(status, pipeline):

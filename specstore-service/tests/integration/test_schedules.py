@@ -110,3 +110,8 @@ def test_concurrent_uploads_and_scheduled_runs_leave_no_gap(app, api, db, a_spec
         thread.join()
     latest = api.get("ann/wines/latest").json["id"]
     assert latest == f"ann/wines/{count_revisions(api)}" and count_revisions(api) >= 31
+
+
+def test_white_space_of_a_schedule_is_ignored(api, client):
+    api.create_flow(schedule="  every    4d   ")
+    assert client.get("/source/ann").json["datasets"][0]["every_seconds"] == 4 * 86400

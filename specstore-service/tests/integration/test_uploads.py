@@ -182,3 +182,12 @@ def test_plan_of_an_invalid_spec_is_rejected(client, a_spec):
     assert response.status_code == 400
     assert [error["field"] for error in response.json["errors"]] == ["meta.dataset"]
     assert client.post("/source/plan", data="x", content_type="text/plain").status_code == 415
+
+
+def test_unsupported_property_is_named_by_the_upload(api, a_spec):
+    resource = {"name": "reds", "path": "reds.csv", "dialect": {"foo": 1}}
+    response = api.upload(a_spec(resources=[resource]))
+    field = "inputs.0.parameters.descriptor.resources.0.dialect.foo"
+    assert response.status_code == 400
+    assert response.json["errors"] == [f"Validation failed for contents: {field}: is not a known parameter"]
+    assert api.get("ann/wines/latest").status_code == 404

@@ -8,8 +8,9 @@ import zipfile
 import openpyxl
 import pytest
 
+from specstore_service.domain.schemas import MAX_COLUMNS
 from specstore_service.domain.sources import Source
-from specstore_service.domain.specs import MAX_COLUMNS, Tabulator
+from specstore_service.domain.specs import Tabulator
 from specstore_service.operations import documents, row_batches
 from specstore_service.operations.pipeline_context import PipelineFailed
 

@@ -72,6 +72,17 @@ def test_each_resource_has_its_pipelines_and_the_zip_needs_every_csv_and_json(pl
         ({"path": "a.pdf"}, "source/original"),
         ({"path": "a"}, "source/original"),
         ({"path": "a.json"}, "source/original"),
+        ({"path": ["a.csv", "b.csv"]}, "source/tabular"),
+        ({"path": "https://x.org/a.csv?version=1.2"}, "source/tabular"),
+        ({"url": "https://x.org/a.csv"}, "source/tabular"),
+        ({"path": "a", "mediatype": "text/csv"}, "source/tabular"),
+        ({"path": "a.json", "type": "table"}, "source/tabular"),
+        ({"path": "a.json", "profile": "tabular-data-resource"}, "source/tabular"),
+        ({"path": "a.json", "schema": "schema.json"}, "source/tabular"),
+        ({"path": "a.csv.gz", "compression": "gz"}, "source/tabular"),
+        ({"path": "a.csv.gz", "format": "csv"}, "source/tabular"),
+        ({"path": "a.csv.gz"}, "source/original"),
+        ({"path": "a.csv", "type": "file"}, "source/original"),
     ],
 )
 def test_only_tabular_sources_are_converted(plan_of, resource, kind):
@@ -88,6 +99,16 @@ def test_zip_named_in_the_spec_replaces_the_default(plan_of):
 def test_explicit_default_outputs_change_nothing(plan_of):
     outputs = [{"kind": kind} for kind in ("csv", "json", "preview", "zip", "package")]
     assert to_table(plan_of(outputs=outputs)) == CONTRACT_TABLE
+
+
+def test_parquet_output_adds_a_pipeline_for_each_table(plan_of):
+    resources = [{"name": "a", "path": "a.csv"}, {"name": "b", "data": [["x"]]}, {"name": "c", "path": "c.pdf"}]
+    table = {row[0]: row for row in to_table(plan_of(*resources, outputs=[{"kind": "parquet"}]))}
+    for name in ("a_parquet", "b_parquet"):
+        assert table[name][1:] == ("Creating Parquet", "derived/parquet", ["validation_report"])
+        assert name in table[""][3] and name not in table["wines_zip"][3]
+    assert "c_parquet" not in table
+    assert set(table) - {"a_parquet", "b_parquet"} == {row[0] for row in to_table(plan_of(*resources))}
 
 
 def test_default_zip_is_named_after_the_dataset(a_spec):
@@ -143,6 +164,13 @@ def test_names_causing_duplicate_pipeline_ids_are_rejected(plan_of, names):
         plan_of(*({"name": name, "path": f"{number}.csv"} for number, name in enumerate(names)))
 
 
+def test_name_of_a_parquet_pipeline_is_reserved_only_if_there_is_one(plan_of):
+    resources = [{"name": "a", "path": "a.csv"}, {"name": "a_parquet", "path": "b.csv"}]
+    plan_of(*resources)
+    with pytest.raises(Invalid, match="must not give two pipelines the ID a_parquet"):
+        plan_of(*resources, outputs=[{"kind": "parquet"}])
+
+
 def test_duplicate_resource_names_are_rejected(plan_of):
     with pytest.raises(Invalid, match=r"must not give two resources the name a$"):
         plan_of({"name": "a", "path": "0.csv"}, {"name": "a", "path": "1.csv"})
@@ -152,6 +180,40 @@ def test_duplicate_zips_are_rejected(plan_of):
     files = [{"kind": "zip", "parameters": {"out-file": name}} for name in ("x", "x.zip")]
     with pytest.raises(Invalid, match="x_zip"):
         plan_of(outputs=files)
+
+
+def test_parts_of_a_spreadsheet_are_rejected(plan_of):
+    with pytest.raises(Invalid, match=r"must have one path, not several, in a: its format is not csv$"):
+        plan_of({"name": "a", "path": ["1.xlsx", "2.xlsx"]})
+
+
+@pytest.mark.parametrize(
+    ("url", "mapping", "expected"),
+    [
+        ("d/datapackage.json", {}, ["d/1.csv", "d/2.csv"]),
+        ("https://x.org/datapackage.json", {"2.csv": "https://y.org/2"}, ["https://x.org/1.csv", "https://y.org/2"]),
+        ("datapackage.json", {"a": "all.csv"}, ["all.csv"]),
+    ],
+)
+def test_location_of_each_part_follows_from_mapping_and_package_url(a_spec, url, mapping, expected):
+    spec = a_spec(resources=[{"name": "a", "path": ["1.csv", "2.csv"], "schema": "s.json"}])
+    spec["inputs"][0]["url"] = url
+    spec["inputs"][0]["parameters"]["resource-mapping"] = mapping
+    (source,) = sources_of(Spec.model_validate(spec, strict=True))
+    assert [str(part) for part in source.parts] == expected
+
+
+def test_tabulator_takes_precedence_over_the_dialect(a_spec):
+    dialect = {"headerRows": [2], "sheetName": "Second"}
+    resource = {"name": "a", "path": "a.xlsx", "dialect": dialect}
+
+    def read_from(*steps):
+        source = sources_of(Spec.model_validate(a_spec(resources=[resource], processing=list(steps)), strict=True))[-1]
+        return source.header_rows, source.sheet
+
+    assert read_from() == ([2], "Second")
+    assert read_from({"input": "a", "output": "b", "tabulator": {"sheet": 3}}) == ([2], 3)
+    assert read_from({"input": "a", "output": "b", "tabulator": {"headers": 1}}) == ([1], "Second")
 
 
 def test_processing_step_with_an_unknown_input_is_rejected(plan_of):

@@ -3,6 +3,7 @@
 import errno
 import io
 import zipfile
+from decimal import Decimal
 
 import openpyxl
 import pytest
@@ -53,7 +54,8 @@ def a_workbook(*rows, **cells):
         (b'a,b\n"x\ny","z""q"\n', [["a", "b"], ["x\ny", 'z"q']]),
         (b"a\n", [["a"]]),
         (b"a,b\n1,2\n\n,\n\n", [["a", "b"], ["1", "2"]]),
-        (b"a,b\n1,2\n\n3,4\n", [["a", "b"], ["1", "2"], [], ["3", "4"]]),
+        (b"a,b\n1,2\n\n3,4\n", [["a", "b"], ["1", "2"], ["3", "4"]]),
+        (b'a,b\n"",\n ,\n', [["a", "b"], [" ", ""]]),
         (b"a,b\n1\n2,3,4\n", [["a", "b"], ["1"], ["2", "3", "4"]]),
         (b"a,b\n=cmd|x,@SUM\n", [["a", "b"], ["=cmd|x", "@SUM"]]),
     ],
@@ -90,9 +92,13 @@ def test_unclosed_quote_is_rejected_at_the_batch_limit(read, monkeypatch):
     assert len(read(b"a\n" + b'"x\ny"\n' * 500_000)) == 500_001
 
 
-def test_blank_rows_between_rows_are_kept(read):
-    rows = read(b"a\n" + b"\n" * 1000 + b"1\n" + b"\n" * 1000)
-    assert len(rows) == 1002 and rows[-1] == ["1"] and rows[500] == []
+def test_blank_rows_are_dropped(read):
+    assert read(b"a\n" + b"\n" * 1000 + b"1\n" + b"\n" * 1000) == [["a"], ["1"]]
+
+
+def test_blank_headers_are_rejected(read):
+    with pytest.raises(PipelineFailed, match=r"^reds: the headers must not be blank$"):
+        read(b",\n1,2\n")
 
 
 def test_headers_may_be_in_a_later_row(read):
@@ -121,6 +127,24 @@ def test_integer_with_too_many_digits_is_rejected(read, row, padding):
     content = "[" + ",".join(row % digits for digits in ("1", " " * padding + "1" * 4301, "1")) + "]"
     with pytest.raises(PipelineFailed, match="reds: row 2: integers must have at most 4300 digits"):
         read(content.encode(), format_="json")
+
+
+@pytest.mark.parametrize("padding", [0, 1_500_000])
+@pytest.mark.parametrize("number", ["1e5000", "1e-5000", "1e99999999999999999999", "0." + "1" * 5000])
+def test_number_with_too_many_digits_is_rejected(read, number, padding):
+    with pytest.raises(PipelineFailed, match=r"reds: the number .* must have at most 4300 digits"):
+        read(f"[[1],{' ' * padding}[{number}]]".encode(), format_="json")
+
+
+def test_json_numbers_are_exact(read):
+    rows = read(b'[{"a": 123456789012345678.99, "b": [0.1]}, {"a": 12.50, "b": 7}]', format_="json")
+    assert rows == [["a", "b"], [Decimal("123456789012345678.99"), [Decimal("0.1")]], [Decimal("12.50"), 7]]
+
+
+@pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
+def test_json_constants_that_the_standard_lacks_are_rejected(read, constant):
+    with pytest.raises(PipelineFailed, match=r"reds: must be valid JSON: .* is not allowed"):
+        read(b"[[1],[" + constant + b"]]", format_="json")
 
 
 def test_json_row_number_is_correct_across_windows(read, monkeypatch):

@@ -59,10 +59,14 @@ def test_invalid_field_is_named(a_spec, change, field):
         ({"name": "a b", "path": "a.csv"}, f"{RESOURCES}.0.name"),
         ({"path": "a.csv"}, f"{RESOURCES}.0.name"),
         ({"name": "a", "path": "../../etc/passwd"}, f"{RESOURCES}.0.path"),
-        ({"name": "a", "path": ["a.csv"]}, f"{RESOURCES}.0.path"),
+        ({"name": "a", "path": []}, f"{RESOURCES}.0.path"),
+        ({"name": "a", "path": ["a.csv", 1]}, f"{RESOURCES}.0.path.1"),
+        ({"name": "a", "path": ["a.csv", "../a.csv"]}, f"{RESOURCES}.0.path.1"),
+        ({"name": "a", "path": ["a.csv", "https://x.org/a.csv"]}, f"{RESOURCES}.0.path"),
         ({"name": "a", "data": "name\nx"}, f"{RESOURCES}.0.data"),
         ({"name": "a", "path": "a", "format": "a/b"}, f"{RESOURCES}.0.format"),
-        ({"name": "a", "path": "a", "schema": "schema.json"}, f"{RESOURCES}.0.schema"),
+        ({"name": "a", "path": "a", "schema": "../schema.json"}, f"{RESOURCES}.0.schema"),
+        ({"name": "a", "path": "a", "schema": 1}, f"{RESOURCES}.0.schema"),
         ({"name": "a", "path": "a", "schema": {"fields": []}}, f"{RESOURCES}.0.schema.fields"),
         ({"name": "a", "path": "a", "schema": {"fields": [{}]}}, f"{RESOURCES}.0.schema.fields.0.name"),
         (
@@ -76,6 +80,112 @@ def test_invalid_field_of_a_resource_is_named(a_spec, resource, field):
     with pytest.raises(Invalid) as caught:
         parse_spec(a_spec(resources=[resource]))
     assert [name for name, _ in caught.value.errors] == [field]
+
+
+UNSUPPORTED_PROPERTIES = [
+    ("dialect.foo", {"dialect": {"foo": 1}}),
+    ("dialect.csv.foo", {"dialect": {"csv": {"foo": 1}}}),
+    ("dialect.delimiter", {"dialect": {"delimiter": ""}}),
+    ("dialect.delimiter", {"dialect": {"delimiter": ",\n"}}),
+    ("dialect.delimiter", {"dialect": {"delimiter": '"'}}),
+    ("dialect.delimiter", {"dialect": {"delimiter": "|", "lineTerminator": "||"}}),
+    ("dialect.csv.delimiter", {"dialect": {"csv": {"delimiter": "'", "quoteChar": "'"}}}),
+    ("dialect.quoteChar", {"dialect": {"quoteChar": "''"}}),
+    ("dialect.escapeChar", {"dialect": {"escapeChar": "\n"}}),
+    ("dialect.doubleQuote", {"dialect": {"doubleQuote": "no"}}),
+    ("dialect.skipInitialSpace", {"dialect": {"skipInitialSpace": True, "delimiter": " "}}),
+    ("dialect.header", {"dialect": {"header": 0}}),
+    ("dialect.headerRows", {"dialect": {"headerRows": []}}),
+    ("dialect.headerRows", {"dialect": {"headerRows": [2, 1]}}),
+    ("dialect.headerRows.0", {"dialect": {"headerRows": [0]}}),
+    ("dialect.commentRows.0", {"dialect": {"commentRows": ["1"]}}),
+    ("dialect.property", {"dialect": {"property": "rows"}}),
+    ("dialect.json.property", {"dialect": {"json": {"property": "rows"}}}),
+    ("dialect.table", {"dialect": {"table": "t"}}),
+    ("dialect.sheetNumber", {"dialect": {"sheetNumber": 0}}),
+    ("dialect.excel.fillMergedCells", {"dialect": {"excel": {"fillMergedCells": True}}}),
+    ("dialect", {"dialect": []}),
+    ("dialect", {"dialect": "../dialect.json"}),
+    ("encoding", {"encoding": "utf-9"}),
+    ("encoding", {"encoding": "rot13"}),
+    ("encoding", {"encoding": "base64"}),
+    ("encoding", {"encoding": "idna"}),
+    ("encoding", {"encoding": ""}),
+    ("encoding", {"encoding": "os.path"}),
+    ("encoding", {"encoding": "x" * 100_000}),
+    ("encoding", {"encoding": "utf-8" + "-" * 100 + "x"}),
+    ("compression", {"compression": "bz2"}),
+    ("compression", {"compression": "zip", "path": ["a.csv", "b.csv"]}),
+    ("innerpath", {"innerpath": "a.csv"}),
+    ("format", {"format": "ods", "type": "table"}),
+    ("layout", {"layout": {"limitRows": 2}}),
+    ("control", {"control": {"newline": ""}}),
+    ("schema.fieldsMatch", {"schema": {"fields": [{"name": "a"}], "fieldsMatch": "some"}}),
+    ("schema.missingValues.0", {"schema": {"fields": [{"name": "a"}], "missingValues": [{"label": "x"}]}}),
+    ("schema.uniqueKeys.0", {"schema": {"fields": [{"name": "a"}], "uniqueKeys": [["a", "b"]]}}),
+    (
+        "schema.foreignKeys.0.reference.package",
+        {"schema": {"fields": [{"name": "a"}], "foreignKeys": [{"fields": "a", "reference": {"package": "x"}}]}},
+    ),
+    ("schema.fields.0.groupChar", {"schema": {"fields": [{"name": "a", "type": "integer", "groupChar": ","}]}}),
+    ("schema.fields.0.format", {"schema": {"fields": [{"name": "a", "type": "string", "format": "ipv4"}]}}),
+    ("schema.fields.0.format", {"schema": {"fields": [{"name": "a", "type": "number", "format": "currency"}]}}),
+    ("schema.fields.0.categories", {"schema": {"fields": [{"name": "a", "type": "number", "categories": [1]}]}}),
+    ("schema.fields.0.required", {"schema": {"fields": [{"name": "a", "required": True}]}}),
+    (
+        "schema.fields.0.constraints.jsonSchema",
+        {"schema": {"fields": [{"name": "a", "constraints": {"jsonSchema": {}}}]}},
+    ),
+    (
+        "schema.fields.0.constraints.pattern",
+        {"schema": {"fields": [{"name": "a", "type": "integer", "constraints": {"pattern": "x"}}]}},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("field", "properties"), UNSUPPORTED_PROPERTIES, ids=[name for name, _ in UNSUPPORTED_PROPERTIES]
+)
+def test_property_that_cannot_be_followed_is_named(a_spec, field, properties):
+    with pytest.raises(Invalid) as caught:
+        parse_spec(a_spec(resources=[{"name": "a", "path": "a.csv", **properties}]))
+    assert [name for name, _ in caught.value.errors] == [f"{RESOURCES}.0.{field}"]
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"dialect": None, "schema": None, "encoding": None, "compression": None, "type": None, "format": None},
+        {"dialect": {"quoteChar": None, "escapeChar": None, "nullSequence": None, "commentChar": None}},
+        {
+            "dialect": {
+                "caseSensitiveHeader": False,
+                "csvddfVersion": 1.2,
+                "lineTerminator": "\r\n",
+                "doubleQuote": True,
+            }
+        },
+        {
+            "$schema": "https://datapackage.org/profiles/2.0/dataresource.json",
+            "bytes": 1,
+            "hash": "x",
+            "scheme": "file",
+        },
+        {
+            "schema": {
+                "fields": [{"name": "a", "type": "date", "format": "%d.%m.%Y"}],
+                "$schema": "https://x.org/s.json",
+            }
+        },
+        {"schema": {"fields": [{"name": "a", "type": "integer", "bareNumber": False}], "primaryKey": "a"}},
+        {"schema": {"fields": [{"name": "a", "type": "number", "decimalChar": ",", "groupChar": "."}]}},
+        {"schema": {"fields": [{"name": "a", "type": "list", "delimiter": ";", "itemType": "integer"}]}},
+        {"schema": {"fields": [{"name": "a", "constraints": {"unique": True, "required": True, "enum": [1]}}]}},
+        {"mediatype": "text/csv", "format": "CSV", "title": "A", "sources": [], "licenses": []},
+    ],
+)
+def test_property_of_the_standard_is_accepted(a_spec, properties):
+    assert parse_spec(a_spec(resources=[{"name": "a", "path": "a.csv", **properties}]))
 
 
 def test_too_many_resources_are_rejected_with_the_limit(a_spec):

@@ -17,13 +17,13 @@ def parse(schedule: Any) -> int | None:
         return None
     if not isinstance(schedule, str):
         raise Invalid("Schedule should be a string")
-    keyword, _, rest = schedule.partition(" ")
-    if keyword != "every":
+    words = schedule.split()
+    if words[:1] != ["every"]:
         raise Invalid("Schedule should start with 'every'")
-    rest = rest.strip(" ")
+    rest = " ".join(words[1:])
     if rest[-1:] not in _UNIT_SECONDS or not rest:
         raise Invalid("Bad time unit for schedule, only s/m/h/d/w are allowed")
-    number = rest[:-1].rstrip(" ")
+    number = rest[:-1].rstrip()
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", number, re.ASCII):
         raise Invalid("Failed to parse time number")
     seconds = int(number) * _UNIT_SECONDS[rest[-1]]

@@ -1,35 +1,23 @@
 """The spec of a dataset, validated field by field."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints
 
 from specstore_service.domain import schedules
+from specstore_service.domain.descriptors import OpenModel
+from specstore_service.domain.dialects import RowNumber
 from specstore_service.domain.names import DatasetName, Location, Name, OwnerId
+from specstore_service.domain.resources import MAX_RESOURCES, Descriptor
 
 PRIVATE = "private"
-MAX_RESOURCES = 500
-# Columns of a table, and therefore fields of its schema.
-MAX_COLUMNS = 2000
 MAX_STEPS = 500
 MAX_OUTPUTS = 100
 
 _PLAIN_TEXT = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 
-PositiveInt = Annotated[int, Field(ge=1, le=1_000_000)]
-FieldType = Literal[
-    "string", "number", "integer", "boolean", "object", "array", "list", "date", "time", "datetime", "year",
-    "yearmonth", "duration", "geopoint", "geojson", "any",
-]  # fmt: skip
 
-
-class _SpecModel(BaseModel):
-    """An object of a spec. Unknown properties are stored and have no effect."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
-
-
-class Meta(_SpecModel):
+class Meta(OpenModel):
     owner: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PLAIN_TEXT)]
     ownerid: OwnerId
     dataset: DatasetName
@@ -37,66 +25,38 @@ class Meta(_SpecModel):
     findability: Literal["published", "unlisted", "private"] = "published"
 
 
-class SchemaField(_SpecModel):
-    name: Annotated[str, StringConstraints(min_length=1, max_length=255)]
-    type: FieldType = "any"
-
-
-class TableSchema(_SpecModel):
-    fields: Annotated[list[SchemaField], Field(min_length=1, max_length=MAX_COLUMNS)]
-
-
-class Resource(_SpecModel):
-    name: Name
-    path: Location | None = None
-    data: list[Any] | None = Field(None, description="Inline rows, each an object or an array")
-    format: Annotated[str, StringConstraints(pattern="^[A-Za-z0-9]{1,20}$")] | None = None
-    table: TableSchema | None = Field(None, alias="schema")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.path is None) == (self.data is None):
-            raise ValueError("must have either path or data")
-        return self
-
-
-class Descriptor(_SpecModel):
-    name: Name | None = None
-    resources: Annotated[list[Resource], Field(min_length=1, max_length=MAX_RESOURCES)]
-
-
-class InputParameters(_SpecModel):
+class InputParameters(OpenModel):
     descriptor: Descriptor
     mapping: Annotated[dict[str, Location], Field(max_length=2 * MAX_RESOURCES)] = Field({}, alias="resource-mapping")
 
 
-class Input(_SpecModel):
+class Input(OpenModel):
     kind: Literal["datapackage"]
     url: Location
     parameters: InputParameters
 
 
-class Tabulator(_SpecModel):
-    headers: PositiveInt = Field(1, description="Number of the row that contains the headers")
-    sheet: PositiveInt | Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
+class Tabulator(OpenModel):
+    headers: RowNumber = Field(1, description="Number of the row that contains the headers")
+    sheet: RowNumber | Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
         1, description="Number or name of the sheet"
     )
 
 
-class Step(_SpecModel):
+class Step(OpenModel):
     input: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
     output: Name
     tabulator: Tabulator = Tabulator()
 
 
-class OutputParameters(_SpecModel):
+class OutputParameters(OpenModel):
     out_file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,120}$")] | None = Field(
         None, alias="out-file"
     )
 
 
-class Output(_SpecModel):
-    kind: Literal["csv", "json", "preview", "zip", "package"]
+class Output(OpenModel):
+    kind: Literal["csv", "json", "parquet", "preview", "zip", "package"]
     parameters: OutputParameters = OutputParameters()
 
 
@@ -120,13 +80,13 @@ _EXAMPLE: dict[str, Any] = {
 }
 
 
-class Spec(_SpecModel):
+class Spec(OpenModel):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     meta: Meta
     inputs: Annotated[list[Input], Field(min_length=1, max_length=1, description="Exactly one input")]
-    processing: Annotated[list[Step], Field(max_length=MAX_STEPS)] = []
-    outputs: Annotated[list[Output], Field(max_length=MAX_OUTPUTS)] = []
+    processing: list[Step] = Field([], max_length=MAX_STEPS)
+    outputs: list[Output] = Field([], max_length=MAX_OUTPUTS)
     schedule: Annotated[Any, Field(json_schema_extra={"type": ["string", "null"], "examples": ["every 1d"]})] = None
 
     @property

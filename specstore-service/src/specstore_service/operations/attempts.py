@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from chassis import strictjson
 from chassis.errors import Conflict, Invalid, NotFound, Problem, Unavailable
 from chassis.messaging.message_processor import Interrupted, JobContext
 from chassis.runtime import logs
+from chassis.web.validation import checked
 from specstore_service.domain import files
-from specstore_service.domain.sources import sources_of
+from specstore_service.domain.metadata import package_properties
+from specstore_service.domain.sources import Source, sources_of
 from specstore_service.domain.specs import Spec
 from specstore_service.operations import pipeline_process, updates
 from specstore_service.operations.pipeline_context import Task
@@ -53,7 +56,10 @@ def run(context: JobContext, objects: ObjectStore, pipeline: str, request_id: st
         return
     lease = Lease(context, task.attempt)
     try:
-        outcome = _execute(context, objects, task, lease, request_id)
+        if task.spec_errors:
+            outcome: Outcome | Postponed = Outcome(task.spec_errors)
+        else:
+            outcome = _execute(context, objects, task, lease, request_id)
         if isinstance(outcome, Postponed):
             raise Unavailable(outcome.reason)
         _publish(context, objects, task, outcome, trigger)
@@ -118,22 +124,36 @@ def _begin(context: JobContext, pipeline: str, trigger: Trigger) -> Task | None:
         job = jobs.get_job(tx, pipeline)
         results = jobs.list_results(tx, job["flow"])
         kinds_and_targets = jobs.list_kinds_and_targets(tx, job["flow"])
-    spec = Spec.model_validate(strictjson.loads(job["spec"].encode()), strict=True)
-    sources = sources_of(spec)
-    paths = files.file_paths(kinds_and_targets, {source.name: source.format or "json" for source in sources})
+    sources, package, spec_errors = _parse_sources(job["spec"])
+    paths = files.file_paths(kinds_and_targets, {source.name: source.copy_format for source in sources})
+    owner, dataset, _ = job["flow_id"].split("/")
     return Task(
         attempt=Attempt(job["flow"], job["position"], job["attempt"]),
         pipeline=pipeline,
         kind=job["kind"],
         target=job["target"],
         flow_id=job["flow_id"],
-        owner=spec.meta.ownerid,
-        dataset=spec.meta.dataset,
+        owner=owner,
+        dataset=dataset,
         sources=sources,
         kinds_and_targets=kinds_and_targets,
         results=results,
         path=paths[job["position"]],
+        package=package,
+        spec_errors=spec_errors,
     )
+
+
+def _parse_sources(text: str) -> tuple[list[Source], dict[str, Any], list[str]]:
+    """Return the sources of a stored spec and the properties of its package, or the reasons why it is rejected.
+
+    Another version has accepted it.
+    """
+    try:
+        spec = checked(lambda: Spec.model_validate(strictjson.loads(text.encode()), strict=True))
+        return sources_of(spec), package_properties(spec.inputs[0].parameters.descriptor), []
+    except Invalid as problem:
+        return [], {}, [f"the spec is no longer supported: {field}: {message}" for field, message in problem.errors]
 
 
 def _execute(

@@ -1,4 +1,4 @@
-"""Rows of comma- and tab-separated text. Limits on lines, rows and columns apply before a row is built."""
+"""Rows of delimited text. Limits on lines, rows and columns apply before a row is built."""
 
 import codecs
 import csv
@@ -6,16 +6,19 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from specstore_service.domain.specs import MAX_COLUMNS
+from specstore_service.domain.dialects import Dialect
+from specstore_service.domain.encodings import codec_of
+from specstore_service.domain.schemas import MAX_COLUMNS
 from specstore_service.operations.limits import (
     BATCH_ROWS,
     MAX_CELL_BYTES,
     Unreadable,
     too_many_columns,
 )
+from specstore_service.operations.text_lines import Substitution, read_lines
 
-_CHUNK_BYTES = 1024 * 1024
 # An unclosed quote must not exhaust the memory, nor must the long rows of one batch.
 _MAX_BATCH_CHARACTERS = 64 * 1024 * 1024
 # A row that continues over many lines is searched again after at most this number of further delimiters.
@@ -23,52 +26,90 @@ _MAX_UNSEARCHED_DELIMITERS = 1_000_000
 
 
 @contextmanager
-def read_rows(path: Path, delimiter: str) -> Iterator[Iterator[list[str]]]:
-    """Yield the rows. Raise Unreadable, also during iteration."""
-    _reject_long_lines(path, delimiter)
-    with path.open(encoding=_encoding(path), newline="") as file:
-        yield _rows(file, delimiter)
+def read_rows(
+    path: Path, delimiter: str, dialect: Dialect, encoding: str | None = None, null_text: str = ""
+) -> Iterator[Iterator[list[str] | None]]:
+    """Yield the rows, None for each comment. `delimiter` is the default. Raise Unreadable, also during iteration."""
+    substitution = Substitution(dialect, delimiter)
+    wide_row_pattern = _wide_row_pattern(substitution.delimiter, dialect)
+
+    def reject_long_line(beginning: str) -> None:
+        if wide_row_pattern.match(beginning):
+            raise too_many_columns("a line")
+        raise Unreadable(f"a line is longer than {MAX_CELL_BYTES} bytes")
+
+    with path.open(encoding=codec_of(encoding) if encoding else _detect_encoding(path), newline="") as file:
+        lines = read_lines(file, dialect.delimited.line_terminator, substitution, reject_long_line)
+        bounded_lines = _BoundedLines(lines, substitution.delimiter, wide_row_pattern, dialect.comment_char)
+        yield substitution.restore(_rows(bounded_lines, _reader_options(substitution.delimiter, dialect)), null_text)
 
 
-def _encoding(path: Path) -> str:
+def _detect_encoding(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(4)
     return "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
 
 
-def _rows(file: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+def _reader_options(delimiter: str, dialect: Dialect) -> dict[str, Any]:
+    properties = dialect.delimited
+    return {
+        "delimiter": delimiter,
+        "quotechar": properties.quote_char or None,
+        "quoting": csv.QUOTE_MINIMAL if properties.quote_char else csv.QUOTE_NONE,
+        "doublequote": properties.double_quote is not False,
+        "escapechar": properties.escape,
+        "skipinitialspace": bool(properties.skip_initial_space),
+    }
+
+
+def _rows(lines: "_BoundedLines", options: dict[str, Any]) -> Iterator[list[str] | None]:
     # The limit is global to the process, and other code changes it, too.
     csv.field_size_limit(MAX_CELL_BYTES)
-    lines = _BoundedLines(file, delimiter)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = csv.reader(lines, strict=True, **options)
     try:
         for row in reader:
+            if lines.comments:
+                yield from (None for _ in range(lines.comments))
             if len(row) > MAX_COLUMNS:
                 raise too_many_columns(f"row {lines.row_number}")
             lines.begin_row()
             yield row
     except csv.Error as error:
-        raise Unreadable(f"line {reader.line_num}: {error}") from None
+        raise Unreadable(f"line {reader.line_num + lines.skipped_lines}: {error}") from None
 
 
 class _BoundedLines:
-    """Supplies lines to the csv reader. Raises Unreadable before the reader would build a row that is too large."""
+    """Supplies lines to the csv reader, except comments.
 
-    def __init__(self, file: Iterable[str], delimiter: str) -> None:
-        self._file, self._delimiter = file, delimiter
-        self._wide_row_pattern = _wide_row_pattern(delimiter)
-        self.row_number, self._batch_characters = 1, 0
+    Raises Unreadable before the reader would build a row that is too large. `comments` is the number of comments since
+    the last row.
+    """
+
+    def __init__(
+        self, lines: Iterable[str], delimiter: str, wide_row_pattern: re.Pattern[str], comment_char: str | None
+    ) -> None:
+        self._source, self._delimiter, self._comment_char = lines, delimiter, comment_char
+        self._wide_row_pattern = wide_row_pattern
+        self.row_number, self._batch_rows, self._batch_characters = 1, 0, 0
+        self.comments = self.skipped_lines = 0
         self._lines: list[str] = []
         self._checked_row = 0
 
     def begin_row(self) -> None:
         self.row_number += 1
+        self.comments = 0
         self._lines.clear()
-        if self.row_number % BATCH_ROWS == 1:
-            self._batch_characters = 0
+        self._batch_rows += 1
+        if self._batch_rows == BATCH_ROWS:
+            self._batch_rows = self._batch_characters = 0
 
     def __iter__(self) -> Iterator[str]:
-        for line in self._file:
+        for line in self._source:
+            if self._comment_char and not self._lines and line.startswith(self._comment_char):
+                self.comments += 1
+                self.skipped_lines += 1
+                self.row_number += 1
+                continue
             self._lines.append(line)
             self._batch_characters += len(line)
             # A shorter row cannot have more columns.
@@ -92,22 +133,16 @@ class _BoundedLines:
             self._next_check_at = self._delimiters + min(self._delimiters, _MAX_UNSEARCHED_DELIMITERS)
 
 
-def _wide_row_pattern(delimiter: str) -> re.Pattern[str]:
+def _wide_row_pattern(delimiter: str, dialect: Dialect) -> re.Pattern[str]:
     """Return a pattern that matches the beginning of a row with too many columns, as the csv reader counts them."""
-    cell = rf'(?:"(?:[^"]++|"")*+"|[^"{delimiter}][^{delimiter}]*+)?+'
-    return re.compile(f"(?:{cell}{delimiter}){{{MAX_COLUMNS}}}")
-
-
-def _reject_long_lines(path: Path, delimiter: str) -> None:
-    """Raise Unreadable if a line is too long: the csv reader needs complete lines."""
-    length = begin = offset = 0
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
-            begin, length = (offset + end, len(chunk) - end) if end else (begin, length + len(chunk))
-            offset += len(chunk)
-            if length > MAX_CELL_BYTES:
-                file.seek(begin)
-                if _wide_row_pattern(delimiter).match(file.read(_CHUNK_BYTES).decode("utf-8", "replace")):
-                    raise too_many_columns("a line")
-                raise Unreadable(f"a line is longer than {MAX_CELL_BYTES} bytes")
+    properties = dialect.delimited
+    mark = re.escape(delimiter)
+    quote, escape = re.escape(properties.quote_char or ""), re.escape(properties.escape or "")
+    escaped = f"|{escape}." if escape else ""
+    text = rf"(?:[^{mark}{escape}]++{escaped})*+"
+    if quote:
+        # Without doubled quotes, the text of a cell may continue after a quote.
+        doubled, continued = (f"|{quote}{quote}", "") if properties.double_quote is not False else ("", text)
+        text = rf"(?:{quote}(?:[^{quote}{escape}]++{doubled}{escaped})*+{quote}{continued}|(?!{quote}){text})?+"
+    space = " *+" if properties.skip_initial_space else ""
+    return re.compile(f"(?:{space}{text}{mark}){{{MAX_COLUMNS}}}", re.DOTALL)

@@ -4,10 +4,12 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TextIO
 
-from specstore_service.domain.specs import MAX_COLUMNS
+from specstore_service.domain.encodings import codec_of
+from specstore_service.domain.schemas import MAX_COLUMNS
 from specstore_service.operations.limits import MAX_CELL_BYTES, Unreadable, too_many_columns
 
 _WINDOW_CHARACTERS = 1024 * 1024
@@ -17,12 +19,20 @@ _COMMA = re.compile(r"[ \t\r\n]*+,[ \t\r\n]*+")
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
 
 
-def read_file_rows(path: Path, schema_names: list[str], max_bytes: int) -> Iterator[list[Any]]:
+def encoding_of(path: Path, stated: str | None) -> str:
+    if stated is not None:
+        return codec_of(stated)
+    with path.open("rb") as file:
+        return json.detect_encoding(file.read(4))
+
+
+def read_file_rows(
+    path: Path, schema_names: list[str], max_bytes: int, stated_encoding: str | None = None
+) -> Iterator[list[Any]]:
     """Yield the rows. Raise Unreadable during iteration."""
     if path.stat().st_size > max_bytes:
         raise Unreadable(f"JSON must have at most {max_bytes} bytes")
-    with path.open("rb") as file:
-        encoding = json.detect_encoding(file.read(4))
+    encoding = encoding_of(path, stated_encoding)
 
     def items() -> Iterator[Any]:
         with path.open(encoding=encoding, newline="") as file:
@@ -152,7 +162,31 @@ class _ArrayElements:
         raise _not_json()
 
 
-_DECODER = json.JSONDecoder()
+# Integers have the same limit.
+_MAX_EXPONENT = sys.get_int_max_str_digits()
+
+
+def _parse_fraction(text: str) -> Decimal:
+    """Return the exact number. Its exponent is limited, since other code may write it with all of its digits."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = None
+    if number is None or abs(number.adjusted()) > _MAX_EXPONENT or len(text) > _MAX_EXPONENT:
+        raise Unreadable(f"the number {text[:20]} must have at most {_MAX_EXPONENT} digits")
+    return number
+
+
+def _reject_constant(name: str) -> None:
+    raise Unreadable(f"must be valid JSON: {name} is not allowed")
+
+
+_DECODER = json.JSONDecoder(parse_float=_parse_fraction, parse_constant=_reject_constant)
+
+
+def decode_exactly(text: str) -> Any:
+    """Parse JSON without changing any number. Raise Unreadable and JSONDecodeError."""
+    return _DECODER.decode(text)
 
 
 def _not_json() -> Unreadable:

@@ -40,6 +40,10 @@ class Task:
     results: list[Result]
     # The path of the file in the data package.
     path: str
+    # Reasons why this version of the service rejects the spec, which an earlier version accepted.
+    spec_errors: list[str] = field(default_factory=list)
+    # Properties of the package that are published unchanged.
+    package: dict[str, Any] = field(default_factory=dict)
 
     @property
     def source(self) -> Source:
@@ -82,6 +86,9 @@ class HashingWriter(io.RawIOBase):
             self.size += written
             view = view[written:]
         return memoryview(data).nbytes
+
+    def tell(self) -> int:
+        return self.size
 
     def close(self) -> None:
         if not self.closed:

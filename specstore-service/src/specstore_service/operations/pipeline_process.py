@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import localcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,25 @@ from chassis.db import Database
 from chassis.errors import Conflict, Unavailable
 from chassis.runtime import logs
 from specstore_service.domain import files, plans
-from specstore_service.operations import packages, reports, tables
+from specstore_service.operations import csv_files, json_files, packages, parquet_files, reports
 from specstore_service.operations.pipeline_context import OutputFile, PipelineContext, PipelineFailed, Task
+from specstore_service.operations.references import resolve_references
 from specstore_service.settings import Settings
 from specstore_service.store.jobs import Result
 from specstore_service.store.object_stores import create_object_store
 
 log = logs.logger(__name__)
 
+# frictionless computes with the numbers of a JSON source, which have at most about 4300 digits (documents.py).
+_MAX_DIGITS = 10_000
+
 _CREATORS: dict[str, Callable[[PipelineContext], OutputFile]] = {
     plans.REPORT: reports.create_report,
-    plans.CSV: tables.create_csv,
-    plans.JSON: tables.create_json,
+    plans.CSV: csv_files.create_csv,
+    plans.JSON: json_files.create_json,
+    plans.PARQUET: parquet_files.create_parquet,
     plans.ZIP: packages.create_zip,
-    plans.PREVIEW: tables.create_preview,
+    plans.PREVIEW: csv_files.create_preview,
     plans.TABULAR: packages.create_copy,
     plans.ORIGINAL: packages.create_copy,
     plans.PACKAGE: packages.create_package,
@@ -77,7 +83,8 @@ def run(
 def _create_outcome(context: PipelineContext) -> Outcome:
     task = context.task
     try:
-        output = _CREATORS[task.kind](context)
+        with localcontext(prec=_MAX_DIGITS):
+            output = _CREATORS[task.kind](resolve_references(context))
     except PipelineFailed as failure:
         return Outcome(failure.errors)
     except MemoryError:

@@ -1,35 +1,40 @@
 """The report on a flow's tables: frictionless validates each row against its Table Schema."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
-from specstore_service.domain.files import retarget_foreign_keys, unique_slugs
+from specstore_service.domain.files import unique_slugs
+from specstore_service.domain.schemas import frictionless_schema, null_text, retarget_foreign_keys
 from specstore_service.domain.sources import Source
 from specstore_service.operations.pipeline_context import OutputFile, PipelineContext, PipelineFailed
-from specstore_service.operations.row_batches import read_batches
-from specstore_service.operations.source_cache import source_file
+from specstore_service.operations.row_batches import Files, read_batches
+from specstore_service.operations.source_cache import table_files
+from specstore_service.operations.table_rows import RowNumbers
 
 MAX_ERRORS = 200
 _MAX_CELL_CHARACTERS = 100
+# Without it, frictionless rejects properties of version 2 of the standard.
+_V2_RESOURCE = "https://datapackage.org/profiles/2.0/dataresource.json"
 
 
 def create_report(context: PipelineContext) -> OutputFile:
     """Create the report. It is also written if there are invalid rows, although they fail the pipeline."""
     tables = [source for source in context.task.sources if source.is_tabular]
     with ExitStack() as files:
-        paths = {table.name: files.enter_context(source_file(context, table)) for table in tables if table.rows is None}
+        paths = {table.name: files.enter_context(table_files(context, table)) for table in tables}
         # A pattern in a schema may take indefinitely long to match.
         reports = check_tables(tables, paths, context.settings.unpacked_bytes, lambda: context.report_progress(True))
         context.report_progress(False)
     is_valid = not any(report["errors"] for report in reports)
+    log = list(chain.from_iterable(report.pop("log") for report in reports))
     with context.writer() as writer:
         writer.write(json.dumps({"valid": is_valid, "tables": reports}, ensure_ascii=False, indent=1).encode())
     return writer.output(
         errors=[_error_line(report["name"], error) for report in reports for error in report["errors"]],
-        log=[f"{report['name']}: {report['rows']} rows checked" for report in reports],
+        log=log,
     )
 
 
@@ -40,25 +45,28 @@ def _error_line(table: str, error: dict[str, Any]) -> str:
 
 
 def check_tables(
-    tables: list[Source], paths: dict[str, Path], unpacked_bytes: int, report_progress: Callable[[], None]
+    tables: list[Source], paths: Mapping[str, Files], unpacked_bytes: int, report_progress: Callable[[], None]
 ) -> list[dict[str, Any]]:
-    """Return a report on each table: {name, rows, errors: [{row, field, type, reason}]}."""
+    """Return a report on each table: {name, rows, errors: [{row, field, type, reason}], log}."""
     from frictionless import FrictionlessException, Package
 
     table_names = [table.name for table in tables]
     names = dict(zip(table_names, unique_slugs(table_names), strict=True))
+    numbers = [RowNumbers() for _ in tables]
     try:
         package = Package(
             resources=[
-                _resource(table, names, _row_reader(table, paths.get(table.name), unpacked_bytes, report_progress))
-                for table in tables
+                _resource(
+                    table, names, _row_reader(table, paths.get(table.name), unpacked_bytes, report_progress, number)
+                )
+                for table, number in zip(tables, numbers, strict=True)
             ]
         )
     except FrictionlessException as problem:
         raise PipelineFailed(*(f"schema: {error.note}" for error in problem.reasons or [problem.error])) from None
     errors_left, reports = MAX_ERRORS, []
-    for table, resource in zip(tables, package.resources, strict=True):
-        report = _report(table, resource, max(errors_left, 1))
+    for table, resource, row_numbers in zip(tables, package.resources, numbers, strict=True):
+        report = _report(table, resource, row_numbers, max(errors_left, 1))
         errors_left -= len(report["errors"])
         reports.append(report)
     return reports
@@ -70,20 +78,24 @@ def _resource(source: Source, names: dict[str, str], rows: Callable[[], Iterator
 
     # Without a schema all cells are strings: types are not inferred from the first rows.
     schema = source.schema or {"fields": [{"name": str(name), "type": "any"} for name in next(rows(), [])]}
+    schema = frictionless_schema(retarget_foreign_keys(schema, names))
     return TableResource(
-        name=names[source.name], data=rows, schema=Schema.from_descriptor(retarget_foreign_keys(schema, names))
+        name=names[source.name], data=rows, schema=Schema.from_descriptor(schema), schema_profile=_V2_RESOURCE
     )
 
 
 def _row_reader(
-    source: Source, path: Path | None, unpacked_bytes: int, report_progress: Callable[[], None]
+    source: Source,
+    files: Files,
+    unpacked_bytes: int,
+    report_progress: Callable[[], None],
+    numbers: RowNumbers,
 ) -> Callable[[], Iterator[list[Any]]]:
-    missing_values = (source.schema or {}).get("missingValues", [""])
     # frictionless considers a row that ends with None too short.
-    empty_cell = "" if "" in missing_values or not missing_values else missing_values[0]
+    empty_cell = null_text(source.schema)
 
     def rows() -> Iterator[list[Any]]:
-        with read_batches(source, path, unpacked_bytes) as batches:
+        with read_batches(source, files, unpacked_bytes, numbers) as batches:
             for batch in batches:
                 report_progress()
                 yield from ([empty_cell if cell is None else cell for cell in row] for row in batch)
@@ -91,16 +103,26 @@ def _row_reader(
     return rows
 
 
-def _report(source: Source, resource: Any, max_errors: int) -> dict[str, Any]:
+def _report(source: Source, resource: Any, numbers: RowNumbers, max_errors: int) -> dict[str, Any]:
     tasks = resource.validate(limit_errors=max_errors).tasks
-    errors = [_error(source, error) for task in tasks for error in task.errors]
+    errors = [_error(numbers, error) for task in tasks for error in task.errors]
     if len(errors) >= max_errors:
         omitted = {"row": None, "field": None, "type": "and-more", "reason": "further errors are omitted"}
         errors = [*errors[:max_errors], omitted]
-    return {"name": source.name, "rows": tasks[0].stats.get("rows") if tasks else None, "errors": errors}
+    rows = tasks[0].stats.get("rows") if tasks else None
+    log = [f"{source.name}: {rows} rows checked", *_blank_row_warnings(source.name, numbers)]
+    return {"name": source.name, "rows": rows, "errors": errors, "log": log}
 
 
-def _error(source: Source, error: Any) -> dict[str, Any]:
+def _blank_row_warnings(table: str, numbers: RowNumbers) -> list[str]:
+    blank = numbers.blank_rows
+    if not blank.count:
+        return []
+    first = ", ".join(str(numbers.source_number(number)) for number in blank.first_numbers)
+    return [f"{table}: warning: {blank.count} blank rows were dropped, at first rows {first}"]
+
+
+def _error(numbers: RowNumbers, error: Any) -> dict[str, Any]:
     row = getattr(error, "row_number", None)
     cell = getattr(error, "cell", None)
     field = getattr(error, "field_name", None) or getattr(error, "label", None) or None
@@ -108,5 +130,5 @@ def _error(source: Source, error: Any) -> dict[str, Any]:
     if cell not in (None, ""):
         reason += f" (in {cell!r:.{_MAX_CELL_CHARACTERS}})"
     # frictionless counts rows from the headers; users count from the first row of the source.
-    row = row and row + source.tabulator.headers - 1
+    row = row and numbers.source_number(numbers.blank_rows.number_at(row))
     return {"row": row, "field": field, "type": error.type, "reason": reason}

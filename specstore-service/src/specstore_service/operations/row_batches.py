@@ -1,92 +1,121 @@
 """Rows of a source in batches, for all formats: memory use does not depend on the size of the source."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from specstore_service.domain.resources import DELIMITED, DOCUMENTS, SPREADSHEETS
+from specstore_service.domain.schemas import MAX_COLUMNS, null_text
 from specstore_service.domain.sources import Source
-from specstore_service.domain.specs import MAX_COLUMNS
 from specstore_service.operations import delimited, documents, spreadsheets
+from specstore_service.operations.blank_rows import is_blank
 from specstore_service.operations.limits import BATCH_ROWS, Unreadable, too_many_columns
 from specstore_service.operations.pipeline_context import PipelineFailed
-
-_SPREADSHEETS, _DOCUMENTS = ("xlsx", "xlsm"), ("json",)
-_DELIMITED = ("csv", "tsv", "tab", "txt", "dat", "")
+from specstore_service.operations.table_rows import RowNumbers, SourceRows, read_table
 
 Rows = Iterator[list[Any]]
 Batches = Iterator[list[list[Any]]]
+# The file of a source, or those of its parts; None if its rows are inline.
+Files = Path | Sequence[Path] | None
+
+_KEYED = re.compile(r"\ufeff?\s*\[\s*\{")
 
 
 @contextmanager
-def read_batches(source: Source, path: Path | None, unpacked_bytes: int) -> Iterator[Batches]:
-    """Yield the rows from the headers on, without trailing empty rows. Raise PipelineFailed, also during iteration."""
-    with _translate_errors(source.name), _rows(source, path, unpacked_bytes) as rows:
-        table_rows: Rows = islice(rows, source.tabulator.headers - 1, None)
-        headers = next(table_rows, None)
-        if headers is None:
-            raise PipelineFailed(f"{source.name}: header row {source.tabulator.headers} not found")
-        if path is not None and source.format in _SPREADSHEETS:
+def read_batches(
+    source: Source,
+    files: Files,
+    unpacked_bytes: int,
+    numbers: RowNumbers | None = None,
+) -> Iterator[Batches]:
+    """Yield the headers and the rows, without blank rows. Raise PipelineFailed, also during iteration.
+
+    `numbers` is set to the numbers of the rows in the source.
+    """
+    numbers = numbers or RowNumbers()
+    with _translate_errors(source), ExitStack() as stack:
+        parts, is_keyed = _open_parts(source, files, unpacked_bytes, stack)
+        table = read_table(parts, source, numbers, is_keyed=is_keyed)
+        headers = next(table)
+        if is_blank(headers):
+            raise PipelineFailed(f"{source.name}: the headers must not be blank")
+        if files is not None and source.format in SPREADSHEETS:
             # Spreadsheets omit empty cells at the end of a row.
-            table_rows = (row + [None] * (len(headers) - len(row)) if row else row for row in table_rows)
-        yield _with_translated_errors(source.name, _batches(chain([headers], table_rows), source.tabulator.headers))
+            table = (row + [None] * (len(headers) - len(row)) if row else row for row in table)
+        batches = _batches(chain([headers], table), numbers)
+        yield _with_translated_errors(source, numbers.blank_rows.drop(batches))
 
 
-def _with_translated_errors(name: str, batches: Batches) -> Batches:
-    with _translate_errors(name):
+def _with_translated_errors(source: Source, batches: Batches) -> Batches:
+    with _translate_errors(source):
         yield from batches
 
 
 @contextmanager
-def _translate_errors(name: str) -> Iterator[None]:
+def _translate_errors(source: Source) -> Iterator[None]:
     try:
         yield
     except UnicodeError:
-        raise PipelineFailed(f"{name}: must be valid UTF-8") from None
+        raise PipelineFailed(f"{source.name}: must be valid {source.encoding or 'UTF-8'}") from None
     except Unreadable as error:
-        raise PipelineFailed(f"{name}: {error}") from None
+        raise PipelineFailed(f"{source.name}: {error}") from None
     except (RecursionError, json.JSONDecodeError):
-        raise PipelineFailed(f"{name}: must be valid JSON") from None
+        raise PipelineFailed(f"{source.name}: must be valid JSON") from None
 
 
-def _batches(rows: Rows, number: int) -> Batches:
-    """Yield the rows in batches, without empty rows at the end. `number` is the number of the first row."""
-    pending_empty = 0
+def _batches(rows: Rows, numbers: RowNumbers) -> Batches:
+    number = 1
     while batch := list(islice(rows, BATCH_ROWS)):
-        _reject_wide_rows(batch, number)
+        _reject_wide_rows(batch, number, numbers)
         number += len(batch)
-        length = len(batch)
-        while length and not any(cell not in (None, "") for cell in batch[length - 1]):
-            length -= 1
-        if length:
-            # The pending empty rows are not at the end of the table.
-            while pending_empty:
-                yield [[]] * min(pending_empty, BATCH_ROWS)
-                pending_empty -= min(pending_empty, BATCH_ROWS)
-            yield batch[:length]
-        pending_empty += len(batch) - length
+        yield batch
 
 
-def _reject_wide_rows(batch: list[list[Any]], number: int) -> None:
+def _reject_wide_rows(batch: list[list[Any]], number: int, numbers: RowNumbers) -> None:
     if max(map(len, batch)) > MAX_COLUMNS:
         index = next(index for index, row in enumerate(batch) if len(row) > MAX_COLUMNS)
-        raise too_many_columns(f"row {number + index}")
+        raise too_many_columns(f"row {numbers.source_number(number + index)}")
 
 
-@contextmanager
-def _rows(source: Source, path: Path | None, unpacked_bytes: int) -> Iterator[Rows]:
-    names = [field["name"] for field in source.schema["fields"]] if source.schema else []
-    if path is None:
-        yield documents.read_rows(lambda: source.rows or [], names)
-    elif source.format in _SPREADSHEETS:
-        with spreadsheets.read_rows(path, source.tabulator.sheet, unpacked_bytes) as rows:
-            yield rows
-    elif source.format in _DOCUMENTS:
-        yield documents.read_file_rows(path, names, unpacked_bytes // 4)
-    elif source.format in _DELIMITED:
-        with delimited.read_rows(path, "\t" if source.format in ("tsv", "tab") else ",") as rows:
-            yield rows
-    else:
+def _open_parts(source: Source, files: Files, unpacked_bytes: int, stack: ExitStack) -> tuple[list[SourceRows], bool]:
+    """Return the rows of each part, and whether the rows are objects."""
+    paths = [files] if isinstance(files, Path) else list(files or ())
+    if not paths or source.format in DOCUMENTS:
+        return _document_rows(source, paths[0] if paths else None, unpacked_bytes)
+    if source.format in SPREADSHEETS:
+        return [stack.enter_context(spreadsheets.read_rows(paths[0], source.sheet, unpacked_bytes))], False
+    if source.format not in DELIMITED:
         raise Unreadable(f"the format must be csv, tsv, xlsx or json, not {source.format}")
+    delimiter = "\t" if source.format in ("tsv", "tab") else ","
+    options = (delimiter, source.dialect, source.encoding, null_text(source.schema))
+    first = stack.enter_context(delimited.read_rows(paths[0], *options))
+    return [first, *(_further_rows(path, *options) for path in paths[1:])], False
+
+
+def _further_rows(path: Path, *options: Any) -> SourceRows:
+    """Open a file when its rows are needed, so that only a few of many parts are open."""
+    with delimited.read_rows(path, *options) as rows:
+        yield from rows
+
+
+def _document_rows(source: Source, path: Path | None, unpacked_bytes: int) -> tuple[list[SourceRows], bool]:
+    dialect = source.dialect
+    names = dialect.keys or [field["name"] for field in (source.schema or {"fields": []})["fields"]]
+    is_keyed = isinstance(next(iter(source.rows or []), None), dict) if path is None else _is_keyed(path, source)
+    if dialect.item_type == ("array" if is_keyed else "object") or (dialect.keys and not is_keyed):
+        raise Unreadable(f"the rows must be {'arrays' if is_keyed else 'objects'}, as the dialect states")
+    if path is None:
+        rows = documents.read_rows(lambda: source.rows or [], names)
+    else:
+        rows = documents.read_file_rows(path, names, unpacked_bytes // 4, source.encoding)
+    # The keys of the dialect are the first columns.
+    return [(row[: len(names)] for row in rows) if dialect.keys else rows], is_keyed
+
+
+def _is_keyed(path: Path, source: Source) -> bool:
+    with path.open(encoding=documents.encoding_of(path, source.encoding)) as file:
+        return _KEYED.match(file.read(4096)) is not None

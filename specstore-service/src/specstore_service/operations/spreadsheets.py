@@ -1,40 +1,24 @@
 """Rows of a sheet of an XLSX file. Limits on the unpacked size and the rows apply before openpyxl loads the file."""
 
-import errno
-import lzma
 import zipfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
 from xml.parsers import expat
 
-from specstore_service.operations.limits import Unreadable, too_many_columns
+from specstore_service.operations.limits import Unreadable, too_many_columns, translate_archive_errors
 
 _MAX_PARTS = 10_000
 # Limits of the format. Cells that are only formatted count here, unlike in the limit for tables.
 _MAX_SHEET_ROWS, _MAX_SHEET_COLUMNS = 1_048_576, 16_384
 _ROW = "http://schemas.openxmlformats.org/spreadsheetml/2006/main row"
-# zipfile raises these for an archive that is damaged, encrypted or compressed in an unsupported way, and openpyxl for a
-# missing or malformed part. SyntaxError is raised for invalid XML.
-_INVALID_FILE_ERRORS = (
-    KeyError, ValueError, TypeError, AttributeError, IndexError, SyntaxError, ArithmeticError, RuntimeError, EOFError,
-    zlib.error, lzma.LZMAError, zipfile.BadZipFile,
-)  # fmt: skip
+# openpyxl raises these for a missing or malformed part. SyntaxError is raised for invalid XML.
+_INVALID_PART_ERRORS = (TypeError, AttributeError, IndexError, SyntaxError, ArithmeticError)
 
 
-@contextmanager
-def _translate_errors() -> Iterator[None]:
-    try:
-        yield
-    except _INVALID_FILE_ERRORS as error:
-        raise Unreadable("cannot be read as a spreadsheet") from error
-    except OSError as error:
-        # bzip2 raises these for damaged data, and so does an offset outside the file. Others are storage errors.
-        if error.errno not in (None, errno.EINVAL):
-            raise
-        raise Unreadable("cannot be read as a spreadsheet") from error
+def _translate_errors() -> AbstractContextManager[None]:
+    return translate_archive_errors("cannot be read as a spreadsheet", *_INVALID_PART_ERRORS)
 
 
 @contextmanager

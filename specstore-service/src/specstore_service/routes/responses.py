@@ -116,7 +116,7 @@ class DatasetPath(OwnerPath):
 
 
 class RevisionPath(DatasetPath):
-    revision: Annotated[str, Field(pattern="^(latest|successful|[1-9][0-9]{0,8})$")]
+    revision: Annotated[str, Field(description="A number, `latest` or `successful`; anything else returns 404")]
 
 
 def not_found() -> NotFound:

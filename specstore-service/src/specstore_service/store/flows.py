@@ -1,5 +1,6 @@
 """Statements on flows, which are the revisions of a dataset."""
 
+import re
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -76,6 +77,7 @@ def update_flow(tx: Transaction, row_id: int, state: str, *, has_ended: bool, no
     )
 
 
+_REVISION_NUMBER = re.compile("[1-9][0-9]{0,8}")
 _REVISION_CONDITIONS = {
     "latest": "ORDER BY flows.revision DESC",
     "successful": "AND flows.state = 'SUCCEEDED' ORDER BY flows.revision DESC",
@@ -97,6 +99,8 @@ def find_flow(
 
     The column `pipelines` is JSON if `with_pipelines` is set, otherwise null.
     """
+    if revision not in _REVISION_CONDITIONS and not _REVISION_NUMBER.fullmatch(revision):
+        return None
     condition = _REVISION_CONDITIONS.get(revision, "AND flows.revision = %(revision)s")
     return tx.find(
         f"""

@@ -75,3 +75,18 @@ def find_miscounted_owner(tx: Transaction) -> dict[str, Any] | None:
         GROUP BY owners.id HAVING count(datasets.id) <> owners.datasets LIMIT 1
         """
     )
+
+
+# linear
+def find_inconsistent_result(tx: Transaction) -> dict[str, Any] | None:
+    """Return a file that no pipeline reported at its end, with this path and hash."""
+    return tx.find(
+        """
+        SELECT pipelines.name, results.path, results.hash
+        FROM results LEFT JOIN pipelines ON pipelines.flow = results.flow AND pipelines.position = results.position
+        WHERE pipelines.succeeded IS NULL
+           OR (pipelines.stats::json ->> 'path', pipelines.stats::json ->> 'hash')
+              IS DISTINCT FROM (results.path, results.hash)
+        LIMIT 1
+        """
+    )
