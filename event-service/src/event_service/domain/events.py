@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 from chassis import strictjson
 from chassis.errors import Invalid
 from chassis.timestamps import ISO_8601_PATTERN, TimezoneName, parse_iso_8601
-from event_service.domain.names import Name
+from event_service.domain.names import EventName, Name
 from event_service.domain.ownership import NO_USER, Caller
 
 MAX_PER_REQUEST = 1000
@@ -53,7 +53,7 @@ Time = Annotated[str, Field(json_schema_extra={"pattern": ISO_8601_PATTERN}), Af
 
 class EventHeader(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
-    name: Name
+    name: EventName
     version: Version
 
 

@@ -12,7 +12,7 @@ from chassis.errors import Problem
 from chassis.web.app import transaction
 from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
 from event_service.domain.events import MAX_EVENT_BYTES, MAX_VERSION
-from event_service.domain.names import Name
+from event_service.domain.names import EventName
 from event_service.domain.ownership import second_writer_error
 from event_service.domain.schemas import Document, Schema
 from event_service.operations import schemas
@@ -40,7 +40,7 @@ class StreamsPage(TypedDict):
 
 
 class SchemaPath(StreamPath):
-    name: Name
+    name: EventName
     version: Annotated[int, Field(ge=1, le=MAX_VERSION), DIGITS]
 
 

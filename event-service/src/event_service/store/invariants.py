@@ -42,23 +42,47 @@ def find_broken_order(tx: Transaction) -> dict[str, Any] | None:
     )
 
 
+# linear in the number of offsets
 def find_broken_offset(tx: Transaction) -> dict[str, Any] | None:
     return tx.find(
         """
-        SELECT consumer, name, acknowledged, last, nacks FROM offsets JOIN series ON series.id = series_id
-        WHERE acknowledged NOT BETWEEN 0 AND last OR nacks < 0 OR (nacks > 0) <> (nacked_at IS NOT NULL)
-           OR (nacks > 0 AND acknowledged = last)
+        SELECT consumer, series_id, acknowledged, last, nacks, has_leases
+        FROM offsets LEFT JOIN feeds ON feeds.id = series_id
+        WHERE last IS NULL OR acknowledged NOT BETWEEN 0 AND last
+           OR nacks < 0 OR (nacks > 0) <> (nacked_at IS NOT NULL) OR (nacks > 0 AND (acknowledged = last OR has_leases))
         LIMIT 1
         """
     )
 
 
+# linear in the number of parked events
 def find_broken_parked(tx: Transaction) -> dict[str, Any] | None:
+    """Check that no parked event is after the offset, except one that was leased and counts as acknowledged."""
     return tx.find(
         """
         SELECT parked.consumer, parked.series_id, parked.sequence, acknowledged
-        FROM parked LEFT JOIN offsets USING (series_id, consumer)
-        WHERE parked.sequence < 1 OR acknowledged IS NULL OR parked.sequence > acknowledged
+        FROM parked LEFT JOIN offsets USING (series_id, consumer) LEFT JOIN leases USING (series_id, consumer, sequence)
+        WHERE parked.sequence < 1 OR acknowledged IS NULL OR leases.available_at IS NOT NULL
+           OR (parked.sequence > acknowledged AND leases.sequence IS NULL)
+        LIMIT 1
+        """
+    )
+
+
+# linear in the number of leases
+def find_broken_lease(tx: Transaction) -> dict[str, Any] | None:
+    """Check that each consumer has one row for each number from offset + 1, which is not acknowledged, to its last."""
+    return tx.find(
+        """
+        SELECT series_id, consumer, acknowledged, stored.first, stored.last, stored.count
+        FROM (
+            SELECT series_id, consumer, min(sequence) AS first, max(sequence) AS last, count(*),
+                   min(sequence) FILTER (WHERE available_at IS NULL) AS first_acknowledged
+            FROM leases GROUP BY series_id, consumer
+        ) AS stored
+        LEFT JOIN offsets USING (series_id, consumer) LEFT JOIN feeds ON feeds.id = series_id
+        WHERE has_leases IS NOT true OR stored.first <> acknowledged + 1 OR stored.last > coalesce(feeds.last, 0)
+           OR stored.count <> stored.last - stored.first + 1 OR stored.first_acknowledged = stored.first
         LIMIT 1
         """
     )
