@@ -80,6 +80,15 @@ class Api:
     def sequences(self, **query):
         return [event["sequence"] for event in self.read(**query).json]
 
+    def positions(self, **query):
+        return [event["position"] for event in self.read("*", **query).json]
+
+    def lease(self, seconds=3600, **query):
+        """Lease events and return their sequences."""
+        response = self.read(lease=seconds, **query)
+        assert response.status_code == 200, response.text
+        return [event["sequence"] for event in response.json]
+
     def follow(self, name="*"):
         return self.client.get(f"{self.path}/live", query_string={"eventName": name})
 
@@ -100,6 +109,12 @@ class Api:
         path = f"{self.path}/consumers/{consumer}/parked/{event_id}/replay"
         return self.client.post(path, headers=self.identity)
 
+    def replay_all(self, consumer="consumer"):
+        return self.client.post(f"{self.path}/consumers/{consumer}/parked/replay", headers=self.identity)
+
+    def delete_consumer(self, consumer="consumer"):
+        return self.client.delete(f"{self.path}/consumers/{consumer}", headers=self.identity)
+
     def set_offset(self, offset, name="OrderPlaced", consumer="consumer"):
         body = {"eventName": name, "offset": offset}
         return self.client.put(f"{self.path}/consumers/{consumer}/offset", json=body, headers=self.identity)
@@ -111,6 +126,19 @@ class Api:
 @pytest.fixture
 def api(client, stream):
     return Api(client, stream)
+
+
+@pytest.fixture
+def end_leases(db):
+    """Return a function that lets all leases and all delays end, as if their time had passed."""
+
+    def end_leases():
+        with db.transaction() as tx:
+            tx.run("UPDATE leases SET available_at = now() WHERE available_at > now()")
+            tx.run("UPDATE parked SET available_at = now() WHERE available_at > now()")
+            tx.run("UPDATE offsets SET delayed_until = now() WHERE delayed_until > now()")
+
+    return end_leases
 
 
 @pytest.fixture
