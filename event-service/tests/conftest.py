@@ -1,10 +1,19 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 import uuid
+from contextlib import contextmanager
 
 import pytest
+import requests
 
 from event_service.app import create_app
 from event_service.settings import Settings
 from quintet_testing import plugin as testing
+from quintet_testing.postgres import free_port
 
 
 @pytest.fixture(scope="session")
@@ -158,3 +167,56 @@ def upgrade(old_database, api_for):
         return api
 
     return upgrade
+
+
+class WebProcess:
+    def __init__(self, url, port):
+        self.port, self.base = port, f"http://127.0.0.1:{port}"
+        environment = {**os.environ, "DATABASE_URL": url, "BIND": f"127.0.0.1:{port}", "WEB_CONCURRENCY": "2"}
+        command = [sys.executable, "-m", "event_service", "web"]
+        self.process = subprocess.Popen(command, env=environment, start_new_session=True)
+
+    def kill(self):
+        """Kill all processes of the server at once."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=30)
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                return requests.get(f"{self.base}/livez", timeout=1).raise_for_status()
+            except requests.RequestException:
+                time.sleep(0.05)
+        raise AssertionError("the web process did not start")
+
+    def send(self, request_line, *headers):
+        """Send the bytes of a request unmodified, which no client library does, and return the connection."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        lines = [request_line + b" HTTP/1.1", b"Host: x", b"Connection: close", *headers]
+        connection.sendall(b"\r\n".join(lines) + b"\r\n\r\n")
+        return connection
+
+    def append(self, body, stream="s"):
+        response = requests.post(
+            f"{self.base}/api/v1/streams/{stream}/events", json=body, headers={"X-Producer-ID": "p"}, timeout=5
+        )
+        assert response.status_code == 200
+        return response.json()
+
+
+@contextmanager
+def _running_process(settings):
+    process = WebProcess(settings.database_url, free_port())
+    try:
+        process.wait_until_ready()
+        yield process
+    finally:
+        process.process.send_signal(signal.SIGTERM)
+        process.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def running_process():
+    """Return a context manager that runs the web process in production configuration."""
+    return _running_process

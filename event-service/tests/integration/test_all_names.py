@@ -54,7 +54,10 @@ def test_offsets_of_names_and_of_all_names_are_independent(api, ids):
 
 def test_reading_all_names_of_the_consumer_of_another_user_creates_no_offset(api, ids, db):
     with db.transaction() as tx:
-        tx.run("INSERT INTO consumers (stream_id, name, owner) SELECT id, 'consumer', 'ann' FROM streams WHERE owner = 'ann'")
+        tx.run(
+            "INSERT INTO consumers (stream_id, name, owner)"
+            " SELECT id, 'consumer', 'ann' FROM streams WHERE owner = 'ann'"
+        )
     assert api.as_user("bob").positions() == [1, 2, 3, 4, 5]
     assert offsets(api) == {}
 

@@ -101,16 +101,17 @@ def test_leases_acknowledgements_resets_and_deletions_at_the_same_time_keep_the_
 
     def act(number):
         api = apis[number % 2]
-        for step in range(5):
-            requests = (
+        for step in range(number, number + 6):
+            id_ = ids[step % 10]
+            response = (
                 lambda: api.read(lease=3600, limit=3),
-                lambda: api.acknowledge(ids[(number + step) % 10], upTo="1"),
-                lambda: api.acknowledge(ids[(number + step) % 10], "NACK", delay="0"),
+                lambda id_=id_: api.acknowledge(id_, upTo="1"),
+                lambda id_=id_: api.acknowledge(id_, "NACK", delay="0"),
                 lambda: api.set_offset(number % 3),
-                lambda: api.replay_all(),
-                lambda: api.delete_consumer(),
-            )
-            assert requests[(number + step) % 6]().status_code in (200, 204, 400, 409)
+                api.replay_all,
+                api.delete_consumer,
+            )[step % 6]()
+            assert response.status_code in (200, 204, 400, 409)
 
     run_concurrently(12, act)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from chassis.db import Transaction
-from event_service.domain.feeds import EventLocation
+from event_service.domain.feeds import ALL_NAMES, EventLocation
 
 
 def find_event_location(tx: Transaction, stream: str, event_id: str, consumer: str) -> EventLocation | None:
@@ -33,6 +33,13 @@ def find_feed(tx: Transaction, stream_id: int, name: str) -> dict[str, Any] | No
     return tx.find(
         "SELECT id, last FROM feeds WHERE stream_id = %(stream)s AND name = %(name)s", stream=stream_id, name=name
     )
+
+
+def join_feed(name: str) -> str:
+    """Return a join of the stream with its feed of this name, for the hot path: the view would be read as a whole."""
+    if name == ALL_NAMES:
+        return "CROSS JOIN LATERAL (SELECT -streams.id AS id, streams.position AS last) AS feed"
+    return "LEFT JOIN series AS feed ON feed.stream_id = streams.id AND feed.name = %(name)s"
 
 
 class UnreadPage(NamedTuple):
@@ -67,8 +74,7 @@ _UNREAD = """
                  WHERE series_id = feed.id AND consumer = %(consumer)s AND replayed_at IS NOT NULL
                    AND coalesce(available_at, now()) <= now()
                  ORDER BY sequence LIMIT %(limit)s) AS replayed
-    FROM streams
-    LEFT JOIN feeds AS feed ON feed.stream_id = streams.id AND feed.name = %(name)s
+    FROM streams {join_feed}
     LEFT JOIN offsets ON offsets.series_id = feed.id AND offsets.consumer = %(consumer)s
     WHERE streams.name = %(stream)s AND streams.producer IS NOT NULL
 """
@@ -76,7 +82,7 @@ _UNREAD = """
 
 def find_unread_page(tx: Transaction, stream: str, name: str, consumer: str, limit: int) -> UnreadPage | None:
     """Return the events that the consumer has not acknowledged, replayed ones first, or None for an unknown stream."""
-    row = tx.find(_UNREAD, stream=stream, name=name, consumer=consumer, limit=limit)
+    row = tx.find(_UNREAD.format(join_feed=join_feed(name)), stream=stream, name=name, consumer=consumer, limit=limit)
     if row is None:
         return None
     # Numbers have no gaps. Replayed events are not after the offset, so their numbers are the lowest.

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from chassis.db import Transaction
 from event_service.domain.offsets import Lease
+from event_service.store.feeds import join_feed
 
 
 class LeaseState(NamedTuple):
@@ -26,7 +27,7 @@ class LeaseState(NamedTuple):
 def find_lease_state(tx: Transaction, stream: str, name: str, consumer: str) -> LeaseState | None:
     """Return None for an unknown stream."""
     rows = tx.rows(
-        """
+        f"""
         SELECT streams.id, feed.id, coalesce(feed.last, 0), consumers.owner,
                offsets.has_leases, coalesce(offsets.acknowledged, 0),
                coalesce(leased.last, offsets.acknowledged, 0),
@@ -35,8 +36,7 @@ def find_lease_state(tx: Transaction, stream: str, name: str, consumer: str) -> 
                    (SELECT min(coalesce(available_at, now())) FROM parked
                     WHERE series_id = feed.id AND consumer = %(consumer)s AND replayed_at IS NOT NULL)
                ) - now())::float
-        FROM streams
-        LEFT JOIN feeds AS feed ON feed.stream_id = streams.id AND feed.name = %(name)s
+        FROM streams {join_feed(name)}
         LEFT JOIN offsets ON offsets.series_id = feed.id AND offsets.consumer = %(consumer)s
         LEFT JOIN consumers ON consumers.stream_id = streams.id AND consumers.name = %(consumer)s
         LEFT JOIN LATERAL (
