@@ -6,6 +6,7 @@ from chassis.db import Transaction
 from chassis.errors import NotFound
 from event_service.domain.feeds import EventLocation
 from event_service.domain.offsets import (
+    Lease,
     Offset,
     OffsetAction,
     check_may_lease,
@@ -30,10 +31,8 @@ def acknowledge(
     up_to: bool,
     now: datetime,
 ) -> None:
-    feed_id, number = _authorize(tx, stream, event_id, consumer, caller, name)
-    offset = Offset(**store.lock_offset(tx, feed_id, consumer, now))
+    feed_id, number, offset, lease = _lock_event(tx, stream, event_id, consumer, caller, name, now)
     is_replayed = not up_to and parked.find_replay_nacks(tx, feed_id, number, consumer) is not None
-    lease = leases.find_lease(tx, feed_id, consumer, number) if offset.has_leases else None
     action = decide_ack(offset, number, up_to=up_to, is_replayed=is_replayed, lease=lease)
     if action is OffsetAction.ADVANCE:
         _advance(tx, feed_id, consumer, offset, number, up_to=up_to, now=now)
@@ -55,10 +54,8 @@ def nack(
     now: datetime,
 ) -> None:
     """Count a failed attempt; the NACK number `limit` parks the event for this consumer and advances the offset."""
-    feed_id, number = _authorize(tx, stream, event_id, consumer, caller, name)
-    offset = Offset(**store.lock_offset(tx, feed_id, consumer, now))
+    feed_id, number, offset, lease = _lock_event(tx, stream, event_id, consumer, caller, name, now)
     replay_nacks = parked.find_replay_nacks(tx, feed_id, number, consumer)
-    lease = leases.find_lease(tx, feed_id, consumer, number) if offset.has_leases else None
     action, nacks = decide_nack(offset, number, limit=limit, replay_nacks=replay_nacks, lease=lease)
     delay = default_delay_seconds(nacks) if delay_seconds is None else delay_seconds
     if action is OffsetAction.COUNT_REPLAY_NACK:
@@ -71,6 +68,21 @@ def nack(
         parked.park_event(tx, feed_id, number, consumer, nacks, reason, now)
     if action is OffsetAction.PARK:
         _advance(tx, feed_id, consumer, offset, number, up_to=False, now=now)
+
+
+def _lock_event(
+    tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, name: str | None, now: datetime
+) -> tuple[int, int, Offset, Lease | None]:
+    """Lock the offset; return the feed, the number of the event in it, the offset, and the lease if it has leases.
+
+    Raises 404 for an unknown event, and 403 if the consumer belongs to another user.
+    """
+    location = get_event_location(tx, stream, event_id, consumer)
+    check_or_claim(tx, location.stream_id, consumer, location.owner, caller)
+    feed_id, number = location.feed_number(name)
+    offset = Offset(**store.lock_offset(tx, feed_id, consumer, now))
+    lease = leases.find_lease(tx, feed_id, consumer, number) if offset.has_leases else None
+    return feed_id, number, offset, lease
 
 
 def _advance(
@@ -123,15 +135,6 @@ def register_reader_of_all_names(tx: Transaction, stream_id: int, consumer: str,
         return
     if caller.may_act_for(ownership.find_consumer_owner(tx, stream_id, consumer)):
         store.lock_offset(tx, -stream_id, consumer, now)
-
-
-def _authorize(
-    tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, name: str | None
-) -> tuple[int, int]:
-    """Return the feed and the number of the event; raise 404, or 403 if the consumer belongs to another user."""
-    location = get_event_location(tx, stream, event_id, consumer)
-    check_or_claim(tx, location.stream_id, consumer, location.owner, caller)
-    return location.feed_number(name)
 
 
 def get_event_location(tx: Transaction, stream: str, event_id: str, consumer: str) -> EventLocation:
