@@ -93,7 +93,7 @@ def migrate(dsn: str, service: str, migrations: list[Migration]) -> int:
 def _try_lock(cursor: Any, service: str) -> bool:
     key = zlib.crc32(service.encode()) - 2**31
     cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (_LOCK_NAMESPACE, key))
-    return cursor.fetchone() == (True,)
+    return bool(cursor.fetchone()[0])
 
 
 def _applied_checksums(connection: db.Connection) -> dict[tuple[str, str], str]:
