@@ -78,17 +78,18 @@ def _claim_if_unowned(tx: Transaction, stream_id: int, consumer: str, owner: str
 def put_offset(
     tx: Transaction, stream: str, consumer: str, caller: Caller, *, name: str, offset: int, now: datetime
 ) -> None:
-    """Move the offset forwards or backwards.
+    """Move the offset forwards or backwards, at most to the first event that is left.
 
     Events that are parked after the new offset are unparked, because the consumer will read them again.
     """
     stream_id = get_stream_id(tx, stream)
     _claim_if_unowned(tx, stream_id, consumer, ownership.find_consumer_owner(tx, stream_id, consumer), caller)
-    series = streams.find_series(tx, stream_id, name)
+    series = streams.lock_series(tx, stream_id, name)
     if series is None:
         raise NotFound(f"stream {stream} has no event named {name}")
     if offset > series["last"]:
         raise Invalid.field("offset", f"must be between 0 and {series['last']}, the last sequence of {name}")
+    offset = max(offset, series["first"] - 1)
     store.lock_offset(tx, series["id"], consumer, now)
     store.update_offset(tx, series["id"], consumer, offset, now)
     store.delete_parked_after(tx, series["id"], consumer, offset)

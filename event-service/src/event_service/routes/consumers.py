@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from chassis.web.app import transaction
 from chassis.web.validation import INTEGER, ListQuery, ResponseSpec, endpoint
@@ -37,6 +37,8 @@ class ConsumerState(TypedDict):
     lag: int
     moved_at: str
     stuck: BlockingEvent | None
+    # Number of events that retention deleted before the consumer acknowledged them; omitted if there are none.
+    missed: NotRequired[int]
 
 
 class ConsumersPage(TypedDict):
@@ -78,7 +80,8 @@ def list_consumers(stream: str, query: ListQuery) -> dict[str, Any]:
 
 def _state(row: dict[str, Any]) -> dict[str, Any]:
     stuck = {name: row.pop(name) for name in BlockingEvent.__annotations__}
-    return {**row, "stuck": stuck if stuck["nacks"] else None}
+    missed = row.pop("missed")
+    return {**row, "stuck": stuck if stuck["nacks"] else None, **({"missed": missed} if missed else {})}
 
 
 @bp.put("/<consumer>/offset")

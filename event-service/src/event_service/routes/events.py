@@ -24,6 +24,7 @@ from event_service.operations import consuming
 from event_service.operations import events as operations
 from event_service.routes import responses
 from event_service.routes.context import caller, context, limit_large_requests
+from event_service.routes.history import HistoryQuery, read_history
 from event_service.routes.parameters import MAX_NUMBER, ConsumerHeader, EventPath, StreamPath, parse_event_id
 from event_service.routes.responses import COMMON_ERRORS, json_array, ok
 from event_service.store import events as store
@@ -49,20 +50,16 @@ def _parse_seconds(value: Any) -> Any:
     return value
 
 
-class ReadQuery(BaseModel):
+class ReadQuery(HistoryQuery):
     model_config = ConfigDict(extra="forbid")
-    limit: Annotated[int, Field(ge=1, le=1000), DIGITS]
-    event_name: Name | None = Field(None, alias="eventName", description="Required without `from`")
-    wait: Annotated[float, Field(ge=0, le=30), BeforeValidator(_parse_seconds)] = 0
-    from_: Annotated[int, Field(ge=1, le=MAX_NUMBER), DIGITS] | None = Field(
-        None,
-        alias="from",
-        description="The first position to read; returns events of all names, regardless of any consumer",
+    event_name: Name | None = Field(
+        None, alias="eventName", description="Required without `from`, `before` and `from_time`"
     )
+    wait: Annotated[float, Field(ge=0, le=30), BeforeValidator(_parse_seconds)] = 0
 
 
 class ReadHeaders(BaseModel):
-    consumer: Consumer | None = Field(None, alias="X-Consumer-ID", description="Required without `from`")
+    consumer: Consumer | None = Field(None, alias="X-Consumer-ID", description="Required with `eventName`")
 
 
 class Acknowledgement(BaseModel):
@@ -129,15 +126,17 @@ def _create_append(stream: str, headers: AppendHeaders, events: list[PostedEvent
 
 @bp.get("")
 @endpoint(
-    "Read the next events of one name for a consumer, or, with `from`, all events from a position",
-    {200: ResponseSpec("Events, oldest first", list[StoredEvent]), **COMMON_ERRORS},
+    "Read the next events of one name for a consumer, or all events from or before a position, or from a time",
+    {200: ResponseSpec("Events, oldest first, or with `before` newest first", list[StoredEvent]), **COMMON_ERRORS},
     path=StreamPath,
     query=ReadQuery,
     headers=ReadHeaders,
 )
 def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response:
-    if query.from_ is not None:
-        return _read_from(stream, query.from_, query)
+    if query.start:
+        if query.event_name is not None or query.wait:
+            raise Invalid.field(query.start, "must not be combined with eventName or wait")
+        return read_history(stream, query)
     if query.event_name is None:
         raise Invalid.field("eventName", "is required")
     if headers.consumer is None:
@@ -151,32 +150,12 @@ def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response
     return json_array(page.documents)
 
 
-def _read_from(stream: str, position: int, query: ReadQuery) -> Response:
-    if query.event_name is not None or query.wait:
-        raise Invalid.field("from", "must not be combined with eventName or wait")
-    with this_app().database.statements() as tx:
-        stream_id = consuming.get_stream_id(tx, stream)
-        rows = store.list_after_position(tx, stream_id, position - 1, query.limit)
-    return json_array(document for _, _, document in rows)
-
-
 def _get_unread_page(stream: str, name: str, consumer: str, limit: int) -> store.Page:
     with this_app().database.statements() as tx:
         page = store.find_unread_page(tx, stream, name, consumer, limit)
     if page is None:
         raise consuming.unknown_stream_error(stream)
     return page
-
-
-@bp.get("/<event>")
-@endpoint("Get an event", {200: ResponseSpec("The event", StoredEvent), **COMMON_ERRORS}, path=EventPath)
-def get_event(stream: str, event: str) -> Response:
-    event_id = parse_event_id(event)
-    with this_app().database.statements() as tx:
-        document = store.find_event_document(tx, stream, event_id)
-    if document is None:
-        raise consuming.unknown_event_error()
-    return json_response(document)
 
 
 @bp.post("/<event>")

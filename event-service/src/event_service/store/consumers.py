@@ -31,13 +31,15 @@ def find_event_location(tx: Transaction, stream: str, event_id: str, consumer: s
 
 
 def lock_offset(tx: Transaction, series_id: int, consumer: str, now: datetime) -> dict[str, Any]:
-    """Lock the offset until the transaction ends; create it at 0 if it does not exist."""
+    """Lock the offset until the transaction ends; create it before the first event that is left."""
     key = {"series_id": series_id, "consumer": consumer}
     row = tx.find(_LOCK_OFFSET, **key)
     if row is None:
         tx.run(
             """
-            INSERT INTO offsets (series_id, consumer, moved_at) VALUES (%(series_id)s, %(consumer)s, %(now)s)
+            INSERT INTO offsets (series_id, consumer, acknowledged, moved_at)
+            SELECT id, %(consumer)s, first - 1, %(now)s FROM series WHERE id = %(series_id)s
+            FOR SHARE  -- Waits for a deletion in progress, which would not see the new offset.
             ON CONFLICT ON CONSTRAINT offsets_pkey DO NOTHING
             """,
             now=now,
@@ -203,7 +205,7 @@ def list_consumers(tx: Transaction, stream_id: int, limit: int, offset: int) -> 
     return tx.all(
         """
         SELECT offsets.consumer, series.name AS "eventName", acknowledged AS offset, last - acknowledged AS lag,
-               iso_time(moved_at) AS moved_at,
+               iso_time(moved_at) AS moved_at, missed,
                offsets.nacks, offsets.reason, blocking.id::text AS event,
                iso_time(nacked_at) AS since
         FROM offsets JOIN series ON series.id = series_id

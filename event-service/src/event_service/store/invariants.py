@@ -9,7 +9,10 @@ from chassis.db import Transaction
 
 
 def find_broken_position(tx: Transaction) -> dict[str, Any] | None:
-    """Compare count, first and last of the positions: since positions are unique, this detects every gap."""
+    """Compare count, first and last of the positions: since positions are unique, this detects every gap.
+
+    Retention deletes the first events, and the counter of the stream states the first position that is left.
+    """
     return tx.find(_BROKEN_NUMBERS.format(group="stream_id", number="position", counters="streams", last="position"))
 
 
@@ -18,11 +21,13 @@ def find_broken_sequence(tx: Transaction) -> dict[str, Any] | None:
 
 
 _BROKEN_NUMBERS = """
-    SELECT counter.name, counter.{last} AS counter, stored.first, stored.last, stored.count
+    SELECT counter.name, counter.first AS counted_first, counter.{last} AS counter,
+           stored.first, stored.last, stored.count
     FROM {counters} AS counter FULL JOIN (
         SELECT {group}, min({number}) AS first, max({number}) AS last, count(*) FROM events GROUP BY {group}
     ) AS stored ON stored.{group} = counter.id
-    WHERE counter.{last} IS DISTINCT FROM coalesce(stored.last, 0) OR stored.count <> stored.last OR stored.first <> 1
+    WHERE counter.{last} IS DISTINCT FROM coalesce(stored.last, counter.first - 1)
+       OR stored.first <> counter.first OR stored.count <> stored.last - stored.first + 1
     LIMIT 1
 """
 
@@ -45,8 +50,8 @@ def find_broken_order(tx: Transaction) -> dict[str, Any] | None:
 def find_broken_offset(tx: Transaction) -> dict[str, Any] | None:
     return tx.find(
         """
-        SELECT consumer, name, acknowledged, last, nacks FROM offsets JOIN series ON series.id = series_id
-        WHERE acknowledged NOT BETWEEN 0 AND last OR nacks < 0 OR (nacks > 0) <> (nacked_at IS NOT NULL)
+        SELECT consumer, name, acknowledged, first, last, nacks FROM offsets JOIN series ON series.id = series_id
+        WHERE acknowledged NOT BETWEEN first - 1 AND last OR nacks < 0 OR (nacks > 0) <> (nacked_at IS NOT NULL)
            OR (nacks > 0 AND acknowledged = last)
         LIMIT 1
         """
@@ -57,8 +62,8 @@ def find_broken_parked(tx: Transaction) -> dict[str, Any] | None:
     return tx.find(
         """
         SELECT parked.consumer, parked.series_id, parked.sequence, acknowledged
-        FROM parked LEFT JOIN offsets USING (series_id, consumer)
-        WHERE parked.sequence < 1 OR acknowledged IS NULL OR parked.sequence > acknowledged
+        FROM parked JOIN series ON series.id = series_id LEFT JOIN offsets USING (series_id, consumer)
+        WHERE parked.sequence < series.first OR acknowledged IS NULL OR parked.sequence > acknowledged
         LIMIT 1
         """
     )
