@@ -22,7 +22,9 @@ INVARIANTS = {
         invariants.find_broken_sequence
     ),
     "the sequences and positions of an event name increase together": no_row(invariants.find_broken_order),
-    "no offset is greater than the last sequence, or less than the sequences that were deleted": no_row(invariants.find_broken_offset),
+    "no offset is greater than the last sequence, or less than the sequences that were deleted": no_row(
+        invariants.find_broken_offset
+    ),
     "no parked event is after the offset of its consumer, or deleted": no_row(invariants.find_broken_parked),
 }
 

@@ -2,11 +2,11 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from chassis.web.app import transaction
 from chassis.web.validation import INTEGER, ListQuery, ResponseSpec, endpoint
