@@ -55,7 +55,8 @@ def test_erasing_again_changes_nothing(api, admin):
 
 
 def test_message_that_is_not_published_yet_is_erased_too(api, admin, an_event, outbox):
-    first, second = api.append([an_event('Ä "', 2.0, payload={"name": "Ann"}), an_event(payload={"name": "Bob"})]).json
+    bodies = [an_event('Ä "', 2.0, payload={"name": "Ann"}), an_event(payload={"name": "Bob"})]
+    first = api.append(bodies).json[0]
     admin.erase(first)
     (_, erased), (_, other) = outbox()
     erased_at = api.get(f"/events/{first}").json["erased_at"]
@@ -102,10 +103,7 @@ def test_no_copy_of_the_content_is_left_in_the_database(api, admin, an_event, db
             return {
                 name
                 for name in names
-                if tx.value(
-                    f"SELECT count(*) FROM {name} AS row WHERE row::text LIKE %(mark)s OR to_jsonb(row)::text LIKE %(mark)s",
-                    mark="%mark-%",
-                )
+                if tx.value(f"SELECT count(*) FROM {name} AS row WHERE row::text LIKE %(mark)s", mark="%mark-%")
             }
 
     assert tables_with_marks() == {"events", "outbox"}

@@ -48,6 +48,7 @@ def find_broken_order(tx: Transaction) -> dict[str, Any] | None:
 
 
 def find_broken_offset(tx: Transaction) -> dict[str, Any] | None:
+    """Check that each offset is between the last deleted and the last sequence, and that its NACKs are plausible."""
     return tx.find(
         """
         SELECT consumer, name, acknowledged, first, last, nacks FROM offsets JOIN series ON series.id = series_id
@@ -59,6 +60,7 @@ def find_broken_offset(tx: Transaction) -> dict[str, Any] | None:
 
 
 def find_broken_parked(tx: Transaction) -> dict[str, Any] | None:
+    """Check that each parked event was not deleted and is not after the offset."""
     return tx.find(
         """
         SELECT parked.consumer, parked.series_id, parked.sequence, acknowledged
