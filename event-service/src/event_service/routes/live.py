@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from flask import Blueprint, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Unavailable
@@ -32,6 +32,7 @@ def _ignore_empty(value: Any) -> Any:
 LastEventId = Annotated[
     Annotated[int, Field(ge=0, le=MAX_NUMBER), DIGITS] | None,
     BeforeValidator(_ignore_empty),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}, {"const": ""}]}),
 ]
 
 
