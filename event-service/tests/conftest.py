@@ -6,11 +6,13 @@ import sys
 import time
 import uuid
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 import requests
 
 from event_service.app import create_app
+from event_service.operations import retention
 from event_service.settings import Settings
 from quintet_testing import plugin as testing
 from quintet_testing.postgres import free_port
@@ -89,7 +91,7 @@ class Api:
     def sequences(self, **query):
         return [event["sequence"] for event in self.read(**query).json]
 
-    def positions(self, **query):
+    def all_positions(self, **query):
         return [event["position"] for event in self.read("*", **query).json]
 
     def lease(self, seconds=3600, **query):
@@ -128,6 +130,19 @@ class Api:
         body = {"eventName": name, "offset": offset}
         return self.client.put(f"{self.path}/consumers/{consumer}/offset", json=body, headers=self.identity)
 
+    def get(self, path):
+        return self.client.get(f"{self.path}{path}", headers=self.identity)
+
+    def positions(self, query="from=1"):
+        return [event["position"] for event in self.get(f"/events?{query}&limit=1000").json]
+
+    def put_retention(self, max_age_days=None, max_events=None):
+        body = {"max_age_days": max_age_days, "max_events": max_events}
+        return self.client.put(f"{self.path}/retention", json=body, headers=self.identity)
+
+    def erase(self, event_id):
+        return self.client.delete(f"{self.path}/events/{event_id}", headers=self.identity)
+
     def put_schema(self, document, name="OrderPlaced", version=1):
         return self.client.put(f"{self.path}/schemas/{name}/{version}", json=document, headers=self.identity)
 
@@ -148,6 +163,22 @@ def end_leases(db):
             tx.run("UPDATE offsets SET delayed_until = now() WHERE delayed_until > now()")
 
     return end_leases
+
+
+@pytest.fixture
+def delete_due(db):
+    """Return a function that calls the timer of retention, until nothing is due, and returns the number of batches."""
+
+    def delete_due(now=None, max_batches=1000):
+        batches = 0
+        while batches < max_batches:
+            with db.transaction() as tx:
+                if not retention.delete_due_events(tx, now or datetime.now(UTC)):
+                    break
+            batches += 1
+        return batches
+
+    return delete_due
 
 
 @pytest.fixture

@@ -21,12 +21,12 @@ def test_events_of_all_names_are_read_in_the_order_of_their_positions(api, ids):
 
 
 def test_acknowledgement_is_for_all_names_if_the_consumer_reads_only_all_names(api, ids):
-    assert api.positions() == [1, 2, 3, 4, 5]
+    assert api.all_positions() == [1, 2, 3, 4, 5]
     assert api.acknowledge(ids[0]).json == "OK"
     assert api.acknowledge(ids[3]).json == "Bad Request - Consumer offset mismatch: 1->4"
-    assert api.positions() == [2, 3, 4, 5]
+    assert api.all_positions() == [2, 3, 4, 5]
     assert api.acknowledge(ids[3], upTo="1").json == "OK"
-    assert api.positions() == [5]
+    assert api.all_positions() == [5]
     assert offsets(api) == {("consumer", "*"): 4}
 
 
@@ -44,12 +44,12 @@ def test_acknowledgement_states_its_offset(api, ids):
 
 def test_offsets_of_names_and_of_all_names_are_independent(api, ids):
     api.acknowledge(ids[0])
-    assert api.positions() == [1, 2, 3, 4, 5]
+    assert api.all_positions() == [1, 2, 3, 4, 5]
     # Reading all names does not change what an ACK without a name means for a consumer that reads names.
     assert api.acknowledge(ids[2]).json == "OK"
     assert api.acknowledge(ids[1]).json == "OK"
     assert offsets(api) == {("consumer", "A"): 2, ("consumer", "B"): 1}
-    assert (api.positions(), api.sequences(name="A")) == ([1, 2, 3, 4, 5], [])
+    assert (api.all_positions(), api.sequences(name="A")) == ([1, 2, 3, 4, 5], [])
 
 
 def test_reading_all_names_of_the_consumer_of_another_user_creates_no_offset(api, ids, db):
@@ -58,17 +58,17 @@ def test_reading_all_names_of_the_consumer_of_another_user_creates_no_offset(api
             "INSERT INTO consumers (stream_id, name, owner)"
             " SELECT id, 'consumer', 'ann' FROM streams WHERE owner = 'ann'"
         )
-    assert api.as_user("bob").positions() == [1, 2, 3, 4, 5]
+    assert api.as_user("bob").all_positions() == [1, 2, 3, 4, 5]
     assert offsets(api) == {}
 
 
 def test_role_reader_creates_no_offset(api, ids):
-    assert api.as_user("bob", "reader").positions() == [1, 2, 3, 4, 5]
+    assert api.as_user("bob", "reader").all_positions() == [1, 2, 3, 4, 5]
     assert offsets(api) == {}
 
 
 def test_reading_all_names_claims_nothing(api, ids):
-    assert api.as_user("bob").positions() == [1, 2, 3, 4, 5]
+    assert api.as_user("bob").all_positions() == [1, 2, 3, 4, 5]
     assert api.acknowledge(ids[0]).json == "OK"
     assert offsets(api) == {("consumer", "*"): 1}
     assert api.as_user("bob").acknowledge(ids[1]).status_code == 403
@@ -89,12 +89,12 @@ def test_nacks_park_the_event_and_a_replay_returns_it(api, ids):
                 "event": ids[0], "nacks": 4, "reason": "reason 3", "since": None
             }  # fmt: skip
             assert (state["eventName"], state["lag"]) == ("*", 5)
-    assert api.positions() == [2, 3, 4, 5]
+    assert api.all_positions() == [2, 3, 4, 5]
     assert [event["event"]["id"] for event in api.parked()["parked"]] == [ids[0]]
     assert api.replay(ids[0]).json == "OK"
-    assert api.positions() == [1, 2, 3, 4, 5]
+    assert api.all_positions() == [1, 2, 3, 4, 5]
     assert api.acknowledge(ids[0]).json == "OK"
-    assert api.positions() == [2, 3, 4, 5]
+    assert api.all_positions() == [2, 3, 4, 5]
 
 
 def test_event_that_is_parked_for_its_name_and_for_all_names_is_replayed_for_both(api, ids):
@@ -104,13 +104,13 @@ def test_event_that_is_parked_for_its_name_and_for_all_names_is_replayed_for_bot
     assert api.parked()["total"] == 2
     assert [event["position"] for event in api.parked()["parked"]] == [1, 1]
     assert api.replay(ids[0]).json == "OK"
-    assert (api.positions()[0], api.sequences(name="A")[0]) == (1, 1)
+    assert (api.all_positions()[0], api.sequences(name="A")[0]) == (1, 1)
 
 
 def test_offset_is_set_as_a_position(api, ids):
     for offset, unread in ((3, [4, 5]), (0, [1, 2, 3, 4, 5]), ("end", [])):
         assert api.set_offset(offset, "*").json == "OK"
-        assert api.positions() == unread
+        assert api.all_positions() == unread
     assert api.set_offset(6, "*").json == "Bad Request - offset: must be between 0 and 5, the last event of *"
 
 
@@ -129,7 +129,7 @@ def test_append_of_any_name_wakes_the_reader(api, an_event):
     api.append(an_event("A"))
     api.set_offset(1, "*")
     with ThreadPoolExecutor(1) as pool:
-        reader = pool.submit(lambda: api.positions(wait=30))
+        reader = pool.submit(lambda: api.all_positions(wait=30))
         api.append(an_event("Z"))
         assert reader.result(timeout=20) == [2]
 

@@ -91,4 +91,4 @@ def test_old_event_with_the_name_of_all_names_is_read_and_acknowledged_as_one_of
     events = api.read("*", consumer="another").json
     assert [(event["event"]["name"], event["position"]) for event in events] == [("*", 1), ("*", 2), ("A", 3)]
     assert [api.acknowledge(event["event"]["id"]).json for event in events[:2]] == ["OK", "OK"]
-    assert api.positions() == [3]
+    assert api.all_positions() == [3]

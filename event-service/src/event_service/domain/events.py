@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import orjson
 from pydantic import (
@@ -147,9 +147,9 @@ class StoredEvent(TypedDict):
     """An event as a consumer reads it."""
 
     event: StoredEventHeader
-    system: System
-    trigger: Trigger
-    payload: dict[str, Any]
+    system: System | None
+    trigger: Trigger | None
+    payload: dict[str, Any] | None
     stream: str
     sequence: int
     position: int
@@ -157,3 +157,5 @@ class StoredEvent(TypedDict):
     user: str | None
     request_id: str
     received_at: str
+    # Present if the event was erased; then system, trigger and payload are null.
+    erased_at: NotRequired[str]

@@ -12,7 +12,7 @@ from event_service.operations.consuming import (
     unknown_event_error,
 )
 from event_service.store import consumers as store
-from event_service.store import feeds, leases, ownership, parked
+from event_service.store import documents, feeds, leases, ownership, parked
 
 
 def put_offset(
@@ -32,24 +32,26 @@ def put_offset(
     """
     stream_id = get_stream_id(tx, stream)
     claim_if_unowned(tx, stream_id, consumer, caller)
-    feed = feeds.find_feed(tx, stream_id, name)
-    if feed is None:
+    feed_id = feeds.find_feed_id(tx, stream_id, name)
+    if feed_id is None:
         raise NotFound(f"stream {stream} has no event named {name}")
-    number = _resolve_target(tx, feed["id"], feed["last"], name, target)
-    store.lock_offset(tx, feed["id"], consumer, now)
-    store.update_offset(tx, feed["id"], consumer, number, now, is_reset=True)
-    leases.delete_leases(tx, feed["id"], consumer)
-    parked.delete_parked_after(tx, feed["id"], consumer, number)
+    number = _resolve_target(tx, feed_id, name, target)
+    store.lock_offset(tx, feed_id, consumer, now)
+    store.update_offset(tx, feed_id, consumer, number, now, is_reset=True)
+    leases.delete_leases(tx, feed_id, consumer)
+    parked.delete_parked_after(tx, feed_id, consumer, number)
 
 
-def _resolve_target(tx: Transaction, feed_id: int, last: int, name: str, target: int | datetime | None) -> int:
+def _resolve_target(tx: Transaction, feed_id: int, name: str, target: int | datetime | None) -> int:
+    """Return the number, at least that of the last deleted event."""
+    first, last = feeds.lock_feed(tx, feed_id)
     if target is None:
         return last
     if isinstance(target, datetime):
-        return feeds.find_last_number_before(tx, feed_id, last, target)
+        return documents.find_first_number_since(tx, feed_id, target) - 1
     if target > last:
         raise Invalid.field("offset", f"must be between 0 and {last}, the last event of {name}")
-    return target
+    return max(target, first - 1)
 
 
 def replay_parked(tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, now: datetime) -> None:

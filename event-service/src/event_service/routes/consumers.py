@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
@@ -40,6 +40,8 @@ class ConsumerState(TypedDict):
     lag: int
     moved_at: str
     stuck: BlockingEvent | None
+    # Number of events that retention deleted before the consumer acknowledged them; omitted if there are none.
+    missed: NotRequired[int]
 
 
 class ConsumersPage(TypedDict):
@@ -115,7 +117,8 @@ def list_consumers(stream: str, query: ListQuery) -> dict[str, Any]:
 
 def _state(row: dict[str, Any]) -> dict[str, Any]:
     stuck = {name: row.pop(name) for name in BlockingEvent.__annotations__}
-    return {**row, "stuck": stuck if stuck["nacks"] else None}
+    missed = row.pop("missed")
+    return {**row, "stuck": stuck if stuck["nacks"] else None, **({"missed": missed} if missed else {})}
 
 
 @bp.put("/<consumer>/offset")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Invalid
-from chassis.web.app import json_response, this_app
+from chassis.web.app import json_response
 from chassis.web.idempotency import run_idempotent
 from chassis.web.validation import DIGITS, ResponseSpec, endpoint
 from event_service.batcher import MAX_BATCHED_EVENTS, AppendFailed
@@ -18,14 +18,13 @@ from event_service.domain.events import Append, AppendBody, PostedEvent, StoredE
 from event_service.domain.names import Consumer, Name, Producer
 from event_service.domain.ownership import second_writer_error
 from event_service.domain.schemas import SchemasChanged
-from event_service.operations import consuming
 from event_service.operations import events as operations
 from event_service.routes import responses
 from event_service.routes.context import caller, context, limit_large_requests
-from event_service.routes.parameters import MAX_NUMBER, SECONDS, EventPath, StreamPath, parse_event_id
+from event_service.routes.history import HistoryQuery, read_history
+from event_service.routes.parameters import MAX_NUMBER, SECONDS, StreamPath
 from event_service.routes.reading import read_for_consumer
 from event_service.routes.responses import COMMON_ERRORS, json_array
-from event_service.store import events as store
 
 bp = Blueprint("events", __name__, url_prefix="/api/v1/streams/<stream>/events")
 
@@ -37,11 +36,12 @@ class AppendHeaders(BaseModel):
     )
 
 
-class ReadQuery(BaseModel):
+class ReadQuery(HistoryQuery):
     model_config = ConfigDict(extra="forbid")
-    limit: Annotated[int, Field(ge=1, le=1000), DIGITS]
     event_name: Name | None = Field(
-        None, alias="eventName", description="An event name, or `*` for all names. Required without `from`"
+        None,
+        alias="eventName",
+        description="An event name, or `*` for all names. Required without `from`, `before` and `from_time`",
     )
     wait: Annotated[float, Field(ge=0, le=30), SECONDS] = 0
     lease: Annotated[float, Field(ge=1, le=3600), SECONDS] | None = Field(
@@ -49,15 +49,10 @@ class ReadQuery(BaseModel):
         description="Seconds for which no other reader with this `X-Consumer-ID` receives the same events; acknowledge "
         "them in any order. A consumer uses either leases or in-order reads for a name",
     )
-    from_: Annotated[int, Field(ge=1, le=MAX_NUMBER), DIGITS] | None = Field(
-        None,
-        alias="from",
-        description="The first position to read; returns events of all names, regardless of any consumer",
-    )
 
 
 class ReadHeaders(BaseModel):
-    consumer: Consumer | None = Field(None, alias="X-Consumer-ID", description="Required without `from`")
+    consumer: Consumer | None = Field(None, alias="X-Consumer-ID", description="Required with `eventName`")
 
 
 @bp.post("")
@@ -115,9 +110,9 @@ def _create_append(stream: str, headers: AppendHeaders, events: list[PostedEvent
 
 @bp.get("")
 @endpoint(
-    "Read the next events of one name for a consumer, or, with `from`, all events from a position",
+    "Read the next events of one name for a consumer, or all events from or before a position, or from a time",
     {
-        200: ResponseSpec("Events, oldest first", list[StoredEvent]),
+        200: ResponseSpec("Events, oldest first, or with `before` newest first", list[StoredEvent]),
         403: responses.FORBIDDEN,
         409: responses.MIXED_READS,
         **COMMON_ERRORS,
@@ -127,8 +122,10 @@ def _create_append(stream: str, headers: AppendHeaders, events: list[PostedEvent
     headers=ReadHeaders,
 )
 def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response:
-    if query.from_ is not None:
-        return _read_from(stream, query.from_, query)
+    if query.start:
+        if query.event_name is not None or query.wait or query.lease:
+            raise Invalid.field(query.start, "must not be combined with eventName, wait or lease")
+        return read_history(stream, query)
     if query.event_name is None:
         raise Invalid.field("eventName", "is required")
     if headers.consumer is None:
@@ -142,23 +139,3 @@ def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response
         lease_seconds=query.lease,
     )
     return json_array(documents)
-
-
-def _read_from(stream: str, position: int, query: ReadQuery) -> Response:
-    if query.event_name is not None or query.wait or query.lease:
-        raise Invalid.field("from", "must not be combined with eventName, wait or lease")
-    with this_app().database.statements() as tx:
-        stream_id = consuming.get_stream_id(tx, stream)
-        rows = store.list_after_position(tx, stream_id, position - 1, query.limit)
-    return json_array(document for _, _, document in rows)
-
-
-@bp.get("/<event>")
-@endpoint("Get an event", {200: ResponseSpec("The event", StoredEvent), **COMMON_ERRORS}, path=EventPath)
-def get_event(stream: str, event: str) -> Response:
-    event_id = parse_event_id(event)
-    with this_app().database.statements() as tx:
-        document = store.find_event_document(tx, stream, event_id)
-    if document is None:
-        raise consuming.unknown_event_error()
-    return json_response(document)

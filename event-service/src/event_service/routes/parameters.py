@@ -32,8 +32,12 @@ class StreamPath(BaseModel):
     stream: StreamName
 
 
-class EventPath(StreamPath):
+class EventIdPath(BaseModel):
     event: Annotated[str, Field(description="The ID of the event, a UUID", json_schema_extra={"format": "uuid"})]
+
+
+class EventPath(EventIdPath, StreamPath):
+    pass
 
 
 class ConsumerPath(StreamPath):

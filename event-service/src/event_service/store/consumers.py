@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Any
 
 from chassis.db import Transaction
+from event_service.store.feeds import lock_feed
 
 
 def lock_offset(tx: Transaction, feed_id: int, consumer: str, now: datetime) -> dict[str, Any]:
-    """Lock the offset until the transaction ends; create it at 0 if it does not exist."""
+    """Lock the offset until the transaction ends; create it before the first event that is left."""
     key = {"feed_id": feed_id, "consumer": consumer}
     row = tx.find(
         """
@@ -16,14 +17,19 @@ def lock_offset(tx: Transaction, feed_id: int, consumer: str, now: datetime) -> 
         """,
         **key,
     )
+    if row:
+        return row
+    # Waits for a deletion in progress, which would not see the new offset.
+    first, _ = lock_feed(tx, feed_id)
     # The update, which changes nothing, returns and locks a row that was created concurrently.
-    return row or tx.one(
+    return tx.one(
         """
-        INSERT INTO offsets (series_id, consumer, moved_at, has_leases)
-        VALUES (%(feed_id)s, %(consumer)s, %(now)s, NULL)
+        INSERT INTO offsets (series_id, consumer, acknowledged, moved_at, has_leases)
+        VALUES (%(feed_id)s, %(consumer)s, %(acknowledged)s, %(now)s, NULL)
         ON CONFLICT ON CONSTRAINT offsets_pkey DO UPDATE SET consumer = excluded.consumer
         RETURNING acknowledged, nacks, has_leases
         """,
+        acknowledged=first - 1,
         now=now,
         **key,
     )
@@ -125,7 +131,7 @@ def list_consumers(tx: Transaction, stream_id: int, limit: int, offset: int) -> 
     return tx.all(
         """
         SELECT offsets.consumer, feed.name AS "eventName", acknowledged AS offset, last - acknowledged AS lag,
-               iso_time(moved_at) AS moved_at,
+               iso_time(moved_at) AS moved_at, missed,
                coalesce(leases.nacks, offsets.nacks) AS nacks, coalesce(leases.reason, offsets.reason) AS reason,
                iso_time(coalesce(leases.nacked_at, offsets.nacked_at)) AS since,
                CASE WHEN coalesce(leases.nacks, offsets.nacks) = 0 THEN NULL

@@ -65,15 +65,18 @@ def list_after_sequence(tx: Transaction, series_id: int, sequence: int, limit: i
 
 
 def list_after_position(tx: Transaction, stream_id: int, position: int, limit: int) -> list[tuple[int, int, str]]:
-    """Return (sequence, position, document) of the next events of a stream, regardless of their names."""
+    """Return (sequence, position, document) of the next events that are left, regardless of their names."""
     return tx.rows(
         """
-        SELECT sequence, position, document FROM event_documents
-        WHERE stream_id = %(stream)s AND position BETWEEN %(first)s AND %(last)s ORDER BY position
+        SELECT sequence, event.position, document
+        FROM (SELECT id, greatest(first, %(first)s) AS first FROM streams WHERE id = %(stream)s) AS stream
+        JOIN event_documents AS event
+          ON event.stream_id = stream.id AND event.position BETWEEN stream.first AND stream.first + %(limit)s - 1
+        ORDER BY event.position
         """,
         stream=stream_id,
         first=position + 1,
-        last=position + limit,
+        limit=limit,
     )
 
 
@@ -87,21 +90,3 @@ def find_event_document(tx: Transaction, stream: str, event_id: str) -> str | No
         id=event_id,
     )
     return document
-
-
-def find_last_sequence_at(tx: Transaction, stream_id: int, name: str, position: int) -> int:
-    """Return the sequence of the last event of that name at or before the position; 0 if no such event exists."""
-    return (
-        tx.value(
-            """
-            SELECT sequence FROM events
-            WHERE stream_id = %(stream)s AND position <= %(position)s
-              AND series_id = (SELECT id FROM series WHERE stream_id = %(stream)s AND name = %(name)s)
-            ORDER BY position DESC LIMIT 1
-            """,
-            stream=stream_id,
-            name=name,
-            position=position,
-        )
-        or 0
-    )

@@ -3,8 +3,7 @@
 The ID of a feed is the ID of its series, or minus the ID of its stream; its numbers are sequences, or positions.
 """
 
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chassis.db import Transaction
 from event_service.domain.feeds import ALL_NAMES, EventLocation
@@ -29,16 +28,24 @@ def find_event_location(tx: Transaction, stream: str, event_id: str, consumer: s
     return EventLocation(*rows[0]) if rows else None
 
 
-def find_feed(tx: Transaction, stream_id: int, name: str) -> dict[str, Any] | None:
-    return tx.find(
-        "SELECT id, last FROM feeds WHERE stream_id = %(stream)s AND name = %(name)s", stream=stream_id, name=name
+def find_feed_id(tx: Transaction, stream_id: int, name: str) -> int | None:
+    feed_id: int | None = tx.value(
+        "SELECT id FROM feeds WHERE stream_id = %(stream)s AND name = %(name)s", stream=stream_id, name=name
     )
+    return feed_id
+
+
+def lock_feed(tx: Transaction, feed_id: int) -> tuple[int, int]:
+    """Return the first number that is left and the last one; no append and no deletion changes them until `tx` ends."""
+    table, last = ("series", "last") if feed_id > 0 else ("streams", "position")
+    ((first, last_number),) = tx.rows(f"SELECT first, {last} FROM {table} WHERE id = %(id)s FOR SHARE", id=abs(feed_id))
+    return first, last_number
 
 
 def join_feed(name: str) -> str:
     """Return a join of the stream with its feed of this name, for the hot path: the view would be read as a whole."""
     if name == ALL_NAMES:
-        return "CROSS JOIN LATERAL (SELECT -streams.id AS id, streams.position AS last) AS feed"
+        return "CROSS JOIN LATERAL (SELECT -streams.id AS id, streams.first, streams.position AS last) AS feed"
     return "LEFT JOIN series AS feed ON feed.stream_id = streams.id AND feed.name = %(name)s"
 
 
@@ -61,7 +68,8 @@ class UnreadPage(NamedTuple):
 
 _UNREAD = """
     SELECT streams.id AS stream_id, feed.id AS feed_id, coalesce(feed.last, 0) AS last,
-           coalesce(offsets.acknowledged, 0) AS acknowledged, coalesce(offsets.has_leases, false) AS has_leases,
+           coalesce(greatest(offsets.acknowledged, feed.first - 1), 0) AS acknowledged,
+           coalesce(offsets.has_leases, false) AS has_leases,
            offsets.consumer IS NULL AS is_new,
            coalesce(offsets.nacks > 0 AND offsets.delayed_until > now(), false) AS is_delayed,
            extract(epoch FROM least(
@@ -90,6 +98,9 @@ def find_unread_page(tx: Transaction, stream: str, name: str, consumer: str, lim
     unread = range(acknowledged + 1, acknowledged + 1 if row["is_delayed"] else row["last"] + 1)
     numbers = (replayed + list(unread[:limit]))[:limit]
     documents = [] if row["has_leases"] else list_documents(tx, row["feed_id"], numbers)
+    if numbers and not documents and not row["has_leases"]:
+        # All of them were deleted since the first statement, so the page now begins later.
+        return find_unread_page(tx, stream, name, consumer, limit)
     return UnreadPage(documents, **row)
 
 
@@ -106,31 +117,3 @@ def list_documents(tx: Transaction, feed_id: int, numbers: list[int]) -> list[st
         numbers=numbers,
     )
     return [document for (document,) in rows]
-
-
-def find_last_number_before(tx: Transaction, feed_id: int, last: int, time: datetime) -> int:
-    """Return the number of the last event that was received before the time, 0 if there is none.
-
-    A binary search, because the times of a stream increase with its positions.
-    """
-    feed, number = ("series_id", "sequence") if feed_id > 0 else ("stream_id", "position")
-    return int(
-        tx.value(
-            f"""
-            WITH RECURSIVE search (low, high) AS (
-                SELECT 0::bigint, %(last)s::bigint
-                UNION ALL
-                SELECT CASE WHEN is_before THEN middle ELSE low END, CASE WHEN is_before THEN high ELSE middle - 1 END
-                FROM search, LATERAL (SELECT (low + high + 1) / 2 AS middle) AS half,
-                     LATERAL (SELECT coalesce(
-                         (SELECT received_at < %(time)s FROM events WHERE {feed} = %(id)s AND {number} = middle), true
-                     ) AS is_before) AS compared
-                WHERE low < high
-            )
-            SELECT low FROM search WHERE low = high
-            """,
-            id=abs(feed_id),
-            last=last,
-            time=time,
-        )
-    )

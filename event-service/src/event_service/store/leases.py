@@ -29,8 +29,8 @@ def find_lease_state(tx: Transaction, stream: str, name: str, consumer: str) -> 
     rows = tx.rows(
         f"""
         SELECT streams.id, feed.id, coalesce(feed.last, 0), consumers.owner,
-               offsets.has_leases, coalesce(offsets.acknowledged, 0),
-               coalesce(leased.last, offsets.acknowledged, 0),
+               offsets.has_leases, coalesce(greatest(offsets.acknowledged, feed.first - 1), 0),
+               coalesce(leased.last, 0),
                extract(epoch FROM least(
                    leased.available_at,
                    (SELECT min(coalesce(available_at, now())) FROM parked
