@@ -43,6 +43,14 @@ def nack(tx, api, event_id, limit=5):
     consuming.nack(tx, api.stream, event_id, "consumer", ANN, reason="", delay_seconds=0, limit=limit, now=now)
 
 
+def park_events(api, count):
+    ids = api.append_events(count)
+    for event_id in ids:
+        for _ in range(5):
+            api.acknowledge(event_id, "NACK")
+    return ids
+
+
 def test_nack_in_progress_parks_no_deleted_event(api, db, delete_once, is_waiting, eventually):
     ids = api.append_events(3)
     api.acknowledge(ids[0], "NACK")
@@ -58,10 +66,7 @@ def test_nack_in_progress_parks_no_deleted_event(api, db, delete_once, is_waitin
 
 
 def test_nack_of_a_replayed_event_in_progress_parks_no_deleted_event(api, db, delete_once, is_waiting, eventually):
-    ids = api.append_events(3)
-    for event_id in ids:
-        for _ in range(5):
-            api.acknowledge(event_id, "NACK")
+    ids = park_events(api, 3)
     api.replay(ids[0])
     api.put_retention(max_events=1)
     with ThreadPoolExecutor(1) as pool:
@@ -74,10 +79,7 @@ def test_nack_of_a_replayed_event_in_progress_parks_no_deleted_event(api, db, de
 
 
 def test_nack_that_waits_for_a_deletion_parks_no_deleted_event(api, db, is_waiting, eventually):
-    ids = api.append_events(3)
-    for event_id in ids:
-        for _ in range(5):
-            api.acknowledge(event_id, "NACK")
+    ids = park_events(api, 3)
     api.replay(ids[0])
     api.put_retention(max_events=1)
     with ThreadPoolExecutor(1) as pool:
