@@ -1,10 +1,21 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 import uuid
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
+import requests
 
 from event_service.app import create_app
+from event_service.operations import retention
 from event_service.settings import Settings
 from quintet_testing import plugin as testing
+from quintet_testing.postgres import free_port
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +91,15 @@ class Api:
     def sequences(self, **query):
         return [event["sequence"] for event in self.read(**query).json]
 
+    def all_positions(self, **query):
+        return [event["position"] for event in self.read("*", **query).json]
+
+    def lease(self, seconds=3600, **query):
+        """Lease events and return their sequences."""
+        response = self.read(lease=seconds, **query)
+        assert response.status_code == 200, response.text
+        return [event["sequence"] for event in response.json]
+
     def follow(self, name="*"):
         return self.client.get(f"{self.path}/live", query_string={"eventName": name})
 
@@ -100,9 +120,28 @@ class Api:
         path = f"{self.path}/consumers/{consumer}/parked/{event_id}/replay"
         return self.client.post(path, headers=self.identity)
 
+    def replay_all(self, consumer="consumer"):
+        return self.client.post(f"{self.path}/consumers/{consumer}/parked/replay", headers=self.identity)
+
+    def delete_consumer(self, consumer="consumer"):
+        return self.client.delete(f"{self.path}/consumers/{consumer}", headers=self.identity)
+
     def set_offset(self, offset, name="OrderPlaced", consumer="consumer"):
         body = {"eventName": name, "offset": offset}
         return self.client.put(f"{self.path}/consumers/{consumer}/offset", json=body, headers=self.identity)
+
+    def get(self, path):
+        return self.client.get(f"{self.path}{path}", headers=self.identity)
+
+    def positions(self, query="from=1"):
+        return [event["position"] for event in self.get(f"/events?{query}&limit=1000").json]
+
+    def put_retention(self, max_age_days=None, max_events=None):
+        body = {"max_age_days": max_age_days, "max_events": max_events}
+        return self.client.put(f"{self.path}/retention", json=body, headers=self.identity)
+
+    def erase(self, event_id):
+        return self.client.delete(f"{self.path}/events/{event_id}", headers=self.identity)
 
     def put_schema(self, document, name="OrderPlaced", version=1):
         return self.client.put(f"{self.path}/schemas/{name}/{version}", json=document, headers=self.identity)
@@ -111,6 +150,35 @@ class Api:
 @pytest.fixture
 def api(client, stream):
     return Api(client, stream)
+
+
+@pytest.fixture
+def end_leases(db):
+    """Return a function that lets all leases and all delays end, as if their time had passed."""
+
+    def end_leases():
+        with db.transaction() as tx:
+            tx.run("UPDATE leases SET available_at = now() WHERE available_at > now()")
+            tx.run("UPDATE parked SET available_at = now() WHERE available_at > now()")
+            tx.run("UPDATE offsets SET delayed_until = now() WHERE delayed_until > now()")
+
+    return end_leases
+
+
+@pytest.fixture
+def delete_due(db):
+    """Return a function that calls the timer of retention, until nothing is due, and returns the number of batches."""
+
+    def delete_due(now=None, max_batches=1000):
+        batches = 0
+        while batches < max_batches:
+            with db.transaction() as tx:
+                if not retention.delete_due_events(tx, now or datetime.now(UTC)):
+                    break
+            batches += 1
+        return batches
+
+    return delete_due
 
 
 @pytest.fixture
@@ -130,3 +198,56 @@ def upgrade(old_database, api_for):
         return api
 
     return upgrade
+
+
+class WebProcess:
+    def __init__(self, url, port):
+        self.port, self.base = port, f"http://127.0.0.1:{port}"
+        environment = {**os.environ, "DATABASE_URL": url, "BIND": f"127.0.0.1:{port}", "WEB_CONCURRENCY": "2"}
+        command = [sys.executable, "-m", "event_service", "web"]
+        self.process = subprocess.Popen(command, env=environment, start_new_session=True)
+
+    def kill(self):
+        """Kill all processes of the server at once."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=30)
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                return requests.get(f"{self.base}/livez", timeout=1).raise_for_status()
+            except requests.RequestException:
+                time.sleep(0.05)
+        raise AssertionError("the web process did not start")
+
+    def send(self, request_line, *headers):
+        """Send the bytes of a request unmodified, which no client library does, and return the connection."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        lines = [request_line + b" HTTP/1.1", b"Host: x", b"Connection: close", *headers]
+        connection.sendall(b"\r\n".join(lines) + b"\r\n\r\n")
+        return connection
+
+    def append(self, body, stream="s"):
+        response = requests.post(
+            f"{self.base}/api/v1/streams/{stream}/events", json=body, headers={"X-Producer-ID": "p"}, timeout=5
+        )
+        assert response.status_code == 200
+        return response.json()
+
+
+@contextmanager
+def _running_process(settings):
+    process = WebProcess(settings.database_url, free_port())
+    try:
+        process.wait_until_ready()
+        yield process
+    finally:
+        process.process.send_signal(signal.SIGTERM)
+        process.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def running_process():
+    """Return a context manager that runs the web process in production configuration."""
+    return _running_process

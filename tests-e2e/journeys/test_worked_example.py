@@ -129,7 +129,7 @@ def test_events_must_be_acknowledged_in_order(stream, event_ids):
 def test_fifth_nack_parks_event_until_replay(stream, event_ids):
     first, _, third = event_ids
     for _ in range(4):
-        assert stream.acknowledge(first, "action=NACK&reason=no+such+order") == (200, '"OK"')
+        assert stream.acknowledge(first, "action=NACK&delay=0&reason=no+such+order") == (200, '"OK"')
         assert stream.sequences() == [1, 2, 3]
     assert stream.acknowledge(first, "action=NACK&reason=order+unknown") == (200, '"OK"')
     assert stream.sequences() == [2, 3]

@@ -88,6 +88,62 @@ migrate(sys.argv[1], "fresh", [Migration("tests", "0001_change.sql", "CREATE TAB
     assert tables(empty_url) == {"a", "c", "schema_migrations"}
 
 
+def concurrent_index() -> Migration:
+    sql = "-- no transaction\nDROP INDEX IF EXISTS a_n;\nCREATE INDEX CONCURRENTLY a_n ON a (n);\n"
+    return migration(2, sql)
+
+
+def is_index_valid(url: str) -> bool:
+    database = db.Database(url, name="tests", size=1, wait_seconds=1)
+    with database.transaction() as tx:
+        is_valid = tx.value("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('a_n')")
+    database.close()
+    return bool(is_valid)
+
+
+def test_index_is_built_while_others_write_and_wait_for_the_migrations(
+    empty_url: str, eventually: Callable[..., Any]
+) -> None:
+    migrate(empty_url, "fresh", [migration(1, "CREATE TABLE a (n int)")])
+    writer = db.connect(empty_url, name="writer")
+    writer.cursor().execute("INSERT INTO a (n) VALUES (1)")
+    migrations = [migration(1, "CREATE TABLE a (n int)"), concurrent_index()]
+    counts: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: counts.append(migrate(empty_url, "fresh", migrations))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    observer = db.Database(empty_url, name="tests", size=1, wait_seconds=1)
+
+    def is_building() -> bool:
+        with observer.transaction() as tx:
+            return bool(tx.value("SELECT 1 FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%%'"))
+
+    eventually(is_building)
+    with observer.transaction() as tx:
+        tx.run("INSERT INTO a (n) VALUES (2)")
+    observer.close()
+    writer.commit()
+    writer.close()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(counts) == [0, 0, 1]
+    assert is_index_valid(empty_url)
+
+
+def test_interrupted_migration_without_a_transaction_is_repeated(empty_url: str) -> None:
+    migrate(empty_url, "fresh", [migration(1, "CREATE TABLE a (n int); INSERT INTO a VALUES (1), (1)")])
+    unique = "-- no transaction\nDROP INDEX IF EXISTS a_n;\nCREATE UNIQUE INDEX CONCURRENTLY a_n ON a (n);\n"
+    first = migration(1, "CREATE TABLE a (n int); INSERT INTO a VALUES (1), (1)")
+    with pytest.raises(MigrationError, match=r"0002_change.sql: could not create unique index"):
+        migrate(empty_url, "fresh", [first, migration(2, unique)])
+    # Postgres leaves an invalid index behind.
+    assert not is_index_valid(empty_url)
+    assert migrate(empty_url, "fresh", [first, concurrent_index()]) == 1
+    assert is_index_valid(empty_url)
+
+
 def test_changed_or_removed_migration_is_rejected(empty_url: str) -> None:
     migrate(empty_url, "fresh", [migration(1, "CREATE TABLE a (n int)"), migration(2, "CREATE TABLE b (n int)")])
     with pytest.raises(MigrationError, match=r"tests/migrations/0001_change.sql was changed"):

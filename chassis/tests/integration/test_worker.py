@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from chassis import strictjson
 from chassis.db import Database
-from chassis.messaging import broker
+from chassis.messaging import broker, worker
 from chassis.runtime.config import ServiceSettings
 
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -121,6 +122,20 @@ def test_killed_broker_loses_no_message(
     eventually(lambda: len(effects()) == 60, within_seconds=60)
     assert sorted(effects()) == sent
     eventually(lambda: count_connected(db) == 1)
+
+
+def test_timer_that_works_in_batches_is_called_again_immediately_until_nothing_is_left(
+    db: Database, eventually: Any
+) -> None:
+    stop_event, sizes = threading.Event(), list(range(99, -1, -1))
+    loop = worker._timer_loop("batches", worker.Timer(2, lambda _tx, _now: sizes.pop() < 99), db, stop_event)
+    thread = threading.Thread(target=loop)
+    thread.start()
+    # With a pause between the batches, it would take 200 s.
+    eventually(lambda: not sizes)
+    stop_event.set()
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_timer_runs_in_one_worker_at_a_time(start: Start, effects: Any, eventually: Any) -> None:

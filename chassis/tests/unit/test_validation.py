@@ -1,12 +1,13 @@
 """Messages about invalid input state what is allowed."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
+from flask import Flask
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from chassis.errors import Invalid
-from chassis.web.validation import checked
+from chassis.web.validation import checked, endpoint
 
 
 def reject(value: str) -> str:
@@ -53,3 +54,33 @@ def test_message_states_what_is_allowed(field, value, message):
         checked(lambda: Body.model_validate({field: value}, strict=True))
     assert caught.value.errors == [(field, message)]
     assert caught.value.detail == f"{field}: {message}"
+
+
+class LenientQuery(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    name: str = ""
+
+
+class StrictQuery(BaseModel):
+    name: str = ""
+
+
+def parse_query(model: type[BaseModel], query: str) -> Any:
+    view = endpoint("", {}, query=model)(lambda query: query)
+    with Flask("test").test_request_context(f"/?{query}"):
+        return view()
+
+
+def test_unknown_parameters_are_ignored_by_a_model_that_ignores_them() -> None:
+    assert parse_query(LenientQuery, "_=1&name=a&_=&x=y") == LenientQuery(name="a")
+
+
+def test_unknown_parameters_are_rejected_by_other_models() -> None:
+    with pytest.raises(Invalid) as caught:
+        parse_query(StrictQuery, "_=1&name=a&_=&x=y")
+    assert caught.value.errors == [("_", "is not a known parameter"), ("x", "is not a known parameter")]
+
+
+def test_known_parameter_must_not_be_repeated_even_if_unknown_ones_are_ignored() -> None:
+    with pytest.raises(Invalid, match="name: must not be repeated"):
+        parse_query(LenientQuery, "name=a&name=b")

@@ -15,11 +15,14 @@ from event_service.store import invariants
 DESCRIPTION = "Append-only event streams. Each has one producer; any number of consumers read it, each at its own pace."
 
 INVARIANTS = {
-    "the positions of a stream are 1, 2, 3 … up to its last position": no_row(invariants.find_broken_position),
-    "the sequences of an event name are 1, 2, 3 … up to its last sequence": no_row(invariants.find_broken_sequence),
+    "the positions of a stream have no gap up to its last position": no_row(invariants.find_broken_position),
+    "the sequences of an event name have no gap up to its last sequence": no_row(invariants.find_broken_sequence),
     "the sequences and positions of an event name increase together": no_row(invariants.find_broken_order),
     "no offset is greater than the last sequence": no_row(invariants.find_broken_offset),
-    "no parked event is after the offset of its consumer": no_row(invariants.find_broken_parked),
+    "no parked event is after the offset of its consumer, or leased": no_row(invariants.find_broken_parked),
+    "the leases of a consumer are all events after its offset up to its last lease": no_row(
+        invariants.find_broken_lease
+    ),
 }
 
 # The same body with a different value of one of these headers is a different request.

@@ -11,7 +11,7 @@ _MAX_STREAMS = 1000
 
 
 class SchemaCache:
-    """The schemas of up to 1000 streams; a new entry replaces the oldest one.
+    """The schemas of the up to 1000 streams that were used last.
 
     They may be outdated; therefore each append states the revision that it was validated against.
     """
@@ -21,19 +21,34 @@ class SchemaCache:
         self._streams: dict[str, tuple[int, Schemas]] = {}
 
     def put(self, stream: str, revision: int, schemas: Schemas) -> None:
+        """Store the schemas, unless a concurrent append has stored those of a later revision."""
         with self._lock:
-            if len(self._streams) >= _MAX_STREAMS:
-                self._streams.pop(next(iter(self._streams)))
-            self._streams[stream] = revision, schemas
+            cached_revision, _ = self._streams.get(stream, (-1, {}))
+            if revision > cached_revision:
+                self._streams.pop(stream, None)
+                self._streams[stream] = revision, schemas
+            if len(self._streams) > _MAX_STREAMS:
+                del self._streams[next(iter(self._streams))]
 
     def validate(self, append: Append) -> Append:
         """Return the append with the revision of the cached schemas, or unchanged if it violates them.
 
         A violation proves nothing, because the cached schemas may be outdated.
         """
-        revision, schemas = self._streams.get(append.stream, (0, {}))
+        revision, schemas = self._find(append.stream)
         try:
             check_payloads(schemas, append.events)
         except Invalid:
             return append
         return replace(append, schemas_revision=revision)
+
+    def _find(self, stream: str) -> tuple[int, Schemas]:
+        if stream not in self._streams:
+            return 0, {}
+        with self._lock:
+            entry = self._streams.pop(stream, None)
+            if entry is None:
+                return 0, {}
+            # The last one in the dict is the one that was used last.
+            self._streams[stream] = entry
+            return entry

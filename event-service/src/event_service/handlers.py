@@ -1,4 +1,4 @@
-"""Message handlers: events that other services publish are appended to their streams."""
+"""Message handlers: events that other services publish are appended to their streams; and timers."""
 
 import re
 from functools import partial
@@ -9,9 +9,10 @@ from chassis.db import Transaction
 from chassis.errors import Invalid
 from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.message_processor import Delivery
+from chassis.messaging.worker import Timer
 from chassis.web.validation import checked
 from event_service.domain.events import Append, PostedEvent
-from event_service.operations import events
+from event_service.operations import events, retention
 from event_service.settings import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{0,128}\Z")
@@ -36,6 +37,9 @@ def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozens
         delivery.app_id, delivery.app_id, request_id, [delivery.message_id], [posted], schemas_revision=None
     )
     events.append_published(tx, append)
+
+
+TIMERS = {"retention": Timer(5, retention.delete_due_events)}
 
 
 def handlers_for(settings: Settings) -> dict[str, ConsumerConfig]:

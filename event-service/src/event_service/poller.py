@@ -42,15 +42,24 @@ class AppendPoller:
         with self._lock:
             self._waiters.setdefault(key, set()).add(waiter)
             must_start, self._is_polling = not self._is_polling, True
-        if must_start:
-            threading.Thread(target=self._poll, name="poller", daemon=True).start()
         try:
+            if must_start:
+                self._start()
             return waiter.awake.wait(seconds)
         finally:
             with self._lock:
                 self._waiters[key].discard(waiter)
                 if not self._waiters[key]:
                     del self._waiters[key]
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._poll, name="poller", daemon=True).start()
+        except RuntimeError as error:
+            with self._lock:
+                # The next waiter tries again.
+                self._is_polling = False
+            raise Unavailable("the process cannot start a thread") from error
 
     def _poll(self) -> None:
         timer = threading.Event()

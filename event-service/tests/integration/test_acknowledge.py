@@ -63,7 +63,11 @@ def test_event_of_another_stream_returns_404(api, api_for, app):
      {"action": ["ACK", "NACK"]},
      {"action": "ACK", "upTo": "2"}, {"action": "ACK", "upTo": ""}, {"action": "NACK", "upTo": "1"},
      {"action": "ACK", "x": "1"},
-     {"action": "ACK", "reason": "r"}, {"action": "NACK", "reason": "x" * 1001}, {"action": "NACK", "reason": "a\nb"}],
+     {"action": "ACK", "reason": "r"}, {"action": "NACK", "reason": "x" * 1001}, {"action": "NACK", "reason": "a\nb"},
+     {"action": "ACK", "delay": "1"}, {"action": "NACK", "delay": "-1"}, {"action": "NACK", "delay": "86401"},
+     {"action": "NACK", "delay": ""}, {"action": "NACK", "delay": "nan"}, {"action": "NACK", "delay": "1e3"},
+     {"action": "NACK", "delay": "99999999999"}, {"action": "NACK", "delay": ["1", "1"]},
+     {"action": "ACK", "eventName": ""}, {"action": "ACK", "eventName": "Other"}],
 )  # fmt: skip
 def test_invalid_form_is_rejected(api, form):
     (id_,) = api.append_events()
@@ -95,8 +99,8 @@ def test_body_other_than_a_form_is_rejected(api, content_type):
 
 def test_nack_is_counted_and_the_consumer_is_reported_as_stuck(api, stream):
     ids = api.append_events(2)
-    assert api.acknowledge(ids[0], "NACK", reason="cannot").json == "OK"
-    assert api.acknowledge(ids[0], "NACK", reason="still cannot").json == "OK"
+    assert api.acknowledge(ids[0], "NACK", reason="cannot", delay="0").json == "OK"
+    assert api.acknowledge(ids[0], "NACK", reason="still cannot", delay="0").json == "OK"
     assert api.sequences() == [1, 2]
     (state,) = api.consumers()
     assert state["stuck"].pop("since").endswith("Z")

@@ -184,9 +184,9 @@ def test_unknown_path_returns_404(client, path):
 
 
 def test_unexpected_error_exposes_no_internals(app, api, monkeypatch):
-    from event_service.store import events
+    from event_service.store import feeds
 
-    monkeypatch.setattr(events, "find_unread_page", lambda *_: {}["secret"])
+    monkeypatch.setattr(feeds, "find_unread_page", lambda *_: {}["secret"])
     response = api.read()
     assert response.status_code == 500
     assert response.json.startswith("Internal Server Error - ")

@@ -9,6 +9,8 @@ CLAIMING_REQUESTS = {
     "ACK up to": lambda api, ids: api.acknowledge(ids[1], upTo="1"),
     "NACK": lambda api, ids: api.acknowledge(ids[0], "NACK", reason="no"),
     "offset": lambda api, ids: api.set_offset(1),
+    "offset at the end": lambda api, ids: api.set_offset("end"),
+    "lease": lambda api, ids: api.read(lease=60),
 }
 CLAIMS = pytest.mark.parametrize("claim", CLAIMING_REQUESTS.values(), ids=CLAIMING_REQUESTS)
 
@@ -34,8 +36,9 @@ def test_first_user_owns_the_consumer_and_other_users_change_nothing(api, claim,
     ids = api.append_events(3)
     assert claim(api, ids).status_code == 200
     before = api.consumers(), api.read().json
-    for other in (api.as_user("bob"), api.as_user("bob", "reader"), api.as_user(None)):
+    for other in (api.as_user("bob"), api.as_user(None)):
         assert outcome(send(other, ids)) == FORBIDDEN
+    assert send(api.as_user("bob", "reader"), ids).status_code == 403
     assert (api.consumers(), api.read().json) == before
 
 
@@ -53,11 +56,13 @@ def test_ownership_covers_all_names_of_the_stream_but_no_other_stream(api, api_f
     assert other_stream.as_user("bob").acknowledge(id_).status_code == 200
 
 
-def test_only_the_owner_replays_a_parked_event(api, park):
+def test_only_the_owner_replays_parked_events_and_deletes_the_consumer(api, park):
     ids = api.append_events(2)
     park(ids[0])
     for other in (api.as_user("bob"), api.as_user(None)):
         assert outcome(other.replay(ids[0])) == FORBIDDEN
+        assert outcome(other.replay_all()) == FORBIDDEN
+        assert outcome(other.delete_consumer()) == FORBIDDEN
     assert (api.sequences(), api.parked()["total"]) == ([2], 1)
     assert api.replay(ids[0]).json == "OK"
     assert api.sequences() == [1, 2]
@@ -73,11 +78,33 @@ def test_admin_may_send_all_requests_without_becoming_the_owner(api, send):
     assert api.set_offset(3).status_code == 200
 
 
-def test_admin_replays_a_parked_event(api, park):
-    ids = api.append_events(2)
+def test_admin_replays_parked_events_and_deletes_the_consumer(api, park):
+    ids = api.append_events(3)
     park(ids[0])
-    assert api.as_user("root", "admin").replay(ids[0]).json == "OK"
-    assert api.sequences() == [1, 2]
+    park(ids[1])
+    admin = api.as_user("root", "admin")
+    assert admin.replay(ids[0]).json == "OK"
+    assert api.sequences() == [1, 3]
+    assert admin.replay_all().json == "OK"
+    assert api.sequences() == [1, 2, 3]
+    assert admin.delete_consumer().status_code == 204
+    assert api.consumers() == []
+
+
+def test_waiting_for_leases_of_another_user_is_rejected_even_if_none_is_available(api):
+    api.append_events(1)
+    api.lease()
+    assert outcome(api.as_user("bob").read(lease=60, wait=5)) == FORBIDDEN
+    api.set_offset("end")
+    assert outcome(api.as_user("bob").read(lease=60)) == FORBIDDEN
+
+
+def test_role_reader_leases_nothing_and_claims_nothing(api):
+    api.append_events(1)
+    response = api.as_user("bob", "reader").read(lease=60)
+    assert response.status_code == 403
+    assert response.json.startswith("Forbidden - leases require the role writer or admin")
+    assert api.lease() == [1]
 
 
 @CLAIMS
@@ -107,6 +134,9 @@ FAILING_REQUESTS = {
     "offset after the last event": lambda api, ids: api.set_offset(9),
     "offset of an unknown name": lambda api, ids: api.set_offset(0, name="Other"),
     "replay of an event that is not parked": lambda api, ids: api.replay(ids[0]),
+    "invalid lease": lambda api, ids: api.read(lease=0),
+    "name of another event": lambda api, ids: api.acknowledge(ids[0], eventName="Other"),
+    "offset at an invalid time": lambda api, ids: api.set_offset({"time": "now"}),
 }
 
 

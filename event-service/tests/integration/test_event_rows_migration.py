@@ -156,15 +156,3 @@ def test_process_of_the_previous_version_returns_503_and_stores_nothing(old_data
         with pytest.raises(Unavailable):
             old_database.rows(f"SELECT * FROM {call}")
     assert api.sequences(name="A") == [1]
-
-
-def test_single_event_can_be_erased_or_deleted(old_database, append, upgrade, an_event):
-    """The endpoints do not exist yet, but the table supports both."""
-    append(["A"] * 3)
-    api = upgrade()
-    old_database.run("UPDATE events SET system = NULL, trigger = NULL, payload = NULL WHERE position = 2")
-    events = api.read("A").json
-    assert [event["payload"] is None for event in events] == [False, True, False]
-    assert [(event["sequence"], event["position"]) for event in events] == [(1, 1), (2, 2), (3, 3)]
-    old_database.run("DELETE FROM events WHERE position = 1")
-    assert api.sequences(name="A") == [2, 3]

@@ -88,6 +88,21 @@ def test_body_that_is_not_an_event_is_rejected(client, handle, orders, body):
     assert orders.read("A").json == []
 
 
+def test_reason_of_a_rejection_names_the_fields_and_what_is_allowed(client, handle, an_event):
+    body = an_event(version=0)
+    body["system"] |= {"timezone": "localtime", "time": "now", "id": " "}
+    body["trigger"]["type"] = "a\nb"
+    del body["payload"]
+    with pytest.raises(Invalid) as caught:
+        handle(delivery(body))
+    assert caught.value.detail == (
+        "event.version: must be an integer between 1 and 2147483647; system.id: must not be blank; "
+        "system.time: must be YYYY-MM-DD HH:MM:SS or another ISO 8601 date and time; "
+        "system.timezone: must be an IANA time zone name, such as Europe/Berlin; "
+        "trigger.type: must not contain control characters; payload: is required"
+    )
+
+
 def test_array_of_events_is_rejected(client, handle, an_event):
     with pytest.raises(Invalid):
         handle(delivery([an_event()]))

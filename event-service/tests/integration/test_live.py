@@ -110,7 +110,74 @@ def test_response_has_event_stream_headers(api):
     response.close()
 
 
-def test_unknown_stream_returns_404_and_event_name_is_required(api, stream):
-    response = api.client.get(f"{api.path}/live?eventName=*")
-    assert (response.status_code, response.json) == (404, f"Not Found - stream {stream}")
+def test_event_name_is_required(api):
     assert api.client.get(f"{api.path}/live").status_code == 400
+
+
+@pytest.mark.parametrize("name", ["OrderPlaced", "*"])
+def test_stream_without_events_is_followed_from_its_first_one(api, db, name):
+    with follow(api, name) as live, follow(api, name, last_id=0) as resumed:
+        assert live.next_block() == resumed.next_block() == "retry: 1000\nid: 0\n\n"
+        with db.transaction() as tx:
+            assert tx.value("SELECT count(*) FROM streams WHERE position > 0 OR name = %(name)s", name=api.stream) == 0
+        timer = threading.Timer(0.1, lambda: api.append_events(2))
+        timer.start()
+        assert [event["position"] for event in live.read_events(2) + resumed.read_events(2)] == [1, 2, 1, 2]
+        timer.join()
+
+
+def test_follower_of_a_stream_without_events_receives_comments(api_for, settings, stream):
+    app = create_app(settings.model_copy(update={"live_heartbeat_seconds": 0.1}))
+    with follow(api_for(app, stream)) as live:
+        assert [live.next_block() for _ in range(3)][1:] == [":\n\n", ":\n\n"]
+
+
+def test_schema_that_was_set_before_the_first_event_does_not_make_a_stream(api):
+    api.put_schema({})
+    with follow(api) as live:
+        live.next_block()
+        api.append_events()
+        assert live.read_events(1)[0]["position"] == 1
+
+
+def follow_with(api, query="", header=None):
+    headers = {} if header is None else {"Last-Event-ID": header}
+    return LiveReader(api.client.get(f"{api.path}/live?eventName=*{query}", headers=headers))
+
+
+@pytest.mark.parametrize(
+    ("query", "header", "first"),
+    [
+        ("&lastEventId=1", None, 2),
+        ("&lastEventId=1", "", 2),
+        ("&lastEventId=", "1", 2),
+        ("&lastEventId=1", "2", 3),
+        ("&lastEventId=2", "1", 3),
+        ("&lastEventId=0", "0", 1),
+        ("&_=1764190000&lastEventId=2&withCredentials=&_=2", None, 3),
+        ("", "", 4),
+        ("&lastEventId=", "", 4),
+        ("&_=1", None, 4),
+    ],
+)
+def test_stream_resumes_after_the_greater_of_both_last_event_ids(api, query, header, first):
+    api.append_events(3)
+    with follow_with(api, query, header) as live:
+        assert live.next_block() == f"retry: 1000\nid: {first - 1}\n\n"
+        api.append_events()
+        assert [event["position"] for event in live.read_events(5 - first)] == list(range(first, 5))
+
+
+@pytest.mark.parametrize("last_id", ["4", "-1", "x", "1.0", "1,1", "%20"])
+def test_invalid_last_event_id_in_the_query_returns_400_that_names_it(api, last_id):
+    api.append_events(3)
+    response = api.client.get(f"{api.path}/live?eventName=*&lastEventId={last_id}")
+    assert response.status_code == 400
+    assert response.json.startswith("Bad Request - lastEventId: ")
+
+
+def test_other_routes_reject_unknown_parameters(api):
+    api.append_events()
+    for path in (f"{api.path}/events?from=1&limit=1&_=1", f"{api.path}?_=1", "/api/v1/streams?_=1"):
+        response = api.client.get(path)
+        assert (response.status_code, response.json) == (400, "Bad Request - _: is not a known parameter")

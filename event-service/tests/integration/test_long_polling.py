@@ -1,3 +1,4 @@
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -78,3 +79,26 @@ def test_stopping_process_responds_to_its_waiting_readers(api, settings, api_for
     stopping.append(True)
     response, seconds = reader.result(timeout=5)
     assert response.json == [] and seconds < 5
+
+
+def test_waiter_whose_thread_cannot_start_returns_503_and_the_next_one_waits(api, app, monkeypatch):
+    (id_,) = api.append_events()
+    api.acknowledge(id_)
+    start = threading.Thread.start
+
+    def fail(thread):
+        if thread.name == "poller":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", fail)
+        response = api.read(wait=30)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert count_waiters(app) == 0
+    timer = threading.Timer(0.2, api.append_events)
+    timer.start()
+    response, seconds = timed(lambda: api.read(wait=30))
+    timer.join()
+    assert [event["sequence"] for event in response.json] == [2]
+    assert seconds < 20

@@ -3,7 +3,7 @@ import pytest
 
 def nack(api, event_id, times=5, **form):
     for _ in range(times):
-        assert api.acknowledge(event_id, "NACK", **form).status_code == 200
+        assert api.acknowledge(event_id, "NACK", delay="0", **form).status_code == 200
 
 
 def test_fifth_nack_parks_the_event_and_advances_the_offset(api):
@@ -104,3 +104,29 @@ def test_offset_set_back_unparks_the_events_after_it(api, offset):
     api.set_offset(offset)
     assert api.sequences() == [1, 2, 3][offset:]
     assert api.parked()["total"] == 0
+
+
+def test_all_parked_events_are_replayed_in_order(api, an_event):
+    ids = api.append_events(5)
+    (other_id,) = api.append_events(1, "Other")
+    for id_ in ids[:4]:
+        nack(api, id_)
+    nack(api, other_id)
+    nack(api, ids[0], consumer="another")
+    assert api.replay(ids[2]).json == "OK"
+    nack(api, ids[2], 2)
+    for _ in range(2):
+        response = api.replay_all()
+        assert (response.status_code, response.json) == (200, "OK")
+    assert (api.sequences(), api.sequences(name="Other")) == ([1, 2, 3, 4, 5], [1])
+    assert (api.parked()["total"], api.parked("another")["total"]) == (0, 1)
+    assert [state["offset"] for state in api.consumers() if state["eventName"] == "OrderPlaced"] == [1, 4]
+    nack(api, ids[2], 3)
+    assert [event["sequence"] for event in api.parked()["parked"]] == [3]
+
+
+def test_replaying_all_events_without_any_changes_nothing(api, stream):
+    assert api.replay_all().json == f"Not Found - stream {stream}"
+    api.append_events(1)
+    assert api.replay_all().json == "OK"
+    assert (api.consumers(), api.sequences()) == ([], [1])

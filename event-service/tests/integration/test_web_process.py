@@ -1,64 +1,17 @@
 """The web process in production configuration: gunicorn with greenlets, over a real socket."""
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 import requests
 
-from quintet_testing.postgres import free_port
-
 WAITER_COUNT = 200
 
 
-class WebProcess:
-    def __init__(self, url, port):
-        self.port, self.base = port, f"http://127.0.0.1:{port}"
-        environment = {**os.environ, "DATABASE_URL": url, "BIND": f"127.0.0.1:{port}", "WEB_CONCURRENCY": "2"}
-        self.process = subprocess.Popen([sys.executable, "-m", "event_service", "web"], env=environment)
-
-    def wait_until_ready(self):
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                return requests.get(f"{self.base}/livez", timeout=1).raise_for_status()
-            except requests.RequestException:
-                time.sleep(0.05)
-        raise AssertionError("the web process did not start")
-
-    def send(self, request_line, *headers):
-        """Send the bytes of a request unmodified, which no client library does, and return the connection."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
-        lines = [request_line + b" HTTP/1.1", b"Host: x", b"Connection: close", *headers]
-        connection.sendall(b"\r\n".join(lines) + b"\r\n\r\n")
-        return connection
-
-    def append(self, body, stream="s"):
-        response = requests.post(
-            f"{self.base}/api/v1/streams/{stream}/events", json=body, headers={"X-Producer-ID": "p"}, timeout=5
-        )
-        assert response.status_code == 200
-        return response.json()
-
-
-@contextmanager
-def running_process(settings):
-    process = WebProcess(settings.database_url, free_port())
-    try:
-        process.wait_until_ready()
-        yield process
-    finally:
-        process.process.send_signal(signal.SIGTERM)
-        process.process.wait(timeout=30)
-
-
 @pytest.fixture(scope="module")
-def shared_process(settings):
+def shared_process(settings, running_process):
     with running_process(settings) as process:
         yield process
 
@@ -119,7 +72,7 @@ def assert_other_requests_are_fast(web, an_event):
 
 
 @pytest.mark.fault
-def test_stopping_process_responds_to_all_waiting_requests(settings, db, an_event):
+def test_stopping_process_responds_to_all_waiting_requests(settings, running_process, db, an_event):
     with running_process(settings) as web:
         web.append(an_event("first"))
         waiting = [open_waiter(web, number) for number in range(20)]

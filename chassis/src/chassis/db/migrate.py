@@ -1,10 +1,16 @@
-"""Migrations: numbered SQL files, each applied once, in its own transaction, by one process at a time."""
+"""Migrations: numbered SQL files, each applied once, in its own transaction, by one process at a time.
+
+A file that begins with the line `-- no transaction` is for statements that Postgres allows only outside of one, such as
+CREATE INDEX CONCURRENTLY. It is executed again if it was interrupted, so it must begin by removing what it left behind.
+"""
 
 import hashlib
+import time
 import zlib
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 from chassis import db
 from chassis.runtime import logs
@@ -13,6 +19,8 @@ log = logs.logger(__name__)
 
 # The first half of the advisory lock's key; the second half identifies the service.
 _LOCK_NAMESPACE = 0x51746D67
+_LOCK_RETRY_SECONDS = 0.1
+_NO_TRANSACTION = "-- no transaction\n"
 
 _CREATE_TABLE = """
     CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -34,6 +42,15 @@ class Migration:
     source: str
     name: str
     sql: str
+
+    @property
+    def has_transaction(self) -> bool:
+        return not self.sql.startswith(_NO_TRANSACTION)
+
+    @property
+    def statements(self) -> list[str]:
+        """Without a transaction, statements are executed one by one: Postgres makes those of a text a transaction."""
+        return [self.sql] if self.has_transaction else self.sql.removesuffix(";\n").split(";\n")
 
     @property
     def sha256(self) -> str:
@@ -58,22 +75,25 @@ def migrate(dsn: str, service: str, migrations: list[Migration]) -> int:
     """
     with db.translate_db_errors(), closing(db.connect(dsn, name=f"{service}-migrate", autocommit=True)) as connection:
         with connection.cursor() as cursor:
-            # Waiting for another process to finish its migrations must not time out.
-            cursor.execute("SET lock_timeout = 0; SET statement_timeout = 0")
-            cursor.execute("SELECT pg_advisory_lock(%s, %s)", (_LOCK_NAMESPACE, _lock_key(service)))
+            cursor.execute("SET statement_timeout = 0")
+            # No statement may wait for the lock: CREATE INDEX CONCURRENTLY waits for statements of other processes.
+            while not _try_lock(cursor, service):
+                time.sleep(_LOCK_RETRY_SECONDS)
             cursor.execute("SET lock_timeout = '5s'")
             cursor.execute(_CREATE_TABLE)
         applied = _applied_checksums(connection)
         _reject_drift(applied, migrations)
         pending = [migration for migration in migrations if (migration.source, migration.name) not in applied]
-        connection.autocommit = False
         for migration in pending:
+            connection.autocommit = not migration.has_transaction
             _apply(connection, migration)
         return len(pending)
 
 
-def _lock_key(service: str) -> int:
-    return zlib.crc32(service.encode()) - 2**31
+def _try_lock(cursor: Any, service: str) -> bool:
+    key = zlib.crc32(service.encode()) - 2**31
+    cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (_LOCK_NAMESPACE, key))
+    return bool(cursor.fetchone()[0])
 
 
 def _applied_checksums(connection: db.Connection) -> dict[tuple[str, str], str]:
@@ -95,7 +115,10 @@ def _reject_drift(applied: dict[tuple[str, str], str], migrations: list[Migratio
 def _apply(connection: db.Connection, migration: Migration) -> None:
     with connection.cursor() as cursor:
         try:
-            cursor.execute(migration.sql)
+            # An index that is built concurrently blocks nothing while it waits for other transactions.
+            cursor.execute(f"SET lock_timeout = '{'5s' if migration.has_transaction else '0'}'")
+            for statement in migration.statements:
+                cursor.execute(statement)
         except db.StatementError as error:
             raise MigrationError(f"{migration.source}/migrations/{migration.name}: {error}") from error
         cursor.execute(

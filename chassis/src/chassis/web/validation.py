@@ -97,6 +97,7 @@ def endpoint(summary: str, responses: Mapping[int, ResponseSpec], **inputs: Any)
     """Declare a route's inputs; the route receives `query`, `headers`, `form` and `body` as the declared types.
 
     All errors of a request are reported together. `path` is only validated: Flask itself passes the parts of the path.
+    Unknown parameters are errors, except for a model that is configured with `extra="ignore"`.
     """
     spec = Endpoint(summary, responses, **inputs)
     adapter: TypeAdapter[Any] | None = TypeAdapter(spec.body) if spec.body is not None else None
@@ -137,17 +138,15 @@ def _parse_request(spec: Endpoint, adapter: TypeAdapter[Any] | None, path: dict[
 def _parse_body(spec: Endpoint, adapter: TypeAdapter[Any]) -> Any:
     if spec.streamed_body and request.mimetype in spec.streamed_body["content"]:
         return None
-    raw = request.get_data()
-    if spec.is_body_optional and not raw and not request.content_type:
+    if spec.is_body_optional and not request.content_type and not request.get_data():
         return adapter.validate_python({}, strict=True)
     _require_content_type(JSON)
-    return adapter.validate_python(strictjson.loads(raw), strict=True)
+    return adapter.validate_python(strictjson.loads(request.get_data()), strict=True)
 
 
 def checked(parse: Callable[[], Parsed]) -> Parsed:
     """Return the result of `parse`, which validates with pydantic; raise Invalid that names every invalid field."""
-    errors: Errors = []
-    value = _collect_errors(errors, parse)
+    value = _collect_errors(errors := [], parse)
     _raise_if_any(errors)
     return value  # type: ignore[return-value]  # it is None only if there are errors
 
@@ -184,12 +183,12 @@ def _require_content_type(content_type: str) -> None:
 
 
 def _parse_pairs(model: type[BaseModel], pairs: MultiDict[str, str]) -> BaseModel | None:
-    names = {field.alias or name for name, field in model.model_fields.items()}
-    errors = [(name, UNKNOWN_PARAMETER) for name in pairs if name not in names]
-    errors += [(name, "must not be repeated") for name, values in pairs.lists() if len(values) > 1]
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    is_lenient = model.model_config.get("extra") == "ignore"
+    errors = [(name, UNKNOWN_PARAMETER) for name in pairs if name not in names and not is_lenient]
+    errors += [(name, "must not be repeated") for name in names if len(pairs.getlist(name)) > 1]
     parsed = _collect_errors(errors, lambda: model.model_validate({n: pairs[n] for n in pairs if n in names}))
-    if errors:
-        raise Invalid("the parameters are invalid", errors=errors)
+    _raise_if_any(errors)
     return parsed
 
 

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import orjson
 from pydantic import (
@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 from chassis import strictjson
 from chassis.errors import Invalid
 from chassis.timestamps import ISO_8601_PATTERN, TimezoneName, parse_iso_8601
-from event_service.domain.names import Name
+from event_service.domain.names import EventName, Name
 from event_service.domain.ownership import NO_USER, Caller
 
 MAX_PER_REQUEST = 1000
@@ -53,7 +53,7 @@ Time = Annotated[str, Field(json_schema_extra={"pattern": ISO_8601_PATTERN}), Af
 
 class EventHeader(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
-    name: Name
+    name: EventName
     version: Version
 
 
@@ -147,9 +147,9 @@ class StoredEvent(TypedDict):
     """An event as a consumer reads it."""
 
     event: StoredEventHeader
-    system: System
-    trigger: Trigger
-    payload: dict[str, Any]
+    system: System | None
+    trigger: Trigger | None
+    payload: dict[str, Any] | None
     stream: str
     sequence: int
     position: int
@@ -157,3 +157,5 @@ class StoredEvent(TypedDict):
     user: str | None
     request_id: str
     received_at: str
+    # Present if the event was erased; then system, trigger and payload are null.
+    erased_at: NotRequired[str]

@@ -31,9 +31,9 @@ def _describe_violation(value: str, forbidden: str) -> str:
     return "must not be . or .." if value in (".", "..") else f"must not contain {' or '.join(forbidden)}"
 
 
-def _name_field(forbidden: str = "") -> object:
+def _name_field(forbidden: str = "", excluded: str = "") -> object:
     """Return the length limits and, for the OpenAPI document, a pattern that is equivalent to the check."""
-    pattern = rf"^(?!\s*$)(?!\.\.?$)[^\x00-\x1f\x7f-\x9f{forbidden}]+$"
+    pattern = rf"^(?!\s*$)(?!\.\.?$){excluded}[^\x00-\x1f\x7f-\x9f{forbidden}]+$"
     return Field(min_length=1, max_length=255, json_schema_extra={"pattern": pattern})
 
 
@@ -42,3 +42,14 @@ StreamName = Annotated[str, _name_field("/"), AfterValidator(_create_check("/"))
 # A repeated header is received as one value, joined by a comma.
 Producer = Annotated[str, _name_field(","), AfterValidator(_create_check(","))]
 Consumer = Annotated[str, _name_field("/,"), AfterValidator(_create_check("/,"))]
+
+
+def _check_event_name(value: str) -> str:
+    if value == "*":
+        raise ValueError("must not be *, which stands for all names")
+    return value
+
+
+EventName = Annotated[
+    str, _name_field(excluded=r"(?!\*$)"), AfterValidator(_create_check()), AfterValidator(_check_event_name)
+]

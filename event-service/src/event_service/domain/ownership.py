@@ -18,6 +18,10 @@ class Caller(NamedTuple):
         """Return whether the caller may change what `owner` owns; if `owner` is None, any user may."""
         return self.is_admin or owner is None or owner == self.user
 
+    def owns(self, owner: str | None) -> bool:
+        """Return whether the caller may act as `owner`; if `owner` is None, only an admin may."""
+        return self.is_admin or (owner is not None and owner == self.user)
+
 
 NO_USER = Caller()
 
@@ -32,10 +36,15 @@ def second_writer_error() -> Problem:
     return Problem("Second writers not allowed", status=423)
 
 
-def not_stream_owner_error() -> Problem:
+def not_stream_owner_error(subject: str) -> Problem:
     return Problem(
-        "the stream belongs to another user or has no owner yet: only its owner and admins may set schemas", status=403
+        f"the stream belongs to another user or has no owner yet: only its owner and admins may set {subject}",
+        status=403,
     )
+
+
+def not_admin_error() -> Problem:
+    return Problem("only admins may erase events", status=403)
 
 
 def not_consumer_owner_error() -> Problem:

@@ -1,26 +1,43 @@
-"""Use cases of consumers: ACK, NACK, offsets and replay."""
+"""Use cases of consumers: ACK, NACK and leases."""
 
 from datetime import datetime
 
 from chassis.db import Transaction
-from chassis.errors import Invalid, NotFound
-from event_service.domain.offsets import Offset, OffsetAction, decide_ack, decide_nack
+from chassis.errors import NotFound
+from event_service.domain.feeds import EventLocation
+from event_service.domain.offsets import (
+    Lease,
+    Offset,
+    OffsetAction,
+    check_may_lease,
+    decide_ack,
+    decide_nack,
+    default_delay_seconds,
+    new_numbers,
+)
 from event_service.domain.ownership import Caller, not_consumer_owner_error
 from event_service.store import consumers as store
-from event_service.store import ownership, streams
+from event_service.store import feeds, leases, ownership, parked, streams
 
 
 def acknowledge(
-    tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, *, up_to: bool, now: datetime
+    tx: Transaction,
+    stream: str,
+    event_id: str,
+    consumer: str,
+    caller: Caller,
+    *,
+    name: str | None = None,
+    up_to: bool,
+    now: datetime,
 ) -> None:
-    series_id, sequence = _authorize(tx, stream, event_id, consumer, caller)
-    offset = Offset(**store.lock_offset(tx, series_id, consumer, now))
-    is_replayed = not up_to and store.find_replay_nacks(tx, series_id, sequence, consumer) is not None
-    action = decide_ack(offset, sequence, up_to=up_to, is_replayed=is_replayed)
+    feed_id, number, offset, lease = _lock_event(tx, stream, event_id, consumer, caller, name, now)
+    is_replayed = not up_to and parked.find_replay_nacks(tx, feed_id, number, consumer) is not None
+    action = decide_ack(offset, number, up_to=up_to, is_replayed=is_replayed, lease=lease)
     if action is OffsetAction.ADVANCE:
-        store.update_offset(tx, series_id, consumer, sequence, now)
+        _advance(tx, feed_id, consumer, offset, number, up_to=up_to, now=now)
     if up_to or action is OffsetAction.FINISH_REPLAY:
-        store.delete_replayed(tx, series_id, consumer, first=0 if up_to else sequence, last=sequence)
+        parked.delete_replayed(tx, feed_id, consumer, first=0 if up_to else number, last=number)
 
 
 def nack(
@@ -30,41 +47,108 @@ def nack(
     consumer: str,
     caller: Caller,
     *,
+    name: str | None = None,
     reason: str,
+    delay_seconds: float | None,
     limit: int,
     now: datetime,
 ) -> None:
     """Count a failed attempt; the NACK number `limit` parks the event for this consumer and advances the offset."""
-    series_id, sequence = _authorize(tx, stream, event_id, consumer, caller)
-    offset = Offset(**store.lock_offset(tx, series_id, consumer, now))
-    replay_nacks = store.find_replay_nacks(tx, series_id, sequence, consumer)
-    action = decide_nack(offset, sequence, limit=limit, replay_nacks=replay_nacks)
-    if action is OffsetAction.COUNT_NACK:
-        store.increment_nacks(tx, series_id, consumer, reason, now)
-    elif action is OffsetAction.PARK:
-        store.park_event(tx, series_id, sequence, consumer, offset.nacks + 1, reason, now)
-        store.update_offset(tx, series_id, consumer, sequence, now)
-    elif action is OffsetAction.COUNT_REPLAY_NACK:
-        store.increment_replay_nacks(tx, series_id, sequence, consumer, reason)
-    elif action is OffsetAction.PARK_AGAIN:
-        store.park_event(tx, series_id, sequence, consumer, (replay_nacks or 0) + 1, reason, now)
+    feed_id, number, offset, lease = _lock_event(tx, stream, event_id, consumer, caller, name, now)
+    replay_nacks = parked.find_replay_nacks(tx, feed_id, number, consumer)
+    action, nacks = decide_nack(offset, number, limit=limit, replay_nacks=replay_nacks, lease=lease)
+    delay = default_delay_seconds(nacks) if delay_seconds is None else delay_seconds
+    if action is OffsetAction.COUNT_REPLAY_NACK:
+        parked.increment_replay_nacks(tx, feed_id, number, consumer, reason, delay)
+    elif action is OffsetAction.COUNT_NACK and lease:
+        leases.increment_lease_nacks(tx, feed_id, consumer, number, reason, delay, now)
+    elif action is OffsetAction.COUNT_NACK:
+        store.increment_nacks(tx, feed_id, consumer, reason, delay, now)
+    elif action in (OffsetAction.PARK, OffsetAction.PARK_AGAIN):
+        parked.park_event(tx, feed_id, number, consumer, nacks, reason, now)
+    if action is OffsetAction.PARK:
+        _advance(tx, feed_id, consumer, offset, number, up_to=False, now=now)
 
 
-def _authorize(tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller) -> tuple[int, int]:
-    """Return (series ID, sequence) of the event; raise 404, or 403 if the consumer belongs to another user."""
-    location = _get_event_location(tx, stream, event_id, consumer)
-    _claim_if_unowned(tx, location.stream_id, consumer, location.owner, caller)
-    return location.series_id, location.sequence
+def _lock_event(
+    tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, name: str | None, now: datetime
+) -> tuple[int, int, Offset, Lease | None]:
+    """Lock the offset; return the feed, the number of the event in it, the offset, and the lease if it has leases.
+
+    Raises 404 for an unknown event, and 403 if the consumer belongs to another user.
+    """
+    location = get_event_location(tx, stream, event_id, consumer)
+    check_or_claim(tx, location.stream_id, consumer, location.owner, caller)
+    feed_id, number = location.feed_number(name)
+    offset = Offset(**store.lock_offset(tx, feed_id, consumer, now))
+    lease = leases.find_lease(tx, feed_id, consumer, number) if offset.has_leases else None
+    return feed_id, number, offset, lease
 
 
-def _get_event_location(tx: Transaction, stream: str, event_id: str, consumer: str) -> store.EventLocation:
-    location = store.find_event_location(tx, stream, event_id, consumer)
+def _advance(
+    tx: Transaction, feed_id: int, consumer: str, offset: Offset, number: int, *, up_to: bool, now: datetime
+) -> None:
+    """Acknowledge the event and move the offset, with leases only over what is acknowledged without a gap."""
+    if offset.has_leases:
+        leases.acknowledge_lease(tx, feed_id, consumer, number)
+        after = number if up_to else offset.acknowledged
+        number = leases.find_last_acknowledged(tx, feed_id, consumer, after)
+        if number == offset.acknowledged:
+            return
+        leases.delete_leases(tx, feed_id, consumer, up_to=number)
+    store.update_offset(tx, feed_id, consumer, number, now)
+
+
+def lease_events(
+    tx: Transaction,
+    state: leases.LeaseState,
+    feed_id: int,
+    consumer: str,
+    caller: Caller,
+    *,
+    limit: int,
+    seconds: float,
+    now: datetime,
+) -> list[str]:
+    """Lease events that no other reader of this consumer holds, replayed ones first, and return their documents.
+
+    Readers of one consumer run this one after the other, because each locks the offset.
+    """
+    claim_if_unowned(tx, state.stream_id, consumer, caller)
+    offset = Offset(**store.lock_offset(tx, feed_id, consumer, now))
+    check_may_lease(offset.has_leases)
+    if not offset.has_leases:
+        store.set_has_leases(tx, feed_id, consumer)
+    numbers = leases.claim_available(tx, feed_id, consumer, limit, seconds)
+    last_leased = leases.find_last_leased(tx, feed_id, consumer)
+    if new := new_numbers(offset.acknowledged, last_leased, state.last)[: limit - len(numbers)]:
+        leases.insert_leases(tx, feed_id, consumer, new, seconds)
+    return feeds.list_documents(tx, feed_id, numbers + list(new))
+
+
+def register_reader_of_all_names(tx: Transaction, stream_id: int, consumer: str, caller: Caller, now: datetime) -> None:
+    """Create the offset for all names, so that an ACK without a name is for all names.
+
+    Not if the consumer has other offsets, or belongs to another user: reading must not change the meaning of its ACKs.
+    """
+    if store.has_offsets(tx, stream_id, consumer):
+        return
+    if caller.may_act_for(ownership.find_consumer_owner(tx, stream_id, consumer)):
+        store.lock_offset(tx, -stream_id, consumer, now)
+
+
+def get_event_location(tx: Transaction, stream: str, event_id: str, consumer: str) -> EventLocation:
+    location = feeds.find_event_location(tx, stream, event_id, consumer)
     if location is None:
         raise unknown_event_error()
     return location
 
 
-def _claim_if_unowned(tx: Transaction, stream_id: int, consumer: str, owner: str | None, caller: Caller) -> None:
+def claim_if_unowned(tx: Transaction, stream_id: int, consumer: str, caller: Caller) -> None:
+    check_or_claim(tx, stream_id, consumer, ownership.find_consumer_owner(tx, stream_id, consumer), caller)
+
+
+def check_or_claim(tx: Transaction, stream_id: int, consumer: str, owner: str | None, caller: Caller) -> None:
     """Make the caller the owner of a consumer that has none, regardless of role; raise 403 if another user owns it.
 
     The claim is part of the transaction, so a request that fails claims nothing.
@@ -73,34 +157,6 @@ def _claim_if_unowned(tx: Transaction, stream_id: int, consumer: str, owner: str
         owner = ownership.claim_consumer(tx, stream_id, consumer, caller.user)
     if not caller.may_act_for(owner):
         raise not_consumer_owner_error()
-
-
-def put_offset(
-    tx: Transaction, stream: str, consumer: str, caller: Caller, *, name: str, offset: int, now: datetime
-) -> None:
-    """Move the offset forwards or backwards.
-
-    Events that are parked after the new offset are unparked, because the consumer will read them again.
-    """
-    stream_id = get_stream_id(tx, stream)
-    _claim_if_unowned(tx, stream_id, consumer, ownership.find_consumer_owner(tx, stream_id, consumer), caller)
-    series = streams.find_series(tx, stream_id, name)
-    if series is None:
-        raise NotFound(f"stream {stream} has no event named {name}")
-    if offset > series["last"]:
-        raise Invalid.field("offset", f"must be between 0 and {series['last']}, the last sequence of {name}")
-    store.lock_offset(tx, series["id"], consumer, now)
-    store.update_offset(tx, series["id"], consumer, offset, now)
-    store.delete_parked_after(tx, series["id"], consumer, offset)
-
-
-def replay_parked(tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, now: datetime) -> None:
-    """Make a parked event the next one to be read, without moving the offset or claiming the consumer."""
-    location = _get_event_location(tx, stream, event_id, consumer)
-    if not caller.may_act_for(location.owner):
-        raise not_consumer_owner_error()
-    if not store.replay_event(tx, location.series_id, location.sequence, consumer, now):
-        raise unknown_event_error()
 
 
 def unknown_event_error() -> NotFound:

@@ -1,15 +1,17 @@
-"""Use cases of producers: appending events that are posted over HTTP or published by another service."""
+"""Use cases of producers: appending events that are posted over HTTP or published by another service; and erasure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from chassis.db import Transaction
 from chassis.errors import Conflict
 from event_service.cache import SchemaCache
 from event_service.domain.events import Append
-from event_service.domain.ownership import second_writer_error
+from event_service.domain.ownership import Caller, not_admin_error, second_writer_error
 from event_service.domain.schemas import SchemasChanged, check_payloads, compile_schemas
-from event_service.store import events, schemas, streams
+from event_service.operations.consuming import unknown_event_error
+from event_service.store import documents, events, schemas, streams
 
 
 def append_events(tx: Transaction, appends: Sequence[Append], *, publish: bool = True) -> list[Exception | None]:
@@ -64,3 +66,10 @@ def append_published(tx: Transaction, append: Append) -> bool:
         return False
     _append_one(tx, append, publish=False)
     return True
+
+
+def erase_event(tx: Transaction, stream: str, event_id: str, caller: Caller, now: datetime) -> None:
+    if not caller.is_admin:
+        raise not_admin_error()
+    if not documents.erase_event(tx, stream, event_id, now):
+        raise unknown_event_error()

@@ -2,21 +2,24 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from flask import Blueprint, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 from typing_extensions import TypedDict
 
+from chassis.timestamps import parse_rfc_3339
 from chassis.web.app import transaction
-from chassis.web.validation import INTEGER, ListQuery, ResponseSpec, endpoint
+from chassis.web.validation import ListQuery, ResponseSpec, endpoint
 from event_service.domain.events import StoredEvent
 from event_service.domain.names import Name
+from event_service.operations import consumers as operations
 from event_service.operations import consuming
 from event_service.routes.context import caller
 from event_service.routes.parameters import MAX_NUMBER, ConsumerPath, ParkedPath, StreamPath, parse_event_id
 from event_service.routes.responses import COMMON_ERRORS, FORBIDDEN, OK, ok
 from event_service.store import consumers as store
+from event_service.store import parked
 
 bp = Blueprint("consumers", __name__, url_prefix="/api/v1/streams/<stream>/consumers")
 
@@ -37,6 +40,8 @@ class ConsumerState(TypedDict):
     lag: int
     moved_at: str
     stuck: BlockingEvent | None
+    # Number of events that retention deleted before the consumer acknowledged them; omitted if there are none.
+    missed: NotRequired[int]
 
 
 class ConsumersPage(TypedDict):
@@ -55,10 +60,44 @@ class ParkedPage(TypedDict):
     total: int
 
 
+def _parse_offset(value: Any) -> int | datetime | None:
+    """Return a number, a time, or None for the end."""
+    if value == "end":
+        return None
+    if isinstance(value, dict) and value.keys() == {"time"}:
+        return parse_rfc_3339(value["time"])
+    number = int(value) if isinstance(value, float) and value.is_integer() else value
+    if type(number) is int and 0 <= number <= MAX_NUMBER:
+        return number
+    raise ValueError(f'must be an integer between 0 and {MAX_NUMBER}, "end", or {{"time": "<RFC 3339>"}}')
+
+
+OffsetTarget = Annotated[
+    int | datetime | None,
+    PlainValidator(_parse_offset),
+    WithJsonSchema(
+        {
+            "description": "The last number to skip: a sequence, or for `*` a position; `end`; or a time, before whose "
+            "first event the consumer continues",
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER},
+                {"const": "end"},
+                {
+                    "type": "object",
+                    "properties": {"time": {"type": "string", "format": "date-time"}},
+                    "required": ["time"],
+                    "additionalProperties": False,
+                },
+            ],
+        }
+    ),
+]
+
+
 class OffsetRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    event_name: Name = Field(alias="eventName")
-    offset: Annotated[int, Field(ge=0, le=MAX_NUMBER), INTEGER]
+    event_name: Name = Field(alias="eventName", description="An event name, or `*` for all names")
+    offset: OffsetTarget
 
 
 @bp.get("")
@@ -78,7 +117,8 @@ def list_consumers(stream: str, query: ListQuery) -> dict[str, Any]:
 
 def _state(row: dict[str, Any]) -> dict[str, Any]:
     stuck = {name: row.pop(name) for name in BlockingEvent.__annotations__}
-    return {**row, "stuck": stuck if stuck["nacks"] else None}
+    missed = row.pop("missed")
+    return {**row, "stuck": stuck if stuck["nacks"] else None, **({"missed": missed} if missed else {})}
 
 
 @bp.put("/<consumer>/offset")
@@ -90,8 +130,8 @@ def _state(row: dict[str, Any]) -> dict[str, Any]:
 )
 def put_offset(stream: str, consumer: str, body: OffsetRequest) -> Response:
     with transaction() as tx:
-        consuming.put_offset(
-            tx, stream, consumer, caller(), name=body.event_name, offset=body.offset, now=datetime.now(UTC)
+        operations.put_offset(
+            tx, stream, consumer, caller(), name=body.event_name, target=body.offset, now=datetime.now(UTC)
         )
     return ok()
 
@@ -106,8 +146,8 @@ def put_offset(stream: str, consumer: str, body: OffsetRequest) -> Response:
 def list_parked(stream: str, consumer: str, query: ListQuery) -> dict[str, Any]:
     with transaction() as tx:
         stream_id = consuming.get_stream_id(tx, stream)
-        rows = store.list_parked(tx, stream_id, consumer, query.limit, query.offset)
-        total = store.count_parked(tx, stream_id, consumer)
+        rows = parked.list_parked(tx, stream_id, consumer, query.limit, query.offset)
+        total = parked.count_parked(tx, stream_id, consumer)
     return {"parked": [{**json.loads(row.pop("document")), **row} for row in rows], "total": total}
 
 
@@ -120,5 +160,29 @@ def list_parked(stream: str, consumer: str, query: ListQuery) -> dict[str, Any]:
 def replay_parked(stream: str, consumer: str, event: str) -> Response:
     event_id = parse_event_id(event)
     with transaction() as tx:
-        consuming.replay_parked(tx, stream, event_id, consumer, caller(), datetime.now(UTC))
+        operations.replay_parked(tx, stream, event_id, consumer, caller(), datetime.now(UTC))
     return ok()
+
+
+@bp.post("/<consumer>/parked/replay")
+@endpoint(
+    "Replay all parked events of a consumer: subsequent reads return them first, in order",
+    {200: OK, 403: FORBIDDEN, **COMMON_ERRORS},
+    path=ConsumerPath,
+)
+def replay_all_parked(stream: str, consumer: str) -> Response:
+    with transaction() as tx:
+        operations.replay_all_parked(tx, stream, consumer, caller(), datetime.now(UTC))
+    return ok()
+
+
+@bp.delete("/<consumer>")
+@endpoint(
+    "Delete a consumer: its offsets, leases, parked events and owner",
+    {204: ResponseSpec("The consumer has no data in this stream"), 403: FORBIDDEN, **COMMON_ERRORS},
+    path=ConsumerPath,
+)
+def delete_consumer(stream: str, consumer: str) -> tuple[str, int]:
+    with transaction() as tx:
+        operations.delete_consumer(tx, stream, consumer, caller())
+    return "", 204

@@ -1,32 +1,30 @@
 """Routes to append, read and acknowledge events."""
 
 import os
-import re
 import time
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from flask import Blueprint, Response, g, request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Invalid
-from chassis.web.app import json_response, this_app
+from chassis.web.app import json_response
 from chassis.web.idempotency import run_idempotent
-from chassis.web.validation import DIGITS, PlainText, ResponseSpec, endpoint
+from chassis.web.validation import DIGITS, ResponseSpec, endpoint
 from event_service.batcher import MAX_BATCHED_EVENTS, AppendFailed
 from event_service.domain.events import Append, AppendBody, PostedEvent, StoredEvent, check_sizes, create_event_id
 from event_service.domain.names import Consumer, Name, Producer
 from event_service.domain.ownership import second_writer_error
 from event_service.domain.schemas import SchemasChanged
-from event_service.operations import consuming
 from event_service.operations import events as operations
 from event_service.routes import responses
 from event_service.routes.context import caller, context, limit_large_requests
-from event_service.routes.parameters import MAX_NUMBER, ConsumerHeader, EventPath, StreamPath, parse_event_id
-from event_service.routes.responses import COMMON_ERRORS, json_array, ok
-from event_service.store import events as store
+from event_service.routes.history import HistoryQuery, read_history
+from event_service.routes.parameters import MAX_NUMBER, SECONDS, StreamPath
+from event_service.routes.reading import read_for_consumer
+from event_service.routes.responses import COMMON_ERRORS, json_array
 
 bp = Blueprint("events", __name__, url_prefix="/api/v1/streams/<stream>/events")
 
@@ -38,40 +36,23 @@ class AppendHeaders(BaseModel):
     )
 
 
-_SECONDS_PATTERN = re.compile(r"[0-9]{1,2}(\.[0-9]{1,3})?\Z")
-
-
-def _parse_seconds(value: Any) -> Any:
-    if isinstance(value, str):
-        if not _SECONDS_PATTERN.match(value):
-            raise ValueError("must be a number of seconds between 0 and 30")
-        return float(value)
-    return value
-
-
-class ReadQuery(BaseModel):
+class ReadQuery(HistoryQuery):
     model_config = ConfigDict(extra="forbid")
-    limit: Annotated[int, Field(ge=1, le=1000), DIGITS]
-    event_name: Name | None = Field(None, alias="eventName", description="Required without `from`")
-    wait: Annotated[float, Field(ge=0, le=30), BeforeValidator(_parse_seconds)] = 0
-    from_: Annotated[int, Field(ge=1, le=MAX_NUMBER), DIGITS] | None = Field(
+    event_name: Name | None = Field(
         None,
-        alias="from",
-        description="The first position to read; returns events of all names, regardless of any consumer",
+        alias="eventName",
+        description="An event name, or `*` for all names. Required without `from`, `before` and `from_time`",
+    )
+    wait: Annotated[float, Field(ge=0, le=30), SECONDS] = 0
+    lease: Annotated[float, Field(ge=1, le=3600), SECONDS] | None = Field(
+        None,
+        description="Seconds for which no other reader with this `X-Consumer-ID` receives the same events; acknowledge "
+        "them in any order. A consumer uses either leases or in-order reads for a name",
     )
 
 
 class ReadHeaders(BaseModel):
-    consumer: Consumer | None = Field(None, alias="X-Consumer-ID", description="Required without `from`")
-
-
-class Acknowledgement(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    action: Literal["ACK", "NACK"]
-    up_to: Literal["1"] | None = Field(
-        None, alias="upTo", description="Only with ACK: acknowledge all events up to this one"
-    )
-    reason: Annotated[PlainText, Field(max_length=1000)] | None = Field(None, description="Only with NACK")
+    consumer: Consumer | None = Field(None, alias="X-Consumer-ID", description="Required with `eventName`")
 
 
 @bp.post("")
@@ -129,85 +110,32 @@ def _create_append(stream: str, headers: AppendHeaders, events: list[PostedEvent
 
 @bp.get("")
 @endpoint(
-    "Read the next events of one name for a consumer, or, with `from`, all events from a position",
-    {200: ResponseSpec("Events, oldest first", list[StoredEvent]), **COMMON_ERRORS},
+    "Read the next events of one name for a consumer, or all events from or before a position, or from a time",
+    {
+        200: ResponseSpec("Events, oldest first, or with `before` newest first", list[StoredEvent]),
+        403: responses.FORBIDDEN,
+        409: responses.MIXED_READS,
+        **COMMON_ERRORS,
+    },
     path=StreamPath,
     query=ReadQuery,
     headers=ReadHeaders,
 )
 def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response:
-    if query.from_ is not None:
-        return _read_from(stream, query.from_, query)
+    if query.start:
+        if query.event_name is not None or query.wait or query.lease:
+            raise Invalid.field(query.start, "must not be combined with eventName, wait or lease")
+        return read_history(stream, query)
     if query.event_name is None:
         raise Invalid.field("eventName", "is required")
     if headers.consumer is None:
         raise Invalid.field("X-Consumer-ID", "is required")
-    page = _get_unread_page(stream, query.event_name, headers.consumer, query.limit)
-    poller = context().poller
-    # Replays and offsets that are set back wake no reader, so read again even after a timeout.
-    if not page.documents and query.wait and not poller.is_stopping():
-        poller.wait(stream, query.event_name, page.last, query.wait)
-        page = _get_unread_page(stream, query.event_name, headers.consumer, query.limit)
-    return json_array(page.documents)
-
-
-def _read_from(stream: str, position: int, query: ReadQuery) -> Response:
-    if query.event_name is not None or query.wait:
-        raise Invalid.field("from", "must not be combined with eventName or wait")
-    with this_app().database.statements() as tx:
-        stream_id = consuming.get_stream_id(tx, stream)
-        rows = store.list_after_position(tx, stream_id, position - 1, query.limit)
-    return json_array(document for _, _, document in rows)
-
-
-def _get_unread_page(stream: str, name: str, consumer: str, limit: int) -> store.Page:
-    with this_app().database.statements() as tx:
-        page = store.find_unread_page(tx, stream, name, consumer, limit)
-    if page is None:
-        raise consuming.unknown_stream_error(stream)
-    return page
-
-
-@bp.get("/<event>")
-@endpoint("Get an event", {200: ResponseSpec("The event", StoredEvent), **COMMON_ERRORS}, path=EventPath)
-def get_event(stream: str, event: str) -> Response:
-    event_id = parse_event_id(event)
-    with this_app().database.statements() as tx:
-        document = store.find_event_document(tx, stream, event_id)
-    if document is None:
-        raise consuming.unknown_event_error()
-    return json_response(document)
-
-
-@bp.post("/<event>")
-@endpoint(
-    "Acknowledge an event, or report a failed attempt (NACK)",
-    {
-        200: responses.OK,
-        403: responses.FORBIDDEN,
-        409: responses.CONFLICT,
-        422: responses.KEY_REUSED,
-        **COMMON_ERRORS,
-    },
-    path=EventPath,
-    headers=ConsumerHeader,
-    form=Acknowledgement,
-    idempotent=True,
-)
-def acknowledge_event(stream: str, event: str, headers: ConsumerHeader, form: Acknowledgement) -> Response:
-    if form.action == "NACK" and form.up_to:
-        raise Invalid.field("upTo", "must not be combined with NACK")
-    if form.action == "ACK" and form.reason:
-        raise Invalid.field("reason", "must not be combined with ACK")
-    event_id, consumer = parse_event_id(event), headers.consumer
-    limit = context().settings.nack_limit
-
-    def acknowledge_in_transaction(tx: Transaction) -> Response:
-        now = datetime.now(UTC)
-        if form.action == "ACK":
-            consuming.acknowledge(tx, stream, event_id, consumer, caller(), up_to=form.up_to == "1", now=now)
-        else:
-            consuming.nack(tx, stream, event_id, consumer, caller(), reason=form.reason or "", limit=limit, now=now)
-        return ok()
-
-    return run_idempotent(acknowledge_in_transaction)
+    documents = read_for_consumer(
+        stream,
+        query.event_name,
+        headers.consumer,
+        limit=query.limit,
+        wait_seconds=query.wait,
+        lease_seconds=query.lease,
+    )
+    return json_array(documents)

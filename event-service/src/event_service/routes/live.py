@@ -1,22 +1,21 @@
 """Server-sent events: new events of a stream, as they are appended. The `id` of each is its position."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from flask import Blueprint, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Unavailable
 from chassis.runtime import logs
-from chassis.web.app import this_app, transaction
+from chassis.web.app import this_app
 from chassis.web.validation import DIGITS, ResponseSpec, endpoint
 from event_service.domain.names import Name
-from event_service.operations.consuming import unknown_stream_error
 from event_service.routes.context import Context, context
 from event_service.routes.parameters import MAX_NUMBER, StreamPath
-from event_service.routes.responses import COMMON_ERRORS
-from event_service.store import events, streams
+from event_service.routes.responses import INVALID, UNAVAILABLE
+from event_service.store import documents, events, streams
 
 log = logs.logger(__name__)
 
@@ -25,13 +24,31 @@ bp = Blueprint("live", __name__, url_prefix="/api/v1/streams/<stream>/live")
 _PAGE_SIZE = 100
 
 
+def _ignore_empty(value: Any) -> Any:
+    return None if value == "" else value
+
+
+# A position. Clients send an empty one if they have received no ID yet.
+LastEventId = Annotated[
+    Annotated[int, Field(ge=0, le=MAX_NUMBER), DIGITS] | None,
+    BeforeValidator(_ignore_empty),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}, {"const": ""}]}),
+]
+
+
 class LiveQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    # Clients add parameters, for instance against caches.
+    model_config = ConfigDict(extra="ignore")
     event_name: Name = Field(alias="eventName", description="An event name, or `*` for all names")
+    last_event_id: LastEventId = Field(
+        None,
+        alias="lastEventId",
+        description="For clients that cannot send the header `Last-Event-ID`; the greater of the two applies",
+    )
 
 
 class LiveHeaders(BaseModel):
-    last_event_id: Annotated[int, Field(ge=0, le=MAX_NUMBER), DIGITS] | None = Field(
+    last_event_id: LastEventId = Field(
         None,
         alias="Last-Event-ID",
         description="A position; the stream continues after it. Without it, only new events are sent",
@@ -43,7 +60,8 @@ class LiveHeaders(BaseModel):
     "Follow a stream with server-sent events",
     {
         200: ResponseSpec("`id` is the position, `data` is the event", {"type": "string"}, "text/event-stream"),
-        **COMMON_ERRORS,
+        400: INVALID,
+        503: UNAVAILABLE,
     },
     path=StreamPath,
     query=LiveQuery,
@@ -51,15 +69,11 @@ class LiveHeaders(BaseModel):
 )
 def follow_stream(stream: str, query: LiveQuery, headers: LiveHeaders) -> Response:
     name = None if query.event_name == "*" else query.event_name
-    with transaction() as tx:
-        row = streams.find_stream(tx, stream)
-        if row is None:
-            raise unknown_stream_error(stream)
-        start = row["position"] if headers.last_event_id is None else headers.last_event_id
-        if start > row["position"]:
-            raise Invalid.field("Last-Event-ID", f"must be at most {row['position']}, the last position of the stream")
-        after = start if name is None else events.find_last_sequence_at(tx, row["id"], name, start)
-    chunks = _event_chunks(this_app().database, context(), stream, row["id"], name, start, after)
+    # When it reconnects, a browser repeats the query and updates the header; other clients update the query.
+    last_ids = {"lastEventId": query.last_event_id, "Last-Event-ID": headers.last_event_id}
+    field, last_id = max(last_ids.items(), key=lambda item: -1 if item[1] is None else item[1])
+    start, after = _find_start(stream, name, field, last_id)
+    chunks = _event_chunks(this_app().database, context(), stream, name, start, after)
     return Response(
         chunks,
         content_type="text/event-stream; charset=utf-8",
@@ -67,8 +81,25 @@ def follow_stream(stream: str, query: LiveQuery, headers: LiveHeaders) -> Respon
     )
 
 
+def _find_start(stream: str, name: str | None, field: str, last_id: int | None) -> tuple[int, int]:
+    """Return the position after which the client continues, and what it corresponds to in the series.
+
+    A stream that does not exist yet is followed from its first event; nothing is stored for that.
+    """
+    with this_app().database.statements() as tx:
+        row = streams.find_stream(tx, stream)
+        position = row["position"] if row else 0
+        start = position if last_id is None else last_id
+        if start > position:
+            raise Invalid.field(field, f"must be at most {position}, the last position of the stream")
+        if name is None:
+            return start, start
+        series = streams.find_range(tx, stream, name)
+        return start, documents.find_last_sequence_at(tx, series["id"], start) if series else 0
+
+
 def _event_chunks(
-    database: Database, context: Context, stream: str, stream_id: int, name: str | None, start: int, after: int
+    database: Database, context: Context, stream: str, name: str | None, start: int, after: int
 ) -> Iterator[str]:
     """Yield the events after `after` until the process stops or Postgres becomes unavailable.
 
@@ -79,7 +110,7 @@ def _event_chunks(
     try:
         while not context.poller.is_stopping():
             with database.statements() as tx:
-                rows = _list_next_events(tx, stream_id, name, after)
+                rows, after = _list_next_events(tx, stream, name, after)
             for sequence, position, document in rows:
                 after = position if name is None else sequence
                 yield f"id: {position}\ndata: {document}\n\n"
@@ -89,8 +120,13 @@ def _event_chunks(
         log.warning("live.ended", reason=problem.detail)
 
 
-def _list_next_events(tx: Transaction, stream_id: int, name: str | None, after: int) -> list[tuple[int, int, str]]:
-    if name is None:
-        return events.list_after_position(tx, stream_id, after, _PAGE_SIZE)
-    series = streams.find_series(tx, stream_id, name)
-    return events.list_after_sequence(tx, series["id"], after, _PAGE_SIZE) if series else []
+def _list_next_events(
+    tx: Transaction, stream: str, name: str | None, after: int
+) -> tuple[list[tuple[int, int, str]], int]:
+    """Return the next events, and `after` or, if the events after it were deleted, the last one that was."""
+    available = streams.find_range(tx, stream, name)
+    if available is None:
+        return [], after
+    after = max(after, available["first"] - 1)
+    list_after = events.list_after_position if name is None else events.list_after_sequence
+    return list_after(tx, available["id"], after, _PAGE_SIZE), after

@@ -1,9 +1,9 @@
 """Path and header parameters that several routes share."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from event_service.domain.names import Consumer, StreamName
 from event_service.operations.consuming import unknown_event_error
@@ -13,13 +13,31 @@ MAX_NUMBER = 2**53
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 
+_SECONDS_PATTERN = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?\Z")
+
+
+def _parse_seconds(value: Any) -> Any:
+    if isinstance(value, str):
+        if not _SECONDS_PATTERN.match(value):
+            raise ValueError("must be a number of seconds")
+        return float(value)
+    return value
+
+
+# Used with a bounded Field: `Annotated[float, Field(ge=0, le=30), SECONDS]`.
+SECONDS = BeforeValidator(_parse_seconds)
+
 
 class StreamPath(BaseModel):
     stream: StreamName
 
 
-class EventPath(StreamPath):
+class EventIdPath(BaseModel):
     event: Annotated[str, Field(description="The ID of the event, a UUID", json_schema_extra={"format": "uuid"})]
+
+
+class EventPath(EventIdPath, StreamPath):
+    pass
 
 
 class ConsumerPath(StreamPath):

@@ -56,6 +56,7 @@ CONFLICT = text_response(
     "The stream is at another position, or the first request with this `Idempotency-Key` is still in progress",
     "Conflict - ",
 )
+MIXED_READS = text_response("The consumer uses leases, and the request does not, or vice versa", "Conflict - ")
 TOO_LARGE = text_response("The event or the request is too large", "Content Too Large - ")
 KEY_REUSED = text_response(
     "This `Idempotency-Key` was already used for a different request", "Unprocessable Content - "

@@ -51,52 +51,6 @@ def has_event(tx: Transaction, event_id: str) -> bool:
     return bool(tx.value("SELECT 1 FROM events WHERE id = %(id)s", id=event_id))
 
 
-class Page(NamedTuple):
-    """Events of one name; `last` is the last sequence of that name, even if it is not on the page."""
-
-    documents: list[str]
-    last: int
-
-
-def find_unread_page(tx: Transaction, stream: str, name: str, consumer: str, limit: int) -> Page | None:
-    """Return the events that the consumer has not acknowledged, replayed ones first, or None for an unknown stream."""
-    row = tx.find(
-        """
-        SELECT series.id AS series_id, coalesce(series.last, 0) AS last,
-               coalesce(offsets.acknowledged, 0) AS acknowledged,
-               ARRAY(SELECT sequence FROM parked
-                     WHERE parked.series_id = series.id AND parked.consumer = %(consumer)s AND replayed_at IS NOT NULL
-                     ORDER BY sequence LIMIT %(limit)s) AS replayed
-        FROM streams
-        LEFT JOIN series ON series.stream_id = streams.id AND series.name = %(name)s
-        LEFT JOIN offsets ON offsets.series_id = series.id AND offsets.consumer = %(consumer)s
-        WHERE streams.name = %(stream)s AND streams.producer IS NOT NULL
-        """,
-        stream=stream,
-        name=name,
-        consumer=consumer,
-        limit=limit,
-    )
-    if row is None:
-        return None
-    # Sequences have no gaps. Replayed events are not after the offset, so their sequences are the lowest.
-    unread = range(row["acknowledged"] + 1, row["last"] + 1)
-    sequences = (row["replayed"] + list(unread[:limit]))[:limit]
-    return Page(_list_documents(tx, row["series_id"], sequences) if sequences else [], row["last"])
-
-
-def _list_documents(tx: Transaction, series_id: int, sequences: list[int]) -> list[str]:
-    rows = tx.rows(
-        """
-        SELECT document FROM event_documents
-        WHERE series_id = %(series_id)s AND sequence = ANY (%(sequences)s) ORDER BY sequence
-        """,
-        series_id=series_id,
-        sequences=sequences,
-    )
-    return [document for (document,) in rows]
-
-
 def list_after_sequence(tx: Transaction, series_id: int, sequence: int, limit: int) -> list[tuple[int, int, str]]:
     """Return (sequence, position, document) of the next events of one name."""
     return tx.rows(
@@ -111,15 +65,18 @@ def list_after_sequence(tx: Transaction, series_id: int, sequence: int, limit: i
 
 
 def list_after_position(tx: Transaction, stream_id: int, position: int, limit: int) -> list[tuple[int, int, str]]:
-    """Return (sequence, position, document) of the next events of a stream, regardless of their names."""
+    """Return (sequence, position, document) of the next events that are left, regardless of their names."""
     return tx.rows(
         """
-        SELECT sequence, position, document FROM event_documents
-        WHERE stream_id = %(stream)s AND position BETWEEN %(first)s AND %(last)s ORDER BY position
+        SELECT sequence, event.position, document
+        FROM (SELECT id, greatest(first, %(first)s) AS first FROM streams WHERE id = %(stream)s) AS stream
+        JOIN event_documents AS event
+          ON event.stream_id = stream.id AND event.position BETWEEN stream.first AND stream.first + %(limit)s - 1
+        ORDER BY event.position
         """,
         stream=stream_id,
         first=position + 1,
-        last=position + limit,
+        limit=limit,
     )
 
 
@@ -133,21 +90,3 @@ def find_event_document(tx: Transaction, stream: str, event_id: str) -> str | No
         id=event_id,
     )
     return document
-
-
-def find_last_sequence_at(tx: Transaction, stream_id: int, name: str, position: int) -> int:
-    """Return the sequence of the last event of that name at or before the position; 0 if no such event exists."""
-    return (
-        tx.value(
-            """
-            SELECT sequence FROM events
-            WHERE stream_id = %(stream)s AND position <= %(position)s
-              AND series_id = (SELECT id FROM series WHERE stream_id = %(stream)s AND name = %(name)s)
-            ORDER BY position DESC LIMIT 1
-            """,
-            stream=stream_id,
-            name=name,
-            position=position,
-        )
-        or 0
-    )

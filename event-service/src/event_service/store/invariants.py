@@ -9,7 +9,10 @@ from chassis.db import Transaction
 
 
 def find_broken_position(tx: Transaction) -> dict[str, Any] | None:
-    """Compare count, first and last of the positions: since positions are unique, this detects every gap."""
+    """Compare count, first and last of the positions: since positions are unique, this detects every gap.
+
+    Retention deletes the first events, and the counter of the stream states the first position that is left.
+    """
     return tx.find(_BROKEN_NUMBERS.format(group="stream_id", number="position", counters="streams", last="position"))
 
 
@@ -18,11 +21,13 @@ def find_broken_sequence(tx: Transaction) -> dict[str, Any] | None:
 
 
 _BROKEN_NUMBERS = """
-    SELECT counter.name, counter.{last} AS counter, stored.first, stored.last, stored.count
+    SELECT counter.name, counter.first AS counted_first, counter.{last} AS counter,
+           stored.first, stored.last, stored.count
     FROM {counters} AS counter FULL JOIN (
         SELECT {group}, min({number}) AS first, max({number}) AS last, count(*) FROM events GROUP BY {group}
     ) AS stored ON stored.{group} = counter.id
-    WHERE counter.{last} IS DISTINCT FROM coalesce(stored.last, 0) OR stored.count <> stored.last OR stored.first <> 1
+    WHERE counter.{last} IS DISTINCT FROM coalesce(stored.last, counter.first - 1)
+       OR stored.first <> counter.first OR stored.count <> stored.last - stored.first + 1
     LIMIT 1
 """
 
@@ -42,23 +47,49 @@ def find_broken_order(tx: Transaction) -> dict[str, Any] | None:
     )
 
 
+# linear in the number of offsets
 def find_broken_offset(tx: Transaction) -> dict[str, Any] | None:
+    """Check that each offset is between the last deleted and the last number, and that its NACKs are plausible."""
     return tx.find(
         """
-        SELECT consumer, name, acknowledged, last, nacks FROM offsets JOIN series ON series.id = series_id
-        WHERE acknowledged NOT BETWEEN 0 AND last OR nacks < 0 OR (nacks > 0) <> (nacked_at IS NOT NULL)
-           OR (nacks > 0 AND acknowledged = last)
+        SELECT consumer, series_id, acknowledged, first, last, nacks, has_leases
+        FROM offsets LEFT JOIN feeds ON feeds.id = series_id
+        WHERE last IS NULL OR acknowledged NOT BETWEEN first - 1 AND last
+           OR nacks < 0 OR (nacks > 0) <> (nacked_at IS NOT NULL) OR (nacks > 0 AND (acknowledged = last OR has_leases))
         LIMIT 1
         """
     )
 
 
+# linear in the number of parked events
 def find_broken_parked(tx: Transaction) -> dict[str, Any] | None:
+    """Check that no parked event was deleted, or is after the offset without being leased and acknowledged."""
     return tx.find(
         """
         SELECT parked.consumer, parked.series_id, parked.sequence, acknowledged
-        FROM parked LEFT JOIN offsets USING (series_id, consumer)
-        WHERE parked.sequence < 1 OR acknowledged IS NULL OR parked.sequence > acknowledged
+        FROM parked JOIN feeds ON feeds.id = parked.series_id
+        LEFT JOIN offsets USING (series_id, consumer) LEFT JOIN leases USING (series_id, consumer, sequence)
+        WHERE parked.sequence < feeds.first OR acknowledged IS NULL OR leases.available_at IS NOT NULL
+           OR (parked.sequence > acknowledged AND leases.sequence IS NULL)
+        LIMIT 1
+        """
+    )
+
+
+# linear in the number of leases
+def find_broken_lease(tx: Transaction) -> dict[str, Any] | None:
+    """Check that each consumer has one row for each number from offset + 1, which is not acknowledged, to its last."""
+    return tx.find(
+        """
+        SELECT series_id, consumer, acknowledged, stored.first, stored.last, stored.count
+        FROM (
+            SELECT series_id, consumer, min(sequence) AS first, max(sequence) AS last, count(*),
+                   min(sequence) FILTER (WHERE available_at IS NULL) AS first_acknowledged
+            FROM leases GROUP BY series_id, consumer
+        ) AS stored
+        LEFT JOIN offsets USING (series_id, consumer) LEFT JOIN feeds ON feeds.id = series_id
+        WHERE has_leases IS NOT true OR stored.first <> acknowledged + 1 OR stored.last > coalesce(feeds.last, 0)
+           OR stored.count <> stored.last - stored.first + 1 OR stored.first_acknowledged = stored.first
         LIMIT 1
         """
     )

@@ -71,3 +71,67 @@ def adopt_drafts(tx: Transaction, stream: str, user: str | None) -> None:
         stream=stream,
         user=user,
     )
+
+
+# Schemas of the stream or, before its first event, those that the user has set. Never both.
+_VISIBLE = """
+    (
+        SELECT schemas.name, version, document FROM schemas JOIN streams ON streams.id = stream_id
+        WHERE streams.name = %(stream)s
+        UNION ALL
+        SELECT schema_drafts.name, version, document FROM schema_drafts JOIN streams ON streams.id = stream_id
+        WHERE streams.name = %(stream)s AND schema_drafts.owner = coalesce(%(user)s, '')
+    ) AS visible
+"""
+
+
+def count_visible(tx: Transaction, stream: str, user: str | None) -> int:
+    return int(tx.value(f"SELECT count(*) FROM {_VISIBLE}", stream=stream, user=user))
+
+
+def list_visible_keys(tx: Transaction, stream: str, user: str | None, limit: int, offset: int) -> list[tuple[str, int]]:
+    """Return names and versions, ordered by both."""
+    return tx.rows(
+        f"SELECT name, version FROM {_VISIBLE} ORDER BY name, version LIMIT %(limit)s OFFSET %(offset)s",
+        stream=stream,
+        user=user,
+        limit=limit,
+        offset=offset,
+    )
+
+
+def find_visible_schema(tx: Transaction, stream: str, name: str, version: int, user: str | None) -> str | None:
+    document: str | None = tx.value(
+        f"SELECT document FROM {_VISIBLE} WHERE name = %(name)s AND version = %(version)s",
+        stream=stream,
+        user=user,
+        name=name,
+        version=version,
+    )
+    return document
+
+
+def delete_visible_schema(tx: Transaction, stream_id: int, name: str, version: int, user: str | None) -> bool:
+    """Delete the schema of the stream or the user's draft; return False if it does not exist.
+
+    After the commit, appends that were validated against an earlier revision are rejected. The stream must be locked.
+    """
+    key = "stream_id = %(stream)s AND name = %(name)s AND version = %(version)s"
+    count = tx.value(
+        f"""
+        WITH schema AS (
+            DELETE FROM schemas WHERE {key} RETURNING 1
+        ), draft AS (
+            DELETE FROM schema_drafts WHERE {key} AND owner = coalesce(%(user)s, '') RETURNING 1
+        ), changed AS (
+            UPDATE streams SET revision = revision + 1
+            WHERE id = %(stream)s AND (EXISTS (SELECT FROM schema) OR EXISTS (SELECT FROM draft)) RETURNING 1
+        )
+        SELECT count(*) FROM changed
+        """,
+        stream=stream_id,
+        name=name,
+        version=version,
+        user=user,
+    )
+    return bool(count)

@@ -7,7 +7,7 @@ from chassis.db import Transaction
 
 _SUMMARY = """
     streams.name AS stream, producer, position,
-    coalesce((SELECT json_object_agg(series.name, series.last ORDER BY series.name)::text
+    coalesce((SELECT json_object_agg(series.name, series.last - series.first + 1 ORDER BY series.name)::text
               FROM series WHERE stream_id = streams.id), '{}') AS events,
     iso_time(first_at) AS first_at,
     iso_time(last_at) AS last_at
@@ -34,8 +34,8 @@ def find_stream_summary(tx: Transaction, name: str) -> dict[str, Any] | None:
 
 
 def find_stream(tx: Transaction, name: str) -> dict[str, Any] | None:
-    """Return ID and position, or None for a stream that has no events yet and is not the stream of a service."""
-    return tx.find("SELECT id, position FROM streams WHERE name = %(name)s AND producer IS NOT NULL", name=name)
+    """Return ID, owner and position, or None for a stream that has no events yet and is not the stream of a service."""
+    return tx.find("SELECT id, owner, position FROM streams WHERE name = %(name)s AND producer IS NOT NULL", name=name)
 
 
 def lock_stream(tx: Transaction, name: str) -> None:
@@ -43,9 +43,32 @@ def lock_stream(tx: Transaction, name: str) -> None:
     tx.run("SELECT 1 FROM streams WHERE name = %(name)s FOR NO KEY UPDATE", name=name)
 
 
-def find_series(tx: Transaction, stream_id: int, name: str) -> dict[str, Any] | None:
+def lock_owner(tx: Transaction, name: str) -> dict[str, Any] | None:
+    """Return ID, producer and owner, also of a stream without events; appends wait until `tx` ends."""
+    return tx.find("SELECT id, producer, owner FROM streams WHERE name = %(name)s FOR NO KEY UPDATE", name=name)
+
+
+def find_range(tx: Transaction, stream: str, name: str | None) -> dict[str, Any] | None:
+    """Return ID and first sequence of a series or, if `name` is None, ID and first position of the stream.
+
+    Events before the first one were deleted. Return None if there never were events.
+    """
+    if name is None:
+        return tx.find("SELECT id, first FROM streams WHERE name = %(stream)s", stream=stream)
     return tx.find(
-        "SELECT id, last FROM series WHERE stream_id = %(stream)s AND name = %(name)s",
+        """
+        SELECT series.id, series.first FROM series JOIN streams ON streams.id = stream_id
+        WHERE streams.name = %(stream)s AND series.name = %(name)s
+        """,
+        stream=stream,
+        name=name,
+    )
+
+
+def lock_series(tx: Transaction, stream_id: int, name: str) -> dict[str, Any] | None:
+    """Return ID, first and last sequence; neither appends nor deletions change them until `tx` ends."""
+    return tx.find(
+        "SELECT id, first, last FROM series WHERE stream_id = %(stream)s AND name = %(name)s FOR SHARE",
         stream=stream_id,
         name=name,
     )

@@ -1,0 +1,127 @@
+"""Routes that read events regardless of any consumer, and the erasure of one."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from flask import Blueprint, Response
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from chassis.db import Transaction
+from chassis.errors import Invalid
+from chassis.timestamps import Timestamp
+from chassis.web.app import json_response, this_app, transaction
+from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
+from event_service.domain.events import StoredEvent
+from event_service.operations import consuming
+from event_service.operations import events as operations
+from event_service.routes.context import caller
+from event_service.routes.parameters import MAX_NUMBER, EventIdPath, EventPath, parse_event_id
+from event_service.routes.responses import COMMON_ERRORS, FORBIDDEN, INVALID, UNAVAILABLE, json_array
+from event_service.store import documents
+from event_service.store import events as store
+
+bp = Blueprint("history", __name__, url_prefix="/api/v1")
+
+
+class HistoryQuery(BaseModel):
+    """The start of a page of events of all names."""
+
+    limit: Annotated[int, Field(ge=1, le=1000), DIGITS]
+    from_: Annotated[int, Field(ge=1, le=MAX_NUMBER), DIGITS] | None = Field(
+        None,
+        alias="from",
+        description="The first position to read; returns events of all names, regardless of any consumer",
+    )
+    before: Annotated[int, Field(ge=1, le=MAX_NUMBER), DIGITS] | None = Field(
+        None, description="Returns events of all names before this position, newest first"
+    )
+    from_time: Timestamp | None = Field(
+        None, description="Returns events of all names from the first that was received at or after this time"
+    )
+
+    @property
+    def start(self) -> str | None:
+        """The name of the parameter that selects the events; None for a consumer's page."""
+        values = {"from": self.from_, "before": self.before, "from_time": self.from_time}
+        names = [name for name, value in values.items() if value is not None]
+        if len(names) > 1:
+            raise Invalid.field(names[0], f"must not be combined with {names[1]}")
+        return names[0] if names else None
+
+
+class RequestQuery(ListQuery):
+    model_config = ConfigDict(extra="forbid")
+    request_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+
+
+class EventsPage(TypedDict):
+    events: list[StoredEvent]
+    total: int
+
+
+def read_history(stream: str, query: HistoryQuery) -> Response:
+    with this_app().database.statements() as tx:
+        stream_id = consuming.get_stream_id(tx, stream)
+        return json_array(_list_documents(tx, stream_id, query))
+
+
+def _list_documents(tx: Transaction, stream_id: int, query: HistoryQuery) -> list[str]:
+    if query.before is not None:
+        return documents.list_before_position(tx, stream_id, query.before, query.limit)
+    position = query.from_ or 1
+    if query.from_time is not None:
+        position = documents.find_first_position_since(tx, stream_id, query.from_time)
+    return [document for _, _, document in store.list_after_position(tx, stream_id, position - 1, query.limit)]
+
+
+@bp.get("/streams/<stream>/events/<event>")
+@endpoint("Get an event", {200: ResponseSpec("The event", StoredEvent), **COMMON_ERRORS}, path=EventPath)
+def get_event(stream: str, event: str) -> Response:
+    event_id = parse_event_id(event)
+    with this_app().database.statements() as tx:
+        return _event_response(store.find_event_document(tx, stream, event_id))
+
+
+def _event_response(document: str | None) -> Response:
+    if document is None:
+        raise consuming.unknown_event_error()
+    return json_response(document)
+
+
+@bp.delete("/streams/<stream>/events/<event>")
+@endpoint(
+    "Erase the content of an event: its payload, system and trigger",
+    {204: ResponseSpec("The event has no content"), 403: FORBIDDEN, **COMMON_ERRORS},
+    path=EventPath,
+    description="Only admins may erase events. The event keeps its name, position and sequence, and the time of its "
+    "erasure is added to it as `erased_at`.",
+)
+def erase_event(stream: str, event: str) -> tuple[str, int]:
+    event_id = parse_event_id(event)
+    with transaction() as tx:
+        operations.erase_event(tx, stream, event_id, caller(), datetime.now(UTC))
+    return "", 204
+
+
+@bp.get("/events/<event>")
+@endpoint(
+    "Get an event of any stream", {200: ResponseSpec("The event", StoredEvent), **COMMON_ERRORS}, path=EventIdPath
+)
+def find_event(event: str) -> Response:
+    event_id = parse_event_id(event)
+    with this_app().database.statements() as tx:
+        return _event_response(documents.find_document(tx, event_id))
+
+
+@bp.get("/events")
+@endpoint(
+    "List the events that a request caused, in all streams, oldest first",
+    {200: ResponseSpec("One page of events", EventsPage), 400: INVALID, 503: UNAVAILABLE},
+    query=RequestQuery,
+)
+def list_events_of_request(query: RequestQuery) -> Response:
+    with transaction() as tx:
+        page = documents.list_caused_by(tx, query.request_id, query.limit, query.offset)
+        total = documents.count_caused_by(tx, query.request_id)
+    return json_response(f'{{"events":[{",".join(page)}],"total":{total}}}')

@@ -1,0 +1,67 @@
+"""Routes for the retention of a stream."""
+
+from typing import Annotated, Any
+
+from flask import Blueprint, Response
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from chassis.web.app import transaction
+from chassis.web.validation import INTEGER, ResponseSpec, endpoint
+from event_service.operations import retention
+from event_service.routes.context import caller
+from event_service.routes.parameters import MAX_NUMBER, StreamPath
+from event_service.routes.responses import COMMON_ERRORS, FORBIDDEN, OK, ok
+
+bp = Blueprint("retention", __name__, url_prefix="/api/v1/streams/<stream>/retention")
+
+_MAX_DAYS = 36_500
+
+
+class RetentionRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    max_age_days: Annotated[int, Field(ge=1, le=_MAX_DAYS), INTEGER] | None = None
+    max_events: Annotated[int, Field(ge=1, le=MAX_NUMBER), INTEGER] | None = None
+
+
+class RetentionState(TypedDict):
+    max_age_days: int | None
+    max_events: int | None
+
+
+@bp.get("")
+@endpoint(
+    "Get the retention of a stream",
+    {200: ResponseSpec("The limits; null if there is none", RetentionState), **COMMON_ERRORS},
+    path=StreamPath,
+)
+def get_retention(stream: str) -> dict[str, Any]:
+    with transaction() as tx:
+        return retention.get_retention(tx, stream)
+
+
+@bp.put("")
+@endpoint(
+    "Set the retention of a stream: older events are deleted",
+    {200: OK, 403: FORBIDDEN, **COMMON_ERRORS},
+    path=StreamPath,
+    body=RetentionRequest,
+    description="An event is deleted within a minute after one of the limits applies to it, the oldest first. A limit "
+    "that is null or omitted does not apply.",
+)
+def put_retention(stream: str, body: RetentionRequest) -> Response:
+    with transaction() as tx:
+        retention.put_retention(tx, stream, caller(), body.max_age_days, body.max_events)
+    return ok()
+
+
+@bp.delete("")
+@endpoint(
+    "Keep the events of a stream indefinitely",
+    {204: ResponseSpec("The stream has no retention"), 403: FORBIDDEN, **COMMON_ERRORS},
+    path=StreamPath,
+)
+def delete_retention(stream: str) -> tuple[str, int]:
+    with transaction() as tx:
+        retention.put_retention(tx, stream, caller(), None, None)
+    return "", 204
