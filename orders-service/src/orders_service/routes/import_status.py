@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response
 from pydantic import BaseModel, Field
@@ -36,23 +36,34 @@ class ImportTask(TypedDict):
     batch_no: int | None
 
 
+class UndoStatus(TypedDict):
+    status: Literal["PENDING", "PROGRESS", "SUCCESS"]
+    deleted: int
+    not_restored: int
+    requested_at: str
+    finished_at: str | None
+
+
 class ImportStatus(TypedDict):
     task_id: str
     batch_no: int | None
     file_name: str
     dry_run: bool
+    on_duplicate: Literal["skip", "update"]
     status: str
     current: int
     total: int
     percent: float
     valid: int
     invalid: int
+    updated: int
     duplicates: int
     rejected: int
     rows_per_second: float
     started_at: str | None
     finished_at: str | None
     message: str
+    undo: UndoStatus | None
 
 
 @bp.get("")
@@ -108,15 +119,30 @@ def _render_status(row: dict[str, Any]) -> dict[str, Any]:
     has_ended = row["finished_at"] is not None
     return {
         **{name: row[name] for name in ("task_id", "batch_no", "file_name", "dry_run", "status", "current")},
+        "on_duplicate": "update" if row["may_update"] else "skip",
         "total": total,
         "percent": 100.0
         if row["status"] == "SUCCESS"
         else min(round(100 * current / total, 1) if total else 0.0, 99.9),
-        **{name: row[name] for name in ("valid", "invalid", "duplicates", "rejected")},
+        **{name: row[name] for name in ("valid", "invalid", "updated", "duplicates", "rejected")},
         "rows_per_second": round(current / seconds, 1) if seconds > 0 else 0.0,
         "started_at": _format_time(row["started_at"]),
         "finished_at": _format_time(row["finished_at"]),
         "message": messages.status_message(row["status"], row["reason"], row["reason_names"]) if has_ended else "",
+        "undo": render_undo(row),
+    }
+
+
+def render_undo(row: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the status of the undo, None if none was requested; updated orders are not restored."""
+    if row["undo_status"] is None:
+        return None
+    return {
+        "status": row["undo_status"],
+        "deleted": row["undo_deleted"],
+        "not_restored": row["updated"],
+        "requested_at": _format_time(row["undo_requested_at"]),
+        "finished_at": _format_time(row["undo_finished_at"]),
     }
 
 

@@ -1,10 +1,10 @@
 """Imports of uploaded files."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from flask import Blueprint, Response, current_app, g, request
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from chassis.web import idempotency
 from chassis.web.app import transaction, username
@@ -21,9 +21,20 @@ from orders_service.routes.responses import Query, envelope, error_response, suc
 bp = Blueprint("imports", __name__, url_prefix="/acme_orders/api/v1/orders/import")
 
 
+def _validate_on_duplicate(value: str) -> str:
+    if value not in ("skip", "update"):
+        raise ValueError("on_duplicate must be skip or update")
+    return value
+
+
 class ImportQuery(Query):
     file_name: str | None = Field(None, description="Name of a file that is sent as the body; default: `orders.csv`")
     dry_run: Annotated[bool, responses.boolean("dry_run")] = Field(False, description="Validate without storing orders")
+    on_duplicate: Annotated[
+        Literal["skip", "update"],
+        Field(description="Whether a row with the ID of a stored order is a duplicate, or replaces that order"),
+        BeforeValidator(_validate_on_duplicate),
+    ] = "skip"
 
 
 @bp.route("", methods=["PUT", "POST"])
@@ -71,7 +82,14 @@ def _accept(
             return replayed
         writer.accept(tx)
         upload = uploading.Upload(
-            writer.id, username(), g.request_id, file.name, query.dry_run, writer.chunk_count, writer.estimated_rows
+            id=writer.id,
+            username=username(),
+            request_id=g.request_id,
+            file_name=file.name,
+            dry_run=query.dry_run,
+            may_update=query.on_duplicate == "update",
+            chunk_count=writer.chunk_count,
+            estimated_rows=writer.estimated_rows,
         )
         uploading.accept_upload(tx, upload, batch_no, datetime.now(UTC))
         response = envelope({"task_id": writer.id, "batch_no": batch_no}, translate("starting import process"), 202)
