@@ -31,6 +31,7 @@ QUEUES = [
     "factory.load",
     "factory.production",
     "orders.import",
+    "orders.undo",
     "specstore.pipeline",
     "specstore.refresh",
 ]
