@@ -80,7 +80,7 @@ export async function fetchJson(path, options = {}) {
   return text ? parseJson(text) : null;
 }
 
-/* Upload a file and resolve to the parsed response; `options` are query parameters, and `onProgress` receives the number
+/* Upload a file and resolve to the parsed response; `options` are query parameters, `onProgress` receives the number
    of bytes sent. */
 export function uploadFile(file, { options, key, onProgress, signal }) {
   return new Promise((resolve, reject) => {

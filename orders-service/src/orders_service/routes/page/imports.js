@@ -51,8 +51,8 @@ export function selectImport(id, name, status) {
   byId('import-title').focus();
 }
 
-/* Poll the status of an import until it is final or another import is followed. */
-async function followImport(id) {
+/* Poll the status of an import until it is final or another one is followed; `isUndo`: the user has just undone it. */
+async function followImport(id, isUndo = false) {
   followedId = id;
   announcedAt = 0;
   let listedState = null;
@@ -71,7 +71,8 @@ async function followImport(id) {
         listRecentImports();
       }
       if (isFinal(result)) {
-        notifyOrdersChanged();
+        // An undo deletes orders that the table may show.
+        notifyOrdersChanged({ isForced: isUndo });
         return;
       }
     } catch (error) {
@@ -153,7 +154,7 @@ async function undoImport() {
   try {
     await fetchJson(`/import/${id}`, { method: 'DELETE' });
     byId('import-title').focus();
-    followImport(id);
+    followImport(id, true);
   } catch (error) {
     setText('import-problem', error.message);
   } finally {

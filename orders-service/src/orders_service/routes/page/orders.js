@@ -19,9 +19,9 @@ export function start() {
   showPage();
 }
 
-/* Reload the page, unless the user is reading an order or has the focus in the table. */
-export function refresh() {
-  if (!byId('orders').querySelector('details[open], :focus')) {
+/* Reload the page; unless it is forced, not while the user is reading an order or has the focus in the table. */
+export function refresh({ isForced }) {
+  if (isForced || !byId('orders').querySelector('details[open], :focus')) {
     showPage();
   }
 }
