@@ -65,25 +65,30 @@ def _mark_duplicates(tx: Transaction, import_: Import, rows: pl.DataFrame) -> pl
 def _write_orders(tx: Transaction, import_: Import, rows: pl.DataFrame) -> None:
     """Insert the orders; those that replace a stored one keep the number of the import that created it."""
     counts = _counts_by_state(rows)
-    replaced = orders.delete_replaced(tx, _array(rows.filter("is_stored")["order_id"])) if import_.may_update else []
-    removed = Counter((state, valid) for _, _, state, valid in replaced)
-    counts += [(state, valid, -count) for (state, valid), count in removed.items()]
-    creators = pl.DataFrame(
-        [(id_, number) for id_, number, _, _ in replaced],
-        schema={"order_id": pl.Int64, "creator": pl.Int64},
-        orient="row",
-    )
-    number = pl.when("is_stored").then("creator").otherwise(import_.number).alias("import_number")
-    stored = rows.join(creators, on="order_id", how="left").sort("order_id").select(*_STORED_COLUMNS, number)
-    orders.insert_orders(tx, _csv(stored))
-    orders.insert_counts(tx, counts)
     new_ids = rows.filter(~pl.col("is_stored"))["order_id"]
+    rows = rows.with_columns(pl.lit(import_.number).alias("import_number"))
+    if len(new_ids) < len(rows):
+        replaced = orders.delete_replaced(tx, _array(rows.filter("is_stored")["order_id"]))
+        removed = Counter((state, valid) for _, _, state, valid in replaced)
+        counts += [(state, valid, -count) for (state, valid), count in removed.items()]
+        rows = _restore_numbers(rows, {id_: number for id_, number, _, _ in replaced})
+    orders.insert_orders(tx, _csv(rows.select(_STORED_COLUMNS)))
+    orders.insert_counts(tx, counts)
     if len(new_ids):
         imports.update_created(tx, import_.id, len(new_ids), new_ids[0], new_ids[-1])
 
 
+def _restore_numbers(rows: pl.DataFrame, numbers: dict[int, int | None]) -> pl.DataFrame:
+    """Replace the import numbers of the orders with these IDs."""
+    restored = pl.DataFrame(
+        {"order_id": numbers.keys(), "restored": numbers.values()}, schema={"order_id": pl.Int64, "restored": pl.Int64}
+    )
+    number = pl.when("is_stored").then("restored").otherwise("import_number").alias("import_number")
+    return rows.join(restored, on="order_id", how="left").with_columns(number)
+
+
 _IS_ORDER = pl.col("reason").is_null()
-_STORED_COLUMNS = ("order_id", "name", "email", "state", "zipcode", "birth_date", "failed")
+_STORED_COLUMNS = ("order_id", "name", "email", "state", "zipcode", "birth_date", "failed", "import_number")
 
 
 def _has_id_in(ids: list[int]) -> pl.Expr:
