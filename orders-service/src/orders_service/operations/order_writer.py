@@ -11,7 +11,7 @@ from orders_service.domain.imports import Import
 from orders_service.domain.report_rows import build_report
 from orders_service.domain.rules import Policy
 from orders_service.domain.validation import ValidatedRows
-from orders_service.store import imports, orders
+from orders_service.store import imports, orders, undos
 
 
 def write_rows(
@@ -75,7 +75,7 @@ def _write_orders(tx: Transaction, import_: Import, rows: pl.DataFrame) -> None:
     orders.insert_orders(tx, _csv(rows.select(_STORED_COLUMNS)))
     orders.insert_counts(tx, counts)
     if len(new_ids):
-        imports.update_created(tx, import_.id, len(new_ids), new_ids[0], new_ids[-1])
+        undos.update_created(tx, import_.id, len(new_ids), new_ids[0], new_ids[-1])
 
 
 def _restore_numbers(rows: pl.DataFrame, numbers: dict[int, int | None]) -> pl.DataFrame:

@@ -109,21 +109,6 @@ def update_progress(
     )
 
 
-def update_created(tx: Transaction, import_id: str, count: int, first_id: int, last_id: int) -> None:
-    """Add `count` created orders, with IDs in this range."""
-    tx.run(
-        """
-        UPDATE imports SET created = created + %(count)s,
-                           first_id = least(first_id, %(first_id)s), last_id = greatest(last_id, %(last_id)s)
-        WHERE id = %(id)s
-        """,
-        id=import_id,
-        count=count,
-        first_id=first_id,
-        last_id=last_id,
-    )
-
-
 def update_slice(tx: Transaction, import_id: str, slice_: int) -> None:
     tx.run("UPDATE imports SET turn = %(slice)s WHERE id = %(id)s", id=import_id, slice=slice_)
 

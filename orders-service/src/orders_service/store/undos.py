@@ -1,9 +1,24 @@
-"""Undoing imports: which orders are left to delete."""
+"""Undoing imports: which orders they created, and which of them are left to delete."""
 
 from datetime import datetime
 from typing import Any
 
 from chassis.db import Transaction
+
+
+def update_created(tx: Transaction, import_id: str, count: int, first_id: int, last_id: int) -> None:
+    """Add `count` created orders, with IDs in this range."""
+    tx.run(
+        """
+        UPDATE imports SET created = created + %(count)s,
+                           first_id = least(first_id, %(first_id)s), last_id = greatest(last_id, %(last_id)s)
+        WHERE id = %(id)s
+        """,
+        id=import_id,
+        count=count,
+        first_id=first_id,
+        last_id=last_id,
+    )
 
 
 def lock_undo(tx: Transaction, import_id: str) -> dict[str, Any] | None:
