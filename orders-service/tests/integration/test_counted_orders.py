@@ -1,4 +1,4 @@
-"""The invariants find orders that are missing, left over or counted wrongly."""
+"""The invariants about orders find those that are missing, left over or counted wrongly."""
 
 import pytest
 
