@@ -1,9 +1,12 @@
+import contextlib
 import io
 import itertools
 from datetime import UTC, datetime
 
 import pytest
 
+from chassis.db import Transaction
+from chassis.errors import Unavailable
 from orders_service.app import create_app
 from orders_service.domain.rules import Policy
 from orders_service.operations.importing import run_slice
@@ -112,6 +115,48 @@ def upgrade(old_database):
         return Api(app.test_client(), app.database)
 
     return upgrade
+
+
+@pytest.fixture
+def run_slice_with_retries(db):
+    """Return a function that runs a slice as the worker does, which retries when a lock times out."""
+
+    def run(task, slice_=1, is_time_up=lambda _: False):
+        while True:
+            try:
+                return run_slice(db, task, slice_, Policy(), lambda: datetime.now(UTC), is_time_up)
+            except Unavailable:
+                pass
+
+    return run
+
+
+class SimulatedKill(Exception):
+    """Raised instead of killing the process."""
+
+
+@pytest.fixture
+def kill_after(monkeypatch):
+    """Return a context manager whose block ends, as if the process were killed, before its n-th statement."""
+
+    @contextlib.contextmanager
+    def killing(statements):
+        left = itertools.count(statements - 1, -1)
+
+        def killed(original):
+            def run(self, *args, **kwargs):
+                if next(left) == 0:
+                    raise SimulatedKill
+                return original(self, *args, **kwargs)
+
+            return run
+
+        with monkeypatch.context() as patched, contextlib.suppress(SimulatedKill):
+            for name in ("run", "rows", "find", "value", "copy_in", "insert_many"):
+                patched.setattr(Transaction, name, killed(getattr(Transaction, name)))
+            yield
+
+    return killing
 
 
 def get_counts(status):

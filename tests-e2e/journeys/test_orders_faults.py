@@ -9,7 +9,6 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
-import psycopg2
 import pytest
 
 from quintet_e2e import orders
@@ -49,8 +48,7 @@ def test_import_with_repeatedly_killed_worker_has_same_result_as_undisturbed_imp
     stack.stop("orders-worker")
     task_id = orders.upload(client, orders.orders_file(disturbed_id, ROWS, has_bad_ids=True))
     stack.start("orders-worker")
-    with contextlib.closing(psycopg2.connect(stack.database_url)) as connection:
-        row_counts = [kill_during_import(stack, connection, task_id, number / kills, random) for number in range(kills)]
+    row_counts = [kill_during_import(stack, task_id, number / kills, random) for number in range(kills)]
     disturbed = orders.wait_for_end(client, task_id)
     print(f"killed {kills} times, at rows {row_counts}")
     assert row_counts == sorted(row_counts) and 0 < row_counts[-1] < ROWS
@@ -62,13 +60,10 @@ def test_import_with_repeatedly_killed_worker_has_same_result_as_undisturbed_imp
     assert_recovered(stack)
 
 
-def kill_during_import(stack, connection, task_id, fraction, random):
+def kill_during_import(stack, task_id, fraction, random):
     """Kill the worker soon after releasing a row lock that blocked it; return how many rows it had imported before."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT FROM orders.imports WHERE id = %s FOR UPDATE", (task_id,))
-    eventually(lambda: is_worker_blocked(stack), RECOVERY_SECONDS)
-    before = imported_rows(stack, task_id)
-    connection.commit()
+    with orders.worker_blocked(stack, task_id, RECOVERY_SECONDS):
+        before = imported_rows(stack, task_id)
     # Some kills wait for the next chunk and some do not, so that half of the rows remain at the last kill.
     if before <= fraction * ROWS / 2:
         eventually(lambda: imported_rows(stack, task_id) > before, RECOVERY_SECONDS)
@@ -80,11 +75,6 @@ def kill_during_import(stack, connection, task_id, fraction, random):
 def imported_rows(stack, task_id):
     counts = "SELECT valid + invalid + duplicates + rejected FROM orders.imports WHERE id = %(id)s"
     return orders.query_database(stack, counts, id=task_id)[0][0]
-
-
-def is_worker_blocked(stack):
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'orders' AND wait_event_type = 'Lock'"
-    return orders.query_database(stack, waits) > [(0,)]
 
 
 def test_retry_after_killed_upload_is_accepted_immediately(stack, client):

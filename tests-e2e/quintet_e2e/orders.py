@@ -1,7 +1,8 @@
 """Files of orders, their upload, and the state of their import."""
 
 import secrets
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg2
@@ -125,3 +126,14 @@ def stored_summary(stack: RunningStack, first_id: int, count: int) -> tuple[Any,
         first_id=first_id,
         count=count,
     )[0]
+
+
+@contextmanager
+def worker_blocked(stack: RunningStack, task_id: str, within_seconds: float) -> Iterator[None]:
+    """Run the block while the worker waits for the lock of the import's row; then release the lock."""
+    with closing(psycopg2.connect(stack.database_url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT FROM orders.imports WHERE id = %s FOR UPDATE", (task_id,))
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'orders' AND wait_event_type = 'Lock'"
+        eventually(lambda: query_database(stack, waits) > [(0,)], within_seconds)
+        yield
+        connection.commit()

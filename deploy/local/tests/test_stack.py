@@ -32,6 +32,7 @@ QUEUES = [
     "factory.production_load",
     "factory.production",
     "orders.import",
+    "orders.undo",
     "specstore.pipeline",
     "specstore.refresh",
 ]

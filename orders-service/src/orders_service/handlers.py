@@ -1,4 +1,4 @@
-"""Message entry points for slices of imports, and the timers of the worker."""
+"""Message entry points for slices of imports and for undoing imports, and the timers of the worker."""
 
 import time
 from collections.abc import Mapping
@@ -9,10 +9,11 @@ from pydantic import BaseModel
 
 from chassis.db import Transaction
 from chassis.messaging.consumer import ConsumerConfig
-from chassis.messaging.message_processor import Delivery, JobContext
+from chassis.messaging.message_processor import Delivery, Interrupted, JobContext
 from chassis.messaging.worker import Timer
 from chassis.web.validation import checked
 from orders_service import clients
+from orders_service.operations.deletions import UNDO_QUEUE, run_undo
 from orders_service.operations.uploading import QUEUE
 from orders_service.settings import Settings, limit_polars_threads
 from orders_service.store import imports, orders
@@ -22,7 +23,7 @@ _SLICE_SECONDS = 5.0
 # An import with at most this many chunks left, which take about a second, is finished first.
 _MAX_OVERTIME_CHUNKS = 64
 # The limits of one run of a timer keep its transaction short.
-_MAX_DELETED_DRY_IDS = 100_000
+_MAX_DELETED_SEEN_IDS = 100_000
 _MAX_BATCH_NUMBERS = 20
 # Each step of an import adds rows to the counts; more of them than this are merged.
 _MAX_COUNT_ROWS = 1000
@@ -49,10 +50,21 @@ def on_import_requested(context: JobContext, delivery: Delivery) -> None:
     run_slice(context.database, str(job.task_id), job.turn, policy, lambda: datetime.now(UTC), is_time_up)
 
 
+class Undo(BaseModel):
+    task_id: UUID
+
+
+def on_undo_requested(context: JobContext, delivery: Delivery) -> None:
+    """Continue the undo from its current position until it is finished."""
+    job = checked(lambda: Undo.model_validate(delivery.body))
+    if not run_undo(context.database, str(job.task_id), lambda: datetime.now(UTC), context.stop_event.is_set):
+        raise Interrupted
+
+
 def delete_stale_data(tx: Transaction, _now: datetime) -> None:
     """Delete the data of interrupted uploads and finished imports, and merge the counts of orders."""
     imports.delete_stale_uploads(tx)
-    orders.delete_orphaned_dry_ids(tx, _MAX_DELETED_DRY_IDS)
+    orders.delete_orphaned_seen_ids(tx, _MAX_DELETED_SEEN_IDS)
     orders.merge_counts(tx, _MAX_COUNT_ROWS)
 
 
@@ -69,7 +81,10 @@ def assign_batch_numbers(tx: Transaction, sequence_url: str) -> None:
         imports.update_batch_no(tx, import_id, batch_no)
 
 
-HANDLERS = {QUEUE: ConsumerConfig(on_import_requested, is_long_running=True)}
+HANDLERS = {
+    QUEUE: ConsumerConfig(on_import_requested, is_long_running=True),
+    UNDO_QUEUE: ConsumerConfig(on_undo_requested, is_long_running=True),
+}
 
 
 def timers(settings: Settings) -> Mapping[str, Timer]:

@@ -8,11 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chassis.errors import Invalid, Unavailable
+from chassis.errors import Invalid
 from chassis.messaging.message_processor import Delivery, JobContext
-from orders_service.domain.rules import Policy
 from orders_service.handlers import delete_stale_data, on_import_requested
-from orders_service.operations.importing import run_slice
 
 PATH = "/acme_orders/api/v1/orders/import"
 
@@ -23,19 +21,6 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 250)
 
 
-class SimulatedKill(Exception):
-    """Raised instead of killing the process."""
-
-
-def run_slice_with_retries(db, task, slice_=1, is_time_up=lambda _: False):
-    """Run the slice as the worker does, which retries when a lock times out."""
-    while True:
-        try:
-            return run_slice(db, task, slice_, Policy(), lambda: datetime.now(UTC), is_time_up)
-        except Unavailable:
-            pass
-
-
 def reported_ids(api, task):
     """Return how often the report contains each ID."""
     return Counter(int(line.split("|")[0]) for line in api.errors(task).splitlines()[1:])
@@ -43,7 +28,7 @@ def reported_ids(api, task):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_concurrent_imports_store_each_id_once_and_report_the_rest_as_duplicates(
-    api, build_csv, build_row, counts_of, seed
+    api, build_csv, build_row, counts_of, run_slice_with_retries, seed
 ):
     ids = list(range(600))
     tasks = []
@@ -52,7 +37,7 @@ def test_concurrent_imports_store_each_id_once_and_report_the_rest_as_duplicates
         # Valid orders whose name is that of their file.
         tasks.append(api.start_import(build_csv(*(build_row(id, name=f"file {number}") for id in ids))))
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda task: run_slice_with_retries(api.db, task), tasks))
+        list(threads.map(run_slice_with_retries, tasks))
     outcomes = [counts_of(api.status(task)) for task in tasks]
     assert [sum(counts) for counts in outcomes] == [600, 600]
     assert outcomes[0][0] + outcomes[1][0] == 600
@@ -63,30 +48,32 @@ def test_concurrent_imports_store_each_id_once_and_report_the_rest_as_duplicates
         assert len(reported_ids(api, task)) == outcomes[number][2] == sum(reported_ids(api, task).values())
 
 
-def test_job_delivered_concurrently_has_one_effect(api, build_csv, build_row, counts_of, outbox):
+def test_job_delivered_concurrently_has_one_effect(
+    api, build_csv, build_row, counts_of, outbox, run_slice_with_retries
+):
     task = api.start_import(build_csv(*(build_row(id) for id in range(1000))))
     with ThreadPoolExecutor(3) as threads:
-        list(threads.map(lambda _: run_slice_with_retries(api.db, task), range(3)))
+        list(threads.map(lambda _: run_slice_with_retries(task), range(3)))
     assert counts_of(api.status(task)) == (1000, 0, 0, 0)
     assert [name for name, _ in outbox()].count("OrdersImported") == 1
 
 
-def test_job_of_a_finished_slice_does_nothing(api, build_csv, build_row, outbox):
+def test_job_of_a_finished_slice_does_nothing(api, build_csv, build_row, outbox, run_slice_with_retries):
     task = api.start_import(build_csv(*(build_row(id) for id in range(1000))))
-    run_slice_with_retries(api.db, task, is_time_up=lambda _: True)
+    run_slice_with_retries(task, is_time_up=lambda _: True)
     before = api.status(task)["current"]
     assert 0 < before < 1000
-    run_slice_with_retries(api.db, task)
+    run_slice_with_retries(task)
     assert api.status(task)["current"] == before
     assert [body["turn"] for name, body in outbox() if name == "orders.import"] == [1, 2]
-    run_slice_with_retries(api.db, task, slice_=2)
+    run_slice_with_retries(task, slice_=2)
     assert api.status(task)["status"] == "SUCCESS"
 
 
 @pytest.mark.fault
 @pytest.mark.parametrize("dry_run", ["", "?dry_run=1"])
 def test_import_killed_at_any_statement_has_the_same_outcome(
-    api, build_csv, build_row, counts_of, monkeypatch, dry_run
+    api, build_csv, build_row, counts_of, kill_after, run_slice_with_retries, dry_run
 ):
     lines = [build_row(id % 2900, state=("NJ", "TX")[id // 7 % 2], zipcode=f"1000{id // 3 % 5}") for id in range(3000)]
     content = build_csv(*lines, '"broken', *lines[:20])
@@ -95,33 +82,15 @@ def test_import_killed_at_any_statement_has_the_same_outcome(
     task = api.start_import(content, dry_run)
     kills = 0
     while api.status(task)["status"] in ("PENDING", "PROGRESS"):
-        statements_left = [random.Random(kills).randint(1, 40)]
         kills += 1
-
-        def kill_after(original, statements_left=statements_left):
-            def run(self, *args, **kwargs):
-                statements_left[0] -= 1
-                if statements_left[0] == 0:
-                    raise SimulatedKill
-                return original(self, *args, **kwargs)
-
-            return run
-
-        with monkeypatch.context() as patched:
-            from chassis.db import Transaction
-
-            for name in ("run", "rows", "find", "copy_in", "insert_many"):
-                patched.setattr(Transaction, name, kill_after(getattr(Transaction, name)))
-            try:
-                run_slice_with_retries(api.db, task)
-            except SimulatedKill:
-                pass
+        with kill_after(random.Random(kills).randint(1, 40)):
+            run_slice_with_retries(task)
     assert kills > 5
     assert counts_of(api.status(task)) == expected
     assert api.findings(task) == findings
 
 
-def test_import_cancelled_while_running_keeps_stored_orders(api, client, build_csv, build_row):
+def test_import_cancelled_while_running_keeps_stored_orders(api, client, build_csv, build_row, run_slice_with_retries):
     task = api.start_import(build_csv(*(build_row(id) for id in range(5000))))
     steps = 0
     # The request waits for the step in progress.
@@ -134,7 +103,7 @@ def test_import_cancelled_while_running_keeps_stored_orders(api, client, build_c
             cancel_thread.start()
         return False
 
-    run_slice_with_retries(api.db, task, is_time_up=cancel_after_three_steps)
+    run_slice_with_retries(task, is_time_up=cancel_after_three_steps)
     cancel_thread.join()
     status = api.status(task)
     if status["status"] != "SUCCESS":

@@ -25,13 +25,16 @@ class FileCursor:
 class Import:
     """An import in progress.
 
+    `number` identifies the orders that it creates. If it `may_update`, a row with the ID of a stored order replaces it.
     `header` is None until it has been read. All chunks of the file before `next_chunk` have been imported, except for
     the bytes in the cursor. `slice` is the number of the only job that may continue the import.
     """
 
     id: str
+    number: int
     request_id: str
     dry_run: bool
+    may_update: bool
     status: str
     is_cancelled: bool
     slice: int

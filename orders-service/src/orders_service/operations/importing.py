@@ -109,4 +109,7 @@ def _end_import(
     return False
 
 
-_EVENT_FIELDS = ("task_id", "batch_no", "file_name", "dry_run", "total", "valid", "invalid", "duplicates", "rejected")
+_EVENT_FIELDS = (
+    *("task_id", "batch_no", "file_name", "dry_run"),
+    *("total", "valid", "invalid", "updated", "duplicates", "rejected"),
+)

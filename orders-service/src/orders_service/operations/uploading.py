@@ -21,6 +21,7 @@ class Upload:
     request_id: str
     file_name: str
     dry_run: bool
+    may_update: bool
     chunk_count: int
     estimated_rows: int
 
@@ -34,6 +35,7 @@ def accept_upload(tx: Transaction, upload: Upload, batch_no: int | None, now: da
         request_id=upload.request_id,
         file_name=upload.file_name,
         dry_run=upload.dry_run,
+        may_update=upload.may_update,
         batch_no=batch_no,
         now=now,
         total=upload.estimated_rows,

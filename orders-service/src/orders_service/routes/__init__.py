@@ -1,5 +1,5 @@
 """HTTP entry points."""
 
-from orders_service.routes import imports, orders, page
+from orders_service.routes import import_errors, import_status, import_undo, imports, order_export, orders, page
 
-BLUEPRINTS = (imports.bp, orders.bp, page.bp)
+BLUEPRINTS = (imports.bp, import_status.bp, import_errors.bp, import_undo.bp, orders.bp, order_export.bp, page.bp)

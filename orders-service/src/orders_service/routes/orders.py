@@ -1,17 +1,22 @@
-"""Queries about the stored orders."""
+"""Queries about the stored orders, and their deletion."""
 
 import re
 from typing import Annotated
 
 from flask import Blueprint, Response, current_app
+from flask.typing import ResponseReturnValue
 from flask_babel import format_date
 from pydantic import BaseModel, BeforeValidator, Field
 from typing_extensions import TypedDict
+from werkzeug.exceptions import MethodNotAllowed
 
+from chassis.db import Transaction
 from chassis.errors import NotFound
 from chassis.web.app import transaction
-from chassis.web.validation import endpoint
+from chassis.web.idempotency import run_idempotent
+from chassis.web.validation import ResponseSpec, endpoint
 from orders_service.domain.rules import failed_rules
+from orders_service.operations import deletions
 from orders_service.routes.messages import rule_message
 from orders_service.routes.responses import (
     COMMON_ERRORS,
@@ -19,15 +24,18 @@ from orders_service.routes.responses import (
     Query,
     boolean,
     envelope,
+    error_response,
     integer_between,
     success_response,
 )
 from orders_service.store import order_queries, orders
+from orders_service.store.order_queries import OrderFilter
+from orders_service.store.orders import MAX_ID, MIN_ID
 
 bp = Blueprint("orders", __name__, url_prefix="/acme_orders/api/v1/orders")
 
 _ID = re.compile(r"-?[0-9]{1,40}\Z", re.ASCII)
-_MIN_ID, _MAX_ID = -(2**63), 2**63 - 1
+_NOT_FOUND = "order not found"
 _MAX_TEXT_LENGTH = 200
 
 
@@ -49,12 +57,7 @@ def _text(field: str) -> BeforeValidator:
 _TEXT_FIELD = Field(min_length=1, max_length=_MAX_TEXT_LENGTH, pattern="^[^\\x00]+$")
 
 
-class OrdersQuery(PageQuery):
-    after: Annotated[
-        int | None,
-        Field(ge=_MIN_ID, le=_MAX_ID),
-        integer_between("after", _MIN_ID, _MAX_ID, "after must be between -2^63 and 2^63 - 1"),
-    ] = Field(None, description="Only orders whose ID is greater than this one; faster than an offset")
+class FilterQuery(Query):
     valid: Annotated[bool | None, boolean("valid")] = Field(None, description="Only valid or only invalid orders")
     state: Annotated[str | None, Field(pattern="^[A-Za-z]{2}$"), BeforeValidator(_validate_state)] = Field(
         None, description="Two letters, case-insensitive"
@@ -62,6 +65,18 @@ class OrdersQuery(PageQuery):
     name: Annotated[str | None, _TEXT_FIELD, _text("name")] = Field(None, description="Substring, case-insensitive")
     email: Annotated[str | None, _TEXT_FIELD, _text("email")] = Field(None, description="Substring, case-insensitive")
     zipcode: Annotated[str | None, _TEXT_FIELD, _text("zipcode")] = Field(None, description="Prefix")
+
+    @property
+    def order_filter(self) -> OrderFilter:
+        return OrderFilter(self.valid, self.state, self.name, self.email, self.zipcode)
+
+
+class OrdersQuery(FilterQuery, PageQuery):
+    after: Annotated[
+        int | None,
+        Field(ge=MIN_ID, le=MAX_ID),
+        integer_between("after", MIN_ID, MAX_ID, "after must be between -2^63 and 2^63 - 1"),
+    ] = Field(None, description="Only orders whose ID is greater than this one; faster than an offset")
     total: Annotated[bool, boolean("total")] = Field(
         False, description="Return the total also with `name`, `email` or `zipcode`"
     )
@@ -107,7 +122,7 @@ class OrderPath(BaseModel):
     query=OrdersQuery,
 )
 def list_orders(query: OrdersQuery) -> Response:
-    order_filter = order_queries.OrderFilter(query.valid, query.state, query.name, query.email, query.zipcode)
+    order_filter = query.order_filter
     has_total = query.total or not order_filter.has_text_conditions
     with transaction() as tx:
         page = order_queries.list_orders(tx, order_filter, query.limit, query.offset, query.after)
@@ -123,16 +138,48 @@ def list_orders(query: OrdersQuery) -> Response:
     query=Query,
 )
 def get_order(order_id: str, query: Query) -> Response:
-    if not _ID.match(order_id):
-        raise NotFound("endpoint not found")
-    number = int(order_id)
+    number = _parse_id(order_id)
     with transaction() as tx:
-        row = orders.find_order(tx, number) if _MIN_ID <= number <= _MAX_ID else None
+        row = orders.find_order(tx, number)
     if row is None:
-        raise NotFound("order not found")
+        raise NotFound(_NOT_FOUND)
     failed, policy = row.pop("failed"), current_app.extensions["orders"].settings.policy
     violations = [
         {"rule": rule.name, "message": rule_message(rule, row["state"], policy)} for rule in failed_rules(failed)
     ]
     birthday = format_date(row["birthday"], "MMMM d, y")
     return envelope({**row, "birthday": birthday, "valid": not failed, "errors": violations})
+
+
+@bp.delete("/<order_id>")
+@endpoint(
+    "Delete an order",
+    {
+        204: ResponseSpec("The order was deleted"),
+        422: error_response("The Idempotency-Key was already used for a different request"),
+        **COMMON_ERRORS,
+    },
+    path=OrderPath,
+    query=Query,
+    idempotent=True,
+)
+def delete_order(order_id: str, query: Query) -> Response:
+    if order_id == "import":
+        # The path of the uploads, which have other methods.
+        raise MethodNotAllowed(["POST", "PUT"])
+    number = _parse_id(order_id)
+
+    def run(tx: Transaction) -> ResponseReturnValue:
+        deletions.delete_order(tx, number)
+        return "", 204
+
+    return run_idempotent(run)
+
+
+def _parse_id(text: str) -> int:
+    if not _ID.match(text):
+        raise NotFound("endpoint not found")
+    number = int(text)
+    if not MIN_ID <= number <= MAX_ID:
+        raise NotFound(_NOT_FOUND)
+    return number

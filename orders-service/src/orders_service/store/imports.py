@@ -10,9 +10,9 @@ from orders_service.domain.headers import Header
 from orders_service.domain.imports import FileCursor, Import
 
 _STATUS_COLUMNS = """
-    id::text AS task_id, batch_no, file_name, dry_run, status,
-    valid + invalid + duplicates + rejected AS current, total, valid, invalid, duplicates, rejected,
-    started_at, finished_at, reason, reason_names,
+    id::text AS task_id, batch_no, file_name, dry_run, may_update, status,
+    valid + invalid + duplicates + rejected AS current, total, valid, invalid, updated, duplicates, rejected,
+    started_at, finished_at, reason, reason_names, undo_status, undo_deleted, undo_requested_at, undo_finished_at,
     extract(epoch FROM coalesce(finished_at, now()) - started_at)::float AS seconds
 """
 
@@ -20,9 +20,10 @@ _STATUS_COLUMNS = """
 def insert_import(tx: Transaction, **values: object) -> None:
     tx.run(
         """
-        INSERT INTO imports (id, username, request_id, file_name, dry_run, batch_no, uploaded_at, total, blocks)
-        VALUES (%(id)s, %(username)s, %(request_id)s, %(file_name)s, %(dry_run)s, %(batch_no)s, %(now)s, %(total)s,
-                %(chunk_count)s)
+        INSERT INTO imports (id, username, request_id, file_name, dry_run, may_update, batch_no, uploaded_at, total,
+                             blocks)
+        VALUES (%(id)s, %(username)s, %(request_id)s, %(file_name)s, %(dry_run)s, %(may_update)s, %(batch_no)s,
+                %(now)s, %(total)s, %(chunk_count)s)
         """,
         **values,
     )
@@ -48,8 +49,8 @@ def count_imports(tx: Transaction) -> int:
 def lock_import(tx: Transaction, import_id: str) -> Import | None:
     row = tx.find(
         """
-        SELECT id::text AS id, request_id, dry_run, status, cancelled AS is_cancelled, turn AS slice, uploaded_at,
-               blocks AS chunk_count, next_block AS next_chunk, separator, columns,
+        SELECT id::text AS id, number, request_id, dry_run, may_update, status, cancelled AS is_cancelled,
+               turn AS slice, uploaded_at, blocks AS chunk_count, next_block AS next_chunk, separator, columns,
                line, rest, skipping, state_before, zipcode_before
         FROM imports WHERE id = %(id)s FOR UPDATE
         """,
@@ -91,14 +92,14 @@ def update_progress(
     tx.run(
         """
         UPDATE imports SET
-            valid = valid + %(valid)s, invalid = invalid + %(invalid)s,
+            valid = valid + %(valid)s, invalid = invalid + %(invalid)s, updated = updated + %(updated)s,
             duplicates = duplicates + %(duplicates)s, rejected = rejected + %(rejected)s,
             next_block = %(next_chunk)s, line = %(line)s, rest = %(rest)s, skipping = %(is_skipping)s,
             state_before = %(state)s, zipcode_before = %(zipcode)s
         WHERE id = %(id)s
         """,
         id=import_id,
-        **{name: outcomes.get(name, 0) for name in ("valid", "invalid", "duplicates", "rejected")},
+        **{name: outcomes.get(name, 0) for name in ("valid", "invalid", "updated", "duplicates", "rejected")},
         next_chunk=next_chunk,
         line=cursor.line,
         rest=cursor.rest,

@@ -1,6 +1,7 @@
 """Invariants of the service, recomputed from its tables."""
 
 from chassis.web.health import Invariant, no_row
+from orders_service.store.orders import COUNTED_STATE
 
 
 def _no_row(sql: str) -> Invariant:
@@ -12,7 +13,7 @@ INVARIANTS: dict[str, Invariant] = {
         """
         SELECT id::text AS import, total, valid + invalid + duplicates + rejected AS counted FROM imports
         WHERE status = 'SUCCESS' AND total <> valid + invalid + duplicates + rejected
-           OR least(valid, invalid, duplicates, rejected, total) < 0
+           OR least(valid, invalid, updated, duplicates, rejected, total, valid + invalid - updated) < 0
         LIMIT 1
         """
     ),
@@ -24,23 +25,34 @@ INVARIANTS: dict[str, Invariant] = {
         LIMIT 1
         """
     ),
-    "the stored orders are those that the imports counted": _no_row(
+    "the stored orders are those that the imports created and that were not deleted": _no_row(
         """
-        SELECT valid, imported, stored FROM (
-            SELECT true AS valid, coalesce(sum(valid), 0) AS imported FROM imports WHERE NOT dry_run
-            UNION ALL SELECT false, coalesce(sum(invalid), 0) FROM imports WHERE NOT dry_run
-        ) AS by_imports LEFT JOIN (
-            SELECT valid, sum(orders) AS stored FROM order_counts GROUP BY valid
-        ) AS by_counts USING (valid)
-        WHERE imported <> coalesce(stored, 0)
+        SELECT created, deleted, stored
+        FROM (SELECT coalesce(sum(valid + invalid - updated), 0) AS created, coalesce(sum(undo_deleted), 0) AS undone
+              FROM imports WHERE NOT dry_run) AS by_imports,
+             LATERAL (SELECT undone + coalesce(sum(orders), 0) AS deleted FROM order_deletions) AS by_deletions,
+             (SELECT coalesce(sum(orders), 0) AS stored FROM order_counts) AS by_counts
+        WHERE created - deleted <> stored
+        """
+    ),
+    # linear
+    "each import still has the orders that it created, unless they were deleted": _no_row(
+        """
+        SELECT number AS import, expected, stored FROM (
+            SELECT number, created - undo_deleted - coalesce(orders, 0) AS expected, undo_status
+            FROM imports LEFT JOIN order_deletions ON import_number = number
+        ) AS by_imports FULL JOIN (
+            SELECT import_number AS number, count(*) AS stored FROM orders WHERE import_number IS NOT NULL GROUP BY 1
+        ) AS by_orders USING (number)
+        WHERE (expected = coalesce(stored, 0)) IS NOT TRUE OR (undo_status = 'SUCCESS' AND stored > 0)
         LIMIT 1
         """
     ),
-    # Only this check reads all orders; the others rely on these counts.
+    # linear
     "the counts by state equal those of the orders": _no_row(
-        """
+        f"""
         SELECT * FROM (
-            SELECT CASE WHEN state ~ '^[A-Za-z]{2}$' THEN upper(state) ELSE '' END AS state, valid, sum(n) AS stored
+            SELECT {COUNTED_STATE} AS state, valid, sum(n) AS stored
             FROM (SELECT state, failed = 0 AS valid, count(*) AS n FROM orders GROUP BY 1, 2) AS by_spelling
             GROUP BY 1, 2
         ) AS by_orders FULL JOIN (

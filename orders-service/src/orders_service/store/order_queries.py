@@ -75,6 +75,19 @@ def list_orders(
     )
 
 
+def list_rows(tx: Transaction, order_filter: OrderFilter, first_id: int, last_id: int) -> list[dict[str, Any]]:
+    """Return all columns of the matching orders in the range, ordered by ID."""
+    return tx.all(
+        f"""
+        SELECT id, name, email, state, zipcode, birthday, failed FROM orders
+        WHERE id >= %(first_id)s AND id <= %(last_id)s AND {_MATCHES} ORDER BY id
+        """,
+        **order_filter.parameters,
+        first_id=first_id,
+        last_id=last_id,
+    )
+
+
 def count_orders(tx: Transaction, order_filter: OrderFilter) -> int:
     """Count the matching orders; without text conditions, sum up the counts that imports maintain."""
     if order_filter.has_text_conditions:

@@ -13,7 +13,7 @@ from orders_service.routes.responses import LocalizedQuery, error_response
 
 bp = Blueprint("page", __name__, url_prefix="/acme_orders", template_folder=".")
 
-_FILES = ("page.css", "page.js", "api.js", "imports.js", "orders.js")
+_FILES = ("page.css", "page.js", "api.js", "imports.js", "options.js", "orders.js", "uploads.js")
 _LANGUAGE_NAMES = {"en": "English", "pt": "Português", "es": "Español"}
 _TEXT = {"type": "string"}
 

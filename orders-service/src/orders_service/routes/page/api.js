@@ -5,6 +5,8 @@ export const language = document.documentElement.lang;
 // An absolute URL: the URL of the page may contain user:password@, and browsers reject requests relative to that.
 export const API = `${location.origin}/acme_orders/api/v1/orders`;
 
+const XLSX = 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet';
+
 const numberFormat = new Intl.NumberFormat(language);
 const percentFormat = new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 1 });
 const unitFormat = (unit) => new Intl.NumberFormat(language, { style: 'unit', unit, maximumFractionDigits: 1 });
@@ -75,16 +77,17 @@ export async function fetchJson(path, options = {}) {
   if (!response.ok) {
     throw errorFromResponse(response.status, text, response.headers.get('X-Request-ID'));
   }
-  return parseJson(text);
+  return text ? parseJson(text) : null;
 }
 
-/* Upload a file and resolve to the parsed response; `onProgress` receives the number of bytes sent. */
-export function uploadFile(file, { dryRun, key, onProgress, signal }) {
+/* Upload a file and resolve to the parsed response; `options` are query parameters, `onProgress` receives the number
+   of bytes sent. */
+export function uploadFile(file, { options, key, onProgress, signal }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    const query = new URLSearchParams({ file_name: file.name, dry_run: dryRun });
+    const query = new URLSearchParams({ file_name: file.name, ...options });
     request.open('PUT', `${API}/import?${query}`);
-    request.setRequestHeader('Content-Type', 'text/csv');
+    request.setRequestHeader('Content-Type', /\.xlsx$/i.test(file.name) ? XLSX : 'text/csv');
     request.setRequestHeader('Accept-Language', language);
     request.setRequestHeader('Idempotency-Key', key);
     request.upload.onprogress = (event) => onProgress(event.loaded);

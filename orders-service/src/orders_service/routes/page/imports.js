@@ -1,8 +1,7 @@
-/* Uploading files, following an import, and the list of recent imports. */
+/* Following an import, cancelling and undoing it, and the list of recent imports. */
 
 import {
-  API, byId, createElement, fetchJson, formatFraction, formatNumber, formatSize, formatText, formatTime, language,
-  setText, texts, uploadFile,
+  API, byId, createElement, fetchJson, formatFraction, formatNumber, formatText, formatTime, language, setText, texts,
 } from './api.js';
 
 const POLL_MS = 500;
@@ -12,113 +11,39 @@ const RECENT_IMPORTS = 5;
 
 const delay = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const hasEnded = (status) => status === 'SUCCESS' || status === 'FAILURE';
+const isUndoing = ({ undo }) => undo !== null && undo.status !== 'SUCCESS';
+/* Whether the status will not change by itself. */
+const isFinal = (importStatus) => hasEnded(importStatus.status) && !isUndoing(importStatus);
+const describeState = (importStatus) => (
+  importStatus.undo?.status === 'SUCCESS' ? texts.undone : texts[importStatus.status]
+);
 const describeImport = (importStatus) => [
   importStatus.file_name,
   importStatus.batch_no !== null && formatText('batch', { number: importStatus.batch_no }),
   importStatus.dry_run && texts.dry_run,
+  importStatus.on_duplicate === 'update' && texts.update,
 ].filter(Boolean).join(' · ');
 
-/* Create an idempotency key; an upload keeps its key, so that it can be repeated after the connection was lost. */
-function createKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-let key = createKey();
 let followedId = null;
+let shownImport = null;
 let announcedAt = 0;
 let notifyOrdersChanged = () => {};
 
 /* Set up the import section; `onOrdersChanged` is called when an import has ended. */
 export function start(onOrdersChanged) {
   notifyOrdersChanged = onOrdersChanged;
-  byId('upload').addEventListener('submit', (event) => { event.preventDefault(); submitUpload(); });
-  byId('file').addEventListener('change', showSelectedFile);
-  byId('dry-run').addEventListener('change', () => { key = createKey(); });
+  byId('undo').addEventListener('click', undoImport);
   byId('cancel').addEventListener('click', cancelImport);
-  registerDropTarget(byId('drop'));
   listRecentImports().then((recent) => {
-    const running = recent.find((importStatus) => !hasEnded(importStatus.status));
+    const running = recent.find((importStatus) => !isFinal(importStatus));
     if (running && !followedId) {
       followImport(running.task_id);
     }
   });
 }
 
-function showSelectedFile() {
-  key = createKey();
-  const [file] = byId('file').files;
-  byId('file-label').textContent = file ? `${file.name} (${formatSize(file.size)})` : texts.choose;
-  setText('upload-problem', '');
-}
-
-/* Accept files that are dropped on the target; elsewhere, a dropped file must not replace the page. */
-function registerDropTarget(target) {
-  for (const type of ['dragover', 'drop']) {
-    document.addEventListener(type, (event) => event.preventDefault());
-  }
-  target.addEventListener('dragover', () => target.classList.add('over'));
-  target.addEventListener('dragleave', () => target.classList.remove('over'));
-  target.addEventListener('drop', (event) => {
-    target.classList.remove('over');
-    if (event.dataTransfer.files.length && !byId('send').disabled) {
-      byId('file').files = event.dataTransfer.files;
-      showSelectedFile();
-    }
-  });
-}
-
-async function submitUpload() {
-  const [file] = byId('file').files;
-  if (!file || file.size > byId('upload').dataset.maxBytes) {
-    setText('upload-problem', file ? texts.status_413 : texts.no_file);
-    return;
-  }
-  setText('upload-problem', '');
-  const abortController = new AbortController();
-  byId('stop').onclick = () => abortController.abort();
-  setUploading(true, file);
-  try {
-    const response = await uploadFile(file, {
-      dryRun: byId('dry-run').checked,
-      key,
-      signal: abortController.signal,
-      onProgress: (sentBytes) => showUploadProgress(sentBytes, file.size),
-    });
-    key = createKey();
-    selectImport(response.result.task_id, file.name, 'PENDING');
-  } catch (error) {
-    setText('upload-problem', error.message);
-  } finally {
-    setUploading(false, file);
-  }
-}
-
-function setUploading(isUploading, file) {
-  const focusedElement = document.activeElement;
-  byId('uploading').hidden = !isUploading;
-  byId('stop').hidden = !isUploading;
-  for (const id of ['send', 'file', 'dry-run']) {
-    byId(id).disabled = isUploading;
-  }
-  if (isUploading) {
-    showUploadProgress(0, file.size);
-    byId('stop').focus();
-  } else if (focusedElement === byId('stop') || focusedElement === document.body) {
-    byId('send').focus();
-  }
-}
-
-function showUploadProgress(sentBytes, totalBytes) {
-  byId('uploaded').value = totalBytes ? sentBytes / totalBytes : 1;
-  // A file that has been sent completely can no longer be stopped.
-  byId('stop').hidden = sentBytes >= totalBytes;
-  byId('uploaded-text').textContent = sentBytes < totalBytes
-    ? formatText('sent_of', { sent: formatSize(sentBytes), size: formatSize(totalBytes) })
-    : texts.waiting_for_response;
-}
-
 /* Show and follow an import that the user requested, and move the focus to it. */
-function selectImport(id, name, status) {
+export function selectImport(id, name, status) {
   followImport(id);
   byId('import-title').textContent = formatText('import_of', { name });
   byId('import').dataset.status = status;
@@ -126,11 +51,11 @@ function selectImport(id, name, status) {
   byId('import-title').focus();
 }
 
-/* Poll the status of an import until it has ended or another import is followed. */
-async function followImport(id) {
+/* Poll the status of an import until it is final or another one is followed; `isUndo`: the user has just undone it. */
+async function followImport(id, isUndo = false) {
   followedId = id;
   announcedAt = 0;
-  let listedStatus = null;
+  let listedState = null;
   while (followedId === id) {
     let waitMs = POLL_MS;
     try {
@@ -140,12 +65,14 @@ async function followImport(id) {
       }
       setText('import-problem', '');
       showImport(result);
-      if (listedStatus !== result.status) {
-        listedStatus = result.status;
+      const state = `${result.status} ${result.undo?.status}`;
+      if (listedState !== state) {
+        listedState = state;
         listRecentImports();
       }
-      if (hasEnded(result.status)) {
-        notifyOrdersChanged();
+      if (isFinal(result)) {
+        // An undo deletes orders that the table may show.
+        notifyOrdersChanged({ isForced: isUndo });
         return;
       }
     } catch (error) {
@@ -161,6 +88,7 @@ async function followImport(id) {
 }
 
 function showImport(importStatus) {
+  shownImport = importStatus;
   byId('import').hidden = false;
   byId('import-title').textContent = formatText('import_of', { name: describeImport(importStatus) });
   byId('import').dataset.status = importStatus.status;
@@ -170,7 +98,7 @@ function showImport(importStatus) {
   byId('current').textContent = formatText('rows_of', {
     current: formatNumber(importStatus.current), total: formatNumber(importStatus.total),
   });
-  for (const name of ['valid', 'invalid', 'duplicates', 'rejected']) {
+  for (const name of ['valid', 'invalid', 'updated', 'duplicates', 'rejected']) {
     byId(name).textContent = formatNumber(importStatus[name]);
   }
   const rate = importStatus.rows_per_second;
@@ -179,18 +107,30 @@ function showImport(importStatus) {
   byId('errors').hidden = !hasEnded(importStatus.status) || !hasErrors;
   byId('errors').href = `${API}/import/${importStatus.task_id}/errors.csv?lang=${language}`;
   byId('cancel').hidden = hasEnded(importStatus.status);
+  showUndo(importStatus);
   announceProgress(importStatus);
+}
+
+function showUndo({ status, dry_run: isDryRun, valid, invalid, updated, undo }) {
+  byId('undo').hidden = !hasEnded(status) || isDryRun || undo !== null || valid + invalid === updated;
+  const text = undo?.status === 'SUCCESS' ? 'undo_finished' : 'undoing';
+  byId('undo-message').hidden = undo === null;
+  byId('undo-message').textContent = undo && formatText(text, {
+    deleted: formatNumber(undo.deleted), not_restored: formatNumber(undo.not_restored),
+  });
 }
 
 /* Announce the progress to screen readers, but only now and then: they would otherwise read nothing else. */
 function announceProgress(importStatus) {
-  if (!hasEnded(importStatus.status) && Date.now() - announcedAt < ANNOUNCE_MS) {
+  if (!isFinal(importStatus) && Date.now() - announcedAt < ANNOUNCE_MS) {
     return;
   }
   announcedAt = Date.now();
   const counts = ['valid', 'invalid'].map((name) => `${texts[name]} ${formatNumber(importStatus[name])}`).join(', ');
   const message = importStatus.message || texts[importStatus.status];
-  byId('announcement').textContent = `${message}, ${formatFraction(importStatus.percent / 100)}: ${counts}`;
+  byId('announcement').textContent = importStatus.undo
+    ? byId('undo-message').textContent
+    : `${message}, ${formatFraction(importStatus.percent / 100)}: ${counts}`;
 }
 
 async function cancelImport() {
@@ -202,6 +142,23 @@ async function cancelImport() {
     setText('import-problem', error.message);
   } finally {
     byId('cancel').disabled = false;
+  }
+}
+
+async function undoImport() {
+  const id = followedId;
+  if (!window.confirm(formatText('confirm_undo', { updated: formatNumber(shownImport.updated) }))) {
+    return;
+  }
+  byId('undo').disabled = true;
+  try {
+    await fetchJson(`/import/${id}`, { method: 'DELETE' });
+    byId('import-title').focus();
+    followImport(id, true);
+  } catch (error) {
+    setText('import-problem', error.message);
+  } finally {
+    byId('undo').disabled = false;
   }
 }
 
@@ -226,7 +183,7 @@ function createListItem(importStatus) {
   });
   button.setAttribute('aria-label', formatText('show_import_of', { name }));
   const className = importStatus.status === 'FAILURE' ? 'bad' : '';
-  const state = createElement('span', texts[importStatus.status], { className });
+  const state = createElement('span', describeState(importStatus), { className });
   const time = importStatus.finished_at ?? importStatus.started_at;
   item.append(createElement('b', name), state, createElement('span', time ? formatTime(time) : ''), button);
   return item;

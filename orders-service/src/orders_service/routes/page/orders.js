@@ -1,6 +1,6 @@
 /* The table of orders, with filters and pagination by the last ID of each page. */
 
-import { byId, createElement, fetchJson, formatNumber, formatText, setText, texts } from './api.js';
+import { API, byId, createElement, fetchJson, formatNumber, formatText, setText, texts } from './api.js';
 
 const PAGE_SIZE = 20;
 const DETAILS = ['email', 'state', 'zipcode', 'birthday'];
@@ -19,9 +19,9 @@ export function start() {
   showPage();
 }
 
-/* Reload the page, unless the user is reading an order or has the focus in the table. */
-export function refresh() {
-  if (!byId('orders').querySelector('details[open], :focus')) {
+/* Reload the page; unless it is forced, not while the user is reading an order or has the focus in the table. */
+export function refresh({ isForced }) {
+  if (isForced || !byId('orders').querySelector('details[open], :focus')) {
     showPage();
   }
 }
@@ -36,6 +36,7 @@ async function showPage() {
   const { signal } = abortController = new AbortController();
   const fields = [...new FormData(byId('filter'))].map(([name, value]) => [name, value.trim()]);
   const conditions = fields.filter(([, value]) => value);
+  byId('export').href = `${API}.csv?${new URLSearchParams(conditions)}`;
   // One more order than is shown: it indicates whether there is a next page.
   const query = new URLSearchParams([...conditions, ['limit', PAGE_SIZE + 1]]);
   if (cursors.at(-1) !== null) {
@@ -91,8 +92,25 @@ async function showDetails(details, id) {
         createElement('dt', texts.errors), ...result.errors.map((error) => createElement('dd', error.message)),
       );
     }
+    const remove = createElement('button', texts.delete_order, { type: 'button', onclick: () => deleteOrder(id) });
+    const lastRow = createElement('dd');
+    lastRow.append(remove);
+    list.append(lastRow);
   } catch (error) {
     list.append(createElement('dt', texts.errors), createElement('dd', error.message));
   }
   details.replaceChildren(details.firstChild, list);
+}
+
+async function deleteOrder(id) {
+  if (!window.confirm(formatText('confirm_delete', { id }))) {
+    return;
+  }
+  try {
+    await fetchJson(`/${id}`, { method: 'DELETE' });
+    byId('orders-title').focus();
+    await showPage();
+  } catch (error) {
+    setText('orders-problem', error.message);
+  }
 }

@@ -1,0 +1,68 @@
+"""The invariants about orders find those that are missing, left over or counted wrongly."""
+
+import pytest
+
+
+@pytest.fixture
+def broken(client, db):
+    """Return a function that damages the tables, returns the names of the broken invariants, and repairs the damage."""
+
+    def check(damage, repair):
+        with db.transaction() as tx:
+            tx.run(damage)
+        report = client.get("/invariants").json
+        with db.transaction() as tx:
+            tx.run(repair)
+        return {check["name"] for check in report["checks"] if check["status"] == "BROKEN"}
+
+    return check
+
+
+TOTAL = "the stored orders are those that the imports created and that were not deleted"
+EACH = "each import still has the orders that it created, unless they were deleted"
+COUNTS = "the counts by state equal those of the orders"
+
+
+@pytest.mark.parametrize(
+    ("damage", "repair", "names"),
+    [
+        (
+            "CREATE TABLE hidden AS SELECT * FROM orders WHERE id = 1; DELETE FROM orders WHERE id = 1",
+            "INSERT INTO orders SELECT * FROM hidden; DROP TABLE hidden",
+            {EACH, COUNTS},
+        ),
+        (
+            "UPDATE orders SET import_number = 1000000 WHERE id = 1",
+            "UPDATE orders SET import_number = (SELECT number FROM imports) WHERE id = 1",
+            {EACH},
+        ),
+        (
+            "UPDATE imports SET undo_status = 'SUCCESS'",
+            "UPDATE imports SET undo_status = NULL",
+            {EACH},
+        ),
+        (
+            "UPDATE imports SET undo_deleted = 1",
+            "UPDATE imports SET undo_deleted = 0",
+            {TOTAL, EACH},
+        ),
+        (
+            "INSERT INTO order_counts VALUES ('TX', true, 1)",
+            "INSERT INTO order_counts VALUES ('TX', true, -1)",
+            {TOTAL, COUNTS},
+        ),
+        (
+            "UPDATE imports SET updated = 4",
+            "UPDATE imports SET updated = 0",
+            {TOTAL, "a finished import has counted each row once"},
+        ),
+        (
+            "INSERT INTO order_deletions VALUES (0, 1)",
+            "DELETE FROM order_deletions",
+            {TOTAL},
+        ),
+    ],
+)
+def test_damage_is_found(api, build_csv, build_row, broken, damage, repair, names):
+    api.run_import(build_csv(*(build_row(id) for id in range(3))))
+    assert broken(damage, repair) == names

@@ -1,0 +1,101 @@
+"""Orders are updated and deleted through the gateway, once each, also while the worker and Postgres are killed."""
+
+import time
+
+import pytest
+
+from quintet_e2e import orders
+from quintet_e2e.clients import ok_json
+from quintet_e2e.faults import assert_recovered, seeded_random
+from quintet_testing.waiting import eventually
+
+RECOVERY_SECONDS = 120
+ROWS, STORED_ROWS = 200_000, 150_000
+KILLS = 6
+MAX_KILL_DELAY_SECONDS = 0.05
+UPDATE = {"on_duplicate": "update"}
+
+
+def test_corrected_orders_are_updated_exported_and_undone(stack, client):
+    first_id = orders.first_unused_id()
+    content = orders.orders_file(first_id, 16)
+    created = orders.wait_for_end(client, orders.upload(client, content))
+    corrected = content.replace(b"|PA|", b"|TX|").replace(b"67102", b"67101")
+    updated = orders.wait_for_end(client, orders.upload(client, corrected, **UPDATE))
+    assert (updated["updated"], updated["valid"]) == (16, created["valid"] + 2)
+    lines = client.get(f"{orders.API}.csv", params={"name": "davis walters", "zipcode": "67101"}).text.splitlines()
+    assert f"{first_id + 1},Davis Walters,davis@example.edu,TX,67101,1941-03-21,true," in lines
+    assert client.send("DELETE", f"{orders.API}/{first_id}").status_code == 204
+    response = client.send("DELETE", f"{orders.API}/import/{created['task_id']}")
+    assert response.status_code == 202, response.text
+    undo = wait_for_undo(client, created["task_id"])
+    assert (undo["deleted"], undo["not_restored"]) == (15, 0)
+    assert orders.stored_summary(stack, first_id, 16)[0] == 0
+
+
+def wait_for_undo(client, task_id):
+    def finished():
+        undo = orders.get_status(client, task_id)["undo"]
+        return undo["status"] == "SUCCESS" and undo
+
+    return eventually(finished, RECOVERY_SECONDS)
+
+
+@pytest.mark.fault
+def test_updating_import_and_undo_that_are_repeatedly_killed_have_same_result_as_undisturbed_ones(stack, client):
+    random = seeded_random()
+    undisturbed_id, disturbed_id = orders.first_unused_id(), orders.first_unused_id()
+    for first_id in (undisturbed_id, disturbed_id):
+        orders.wait_for_end(client, orders.upload(client, orders.orders_file(first_id, STORED_ROWS)))
+    undisturbed = orders.wait_for_end(client, orders.upload(client, updated_file(undisturbed_id), **UPDATE))
+    stack.stop("orders-worker")
+    task_id = orders.upload(client, updated_file(disturbed_id), **UPDATE)
+    stack.start("orders-worker")
+    kill_repeatedly(stack, task_id, "valid + invalid + duplicates + rejected", ROWS, random)
+    disturbed = orders.wait_for_end(client, task_id)
+    assert disturbed["status"] == undisturbed["status"] == "SUCCESS"
+    assert orders.row_counts(disturbed) == orders.row_counts(undisturbed)
+    assert STORED_ROWS > disturbed["updated"] == undisturbed["updated"] > 0
+    assert orders.stored_summary(stack, disturbed_id, ROWS) == orders.stored_summary(stack, undisturbed_id, ROWS)
+    assert orders.get_errors(client, task_id) == orders.get_errors(client, undisturbed["task_id"])
+    assert_recovered(stack)
+
+    created = disturbed["valid"] + disturbed["invalid"] - disturbed["updated"]
+    stack.stop("orders-worker")
+    response = client.send_with_retry("DELETE", f"{orders.API}/import/{task_id}", headers={})
+    undo = ok_json(response)["result"]["undo"]
+    assert (undo["status"], undo["not_restored"]) == ("PENDING", disturbed["updated"])
+    stack.start("orders-worker")
+    kill_repeatedly(stack, task_id, "undo_deleted", created, random)
+    assert wait_for_undo(client, task_id)["deleted"] == created
+    assert orders.stored_summary(stack, disturbed_id, ROWS)[0] == STORED_ROWS
+    assert_recovered(stack)
+
+
+def updated_file(first_id):
+    """Return a file with new names for most of the stored orders, and with new orders, duplicates and bad rows."""
+    content = orders.orders_file(first_id, ROWS, has_bad_ids=True)
+    return content.replace(b"|Stone Dominguez|", b"|Stone Updated|").replace(b"|Knox Weber|", b"|Knox Updated|")
+
+
+def kill_repeatedly(stack, task_id, counter, total, random):
+    """Kill the worker and Postgres, in turns, while the counter of the import increases from 0 to its total."""
+    statement, history = f"SELECT {counter} FROM orders.imports WHERE id = %(id)s", []
+
+    def count():
+        return orders.query_database(stack, statement, id=task_id)[0][0]
+
+    for number in range(KILLS):
+        with orders.worker_blocked(stack, task_id, RECOVERY_SECONDS):
+            history.append(count())
+        # Some kills wait for the next step and some do not, so that half of the work remains at the last kill.
+        if history[-1] <= number / KILLS * total / 2:
+            eventually(lambda: count() > history[-1], RECOVERY_SECONDS)
+        time.sleep(random.uniform(0, MAX_KILL_DELAY_SECONDS))
+        if number % 2:
+            stack.kill("postgres")
+            eventually(stack.is_database_reachable, RECOVERY_SECONDS)
+        else:
+            stack.crash("orders-worker")
+    print(f"killed {KILLS} times, at {history} of {total}")
+    assert history == sorted(history) and 0 < history[-1] < total
