@@ -84,7 +84,7 @@ def test_report_is_complete_for_every_read_size(api, build_csv, build_row, monke
     report = api.errors(task)
     assert [line.rsplit("|", 3)[0] for line in report.splitlines()[1:]] == lines
     for size in (1, 7, 1000):
-        monkeypatch.setattr("orders_service.routes.imports._REPORT_READ_BYTES", size)
+        monkeypatch.setattr("orders_service.routes.import_errors._REPORT_READ_BYTES", size)
         assert api.errors(task) == report
 
 

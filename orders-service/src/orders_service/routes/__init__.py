@@ -1,5 +1,5 @@
 """HTTP entry points."""
 
-from orders_service.routes import imports, orders, page
+from orders_service.routes import import_errors, import_status, imports, orders, page
 
-BLUEPRINTS = (imports.bp, orders.bp, page.bp)
+BLUEPRINTS = (imports.bp, import_status.bp, import_errors.bp, orders.bp, page.bp)

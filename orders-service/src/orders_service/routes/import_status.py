@@ -1,0 +1,142 @@
+"""The status of imports: following, listing and cancelling them."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from flask import Blueprint, Response
+from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
+
+from chassis.errors import NotFound
+from chassis.web.app import transaction
+from chassis.web.validation import endpoint
+from orders_service.operations import uploading
+from orders_service.routes import messages
+from orders_service.routes.i18n import translate
+from orders_service.routes.responses import COMMON_ERRORS, PageQuery, Query, envelope, error_response, success_response
+from orders_service.store import imports
+
+bp = Blueprint("import_status", __name__, url_prefix="/acme_orders/api/v1/orders/import/status")
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
+_NOT_FOUND = "import not found"
+
+
+class TaskQuery(PageQuery):
+    task_id: str | None = Field(None, description="Return only this import")
+
+
+class TaskPath(BaseModel):
+    task_id: Annotated[str, Field(description="UUID of the import", json_schema_extra={"format": "uuid"})]
+
+
+class ImportTask(TypedDict):
+    task_id: str
+    batch_no: int | None
+
+
+class ImportStatus(TypedDict):
+    task_id: str
+    batch_no: int | None
+    file_name: str
+    dry_run: bool
+    status: str
+    current: int
+    total: int
+    percent: float
+    valid: int
+    invalid: int
+    duplicates: int
+    rejected: int
+    rows_per_second: float
+    started_at: str | None
+    finished_at: str | None
+    message: str
+
+
+@bp.get("")
+@endpoint(
+    "List imports, newest first, or get one of them",
+    {
+        200: success_response(
+            "A page of imports, or one import", "ImportListResponse", list[ImportStatus] | ImportStatus
+        ),
+        **COMMON_ERRORS,
+    },
+    query=TaskQuery,
+)
+def list_imports(query: TaskQuery) -> Response:
+    if query.task_id is not None:
+        return _get_status(query.task_id)
+    with transaction() as tx:
+        rows = imports.list_statuses(tx, query.limit, query.offset)
+        total = imports.count_imports(tx)
+    return envelope([_render_status(row) for row in rows], total=total)
+
+
+@bp.get("/<task_id>")
+@endpoint(
+    "Get the status of an import",
+    {200: success_response("The status of the import", "ImportStatusResponse", ImportStatus), **COMMON_ERRORS},
+    path=TaskPath,
+    query=Query,
+)
+def get_import(task_id: str, query: Query) -> Response:
+    return _get_status(task_id)
+
+
+def _get_status(task_id: str) -> Response:
+    with transaction() as tx:
+        return envelope(_render_status(require_import(imports.find_status(tx, require_uuid(task_id)))))
+
+
+def require_uuid(task_id: str) -> str:
+    if not _UUID.match(task_id):
+        raise NotFound(_NOT_FOUND)
+    return task_id
+
+
+def require_import(row: dict[str, Any] | None) -> dict[str, Any]:
+    if row is None:
+        raise NotFound(_NOT_FOUND)
+    return row
+
+
+def _render_status(row: dict[str, Any]) -> dict[str, Any]:
+    seconds, current, total = row["seconds"] or 0.0, row["current"], max(row["total"], row["current"])
+    has_ended = row["finished_at"] is not None
+    return {
+        **{name: row[name] for name in ("task_id", "batch_no", "file_name", "dry_run", "status", "current")},
+        "total": total,
+        "percent": 100.0
+        if row["status"] == "SUCCESS"
+        else min(round(100 * current / total, 1) if total else 0.0, 99.9),
+        **{name: row[name] for name in ("valid", "invalid", "duplicates", "rejected")},
+        "rows_per_second": round(current / seconds, 1) if seconds > 0 else 0.0,
+        "started_at": _format_time(row["started_at"]),
+        "finished_at": _format_time(row["finished_at"]),
+        "message": messages.status_message(row["status"], row["reason"], row["reason_names"]) if has_ended else "",
+    }
+
+
+def _format_time(value: datetime | None) -> str | None:
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else None
+
+
+@bp.delete("/<task_id>")
+@endpoint(
+    "Cancel an import; orders that are already stored are kept",
+    {
+        202: success_response("The import will end before its next step", "ImportCancelledResponse", ImportTask),
+        409: error_response("The import has already ended"),
+        **COMMON_ERRORS,
+    },
+    path=TaskPath,
+    query=Query,
+)
+def cancel_import(task_id: str, query: Query) -> Response:
+    with transaction() as tx:
+        uploading.cancel_import(tx, require_uuid(task_id))
+        row = require_import(imports.find_status(tx, task_id))
+    return envelope({"task_id": row["task_id"], "batch_no": row["batch_no"]}, translate("cancelling"), 202)
