@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 from orders_service.domain.encodings import UTF_8, DecoderState
 from orders_service.domain.headers import Header
+from orders_service.domain.sheets import SheetPosition
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Import:
     """An import in progress.
 
     `header` is None until it has been read. All chunks of the file before `next_chunk` have been imported, except for
-    the bytes in the cursor. `slice` is the number of the only job that may continue the import.
+    the bytes in the cursor; those of a workbook are kept until its end. `slice` is the number of the only job that may
+    continue the import.
     """
 
     id: str
@@ -57,9 +59,16 @@ class Import:
     uploaded_at: datetime
     chunk_count: int
     next_chunk: int
+    is_workbook: bool
+    sheet_position: SheetPosition
     file_format: FileFormat
     header: Header | None
     cursor: FileCursor
+
+    @property
+    def section_number(self) -> int:
+        """The number of the section of the error report that the next step adds."""
+        return self.sheet_position.row if self.is_workbook else self.next_chunk
 
     @property
     def is_running(self) -> bool:

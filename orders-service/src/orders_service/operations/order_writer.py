@@ -22,7 +22,7 @@ def write_rows(
     if not import_.dry_run:
         orders.insert_counts(tx, _counts_by_state(rows))
     if report := build_report(rows, validated.malformed, header, policy):
-        reports.insert_section(tx, import_.id, import_.next_chunk, report)
+        reports.insert_section(tx, import_.id, import_.section_number, report)
     outcomes = Counter(dict(rows.group_by(_outcome()).len().iter_rows()))
     outcomes["rejected"] += len(validated.malformed)
     return outcomes

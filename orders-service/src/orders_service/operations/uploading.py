@@ -25,6 +25,7 @@ class Upload:
     dry_run: bool
     chunk_count: int
     estimated_rows: int
+    is_workbook: bool
     file_format: FileFormat
 
 
@@ -39,9 +40,11 @@ def accept_upload(tx: Transaction, upload: Upload, batch_no: int | None, now: da
         dry_run=upload.dry_run,
         batch_no=batch_no,
         now=now,
-        total=upload.estimated_rows,
+        total=0 if upload.is_workbook else upload.estimated_rows,
         chunk_count=upload.chunk_count,
-        encoding=upload.file_format.encoding,
+        is_workbook=upload.is_workbook,
+        # The encoding of a workbook is always the same.
+        encoding=None if upload.is_workbook else upload.file_format.encoding,
         column_mapping=strictjson.dumps(upload.file_format.columns) if upload.file_format.columns else None,
         date_format=upload.file_format.date_format,
     )

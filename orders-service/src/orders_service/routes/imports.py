@@ -43,14 +43,14 @@ class ImportQuery(Query):
 
 @bp.route("", methods=["PUT", "POST"])
 @endpoint(
-    "Import a CSV file of orders, sent as the form field `csv_file` or as the body with `Content-Type: text/csv`",
+    "Import a CSV or XLSX file of orders, sent as the form field `csv_file` or as the body with its `Content-Type`",
     {
         202: success_response("The file is stored durably and will be imported", "ImportStartedResponse", ImportTask),
         400: responses.INVALID_REQUEST,
         408: error_response("The upload is too slow or takes too long"),
         409: error_response("The first request with this Idempotency-Key is still in progress"),
         413: error_response("The file, or another part of the form, is larger than allowed"),
-        415: error_response("The name of the file does not end in .csv, or the body is compressed"),
+        415: error_response("The name of the file does not end in .csv or .xlsx, or the body is compressed"),
         422: error_response("The Idempotency-Key was already used for a different request"),
         503: responses.UNAVAILABLE,
     },
@@ -75,7 +75,8 @@ def _accept(
 
     The batch number is issued outside of any transaction, and only if no response is stored yet.
     """
-    fingerprint = idempotency.request_fingerprint(file.digest + file.name.encode())
+    kind = b"\0workbook" if file.is_workbook else b""
+    fingerprint = idempotency.request_fingerprint(file.digest + file.name.encode() + kind)
     if key is not None:
         with transaction() as tx:
             if replayed := idempotency.claim(tx, key, fingerprint):
@@ -93,6 +94,7 @@ def _accept(
             query.dry_run,
             writer.chunk_count,
             writer.estimated_rows,
+            file.is_workbook,
             query.file_format,
         )
         uploading.accept_upload(tx, upload, batch_no, datetime.now(UTC))

@@ -23,6 +23,8 @@ FAILURE_MESSAGES = {
     "header_too_long": "the header must be %(header)s, but the first line is not shorter than %(max_bytes)s bytes",
     "doubled_columns": "the header must be %(header)s, but repeats the column %(names)s",
     "missing_columns": "the header must be %(header)s, but lacks the column %(names)s",
+    "no_workbook": "the file must be a valid XLSX workbook; save it again as XLSX or CSV",
+    "large_workbook": "the workbook is too large to be read from XLSX; save it as CSV",
     # Only imports of a previous version have this reason.
     "unknown_columns": "the header must be %(header)s, but has the unknown column %(names)s",
 }

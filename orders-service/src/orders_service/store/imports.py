@@ -1,6 +1,7 @@
 """Imports: their status, position and header."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from chassis.db import Transaction, stored_uploads
 from orders_service.domain.encodings import UTF_8, DecoderState
 from orders_service.domain.headers import Header
 from orders_service.domain.imports import FileCursor, FileFormat, Import
+from orders_service.domain.sheets import SheetPosition
 
 _STATUS_COLUMNS = """
     id::text AS task_id, batch_no, file_name, dry_run, status,
@@ -22,9 +24,9 @@ def insert_import(tx: Transaction, **values: object) -> None:
     tx.run(
         """
         INSERT INTO imports (id, username, request_id, file_name, dry_run, batch_no, uploaded_at, total, blocks,
-                             encoding, column_mapping, date_format)
+                             is_workbook, encoding, column_mapping, date_format)
         VALUES (%(id)s, %(username)s, %(request_id)s, %(file_name)s, %(dry_run)s, %(batch_no)s, %(now)s, %(total)s,
-                %(chunk_count)s, %(encoding)s, %(column_mapping)s, %(date_format)s)
+                %(chunk_count)s, %(is_workbook)s, %(encoding)s, %(column_mapping)s, %(date_format)s)
         """,
         **values,
     )
@@ -52,6 +54,7 @@ def lock_import(tx: Transaction, import_id: str) -> Import | None:
         """
         SELECT id::text AS id, request_id, dry_run, status, cancelled AS is_cancelled, turn AS slice, uploaded_at,
                blocks AS chunk_count, next_block AS next_chunk, separator, columns, column_names,
+               is_workbook, sheet_offset, sheet_row, sheet_text_length,
                encoding, column_mapping, date_format, detected_encoding, has_returns,
                line, rest, skipping, state_before, zipcode_before, undecoded, decoder_mode
         FROM imports WHERE id = %(id)s FOR UPDATE
@@ -74,7 +77,8 @@ def lock_import(tx: Transaction, import_id: str) -> Import | None:
         row.pop("detected_encoding") or UTF_8,
         row.pop("has_returns"),
     )
-    return Import(**row, file_format=file_format, header=header, cursor=cursor)
+    sheet_position = SheetPosition(row.pop("sheet_offset"), row.pop("sheet_row"), row.pop("sheet_text_length"))
+    return Import(**row, sheet_position=sheet_position, file_format=file_format, header=header, cursor=cursor)
 
 
 def _header(separator: str | None, columns: str | None, column_names: str | None) -> Header | None:
@@ -109,7 +113,12 @@ def update_header(
 
 
 def update_progress(
-    tx: Transaction, import_id: str, next_chunk: int, cursor: FileCursor, outcomes: Mapping[str, int]
+    tx: Transaction,
+    import_id: str,
+    next_chunk: int,
+    sheet_position: SheetPosition,
+    cursor: FileCursor,
+    outcomes: Mapping[str, int],
 ) -> None:
     state, zipcode = cursor.previous or (None, None)
     tx.run(
@@ -119,7 +128,9 @@ def update_progress(
             duplicates = duplicates + %(duplicates)s, rejected = rejected + %(rejected)s,
             next_block = %(next_chunk)s, line = %(line)s, rest = %(rest)s, skipping = %(is_skipping)s,
             state_before = %(state)s, zipcode_before = %(zipcode)s,
-            undecoded = %(undecoded)s, decoder_mode = %(decoder_mode)s
+            undecoded = %(undecoded)s, decoder_mode = %(decoder_mode)s,
+            sheet_offset = %(offset)s, sheet_row = %(row)s, sheet_text_length = %(text_length)s,
+            total = CASE WHEN is_workbook THEN greatest(%(row)s - 1, 0) ELSE total END
         WHERE id = %(id)s
         """,
         id=import_id,
@@ -132,6 +143,7 @@ def update_progress(
         zipcode=zipcode,
         undecoded=cursor.decoder.pending,
         decoder_mode=cursor.decoder.mode,
+        **asdict(sheet_position),
     )
 
 
