@@ -52,7 +52,7 @@ def _run_step(
     now: datetime,
     is_time_up: Callable[[int], bool],
 ) -> bool:
-    """Read a part of the file, validate their rows, write them, and save the position of the next step.
+    """Read a part of the file, validate its rows, write them, and save the position of the next step.
 
     Return whether the slice has more steps.
     """

@@ -153,7 +153,9 @@ def _translate_errors() -> Iterator[None]:
     try:
         yield
     # zipfile and zlib raise these for an archive that is damaged, encrypted or compressed in an unsupported way.
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError, EOFError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, LookupError, ValueError, ArithmeticError, RuntimeError, EOFError,
+    ) as error:  # fmt: skip
         raise InvalidWorkbook from error
 
 
