@@ -1,11 +1,13 @@
 """Concurrent imports, repeated jobs and crashes."""
 
+import io
 import random
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+import openpyxl
 import pytest
 
 from chassis.errors import Invalid
@@ -70,16 +72,51 @@ def test_job_of_a_finished_slice_does_nothing(api, build_csv, build_row, outbox,
     assert api.status(task)["status"] == "SUCCESS"
 
 
+def read_findings(api, task):
+    """Return the lines of the report, which is in the encoding of the file."""
+    report = api.client.get(f"{PATH}/{task}/errors.csv").data
+    return report.decode("utf-16" if report.startswith(b"\xff\xfe") else "utf-8").splitlines()
+
+
+def convert_to_workbook(content):
+    workbook, file = openpyxl.Workbook(), io.BytesIO()
+    for line in content.decode().splitlines():
+        workbook.active.append(line.split("|"))
+    workbook.save(file)
+    return file.getvalue()
+
+
 @pytest.mark.fault
-@pytest.mark.parametrize("dry_run", ["", "?dry_run=1"])
+@pytest.mark.parametrize(
+    ("convert", "parameters"),
+    [
+        (bytes, ""),
+        (bytes, "dry_run=1"),
+        (lambda content: content.decode().encode("utf-16"), ""),
+        (convert_to_workbook, "file_name=a.xlsx"),
+    ],
+    ids=["CSV", "dry run", "UTF-16", "XLSX"],
+)
 def test_import_killed_at_any_statement_has_the_same_outcome(
-    api, build_csv, build_row, counts_of, kill_after, run_slice_with_retries, dry_run
+    api,
+    build_csv,
+    build_row,
+    counts_of,
+    kill_after,
+    run_slice_with_retries,
+    monkeypatch,
+    convert,
+    parameters,
 ):
+    if convert is convert_to_workbook:
+        # Opening the workbook again after each kill takes fewer statements than there are between two kills.
+        monkeypatch.setattr("chassis.db.stored_uploads.CHUNK_BYTES", 2**20)
+        monkeypatch.setattr("orders_service.operations.workbooks._MAX_LINES_PER_STEP", 100)
     lines = [build_row(id % 2900, state=("NJ", "TX")[id // 7 % 2], zipcode=f"1000{id // 3 % 5}") for id in range(3000)]
-    content = build_csv(*lines, '"broken', *lines[:20])
-    reference = api.run_import(content, "?dry_run=1")
-    expected, findings = counts_of(reference), api.findings(reference["task_id"])
-    task = api.start_import(content, dry_run)
+    content = convert(build_csv(*lines, "broken", *lines[:20]))
+    reference = api.run_import(content, f"?{parameters.replace('dry_run=1', '')}&dry_run=1")
+    expected, findings = counts_of(reference), read_findings(api, reference["task_id"])
+    task = api.start_import(content, f"?{parameters}")
     kills = 0
     while api.status(task)["status"] in ("PENDING", "PROGRESS"):
         kills += 1
@@ -87,7 +124,7 @@ def test_import_killed_at_any_statement_has_the_same_outcome(
             run_slice_with_retries(task)
     assert kills > 5
     assert counts_of(api.status(task)) == expected
-    assert api.findings(task) == findings
+    assert read_findings(api, task) == findings
 
 
 def test_import_cancelled_while_running_keeps_stored_orders(api, client, build_csv, build_row, run_slice_with_retries):

@@ -49,9 +49,13 @@ def test_file_without_rows_succeeds(api, counts_of, build_csv):
 
 
 def test_missing_column_fails_the_import_and_is_named(api, outbox):
-    status = api.run_import(b"id|name|email|state|zip|birthday\n1|a|b|c|d|e\n")
+    status = api.run_import(b"id|name|email|state|plz|birthday\n1|a|b|c|d|e\n")
     assert status["status"] == "FAILURE"
-    assert status["message"] == "the header must be id|name|email|state|zipcode|birthday, but lacks the column zipcode"
+    assert status["message"] == (
+        "the header must be id|name|email|state|zipcode|birthday, but lacks the column zipcode; "
+        "its columns are id, name, email, state, plz, birthday; "
+        'map other names with the parameter columns, as in columns={"zipcode":"PLZ"}'
+    )
     (body,) = [body for name, body in outbox() if name == "OrdersImportFailed"]
     assert body["payload"]["names"] == ["zipcode"]
 

@@ -12,8 +12,8 @@ from babel.messages.pofile import read_po
 import chassis
 from chassis.web import errors, uploads
 from orders_service import routes
-from orders_service.domain.rules import REASON_MESSAGES, RULES
-from orders_service.routes.messages import FAILURE_MESSAGES, PLURAL_FAILURE_MESSAGES
+from orders_service.domain.rules import NO_STATE_MESSAGE, REASON_MESSAGES, RULES
+from orders_service.routes.messages import FAILURE_MESSAGES, HINT_MESSAGES, PLURAL_FAILURE_MESSAGES
 
 SOURCE = Path(routes.__file__).parents[1]
 CATALOGS = sorted((SOURCE / "routes" / "translations").glob("*/LC_MESSAGES/messages.po"))
@@ -102,7 +102,7 @@ def chassis_texts():
 
 def source_texts():
     texts = {rule.message for rule in RULES} | set(REASON_MESSAGES.values())
-    texts |= set(FAILURE_MESSAGES.values()) | set(PLURAL_FAILURE_MESSAGES.values())
+    texts |= {*FAILURE_MESSAGES.values(), *PLURAL_FAILURE_MESSAGES.values(), *HINT_MESSAGES.values(), NO_STATE_MESSAGE}
     for text in literals(SOURCE):
         fields = FIELDS_BY_MESSAGE.get(text.removeprefix("{field} "))
         texts |= {f"{field} {text.removeprefix('{field} ')}" for field in fields} if fields else {text}

@@ -117,6 +117,14 @@ def get_chunks(tx: Transaction, upload_id: str, first: int, end: int) -> bytes:
     return b"".join(bytes(content) for (content,) in rows)
 
 
+def list_chunk_sizes(tx: Transaction, upload_id: str) -> list[int]:
+    """Return the sizes of all chunks, which Postgres knows without reading them."""
+    rows = tx.rows(
+        "SELECT octet_length(content) FROM upload_chunks WHERE upload_id = %(id)s ORDER BY number", id=upload_id
+    )
+    return [size for (size,) in rows]
+
+
 def delete_chunks(tx: Transaction, upload_id: str, first: int = 0, end: int = 2**31 - 1) -> None:
     tx.run(
         "DELETE FROM upload_chunks WHERE upload_id = %(id)s AND number >= %(first)s AND number < %(end)s",

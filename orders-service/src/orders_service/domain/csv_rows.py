@@ -21,7 +21,7 @@ class Row:
 
     `line` is the position of its first line: within the chunk, counted from 0, or within the file, counted from 1.
     `fields` is None if the row cannot be split, and `reason` then states why. Bytes that are not valid UTF-8 are
-    encoded in the fields by the error handler `surrogateescape`.
+    encoded in the fields by the error handler `surrogateescape`, those of another encoding as noncharacters.
     """
 
     line: int

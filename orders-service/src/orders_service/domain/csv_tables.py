@@ -1,26 +1,27 @@
 """A chunk of a CSV file as a table: parsed by polars if its lines are regular, by `csv_rows` otherwise."""
 
 import io
-from dataclasses import dataclass
+from codecs import BOM_UTF8
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from orders_service.domain.csv_rows import MAX_ROW_BYTES, Row, split_rows
+from orders_service.domain.encodings import IS_UNREADABLE, MAY_BEGIN_NONCHARACTER, escape_unreadable
 from orders_service.domain.formulas import unescape
-from orders_service.domain.headers import BYTE_ORDER_MARK, Header
+from orders_service.domain.headers import Header
 from orders_service.domain.imports import FileCursor
-
-# Replaces U+0000 and bytes that are not valid UTF-8.
-UNREADABLE = "\ufffd"
+from orders_service.domain.states import WHITE_SPACE
 
 
 @dataclass(frozen=True)
 class Table:
     """The rows of a chunk.
 
-    `rows` has a text column for each column of the file, and in addition `position` (the index among all rows of the
-    chunk), `#line` (the number in the file; an error report has a column `line`), and `reason` (why the row cannot be
-    an order, or null). `malformed` rows, as (position, row), could not be split into fields.
+    `rows` has a text column for each column of the file that has a name, and in addition `position` (the index among
+    all rows of the chunk), `#line` (the number in the file; an error report has a column `line`), and `reason` (why the
+    row cannot be an order, or null). `malformed` rows, as (position, row), could not be split into fields. Blank rows
+    are in neither of them.
     """
 
     rows: pl.DataFrame
@@ -35,12 +36,20 @@ def read_table(chunk: bytes, header: Header, cursor: FileCursor, *, at_end: bool
     regular = _read_regular(data[:end], header) if can_be_regular else None
     if regular is not None:
         position = pl.int_range(pl.len(), dtype=pl.Int64)
-        reason = pl.lit(None, pl.String).alias("reason")
-        rows = regular.with_columns(position.alias("position"), (position + cursor.line).alias("#line"), reason)
-        return Table(rows, []), FileCursor(cursor.line + len(regular), data[end:])
+        rows = _without_blank_rows(regular.with_columns((position + cursor.line).alias("#line")), header)
+        rows = rows.with_columns(position.alias("position"), pl.lit(None, pl.String).alias("reason"))
+        return Table(rows, []), replace(cursor, line=cursor.line + len(regular), rest=data[end:])
     split = split_rows(data, header.separator, at_end=at_end, is_skipping=cursor.is_skipping)
-    next_cursor = FileCursor(cursor.line + split.used_lines, data[split.used_bytes :], split.is_skipping)
+    next_line, rest = cursor.line + split.used_lines, data[split.used_bytes :]
+    next_cursor = replace(cursor, line=next_line, rest=rest, is_skipping=split.is_skipping)
     return _build_table(split.rows, header, cursor.line), next_cursor
+
+
+def _without_blank_rows(rows: pl.DataFrame, header: Header) -> pl.DataFrame:
+    """Return the rows that are not blank. Few rows have a blank ID, so the other cells are rarely examined."""
+    if not rows["id"].str.strip_chars(WHITE_SPACE).eq("").any():
+        return rows
+    return rows.filter(~pl.all_horizontal(pl.col(name).str.strip_chars(WHITE_SPACE) == "" for name in header.columns))
 
 
 def _read_regular(body: bytes, header: Header) -> pl.DataFrame | None:
@@ -52,13 +61,14 @@ def _read_regular(body: bytes, header: Header) -> pl.DataFrame | None:
         or body.count(b"\r") != body.count(b"\r\n")
         or b'"' in body
         or b"\0" in body
-        or body.startswith(BYTE_ORDER_MARK)
+        or MAY_BEGIN_NONCHARACTER in body
+        or body.startswith(BOM_UTF8)
         or max(map(len, body.split(b"\n"))) >= MAX_ROW_BYTES
     ):
         return None
     try:
         body.decode("utf-8")
-        return pl.read_csv(
+        rows = pl.read_csv(
             io.BytesIO(body.replace(b"\r\n", b"\n")),
             has_header=False,
             separator=header.separator,
@@ -69,30 +79,33 @@ def _read_regular(body: bytes, header: Header) -> pl.DataFrame | None:
     except (UnicodeDecodeError, pl.exceptions.PolarsError):
         # One line has too many fields and another too few, or there are no lines.
         return None
+    has_unnamed_cells = any(rows[name].ne("").any() for name in header.columns[len(header.named_columns) :])
+    return None if has_unnamed_cells else rows
 
 
 def _build_table(rows: list[Row], header: Header, first_line: int) -> Table:
     records: list[tuple[object, ...]] = []
     malformed: list[tuple[int, Row]] = []
-    is_report = header.is_report
-    for position, row in enumerate(rows):
+    columns, is_report, position = header.named_columns, header.is_report, 0
+    for row in rows:
         line = first_line + row.line
-        if row.fields is None or len(row.fields) != len(header.columns):
-            malformed.append((position, Row(line, row.raw, None, row.reason or "fields")))
+        fields = row.fields
+        if fields is not None and not any(cell.strip(WHITE_SPACE) for cell in fields):
             continue
-        cells, reason = _make_storable(row.fields)
-        records.append((*(map(unescape, cells) if is_report else cells), position, line, reason))
-    schema = {**dict.fromkeys(header.columns, pl.String), "position": pl.Int64, "#line": pl.Int64, "reason": pl.String}
+        if fields is None or len(fields) < len(columns) or any(c.strip(WHITE_SPACE) for c in fields[len(columns) :]):
+            malformed.append((position, Row(line, row.raw, None, row.reason or "fields")))
+        else:
+            cells, reason = _make_storable(fields[: len(columns)])
+            records.append((*(map(unescape, cells) if is_report else cells), position, line, reason))
+        position += 1
+    schema = {**dict.fromkeys(columns, pl.String), "position": pl.Int64, "#line": pl.Int64, "reason": pl.String}
     return Table(pl.DataFrame(records, schema=schema, orient="row"), malformed)
 
 
 def _make_storable(fields: list[str]) -> tuple[list[str], str | None]:
-    """Return the fields as text that Postgres can store, and the reason if characters had to be replaced."""
+    """Return the fields as text that Postgres can store, and the reason if characters had to be escaped."""
     text = "".join(fields)
     reason = "nul" if "\0" in text else None
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
+    if IS_UNREADABLE.search(text):
         reason = "encoding"
-        fields = [field.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for field in fields]
-    return [field.replace("\0", UNREADABLE) for field in fields] if reason else fields, reason
+    return [escape_unreadable(field) for field in fields] if reason else fields, reason

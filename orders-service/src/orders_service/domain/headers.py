@@ -1,31 +1,62 @@
 """The header of a file: the names of its columns and their separator."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 COLUMNS = ("id", "name", "email", "state", "zipcode", "birthday")
 # The additional columns of an error report; ignored when it is uploaded again.
 REPORT_COLUMNS = ("line", "rule", "message")
 SEPARATORS = ("|", ",", ";", "\t")
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# Other names of the columns, in lower case and without spaces, hyphens, underscores and dots.
+SYNONYMS = {
+    "id": ("orderid", "orderno", "ordernumber"),
+    "name": ("fullname", "customer", "customername"),
+    "email": ("mail", "emailaddress"),
+    "state": ("usstate", "statecode"),
+    "zipcode": ("zip", "postalcode", "postcode", "zippostalcode"),
+    "birthday": ("birthdate", "dateofbirth", "dob", "birthday,year"),
+}
 
 MAX_COLUMNS = 1000
 MAX_HEADER_BYTES = 1024 * 1024
 
-_CONTROL_CHARACTER = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL_CHARACTER = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _MAX_SHOWN_NAME_LENGTH, _MAX_SHOWN_NAMES = 60, 20
+_IGNORED_IN_NAMES = re.compile(r"[\s_.\-]+")
 
 
 @dataclass(frozen=True)
 class Header:
-    """A valid header; `columns` are in the order of the file."""
+    """A valid header, in the order of the file.
+
+    `columns` have the names that the code uses; `#` precedes the numbers of columns that are ignored. `names` are
+    those of the file, empty for an import of a previous version.
+    """
 
     separator: str
     columns: tuple[str, ...]
+    names: tuple[str, ...] = field(default=(), compare=False)
 
     @property
-    def order_columns(self) -> tuple[str, ...]:
-        return tuple(name for name in self.columns if name in COLUMNS)
+    def reported_columns(self) -> tuple[str, ...]:
+        """The columns of an error report: those of the file, except for those of an earlier report."""
+        return tuple(name for name in self.named_columns if name not in REPORT_COLUMNS)
+
+    @property
+    def reported_names(self) -> tuple[str, ...]:
+        names = dict(zip(self.columns, self.names or self.columns, strict=True))
+        return tuple(names[column] for column in self.reported_columns)
+
+    @property
+    def named_columns(self) -> tuple[str, ...]:
+        """The columns up to the last one that has a name; rows may omit the cells after it, which must be blank."""
+        names = self.names or self.columns
+        return self.columns[: max(index for index, name in enumerate(names, 1) if name)]
+
+    @property
+    def ignored_columns(self) -> tuple[str, ...]:
+        return tuple(_shown(name, self.names) for name in self.named_columns if name.startswith("#"))[:_MAX_SHOWN_NAMES]
 
     @property
     def is_report(self) -> bool:
@@ -34,41 +65,83 @@ class Header:
 
 
 class InvalidHeader(Exception):
-    """The first line is not a usable header; `reason` is a key of the messages, `names` are the affected columns."""
+    """The first line is not a usable header.
 
-    def __init__(self, reason: str, names: tuple[str, ...] = ()) -> None:
+    `reason` is a key of the messages, `names` are the affected columns, and `columns` are those of the file.
+    """
+
+    def __init__(self, reason: str, names: tuple[str, ...] = (), columns: tuple[str, ...] = ()) -> None:
         super().__init__(reason)
-        self.reason, self.names = reason, names
+        self.reason, self.names, self.columns = reason, names, columns
 
 
-def parse_header(line: bytes) -> Header:
-    """Parse the first line of a file; raise InvalidHeader with the first reason that applies."""
-    line = line.rstrip(b"\r\n")
-    if _CONTROL_CHARACTER.search(line):
-        raise InvalidHeader("no_text")
+def parse_header(line: bytes, separator: str | None = None, mapping: Mapping[str, str] | None = None) -> Header:
+    """Parse the first line of a file; raise InvalidHeader with the first reason that applies.
+
+    `mapping` contains the names that the columns have in this file, where they are not the usual ones.
+    """
+    text = decode_header(line)
     # Checked before the line is split, so that a million columns cost no more than a thousand.
-    if any(line.count(separator.encode()) >= MAX_COLUMNS for separator in SEPARATORS):
+    if any(line.count(candidate.encode()) >= MAX_COLUMNS for candidate in SEPARATORS):
         raise InvalidHeader("too_many_columns")
     if len(line) >= MAX_HEADER_BYTES:
         raise InvalidHeader("header_too_long")
+    candidates = [separator] if separator else SEPARATORS
+    headers = [_match_columns(candidate, _split_names(text, candidate), mapping or {}) for candidate in candidates]
+    header = max(headers, key=lambda candidate: len(set(candidate.columns) & set(COLUMNS)))
+    shown = tuple(_shown(f"#{number}", header.names) for number in range(1, len(header.names) + 1))[:_MAX_SHOWN_NAMES]
+    doubled = [name for index, name in enumerate(header.columns) if name in header.columns[:index]]
+    _reject_if_any("doubled_columns", doubled, shown)
+    missing = [name for name in COLUMNS if name not in header.columns]
+    _reject_if_any("missing_columns", [(mapping or {}).get(name, name) for name in missing], shown)
+    return header
+
+
+def decode_header(line: bytes) -> str:
+    line = line.rstrip(b"\r\n")
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidHeader("no_text") from None
-    separator = max(SEPARATORS, key=lambda candidate: len(set(_column_names(text, candidate)) & set(COLUMNS)))
-    names = _column_names(text, separator)
-    allowed = set(COLUMNS) | set(REPORT_COLUMNS)
-    _reject_if_any("doubled_columns", [name for index, name in enumerate(names) if name in names[:index]])
-    _reject_if_any("missing_columns", [name for name in COLUMNS if name not in names])
-    _reject_if_any("unknown_columns", [name for name in names if name not in allowed])
-    return Header(separator, names)
+    if _CONTROL_CHARACTER.search(text):
+        raise InvalidHeader("no_text")
+    return text
 
 
-def _column_names(text: str, separator: str) -> tuple[str, ...]:
-    cells = (cell.strip().strip('"').strip().lower() for cell in text.split(separator))
-    return tuple("birthday" if "".join(cell.split()) == "birthday,year" else cell for cell in cells)
+def normalize_name(name: str) -> str:
+    """Return the form in which the names of columns are compared."""
+    return _IGNORED_IN_NAMES.sub("", name.lower())
 
 
-def _reject_if_any(reason: str, names: list[str]) -> None:
+def _split_names(text: str, separator: str) -> tuple[str, ...]:
+    return tuple(cell.strip().strip('"').strip() for cell in text.split(separator))
+
+
+def _match_columns(separator: str, names: tuple[str, ...], mapping: Mapping[str, str]) -> Header:
+    """Return the header whose columns the names mean: a mapped name precedes an exact one, and that a synonym."""
+    keys = [normalize_name(name) for name in names]
+    columns = [f"#{number}" for number in range(1, len(names) + 1)]
+    mapped_keys = {normalize_name(name) for name in mapping.values()}
+    for column in COLUMNS:
+        if column in mapping:
+            spellings: tuple[str, ...] = (normalize_name(mapping[column]),)
+        else:
+            spellings = (column,) if column in keys else SYNONYMS[column]
+            spellings = tuple(spelling for spelling in spellings if spelling not in mapped_keys)
+        for index, key in enumerate(keys):
+            if key in spellings:
+                columns[index] = column
+    if set(REPORT_COLUMNS) <= set(keys):
+        columns = [key if key in REPORT_COLUMNS else column for key, column in zip(keys, columns, strict=True)]
+    return Header(separator, tuple(columns), names)
+
+
+def _shown(column: str, names: tuple[str, ...]) -> str:
+    """Return the name of an ignored column as it is shown to people, or its number if it has none."""
+    return (names[int(column[1:]) - 1] or column)[:_MAX_SHOWN_NAME_LENGTH]
+
+
+def _reject_if_any(reason: str, names: list[str], columns: tuple[str, ...]) -> None:
     if names:
-        raise InvalidHeader(reason, tuple(name[:_MAX_SHOWN_NAME_LENGTH] for name in names[:_MAX_SHOWN_NAMES]))
+        shown = tuple(name[:_MAX_SHOWN_NAME_LENGTH] for name in names[:_MAX_SHOWN_NAMES])
+        raise InvalidHeader(reason, shown, columns)

@@ -1,15 +1,17 @@
 """Validated rows as the entries of an error report."""
 
+import codecs
+
 import polars as pl
 
 from orders_service.domain.csv_rows import Row
-from orders_service.domain.csv_tables import UNREADABLE
+from orders_service.domain.encodings import escape_unreadable
 from orders_service.domain.formulas import CONTAINS_FORMULA, escape
 from orders_service.domain.headers import Header
 from orders_service.domain.reports import FIELD_SEPARATOR, quote_cell
 from orders_service.domain.rules import RULES, Policy
 
-_MAX_SHOWN_BYTES = 1000
+_MAX_SHOWN_BYTES, _MAX_SHOWN_STATE_LENGTH = 1000, 60
 
 
 def build_report(rows: pl.DataFrame, malformed: list[tuple[int, Row]], header: Header, policy: Policy) -> bytes:
@@ -18,7 +20,9 @@ def build_report(rows: pl.DataFrame, malformed: list[tuple[int, Row]], header: H
     `malformed` rows, as (position, row), could not be split into fields.
     """
     reported = rows.filter(pl.col("reason").is_not_null() | (pl.col("failed") != 0))
-    escaped = reported.select(_escape_formulas(reported[name]) for name in header.order_columns)
+    # The cells are reported as they are in the file.
+    written = reported.drop("state").rename({"#state": "state"})
+    escaped = written.select(_escape_formulas(written[name]) for name in header.reported_columns)
     entries_of_rows = reported.select("position", _findings(policy), pl.col("#line").cast(pl.String).alias("line"))
     entries_of_rows = entries_of_rows.with_columns(escaped.select(_cells(header))["cells"])
     entries_of_malformed = pl.DataFrame(
@@ -37,7 +41,9 @@ def _findings(policy: Policy) -> pl.Expr:
         is_violated = (pl.col("failed") & rule.bit) != 0
         name = pl.lit(f"{rule.name} ")
         if rule.parameter == "state":
-            name = pl.concat_str(pl.lit(f"{rule.name}:"), pl.col("state").str.to_uppercase(), pl.lit(" "))
+            # A space separates the findings.
+            state = pl.col("state").str.slice(0, _MAX_SHOWN_STATE_LENGTH).str.replace_all(" ", "\u00a0", literal=True)
+            name = pl.concat_str(pl.lit(f"{rule.name}:"), state, pl.lit(" "))
         elif rule.parameter == "age":
             name = pl.lit(f"{rule.name}:{policy.min_age} ")
         names.append(pl.when(is_violated).then(name).otherwise(pl.lit("")))
@@ -46,7 +52,7 @@ def _findings(policy: Policy) -> pl.Expr:
 
 def _cells(header: Header) -> pl.Expr:
     return pl.concat_str(
-        [_quoted_cell(name, header.separator) for name in header.order_columns], separator=header.separator
+        [_quoted_cell(name, header.separator) for name in header.reported_columns], separator=header.separator
     ).alias("cells")
 
 
@@ -72,7 +78,10 @@ def _malformed_entry(position: int, row: Row, header: Header) -> tuple[int, str,
     """Return the entry of a row that could not be split, which is placed whole in the first cell."""
     raw = row.raw.rstrip(b"\r\n")
     if row.reason == "too_long":
-        raw = raw[:_MAX_SHOWN_BYTES] + "…".encode()
-    text = raw.decode("utf-8", "replace").replace("\0", UNREADABLE)
-    empty_cells = header.separator * (len(header.order_columns) - 1)
+        # An incomplete character at the end is omitted.
+        text = codecs.utf_8_decode(raw[:_MAX_SHOWN_BYTES], "surrogateescape", False)[0] + "…"
+    else:
+        text = raw.decode("utf-8", "surrogateescape")
+    text = escape_unreadable(text)
+    empty_cells = header.separator * (len(header.reported_columns) - 1)
     return position, row.reason or "fields", str(row.line), quote_cell(escape(text), header.separator) + empty_cells

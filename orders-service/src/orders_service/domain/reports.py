@@ -4,9 +4,10 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from orders_service.domain.formulas import escape
 from orders_service.domain.headers import COLUMNS, REPORT_COLUMNS, Header
 
-# Separates the fields of an entry; no field contains it, because U+0000 is replaced in reported rows.
+# Separates the fields of an entry; no field contains it, because U+0000 is escaped in reported rows.
 FIELD_SEPARATOR = "\0"
 REPORT_SEPARATOR = FIELD_SEPARATOR.encode()
 DEFAULT_HEADER = Header("|", COLUMNS)
@@ -38,7 +39,8 @@ def parse_entries(chunks: Iterable[bytes]) -> Iterator[list[Entry]]:
 
 
 def header_line(header: Header) -> str:
-    return header.separator.join((*header.order_columns, *REPORT_COLUMNS))
+    names = [quote_cell(escape(name), header.separator) for name in header.reported_names]
+    return header.separator.join((*names, *REPORT_COLUMNS))
 
 
 def quote_cell(text: str, separator: str) -> str:

@@ -30,7 +30,7 @@ RULES = (
     Rule(
         "allowed_state",
         1,
-        "the state is one that Acme does not ship to",
+        "the state is one that Acme does not ship to, or not one of the USA",
         "We don't ship to %(state)s",
         "Acme's licenses: states where wine may not be shipped to consumers",
         parameter="state",
@@ -74,13 +74,16 @@ RULES = (
 )
 RULES_BY_NAME = {rule.name: rule for rule in RULES}
 
+# The message of `allowed_state` for a row without a state.
+NO_STATE_MESSAGE = "state must be the code or the name of a US state"
+
 # Messages by the reason why a row cannot be an order, or is not a new one.
 REASON_MESSAGES = {
     "duplicate": "an order with this id already exists",
     "fields": "the row must have as many fields as the header has columns",
     "too_long": "the row must be shorter than 1 MiB",
     "nul": "the row must not contain the character U+0000",
-    "encoding": "the row must be valid UTF-8",
+    "encoding": "the row must be valid text in the encoding of the file",
     "id": "id must be an integer between -2^63 and 2^63 - 1",
     "birthday": "birthday must be a date between 1900 and today",
 }

@@ -2,20 +2,24 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from chassis import strictjson
 from chassis.db import Database, Transaction, stored_uploads
 from chassis.messaging import outbox
-from orders_service.domain.headers import BYTE_ORDER_MARK, MAX_HEADER_BYTES, InvalidHeader, parse_header
+from orders_service.domain.beginnings import read_beginning
+from orders_service.domain.encodings import MAX_MARK_BYTES, DecoderState, detect_encoding, to_utf8
+from orders_service.domain.file_hints import describe_invalid_header, suggest_encoding
+from orders_service.domain.headers import InvalidHeader
 from orders_service.domain.imports import FileCursor, Import
 from orders_service.domain.rules import Policy
+from orders_service.domain.sheets import InvalidWorkbook
 from orders_service.domain.validation import validate_rows
+from orders_service.operations.file_reader import FilePart, FileReader, decode_part
 from orders_service.operations.order_writer import write_rows
 from orders_service.operations.uploading import slice_job
 from orders_service.store import imports
-
-_CHUNKS_PER_STEP = 8
 
 
 def run_slice(
@@ -31,76 +35,103 @@ def run_slice(
     `is_time_up` receives the number of chunks that are left. The process may be killed at any moment and the slice
     may be repeated, also concurrently: each step locks the import and begins where the last committed one ended.
     """
-    has_more_steps = True
+    has_more_steps, reader = True, FileReader(database)
     while has_more_steps:
         with database.transaction() as tx:
             import_ = imports.lock_import(tx, import_id)
             if import_ is None or not import_.is_running or import_.slice != slice_:
                 return
-            has_more_steps = _run_step(tx, import_, policy, clock(), is_time_up)
+            has_more_steps = _run_step(tx, import_, reader, policy, clock(), is_time_up)
 
 
 def _run_step(
-    tx: Transaction, import_: Import, policy: Policy, now: datetime, is_time_up: Callable[[int], bool]
+    tx: Transaction,
+    import_: Import,
+    reader: FileReader,
+    policy: Policy,
+    now: datetime,
+    is_time_up: Callable[[int], bool],
 ) -> bool:
-    """Load some chunks, validate their rows, write them, and save the position of the next step.
+    """Read a part of the file, validate its rows, write them, and save the position of the next step.
 
     Return whether the slice has more steps.
     """
     if import_.is_cancelled:
         return _end_import(tx, import_, now, "cancelled")
+    try:
+        part = reader.read_part(tx, import_)
+    except InvalidWorkbook as error:
+        return _end_import(tx, import_, now, error.reason)
     if import_.header is None:
-        return _read_header(tx, import_, now)
-    end = min(import_.next_chunk + _CHUNKS_PER_STEP, import_.chunk_count)
-    data = stored_uploads.get_chunks(tx, import_.id, import_.next_chunk, end)
-    is_last = end == import_.chunk_count
-    validated = validate_rows(data, import_.header, import_.cursor, policy, import_.upload_day, at_end=is_last)
+        return _read_header(tx, import_, part, now)
+    text, decoder = decode_part(part, import_)
+    validated = validate_rows(
+        text,
+        import_.header,
+        replace(import_.cursor, decoder=decoder),
+        policy,
+        import_.upload_day,
+        at_end=part.is_last,
+        date_format=import_.file_format.date_format,
+    )
     outcomes = write_rows(tx, import_, import_.header, validated, policy)
-    _save_progress(tx, import_, end, validated.cursor, outcomes)
-    if is_last:
+    _save_progress(tx, import_, part, validated.cursor, outcomes)
+    if part.is_last:
         return _end_import(tx, import_, now)
-    if is_time_up(import_.chunk_count - end):
+    if is_time_up(part.chunks_left):
         imports.update_slice(tx, import_.id, import_.slice + 1)
         outbox.add(tx, slice_job(import_.id, import_.slice + 1, import_.request_id))
         return False
     return True
 
 
-def _read_header(tx: Transaction, import_: Import, now: datetime) -> bool:
-    """Read up to the end of the first line that is not blank, and keep the rest of the chunk in the cursor."""
-    end = min(import_.next_chunk + 1, import_.chunk_count)
-    data = import_.cursor.rest + stored_uploads.get_chunks(tx, import_.id, import_.next_chunk, end)
-    data = data.removeprefix(BYTE_ORDER_MARK)
-    content = data.lstrip(b"\r\n")
-    line = import_.cursor.line + data.count(b"\n", 0, len(data) - len(content))
-    first_line, line_break, rest = content.partition(b"\n")
-    if not line_break and end < import_.chunk_count and len(content) < MAX_HEADER_BYTES:
-        _save_progress(tx, import_, end, FileCursor(line, content), Counter())
-        return True
-    if not content:
-        return _end_import(tx, import_, now)
+def _read_header(tx: Transaction, import_: Import, part: FilePart, now: datetime) -> bool:
+    """Read the beginning of the file up to the end of the header, and keep the rest of the chunk in the cursor.
+
+    The beginning is kept as it is until the header is complete.
+    """
+    data = import_.cursor.rest + part.data
+    encoding, mark_length = detect_encoding(data, import_.file_format.encoding)
+    text, decoder = to_utf8(data[mark_length:], encoding, DecoderState(), at_end=part.is_last)
     try:
-        header = parse_header(first_line)
+        is_readable = part.is_last or len(data) >= MAX_MARK_BYTES
+        beginning = read_beginning(text, import_.file_format, at_end=part.is_last) if is_readable else None
     except InvalidHeader as error:
-        return _end_import(tx, import_, now, error.reason, error.names)
-    imports.update_header(tx, import_.id, header, now)
-    _save_progress(tx, import_, end, FileCursor(line + len(line_break), rest), Counter())
+        description = describe_invalid_header(data, error, import_.file_format.encoding)
+        hint = strictjson.dumps(description) if description else None
+        return _end_import(tx, import_, now, error.reason, error.names, hint)
+    if beginning is None:
+        _save_progress(tx, import_, part, FileCursor(rest=data), Counter())
+    elif beginning.header is None:
+        return _end_import(tx, import_, now)
+    else:
+        guess = suggest_encoding(data, encoding)
+        hint = strictjson.dumps(guess) if guess else None
+        imports.update_header(tx, import_.id, beginning.header, encoding, beginning.has_returns, hint, now)
+        _save_progress(tx, import_, part, FileCursor(beginning.line, beginning.rest, decoder=decoder), Counter())
     return True
 
 
 def _save_progress(
-    tx: Transaction, import_: Import, next_chunk: int, cursor: FileCursor, outcomes: Counter[str]
+    tx: Transaction, import_: Import, part: FilePart, cursor: FileCursor, outcomes: Counter[str]
 ) -> None:
-    stored_uploads.delete_chunks(tx, import_.id, import_.next_chunk, next_chunk)
-    imports.update_progress(tx, import_.id, next_chunk, cursor, outcomes)
+    stored_uploads.delete_chunks(tx, import_.id, import_.next_chunk, part.next_chunk)
+    imports.update_progress(tx, import_.id, part.next_chunk, part.sheet_position, cursor, outcomes)
 
 
 def _end_import(
-    tx: Transaction, import_: Import, now: datetime, reason: str | None = None, names: tuple[str, ...] = ()
+    tx: Transaction,
+    import_: Import,
+    now: datetime,
+    reason: str | None = None,
+    names: tuple[str, ...] = (),
+    hint: str | None = None,
 ) -> bool:
     """End the import and publish its event; a timer deletes the remaining chunks. Return False: no more steps."""
     status = "FAILURE" if reason else "SUCCESS"
-    row = imports.update_ended(tx, import_.id, status=status, reason=reason, names=strictjson.dumps(names), now=now)
+    row = imports.update_ended(
+        tx, import_.id, status=status, reason=reason, names=strictjson.dumps(names), hint=hint, now=now
+    )
     payload = {name: row[name] for name in _EVENT_FIELDS}
     if reason:
         payload |= {"reason": reason, "names": list(names)}

@@ -11,7 +11,7 @@ from orders_service.domain.imports import Import
 from orders_service.domain.report_rows import build_report
 from orders_service.domain.rules import Policy
 from orders_service.domain.validation import ValidatedRows
-from orders_service.store import imports, orders, undos
+from orders_service.store import orders, reports, undos
 
 
 def write_rows(
@@ -20,7 +20,7 @@ def write_rows(
     """Store the rows; return the numbers of `valid`, `invalid`, `updated`, `duplicates` and `rejected` rows."""
     rows = _store_orders(tx, import_, validated.rows)
     if report := build_report(rows, validated.malformed, header, policy):
-        imports.insert_report_section(tx, import_.id, import_.next_chunk, report)
+        reports.insert_section(tx, import_.id, import_.section_number, report)
     outcomes = Counter(dict(rows.group_by(_outcome()).len().iter_rows()))
     outcomes["rejected"] += len(validated.malformed)
     outcomes["updated"] = len(rows.filter(_IS_ORDER & pl.col("is_stored")))

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Conflict, NotFound
 from chassis.messaging import outbox
+from orders_service.domain.imports import FileFormat
 from orders_service.store import imports
 
 QUEUE = "orders.import"
@@ -24,6 +26,8 @@ class Upload:
     may_update: bool
     chunk_count: int
     estimated_rows: int
+    is_workbook: bool
+    file_format: FileFormat
 
 
 def accept_upload(tx: Transaction, upload: Upload, batch_no: int | None, now: datetime) -> None:
@@ -38,8 +42,13 @@ def accept_upload(tx: Transaction, upload: Upload, batch_no: int | None, now: da
         may_update=upload.may_update,
         batch_no=batch_no,
         now=now,
-        total=upload.estimated_rows,
+        total=0 if upload.is_workbook else upload.estimated_rows,
         chunk_count=upload.chunk_count,
+        is_workbook=upload.is_workbook,
+        # The encoding of a workbook is always the same.
+        encoding=None if upload.is_workbook else upload.file_format.encoding,
+        column_mapping=strictjson.dumps(upload.file_format.columns) if upload.file_format.columns else None,
+        date_format=upload.file_format.date_format,
     )
     payload: dict[str, Any] = {
         "task_id": upload.id,

@@ -15,6 +15,7 @@ from chassis.errors import Invalid, Problem
 from chassis.web.uploads import UploadStream
 
 FIELD = "csv_file"
+WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _READ_BYTES = 64 * 1024
 _MAX_PARTS = 100
 _MAX_FIELD_BYTES = 256 * 1024
@@ -28,9 +29,10 @@ REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "text/csv": {},
+        WORKBOOK: {},
         "multipart/form-data": {
             "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}},
-            "encoding": {FIELD: {"contentType": "text/csv"}},
+            "encoding": {FIELD: {"contentType": f"text/csv, {WORKBOOK}"}},
         },
     },
 }
@@ -44,10 +46,11 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class ReceivedFile:
-    """The name and digest of an upload; the digest covers the file, or all fields and files of the form."""
+    """The name, kind and digest of an upload; the digest covers the file, or all fields and files of the form."""
 
     name: str
     digest: bytes
+    is_workbook: bool
 
 
 def receive_file(request: Request, body: UploadStream, name: str | None, writer: Writer) -> ReceivedFile:
@@ -56,23 +59,28 @@ def receive_file(request: Request, body: UploadStream, name: str | None, writer:
     Raise Problem before anything is written if the request has no file, or if its name is not allowed.
     """
     digest = hashlib.sha256()
-    if request.mimetype == "text/csv":
-        name = _validate_file_name(name or "orders.csv")
+    if request.mimetype in ("text/csv", WORKBOOK):
+        name = _validate_file_name(name or ("orders.xlsx" if request.mimetype == WORKBOOK else "orders.csv"))
         while data := body.read(_READ_BYTES):
             digest.update(data)
             writer.write(data)
-        return ReceivedFile(name, digest.digest())
+        return ReceivedFile(name, digest.digest(), _is_workbook(name, request.mimetype))
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary.isascii() or not boundary:
         raise Invalid.field(FIELD, _FILE_REQUIRED)
-    name = _FormParser(writer, digest).receive(body, boundary.encode())
-    return ReceivedFile(name, digest.digest())
+    parser = _FormParser(writer, digest)
+    name = parser.receive(body, boundary.encode())
+    return ReceivedFile(name, digest.digest(), parser.is_workbook)
+
+
+def _is_workbook(name: str, content_type: str) -> bool:
+    return content_type == WORKBOOK or name.lower().endswith(".xlsx")
 
 
 def _validate_file_name(file_name: str) -> str:
     """Return the last component of the path; raise Problem if it is not an allowed name."""
     name = file_name.replace("\\", "/").rsplit("/", 1)[-1]
-    if not name.lower().endswith(".csv"):
+    if not name.lower().endswith((".csv", ".xlsx")):
         raise Problem("only '.csv' files are allowed for upload.", status=415)
     if len(name) > _MAX_FILE_NAME_LENGTH:
         raise Invalid.field("file_name", "file_name must be at most 255 characters")
@@ -91,6 +99,7 @@ class _FormParser(MultiPartParser):
         super().__init__(max_form_memory_size=_MAX_FIELD_BYTES, max_form_parts=_MAX_PARTS, buffer_size=_READ_BYTES)
         self._writer, self._digest = writer, digest
         self._name: str | None = None
+        self.is_workbook = False
 
     def receive(self, stream: UploadStream, boundary: bytes) -> str:
         """Read the form to its end and return the name of the file."""
@@ -117,6 +126,7 @@ class _FormParser(MultiPartParser):
         if self._name is not None:
             raise Invalid.field(FIELD, "csv_file must not be repeated")
         self._name = _validate_file_name(event.filename)
+        self.is_workbook = _is_workbook(self._name, event.headers.get("Content-Type", "").partition(";")[0].strip())
         return cast(IO[bytes], _PartWriter(self._digest, self._writer))
 
 

@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from chassis import strictjson
 from chassis.errors import NotFound
 from chassis.web.app import transaction
 from chassis.web.validation import endpoint
@@ -59,6 +60,7 @@ class ImportStatus(TypedDict):
     updated: int
     duplicates: int
     rejected: int
+    ignored_columns: list[str]
     rows_per_second: float
     started_at: str | None
     finished_at: str | None
@@ -125,10 +127,11 @@ def _render_status(row: dict[str, Any]) -> dict[str, Any]:
         if row["status"] == "SUCCESS"
         else min(round(100 * current / total, 1) if total else 0.0, 99.9),
         **{name: row[name] for name in ("valid", "invalid", "updated", "duplicates", "rejected")},
+        "ignored_columns": strictjson.loads((row["ignored_columns"] or "[]").encode()),
         "rows_per_second": round(current / seconds, 1) if seconds > 0 else 0.0,
         "started_at": _format_time(row["started_at"]),
         "finished_at": _format_time(row["finished_at"]),
-        "message": messages.status_message(row["status"], row["reason"], row["reason_names"]) if has_ended else "",
+        "message": messages.status_message(row) if has_ended else "",
         "undo": render_undo(row),
     }
 

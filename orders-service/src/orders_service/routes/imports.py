@@ -11,9 +11,10 @@ from chassis.web.app import transaction, username
 from chassis.web.uploads import UploadStream
 from chassis.web.validation import endpoint
 from orders_service import clients
+from orders_service.domain.imports import FileFormat
 from orders_service.operations import uploading
 from orders_service.operations.upload_receiver import FileWriter, UploadReceiver
-from orders_service.routes import forms, responses
+from orders_service.routes import file_parameters, forms, responses
 from orders_service.routes.i18n import translate
 from orders_service.routes.import_status import ImportTask
 from orders_service.routes.responses import Query, envelope, error_response, success_response
@@ -35,18 +36,32 @@ class ImportQuery(Query):
         Field(description="Whether a row with the ID of a stored order is a duplicate, or replaces that order"),
         BeforeValidator(_validate_on_duplicate),
     ] = "skip"
+    encoding: file_parameters.Encoding = Field(
+        None,
+        description="Encoding of the file, such as `cp1252`; default: UTF-8, or UTF-16 by its byte order mark",
+    )
+    columns: file_parameters.ColumnNames = Field(
+        None, description='JSON object with the names of columns in the file, such as `{"zipcode": "PLZ"}`'
+    )
+    date_format: file_parameters.DateFormat = Field(
+        None, description="Additional format of birthdays: `%d`, `%m` (or `%b`), `%Y` (or `%y`) and other characters"
+    )
+
+    @property
+    def file_format(self) -> FileFormat:
+        return FileFormat(self.encoding, file_parameters.parse_columns(self.columns), self.date_format)
 
 
 @bp.route("", methods=["PUT", "POST"])
 @endpoint(
-    "Import a CSV file of orders, sent as the form field `csv_file` or as the body with `Content-Type: text/csv`",
+    "Import a CSV or XLSX file of orders, sent as the form field `csv_file` or as the body with its `Content-Type`",
     {
         202: success_response("The file is stored durably and will be imported", "ImportStartedResponse", ImportTask),
         400: responses.INVALID_REQUEST,
         408: error_response("The upload is too slow or takes too long"),
         409: error_response("The first request with this Idempotency-Key is still in progress"),
         413: error_response("The file, or another part of the form, is larger than allowed"),
-        415: error_response("The name of the file does not end in .csv, or the body is compressed"),
+        415: error_response("The name of the file does not end in .csv or .xlsx, or the body is compressed"),
         422: error_response("The Idempotency-Key was already used for a different request"),
         503: responses.UNAVAILABLE,
     },
@@ -71,7 +86,8 @@ def _accept(
 
     The batch number is issued outside of any transaction, and only if no response is stored yet.
     """
-    fingerprint = idempotency.request_fingerprint(file.digest + file.name.encode())
+    kind = b"\0workbook" if file.is_workbook else b""
+    fingerprint = idempotency.request_fingerprint(file.digest + file.name.encode() + kind)
     if key is not None:
         with transaction() as tx:
             if replayed := idempotency.claim(tx, key, fingerprint):
@@ -90,6 +106,8 @@ def _accept(
             may_update=query.on_duplicate == "update",
             chunk_count=writer.chunk_count,
             estimated_rows=writer.estimated_rows,
+            is_workbook=file.is_workbook,
+            file_format=query.file_format,
         )
         uploading.accept_upload(tx, upload, batch_no, datetime.now(UTC))
         response = envelope({"task_id": writer.id, "batch_no": batch_no}, translate("starting import process"), 202)

@@ -1,18 +1,22 @@
-"""Imports: their status, position, header and error reports."""
+"""Imports: their status, position and header."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from chassis import strictjson
 from chassis.db import Transaction, stored_uploads
+from orders_service.domain.encodings import UTF_8, DecoderState
 from orders_service.domain.headers import Header
-from orders_service.domain.imports import FileCursor, Import
+from orders_service.domain.imports import FileCursor, FileFormat, Import
+from orders_service.domain.sheets import SheetPosition
 
 _STATUS_COLUMNS = """
     id::text AS task_id, batch_no, file_name, dry_run, may_update, status,
     valid + invalid + duplicates + rejected AS current, total, valid, invalid, updated, duplicates, rejected,
-    started_at, finished_at, reason, reason_names, undo_status, undo_deleted, undo_requested_at, undo_finished_at,
+    started_at, finished_at, reason, reason_names, hint, ignored_columns,
+    undo_status, undo_deleted, undo_requested_at, undo_finished_at,
     extract(epoch FROM coalesce(finished_at, now()) - started_at)::float AS seconds
 """
 
@@ -21,9 +25,10 @@ def insert_import(tx: Transaction, **values: object) -> None:
     tx.run(
         """
         INSERT INTO imports (id, username, request_id, file_name, dry_run, may_update, batch_no, uploaded_at, total,
-                             blocks)
+                             blocks, is_workbook, encoding, column_mapping, date_format)
         VALUES (%(id)s, %(username)s, %(request_id)s, %(file_name)s, %(dry_run)s, %(may_update)s, %(batch_no)s,
-                %(now)s, %(total)s, %(chunk_count)s)
+                %(now)s, %(total)s, %(chunk_count)s, %(is_workbook)s, %(encoding)s, %(column_mapping)s,
+                %(date_format)s)
         """,
         **values,
     )
@@ -51,42 +56,71 @@ def lock_import(tx: Transaction, import_id: str) -> Import | None:
         """
         SELECT id::text AS id, number, request_id, dry_run, may_update, status, cancelled AS is_cancelled,
                turn AS slice, uploaded_at, blocks AS chunk_count, next_block AS next_chunk, separator, columns,
-               line, rest, skipping, state_before, zipcode_before
+               column_names, is_workbook, sheet_offset, sheet_row, sheet_text_length,
+               encoding, column_mapping, date_format, detected_encoding, has_returns,
+               line, rest, skipping, state_before, zipcode_before, undecoded, decoder_mode
         FROM imports WHERE id = %(id)s FOR UPDATE
         """,
         id=import_id,
     )
     if row is None:
         return None
-    header = _header(row.pop("separator"), row.pop("columns"))
+    header = _header(row.pop("separator"), row.pop("columns"), row.pop("column_names"))
     state, zipcode = row.pop("state_before"), row.pop("zipcode_before")
     previous = None if state is None else (bytes(state), bytes(zipcode))
-    cursor = FileCursor(row.pop("line"), bytes(row.pop("rest")), row.pop("skipping"), previous)
-    return Import(**row, header=header, cursor=cursor)
+    undecoded, mode = row.pop("undecoded"), row.pop("decoder_mode")
+    decoder = DecoderState(bytes(undecoded), None if mode is None else int(mode))
+    cursor = FileCursor(row.pop("line"), bytes(row.pop("rest")), row.pop("skipping"), previous, decoder)
+    file_format = FileFormat(
+        row.pop("encoding"),
+        strictjson.loads((row.pop("column_mapping") or "{}").encode()),
+        row.pop("date_format"),
+        # Imports of the previous version have none.
+        row.pop("detected_encoding") or UTF_8,
+        row.pop("has_returns"),
+    )
+    sheet_position = SheetPosition(row.pop("sheet_offset"), row.pop("sheet_row"), row.pop("sheet_text_length"))
+    return Import(**row, sheet_position=sheet_position, file_format=file_format, header=header, cursor=cursor)
 
 
-def _header(separator: str | None, columns: str | None) -> Header | None:
+def _header(separator: str | None, columns: str | None, column_names: str | None) -> Header | None:
     """Return the stored header, None if it has not been read yet."""
     if separator is None or columns is None:
         return None
-    return Header(separator, tuple(strictjson.loads(columns.encode())))
+    names, written = (tuple(strictjson.loads((json or "[]").encode())) for json in (columns, column_names))
+    return Header(separator, names, written)
 
 
-def update_header(tx: Transaction, import_id: str, header: Header, now: datetime) -> None:
+def update_header(
+    tx: Transaction, import_id: str, header: Header, encoding: str, has_returns: bool, hint: str | None, now: datetime
+) -> None:
     tx.run(
         """
-        UPDATE imports SET status = 'PROGRESS', started_at = %(now)s, separator = %(separator)s, columns = %(columns)s
+        UPDATE imports SET
+            status = 'PROGRESS', started_at = %(now)s, separator = %(separator)s, columns = %(columns)s,
+            column_names = %(names)s, ignored_columns = %(ignored_columns)s, detected_encoding = %(encoding)s,
+            has_returns = %(has_returns)s, hint = %(hint)s
         WHERE id = %(id)s
         """,
         id=import_id,
         separator=header.separator,
         columns=strictjson.dumps(header.columns),
+        names=strictjson.dumps(header.names),
+        ignored_columns=strictjson.dumps(header.ignored_columns),
+        encoding=encoding,
+        has_returns=has_returns,
+        hint=hint,
         now=now,
     )
 
 
 def update_progress(
-    tx: Transaction, import_id: str, next_chunk: int, cursor: FileCursor, outcomes: Mapping[str, int]
+    tx: Transaction,
+    import_id: str,
+    next_chunk: int,
+    sheet_position: SheetPosition,
+    cursor: FileCursor,
+    outcomes: Mapping[str, int],
 ) -> None:
     state, zipcode = cursor.previous or (None, None)
     tx.run(
@@ -95,7 +129,10 @@ def update_progress(
             valid = valid + %(valid)s, invalid = invalid + %(invalid)s, updated = updated + %(updated)s,
             duplicates = duplicates + %(duplicates)s, rejected = rejected + %(rejected)s,
             next_block = %(next_chunk)s, line = %(line)s, rest = %(rest)s, skipping = %(is_skipping)s,
-            state_before = %(state)s, zipcode_before = %(zipcode)s
+            state_before = %(state)s, zipcode_before = %(zipcode)s,
+            undecoded = %(undecoded)s, decoder_mode = %(decoder_mode)s,
+            sheet_offset = %(offset)s, sheet_row = %(row)s, sheet_text_length = %(text_length)s,
+            total = CASE WHEN is_workbook THEN greatest(%(row)s - 1, 0) ELSE total END
         WHERE id = %(id)s
         """,
         id=import_id,
@@ -106,6 +143,9 @@ def update_progress(
         is_skipping=cursor.is_skipping,
         state=state,
         zipcode=zipcode,
+        undecoded=cursor.decoder.pending,
+        decoder_mode=cursor.decoder.mode,
+        **asdict(sheet_position),
     )
 
 
@@ -118,7 +158,8 @@ def update_ended(tx: Transaction, import_id: str, **values: object) -> dict[str,
     return tx.one(
         f"""
         UPDATE imports SET
-            status = %(status)s, reason = %(reason)s, reason_names = %(names)s, rest = '', next_block = blocks,
+            status = %(status)s, reason = %(reason)s, reason_names = %(names)s, hint = coalesce(%(hint)s, hint),
+            rest = '', undecoded = '', next_block = blocks,
             started_at = coalesce(started_at, %(now)s), finished_at = %(now)s,
             total = CASE %(status)s WHEN 'SUCCESS' THEN valid + invalid + duplicates + rejected ELSE total END
         WHERE id = %(id)s
@@ -159,47 +200,9 @@ def delete_stale_uploads(tx: Transaction) -> None:
     )
 
 
-def insert_report_section(tx: Transaction, import_id: str, number: int, content: bytes) -> None:
-    """Insert the section that a step adds to the error report.
-
-    Sections are immutable, so that they can be read in several transactions.
-    """
-    tx.run(
-        "INSERT INTO reports (import_id, number, content) VALUES (%(id)s, %(number)s, %(content)s)",
-        id=import_id,
-        number=number,
-        content=content,
+def find_header(tx: Transaction, import_id: str) -> tuple[Header | None, str] | None:
+    """Return the header, if it has been read, and the encoding of the file; None if the import does not exist."""
+    row = tx.find(
+        "SELECT separator, columns, column_names, detected_encoding FROM imports WHERE id = %(id)s", id=import_id
     )
-
-
-def find_next_section_number(tx: Transaction, import_id: str, after: int) -> int | None:
-    """Return the lowest number of a section above `after`, None if that was the last one."""
-    number: int | None = tx.value(
-        "SELECT min(number) FROM reports WHERE import_id = %(id)s AND number > %(after)s", id=import_id, after=after
-    )
-    return number
-
-
-def get_section_bytes(tx: Transaction, import_id: str, number: int, start: int, length: int) -> bytes:
-    """Return up to `length` bytes of the section from offset `start`, b"" at the end.
-
-    Postgres reads only these bytes, because sections are stored uncompressed.
-    """
-    return bytes(
-        tx.value(
-            """
-            SELECT substring(content FROM %(start)s + 1 FOR %(length)s) FROM reports
-            WHERE import_id = %(id)s AND number = %(number)s
-            """,
-            id=import_id,
-            number=number,
-            start=start,
-            length=length,
-        )
-    )
-
-
-def find_header(tx: Transaction, import_id: str) -> tuple[bool, Header | None]:
-    """Return whether the import exists, and its header if that has been read."""
-    row = tx.find("SELECT separator, columns FROM imports WHERE id = %(id)s", id=import_id)
-    return (False, None) if row is None else (True, _header(**row))
+    return None if row is None else (_header(*list(row.values())[:3]), row["detected_encoding"] or UTF_8)

@@ -1,0 +1,122 @@
+import codecs
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orders_service.domain import encodings
+from orders_service.domain.encodings import DecoderState, detect_encoding, encode_report, find_encoding, to_utf8
+
+SAMPLES = {
+    "utf_16_le": "Jörg €😀\n",
+    "utf_16_be": "Jörg €😀\n",
+    "utf_32_le": "Jörg €😀\n",
+    "gb18030": "王小明 😀|\n",
+    "cp932": "表|ソ|ｱ田\n",
+    "euc_jp": "田中|ｱ\n",
+    "iso2022_jp": "田中|a\n",
+    "iso2022_kr": "김|a\n",
+    "hz": "王小明|a\n",
+    "big5": "王小明|\n",
+    "cp1252": "Jörg €|\n",
+    "cp037": "Jorg|\n",
+    "mac_roman": "Jörg|\n",
+}
+
+
+def transcode(data, encoding, cuts):
+    """Transcode the parts between the cuts, with the state that the database stores between them."""
+    text, state = b"", DecoderState()
+    boundaries = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    for number, (start, end) in enumerate(pairwise(boundaries), 2):
+        part, state = to_utf8(data[start:end], encoding, state, at_end=number == len(boundaries))
+        text += part
+    return text
+
+
+@pytest.mark.parametrize("encoding", SAMPLES)
+def test_text_is_transcoded_equally_when_cut_after_every_byte(encoding):
+    data = (SAMPLES[encoding] * 3).encode(encoding)
+    assert transcode(data, encoding, range(len(data))).decode() == SAMPLES[encoding] * 3
+
+
+@given(st.data(), st.sampled_from(sorted(SAMPLES)), st.lists(st.integers(0, 2**20), max_size=5))
+def test_any_bytes_are_transcoded_equally_for_any_cuts(drawn, encoding, cuts):
+    # Escape sequences and shifts of the encodings with modes are frequent.
+    sequences = st.sampled_from([b"\x1b$B", b"\x1b(B", b"\x1b$)C", b"\x0e", b"\x0f", b"~{", b"~}", b"\n", b"$"])
+    data = b"".join(drawn.draw(st.lists(sequences | st.binary(max_size=4), max_size=20)))
+    assert transcode(data, encoding, cuts) == transcode(data, encoding, [])
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "ascii", "utf_16_le"])
+@given(data=st.binary(max_size=40))
+def test_undecodable_bytes_are_restored(encoding, data):
+    text = transcode(data, encoding, []).decode()
+    restored = encode_report(text, encoding)
+    # Some encodings have several byte sequences for one character, so the bytes may differ, but not the text.
+    assert transcode(restored, encoding, []).decode() == text
+    if encoding in ("cp1252", "ascii", "utf_16_le"):
+        assert restored == data
+
+
+@given(st.binary(max_size=40))
+def test_bytes_that_are_not_utf_8_are_restored(data):
+    text = data.decode("utf-8", "surrogateescape")
+    assert encode_report(encodings.escape_unreadable(text), "utf_8") == data
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("UTF-8", "utf_8"),
+        ("utf8", "utf_8"),
+        ("cp1252", "cp1252"),
+        ("windows-1252", "cp1252"),
+        ("Latin-1", "latin_1"),
+        ("Shift_JIS", "shift_jis"),
+        ("utf-16", "utf_16"),
+        ("mac-roman", "mac_roman"),
+        ("IBM037", "cp037"),
+    ],
+)
+def test_names_of_encodings_are_normalized(name, encoding):
+    assert find_encoding(name) == encoding
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "x", "base64", "rot13", "zip", "bz2", "hex", "uu", "idna", "punycode", "unicode_escape", "undefined", "utf-7",
+     "raw_unicode_escape", "aliases", "../cp1252", "os.path", "ü", "x" * 1000, "__init__", "charmap", "mbcs"],
+)  # fmt: skip
+def test_names_that_are_not_encodings_of_text_files_are_rejected_without_a_lookup(name, monkeypatch):
+    monkeypatch.setattr("codecs.lookup", lambda name: pytest.fail(f"{name} was looked up"))
+    assert find_encoding(name) is None
+
+
+def test_every_accepted_encoding_is_a_text_encoding_that_can_be_resumed():
+    assert len(encodings._NAMES) > 90
+    for name in encodings._NAMES:
+        encoding, _ = detect_encoding(b"", name)
+        assert codecs.lookup(encoding)._is_text_encoding
+        data = "id|name\n1|Ann\n".encode(encoding)
+        assert transcode(data, encoding, range(len(data))) == b"id|name\n1|Ann\n"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "requested", "expected"),
+    [
+        (b"id", None, ("utf_8", 0)),
+        (b"\xef\xbb\xbfid", None, ("utf_8_sig", 3)),
+        (b"\xef\xbb\xbfid", "utf_8", ("utf_8_sig", 3)),
+        (b"\xef\xbb\xbfid", "cp1252", ("cp1252", 0)),
+        (b"\xff\xfei\0", None, ("utf_16_le", 2)),
+        (b"\xfe\xff\0i", "utf_16", ("utf_16_be", 2)),
+        (b"i\0d\0", "utf_16", ("utf_16_le", 0)),
+        (b"\xff\xfe\0\0", "utf_32", ("utf_32_le", 4)),
+        (b"\xff\xfe\0\0", None, ("utf_16_le", 2)),
+        (b"", None, ("utf_8", 0)),
+    ],
+)
+def test_byte_order_mark_decides_within_the_requested_encoding(beginning, requested, expected):
+    assert detect_encoding(beginning, requested) == expected
