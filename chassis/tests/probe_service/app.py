@@ -124,11 +124,13 @@ def slow_query() -> Any:
 def create_app(settings: ServiceSettings | None = None) -> web.App:
     settings = settings or UploadSettings.load()
     checks = {"dependency": lambda _app: {"detail": "reachable"}}
-    invariants = {"effects_have_names": _effects_have_names}
-    blueprints = [bp, health.blueprint("For tests", invariants, checks)]
+    blueprints = [bp, health.blueprint("For tests", INVARIANTS, checks)]
     return web.create_app("probe", settings, blueprints, idempotent_headers=("X-For", "X-Before"))
 
 
 def _effects_have_names(tx: Transaction) -> str | None:
     count = tx.value("SELECT count(*) FROM effects WHERE name = 'nameless'")
     return f"{count} effects have no name" if count else None
+
+
+INVARIANTS = {"effects_have_names": _effects_have_names}

@@ -28,10 +28,13 @@ _TIMER_LOCK_NAMESPACE = 0x5174696D
 
 @dataclass(frozen=True)
 class Timer:
-    """A function that one worker at a time calls periodically, in one transaction."""
+    """A function that one worker at a time calls periodically, in one transaction.
+
+    If it returns True, it has more to do: it is called again after a pause as long as the call took.
+    """
 
     every_seconds: float
-    run: Callable[[Transaction, datetime], None]
+    run: Callable[[Transaction, datetime], bool | None]
 
 
 def run(
@@ -98,11 +101,14 @@ _UPSERT_REPORT = """
 
 def _timer_loop(name: str, timer: Timer, database: Database, stop_event: threading.Event) -> Callable[[], None]:
     def loop() -> None:
-        while not stop_event.wait(timer.every_seconds):
+        pause_seconds = timer.every_seconds
+        while not stop_event.wait(pause_seconds):
+            pause_seconds, started_at = timer.every_seconds, time.monotonic()
             try:
                 with database.transaction() as tx:
-                    if _try_lock_timer(tx, name):
-                        timer.run(tx, datetime.now(UTC))
+                    has_more = _try_lock_timer(tx, name) and timer.run(tx, datetime.now(UTC))
+                if has_more:
+                    pause_seconds = min(pause_seconds, time.monotonic() - started_at)
             except Unavailable as problem:
                 log.warning("timer.postponed", timer=name, reason=problem.detail)
             except Exception:

@@ -1,64 +1,75 @@
-"""SQL statements that recompute the invariants.
+"""The invariants of the service, as SQL statements that return a row that violates one."""
 
-Each returns a row that violates its invariant, or None, in one pass over the events.
+from chassis.db.invariants import Invariant, Stepwise, ranges, sweep
+
+# Appended events never change, so each is verified once. Since numbers are unique, their count detects every gap.
+_FIND_BROKEN_NUMBERS = """
+    SELECT unit AS {group}, first, last, after + 1 AS verified_from, upto AS verified_to, stored.count
+    FROM ranges CROSS JOIN LATERAL (
+        SELECT count(*) FROM events WHERE {group} = unit AND {number} > after AND {number} <= upto
+    ) AS stored
+    WHERE stored.count <> upto - after
+       OR EXISTS (SELECT FROM events WHERE {group} = unit AND {number} > last)
+       OR EXISTS (SELECT FROM events WHERE {group} = unit AND {number} < first)
 """
+_STREAMS = "SELECT id AS unit, 1 AS first, position AS last, position AS settled FROM streams"
+_SERIES = "SELECT id AS unit, 1 AS first, last, last AS settled FROM series"
 
-from typing import Any
-
-from chassis.db import Transaction
-
-
-def find_broken_position(tx: Transaction) -> dict[str, Any] | None:
-    """Compare count, first and last of the positions: since positions are unique, this detects every gap."""
-    return tx.find(_BROKEN_NUMBERS.format(group="stream_id", number="position", counters="streams", last="position"))
-
-
-def find_broken_sequence(tx: Transaction) -> dict[str, Any] | None:
-    return tx.find(_BROKEN_NUMBERS.format(group="series_id", number="sequence", counters="series", last="last"))
-
-
-_BROKEN_NUMBERS = """
-    SELECT counter.name, counter.{last} AS counter, stored.first, stored.last, stored.count
-    FROM {counters} AS counter FULL JOIN (
-        SELECT {group}, min({number}) AS first, max({number}) AS last, count(*) FROM events GROUP BY {group}
-    ) AS stored ON stored.{group} = counter.id
-    WHERE counter.{last} IS DISTINCT FROM coalesce(stored.last, 0) OR stored.count <> stored.last OR stored.first <> 1
-    LIMIT 1
-"""
-
-
-def find_broken_order(tx: Transaction) -> dict[str, Any] | None:
-    """Check that positions increase with sequences, and that the series of an event belongs to its stream."""
-    return tx.find(
+INVARIANTS: dict[str, Invariant | Stepwise] = {
+    "the positions of a stream are 1, 2, 3 … up to its last position": ranges(
+        _STREAMS, _FIND_BROKEN_NUMBERS.format(group="stream_id", number="position")
+    ),
+    "the sequences of an event name are 1, 2, 3 … up to its last sequence": ranges(
+        _SERIES, _FIND_BROKEN_NUMBERS.format(group="series_id", number="sequence")
+    ),
+    # The event before the range is compared too.
+    "the sequences and positions of an event name increase together": ranges(
+        _SERIES,
         """
-        SELECT event.stream_id, event.position, event.sequence FROM (
-            SELECT stream_id, series_id, position, sequence,
-                   lag(position) OVER (PARTITION BY series_id ORDER BY sequence) AS previous
-            FROM events
-        ) AS event JOIN series ON series.id = event.series_id
-        WHERE event.previous > event.position OR series.stream_id <> event.stream_id
-        LIMIT 1
+        SELECT event.stream_id, event.position, event.sequence
+        FROM ranges JOIN series ON series.id = unit CROSS JOIN LATERAL (
+            SELECT stream_id, position, sequence, lag(position) OVER (ORDER BY sequence) AS previous
+            FROM events WHERE series_id = unit AND sequence >= after AND sequence <= upto
+        ) AS event
+        WHERE event.previous > event.position OR event.stream_id <> series.stream_id
+        """,
+    ),
+    # The recursion reads one event per event name.
+    "every event belongs to an event name of a stream": sweep(
         """
-    )
-
-
-def find_broken_offset(tx: Transaction) -> dict[str, Any] | None:
-    return tx.find(
+        WITH RECURSIVE stored AS (
+            (SELECT series_id FROM events WHERE series_id > %(after)s ORDER BY series_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT events.series_id FROM events WHERE events.series_id > stored.series_id
+                    ORDER BY events.series_id LIMIT 1)
+            FROM stored WHERE stored.series_id IS NOT NULL
+        )
+        SELECT series_id FROM stored WHERE series_id IS NOT NULL LIMIT %(limit)s
+        """,
+        key=["series_id"],
+        start=[0],
+        find="SELECT series_id FROM page WHERE NOT EXISTS (SELECT FROM series WHERE id = series_id)",
+    ),
+    "no offset is greater than the last sequence": sweep(
         """
-        SELECT consumer, name, acknowledged, last, nacks FROM offsets JOIN series ON series.id = series_id
+        SELECT series_id, consumer, name, acknowledged, last, nacks, nacked_at
+        FROM offsets JOIN series ON series.id = series_id
+        """,
+        key=["series_id", "consumer"],
+        start=[0, ""],
+        find="""
+        SELECT consumer, name, acknowledged, last, nacks FROM page
         WHERE acknowledged NOT BETWEEN 0 AND last OR nacks < 0 OR (nacks > 0) <> (nacked_at IS NOT NULL)
            OR (nacks > 0 AND acknowledged = last)
-        LIMIT 1
-        """
-    )
-
-
-def find_broken_parked(tx: Transaction) -> dict[str, Any] | None:
-    return tx.find(
-        """
-        SELECT parked.consumer, parked.series_id, parked.sequence, acknowledged
-        FROM parked LEFT JOIN offsets USING (series_id, consumer)
-        WHERE parked.sequence < 1 OR acknowledged IS NULL OR parked.sequence > acknowledged
-        LIMIT 1
-        """
-    )
+        """,
+    ),
+    "no parked event is after the offset of its consumer": sweep(
+        "SELECT series_id, consumer, sequence FROM parked",
+        key=["series_id", "consumer", "sequence"],
+        start=[0, "", 0],
+        find="""
+        SELECT consumer, series_id, sequence, acknowledged FROM page LEFT JOIN offsets USING (series_id, consumer)
+        WHERE sequence < 1 OR acknowledged IS NULL OR sequence > acknowledged
+        """,
+    ),
+}
