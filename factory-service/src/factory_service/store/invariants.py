@@ -1,74 +1,103 @@
-"""Queries that return a counterexample to an invariant, or None if it holds."""
-
-from typing import Any
+"""The invariants of the service, as SQL statements that return a row that violates one."""
 
 from chassis.db import Transaction
+from chassis.db.invariants import Cursor, Invariant, Step, Stepwise, no_row, sweep
+
+_SECONDS_PER_DAY = 24 * 3600
+_MIN_BIGINT = -(2**63)
 
 
-def find_wrong_point_count(tx: Transaction) -> dict[str, Any] | None:
-    return tx.find(
-        """
-        SELECT f.id, f.points, coalesce(p.points, 0) AS counted FROM factories f
-        LEFT JOIN (SELECT factory_id, count(*) AS points FROM points GROUP BY factory_id) p ON p.factory_id = f.id
-        WHERE f.points <> coalesce(p.points, 0) ORDER BY f.id LIMIT 1
-        """
-    )
+def _verify_point_counts(tx: Transaction, cursor: Cursor, limit: int) -> Step:
+    """Count the next points; compare with the factory's own count when its last point has been counted.
 
-
-def find_orphaned_points(tx: Transaction) -> dict[str, Any] | None:
-    """Return a factory ID of points whose factory neither exists, nor was deleted, nor is being loaded.
-
-    The recursion reads one point per factory instead of all points.
+    Points are only added to a factory. If its points are counted in several steps, the result is therefore between the
+    factory's own count at the first step and that at the last step.
     """
-    return tx.find(
+    mark = cursor.mark or {"factory": _MIN_BIGINT, "time": _MIN_BIGINT, "counted": 0, "at_first": 0}
+    page = tx.one(_COUNT_PAGE, **mark, limit=limit)
+    return Step(page["violation"], page["mark"], is_done=page["mark"] is None)
+
+
+_COUNT_PAGE = """
+    WITH page AS MATERIALIZED (
+        SELECT factory_id, time FROM points WHERE (factory_id, time) > (%(factory)s, %(time)s)
+        ORDER BY factory_id, time LIMIT %(limit)s
+    ), counts AS (
+        SELECT id, max(time) AS time, sum(counted)::bigint AS counted, max(at_first) AS at_first FROM (
+            SELECT factory_id AS id, max(time) AS time, count(*) AS counted, NULL::bigint AS at_first
+            FROM page GROUP BY factory_id
+            UNION ALL
+            SELECT %(factory)s, %(time)s, %(counted)s, %(at_first)s
+        ) AS parts GROUP BY id
+    ), last AS (
+        SELECT id, time, counted, coalesce(at_first, (SELECT points FROM factories WHERE factories.id = counts.id), 0)
+            AS at_first
+        FROM counts WHERE (SELECT count(*) FROM page) = %(limit)s ORDER BY id DESC LIMIT 1
+    )
+    SELECT (SELECT json_build_object('factory', id, 'time', time, 'counted', counted, 'at_first', at_first) FROM last)
+               AS mark,
+           (SELECT row_to_json(violation)::text FROM (
+               SELECT id, points, coalesce(counted, 0) AS counted FROM factories LEFT JOIN counts USING (id)
+               WHERE id >= %(factory)s AND id < coalesce((SELECT id FROM last), 9223372036854775807)
+                 AND coalesce(counted, 0) NOT BETWEEN coalesce(at_first, points) AND points LIMIT 1
+           ) AS violation) AS violation
+"""
+
+INVARIANTS: dict[str, Invariant | Stepwise] = {
+    "point_count of every factory equals its points": Stepwise(_verify_point_counts, _SECONDS_PER_DAY),
+    # The recursion reads one point per factory.
+    "every point belongs to a factory": sweep(
         """
         WITH RECURSIVE owners AS (
-            (SELECT factory_id FROM points ORDER BY factory_id LIMIT 1)
+            (SELECT factory_id FROM points WHERE factory_id > %(after)s ORDER BY factory_id LIMIT 1)
             UNION ALL
             SELECT (SELECT p.factory_id FROM points p WHERE p.factory_id > o.factory_id ORDER BY p.factory_id LIMIT 1)
             FROM owners o WHERE o.factory_id IS NOT NULL
         )
-        SELECT factory_id FROM owners WHERE factory_id IS NOT NULL
-          AND NOT EXISTS (SELECT FROM factories WHERE id = factory_id)
+        SELECT factory_id FROM owners WHERE factory_id IS NOT NULL LIMIT %(limit)s
+        """,
+        key=["factory_id"],
+        start=[_MIN_BIGINT],
+        find="""
+        SELECT factory_id FROM page
+        WHERE NOT EXISTS (SELECT FROM factories WHERE id = factory_id)
           AND NOT EXISTS (SELECT FROM gone_factories WHERE id = factory_id)
-          AND NOT EXISTS (SELECT FROM loads l WHERE l.factory_id = owners.factory_id)
-        LIMIT 1
-        """
-    )
-
-
-def find_point_out_of_bounds(tx: Transaction) -> dict[str, Any] | None:
-    return tx.find(
-        """
-        SELECT factory_id, time FROM points
+          AND NOT EXISTS (SELECT FROM loads l WHERE l.factory_id = page.factory_id)
+        """,
+    ),
+    "every point is within the allowed range": sweep(
+        "SELECT factory_id, time, actual, goal FROM points",
+        key=["factory_id", "time"],
+        start=[_MIN_BIGINT, _MIN_BIGINT],
+        find="""
+        SELECT factory_id, time FROM page
         WHERE time NOT BETWEEN 0 AND 2::bigint ^ 53 OR abs(actual) > 2::bigint ^ 31 OR abs(goal) > 2::bigint ^ 31
-        LIMIT 1
-        """
-    )
-
-
-def find_loaded_entry_without_resource(tx: Transaction) -> dict[str, Any] | None:
-    return tx.find(
-        """
-        SELECT collection, id FROM loaded l
-        WHERE NOT EXISTS (SELECT FROM factories f WHERE l.collection = 'factories' AND f.id = l.id)
-          AND NOT EXISTS (SELECT FROM sprockets s WHERE l.collection = 'sprockets' AND s.id = l.id)
-          AND NOT EXISTS (SELECT FROM loads n WHERE l.collection = 'factories' AND n.factory_id = l.id)
-        LIMIT 1
-        """
-    )
-
-
-def find_id_above_last_id(tx: Transaction) -> dict[str, Any] | None:
-    return tx.find(
-        """
-        SELECT c.name, c.last_id, greatest(
-            (SELECT max(id) FROM factories WHERE c.name = 'factories'),
-            (SELECT max(id) FROM sprockets WHERE c.name = 'sprockets')) AS max_id
-        FROM collections c
-        WHERE c.last_id < greatest(
-            (SELECT max(id) FROM factories WHERE c.name = 'factories'),
-            (SELECT max(id) FROM sprockets WHERE c.name = 'sprockets'))
-        LIMIT 1
-        """
-    )
+        """,
+        pause_seconds=_SECONDS_PER_DAY,
+    ),
+    "every loaded entry has its factory or sprocket": sweep(
+        "SELECT collection, id FROM loaded",
+        key=["collection", "id"],
+        start=["", _MIN_BIGINT],
+        find="""
+        SELECT collection, id FROM page
+        WHERE NOT EXISTS (SELECT FROM factories f WHERE page.collection = 'factories' AND f.id = page.id)
+          AND NOT EXISTS (SELECT FROM sprockets s WHERE page.collection = 'sprockets' AND s.id = page.id)
+          AND NOT EXISTS (SELECT FROM loads n WHERE page.collection = 'factories' AND n.factory_id = page.id)
+        """,
+    ),
+    "no ID is greater than the last issued ID": no_row(
+        lambda tx: tx.find(
+            """
+            SELECT c.name, c.last_id, greatest(
+                (SELECT max(id) FROM factories WHERE c.name = 'factories'),
+                (SELECT max(id) FROM sprockets WHERE c.name = 'sprockets')) AS max_id
+            FROM collections c
+            WHERE c.last_id < greatest(
+                (SELECT max(id) FROM factories WHERE c.name = 'factories'),
+                (SELECT max(id) FROM sprockets WHERE c.name = 'sprockets'))
+            LIMIT 1
+            """
+        )
+    ),
+}

@@ -1,48 +1,55 @@
-"""Statements that recompute the invariants. Each returns a row that violates one, or None."""
+"""The invariants of the service, as SQL statements that return a row that violates one."""
 
-from typing import Any
+from chassis.db.invariants import Invariant, Stepwise, ranges, sweep
 
-from chassis.db import Transaction
+# Flows are verified in the order of their IDs. A flow that has not ended may still change, and another transaction may
+# insert one with a lower ID than those that are visible, but no transaction takes ten minutes.
+_FLOWS = """
+    SELECT 0::bigint AS unit, 1 AS first, last, least(unfinished - 1, settled) AS settled FROM (
+        SELECT (SELECT coalesce(max(id), 0) FROM flows) AS last,
+               (SELECT min(id) FROM flows WHERE finished_at IS NULL) AS unfinished,
+               (SELECT coalesce(max(id), 0) FROM flows WHERE created_at < now() - interval '10 minutes') AS settled
+    ) AS flow_ids
+"""
+_DATASETS = "SELECT id AS unit, 1 AS first, revisions::bigint AS last, revisions AS settled FROM datasets"
 
-
-def find_revision_gap(tx: Transaction) -> dict[str, Any] | None:
-    return tx.find(
+INVARIANTS: dict[str, Invariant | Stepwise] = {
+    "the revisions of a dataset are numbered without gaps": ranges(
+        _DATASETS,
         """
-        SELECT datasets.owner, datasets.name, datasets.revisions, count(flows.id) AS flows
-        FROM datasets LEFT JOIN flows ON flows.dataset = datasets.id
-        GROUP BY datasets.id
-        HAVING (count(flows.id), min(flows.revision), max(flows.revision))
-               IS DISTINCT FROM (datasets.revisions::bigint, 1, datasets.revisions)
-        LIMIT 1
+        SELECT datasets.owner, datasets.name, datasets.revisions, after, upto, stored.count
+        FROM ranges JOIN datasets ON datasets.id = unit CROSS JOIN LATERAL (
+            SELECT count(*) FROM flows WHERE dataset = unit AND revision > after AND revision <= upto
+        ) AS stored
+        WHERE stored.count <> upto - after
+           OR EXISTS (SELECT FROM flows WHERE dataset = unit AND revision > last)
+           OR EXISTS (SELECT FROM flows WHERE dataset = unit AND revision < first)
+        """,
+    ),
+    "a flow's state follows from its pipelines": ranges(
+        _FLOWS,
         """
-    )
-
-
-def find_inconsistent_flow(tx: Transaction) -> dict[str, Any] | None:
-    """Return a flow whose state does not follow from those of its pipelines."""
-    return tx.find(
-        """
-        SELECT flows.name, flows.state, expected.state AS expected_state FROM flows JOIN (
-            SELECT flow, CASE
+        SELECT flows.name, flows.state, expected.state AS expected_state
+        FROM ranges JOIN flows ON flows.id > after AND flows.id <= upto CROSS JOIN LATERAL (
+            SELECT CASE
                 WHEN bool_and(state IN ('SUCCEEDED', 'FAILED'))
                     THEN CASE WHEN bool_or(state = 'FAILED') THEN 'FAILED' ELSE 'SUCCEEDED' END
                 WHEN bool_and(state = 'QUEUED') THEN 'QUEUED' ELSE 'INPROGRESS' END AS state
-            FROM pipelines GROUP BY flow
-        ) AS expected ON expected.flow = flows.id
-        WHERE expected.state <> flows.state LIMIT 1
-        """
-    )
-
-
-def find_inconsistent_pipeline(tx: Transaction) -> dict[str, Any] | None:
-    """Return a pipeline whose state does not follow from its updates and its dependencies."""
-    return tx.find(
+            FROM pipelines WHERE flow = flows.id HAVING count(*) > 0
+        ) AS expected
+        WHERE expected.state <> flows.state
+        """,
+        weight=10,
+    ),
+    "a pipeline's state follows from its updates and dependencies": ranges(
+        _FLOWS,
         """
         SELECT name, state FROM (
             SELECT pipelines.name, pipelines.state, pipelines.is_ready, pipelines.has_begun, pipelines.succeeded,
                    coalesce(bool_and(dependencies.state = 'SUCCEEDED'), true) AS can_run,
                    coalesce(bool_or(dependencies.state = 'FAILED'), false) AS is_blocked
-            FROM pipelines LEFT JOIN pipelines AS dependencies
+            FROM ranges JOIN pipelines ON pipelines.flow > after AND pipelines.flow <= upto
+            LEFT JOIN pipelines AS dependencies
                  ON dependencies.flow = pipelines.flow AND dependencies.position = ANY (pipelines.needs)
             GROUP BY pipelines.flow, pipelines.position
         ) AS expected
@@ -51,27 +58,27 @@ def find_inconsistent_pipeline(tx: Transaction) -> dict[str, Any] | None:
             WHEN succeeded AND can_run THEN 'SUCCEEDED'
             WHEN has_begun OR succeeded THEN 'INPROGRESS'
             ELSE 'QUEUED' END
-        LIMIT 1
+        """,
+        weight=20,
+    ),
+    "a flow that has ended has an end time, and every flow has a package": ranges(
+        _FLOWS,
         """
-    )
-
-
-def find_inconsistent_end(tx: Transaction) -> dict[str, Any] | None:
-    return tx.find(
-        """
-        SELECT name, state, finished_at FROM flows
-        WHERE (state IN ('SUCCEEDED', 'FAILED')) <> (finished_at IS NOT NULL)
+        SELECT flows.name, flows.state, flows.finished_at
+        FROM ranges JOIN flows ON flows.id > after AND flows.id <= upto
+        WHERE (flows.state IN ('SUCCEEDED', 'FAILED')) <> (flows.finished_at IS NOT NULL)
            OR NOT EXISTS (SELECT FROM pipelines WHERE flow = flows.id AND pipelines.name = flows.name)
-        LIMIT 1
-        """
-    )
-
-
-def find_miscounted_owner(tx: Transaction) -> dict[str, Any] | None:
-    return tx.find(
-        """
-        SELECT owners.id, owners.datasets AS counted, count(datasets.id) AS datasets
-        FROM owners LEFT JOIN datasets ON datasets.owner = owners.id
-        GROUP BY owners.id HAVING count(datasets.id) <> owners.datasets LIMIT 1
-        """
-    )
+        """,
+        weight=10,
+    ),
+    "an owner's datasets equal the stored number": sweep(
+        "SELECT id, datasets AS counted FROM owners",
+        key=["id"],
+        start=[""],
+        find="""
+        SELECT page.id, counted, stored.count AS datasets
+        FROM page CROSS JOIN LATERAL (SELECT count(*) FROM datasets WHERE owner = page.id) AS stored
+        WHERE stored.count <> counted
+        """,
+    ),
+}
