@@ -1,0 +1,256 @@
+"""The verification of invariants: step by step, in full runs, while data change and when the worker is killed."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from chassis.db import Database
+from chassis.runtime.config import ServiceSettings
+from chassis.web.app import App
+from quintet_testing.invariants import advance_invariants, recompute_invariants
+from quintet_testing.postgres import free_port
+
+# Two steps of the worker and a rest.
+MANY = 120_000
+NUMBERED, SIZES = "items_are_numbered", "sizes_are_positive"
+
+
+@pytest.fixture
+def execute(db: Database) -> Callable[..., int]:
+    def execute_statement(sql: str, **params: Any) -> int:
+        with db.transaction() as tx:
+            return tx.run(sql, **params)
+
+    return execute_statement
+
+
+@pytest.fixture
+def add_items(execute: Any) -> Callable[[int, int], None]:
+    """Return a function that gives a unit its items up to a number."""
+
+    def add(unit: int, last: int) -> None:
+        execute(
+            """
+            WITH previous AS (SELECT coalesce(max(last), 0) AS last FROM units WHERE id = %(unit)s), updated AS (
+                INSERT INTO units (id, last) VALUES (%(unit)s, %(last)s)
+                ON CONFLICT ON CONSTRAINT units_pkey DO UPDATE SET last = excluded.last
+            )
+            INSERT INTO items (unit, number) SELECT %(unit)s, number
+            FROM previous, generate_series(previous.last + 1, %(last)s) AS number
+            """,
+            unit=unit,
+            last=last,
+        )
+
+    return add
+
+
+@pytest.fixture
+def report(app: App) -> Callable[[], dict[str, Any]]:
+    """Return a function that returns the report, with the checks by name."""
+
+    def get_report() -> dict[str, Any]:
+        body = app.test_client().get("/invariants").get_json()
+        return {**body, "checks": by_name(body["checks"])}
+
+    return get_report
+
+
+def by_name(checks: list[dict[str, str]]) -> dict[str, tuple[str, str]]:
+    return {check["name"]: (check["status"], check["detail"]) for check in checks}
+
+
+def test_all_invariants_of_little_data_are_verified_by_the_request(app: App, execute: Any, add_items: Any) -> None:
+    add_items(1, 10)
+    names = ("effects_have_names", NUMBERED, SIZES)
+    checks = [{"name": name, "status": "OK", "detail": ""} for name in names]
+    assert app.test_client().get("/invariants").get_json() == {"status": "OK", "checks": checks, "full": None}
+
+
+@pytest.mark.parametrize(
+    ("sql", "name", "detail"),
+    [
+        ("INSERT INTO effects (name) VALUES ('nameless')", "effects_have_names", "1 effects have no name"),
+        ("DELETE FROM items WHERE number = 5", NUMBERED, '{"unit":1,"after":0,"upto":10}'),
+        ("UPDATE units SET last = 11", NUMBERED, '{"unit":1,"after":0,"upto":11}'),
+        ("UPDATE items SET size = -1 WHERE number = 7", SIZES, '{"unit":1,"number":7}'),
+    ],
+)
+def test_violation_is_reported_with_its_detail(
+    report: Any, execute: Any, add_items: Any, sql: str, name: str, detail: str
+) -> None:
+    add_items(1, 10)
+    execute(sql)
+    assert report()["status"] == "BROKEN"
+    assert {check: result for check, result in report()["checks"].items() if result[0] == "BROKEN"} == {
+        name: ("BROKEN", detail)
+    }
+
+
+def test_worker_verifies_each_item_once_and_a_request_verifies_only_those_after(
+    app: App, report: Any, execute: Any, add_items: Any
+) -> None:
+    add_items(1, MANY)
+    add_items(2, 3)
+    checks = report()["checks"]
+    assert checks[NUMBERED] == ("OK", "100003 items are still to be verified")
+    assert checks[SIZES] == ("OK", "some rows have not been verified yet")
+    assert advance_invariants(app) == 6
+    assert advance_invariants(app) == 0
+    checks = report()["checks"]
+    assert checks[NUMBERED] == ("OK", "")
+    assert checks[SIZES][1].startswith("all rows were verified at 20")
+    execute("DELETE FROM items WHERE unit = 1 AND number = 60000")
+    assert report()["status"] == "OK"
+    add_items(2, 10)
+    execute("DELETE FROM items WHERE unit = 2 AND number = 9")
+    assert report()["checks"][NUMBERED] == ("BROKEN", '{"unit":2,"after":3,"upto":10}')
+
+
+def test_unit_that_lost_its_last_items_is_reported(app: App, report: Any, execute: Any, add_items: Any) -> None:
+    add_items(1, 10)
+    advance_invariants(app)
+    execute("UPDATE units SET last = 8")
+    execute("DELETE FROM items WHERE number > 8")
+    assert report()["checks"][NUMBERED] == ("BROKEN", '{"unit":1,"after":10,"upto":8}')
+
+
+def test_full_run_detects_a_violation_among_verified_items_and_its_repair(
+    app: App, report: Any, execute: Any, add_items: Any
+) -> None:
+    add_items(1, MANY)
+    advance_invariants(app)
+    execute("DELETE FROM items WHERE number = 60000")
+    assert report()["status"] == "OK"
+    full = recompute_invariants(app)
+    assert (full["status"], by_name(full["checks"])) == (
+        "FAILURE",
+        {
+            "effects_have_names": ("OK", ""),
+            NUMBERED: ("BROKEN", '{"unit":1,"after":50000,"upto":100000}'),
+            SIZES: ("OK", ""),
+        },
+    )
+    assert report()["checks"][NUMBERED] == ("BROKEN", '{"unit":1,"after":50000,"upto":100000}')
+    execute("INSERT INTO items (unit, number) VALUES (1, 60000)")
+    assert report()["status"] == "BROKEN"
+    full = recompute_invariants(app)
+    assert (full["status"], {check["status"] for check in full["checks"]}) == ("SUCCESS", {"OK"})
+    assert full["started_at"] <= full["finished_at"]
+    assert report()["status"] == "OK"
+
+
+def test_violation_detected_by_the_worker_is_reported_until_a_full_run_succeeds(
+    app: App, report: Any, execute: Any, add_items: Any
+) -> None:
+    add_items(1, 10)
+    execute("DELETE FROM items WHERE number = 5")
+    advance_invariants(app)
+    execute("INSERT INTO items (unit, number) VALUES (1, 5)")
+    assert report()["checks"][NUMBERED][0] == "BROKEN"
+    assert recompute_invariants(app)["status"] == "SUCCESS"
+    assert report()["status"] == "OK"
+
+
+def test_request_joins_the_full_run_in_progress(app: App, report: Any, add_items: Any) -> None:
+    add_items(1, MANY)
+    client = app.test_client()
+    assert client.get("/invariants?full=1").get_json()["full"]["status"] == "PENDING"
+    advance_invariants(app, max_steps=3)
+    response = client.get("/invariants?full=1")
+    full = response.get_json()["full"]
+    assert (response.status_code, full["status"], full["finished_at"]) == (202, "PROGRESS", None)
+    assert {check["status"] for check in full["checks"]} == {"OK", "PENDING"}
+    advance_invariants(app)
+    assert report()["full"]["status"] == "SUCCESS"
+    assert client.get("/invariants?full=1").get_json()["full"]["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("query", ["full=2", "full=", "ful=1", "full=1&full=1", "full=1&x=1"])
+def test_invalid_query_is_rejected_and_starts_nothing(app: App, report: Any, db: Database, query: str) -> None:
+    response = app.test_client().get(f"/invariants?{query}")
+    assert response.status_code == 400
+    assert {error["field"] for error in response.get_json()["errors"]} <= {"full", "ful", "x"}
+    assert report()["full"] is None
+
+
+def test_head_starts_no_full_run(app: App, report: Any, db: Database) -> None:
+    assert app.test_client().head("/invariants?full=1").status_code == 200
+    assert report()["full"] is None
+
+
+def test_items_that_are_added_during_full_runs_are_never_reported(
+    app: App, report: Any, db: Database, add_items: Any
+) -> None:
+    for unit in range(4):
+        add_items(unit, 30_000)
+    stop_event = threading.Event()
+
+    def write(unit: int) -> None:
+        last = 30_000
+        while not stop_event.is_set():
+            with db.transaction() as tx:
+                tx.run("UPDATE units SET last = %(last)s WHERE id = %(unit)s", last=last + 7, unit=unit)
+                for number in range(last + 1, last + 8):
+                    tx.run("INSERT INTO items VALUES (%(unit)s, %(number)s)", unit=unit, number=number)
+            last += 7
+
+    writers = [threading.Thread(target=write, args=(unit,)) for unit in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(8):
+            full = recompute_invariants(app)
+            assert full["status"] == "SUCCESS", full
+            assert report()["status"] == "OK"
+    finally:
+        stop_event.set()
+        for writer in writers:
+            writer.join()
+
+
+@pytest.fixture
+def start_worker(settings: ServiceSettings, process_environment: Any, db: Database) -> Iterator[Callable[[], Any]]:
+    """Return a function that starts a worker without RabbitMQ, which its timers do not need."""
+    started: list[subprocess.Popen[bytes]] = []
+    environment = process_environment(settings, AMQP_URL=f"amqp://127.0.0.1:{free_port()}/%2F")
+
+    def start() -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys.executable, "-m", "probe_service", "worker"], env=environment))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_full_run_continues_after_its_worker_was_killed(
+    app: App, report: Any, execute: Any, add_items: Any, start_worker: Any, db: Database, eventually: Any
+) -> None:
+    add_items(1, MANY)
+    app.test_client().get("/invariants?full=1")
+    with db.transaction() as tx:
+        tx.run("LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
+        worker = start_worker()
+        # The first check is done, and the second one waits for the lock.
+        eventually(lambda: tx.rows(_FIRST_CHECK))
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        first_check = tx.rows(_FIRST_CHECK)
+    start_worker()
+    eventually(lambda: report()["full"]["status"] == "SUCCESS")
+    with db.transaction() as tx:
+        assert tx.rows(_FIRST_CHECK) == first_check
+    assert {check["status"] for check in report()["full"]["checks"]} == {"OK"}
+
+
+_FIRST_CHECK = """
+    SELECT started_at, verified_at FROM invariant_runs, invariant_marks
+    WHERE run = 'full' AND name = 'effects_have_names' AND is_done
+"""
