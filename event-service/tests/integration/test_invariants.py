@@ -1,25 +1,32 @@
+import threading
+
 import pytest
+
+from quintet_testing.invariants import advance_invariants, recompute_invariants
 
 
 @pytest.fixture
-def damage_and_check(client, api, an_event, db):
-    """Return a function that runs a damaging statement and returns the invariants; delete all data after the test."""
+def damage_and_check(app, client, api, an_event, db):
+    """Return a function that runs a damaging statement and returns the checks that are broken according to `verify`.
+
+    It deletes all data after the test.
+    """
     ids = api.append([an_event(name) for name in "ABABCCC"]).json
     for _ in range(5):
         api.acknowledge(ids[0], "NACK")
 
-    def damage(sql):
+    def damage(sql, verify):
         with db.transaction() as tx:
             tx.run(sql)
-        return client.get("/invariants").json
+        return [check for check in verify()["checks"] if check["status"] == "BROKEN"]
 
     yield damage
     with db.transaction() as tx:
-        for table in ("events", "parked", "offsets", "consumers", "schemas", "series", "streams"):
+        for table in ("events", "parked", "offsets", "consumers", "schemas", "series", "streams", "invariant_marks"):
             tx.run(f"DELETE FROM {table}")
 
 
-@pytest.mark.parametrize(
+DAMAGES = pytest.mark.parametrize(
     ("sql", "broken"),
     [
         ("SELECT 1", set()),
@@ -33,20 +40,67 @@ def damage_and_check(client, api, an_event, db):
         ("UPDATE events SET position = 20 - position", {"positions", "order"}),
         ("UPDATE offsets SET acknowledged = 9", {"offset"}),
         ("UPDATE offsets SET acknowledged = 0", {"parked"}),
+        ("UPDATE events SET series_id = 0 WHERE position = 7", {"sequences", "belongs"}),
         ("DELETE FROM offsets", {"parked"}),
         ("UPDATE parked SET sequence = 2", {"parked"}),
     ],
 )
-def test_broken_invariants_are_reported(damage_and_check, sql, broken):
-    report = damage_and_check(sql)
-    phrases = {"positions": "positions of a stream", "sequences": "sequences of an event name",
-               "order": "increase together", "offset": "no offset", "parked": "no parked event"}  # fmt: skip
-    reported = {
-        key
-        for key, phrase in phrases.items()
-        for check in report["checks"]
-        if phrase in check["name"] and check["status"] == "BROKEN"
-    }
-    assert reported == broken
-    assert report["status"] == ("BROKEN" if broken else "OK")
-    assert all(check["detail"] for check in report["checks"] if check["status"] == "BROKEN")
+
+PHRASES = {
+    "positions": "positions of a stream",
+    "sequences": "sequences of an event name",
+    "order": "increase together",
+    "belongs": "belongs to an event name",
+    "offset": "no offset",
+    "parked": "no parked event",
+}
+
+
+def keys_of(checks):
+    assert all(check["detail"] for check in checks)
+    return {key for key, phrase in PHRASES.items() for check in checks if phrase in check["name"]}
+
+
+@DAMAGES
+def test_broken_invariants_are_reported(damage_and_check, client, sql, broken):
+    assert keys_of(damage_and_check(sql, lambda: client.get("/invariants").json)) == broken
+    assert client.get("/invariants").json["status"] == ("BROKEN" if broken else "OK")
+
+
+@DAMAGES
+def test_full_run_reports_invariants_that_broke_after_they_were_verified(damage_and_check, app, sql, broken):
+    advance_invariants(app)
+    assert keys_of(damage_and_check(sql, lambda: recompute_invariants(app))) == broken
+    with app.database.transaction() as tx:
+        tx.run("DELETE FROM invariant_marks")
+        tx.run("DELETE FROM invariant_ranges")
+
+
+def test_verified_events_are_not_verified_again_but_new_ones_are(damage_and_check, app, client, api, an_event):
+    advance_invariants(app)
+    assert not damage_and_check("DELETE FROM events WHERE position = 5", lambda: client.get("/invariants").json)
+    api.append([an_event(name) for name in "AB"])
+    broken = damage_and_check("DELETE FROM events WHERE position = 8", lambda: client.get("/invariants").json)
+    assert keys_of(broken) == {"positions", "sequences"}
+
+
+def test_events_that_are_appended_during_full_runs_are_never_reported(app, client, db, api_for, an_event):
+    stop_event = threading.Event()
+
+    def append(number):
+        # Two writers share each stream.
+        api = api_for(app, f"stream {number % 2}")
+        while not stop_event.is_set():
+            assert api.append([an_event(name) for name in "ABA"]).status_code == 200
+
+    writers = [threading.Thread(target=append, args=(number,)) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(20):
+            assert recompute_invariants(app)["status"] == "SUCCESS"
+            assert client.get("/invariants").json["status"] == "OK"
+    finally:
+        stop_event.set()
+        for writer in writers:
+            writer.join()

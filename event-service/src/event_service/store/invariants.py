@@ -47,7 +47,7 @@ INVARIANTS: dict[str, Invariant | Stepwise] = {
         SELECT series_id FROM stored WHERE series_id IS NOT NULL LIMIT %(limit)s
         """,
         key=["series_id"],
-        start=[0],
+        start=[-1],
         find="SELECT series_id FROM page WHERE NOT EXISTS (SELECT FROM series WHERE id = series_id)",
     ),
     "no offset is greater than the last sequence": sweep(

@@ -4,7 +4,8 @@ from chassis.db import Transaction
 from chassis.db.invariants import Cursor, Invariant, Step, Stepwise, no_row, sweep
 
 _SECONDS_PER_DAY = 24 * 3600
-_MIN_BIGINT = -(2**63)
+# A literal of one less would be numeric, for which the index is not used.
+_MIN_BIGINT = -(2**63) + 1
 
 
 def _verify_point_counts(tx: Transaction, cursor: Cursor, limit: int) -> Step:

@@ -1,5 +1,7 @@
 """Invariants of the service, recomputed from its tables."""
 
+from typing import Any
+
 from chassis import strictjson
 from chassis.db import Transaction
 from chassis.db.invariants import Cursor, Invariant, Step, Stepwise, no_row, sweep
@@ -15,16 +17,18 @@ def _verify_counts(tx: Transaction, cursor: Cursor, limit: int) -> Step:
     Orders that are written during the count may not be included. A difference is therefore confirmed by a statement
     that reads all orders in one snapshot.
     """
-    mark = cursor.mark or {"after": -(2**63), "sums": []}
+    mark = cursor.mark or _START
     page = tx.one(_COUNT_PAGE, after=mark["after"], sums=strictjson.dumps(mark["sums"]), limit=limit)
     if page["count"] == limit:
         return Step(None, {"after": page["last"], "sums": page["sums"]}, is_done=False)
     violation = page["difference"]
     if violation and cursor.mark:
-        violation = tx.one(_COUNT_PAGE, after=-(2**63), sums="[]", limit=None)["difference"]
+        violation = tx.one(_COUNT_PAGE, after=_START["after"], sums="[]", limit=None)["difference"]
     return Step(violation, None, is_done=True)
 
 
+# A literal of one less would be numeric, for which the index is not used.
+_START: dict[str, Any] = {"after": -(2**63) + 1, "sums": []}
 _COUNT_PAGE = """
     WITH by_spelling AS (
         SELECT state, failed = 0 AS valid, count(*) AS stored, max(id) AS last FROM (

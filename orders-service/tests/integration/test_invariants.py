@@ -1,0 +1,113 @@
+"""Damaged tables are reported, whether a request verifies them or the worker in several steps."""
+
+import threading
+
+import pytest
+
+from chassis.db import invariant_runs
+from chassis.db.invariants import Cursor
+from orders_service.store.invariants import INVARIANTS
+from quintet_testing.invariants import advance_invariants, recompute_invariants
+
+ITEMS_PER_STEP, MANY = 300, 1000
+COUNTS = "the counts by state equal those of the orders"
+INSERT_ORDERS = """
+    INSERT INTO orders (id, birthday, failed, name, email, state, zipcode)
+    SELECT id, '1963-02-27', 0, 'Ann', 'ann@example.com',
+           CASE abs(id) %% 3 WHEN 0 THEN 'tx' WHEN 1 THEN 'TX' ELSE 'Ohio' END, '1'
+    FROM generate_series(%(first)s, %(last)s) AS id
+"""
+INSERT_COUNTS = """
+    INSERT INTO order_counts (state, valid, orders)
+    SELECT CASE WHEN abs(id) %% 3 < 2 THEN 'TX' ELSE '' END, true, count(*)
+    FROM generate_series(%(first)s, %(last)s) AS id GROUP BY 1
+"""
+INSERT_IMPORT = """
+    INSERT INTO imports (id, username, request_id, file_name, dry_run, status, uploaded_at, total, valid, blocks,
+                         next_block, batch_no)
+    VALUES (gen_random_uuid(), 'ann', 'r', 'f', false, 'SUCCESS', now(), %(size)s, %(size)s, 0, 0, 1)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _small_steps(monkeypatch):
+    monkeypatch.setattr(invariant_runs, "_ITEMS_PER_STEP", ITEMS_PER_STEP)
+
+
+def insert_imported(tx, first, last):
+    for sql in (INSERT_ORDERS, INSERT_COUNTS):
+        tx.run(sql, first=first, last=last)
+    tx.run(INSERT_IMPORT, size=last - first + 1)
+
+
+def broken_checks(checks):
+    assert all(check["detail"] for check in checks if check["status"] == "BROKEN")
+    return {check["name"] for check in checks if check["status"] == "BROKEN"}
+
+
+@pytest.mark.parametrize("count", [10, MANY])
+@pytest.mark.parametrize(
+    ("sql", "broken"),
+    [
+        ("SELECT 1", set()),
+        ("UPDATE orders SET state = 'CA' WHERE id = 3", {COUNTS}),
+        ("UPDATE orders SET failed = 1 WHERE id = 7", {COUNTS}),
+        ("DELETE FROM orders WHERE id = 10", {COUNTS}),
+        ("DELETE FROM order_counts", {COUNTS, "the stored orders are those that the imports counted"}),
+        ("UPDATE imports SET total = 9", {"a finished import has counted each row once"}),
+        (
+            "UPDATE imports SET status = 'PROGRESS', blocks = 1",
+            {"an import in progress has all remaining chunks of its file"},
+        ),
+    ],
+)
+def test_damage_is_reported(app, db, count, sql, broken):
+    with db.transaction() as tx:
+        insert_imported(tx, 1, count)
+        tx.run(sql)
+    advance_invariants(app)
+    report = app.test_client().get("/invariants").json
+    assert (report["status"], broken_checks(report["checks"])) == ("BROKEN" if broken else "OK", broken)
+    full = recompute_invariants(app)
+    assert (full["status"], broken_checks(full["checks"])) == ("FAILURE" if broken else "SUCCESS", broken)
+
+
+def test_orders_written_during_the_count_are_not_reported_as_a_difference(db):
+    with db.transaction() as tx:
+        insert_imported(tx, 1, MANY)
+    cursor = Cursor("full", COUNTS, None)
+    for number in range(4):
+        with db.transaction() as tx:
+            step = INVARIANTS[COUNTS].step(tx, cursor, ITEMS_PER_STEP)
+        assert (step.violation, step.is_done) == (None, number == 3)
+        cursor = cursor._replace(mark=step.mark)
+        with db.transaction() as tx:
+            # Before and after the mark.
+            insert_imported(tx, -100 * number - 99, -100 * number)
+            insert_imported(tx, 2000 + 10 * number, 2009 + 10 * number)
+            tx.run("UPDATE orders SET state = 'CA' WHERE id = %(id)s", id=number * 3 + 1)
+            tx.run("INSERT INTO order_counts (state, valid, orders) VALUES ('TX', true, -1), ('CA', true, 1)")
+
+
+def test_imports_during_full_runs_are_never_reported(app, db):
+    with db.transaction() as tx:
+        insert_imported(tx, 1, MANY)
+    stop_event = threading.Event()
+
+    def write():
+        first = -(10**9)
+        while not stop_event.is_set():
+            with db.transaction() as tx:
+                insert_imported(tx, first, first + 99)
+            first += 100
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(10):
+            full = recompute_invariants(app)
+            assert full["status"] == "SUCCESS", full
+            assert app.test_client().get("/invariants").json["status"] == "OK"
+    finally:
+        stop_event.set()
+        writer.join()
