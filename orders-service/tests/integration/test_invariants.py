@@ -95,11 +95,12 @@ def test_imports_during_full_runs_are_never_reported(app, db):
     stop_event = threading.Event()
 
     def write():
-        first = -(10**9)
+        # Descending, so that the writer is not always ahead of the count.
+        first = -100
         while not stop_event.is_set():
             with db.transaction() as tx:
                 insert_imported(tx, first, first + 99)
-            first += 100
+            first -= 100
 
     writer = threading.Thread(target=write)
     writer.start()
