@@ -103,8 +103,9 @@ def test_production_during_full_runs_is_never_reported(app, db):
     stop_event = threading.Event()
 
     def write():
+        # Slower than the count, so that it ends.
         time = 0
-        while not stop_event.is_set():
+        while not stop_event.wait(0.005):
             with db.transaction() as tx:
                 for factory in (1, 2, 3):
                     add_points(tx, factory, 2 * MANY + time, 2 * MANY + time)

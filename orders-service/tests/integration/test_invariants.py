@@ -95,12 +95,12 @@ def test_imports_during_full_runs_are_never_reported(app, db):
     stop_event = threading.Event()
 
     def write():
-        # Descending, so that the writer is not always ahead of the count.
-        first = -100
-        while not stop_event.is_set():
+        # Slower than the count, and descending, so that the count ends.
+        first = -10
+        while not stop_event.wait(0.005):
             with db.transaction() as tx:
-                insert_imported(tx, first, first + 99)
-            first -= 100
+                insert_imported(tx, first, first + 9)
+            first -= 10
 
     writer = threading.Thread(target=write)
     writer.start()
