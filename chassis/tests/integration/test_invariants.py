@@ -98,7 +98,7 @@ def test_worker_verifies_each_item_once_and_a_request_verifies_only_those_after(
     add_items(1, MANY)
     add_items(2, 3)
     checks = report()["checks"]
-    assert checks[NUMBERED] == ("OK", "100003 items are still to be verified")
+    assert checks[NUMBERED] == ("OK", "110003 items are still to be verified")
     assert checks[SIZES] == ("OK", "some rows have not been verified yet")
     assert advance_invariants(app) == 6
     assert advance_invariants(app) == 0
@@ -164,8 +164,7 @@ def test_request_joins_the_full_run_in_progress(app: App, report: Any, add_items
     advance_invariants(app, max_steps=3)
     response = client.get("/invariants?full=1")
     full = response.get_json()["full"]
-    assert (response.status_code, full["status"], full["finished_at"]) == (202, "PROGRESS", None)
-    assert {check["status"] for check in full["checks"]} == {"OK", "PENDING"}
+    assert (response.status_code, full["status"], full["finished_at"], full["checks"]) == (202, "PROGRESS", None, [])
     advance_invariants(app)
     assert report()["full"]["status"] == "SUCCESS"
     assert client.get("/invariants?full=1").get_json()["full"]["status"] == "PENDING"
@@ -230,27 +229,21 @@ def start_worker(settings: ServiceSettings, process_environment: Any, db: Databa
         process.wait()
 
 
-def test_full_run_continues_after_its_worker_was_killed(
+def test_full_run_continues_where_it_was_when_its_worker_was_killed(
     app: App, report: Any, execute: Any, add_items: Any, start_worker: Any, db: Database, eventually: Any
 ) -> None:
     add_items(1, MANY)
     app.test_client().get("/invariants?full=1")
+    # The start of the run, and the first step of the first stepwise invariant.
+    advance_invariants(app, max_steps=2)
+    # Only a run that began again would detect this.
+    execute("DELETE FROM items WHERE number = 5")
     with db.transaction() as tx:
         tx.run("LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
         worker = start_worker()
-        # The first check is done, and the second one waits for the lock.
-        eventually(lambda: tx.rows(_FIRST_CHECK))
+        eventually(lambda: tx.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'items'::regclass"))
         worker.send_signal(signal.SIGKILL)
         worker.wait()
-        first_check = tx.rows(_FIRST_CHECK)
+    assert report()["full"]["status"] == "PROGRESS"
     start_worker()
     eventually(lambda: report()["full"]["status"] == "SUCCESS")
-    with db.transaction() as tx:
-        assert tx.rows(_FIRST_CHECK) == first_check
-    assert {check["status"] for check in report()["full"]["checks"]} == {"OK"}
-
-
-_FIRST_CHECK = """
-    SELECT started_at, verified_at FROM invariant_runs, invariant_marks
-    WHERE run = 'full' AND name = 'effects_have_names' AND is_done
-"""

@@ -137,6 +137,7 @@ def _effects_have_names(tx: Transaction) -> str | None:
 INVARIANTS = {
     "effects_have_names": _effects_have_names,
     "items_are_numbered": ranges(
+        "items",
         "SELECT id AS unit, 1 AS first, last, last AS settled FROM units",
         """
         SELECT unit, after, upto FROM ranges CROSS JOIN LATERAL (

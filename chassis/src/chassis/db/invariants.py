@@ -16,33 +16,25 @@ from chassis.db.transaction import Row, Transaction
 Invariant = Callable[[Transaction], str | None]
 
 
-class Cursor(NamedTuple):
-    """Where a step begins: the JSON value `mark` of the step before it, None at the start."""
-
-    run: str
-    name: str
-    mark: Any
-
-
 class Step(NamedTuple):
-    """The result of verifying some items."""
+    """The result of verifying some items; `is_done` is true if none are left."""
 
     violation: str | None
+    # The JSON value with which the next step continues; None to start again.
     mark: Any
-    # True if no items are left after these.
     is_done: bool
     # The number of items that are left, if it is known.
     remaining: int | None = None
-    # (unit, last verified number) of the ranges that were verified.
-    ranges: Sequence[tuple[int, int]] = ()
+    # Stores which items were verified, beyond the mark; a request never calls it.
+    save: Callable[[Transaction], object] = lambda _tx: None
 
 
 @dataclass(frozen=True)
 class Stepwise:
-    """An invariant that is verified in steps of a limited number of items."""
+    """An invariant that is verified in steps: `step` receives the last mark and the maximum number of items."""
 
-    step: Callable[[Transaction, Cursor, int], Step]
-    # How long the worker waits before it continues after the last item.
+    step: Callable[[Transaction, Any, int], Step]
+    # How long the worker waits after the last item.
     pause_seconds: float
 
 
@@ -56,7 +48,7 @@ def no_row(find: Callable[[Transaction], Row | None]) -> Invariant:
     return check
 
 
-def ranges(units: str, find: str, weight: int = 1) -> Stepwise:
+def ranges(name: str, units: str, find: str, weight: int = 1) -> Stepwise:
     """Return an invariant of items that are numbered and do not change, such as the events of each stream.
 
     `units` is a query for (unit, first, last, settled): the numbers of the first and the last item that must exist, and
@@ -64,16 +56,14 @@ def ranges(units: str, find: str, weight: int = 1) -> Stepwise:
     first, last, after, upto), each of which stands for the items of a unit with after < number <= upto.
 
     The worker verifies each item once: a change of it after that is detected by full runs only. An item of weight 10
-    takes as long as ten others.
+    takes as long as ten others. Marks are stored as `name`.
     """
     sql = _RANGES.format(units=units, find=find)
 
-    def step(tx: Transaction, cursor: Cursor, limit: int) -> Step:
-        row = tx.one(sql, run=cursor.run, name=cursor.name, limit=max(1, limit // weight))
-        remaining = int(row["remaining"])
-        return Step(
-            row["violation"], None, remaining == 0, remaining, list(zip(row["units"], row["marks"], strict=True))
-        )
+    def step(tx: Transaction, _mark: Any, limit: int) -> Step:
+        row = tx.one(sql, name=name, limit=max(1, limit // weight))
+        violation, remaining, marks = row["violation"], int(row["remaining"]), row["marks"]
+        return Step(violation, None, not remaining, remaining, lambda tx: tx.run(_SAVE_RANGES, name=name, marks=marks))
 
     return Stepwise(step, pause_seconds=10)
 
@@ -82,24 +72,25 @@ def ranges(units: str, find: str, weight: int = 1) -> Stepwise:
 _RANGES = """
     WITH unverified AS (
         SELECT unit, first, last, settled, greatest(verified, first - 1) AS after,
-               last - greatest(verified, first - 1) AS size
+               greatest(last - greatest(verified, first - 1), 0) AS size
         FROM ({units}) AS units
-        LEFT JOIN (
-            SELECT unit, verified FROM invariant_ranges WHERE run = %(run)s AND name = %(name)s
-        ) AS marks USING (unit)
+        LEFT JOIN (SELECT unit, verified FROM invariant_ranges WHERE name = %(name)s) AS marks USING (unit)
         WHERE last <> greatest(verified, first - 1)
     ), numbered AS (
-        SELECT *, sum(greatest(size, 0)) OVER (ORDER BY unit) - greatest(size, 0) AS preceding FROM unverified
+        SELECT *, sum(size) OVER (ORDER BY unit) - size AS preceding FROM unverified
     ), ranges AS MATERIALIZED (
         SELECT unit, first, after, least(last, after + %(limit)s - preceding)::bigint AS upto, last, settled
         FROM numbered WHERE preceding < %(limit)s ORDER BY unit LIMIT %(limit)s
     )
     SELECT (SELECT row_to_json(violation)::text FROM ({find} LIMIT 1) AS violation) AS violation,
-           (SELECT coalesce(sum(greatest(size, 0)), 0) FROM unverified)
-           - coalesce(sum(greatest(upto - after, 0)), 0) AS remaining,
-           coalesce(array_agg(unit), '{{}}') AS units,
-           coalesce(array_agg(least(upto, settled)), '{{}}') AS marks
+           (SELECT coalesce(sum(size), 0) FROM unverified) - coalesce(sum(greatest(upto - after, 0)), 0) AS remaining,
+           coalesce(json_object_agg(unit, least(upto, settled)), '{{}}')::text AS marks
     FROM ranges
+"""
+_SAVE_RANGES = """
+    INSERT INTO invariant_ranges (name, unit, verified)
+    SELECT %(name)s, key::bigint, value::bigint FROM json_each_text(%(marks)s)
+    ON CONFLICT ON CONSTRAINT invariant_ranges_pkey DO UPDATE SET verified = excluded.verified
 """
 
 
@@ -119,8 +110,8 @@ def sweep(rows: str, key: Sequence[str], start: Sequence[Any], find: str, pause_
                (SELECT count(*) FROM page) AS count
     """
 
-    def step(tx: Transaction, cursor: Cursor, limit: int) -> Step:
-        row = tx.one(sql, after=tuple(start if cursor.mark is None else cursor.mark), limit=limit)
+    def step(tx: Transaction, mark: Any, limit: int) -> Step:
+        row = tx.one(sql, after=tuple(start if mark is None else mark), limit=limit)
         is_done = row["count"] < limit
         return Step(row["violation"], None if is_done else row["mark"], is_done)
 

@@ -17,13 +17,14 @@ _SERIES = "SELECT id AS unit, 1 AS first, last, last AS settled FROM series"
 
 INVARIANTS: dict[str, Invariant | Stepwise] = {
     "the positions of a stream are 1, 2, 3 … up to its last position": ranges(
-        _STREAMS, _FIND_BROKEN_NUMBERS.format(group="stream_id", number="position")
+        "positions", _STREAMS, _FIND_BROKEN_NUMBERS.format(group="stream_id", number="position")
     ),
     "the sequences of an event name are 1, 2, 3 … up to its last sequence": ranges(
-        _SERIES, _FIND_BROKEN_NUMBERS.format(group="series_id", number="sequence")
+        "sequences", _SERIES, _FIND_BROKEN_NUMBERS.format(group="series_id", number="sequence")
     ),
     # The event before the range is compared too.
     "the sequences and positions of an event name increase together": ranges(
+        "order",
         _SERIES,
         """
         SELECT event.stream_id, event.position, event.sequence

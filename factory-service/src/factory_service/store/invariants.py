@@ -1,21 +1,23 @@
 """The invariants of the service, as SQL statements that return a row that violates one."""
 
+from typing import Any
+
 from chassis.db import Transaction
-from chassis.db.invariants import Cursor, Invariant, Step, Stepwise, no_row, sweep
+from chassis.db.invariants import Invariant, Step, Stepwise, no_row, sweep
 
 _SECONDS_PER_DAY = 24 * 3600
 # A literal of one less would be numeric, for which the index is not used.
 _MIN_BIGINT = -(2**63) + 1
 
 
-def _verify_point_counts(tx: Transaction, cursor: Cursor, limit: int) -> Step:
+def _verify_point_counts(tx: Transaction, mark: Any, limit: int) -> Step:
     """Count the next points; compare with the factory's own count when its last point has been counted.
 
     Points are only added to a factory. If its points are counted in several steps, the result is therefore between the
     factory's own count at the first step and that at the last step.
     """
-    mark = cursor.mark or {"factory": _MIN_BIGINT, "time": _MIN_BIGINT, "counted": 0, "at_first": 0}
-    page = tx.one(_COUNT_PAGE, **mark, limit=limit)
+    start = mark or {"factory": _MIN_BIGINT, "time": _MIN_BIGINT, "counted": 0, "at_first": 0}
+    page = tx.one(_COUNT_PAGE, **start, limit=limit)
     return Step(page["violation"], page["mark"], is_done=page["mark"] is None)
 
 

@@ -4,25 +4,25 @@ from typing import Any
 
 from chassis import strictjson
 from chassis.db import Transaction
-from chassis.db.invariants import Cursor, Invariant, Step, Stepwise, no_row, sweep
+from chassis.db.invariants import Invariant, Step, Stepwise, no_row, sweep
 
 
 def _no_row(sql: str) -> Invariant:
     return no_row(lambda tx: tx.find(sql))
 
 
-def _verify_counts(tx: Transaction, cursor: Cursor, limit: int) -> Step:
+def _verify_counts(tx: Transaction, mark: Any, limit: int) -> Step:
     """Count the next orders and add them to those before; after the last one, compare the sums with the stored counts.
 
     Orders that are written during the count may not be included. A difference is therefore confirmed by a statement
     that reads all orders in one snapshot.
     """
-    mark = cursor.mark or _START
-    page = tx.one(_COUNT_PAGE, after=mark["after"], sums=strictjson.dumps(mark["sums"]), limit=limit)
+    start = mark or _START
+    page = tx.one(_COUNT_PAGE, after=start["after"], sums=strictjson.dumps(start["sums"]), limit=limit)
     if page["count"] == limit:
         return Step(None, {"after": page["last"], "sums": page["sums"]}, is_done=False)
     violation = page["difference"]
-    if violation and cursor.mark:
+    if violation and mark:
         violation = tx.one(_COUNT_PAGE, after=_START["after"], sums="[]", limit=None)["difference"]
     return Step(violation, None, is_done=True)
 

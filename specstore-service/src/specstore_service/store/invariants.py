@@ -15,6 +15,7 @@ _DATASETS = "SELECT id AS unit, 1 AS first, revisions::bigint AS last, revisions
 
 INVARIANTS: dict[str, Invariant | Stepwise] = {
     "the revisions of a dataset are numbered without gaps": ranges(
+        "revisions",
         _DATASETS,
         """
         SELECT datasets.owner, datasets.name, datasets.revisions, after, upto, stored.count
@@ -27,6 +28,7 @@ INVARIANTS: dict[str, Invariant | Stepwise] = {
         """,
     ),
     "a flow's state follows from its pipelines": ranges(
+        "flow states",
         _FLOWS,
         """
         SELECT flows.name, flows.state, expected.state AS expected_state
@@ -42,6 +44,7 @@ INVARIANTS: dict[str, Invariant | Stepwise] = {
         weight=10,
     ),
     "a pipeline's state follows from its updates and dependencies": ranges(
+        "pipeline states",
         _FLOWS,
         """
         SELECT name, state FROM (
@@ -62,6 +65,7 @@ INVARIANTS: dict[str, Invariant | Stepwise] = {
         weight=20,
     ),
     "a flow that has ended has an end time, and every flow has a package": ranges(
+        "flow ends",
         _FLOWS,
         """
         SELECT flows.name, flows.state, flows.finished_at
