@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chassis.db import Database
+from chassis.db import Database, invariant_runs
 from chassis.runtime.config import ServiceSettings
 from chassis.web.app import App
 from quintet_testing.invariants import advance_invariants, recompute_invariants
@@ -110,6 +110,25 @@ def test_worker_verifies_each_item_once_and_a_request_verifies_only_those_after(
     add_items(2, 10)
     execute("DELETE FROM items WHERE unit = 2 AND number = 9")
     assert report()["checks"][NUMBERED] == ("BROKEN", '{"unit":2,"after":3,"upto":10}')
+
+
+def test_units_are_verified_in_pages_of_limited_size(
+    app: App, report: Any, execute: Any, add_items: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_ITEMS_PER_STEP", "_ITEMS_PER_REQUEST"):
+        monkeypatch.setattr(invariant_runs, name, 10)
+    for unit in range(25):
+        add_items(unit, 3)
+    advance_invariants(app)
+    assert report()["checks"][NUMBERED][1].startswith("all rows were verified at 20")
+    add_items(7, 20)
+    add_items(24, 4)
+    execute("DELETE FROM items WHERE unit = 24 AND number = 4")
+    # The request verifies the first ten units only.
+    assert report()["checks"][NUMBERED][0] == "OK"
+    execute("UPDATE invariant_marks SET verified_at = now() - interval '1 minute'")
+    advance_invariants(app)
+    assert report()["checks"][NUMBERED] == ("BROKEN", '{"unit":24,"after":3,"upto":4}')
 
 
 def test_unit_that_lost_its_last_items_is_reported(app: App, report: Any, execute: Any, add_items: Any) -> None:

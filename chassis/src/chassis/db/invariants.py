@@ -60,30 +60,43 @@ def ranges(name: str, units: str, find: str, weight: int = 1) -> Stepwise:
     """
     sql = _RANGES.format(units=units, find=find)
 
-    def step(tx: Transaction, _mark: Any, limit: int) -> Step:
-        row = tx.one(sql, name=name, limit=max(1, limit // weight))
-        violation, remaining, marks = row["violation"], int(row["remaining"]), row["marks"]
-        return Step(violation, None, not remaining, remaining, lambda tx: tx.run(_SAVE_RANGES, name=name, marks=marks))
+    def step(tx: Transaction, mark: Any, limit: int) -> Step:
+        row = tx.one(sql, name=name, after_unit=-1 if mark is None else mark, limit=max(1, limit // weight))
+        remaining, last_unit, marks = int(row["remaining"]), row["last_unit"], row["marks"]
+        # With items left, the next step begins at the same unit.
+        return Step(
+            violation=row["violation"],
+            mark=mark if remaining else last_unit,
+            is_done=not remaining and last_unit is None,
+            remaining=remaining if last_unit is None else None,
+            save=lambda tx: tx.run(_SAVE_RANGES, name=name, marks=marks),
+        )
 
-    return Stepwise(step, pause_seconds=10)
+    return Stepwise(step, pause_seconds=30)
 
 
 # A unit whose last number is below its mark has lost items: it is selected too, with an upto that is less than after.
 _RANGES = """
-    WITH unverified AS (
+    WITH page AS MATERIALIZED (
+        SELECT * FROM ({units}) AS units WHERE unit > %(after_unit)s ORDER BY unit LIMIT %(limit)s
+    ), unverified AS (
         SELECT unit, first, last, settled, greatest(verified, first - 1) AS after,
                greatest(last - greatest(verified, first - 1), 0) AS size
-        FROM ({units}) AS units
-        LEFT JOIN (SELECT unit, verified FROM invariant_ranges WHERE name = %(name)s) AS marks USING (unit)
+        FROM page
+        LEFT JOIN (
+            SELECT unit, verified FROM invariant_ranges
+            WHERE name = %(name)s AND unit > %(after_unit)s AND unit <= (SELECT max(unit) FROM page)
+        ) AS marks USING (unit)
         WHERE last <> greatest(verified, first - 1)
     ), numbered AS (
         SELECT *, sum(size) OVER (ORDER BY unit) - size AS preceding FROM unverified
     ), ranges AS MATERIALIZED (
         SELECT unit, first, after, least(last, after + %(limit)s - preceding)::bigint AS upto, last, settled
-        FROM numbered WHERE preceding < %(limit)s ORDER BY unit LIMIT %(limit)s
+        FROM numbered WHERE preceding < %(limit)s
     )
     SELECT (SELECT row_to_json(violation)::text FROM ({find} LIMIT 1) AS violation) AS violation,
            (SELECT coalesce(sum(size), 0) FROM unverified) - coalesce(sum(greatest(upto - after, 0)), 0) AS remaining,
+           (SELECT max(unit) FROM page HAVING count(*) = %(limit)s) AS last_unit,
            coalesce(json_object_agg(unit, least(upto, settled)), '{{}}')::text AS marks
     FROM ranges
 """
