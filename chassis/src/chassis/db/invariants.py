@@ -53,7 +53,8 @@ def ranges(name: str, units: str, find: str, weight: int = 1) -> Stepwise:
 
     `units` is a query for (unit, first, last, settled): the numbers of the first and the last item that must exist, and
     the last number that needs no further verification. `find` returns a violating row for the rows of `ranges` (unit,
-    first, last, after, upto), each of which stands for the items of a unit with after < number <= upto.
+    first, last, after, upto), each of which stands for the items of a unit with after < number <= upto. It joins them
+    with LATERAL and OFFSET 0: the planner has no statistics of the ranges, and might read the whole table instead.
 
     The worker verifies each item once: a change of it after that is detected by full runs only. An item of weight 10
     takes as long as ten others. Marks are stored as `name`.

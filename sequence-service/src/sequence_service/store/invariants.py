@@ -40,8 +40,9 @@ INVARIANTS: dict[str, Invariant | Stepwise] = {
         _RECORDS,
         """
         SELECT record.sequence, record.period, record.first, record.last
-        FROM ranges JOIN issued_numbers AS record ON record.id > after AND record.id <= upto
-        CROSS JOIN LATERAL (SELECT first_ticket + record.last - record.first AS last_ticket) AS tickets
+        FROM ranges CROSS JOIN LATERAL (
+            SELECT * FROM issued_numbers WHERE id > after AND id <= upto OFFSET 0
+        ) AS record CROSS JOIN LATERAL (SELECT first_ticket + record.last - record.first AS last_ticket) AS tickets
         LEFT JOIN LATERAL (
             SELECT first_ticket + last - first AS last_ticket FROM issued_numbers
             WHERE sequence = record.sequence AND period = record.period AND first_ticket < record.first_ticket

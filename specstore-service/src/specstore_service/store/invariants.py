@@ -32,7 +32,9 @@ INVARIANTS: dict[str, Invariant | Stepwise] = {
         _FLOWS,
         """
         SELECT flows.name, flows.state, expected.state AS expected_state
-        FROM ranges JOIN flows ON flows.id > after AND flows.id <= upto CROSS JOIN LATERAL (
+        FROM ranges CROSS JOIN LATERAL (
+            SELECT id, name, state FROM flows WHERE id > after AND id <= upto OFFSET 0
+        ) AS flows CROSS JOIN LATERAL (
             SELECT CASE
                 WHEN bool_and(state IN ('SUCCEEDED', 'FAILED'))
                     THEN CASE WHEN bool_or(state = 'FAILED') THEN 'FAILED' ELSE 'SUCCEEDED' END
@@ -47,13 +49,13 @@ INVARIANTS: dict[str, Invariant | Stepwise] = {
         "pipeline states",
         _FLOWS,
         """
-        SELECT name, state FROM (
+        SELECT name, state FROM ranges CROSS JOIN LATERAL (
             SELECT pipelines.name, pipelines.state, pipelines.is_ready, pipelines.has_begun, pipelines.succeeded,
                    coalesce(bool_and(dependencies.state = 'SUCCEEDED'), true) AS can_run,
                    coalesce(bool_or(dependencies.state = 'FAILED'), false) AS is_blocked
-            FROM ranges JOIN pipelines ON pipelines.flow > after AND pipelines.flow <= upto
-            LEFT JOIN pipelines AS dependencies
+            FROM pipelines LEFT JOIN pipelines AS dependencies
                  ON dependencies.flow = pipelines.flow AND dependencies.position = ANY (pipelines.needs)
+            WHERE pipelines.flow > after AND pipelines.flow <= upto
             GROUP BY pipelines.flow, pipelines.position
         ) AS expected
         WHERE is_ready <> can_run OR state <> CASE
@@ -69,7 +71,9 @@ INVARIANTS: dict[str, Invariant | Stepwise] = {
         _FLOWS,
         """
         SELECT flows.name, flows.state, flows.finished_at
-        FROM ranges JOIN flows ON flows.id > after AND flows.id <= upto
+        FROM ranges CROSS JOIN LATERAL (
+            SELECT id, name, state, finished_at FROM flows WHERE id > after AND id <= upto OFFSET 0
+        ) AS flows
         WHERE (flows.state IN ('SUCCEEDED', 'FAILED')) <> (flows.finished_at IS NOT NULL)
            OR NOT EXISTS (SELECT FROM pipelines WHERE flow = flows.id AND pipelines.name = flows.name)
         """,
