@@ -5,11 +5,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from chassis.db import Database, invariant_runs
+from chassis.db import Database, Transaction, invariant_runs
+from chassis.messaging import worker
 from chassis.runtime.config import ServiceSettings
 from chassis.web.app import App
 from quintet_testing.invariants import advance_invariants, recompute_invariants
@@ -248,6 +250,31 @@ def start_worker(settings: ServiceSettings, process_environment: Any, db: Databa
         process.wait()
 
 
+def test_worker_verifies_continuously(report: Any, add_items: Any, start_worker: Any, eventually: Any) -> None:
+    add_items(1, MANY)
+    assert report()["checks"][NUMBERED][1]
+    start_worker()
+    eventually(lambda: report()["checks"][NUMBERED] == ("OK", ""))
+
+
+def test_timer_that_has_more_to_do_is_repeated_without_its_pause(db: Database, eventually: Any) -> None:
+    calls: list[datetime] = []
+    stop_event = threading.Event()
+
+    def run(_tx: Transaction, now: datetime) -> bool:
+        calls.append(now)
+        return len(calls) < 60
+
+    thread = threading.Thread(target=worker._timer_loop("busy", worker.Timer(2, run), db, stop_event))
+    thread.start()
+    try:
+        # With its pause, this would take two minutes.
+        eventually(lambda: len(calls) >= 60)
+    finally:
+        stop_event.set()
+        thread.join()
+
+
 def test_full_run_continues_where_it_was_when_its_worker_was_killed(
     app: App, report: Any, execute: Any, add_items: Any, start_worker: Any, db: Database, eventually: Any
 ) -> None:
@@ -259,10 +286,10 @@ def test_full_run_continues_where_it_was_when_its_worker_was_killed(
     execute("DELETE FROM items WHERE number = 5")
     with db.transaction() as tx:
         tx.run("LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
-        worker = start_worker()
+        process = start_worker()
         eventually(lambda: tx.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'items'::regclass"))
-        worker.send_signal(signal.SIGKILL)
-        worker.wait()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
     assert report()["full"]["status"] == "PROGRESS"
     start_worker()
     eventually(lambda: report()["full"]["status"] == "SUCCESS")
