@@ -12,6 +12,8 @@ Invariants = Mapping[str, Invariant | Stepwise]
 # Both take a fraction of a second.
 _ITEMS_PER_STEP = 50_000
 _ITEMS_PER_REQUEST = 10_000
+# The worker waits this many times as long as it needed for all items, so that it is busy at most a tenth of the time.
+_PAUSE_FACTOR = 10
 _NO_MARK: Row = {"mark": None, "is_done": False, "violation": None, "completed_at": None}
 
 
@@ -34,19 +36,25 @@ def advance(tx: Transaction, invariants: Invariants) -> bool:
     """
     status = tx.value("SELECT status FROM invariant_runs")
     if status == "PENDING":
-        tx.run("UPDATE invariant_marks SET mark = NULL, is_done = false, completed_at = NULL")
+        tx.run("UPDATE invariant_marks SET mark = NULL, is_done = false, began_at = now(), completed_at = NULL")
         tx.run("DELETE FROM invariant_ranges")
         tx.run("UPDATE invariant_runs SET status = 'PROGRESS', started_at = now()")
         return True
     marks = _marks(tx)
     for name, invariant in invariants.items():
         mark = marks.get(name, _NO_MARK)
-        if isinstance(invariant, Stepwise) and (not mark["is_done"] or mark["age_seconds"] >= invariant.pause_seconds):
+        if isinstance(invariant, Stepwise) and _is_due(invariant, mark):
             _verify_step(tx, name, invariant, mark["mark"])
             return True
     if status == "PROGRESS":
         _finish_full(tx, invariants)
     return False
+
+
+def _is_due(invariant: Stepwise, mark: Row) -> bool:
+    if not mark["is_done"]:
+        return True
+    return bool(mark["age_seconds"] >= max(invariant.pause_seconds, _PAUSE_FACTOR * mark["needed_seconds"]))
 
 
 def _verify_step(tx: Transaction, name: str, invariant: Stepwise, mark: Any) -> None:
@@ -58,6 +66,7 @@ def _verify_step(tx: Transaction, name: str, invariant: Stepwise, mark: Any) -> 
                 CASE WHEN %(violation)s IS NOT NULL THEN now() END, CASE WHEN %(is_done)s THEN now() END)
         ON CONFLICT ON CONSTRAINT invariant_marks_pkey DO UPDATE
         SET mark = excluded.mark, is_done = excluded.is_done, verified_at = now(),
+            began_at = CASE WHEN existing.is_done THEN now() ELSE existing.began_at END,
             violation = coalesce(excluded.violation, existing.violation),
             broken_at = coalesce(excluded.broken_at, existing.broken_at),
             completed_at = coalesce(excluded.completed_at, existing.completed_at)
@@ -123,8 +132,14 @@ def _is_broken(checks: list[dict[str, str]]) -> bool:
 
 
 def _marks(tx: Transaction) -> dict[str, Row]:
-    age = "extract(epoch FROM now() - verified_at)::float8 AS age_seconds"
-    rows = tx.all(f"SELECT name, mark, is_done, violation, {_time('completed_at')}, {age} FROM invariant_marks")
+    rows = tx.all(
+        f"""
+        SELECT name, mark, is_done, violation, {_time("completed_at")},
+               extract(epoch FROM now() - verified_at)::float8 AS age_seconds,
+               extract(epoch FROM completed_at - began_at)::float8 AS needed_seconds
+        FROM invariant_marks
+        """
+    )
     return {row["name"]: row for row in rows}
 
 

@@ -34,7 +34,7 @@ class Stepwise:
     """An invariant that is verified in steps: `step` receives the last mark and the maximum number of items."""
 
     step: Callable[[Transaction, Any, int], Step]
-    # How long the worker waits after the last item.
+    # How long the worker waits at least after the last item.
     pause_seconds: float
 
 
@@ -62,7 +62,10 @@ def ranges(name: str, units: str, find: str, weight: int = 1) -> Stepwise:
     sql = _RANGES.format(units=units, find=find)
 
     def step(tx: Transaction, mark: Any, limit: int) -> Step:
-        row = tx.one(sql, name=name, after_unit=-1 if mark is None else mark, limit=max(1, limit // weight))
+        max_items = max(1, limit // weight)
+        max_units = max(1, max_items // _ITEMS_PER_UNIT)
+        after_unit = -1 if mark is None else mark
+        row = tx.one(sql, name=name, after_unit=after_unit, max_units=max_units, max_items=max_items)
         remaining, last_unit, marks = int(row["remaining"]), row["last_unit"], row["marks"]
         # With items left, the next step begins at the same unit.
         return Step(
@@ -76,10 +79,12 @@ def ranges(name: str, units: str, find: str, weight: int = 1) -> Stepwise:
     return Stepwise(step, pause_seconds=30)
 
 
+# A unit takes as long as this number of items.
+_ITEMS_PER_UNIT = 4
 # A unit whose last number is below its mark has lost items: it is selected too, with an upto that is less than after.
 _RANGES = """
     WITH page AS MATERIALIZED (
-        SELECT * FROM ({units}) AS units WHERE unit > %(after_unit)s ORDER BY unit LIMIT %(limit)s
+        SELECT * FROM ({units}) AS units WHERE unit > %(after_unit)s ORDER BY unit LIMIT %(max_units)s
     ), unverified AS (
         SELECT unit, first, last, settled, greatest(verified, first - 1) AS after,
                greatest(last - greatest(verified, first - 1), 0) AS size
@@ -92,12 +97,12 @@ _RANGES = """
     ), numbered AS (
         SELECT *, sum(size) OVER (ORDER BY unit) - size AS preceding FROM unverified
     ), ranges AS MATERIALIZED (
-        SELECT unit, first, after, least(last, after + %(limit)s - preceding)::bigint AS upto, last, settled
-        FROM numbered WHERE preceding < %(limit)s
+        SELECT unit, first, after, least(last, after + %(max_items)s - preceding)::bigint AS upto, last, settled
+        FROM numbered WHERE preceding < %(max_items)s
     )
     SELECT (SELECT row_to_json(violation)::text FROM ({find} LIMIT 1) AS violation) AS violation,
            (SELECT coalesce(sum(size), 0) FROM unverified) - coalesce(sum(greatest(upto - after, 0)), 0) AS remaining,
-           (SELECT max(unit) FROM page HAVING count(*) = %(limit)s) AS last_unit,
+           (SELECT max(unit) FROM page HAVING count(*) = %(max_units)s) AS last_unit,
            coalesce(json_object_agg(unit, least(upto, settled)), '{{}}')::text AS marks
     FROM ranges
 """

@@ -9,6 +9,8 @@ CREATE TABLE invariant_marks (
     violation text,
     broken_at timestamptz,
     verified_at timestamptz NOT NULL DEFAULT now(),
+    -- When the verification of all items last began and ended.
+    began_at timestamptz NOT NULL DEFAULT now(),
     completed_at timestamptz
 ) WITH (fillfactor = 50);
 
