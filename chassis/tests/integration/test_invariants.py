@@ -1,5 +1,6 @@
 """The verification of invariants: step by step, in full runs, while data change and when the worker is killed."""
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from chassis.db import Database, Transaction, invariant_runs
 from chassis.messaging import worker
 from chassis.runtime.config import ServiceSettings
 from chassis.web.app import App
-from quintet_testing.invariants import advance_invariants, recompute_invariants
+from quintet_testing.invariants import advance_invariants, assert_invariants_hold_during, recompute_invariants
 from quintet_testing.postgres import free_port
 
 # Two steps of the worker and a rest.
@@ -204,34 +205,19 @@ def test_head_starts_no_full_run(app: App, report: Any, db: Database) -> None:
     assert report()["full"] is None
 
 
-def test_items_that_are_added_during_full_runs_are_never_reported(
-    app: App, report: Any, db: Database, add_items: Any
-) -> None:
+def test_items_that_are_added_during_full_runs_are_never_reported(app: App, db: Database, add_items: Any) -> None:
     for unit in range(4):
         add_items(unit, 30_000)
-    stop_event = threading.Event()
+    firsts = [itertools.count(30_001, 7) for _ in range(3)]
 
     def write(unit: int) -> None:
-        last = 30_000
-        while not stop_event.is_set():
-            with db.transaction() as tx:
-                tx.run("UPDATE units SET last = %(last)s WHERE id = %(unit)s", last=last + 7, unit=unit)
-                for number in range(last + 1, last + 8):
-                    tx.run("INSERT INTO items VALUES (%(unit)s, %(number)s)", unit=unit, number=number)
-            last += 7
+        first = next(firsts[unit])
+        with db.transaction() as tx:
+            tx.run("UPDATE units SET last = %(last)s WHERE id = %(unit)s", last=first + 6, unit=unit)
+            for number in range(first, first + 7):
+                tx.run("INSERT INTO items VALUES (%(unit)s, %(number)s)", unit=unit, number=number)
 
-    writers = [threading.Thread(target=write, args=(unit,)) for unit in range(3)]
-    for writer in writers:
-        writer.start()
-    try:
-        for _ in range(8):
-            full = recompute_invariants(app)
-            assert full["status"] == "SUCCESS", full
-            assert report()["status"] == "OK"
-    finally:
-        stop_event.set()
-        for writer in writers:
-            writer.join()
+    assert_invariants_hold_during(app, write, writer_count=3)
 
 
 @pytest.fixture

@@ -1,12 +1,17 @@
 """Damaged tables are reported, whether a request verifies them or the worker in several steps."""
 
-import threading
+import itertools
 
 import pytest
 
 from chassis.db import invariant_runs
 from factory_service.store.invariants import INVARIANTS
-from quintet_testing.invariants import advance_invariants, recompute_invariants
+from quintet_testing.invariants import (
+    advance_invariants,
+    assert_invariants_hold_during,
+    broken_checks,
+    recompute_invariants,
+)
 
 ITEMS_PER_STEP, MANY = 300, 1000
 POINT_COUNTS = "point_count of every factory equals its points"
@@ -37,11 +42,6 @@ def insert_points(tx, factory, first, last):
         first=first,
         last=last,
     )
-
-
-def broken_checks(checks):
-    assert all(check["detail"] for check in checks if check["status"] == "BROKEN")
-    return {check["name"] for check in checks if check["status"] == "BROKEN"}
 
 
 @pytest.mark.parametrize("sizes", [(5, 3, 0, 1), (3, MANY, 0, 2)], ids=["few", "many"])
@@ -99,24 +99,12 @@ def test_points_written_during_the_count_are_not_reported_as_a_difference(db):
 def test_production_during_full_runs_is_never_reported(app, db):
     with db.transaction() as tx:
         insert_factories(tx, 100, MANY, 100)
-    stop_event = threading.Event()
+    times = itertools.count(2 * MANY)
 
-    def write():
-        # Slower than the count, so that it ends.
-        time = 0
-        while not stop_event.wait(0.005):
-            with db.transaction() as tx:
-                for factory in (1, 2, 3):
-                    add_points(tx, factory, 2 * MANY + time, 2 * MANY + time)
-            time += 1
+    def write(_):
+        time = next(times)
+        with db.transaction() as tx:
+            for factory in (1, 2, 3):
+                add_points(tx, factory, time, time)
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        for _ in range(10):
-            full = recompute_invariants(app)
-            assert full["status"] == "SUCCESS", full
-            assert app.test_client().get("/invariants").json["status"] == "OK"
-    finally:
-        stop_event.set()
-        writer.join()
+    assert_invariants_hold_during(app, write)

@@ -1,13 +1,18 @@
 """Damaged tables are reported, whether a request verifies them or the worker in several steps."""
 
-import threading
+import itertools
 
 import pytest
 
 from chassis.db import invariant_runs
 from chassis.db.invariants import Step
 from orders_service.store.invariants import INVARIANTS
-from quintet_testing.invariants import advance_invariants, recompute_invariants
+from quintet_testing.invariants import (
+    advance_invariants,
+    assert_invariants_hold_during,
+    broken_checks,
+    recompute_invariants,
+)
 
 ITEMS_PER_STEP, MANY = 300, 1000
 COUNTS = "the counts by state equal those of the orders"
@@ -38,11 +43,6 @@ def insert_imported(tx, first, last):
     for sql in (INSERT_ORDERS, INSERT_COUNTS):
         tx.run(sql, first=first, last=last)
     tx.run(INSERT_IMPORT, size=last - first + 1)
-
-
-def broken_checks(checks):
-    assert all(check["detail"] for check in checks if check["status"] == "BROKEN")
-    return {check["name"] for check in checks if check["status"] == "BROKEN"}
 
 
 @pytest.mark.parametrize("count", [10, MANY])
@@ -95,23 +95,11 @@ def test_orders_written_during_the_count_are_not_reported_as_a_difference(db):
 def test_imports_during_full_runs_are_never_reported(app, db):
     with db.transaction() as tx:
         insert_imported(tx, 1, MANY)
-    stop_event = threading.Event()
+    firsts = itertools.count(MANY + 1, 10)
 
-    def write():
-        # Slower than the count, and descending, so that the count ends.
-        first = -10
-        while not stop_event.wait(0.005):
-            with db.transaction() as tx:
-                insert_imported(tx, first, first + 9)
-            first -= 10
+    def write(_):
+        with db.transaction() as tx:
+            first = next(firsts)
+            insert_imported(tx, first, first + 9)
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        for _ in range(10):
-            full = recompute_invariants(app)
-            assert full["status"] == "SUCCESS", full
-            assert app.test_client().get("/invariants").json["status"] == "OK"
-    finally:
-        stop_event.set()
-        writer.join()
+    assert_invariants_hold_during(app, write)
