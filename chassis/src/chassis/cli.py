@@ -83,11 +83,17 @@ def _web(service: Service, settings: WebSettings) -> None:
 
 
 def _worker(service: Service, settings: ServiceSettings) -> None:
+    from chassis.db import invariant_runs
     from chassis.messaging import worker
     from chassis.web import idempotency
 
     os.nice(_WORKER_NICENESS)
-    timers = {"prune-idempotency-keys": Timer(60, idempotency.prune), **service.timers(settings)}
+    invariants = import_module(f"{service.package}.app").INVARIANTS
+    timers = {
+        "prune-idempotency-keys": Timer(60, idempotency.prune),
+        "verify-invariants": Timer(1, lambda tx, _now: invariant_runs.advance(tx, invariants)),
+        **service.timers(settings),
+    }
     worker.run(service.name, settings, service.consumers(settings), timers)
 
 

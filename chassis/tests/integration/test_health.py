@@ -131,16 +131,3 @@ def test_hanging_and_failing_checks_take_one_second_together_and_report_degraded
         assert response.json["dependencies"]["hanging1"] == {"status": "DOWN", "detail": "no response within 1 s"}
         assert response.json["dependencies"]["failing"]["status"] == "DOWN"
         assert "secret" not in response.text
-
-
-def test_violated_invariant_is_reported_with_its_detail(app: Flask, db: Database) -> None:
-    client = app.test_client()
-    assert client.get("/invariants").json == {
-        "status": "OK",
-        "checks": [{"name": "effects_have_names", "status": "OK", "detail": ""}],
-    }
-    with db.transaction() as tx:
-        tx.run("INSERT INTO effects (name) VALUES ('nameless')")
-    report = client.get("/invariants").json
-    assert report["status"] == "BROKEN"
-    assert report["checks"][0]["detail"] == "1 effects have no name"

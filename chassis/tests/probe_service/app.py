@@ -7,6 +7,7 @@ from flask import Blueprint, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.db import Transaction
+from chassis.db.invariants import ranges, sweep
 from chassis.errors import Conflict, NotFound, OutcomeUnknown, Unavailable
 from chassis.runtime.config import ServiceSettings, UploadSettings
 from chassis.web import app as web
@@ -124,11 +125,32 @@ def slow_query() -> Any:
 def create_app(settings: ServiceSettings | None = None) -> web.App:
     settings = settings or UploadSettings.load()
     checks = {"dependency": lambda _app: {"detail": "reachable"}}
-    invariants = {"effects_have_names": _effects_have_names}
-    blueprints = [bp, health.blueprint("For tests", invariants, checks)]
+    blueprints = [bp, health.blueprint("For tests", INVARIANTS, checks)]
     return web.create_app("probe", settings, blueprints, idempotent_headers=("X-For", "X-Before"))
 
 
 def _effects_have_names(tx: Transaction) -> str | None:
     count = tx.value("SELECT count(*) FROM effects WHERE name = 'nameless'")
     return f"{count} effects have no name" if count else None
+
+
+INVARIANTS = {
+    "effects_have_names": _effects_have_names,
+    "items_are_numbered": ranges(
+        "items",
+        "SELECT id AS unit, 1 AS first, last, last AS settled FROM units",
+        """
+        SELECT unit, after, upto FROM ranges CROSS JOIN LATERAL (
+            SELECT count(*) FROM items WHERE items.unit = ranges.unit AND number > after AND number <= upto
+        ) AS stored
+        WHERE stored.count <> upto - after
+           OR EXISTS (SELECT FROM items WHERE items.unit = ranges.unit AND number > last)
+        """,
+    ),
+    "sizes_are_positive": sweep(
+        "SELECT unit, number, size FROM items",
+        key=["unit", "number"],
+        start=[0, 0],
+        find="SELECT unit, number FROM page WHERE size < 0",
+    ),
+}

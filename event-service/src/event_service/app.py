@@ -2,7 +2,6 @@
 
 from chassis.web import app as web
 from chassis.web import health
-from chassis.web.health import no_row
 from event_service.batcher import create_append_batcher
 from event_service.cache import SchemaCache
 from event_service.poller import AppendPoller
@@ -10,20 +9,9 @@ from event_service.routes import BLUEPRINTS
 from event_service.routes.context import Context
 from event_service.routes.responses import render
 from event_service.settings import Settings
-from event_service.store import invariants
+from event_service.store.invariants import INVARIANTS
 
 DESCRIPTION = "Append-only event streams. Each has one producer; any number of consumers read it, each at its own pace."
-
-INVARIANTS = {
-    "the positions of a stream have no gap up to its last position": no_row(invariants.find_broken_position),
-    "the sequences of an event name have no gap up to its last sequence": no_row(invariants.find_broken_sequence),
-    "the sequences and positions of an event name increase together": no_row(invariants.find_broken_order),
-    "no offset is greater than the last sequence": no_row(invariants.find_broken_offset),
-    "no parked event is after the offset of its consumer, or leased": no_row(invariants.find_broken_parked),
-    "the leases of a consumer are all events after its offset up to its last lease": no_row(
-        invariants.find_broken_lease
-    ),
-}
 
 # The same body with a different value of one of these headers is a different request.
 IDEMPOTENT_HEADERS = ("X-Producer-ID", "X-Consumer-ID", "X-Expected-Position")

@@ -6,26 +6,15 @@ from chassis.db import Database
 from chassis.errors import Unavailable
 from chassis.web import app as web
 from chassis.web import health
-from chassis.web.health import no_row
 from factory_service.cache.client import RedisClient, RedisUnavailable
 from factory_service.cache.current_versions import CurrentVersions
 from factory_service.cache.response_cache import ResponseCache
 from factory_service.routes import BLUEPRINTS
 from factory_service.settings import Settings
-from factory_service.store import invariants
+from factory_service.store.invariants import INVARIANTS
 from factory_service.store.replica import ReplicaAwareReader
 
 DESCRIPTION = "Factories, their production over time, and their sprockets: read far more often than written."
-
-INVARIANTS = {
-    "point_count of every factory equals its points": no_row(invariants.find_wrong_point_count),
-    "every point belongs to a factory": no_row(invariants.find_orphaned_points),
-    "every point is within the allowed range": no_row(invariants.find_point_out_of_bounds),
-    "every loaded entry has its factory or sprocket": no_row(invariants.find_loaded_entry_without_resource),
-    # linear
-    "roll-ups equal the points": no_row(invariants.find_wrong_rollup),
-    "no ID is greater than the last issued ID": no_row(invariants.find_id_above_last_id),
-}
 
 
 def create_app(settings: Settings | None = None) -> web.App:

@@ -6,27 +6,17 @@ from typing import Any
 from chassis.db import Database
 from chassis.web import app as web
 from chassis.web import health
-from chassis.web.health import no_row
 from specstore_service.clients import http_apis
 from specstore_service.operations import tokens
 from specstore_service.operations.tokens import Keyring
 from specstore_service.routes import BLUEPRINTS
 from specstore_service.routes.responses import RouteContext, render_error
 from specstore_service.settings import Settings
-from specstore_service.store import invariants, keys
+from specstore_service.store import keys
+from specstore_service.store.invariants import INVARIANTS
 from specstore_service.store.object_stores import create_object_store
 
 DESCRIPTION = "A registry of source specs: each upload creates a revision, which is planned as pipelines and run."
-
-
-INVARIANTS = {
-    "the revisions of a dataset are numbered without gaps": no_row(invariants.find_revision_gap),
-    "a flow's state follows from its pipelines": no_row(invariants.find_inconsistent_flow),
-    "a pipeline's state follows from its updates and dependencies": no_row(invariants.find_inconsistent_pipeline),
-    "a flow that has ended has an end time, and every flow has a package": no_row(invariants.find_inconsistent_end),
-    "a file is the one that its pipeline reported at its end": no_row(invariants.find_inconsistent_result),
-    "an owner's datasets equal the stored number": no_row(invariants.find_miscounted_owner),
-}
 
 
 def create_app(settings: Settings | None = None) -> web.App:

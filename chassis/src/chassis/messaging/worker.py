@@ -30,7 +30,7 @@ _TIMER_LOCK_NAMESPACE = 0x5174696D
 class Timer:
     """A function that one worker at a time calls periodically, in one transaction.
 
-    A function that works in batches returns True if there is more to do: then it is called again immediately.
+    If it returns True, it has more to do: it is called again after a pause as long as the call took.
     """
 
     every_seconds: float
@@ -101,14 +101,14 @@ _UPSERT_REPORT = """
 
 def _timer_loop(name: str, timer: Timer, database: Database, stop_event: threading.Event) -> Callable[[], None]:
     def loop() -> None:
-        delay_seconds = timer.every_seconds
-        while not stop_event.wait(delay_seconds):
-            delay_seconds = timer.every_seconds
+        pause_seconds = timer.every_seconds
+        while not stop_event.wait(pause_seconds):
+            pause_seconds, started_at = timer.every_seconds, time.monotonic()
             try:
                 with database.transaction() as tx:
                     has_more = _try_lock_timer(tx, name) and timer.run(tx, datetime.now(UTC))
                 if has_more:
-                    delay_seconds = 0
+                    pause_seconds = min(pause_seconds, time.monotonic() - started_at)
             except Unavailable as problem:
                 log.warning("timer.postponed", timer=name, reason=problem.detail)
             except Exception:

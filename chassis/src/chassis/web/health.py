@@ -2,21 +2,24 @@
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
+from pydantic import BaseModel
 
 from chassis import strictjson
-from chassis.db import Row, Transaction
+from chassis.db import Row, Transaction, invariant_runs
+from chassis.db.invariant_runs import Invariants
 from chassis.errors import Problem, Unavailable
 from chassis.messaging import outbox
 from chassis.runtime import logs
 from chassis.web import openapi
 from chassis.web.app import App, json_response, this_app, transaction
 from chassis.web.metrics import CONTENT_TYPE
+from chassis.web.validation import endpoint
 
 log = logs.logger(__name__)
 
@@ -24,15 +27,19 @@ CHECK_SECONDS = 1.0
 # A worker reports every five seconds; after this time without a report it counts as dead.
 _MAX_REPORT_AGE_SECONDS = 20
 
-# Returns None if the invariant holds, otherwise a detail that describes the violation.
-Invariant = Callable[[Transaction], str | None]
 # Returns additional entries for the report of a dependency; raises if the dependency is down.
 Check = Callable[[App], dict[str, Any]]
 
 
+class InvariantsQuery(BaseModel):
+    """With `full=1`, a request also starts a full run, which recomputes all invariants."""
+
+    full: Literal["0", "1"] = "0"
+
+
 def blueprint(
     description: str,
-    invariants: Mapping[str, Invariant],
+    invariants: Invariants,
     checks: dict[str, Check] | None = None,
     vital: Sequence[frozenset[str]] = (frozenset({"postgres"}),),
 ) -> Blueprint:
@@ -66,18 +73,15 @@ def blueprint(
         return Response(this_app().metrics.exposition(gauges), content_type=CONTENT_TYPE)
 
     @bp.get("/invariants")
-    def check_invariants() -> ResponseReturnValue:
+    @endpoint("Report the invariants", {}, query=InvariantsQuery)
+    def report_invariants(query: InvariantsQuery) -> ResponseReturnValue:
+        # HEAD must be safe.
+        is_full_requested = query.full == "1" and request.method == "GET"
+        if is_full_requested:
+            with transaction() as tx:
+                invariant_runs.request_full(tx)
         with transaction() as tx:
-            # All invariants must see the same snapshot.
-            tx.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            violations = {name: invariant(tx) for name, invariant in invariants.items()}
-        return {
-            "status": "BROKEN" if any(violations.values()) else "OK",
-            "checks": [
-                {"name": name, "status": "BROKEN" if detail else "OK", "detail": detail or ""}
-                for name, detail in violations.items()
-            ],
-        }
+            return invariant_runs.report(tx, invariants), 202 if is_full_requested else 200
 
     @bp.get("/openapi.yaml")
     def openapi_yaml() -> ResponseReturnValue:
@@ -88,16 +92,6 @@ def blueprint(
         return openapi.as_yaml(openapi.document(this_app(), description))
 
     return bp
-
-
-def no_row(find: Callable[[Transaction], Row | None]) -> Invariant:
-    """Return an invariant that holds if `find` returns no row; otherwise the row is the detail."""
-
-    def check(tx: Transaction) -> str | None:
-        row = find(tx)
-        return strictjson.dumps({name: str(value) for name, value in row.items()}) if row else None
-
-    return check
 
 
 def _gauges() -> dict[str, float]:

@@ -46,12 +46,12 @@ def problem(description: str) -> ResponseSpec:
 
 
 def document(app: App, description: str) -> dict[str, Any]:
-    """Describe the routes that are declared with `endpoint`; health and other operational routes are omitted."""
+    """Describe the routes that are declared with responses; health and other operational routes are omitted."""
     schemas: dict[str, Any] = {}
     paths: dict[str, dict[str, Any]] = {}
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, sorted(rule.methods or ()))):
         spec = getattr(app.view_functions[rule.endpoint], "endpoint", None)
-        if spec is None:
+        if spec is None or not spec.responses:
             continue
         path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
         operation_id = rule.endpoint.split(".")[-1]

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, request
 
 from chassis import strictjson
 from chassis.errors import NotFound
 from chassis.web.app import json_response, role, username
+from chassis.web.health import InvariantsQuery
+from chassis.web.validation import endpoint
 from console_service import clients
-from console_service.domain import RESPONSIVE_STATUSES, aggregate_status
+from console_service.domain import RESPONSIVE_STATUSES, aggregate_full_runs, aggregate_status
 from console_service.settings import Settings
 
 READINESS_TTL_SECONDS = 1.0
@@ -57,10 +59,19 @@ def blueprint(settings: Settings) -> Blueprint:
         return _json(report, report["status"] in RESPONSIVE_STATUSES)
 
     @bp.get("/invariants")
-    def invariants() -> Response:
-        reports = clients.fetch_reports(urls, "/invariants", _identity_headers(), settings.invariants_timeout_seconds)
+    @endpoint("Report the invariants of all services", {}, query=InvariantsQuery)
+    def invariants(query: InvariantsQuery) -> Response:
+        # HEAD must be safe.
+        is_full_requested = query.full == "1" and request.method == "GET"
+        path = "/invariants?full=1" if is_full_requested else "/invariants"
+        reports = clients.fetch_reports(urls, path, _identity_headers(), settings.invariants_timeout_seconds)
         status = aggregate_status(reports.values(), failed="BROKEN")
-        return _json({"status": status, "services": reports}, status == "OK")
+        is_started = is_full_requested and all("full" in report for report in reports.values())
+        body = {"status": status, "full": aggregate_full_runs(reports.values()), "services": reports}
+        response = _json(body, status == "OK" or is_started)
+        if is_started:
+            response.status_code = HTTPStatus.ACCEPTED
+        return response
 
     return bp
 

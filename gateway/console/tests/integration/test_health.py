@@ -162,6 +162,47 @@ def test_invariants_are_aggregated_and_a_broken_one_returns_503(get, services):
     assert len(response.json()["services"]["event-service"]["checks"]) == 3000
 
 
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        (["SUCCESS", "SUCCESS", "SUCCESS"], "SUCCESS"),
+        (["SUCCESS", "FAILURE", "SUCCESS"], "FAILURE"),
+        (["FAILURE", "PROGRESS", "SUCCESS"], "PROGRESS"),
+        (["PENDING", "PROGRESS", "SUCCESS"], "PENDING"),
+        (["SUCCESS", None, "SUCCESS"], None),
+    ],
+)
+def test_full_runs_of_all_services_are_requested_and_aggregated(get, services, statuses, expected):
+    for service, status in zip(services.values(), statuses, strict=True):
+        report = {"status": "BROKEN", "checks": [], "full": status and {"status": status, "checks": []}}
+        service.respond = lambda request, report=report: request.send_json(202, report)
+    response = get("/invariants?full=1")
+    assert (response.status_code, response.json()["status"], response.json()["full"]) == (202, "BROKEN", expected)
+    assert "Retry-After" not in response.headers
+    assert [service.requests[0][0] for service in services.values()] == ["/invariants?full=1"] * 3
+
+
+def test_full_run_is_not_accepted_unless_every_service_starts_it(get, services):
+    for service in services.values():
+        service.respond = lambda request: request.send_json(202, {"status": "OK", "checks": [], "full": None})
+    set_response(services["event"], 503, {"status": 503})
+    response = get("/invariants?full=1")
+    assert (response.status_code, response.json()["full"]) == (503, None)
+
+
+@pytest.mark.parametrize("query", ["full=2", "x=1", "full=1&full=1"])
+def test_invalid_query_of_invariants_returns_400_without_requesting_services(get, services, query):
+    response = get(f"/invariants?{query}")
+    assert response.status_code == 400
+    assert response.json()["errors"]
+    assert not any(service.requests for service in services.values())
+
+
+def test_head_starts_no_full_run(get, services):
+    assert get("/invariants?full=1", "HEAD").status_code == 200
+    assert {service.requests[0][0] for service in services.values()} == {"/invariants"}
+
+
 @pytest.mark.slow
 def test_invariants_may_take_longer_than_health(get, services):
     finished = threading.Event()

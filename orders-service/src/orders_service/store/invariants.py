@@ -1,6 +1,10 @@
 """Invariants of the service, recomputed from its tables."""
 
-from chassis.web.health import Invariant, no_row
+from typing import Any
+
+from chassis import strictjson
+from chassis.db import Transaction
+from chassis.db.invariants import Invariant, Step, Stepwise, no_row, sweep
 from orders_service.store.orders import COUNTED_STATE
 
 
@@ -8,14 +12,103 @@ def _no_row(sql: str) -> Invariant:
     return no_row(lambda tx: tx.find(sql))
 
 
-INVARIANTS: dict[str, Invariant] = {
-    "a finished import has counted each row once": _no_row(
-        """
-        SELECT id::text AS import, total, valid + invalid + duplicates + rejected AS counted FROM imports
+def _verify_counts(tx: Transaction, mark: Any, limit: int) -> Step:
+    """Count the orders in the next blocks of the table; after the last block, compare the sums with the stored counts.
+
+    Orders that are written during the count may be missing or counted twice. A difference is therefore confirmed by a
+    statement that reads all orders in one snapshot.
+    """
+    start = mark or {"block": 0, "sums": []}
+    end_block = _end_block(start["block"], limit)
+    page = tx.one(_COUNT_BLOCKS, block=start["block"], end_block=end_block, sums=strictjson.dumps(start["sums"]))
+    if not page["is_last"]:
+        return Step(None, {"block": end_block, "sums": page["sums"]}, is_done=False)
+    violation = page["difference"]
+    if violation and mark:
+        violation = tx.one(_COUNT_BLOCKS, block=0, end_block=_MAX_BLOCK, sums="[]")["difference"]
+    return Step(violation, None, is_done=True)
+
+
+def _end_block(block: int, limit: int) -> int:
+    return int(block + max(1, limit // _MIN_ORDERS_PER_BLOCK))
+
+
+_MIN_ORDERS_PER_BLOCK, _MAX_BLOCK = 50, 2**32 - 1
+_IN_BLOCKS = "ctid >= format('(%%s,0)', %(block)s)::tid AND ctid < format('(%%s,0)', %(end_block)s)::tid"
+_IS_LAST = "pg_relation_size('orders') <= %(end_block)s * current_setting('block_size')::bigint AS is_last"
+_COUNT_BLOCKS = f"""
+    WITH by_spelling AS (
+        SELECT state, failed = 0 AS valid, count(*) AS stored FROM orders WHERE {_IN_BLOCKS} GROUP BY 1, 2
+    ), by_orders AS (
+        SELECT state, valid, sum(stored)::bigint AS stored FROM (
+            SELECT {COUNTED_STATE} AS state, valid, stored FROM by_spelling
+            UNION ALL
+            SELECT state, valid, stored
+            FROM json_to_recordset(%(sums)s) AS earlier (state text, valid boolean, stored bigint)
+        ) AS all_counts GROUP BY 1, 2
+    )
+    SELECT {_IS_LAST},
+           (SELECT coalesce(json_agg(by_orders), '[]') FROM by_orders) AS sums,
+           (SELECT row_to_json(difference)::text FROM (
+               SELECT state, valid, coalesce(stored, 0) AS stored, coalesce(counted, 0) AS counted
+               FROM by_orders FULL JOIN (
+                   SELECT state, valid, sum(orders)::bigint AS counted FROM order_counts GROUP BY 1, 2
+               ) AS by_counts USING (state, valid)
+               WHERE coalesce(stored, 0) <> coalesce(counted, 0) LIMIT 1
+           ) AS difference) AS difference
+"""
+
+
+def _verify_creations(tx: Transaction, mark: Any, limit: int) -> Step:
+    """Add up hashes of the orders' import numbers, block by block; at the end, compare with the sum that is expected.
+
+    There may be too many imports to count the orders of each between steps. A different sum, which orders that are
+    written during the steps cause as well, is confirmed by a statement that reads all orders in one snapshot.
+    """
+    start = mark or {"block": 0, "sum": "0"}
+    end_block = _end_block(start["block"], limit)
+    page = tx.one(_ADD_UP_BLOCKS, block=start["block"], end_block=end_block, sum=start["sum"])
+    if not page["is_last"]:
+        return Step(None, {"block": end_block, "sum": page["sum"]}, is_done=False)
+    return Step(_check_creations(tx) if page["is_different"] else None, None, is_done=True)
+
+
+_EXPECTED = """
+    SELECT number, created - undo_deleted - coalesce(orders, 0) AS expected, undo_status
+    FROM imports LEFT JOIN order_deletions ON import_number = number
+"""
+_ADD_UP_BLOCKS = f"""
+    WITH total AS (
+        SELECT %(sum)s::numeric + coalesce(sum(hashint8extended(import_number, 0)), 0) AS sum
+        FROM orders WHERE {_IN_BLOCKS}
+    ), expected AS (
+        SELECT coalesce(sum(expected * hashint8extended(number, 0)::numeric), 0) AS sum,
+               coalesce(bool_or(expected <> 0 AND undo_status = 'SUCCESS'), false) AS has_undone_orders
+        FROM ({_EXPECTED}) AS by_imports WHERE expected <> 0
+    )
+    SELECT {_IS_LAST}, total.sum::text AS sum, total.sum <> expected.sum OR has_undone_orders AS is_different
+    FROM total, expected
+"""
+_check_creations = _no_row(
+    f"""
+    SELECT number AS import, expected, stored FROM ({_EXPECTED}) AS by_imports FULL JOIN (
+        SELECT import_number AS number, count(*) AS stored FROM orders WHERE import_number IS NOT NULL GROUP BY 1
+    ) AS by_orders USING (number)
+    WHERE (expected = coalesce(stored, 0)) IS NOT TRUE OR (undo_status = 'SUCCESS' AND stored > 0)
+    LIMIT 1
+    """
+)
+
+INVARIANTS: dict[str, Invariant | Stepwise] = {
+    "a finished import has counted each row once": sweep(
+        "SELECT number, id::text AS import, status, total, valid, invalid, updated, duplicates, rejected FROM imports",
+        key=["number"],
+        start=[0],
+        find="""
+        SELECT import, total, valid + invalid + duplicates + rejected AS counted FROM page
         WHERE status = 'SUCCESS' AND total <> valid + invalid + duplicates + rejected
            OR least(valid, invalid, updated, duplicates, rejected, total, valid + invalid - updated) < 0
-        LIMIT 1
-        """
+        """,
     ),
     "an import in progress has all remaining chunks of its file": _no_row(
         """
@@ -35,31 +128,9 @@ INVARIANTS: dict[str, Invariant] = {
         WHERE created - deleted <> stored
         """
     ),
-    # linear
-    "each import still has the orders that it created, unless they were deleted": _no_row(
-        """
-        SELECT number AS import, expected, stored FROM (
-            SELECT number, created - undo_deleted - coalesce(orders, 0) AS expected, undo_status
-            FROM imports LEFT JOIN order_deletions ON import_number = number
-        ) AS by_imports FULL JOIN (
-            SELECT import_number AS number, count(*) AS stored FROM orders WHERE import_number IS NOT NULL GROUP BY 1
-        ) AS by_orders USING (number)
-        WHERE (expected = coalesce(stored, 0)) IS NOT TRUE OR (undo_status = 'SUCCESS' AND stored > 0)
-        LIMIT 1
-        """
+    # Only these two read the orders; the others rely on the counts.
+    "each import still has the orders that it created, unless they were deleted": Stepwise(
+        _verify_creations, pause_seconds=3600
     ),
-    # linear
-    "the counts by state equal those of the orders": _no_row(
-        f"""
-        SELECT * FROM (
-            SELECT {COUNTED_STATE} AS state, valid, sum(n) AS stored
-            FROM (SELECT state, failed = 0 AS valid, count(*) AS n FROM orders GROUP BY 1, 2) AS by_spelling
-            GROUP BY 1, 2
-        ) AS by_orders FULL JOIN (
-            SELECT state, valid, sum(orders) AS counted FROM order_counts GROUP BY 1, 2
-        ) AS by_counts USING (state, valid)
-        WHERE coalesce(stored, 0) <> coalesce(counted, 0)
-        LIMIT 1
-        """
-    ),
+    "the counts by state equal those of the orders": Stepwise(_verify_counts, pause_seconds=3600),
 }
