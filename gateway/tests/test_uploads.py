@@ -13,7 +13,17 @@ SIZES = [4 * 1024 * 1024, 300_000]
 
 
 def upload(gateway, path, size):
-    """Return the response to a large body, which is sent completely or until the connection is closed."""
+    """Return the response to a large body, which is sent completely or until the connection is closed.
+
+    Repeat it while it is rejected because nginx has not yet closed the connections of earlier uploads.
+    """
+    response = send_body(gateway, path, size)
+    while response[0] == 429:
+        response = send_body(gateway, path, size)
+    return response
+
+
+def send_body(gateway, path, size):
     with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)) as connection:
         connection.putrequest("POST", path)
         connection.putheader("Authorization", gateway.basic("ann"))

@@ -1,8 +1,13 @@
 from pathlib import Path
 
 import pytest
+import schemathesis
 
+from orders_service.routes.forms import WORKBOOK
 from quintet_testing.fuzzing import fuzz
+
+# Workbooks are generated as arbitrary bytes.
+schemathesis.serializer(WORKBOOK)(lambda _, value: str(value).encode("utf-8", "replace"))
 
 DOCUMENT = Path(__file__).parents[2] / "openapi.yaml"
 

@@ -48,7 +48,6 @@ KEY_ALREADY_USED = "this Idempotency-Key was already used for a different method
 # another text.
 REPLACED = {
     "this path does not exist",
-    "the parameters are invalid",
     "the connection to the database was lost during a change",
     # The hint is empty, because this service has no `idempotent_headers`.
     f"{KEY_ALREADY_USED}{{header_hint}}",

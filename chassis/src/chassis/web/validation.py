@@ -139,14 +139,15 @@ def _parse_body(spec: Endpoint, adapter: TypeAdapter[Any]) -> Any:
     if spec.streamed_body and request.mimetype in spec.streamed_body["content"]:
         return None
     if spec.is_body_optional and not request.content_type and not request.get_data():
-        return adapter.validate_python({}, strict=True)
+        return spec.body()
     _require_content_type(JSON)
     return adapter.validate_python(strictjson.loads(request.get_data()), strict=True)
 
 
 def checked(parse: Callable[[], Parsed]) -> Parsed:
     """Return the result of `parse`, which validates with pydantic; raise Invalid that names every invalid field."""
-    value = _collect_errors(errors := [], parse)
+    errors: Errors = []
+    value = _collect_errors(errors, parse)
     _raise_if_any(errors)
     return value  # type: ignore[return-value]  # it is None only if there are errors
 
@@ -206,5 +207,5 @@ def _parse_headers(model: type[BaseModel]) -> BaseModel:
 
 @functools.cache
 def _environ_keys(model: type[BaseModel]) -> list[tuple[str, str]]:
-    headers = (field.alias or name for name, field in model.model_fields.items())
+    headers = [field.alias or name for name, field in model.model_fields.items()]
     return [(header, "HTTP_" + header.upper().replace("-", "_")) for header in headers]

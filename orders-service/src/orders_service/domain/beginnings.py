@@ -3,13 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from orders_service.domain.headers import (
-    MAX_HEADER_BYTES,
-    Header,
-    InvalidHeader,
-    decode_header,
-    parse_header,
-)
+from orders_service.domain.headers import MAX_HEADER_BYTES, Header, InvalidHeader, parse_header
 from orders_service.domain.imports import FileFormat
 
 _LINE_BREAK = re.compile(rb"\r\n|\n|\r")
@@ -48,7 +42,8 @@ def read_beginning(text: bytes, file_format: FileFormat, *, at_end: bool) -> Beg
             separator = separator_line[1].decode()
         elif not _BLANK_LINE.match(content):
             if not is_complete:
-                decode_header(content[:1000].decode("utf-8", "ignore").encode())
+                # The last character may be incomplete.
+                parse_header(content.decode("utf-8", "ignore").encode(), separator, file_format.columns)
                 raise InvalidHeader("header_too_long")
             has_returns = match is not None and match[0] == b"\r"
             header = parse_header(content, separator, file_format.columns)

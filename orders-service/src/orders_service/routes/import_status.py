@@ -120,8 +120,9 @@ def _render_status(row: dict[str, Any]) -> dict[str, Any]:
     seconds, current, total = row["seconds"] or 0.0, row["current"], max(row["total"], row["current"])
     has_ended = row["finished_at"] is not None
     return {
-        **{name: row[name] for name in ("task_id", "batch_no", "file_name", "dry_run", "status", "current")},
+        **{name: row[name] for name in ("task_id", "batch_no", "file_name", "dry_run")},
         "on_duplicate": "update" if row["may_update"] else "skip",
+        **{name: row[name] for name in ("status", "current")},
         "total": total,
         "percent": 100.0
         if row["status"] == "SUCCESS"
