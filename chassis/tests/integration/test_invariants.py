@@ -4,15 +4,12 @@ import itertools
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Any
 
 import pytest
 
-from chassis.db import Database, Transaction, invariant_runs
-from chassis.messaging import worker
+from chassis.db import Database, invariant_runs
 from chassis.runtime.config import ServiceSettings
 from chassis.web.app import App
 from quintet_testing.invariants import advance_invariants, assert_invariants_hold_during, recompute_invariants
@@ -252,24 +249,6 @@ def test_worker_verifies_continuously(report: Any, add_items: Any, start_worker:
     assert report()["checks"][NUMBERED][1]
     start_worker()
     eventually(lambda: report()["checks"][NUMBERED] == ("OK", ""))
-
-
-def test_timer_that_has_more_to_do_is_repeated_without_its_pause(db: Database, eventually: Any) -> None:
-    calls: list[datetime] = []
-    stop_event = threading.Event()
-
-    def run(_tx: Transaction, now: datetime) -> bool:
-        calls.append(now)
-        return len(calls) < 60
-
-    thread = threading.Thread(target=worker._timer_loop("busy", worker.Timer(2, run), db, stop_event))
-    thread.start()
-    try:
-        # With its pause, this would take two minutes.
-        eventually(lambda: len(calls) >= 60)
-    finally:
-        stop_event.set()
-        thread.join()
 
 
 def test_full_run_continues_where_it_was_when_its_worker_was_killed(

@@ -124,7 +124,7 @@ def test_killed_broker_loses_no_message(
     eventually(lambda: count_connected(db) == 1)
 
 
-def test_timer_that_works_in_batches_is_called_again_immediately_until_nothing_is_left(
+def test_timer_that_works_in_batches_is_called_again_without_its_pause_until_nothing_is_left(
     db: Database, eventually: Any
 ) -> None:
     stop_event, sizes = threading.Event(), list(range(99, -1, -1))
