@@ -5,9 +5,15 @@ import io
 import re
 import zipfile
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 
 import openpyxl
 import pytest
+
+from chassis.messaging.message_processor import Delivery, JobContext
+from orders_service.handlers import on_import_requested
+from orders_service.operations.workbooks import WorkbookReader
 
 PATH = "/acme_orders/api/v1/orders/import"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -16,6 +22,7 @@ MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 RELATIONS = "xl/_rels/workbook.xml.rels"
 BIRTHDAY = datetime.date(1963, 2, 27)
+SHEET = f'<worksheet xmlns="{MAIN}"><sheetData>'
 
 
 def build_workbook(*rows, header=COLUMNS, prepare=lambda sheet: None):
@@ -60,6 +67,20 @@ def share_texts(workbook):
     return replace_part(replace_part(workbook, RELATIONS, relations), "xl/sharedStrings.xml", shared)
 
 
+def build_rows(count, blank=""):
+    """Return the XML of valid rows, with this XML of blank cells at the end of each."""
+    values = ("Ann", "a@b.de", "TX", "10001", "1963-02-27")
+    cells = "".join(f"<c t='inlineStr'><is><t>{value}</t></is></c>" for value in values)
+    return "".join(f"<row><c><v>{id}</v></c>{cells}{blank}</row>" for id in range(count))
+
+
+def build_sheet(rows, end=""):
+    """Return a workbook whose first sheet has the usual header, these rows and this XML after them."""
+    header = "".join(f"<c t='inlineStr'><is><t>{name}</t></is></c>" for name in COLUMNS)
+    sheet = f"{SHEET}<row>{header}</row>{rows}</sheetData>{end}</worksheet>"
+    return replace_part(build_workbook(), "xl/worksheets/sheet1.xml", sheet)
+
+
 @pytest.fixture
 def import_workbook(api):
     def run(content, query="", **options):
@@ -73,6 +94,7 @@ def import_workbook(api):
 @pytest.fixture
 def small_steps(monkeypatch):
     monkeypatch.setattr("orders_service.operations.workbooks._MAX_LINES_PER_STEP", 1)
+    monkeypatch.setattr("orders_service.operations.workbooks._READ_BYTES", 100)
     monkeypatch.setattr("chassis.db.stored_uploads.CHUNK_BYTES", 100)
 
 
@@ -154,6 +176,45 @@ def test_import_continues_at_the_row_after_each_slice(api, counts_of, import_wor
     assert lines == sorted(lines) and len(lines) == 22
 
 
+@pytest.fixture
+def before_seek(monkeypatch):
+    """Return a list of functions that are called each time before a workbook is unpacked up to the next row."""
+    functions, seek = [], WorkbookReader._seek
+
+    def run(*arguments):
+        for function in functions:
+            function()
+        seek(*arguments)
+
+    monkeypatch.setattr(WorkbookReader, "_seek", run)
+    return functions
+
+
+def test_no_transaction_is_idle_while_a_workbook_is_unpacked(api, import_workbook, small_steps, before_seek):
+    def lock_all_imports():
+        with api.db.transaction() as tx:
+            locked.append(len(tx.rows("SELECT id FROM imports FOR UPDATE NOWAIT")))
+
+    locked = []
+    before_seek.append(lock_all_imports)
+    status = import_workbook(build_workbook(*[(id, "Ann", "a@b.de", "TX", 10001, BIRTHDAY) for id in range(5)]))
+    assert (status["valid"], set(locked)) == (5, {1})
+    assert len(locked) > 3
+
+
+def test_slice_continues_although_unpacking_takes_longer_than_a_slice(
+    api, settings, small_steps, before_seek, monkeypatch
+):
+    clock = SimpleNamespace(now=1.0, monotonic=lambda: clock.now)
+    before_seek.append(lambda: setattr(clock, "now", clock.now + 60))
+    monkeypatch.setattr("orders_service.handlers.time", clock)
+    content = build_workbook(*[(id, "Ann", "a@b.de", "TX", 10001, BIRTHDAY) for id in range(10)])
+    task_id = api.client.put(PATH, data=content, content_type=XLSX).json["result"]["task_id"]
+    delivery = Delivery("orders.import", "", "", "", "", {}, {"task_id": task_id, "turn": 1})
+    on_import_requested(JobContext(api.db, settings, Event()), delivery)
+    assert api.status(task_id)["status"] == "SUCCESS"
+
+
 NOT_A_WORKBOOK = "the file must be a valid XLSX workbook; save it again as XLSX or CSV"
 TOO_LARGE = "the workbook is too large to be read from XLSX; save it as CSV"
 
@@ -182,9 +243,6 @@ def build_archive(**parts):
 def test_other_file_fails_the_import_with_an_explanation(import_workbook, content):
     status = import_workbook(content)
     assert (status["status"], status["message"]) == ("FAILURE", NOT_A_WORKBOOK)
-
-
-SHEET = f'<worksheet xmlns="{MAIN}"><sheetData>'
 
 
 @pytest.mark.parametrize(
@@ -220,6 +278,29 @@ def test_zip_bomb_fails_the_import_before_it_is_unpacked(import_workbook, part, 
     assert (status["status"], status["message"]) == ("FAILURE", TOO_LARGE)
 
 
+def test_row_of_very_much_xml_fails_the_import(import_workbook, monkeypatch):
+    monkeypatch.setattr("orders_service.domain.sheets._MAX_ROW_XML_BYTES", 100_000)
+    rows = build_rows(2)
+    huge = f"<row>{'<c/>' * 30_000}</row>"
+    for sheet in (rows + huge, huge + rows, f"{rows}<row>{'<x></x>' * 20_000}</row>"):
+        status = import_workbook(build_sheet(sheet))
+        assert (status["status"], status["message"]) == ("FAILURE", TOO_LARGE)
+
+
+def test_much_xml_in_many_rows_and_after_them_is_imported_in_short_steps(api, counts_of, monkeypatch):
+    monkeypatch.setattr("orders_service.domain.sheets._MAX_ROW_XML_BYTES", 100_000)
+    monkeypatch.setattr("orders_service.operations.workbooks._MAX_XML_BYTES_PER_STEP", 100_000)
+    content = build_sheet(build_rows(20, blank="<c/>" * 5000), "<mergeCell ref='A1:B1'/>" * 10_000)
+    task_id = api.client.put(PATH, data=content, content_type=XLSX).json["result"]["task_id"]
+    api.run_slice(task_id)
+    assert 0 < api.status(task_id)["current"] < 10
+    assert counts_of(api.finish(task_id)) == (20, 0, 0, 0)
+
+
+def test_damage_after_the_rows_fails_the_import(import_workbook):
+    assert import_workbook(build_sheet(build_rows(1), "<mergeCell>"))["message"] == NOT_A_WORKBOOK
+
+
 def test_archive_with_very_many_files_fails_the_import(import_workbook):
     status = import_workbook(build_archive(**{f"{number:0100}": "" for number in range(8000)}))
     assert (status["status"], status["message"]) == ("FAILURE", TOO_LARGE)
@@ -248,12 +329,9 @@ def peak_memory_mib():
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_sheet(api, import_workbook):
     row = '<row><c><v>%d</v></c><c t="inlineStr"><is><t>Ann</t></is></c>' + "<c><v>5</v></c>" * 4 + "</row>"
-    header = "".join(f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in COLUMNS)
-    rows = "".join(row % id for id in range(200_000))
-    sheet = f"{SHEET}<row>{header}</row>{rows}</sheetData></worksheet>"
-    content = replace_part(build_workbook(), "xl/worksheets/sheet1.xml", sheet)
+    content = build_sheet("".join(row % id for id in range(200_000)))
     response = api.client.put(PATH, data=content, content_type=XLSX)
-    del rows, sheet, content
+    del content
     Path("/proc/self/clear_refs").write_text("5")
     before = peak_memory_mib()["VmRSS"]
     status = api.finish(response.json["result"]["task_id"], steps=20)

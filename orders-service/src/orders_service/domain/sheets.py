@@ -16,6 +16,8 @@ MAX_SHARED_BYTES = 32 * 1024 * 1024
 _MAX_TEXT_LENGTH = 32_767
 _MAX_ROWS = 1_048_576
 _MAX_TOKEN_BYTES = 2 * 1024 * 1024
+# A row cannot be divided among steps, and a small file could contain one of a gigabyte.
+_MAX_ROW_XML_BYTES = 8 * 1024 * 1024
 
 Attributes = dict[str, str]
 
@@ -53,6 +55,10 @@ class XmlParser:
 
     def set_text_handler(self, text: Callable[[str], None] | None) -> None:
         self._parser.CharacterDataHandler = text
+
+    def ignore_elements(self) -> None:
+        """Only check that the rest is well-formed, which is fast."""
+        self._parser.StartElementHandler = self._parser.EndElementHandler = None
 
     @property
     def offset(self) -> int:
@@ -151,11 +157,15 @@ class SheetParser:
         self._width, self._column, self._skipped = width, -1, 0
         self._kind, self._style = "n", 0
         self._size = self._offset = self._phonetic_depth = 0
+        self._row_xml_bytes, self._has_ended = 0, False
         self._text: list[str] = []
         self._parser = XmlParser(self._start, self._end)
 
     def feed(self, data: bytes, *, at_end: bool = False) -> None:
+        self._row_xml_bytes += len(data)
         self._parser.feed(data, at_end=at_end)
+        if self._row_xml_bytes > _MAX_ROW_XML_BYTES and not self._has_ended:
+            raise InvalidWorkbook("large_workbook")
 
     def _start(self, name: str, attributes: Attributes) -> None:
         if name == "c":
@@ -171,7 +181,7 @@ class SheetParser:
             number = _integer(attributes["r"]) if "r" in attributes else self._row + 1
             if not self._row < number <= _MAX_ROWS:
                 raise InvalidWorkbook
-            self._skipped, self._row = number - self._row - 1, number
+            self._skipped, self._row, self._row_xml_bytes = number - self._row - 1, number, 0
             self._cells, self._size, self._column = {}, 0, -1
         elif name == "rPh":
             self._phonetic_depth += 1
@@ -199,6 +209,9 @@ class SheetParser:
             self.text_length += len(self.lines[-1][2])
         elif name == "rPh":
             self._phonetic_depth -= 1
+        elif name == "sheetData":
+            self._has_ended = True
+            self._parser.ignore_elements()
 
     def _end_cell(self) -> None:
         value = "".join(self._text)

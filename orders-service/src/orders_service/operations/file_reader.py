@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from chassis.db import Database, Transaction, stored_uploads
 from orders_service.domain.encodings import DecoderState, to_utf8
 from orders_service.domain.imports import Import
-from orders_service.domain.sheets import SheetPosition
+from orders_service.domain.sheets import InvalidWorkbook, SheetPosition
 from orders_service.operations.workbooks import WorkbookReader
 
 _CHUNKS_PER_STEP = 8
@@ -25,24 +25,39 @@ class FilePart:
 
 
 class FileReader:
-    """Reader of the file of an import; a workbook stays open between the steps of a slice."""
+    """Reader of the file of an import; a workbook stays open between the steps of a slice.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    It is created outside a transaction: unpacking a workbook up to its next row may take longer than a transaction may
+    be idle, and would then fail again in each retry.
+    """
+
+    def __init__(self, database: Database, import_: Import) -> None:
         self._workbook: WorkbookReader | None = None
+        self._error: InvalidWorkbook | None = None
+        if not import_.is_workbook:
+            return
+        try:
+            self._workbook = WorkbookReader(database, import_.id)
+            self._workbook.seek(import_.sheet_position, _width(import_))
+        except InvalidWorkbook as error:
+            self._error = error
 
     def read_part(self, tx: Transaction, import_: Import) -> FilePart:
         """Return the next part: bytes of the file until its header has been read; raise InvalidWorkbook."""
-        if import_.is_workbook:
-            if self._workbook is None:
-                self._workbook = WorkbookReader(self._database, import_.id)
-            width = len(import_.header.columns) if import_.header else 0
-            lines, position, is_last = self._workbook.read_lines(import_.sheet_position, width)
+        if self._error:
+            raise self._error
+        if self._workbook:
+            lines, position, is_last = self._workbook.read_lines(import_.sheet_position, _width(import_))
             return FilePart(lines, is_last, import_.next_chunk, position, _MANY_CHUNKS)
         count = _CHUNKS_PER_STEP if import_.header else 1
         end = min(import_.next_chunk + count, import_.chunk_count)
         data = stored_uploads.get_chunks(tx, import_.id, import_.next_chunk, end)
         return FilePart(data, end == import_.chunk_count, end, import_.sheet_position, import_.chunk_count - end)
+
+
+def _width(import_: Import) -> int:
+    """Return the number of columns in the header, 0 before it has been read."""
+    return len(import_.header.columns) if import_.header else 0
 
 
 def decode_part(part: FilePart, import_: Import) -> tuple[bytes, DecoderState]:

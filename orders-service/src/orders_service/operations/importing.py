@@ -35,13 +35,21 @@ def run_slice(
     `is_time_up` receives the number of chunks that are left. The process may be killed at any moment and the slice
     may be repeated, also concurrently: each step locks the import and begins where the last committed one ended.
     """
-    has_more_steps, reader = True, FileReader(database)
+    with database.transaction() as tx:
+        import_ = _lock_slice(tx, import_id, slice_)
+    if import_ is None:
+        return
+    reader, has_more_steps = FileReader(database, import_), True
     while has_more_steps:
         with database.transaction() as tx:
-            import_ = imports.lock_import(tx, import_id)
-            if import_ is None or not import_.is_running or import_.slice != slice_:
-                return
-            has_more_steps = _run_step(tx, import_, reader, policy, clock(), is_time_up)
+            import_ = _lock_slice(tx, import_id, slice_)
+            has_more_steps = import_ is not None and _run_step(tx, import_, reader, policy, clock(), is_time_up)
+
+
+def _lock_slice(tx: Transaction, import_id: str, slice_: int) -> Import | None:
+    """Return the import, or None if it does not exist, has ended, or continues with another slice."""
+    import_ = imports.lock_import(tx, import_id)
+    return import_ if import_ and import_.is_running and import_.slice == slice_ else None
 
 
 def _run_step(
