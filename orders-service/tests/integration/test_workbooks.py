@@ -196,13 +196,15 @@ SHEET = f'<worksheet xmlns="{MAIN}"><sheetData>'
         ("xl/worksheets/sheet1.xml", f"{SHEET}<row><c t='s'><v>x</v></c></row></sheetData></worksheet>"),
         ("xl/worksheets/sheet1.xml", f"{SHEET}<row"),
         ("xl/worksheets/sheet1.xml", f"{SHEET}<row a='{'x' * 3_000_000}'/></sheetData></worksheet>"),
+        ("xl/worksheets/sheet1.xml", f"{SHEET}{'<a>' * 99}{'</a>' * 99}</sheetData></worksheet>"),
+        ("xl/worksheets/sheet1.xml", f"{SHEET}<row>{'<c/>' * 20_000}</row></sheetData></worksheet>"),
         ("xl/worksheets/sheet1.xml", "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"),
         ("xl/workbook.xml", "<workbook/>"),
         ("xl/_rels/workbook.xml.rels", "<Relationships/>"),
         ("_rels/.rels", "<x"),
     ],
-    ids=["order of rows", "row number", "text number", "text index", "incomplete", "huge tag", "entity", "no sheet",
-         "no relations", "no workbook"],
+    ids=["order of rows", "row number", "text number", "text index", "incomplete", "huge tag", "depth", "cells in a row",
+         "entity", "no sheet", "no relations", "no workbook"],
 )  # fmt: skip
 def test_damaged_workbook_fails_the_import_with_an_explanation(import_workbook, part, content):
     status = import_workbook(replace_part(build_workbook((1, "Ann")), part, content))
@@ -223,6 +225,33 @@ def test_zip_bomb_fails_the_import_before_it_is_unpacked(import_workbook, part, 
 def test_archive_with_very_many_files_fails_the_import(import_workbook):
     status = import_workbook(build_archive(**{f"{number:0100}": "" for number in range(8000)}))
     assert (status["status"], status["message"]) == ("FAILURE", TOO_LARGE)
+
+
+def test_sheet_with_much_xml_besides_rows_fails_the_import(import_workbook, monkeypatch):
+    monkeypatch.setattr("orders_service.domain.sheets._MAX_BYTES_WITHOUT_ROW", 100_000)
+    sheet = f"{SHEET}<row/>{'<a/>' * 30_000}</sheetData></worksheet>"
+    assert import_workbook(replace_part(build_workbook(), "xl/worksheets/sheet1.xml", sheet))["message"] == TOO_LARGE
+
+
+def test_workbook_with_very_many_styles_fails_the_import(import_workbook):
+    styles = f"<styleSheet><cellXfs>{'<xf/>' * 100_001}</cellXfs></styleSheet>"
+    assert import_workbook(replace_part(build_workbook(), "xl/styles.xml", styles))["message"] == TOO_LARGE
+
+
+def test_step_ends_after_much_xml_even_if_its_lines_are_short(api, import_workbook, monkeypatch):
+    monkeypatch.setattr("orders_service.operations.workbooks._MAX_XML_PER_STEP", 4096)
+    status = import_workbook(build_workbook(*((id, "Ann") for id in range(400))))
+    with api.db.transaction() as tx:
+        sections = tx.value("SELECT count(*) FROM reports WHERE import_id = %(id)s", id=status["task_id"])
+    assert (status["rejected"], sections > 2) == (400, True)
+
+
+def test_escape_of_a_surrogate_stays_as_it_is_written(api, counts_of, import_workbook):
+    order = ("_x0041__xD83D__xdfff_", "a@b.de", "TX", 10001, BIRTHDAY)
+    workbook = build_workbook((1, *order), (2, *order))
+    sheet = read_part(workbook, "xl/worksheets/sheet1.xml").replace("_x005F_", "_")
+    assert counts_of(import_workbook(replace_part(workbook, "xl/worksheets/sheet1.xml", sheet))) == (2, 0, 0, 0)
+    assert api.order(1).json["result"]["name"] == "A_xD83D__xdfff_"
 
 
 def test_too_many_shared_texts_fail_the_import(import_workbook, monkeypatch):

@@ -27,7 +27,7 @@ _MAX_TEXT_LENGTH = 2**31
 _MAX_DIRECTORY_BYTES, _TAIL_BYTES = 1024 * 1024, 66 * 1024
 # A few cells may refer to a long text, so that small pieces of XML are parsed.
 _READ_BYTES = 4 * 1024
-_MAX_LINES_PER_STEP, _MAX_LENGTH_PER_STEP = 5000, 1024 * 1024
+_MAX_LINES_PER_STEP, _MAX_LENGTH_PER_STEP, _MAX_XML_PER_STEP = 5000, 1024 * 1024, 8 * 1024 * 1024
 _END_OF_SHEET = -1
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
@@ -101,10 +101,10 @@ class WorkbookReader:
         with _translate_errors():
             if position != self._position:
                 self._seek(position, width)
-            parser, is_complete = self._parser, False
-            while not is_complete and not self._has_enough_lines():
+            parser, is_complete, xml_bytes = self._parser, False, 0
+            while not is_complete and not self._has_enough_lines(xml_bytes):
                 data = next(self._parts, b"")
-                is_complete = not data
+                is_complete, xml_bytes = not data, xml_bytes + len(data)
                 parser.feed(data, at_end=is_complete)
         # The last row stays in the parser, because its offset is the position.
         count = len(parser.lines) - (not is_complete)
@@ -118,10 +118,11 @@ class WorkbookReader:
             raise InvalidWorkbook("large_workbook")
         return lines.encode(), self._position, is_complete
 
-    def _has_enough_lines(self) -> bool:
-        """Return whether there are at least two lines, and either many of them or long ones."""
-        count = len(self._parser.lines)
-        return count > _MAX_LINES_PER_STEP or (count > 1 and self._parser.text_length > _MAX_LENGTH_PER_STEP)
+    def _has_enough_lines(self, xml_bytes: int) -> bool:
+        """Return whether there are at least two lines, and either many of them or long ones, or long XML."""
+        count, length = len(self._parser.lines), self._parser.text_length
+        is_long = length > _MAX_LENGTH_PER_STEP or xml_bytes > _MAX_XML_PER_STEP
+        return count > _MAX_LINES_PER_STEP or (count > 1 and is_long)
 
     def _seek(self, position: SheetPosition, width: int) -> None:
         """Continue at the row at this position, after what precedes the first row."""
