@@ -203,8 +203,8 @@ SHEET = f'<worksheet xmlns="{MAIN}"><sheetData>'
         ("xl/_rels/workbook.xml.rels", "<Relationships/>"),
         ("_rels/.rels", "<x"),
     ],
-    ids=["order of rows", "row number", "text number", "text index", "incomplete", "huge tag", "depth", "cells in a row",
-         "entity", "no sheet", "no relations", "no workbook"],
+    ids=["order of rows", "row number", "text number", "text index", "incomplete", "huge tag", "depth",
+         "cells in a row", "entity", "no sheet", "no relations", "no workbook"],
 )  # fmt: skip
 def test_damaged_workbook_fails_the_import_with_an_explanation(import_workbook, part, content):
     status = import_workbook(replace_part(build_workbook((1, "Ann")), part, content))
