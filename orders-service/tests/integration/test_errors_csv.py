@@ -102,6 +102,15 @@ def test_corrected_report_is_imported_as_valid_orders(api, counts_of, build_csv,
     ]
 
 
+def test_corrected_report_of_a_file_with_columns_of_the_same_names_is_imported(api, counts_of, build_csv, build_row):
+    header = "id|name|email|state|zipcode|birthday|Message|line"
+    content = build_csv(build_row(1, state="NJ") + "|hello|7", header=header)
+    report = api.errors(api.run_import(content, "?dry_run=1")["task_id"])
+    assert report.splitlines()[0] == f"{header}|line|rule|message"
+    second = api.run_import(report.replace("|NJ|", "|TX|").encode())
+    assert (counts_of(second), second["ignored_columns"]) == ((1, 0, 0, 0), ["Message", "line"])
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_report_has_the_columns_and_separator_of_the_file(api, separator):
     header = ["zipcode", "state", "id", "name", "email", "birthday"]

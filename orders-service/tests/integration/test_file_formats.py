@@ -28,7 +28,6 @@ NAMES = {
     "cp1252": "Jörg €",
     "cp932": "表ソ田",
     "gb18030": "王小明😀",
-    "iso2022_jp": "田中",
     "mac_roman": "José",
     "cp500": "Jose",
     "utf-16": "Łukasz 😀",

@@ -106,3 +106,11 @@ def test_slow_client_holds_no_transaction_and_sees_orders_that_are_stored_meanwh
     text = (first + b"".join(chunks)).decode()
     assert len(text.splitlines()) == 1 + 31
     response.close()
+
+
+def test_memory_does_not_grow_with_long_names(api, client, build_csv, build_row):
+    api.run_import(build_csv(*(build_row(id, name="x" * 1_000_000) for id in range(8))))
+    response = client.get(PATH, buffered=False)
+    sizes = [len(chunk) for chunk in response.response]
+    assert sum(sizes) > 8_000_000 and max(sizes) < 3_000_000
+    response.close()

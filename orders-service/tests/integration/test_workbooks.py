@@ -254,13 +254,15 @@ def test_other_file_fails_the_import_with_an_explanation(import_workbook, conten
         ("xl/worksheets/sheet1.xml", f"{SHEET}<row><c t='s'><v>x</v></c></row></sheetData></worksheet>"),
         ("xl/worksheets/sheet1.xml", f"{SHEET}<row"),
         ("xl/worksheets/sheet1.xml", f"{SHEET}<row a='{'x' * 3_000_000}'/></sheetData></worksheet>"),
+        ("xl/worksheets/sheet1.xml", f"{SHEET}{'<a>' * 99}{'</a>' * 99}</sheetData></worksheet>"),
+        ("xl/worksheets/sheet1.xml", f"{SHEET}<row>{'<c/>' * 20_000}</row></sheetData></worksheet>"),
         ("xl/worksheets/sheet1.xml", "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"),
         ("xl/workbook.xml", "<workbook/>"),
         ("xl/_rels/workbook.xml.rels", "<Relationships/>"),
         ("_rels/.rels", "<x"),
     ],
-    ids=["order of rows", "row number", "text number", "text index", "incomplete", "huge tag", "entity", "no sheet",
-         "no relations", "no workbook"],
+    ids=["order of rows", "row number", "text number", "text index", "incomplete", "huge tag", "depth",
+         "cells in a row", "entity", "no sheet", "no relations", "no workbook"],
 )  # fmt: skip
 def test_damaged_workbook_fails_the_import_with_an_explanation(import_workbook, part, content):
     status = import_workbook(replace_part(build_workbook((1, "Ann")), part, content))
@@ -281,7 +283,7 @@ def test_zip_bomb_fails_the_import_before_it_is_unpacked(import_workbook, part, 
 def test_row_of_very_much_xml_fails_the_import(import_workbook, monkeypatch):
     monkeypatch.setattr("orders_service.domain.sheets._MAX_ROW_XML_BYTES", 100_000)
     rows = build_rows(2)
-    huge = f"<row>{'<c/>' * 30_000}</row>"
+    huge = f"<row>{'<c><v>1</v></c>' * 8000}</row>"
     for sheet in (rows + huge, huge + rows, f"{rows}<row>{'<x></x>' * 20_000}</row>"):
         status = import_workbook(build_sheet(sheet))
         assert (status["status"], status["message"]) == ("FAILURE", TOO_LARGE)
@@ -304,6 +306,27 @@ def test_damage_after_the_rows_fails_the_import(import_workbook):
 def test_archive_with_very_many_files_fails_the_import(import_workbook):
     status = import_workbook(build_archive(**{f"{number:0100}": "" for number in range(8000)}))
     assert (status["status"], status["message"]) == ("FAILURE", TOO_LARGE)
+
+
+def test_workbook_with_very_many_styles_fails_the_import(import_workbook):
+    styles = f"<styleSheet><cellXfs>{'<xf/>' * 100_001}</cellXfs></styleSheet>"
+    assert import_workbook(replace_part(build_workbook(), "xl/styles.xml", styles))["message"] == TOO_LARGE
+
+
+def test_step_ends_after_much_xml_even_if_its_lines_are_short(api, import_workbook, monkeypatch):
+    monkeypatch.setattr("orders_service.operations.workbooks._MAX_XML_BYTES_PER_STEP", 4096)
+    status = import_workbook(build_workbook(*((id, "Ann") for id in range(400))))
+    with api.db.transaction() as tx:
+        sections = tx.value("SELECT count(*) FROM reports WHERE import_id = %(id)s", id=status["task_id"])
+    assert (status["rejected"], sections > 2) == (400, True)
+
+
+def test_escape_of_a_surrogate_stays_as_it_is_written(api, counts_of, import_workbook):
+    order = ("_x0041__xD83D__xdfff_", "a@b.de", "TX", 10001, BIRTHDAY)
+    workbook = build_workbook((1, *order), (2, *order))
+    sheet = read_part(workbook, "xl/worksheets/sheet1.xml").replace("_x005F_", "_")
+    assert counts_of(import_workbook(replace_part(workbook, "xl/worksheets/sheet1.xml", sheet))) == (2, 0, 0, 0)
+    assert api.order(1).json["result"]["name"] == "A_xD83D__xdfff_"
 
 
 def test_too_many_shared_texts_fail_the_import(import_workbook, monkeypatch):

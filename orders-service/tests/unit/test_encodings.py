@@ -15,8 +15,6 @@ SAMPLES = {
     "gb18030": "王小明 😀|\n",
     "cp932": "表|ソ|ｱ田\n",
     "euc_jp": "田中|ｱ\n",
-    "iso2022_jp": "田中|a\n",
-    "iso2022_kr": "김|a\n",
     "hz": "王小明|a\n",
     "big5": "王小明|\n",
     "cp1252": "Jörg €|\n",
@@ -87,11 +85,19 @@ def test_names_of_encodings_are_normalized(name, encoding):
 @pytest.mark.parametrize(
     "name",
     ["", "x", "base64", "rot13", "zip", "bz2", "hex", "uu", "idna", "punycode", "unicode_escape", "undefined", "utf-7",
-     "raw_unicode_escape", "aliases", "../cp1252", "os.path", "ü", "x" * 1000, "__init__", "charmap", "mbcs"],
+     "raw_unicode_escape", "aliases", "../cp1252", "os.path", "ü", "x" * 1000, "__init__", "charmap", "mbcs",
+     "iso-2022-jp", "csiso2022kr"],
 )  # fmt: skip
 def test_names_that_are_not_encodings_of_text_files_are_rejected_without_a_lookup(name, monkeypatch):
     monkeypatch.setattr("codecs.lookup", lambda name: pytest.fail(f"{name} was looked up"))
     assert find_encoding(name) is None
+
+
+@pytest.mark.parametrize("encoding", sorted(encodings._NAMES - {"utf_8", "utf_8_sig"}))
+def test_bytes_that_are_not_text_are_transcoded_equally_when_cut_after_every_byte(encoding):
+    encoding, _ = detect_encoding(b"", encoding)
+    data = bytes(range(256)) + b"\x1b\x1b$\x1b(~{~~}+-&\x0e\x0f\xff" * 3
+    assert transcode(data, encoding, range(len(data))) == transcode(data, encoding, [])
 
 
 def test_every_accepted_encoding_is_a_text_encoding_that_can_be_resumed():

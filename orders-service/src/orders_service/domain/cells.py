@@ -10,7 +10,8 @@ _BUILT_IN_DATE_FORMATS = frozenset((14, 15, 16, 17, 22, *range(27, 32), 34, 35, 
 _LITERAL_IN_FORMAT = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.|_.|\*.')
 _ZEROS = re.compile(r"0+(?:-0+)?\Z")
 _INTEGER = re.compile(r"-?[0-9]{1,400}\Z")
-_ESCAPED_CHARACTER = re.compile("_x([0-9A-Fa-f]{4})_")
+# Surrogates, which are not characters, stay as they are written.
+_ESCAPED_CHARACTER = re.compile("_x((?![Dd][89A-Fa-f])[0-9A-Fa-f]{4})_")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MAX_EXACT = 2**53
 

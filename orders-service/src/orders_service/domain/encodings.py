@@ -12,7 +12,13 @@ _NO_FILE_ENCODINGS = (
     *("aliases", "base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"),
     *("charmap", "idna", "mbcs", "oem", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf_7"),
 )
-_NAMES = frozenset(module.name for module in pkgutil.iter_modules(encodings.__path__)) - frozenset(_NO_FILE_ENCODINGS)
+# The decoders of these encodings of e-mails fail between two parts of a file for some bytes that are not text.
+_EMAIL_ENCODINGS = "iso2022_"
+_NAMES = frozenset(
+    module.name
+    for module in pkgutil.iter_modules(encodings.__path__)
+    if module.name not in _NO_FILE_ENCODINGS and not module.name.startswith(_EMAIL_ENCODINGS)
+)
 _MARKS = {
     "utf_8": codecs.BOM_UTF8,
     "utf_16_le": codecs.BOM_UTF16_LE,

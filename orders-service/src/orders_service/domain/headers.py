@@ -132,7 +132,9 @@ def _match_columns(separator: str, names: tuple[str, ...], mapping: Mapping[str,
             if key in spellings:
                 columns[index] = column
     if set(REPORT_COLUMNS) <= set(keys):
-        columns = [key if key in REPORT_COLUMNS else column for key, column in zip(keys, columns, strict=True)]
+        # The report adds its columns after those of the file, which may have the same names.
+        for name in REPORT_COLUMNS:
+            columns[max(index for index, key in enumerate(keys) if key == name)] = name
     return Header(separator, tuple(columns), names)
 
 

@@ -14,10 +14,12 @@ SEPARATOR = "|"
 MAX_SHARED_BYTES = 32 * 1024 * 1024
 # The limit of the format. Without it, a small file could contain a very large number of long texts.
 _MAX_TEXT_LENGTH = 32_767
-_MAX_ROWS = 1_048_576
-_MAX_TOKEN_BYTES = 2 * 1024 * 1024
+_MAX_ROWS, _MAX_CELLS = 1_048_576, 16_384
 # A row cannot be divided among steps, and a small file could contain one of a gigabyte.
-_MAX_ROW_XML_BYTES = 8 * 1024 * 1024
+_MAX_TOKEN_BYTES, _MAX_ROW_XML_BYTES = 2 * 1024 * 1024, 8 * 1024 * 1024
+# Expat keeps all open elements in memory.
+_MAX_DEPTH, _MAX_USED_ELEMENTS = 100, 100_000
+_USED_ELEMENTS = frozenset(("Relationship", "numFmt", "sheet", "workbookPr", "xf"))
 
 Attributes = dict[str, str]
 
@@ -46,12 +48,13 @@ class XmlParser:
     """Parser that calls `start`, `end` and `text` with local names, and limits the memory that expat needs."""
 
     def __init__(self, start: Callable[[str, Attributes], None], end: Callable[[str], None]) -> None:
+        self._start, self._end = start, end
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
-        self._parser.StartElementHandler = lambda name, attributes: start(name.rpartition(":")[2], attributes)
-        self._parser.EndElementHandler = lambda name: end(name.rpartition(":")[2])
+        self._parser.StartElementHandler = self._start_element
+        self._parser.EndElementHandler = self._end_element
         self._parser.StartDoctypeDeclHandler = self._reject
-        self._fed = 0
+        self._fed = self._depth = 0
 
     def set_text_handler(self, text: Callable[[str], None] | None) -> None:
         self._parser.CharacterDataHandler = text
@@ -75,17 +78,31 @@ class XmlParser:
         if self._fed - max(self._parser.CurrentByteIndex, 0) > _MAX_TOKEN_BYTES:
             raise InvalidWorkbook
 
+    def _start_element(self, name: str, attributes: Attributes) -> None:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise InvalidWorkbook
+        self._start(name.rpartition(":")[2], attributes)
+
+    def _end_element(self, name: str) -> None:
+        self._depth -= 1
+        self._end(name.rpartition(":")[2])
+
     def _reject(self, *_: object) -> None:
         raise InvalidWorkbook
 
 
 def read_elements(parts: Iterable[bytes]) -> list[tuple[str, Attributes]]:
-    """Return the path and the attributes of each element of a small part of a workbook."""
+    """Return the path and the attributes of each element that is used, from a small part of a workbook."""
     elements: list[tuple[str, Attributes]] = []
     path: list[str] = []
 
     def start(name: str, attributes: Attributes) -> None:
         path.append(name)
+        if name not in _USED_ELEMENTS:
+            return
+        if len(elements) == _MAX_USED_ELEMENTS:
+            raise InvalidWorkbook("large_workbook")
         elements.append(("/".join(path[-3:]), {key.rpartition(":")[2]: value for key, value in attributes.items()}))
 
     def end(_: str) -> None:
@@ -155,9 +172,8 @@ class SheetParser:
         self._row, self._offset_difference = row, offset_difference
         self._cells: dict[int, str] = {}
         self._width, self._column, self._skipped = width, -1, 0
-        self._kind, self._style = "n", 0
-        self._size = self._offset = self._phonetic_depth = 0
-        self._row_xml_bytes, self._has_ended = 0, False
+        self._kind, self._style, self._has_ended = "n", 0, False
+        self._size = self._offset = self._phonetic_depth = self._cell_count = self._row_xml_bytes = 0
         self._text: list[str] = []
         self._parser = XmlParser(self._start, self._end)
 
@@ -169,6 +185,9 @@ class SheetParser:
 
     def _start(self, name: str, attributes: Attributes) -> None:
         if name == "c":
+            self._cell_count += 1
+            if self._cell_count > _MAX_CELLS:
+                raise InvalidWorkbook
             self._column = column_index(attributes["r"]) if "r" in attributes else self._column + 1
             self._kind, self._style = attributes.get("t", "n"), _integer(attributes.get("s", "0"))
             self._text = []
@@ -182,7 +201,7 @@ class SheetParser:
             if not self._row < number <= _MAX_ROWS:
                 raise InvalidWorkbook
             self._skipped, self._row, self._row_xml_bytes = number - self._row - 1, number, 0
-            self._cells, self._size, self._column = {}, 0, -1
+            self._cells, self._size, self._column, self._cell_count = {}, 0, -1, 0
         elif name == "rPh":
             self._phonetic_depth += 1
 

@@ -16,13 +16,13 @@ from orders_service.domain.reports import quote_cell
 from orders_service.domain.rules import failed_rules
 from orders_service.routes.orders import FilterQuery
 from orders_service.routes.responses import COMMON_ERRORS
-from orders_service.store.order_queries import OrderFilter, list_rows
-from orders_service.store.orders import MAX_ID, MIN_ID, find_range_end
+from orders_service.store.order_queries import OrderFilter, find_rows_end, list_rows
+from orders_service.store.orders import MAX_ID, MIN_ID
 
 bp = Blueprint("order_export", __name__, url_prefix="/acme_orders/api/v1")
 
 _SEPARATOR = ","
-_MAX_ORDERS_PER_READ = 1000
+_MAX_ORDERS_PER_READ, _MAX_BYTES_PER_READ = 1000, 1024 * 1024
 _IS_SPECIAL = re.compile(f'["\\r\\n]|{CONTAINS_FORMULA}')
 
 
@@ -47,15 +47,15 @@ def export_orders(query: FilterQuery) -> Response:
 def _lines(database: Database, order_filter: OrderFilter) -> Iterator[str]:
     """Yield the header, and the matching orders of each range of IDs.
 
-    Each range is read in its own transaction, so that a slow client holds none. It has a limited number of orders,
-    whether they match or not, so that a filter that few orders match reads the table once too.
+    Each range is read in its own transaction, so that a slow client holds none. It has a limited number of orders and
+    bytes, whether they match or not, so that a filter that few orders match reads the table once too.
     """
     lines = [_SEPARATOR.join((*COLUMNS, "valid", "rule")) + "\r\n"]
     end: int | None = MIN_ID - 1
     while end is not None and end < MAX_ID:
         with database.transaction() as tx:
             first_id = end + 1
-            end = find_range_end(tx, first_id, MAX_ID, _MAX_ORDERS_PER_READ)
+            end = find_rows_end(tx, first_id, _MAX_ORDERS_PER_READ, _MAX_BYTES_PER_READ)
             rows = [] if end is None else list_rows(tx, order_filter, first_id, end)
         yield "".join([*lines, *map(_line, rows)])
         lines = []

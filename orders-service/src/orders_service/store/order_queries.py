@@ -75,6 +75,26 @@ def list_orders(
     )
 
 
+def find_rows_end(tx: Transaction, first_id: int, max_orders: int, max_bytes: int) -> int | None:
+    """Return the last ID of a range from `first_id` with at most `max_orders` orders, None if there are none.
+
+    The texts of all orders but the last one are shorter than `max_bytes`; Postgres does not read long ones for this.
+    """
+    end: int | None = tx.value(
+        """
+        SELECT max(id) FROM (
+            SELECT id, sum(octet_length(name) + octet_length(email) + octet_length(state) + octet_length(zipcode))
+                       OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+            FROM (SELECT * FROM orders WHERE id >= %(first_id)s ORDER BY id LIMIT %(max_orders)s) AS first_orders
+        ) AS lengths WHERE coalesce(bytes_before, 0) < %(max_bytes)s
+        """,
+        first_id=first_id,
+        max_orders=max_orders,
+        max_bytes=max_bytes,
+    )
+    return end
+
+
 def list_rows(tx: Transaction, order_filter: OrderFilter, first_id: int, last_id: int) -> list[dict[str, Any]]:
     """Return all columns of the matching orders in the range, ordered by ID."""
     return tx.all(
