@@ -111,6 +111,21 @@ def test_archive_that_cannot_be_unpacked_fails_the_pipelines_of_its_table(run, p
     assert errors_of(status, "reds") == []
 
 
+def test_compressed_tables_that_are_too_large_together_are_rejected(run, put):
+    put("reds.gz", gzip.compress(b"id\n" + b"1234567890\n" * 80_000, mtime=0))
+    file = {"path": "reds.gz", "format": "csv", "compression": "gz"}
+    status = run(*({"name": f"r{number}", **file} for number in range(12)))
+    message = "r11: compressed tables are larger than 10000000 bytes when unpacked"
+    assert errors_of(status, "validation_report") == [message] and errors_of(status, "r11_csv") == []
+
+
+def test_bound_that_is_not_a_value_of_its_field_is_named(run):
+    fields = [{"name": "id", "type": "integer", "constraints": {"minimum": "x"}}, {"name": "name"}]
+    status = run({"name": "reds", "data": ROWS, "schema": {"fields": fields}})
+    for pipeline in ("reds_json", "validation_report"):
+        assert errors_of(status, pipeline) == ["reds: field id: constraints.minimum must be a valid integer"]
+
+
 def test_parts_are_fetched_and_joined(run, get, server):
     paths = [server.serve("/p/0.csv", b"id,name\n1,Malbec"), server.serve("/p/1.csv", "id,name\n2,Grüner\n".encode())]
     status = run({"name": "reds", "path": paths, "schema": SCHEMA})

@@ -85,6 +85,7 @@ def test_column_has_the_type_of_its_field(write_cells, field, cells, type_, valu
             ["2020-01-02T03:04:05", "2020-01-02T03:04:05Z"],
             "must have an offset from UTC if the first value",
         ),
+        ("datetime", ["0001-01-01T00:00:00+05:00"], "must be in the years 1 to 9999 in UTC"),
         ("time", ["03:04:05Z"], "must not have an offset from UTC"),
     ],
 )

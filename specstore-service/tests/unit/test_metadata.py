@@ -64,6 +64,18 @@ def test_metadata_of_a_resource_is_kept_without_the_properties_of_its_file(spec_
     assert source.file_properties == {name: FILE[name] for name in ("mediatype", "encoding", "dialect")}
 
 
+def test_unknown_property_with_the_name_of_another_object_s_property_is_kept(spec_of):
+    package = {"path": "/wines", "data": [1], "dialect": "a", "table": "t"}
+    spec = Spec.model_validate(spec_of(package, path="a.csv", table="t", resources=[1]), strict=True)
+    assert package_properties(spec.inputs[0].parameters.descriptor) == package
+    assert sources_of(spec)[0].properties == {"table": "t", "resources": [1]}
+
+
+def test_name_of_an_origin_that_is_not_valid_is_ignored(spec_of):
+    spec = spec_of(path="a.csv", specstore={"kind": "derived/csv", "resource": "whites\n"})
+    assert sources_of(Spec.model_validate(spec, strict=True))[0].name == "reds"
+
+
 def test_resource_that_a_step_creates_has_the_metadata_of_its_input(spec_of):
     spec = spec_of(path="a.csv", title="All")
     spec["processing"] = [{"input": "reds", "output": "first"}]

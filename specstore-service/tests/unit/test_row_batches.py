@@ -130,7 +130,7 @@ def test_integer_with_too_many_digits_is_rejected(read, row, padding):
 
 
 @pytest.mark.parametrize("padding", [0, 1_500_000])
-@pytest.mark.parametrize("number", ["1e5000", "1e-5000", "1e99999999999999999999", "0." + "1" * 5000])
+@pytest.mark.parametrize("number", ["1e4300", "1e5000", "1e-5000", "1e99999999999999999999", "0." + "1" * 5000])
 def test_number_with_too_many_digits_is_rejected(read, number, padding):
     with pytest.raises(PipelineFailed, match=r"reds: the number .* must have at most 4300 digits"):
         read(f"[[1],{' ' * padding}[{number}]]".encode(), format_="json")

@@ -127,6 +127,15 @@ UNSUPPORTED_PROPERTIES = [
         "schema.foreignKeys.0.reference.package",
         {"schema": {"fields": [{"name": "a"}], "foreignKeys": [{"fields": "a", "reference": {"package": "x"}}]}},
     ),
+    ("schema.uniqueKeys.0", {"schema": {"fields": [{"name": "a"}], "uniqueKeys": ["b"]}}),
+    ("schema.uniqueKeys.0", {"schema": {"fields": [{"name": "a"}], "uniqueKeys": [[{"a": 1}]]}}),
+    (
+        "schema.foreignKeys.0.reference.resource",
+        {
+            "schema": {"fields": [{"name": "a"}], "foreignKeys": [{"fields": "a", "reference": {"resource": ["x"]}}]},
+            "specstore": {"kind": "derived/csv", "resource": "reds"},
+        },
+    ),
     ("schema.fields.0.groupChar", {"schema": {"fields": [{"name": "a", "type": "integer", "groupChar": ","}]}}),
     ("schema.fields.0.format", {"schema": {"fields": [{"name": "a", "type": "string", "format": "ipv4"}]}}),
     ("schema.fields.0.format", {"schema": {"fields": [{"name": "a", "type": "number", "format": "currency"}]}}),
@@ -140,6 +149,19 @@ UNSUPPORTED_PROPERTIES = [
         "schema.fields.0.constraints.pattern",
         {"schema": {"fields": [{"name": "a", "type": "integer", "constraints": {"pattern": "x"}}]}},
     ),
+    (
+        "schema.fields.0.constraints.pattern",
+        {"schema": {"fields": [{"name": "a", "type": "string", "constraints": {"pattern": "("}}]}},
+    ),
+    (
+        "schema.fields.0.constraints.pattern",
+        {"schema": {"fields": [{"name": "a", "type": "string", "constraints": {"pattern": "(" * 5000 + ")" * 5000}}]}},
+    ),
+    (
+        "schema.fields.0.constraints.enum",
+        {"schema": {"fields": [{"name": "a", "type": "integer", "categories": [1], "constraints": {"enum": 5}}]}},
+    ),
+    ("schema.fields.0.delimiter", {"schema": {"fields": [{"name": "a", "type": "list", "delimiter": ""}]}}),
 ]
 
 

@@ -96,4 +96,6 @@ def resource_properties(resource: Metadata) -> dict[str, Any]:
 def _kept(model: OpenModel, replaced: frozenset[str]) -> dict[str, Any]:
     excluded = {"data", "dialect", "path", "resources", "table"}
     properties = model.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=excluded)
+    # Unknown properties with these names were excluded, too.
+    properties |= {name: value for name, value in (model.model_extra or {}).items() if name in excluded}
     return {name: value for name, value in properties.items() if name not in replaced}

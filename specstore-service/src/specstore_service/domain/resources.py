@@ -17,6 +17,7 @@ MAX_PARTS = 1000
 SPREADSHEETS, DOCUMENTS, DELIMITED = ("xlsx", "xlsm"), ("json",), ("csv", "tsv", "tab", "txt", "dat", "")
 # A property of each published resource: {kind of the pipeline, resource of the spec}.
 ORIGIN = "specstore"
+_NAME = re.compile(NAME_PATTERN)
 # Kinds of pipelines (plans.py).
 TABLE_KIND, FILE_KIND = "derived/csv", "source/original"
 _PACKAGE_KINDS = ("derived/report", "derived/zip", "final")
@@ -105,7 +106,7 @@ class Resource(Metadata):
         if not isinstance(origin, dict) or not isinstance(origin.get("kind"), str):
             return None
         name = origin.get("resource")
-        return origin["kind"], name if isinstance(name, str) and re.match(NAME_PATTERN, name) else self.name
+        return origin["kind"], name if isinstance(name, str) and _NAME.fullmatch(name) else self.name
 
 
 class Descriptor(PackageMetadata):

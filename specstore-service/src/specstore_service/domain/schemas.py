@@ -1,5 +1,6 @@
 """Table Schema: the fields of a table. Properties that frictionless would ignore are rejected, or translated for it."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -46,6 +47,7 @@ class SchemaField(OpenModel):
         for name in self.constraints or {}:
             if name not in _CONSTRAINTS.get(self.type, {"enum"}) | {"required", "unique"}:
                 raise property_error("constraints", name, message=f"is not supported for the type {self.type}")
+        self._check_constraints()
         formats = _FORMATS.get(self.type, {"default"})
         if self.format and self.type not in _TIME_TYPES and self.format not in formats:
             choices = ", ".join(sorted(formats))
@@ -53,17 +55,35 @@ class SchemaField(OpenModel):
         self._check_other_properties()
         return self
 
+    def _check_constraints(self) -> None:
+        constraints = self.constraints or {}
+        pattern = constraints.get("pattern")
+        if pattern is not None and not (isinstance(pattern, str) and _is_pattern(pattern)):
+            raise property_error("constraints", "pattern", message="must be a valid regular expression")
+        if not isinstance(constraints.get("enum", []), list):
+            raise property_error("constraints", "enum", message="must be a list")
+
     def _check_other_properties(self) -> None:
         properties = self.model_extra or {}
         if "required" in properties:
             raise property_error("required", message="must be set as constraints.required")
         if self.type == "integer" and properties.get("groupChar"):
             raise property_error("groupChar", message="is not supported for the type integer: use the type number")
+        if self.type == "list" and properties.get("delimiter") == "":
+            raise property_error("delimiter", message="must not be empty")
         if self.categories is not None:
             if self.type not in ("string", "integer"):
                 raise property_error("categories", message="must only be set for the types string and integer")
             if any(isinstance(category, dict) and "value" not in category for category in self.categories):
                 raise property_error("categories", message="must be a list of values, or of objects with a value")
+
+
+def _is_pattern(pattern: str) -> bool:
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True
 
 
 class TableSchema(OpenModel):
@@ -78,16 +98,28 @@ class TableSchema(OpenModel):
         for number, entry in enumerate(self.missing_values or []):
             if not isinstance(entry.get("value") if isinstance(entry, dict) else entry, str):
                 raise property_error("missingValues", number, message="must be a string, or an object with a value")
+        self._check_unique_keys()
+        self._check_foreign_keys()
+        return self
+
+    def _check_unique_keys(self) -> None:
+        names = [field.name for field in self.fields]
         for number, key in enumerate(self.unique_keys or []):
             if isinstance(key, list) and len(key) != 1:
                 raise property_error("uniqueKeys", number, message="must consist of one field: more are not supported")
+            if (key[0] if isinstance(key, list) else key) not in names:
+                raise property_error("uniqueKeys", number, message="must be the name of a field")
+
+    def _check_foreign_keys(self) -> None:
         for number, key in enumerate(self.foreign_keys or []):
             reference = key.get("reference") if isinstance(key, dict) else None
             if not isinstance(reference, dict):
                 raise property_error("foreignKeys", number, message="must be an object with a reference")
             if "package" in reference:
                 raise property_error("foreignKeys", number, "reference", "package")
-        return self
+            if not isinstance(reference.get("resource", ""), str):
+                message = "must be the name of a resource"
+                raise property_error("foreignKeys", number, "reference", "resource", message=message)
 
     def descriptor(self) -> dict[str, Any]:
         """Return the schema unchanged, except that a field without a type accepts any value."""
@@ -114,7 +146,7 @@ def _field(field: dict[str, Any], unique: set[str]) -> dict[str, Any]:
 
 def null_text(schema: dict[str, Any] | None) -> str:
     """Return the text of a cell without a value: one of the schema's missing values, preferably an empty text."""
-    entries = (schema or {}).get("missingValues", [""])
+    entries = (schema or {}).get("missingValues") or [""]
     values = [entry["value"] if isinstance(entry, dict) else entry for entry in entries]
     return "" if "" in values or not values else str(values[0])
 

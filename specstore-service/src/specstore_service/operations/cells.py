@@ -19,6 +19,7 @@ _JSON_TYPES = ("integer", "number", "boolean", "year", "list", *_STRUCTURES)
 # Cells of these types have a format, which values of spreadsheets and JSON must be converted to.
 _FORMATTED_TYPES = ("boolean", "number", "date", "time", "datetime", "list")
 _CONVERSIONS: dict[str, CellReader] = {"integer": int, "number": Decimal}
+_BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _NUMBER_FORMATS = frozenset({"bare_number", "group_char", "decimal_char"})
 
 
@@ -34,19 +35,28 @@ def column_fields(source: Source, names: list[str]) -> list[Any]:
 
 
 def _fields(source: Source, schema: dict[str, Any]) -> list[Any]:
-    from frictionless import FrictionlessException, Schema
-
-    try:
-        fields: list[Any] = Schema.from_descriptor(frictionless_schema(schema)).fields
-    except FrictionlessException as problem:
-        raise PipelineFailed(
-            *(f"{source.name}: {error.note}" for error in problem.reasons or [problem.error])
-        ) from None
+    fields: list[Any] = create_schema(source.name, schema).fields
     for field in fields:
         if field.type == "number":
             # A float would change numbers with many digits.
             field.float_number = False
     return fields
+
+
+def create_schema(table: str, schema: dict[str, Any]) -> Any:
+    """Return the schema as frictionless reads it. Raise PipelineFailed."""
+    from frictionless import FrictionlessException, Schema
+
+    try:
+        created = Schema.from_descriptor(frictionless_schema(schema))
+    except FrictionlessException as problem:
+        raise PipelineFailed(*(f"{table}: {error.note}" for error in problem.reasons or [problem.error])) from None
+    for field in created.fields:
+        for name in _BOUNDS.intersection(field.constraints):
+            # frictionless would compare the cells with it all the same.
+            if field.create_value_reader()(field.constraints[name]) is None:
+                raise PipelineFailed(f"{table}: field {field.name}: constraints.{name} must be a valid {field.type}")
+    return created
 
 
 def missing_values(field: Any) -> list[str]:

@@ -172,7 +172,7 @@ def _parse_fraction(text: str) -> Decimal:
         number = Decimal(text)
     except InvalidOperation:
         number = None
-    if number is None or abs(number.adjusted()) > _MAX_EXPONENT or len(text) > _MAX_EXPONENT:
+    if number is None or abs(number.adjusted()) >= _MAX_EXPONENT or len(text) > _MAX_EXPONENT:
         raise Unreadable(f"the number {text[:20]} must have at most {_MAX_EXPONENT} digits")
     return number
 

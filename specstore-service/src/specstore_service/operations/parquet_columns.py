@@ -56,7 +56,10 @@ class DatetimeColumn(Column):
             raise ValueRejected(
                 f"{value.isoformat()} must have an offset from UTC if the first value of the field has one"
             )
-        return value.astimezone(UTC).replace(tzinfo=None) if has_offset else value
+        try:
+            return value.astimezone(UTC).replace(tzinfo=None) if has_offset else value
+        except OverflowError:
+            raise ValueRejected(f"{value.isoformat()} must be in the years 1 to 9999 in UTC") from None
 
     def final_type(self) -> Any:
         import pyarrow

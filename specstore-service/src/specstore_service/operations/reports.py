@@ -7,8 +7,9 @@ from itertools import chain
 from typing import Any
 
 from specstore_service.domain.files import unique_slugs
-from specstore_service.domain.schemas import frictionless_schema, null_text, retarget_foreign_keys
+from specstore_service.domain.schemas import null_text, retarget_foreign_keys
 from specstore_service.domain.sources import Source
+from specstore_service.operations.cells import create_schema
 from specstore_service.operations.pipeline_context import OutputFile, PipelineContext, PipelineFailed
 from specstore_service.operations.row_batches import Files, read_batches
 from specstore_service.operations.source_cache import table_files
@@ -16,6 +17,8 @@ from specstore_service.operations.table_rows import RowNumbers
 
 MAX_ERRORS = 200
 _MAX_CELL_CHARACTERS = 100
+# Compressed tables are unpacked at the same time, since foreign keys refer to other tables.
+_MAX_UNPACKED_SOURCES = 10
 # Without it, frictionless rejects properties of version 2 of the standard.
 _V2_RESOURCE = "https://datapackage.org/profiles/2.0/dataresource.json"
 
@@ -24,7 +27,7 @@ def create_report(context: PipelineContext) -> OutputFile:
     """Create the report. It is also written if there are invalid rows, although they fail the pipeline."""
     tables = [source for source in context.task.sources if source.is_tabular]
     with ExitStack() as files:
-        paths = {table.name: files.enter_context(table_files(context, table)) for table in tables}
+        paths = _open_tables(context, tables, files)
         # A pattern in a schema may take indefinitely long to match.
         reports = check_tables(tables, paths, context.settings.unpacked_bytes, lambda: context.report_progress(True))
         context.report_progress(False)
@@ -36,6 +39,20 @@ def create_report(context: PipelineContext) -> OutputFile:
         errors=[_error_line(report["name"], error) for report in reports for error in report["errors"]],
         log=log,
     )
+
+
+def _open_tables(context: PipelineContext, tables: list[Source], stack: ExitStack) -> dict[str, Files]:
+    """Return the files of all tables. The disk must have room for those that are unpacked. Raise PipelineFailed."""
+    paths, unpacked_bytes = dict[str, Files](), 0
+    max_bytes = _MAX_UNPACKED_SOURCES * context.settings.source_bytes
+    for table in tables:
+        files = stack.enter_context(table_files(context, table))
+        paths[table.name] = files
+        if files and table.compression:
+            unpacked_bytes += sum(file.stat().st_size for file in files)
+        if unpacked_bytes > max_bytes:
+            raise PipelineFailed(f"{table.name}: compressed tables are larger than {max_bytes} bytes when unpacked")
+    return paths
 
 
 def _error_line(table: str, error: dict[str, Any]) -> str:
@@ -73,15 +90,12 @@ def check_tables(
 
 
 def _resource(source: Source, names: dict[str, str], rows: Callable[[], Iterator[list[Any]]]) -> Any:
-    from frictionless import Schema
     from frictionless.resources import TableResource
 
     # Without a schema all cells are strings: types are not inferred from the first rows.
     schema = source.schema or {"fields": [{"name": str(name), "type": "any"} for name in next(rows(), [])]}
-    schema = frictionless_schema(retarget_foreign_keys(schema, names))
-    return TableResource(
-        name=names[source.name], data=rows, schema=Schema.from_descriptor(schema), schema_profile=_V2_RESOURCE
-    )
+    schema = create_schema(source.name, retarget_foreign_keys(schema, names))
+    return TableResource(name=names[source.name], data=rows, schema=schema, schema_profile=_V2_RESOURCE)
 
 
 def _row_reader(
