@@ -166,6 +166,19 @@ def end_leases(db):
 
 
 @pytest.fixture
+def is_waiting(db):
+    """Return a function that returns whether a transaction waits for a lock."""
+
+    def is_waiting():
+        with db.transaction() as tx:
+            return tx.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+
+    return is_waiting
+
+
+@pytest.fixture
 def delete_due(db):
     """Return a function that calls the timer of retention, until nothing is due, and returns the number of batches."""
 

@@ -1,6 +1,12 @@
 """A consumer belongs to the user that first acknowledged an event for it or set its offset."""
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
 import pytest
+
+from event_service.domain.ownership import Caller
+from event_service.operations import consuming
 
 FORBIDDEN = (403, "Forbidden - the consumer belongs to another user")
 
@@ -66,6 +72,19 @@ def test_only_the_owner_replays_parked_events_and_deletes_the_consumer(api, park
     assert (api.sequences(), api.parked()["total"]) == ([2], 1)
     assert api.replay(ids[0]).json == "OK"
     assert api.sequences() == [1, 2]
+
+
+def test_deletion_waits_for_a_claim_in_progress_of_another_user(api, db, is_waiting, eventually):
+    ids = api.append_events(2)
+    now, ann = datetime.now(UTC), Caller("ann")
+    with ThreadPoolExecutor(1) as pool:
+        with db.transaction() as tx:
+            consuming.acknowledge(tx, api.stream, ids[0], "consumer", ann, up_to=False, now=now)
+            deletion = pool.submit(api.as_user("bob").delete_consumer)
+            eventually(lambda: deletion.done() or is_waiting())
+        assert outcome(deletion.result()) == FORBIDDEN
+    assert api.consumers()[0]["offset"] == 1
+    assert outcome(api.as_user("bob").acknowledge(ids[1])) == FORBIDDEN
 
 
 @pytest.mark.parametrize("send", CLAIMING_REQUESTS.values(), ids=CLAIMING_REQUESTS)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from event_service.domain import offsets
+from event_service.operations import consuming
 from quintet_testing.waiting import eventually
 
 
@@ -267,3 +268,17 @@ def test_waiting_reader_returns_nothing_after_the_time(api, ids):
     start = time.monotonic()
     assert api.lease(wait=1.5) == []
     assert time.monotonic() - start >= 1.5
+
+
+def test_waiting_reader_that_another_one_preceded_leases_the_event_when_that_lease_ends(api, ids, monkeypatch):
+    lease_events = consuming.lease_events
+
+    def lease_events_second(*arguments, **options):
+        monkeypatch.setattr(consuming, "lease_events", lease_events)
+        assert api.lease(1) == [1, 2, 3, 4, 5]
+        return lease_events(*arguments, **options)
+
+    monkeypatch.setattr(consuming, "lease_events", lease_events_second)
+    start = time.monotonic()
+    assert api.lease(wait=30) == [1, 2, 3, 4, 5]
+    assert time.monotonic() - start < 20

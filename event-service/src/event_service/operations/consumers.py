@@ -69,7 +69,11 @@ def replay_all_parked(tx: Transaction, stream: str, consumer: str, caller: Calle
 
 
 def delete_consumer(tx: Transaction, stream: str, consumer: str, caller: Caller) -> None:
-    """Delete what the consumer has in this stream; afterwards its name belongs to the next user that uses it."""
+    """Delete what the consumer has in this stream; afterwards its name belongs to the next user that uses it.
+
+    The consumer is claimed first, so that nothing is deleted that another user claims at the same time.
+    """
+    claim_if_unowned(tx, get_stream_id(tx, stream), consumer, caller)
     stream_id, feed_ids = _lock_consumer(tx, stream, consumer, caller)
     store.delete_consumer(tx, stream_id, feed_ids, consumer)
 

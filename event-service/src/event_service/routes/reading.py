@@ -16,9 +16,9 @@ from event_service.operations import consuming
 from event_service.routes.context import caller, context
 from event_service.store import feeds, leases
 
-# A NACK or a replay in another process may release an event before its lease ends; it is noticed after this time.
+# A NACK in another process may release an event before its lease ends; it is noticed after this time.
 _MAX_LEASE_WAIT_SECONDS = 1.0
-# Another reader leased what was available.
+# A reader that received nothing, because another one leased what was available, reads again after this time.
 _MIN_LEASE_WAIT_SECONDS = 0.05
 # Greater than every number, so that no append wakes the reader.
 _NO_APPEND = 2**62
@@ -65,7 +65,8 @@ def _read_in_order(stream: str, name: str, consumer: str, limit: int) -> _Page:
         if page is None:
             raise consuming.unknown_stream_error(stream)
         check_may_read_in_order(page.has_leases)
-        if name == ALL_NAMES and page.is_new and role() != "reader" and request.method == "GET":
+    if name == ALL_NAMES and page.is_new and role() != "reader" and request.method == "GET":
+        with this_app().database.transaction() as tx:
             consuming.register_reader_of_all_names(tx, page.stream_id, consumer, caller(), datetime.now(UTC))
     return _Page(page.documents, _NO_APPEND if page.is_delayed else page.last, page.delay_seconds)
 
@@ -79,14 +80,15 @@ def _lease(stream: str, name: str, consumer: str, limit: int, seconds: float) ->
     if not caller().may_act_for(state.owner):
         raise not_consumer_owner_error()
     check_may_lease(state.has_leases)
-    documents: list[str] = []
     is_available = state.available_seconds is not None and state.available_seconds <= 0
     if state.feed_id and (is_available or new_numbers(state.acknowledged, state.last_leased, state.last)):
         with this_app().database.transaction() as tx:
             documents = consuming.lease_events(
                 tx, state, state.feed_id, consumer, caller(), limit=limit, seconds=seconds, now=datetime.now(UTC)
             )
-    return _Page(documents, state.last, _lease_retry_seconds(state))
+        # Without documents, another reader leased the events, and `state` does not include its lease.
+        return _Page(documents, state.last, _MIN_LEASE_WAIT_SECONDS)
+    return _Page([], state.last, _lease_retry_seconds(state))
 
 
 def _lease_retry_seconds(state: leases.LeaseState) -> float | None:
