@@ -5,7 +5,7 @@ from typing import Any
 from chassis.db import Transaction
 from sequence_service.domain.sequences import MAX_PER_REQUEST, MIN_BOUND
 
-# A range has at most as many numbers as a request, so that the index leads to the few ranges that may contain the number.
+# A range has at most as many numbers as a request, so that the index leads to the ranges that may contain the number.
 # Bounds of another type than the column could not be looked up in the index.
 _MATCHES = """
     sequence = %(sequence)s AND (%(number)s IS NULL
