@@ -71,8 +71,9 @@ def test_number_is_found_without_reading_all_records(db, put, number):
     with db.transaction() as tx:
         tx.run(
             """
-            INSERT INTO issued_numbers (sequence, period, first_ticket, first, last, username, request_id)
-            SELECT 'inv', '', n - 1, n, n, 'ann', 'r' FROM generate_series(1, 80000) AS n
+            INSERT INTO issued_numbers (id, sequence, period, first_ticket, first, last, username, request_id)
+            OVERRIDING SYSTEM VALUE
+            SELECT n, 'inv', '', n - 1, n, n, 'ann', 'r' FROM generate_series(1, 80000) AS n
             """
         )
         tx.run("UPDATE sequences SET issued = 80000 WHERE name = 'inv'")
