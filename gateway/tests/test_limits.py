@@ -270,17 +270,17 @@ def test_user_is_limited_to_eight_concurrent_downloads(start_gateway):
         started.release()
         finished.wait(30)
 
-    for name in ("orders", "specstore"):
+    for name in ("orders", "specstore", "factory"):
         gateway.services[name].handler = send_slowly
     paths = ["/acme_orders/api/v1/orders/import/1/errors.csv", "/acme_orders/api/v1/orders.csv"]
-    paths += ["/source/a/b/1/data/x.csv"] * 2
+    paths += ["/source/a/b/1/data/x.csv", "/api/factory/1/chart-data.csv/"]
     with ThreadPoolExecutor(8) as pool:
         downloads = [pool.submit(gateway.call, "GET", path, "ann") for path in paths * 2]
         assert all(started.acquire(timeout=10) for _ in downloads)
         try:
             assert {gateway.call("GET", path, "ann").status for path in paths} == {429}
             assert gateway.call("GET", "/sequences", "ann").status == 200
-            for name in ("orders", "specstore"):
+            for name in ("orders", "specstore", "factory"):
                 gateway.services[name].handler = None
             assert {gateway.call("GET", path, "root").status for path in paths} == {200}
         finally:

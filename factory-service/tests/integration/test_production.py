@@ -4,6 +4,8 @@ import random
 import pytest
 
 from chassis.errors import Invalid
+from factory_service.domain.charts import Points
+from factory_service.store import factories
 
 TIME = 1611194818
 
@@ -128,3 +130,22 @@ def test_invalid_production_is_rejected_with_the_name_of_the_field(client, a_fac
 def test_handler_rejects_message_that_violates_its_contract(db, deliver_message, body):
     with pytest.raises(Invalid):
         deliver_message(db, "factory.production", "11111111-2222-3333-4444-555555555555", body)
+
+
+def test_no_statement_updates_more_than_two_thousand_rollups(client, db, a_factory):
+    id_, count = a_factory(0), 5001
+    points = Points([900 * n for n in range(count)], [1] * count, [2] * count)
+    with db.transaction() as tx:
+        tx.run(
+            """
+            CREATE FUNCTION pg_temp.check_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN ASSERT (SELECT count(*) <= 2000 FROM changed); RETURN NULL; END $$;
+            CREATE TRIGGER check_changed AFTER INSERT ON points
+            REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.check_changed()
+            """
+        )
+        factories.add_to_point_count(tx, id_, factories.insert_points(tx, id_, points, 1))
+        assert factories.insert_points(tx, id_, points, 2) == 0
+        tx.run("DROP TRIGGER check_changed ON points; DROP FUNCTION pg_temp.check_changed()")
+    assert chart_rows(client, id_) == [(900 * n, 1, 2) for n in range(count)]
+    assert client.get("/invariants").json["status"] == "OK"

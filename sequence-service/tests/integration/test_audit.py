@@ -4,6 +4,8 @@ import threading
 
 import pytest
 
+from sequence_service.store import issued
+
 AUDITED = {"minimum": 1, "maximum": 1_000_000, "audit": True}
 
 
@@ -55,6 +57,34 @@ def test_record_of_a_number_is_found(put, issue, list_issued):
     assert ranges(list_issued("?number=10005")) == [(10_002, 10_008)]
     assert list_issued("?number=10009").json == {"issued": [], "total": 0}
     assert list_issued("?number=-1").json["total"] == 0
+
+
+@pytest.mark.parametrize("number", [70_000, -(2**63), 2**63 - 1])
+def test_number_is_found_without_reading_all_records(db, put, number):
+    put()
+
+    def read_rows(tx):
+        return tx.value(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'issued_numbers'"
+        )
+
+    with db.transaction() as tx:
+        tx.run(
+            """
+            INSERT INTO issued_numbers (id, sequence, period, first_ticket, first, last, username, request_id)
+            OVERRIDING SYSTEM VALUE
+            SELECT n, 'inv', '', n - 1, n, n, 'ann', 'r' FROM generate_series(1, 80000) AS n
+            """
+        )
+        tx.run("UPDATE sequences SET issued = 80000 WHERE name = 'inv'")
+        tx.run("ANALYZE issued_numbers")
+        before = read_rows(tx)
+        records = issued.list_issued(tx, "inv", number, None, 100)
+        count = issued.count_issued(tx, "inv", number)
+        # A range that contains the number begins at most 9,999 numbers before it.
+        assert read_rows(tx) - before <= 2 * 10_000
+    assert [record["first"] for record in records] == [number][:count]
+    assert count == (1 <= number <= 80_000)
 
 
 def test_records_are_listed_in_pages(put, issue, list_issued):

@@ -115,6 +115,9 @@ class Points:
     def __len__(self) -> int:
         return len(self.time)
 
+    def part(self, first: int, end: int) -> "Points":
+        return Points(self.time[first:end], self.actual[first:end], self.goal[first:end])
+
 
 def points_from_columns(time: list[int], actual: list[int], goal: list[int]) -> Points:
     """Return the points sorted by time; of points with equal times, the last one is kept."""

@@ -1,7 +1,11 @@
 """Factories and their points."""
 
 from chassis.db import Transaction
+from factory_service.domain.buckets import MIN_ROLLUP_WIDTH
 from factory_service.domain.charts import Points
+
+# Of the smallest roll-ups that one statement may update. If each has a point per second, it takes a few seconds.
+_MAX_ROLLUPS_PER_STATEMENT = 2000
 
 
 def insert_factory(tx: Transaction, id_: int, name: str, point_count: int) -> None:
@@ -60,8 +64,16 @@ def next_send_number(tx: Transaction) -> int:
 def insert_points(tx: Transaction, id_: int, points: Points, send_number: int) -> int:
     """Insert or update the points and return how many are new.
 
-    For each time, the greatest send number wins; of points with the same number, those that are inserted last.
+    For each time, the greatest send number wins; of points with the same number, those that are inserted last. Points
+    that are far apart are inserted in several statements, so that none exceeds the statement_timeout of the role.
     """
+    is_dense = points.time[-1] - points.time[0] < _MAX_ROLLUPS_PER_STATEMENT * MIN_ROLLUP_WIDTH
+    size = len(points) if is_dense else _MAX_ROLLUPS_PER_STATEMENT
+    parts = (points.part(first, first + size) for first in range(0, len(points), size))
+    return sum(_insert_points(tx, id_, part, send_number) for part in parts)
+
+
+def _insert_points(tx: Transaction, id_: int, points: Points, send_number: int) -> int:
     return int(
         tx.value(
             """

@@ -3,11 +3,14 @@
 from typing import Any
 
 from chassis.db import Transaction
-from sequence_service.domain.sequences import MAX_PER_REQUEST
+from sequence_service.domain.sequences import MAX_PER_REQUEST, MIN_BOUND
 
-_FIRST_MATCHES = "(%(number)s IS NULL OR first BETWEEN %(number)s::numeric - %(max_length)s AND %(number)s)"
 # A range has at most as many numbers as a request, so that the index leads to the ranges that may contain the number.
-_MATCHES = f"sequence = %(sequence)s AND {_FIRST_MATCHES} AND (%(number)s IS NULL OR last >= %(number)s)"
+# Bounds of another type than the column could not be looked up in the index.
+_MATCHES = """
+    sequence = %(sequence)s AND (%(number)s IS NULL
+        OR first BETWEEN (%(min_first)s)::bigint AND (%(number)s)::bigint AND last >= (%(number)s)::bigint)
+"""
 
 
 def insert_issued(
@@ -35,20 +38,28 @@ def list_issued(
     """Return the newest records whose ID is less than `before`; with `number`, only those that contain it."""
     return tx.all(
         f"""
+        WITH record AS {_hint(number)} (SELECT * FROM issued_numbers WHERE {_MATCHES})
         SELECT id, first, last, nullif(period, '') AS period, username AS user, request_id,
                to_char(issued_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS issued_at
-        FROM issued_numbers
-        WHERE {_MATCHES} AND (%(before)s IS NULL OR id < %(before)s)
+        FROM record
+        WHERE %(before)s IS NULL OR id < %(before)s
         ORDER BY id DESC LIMIT %(limit)s
         """,
-        sequence=sequence,
-        number=number,
-        max_length=MAX_PER_REQUEST - 1,
         before=before,
         limit=limit,
+        **_params(sequence, number),
     )
 
 
 def count_issued(tx: Transaction, sequence: str, number: int | None) -> int:
-    sql = f"SELECT count(*) FROM issued_numbers WHERE {_MATCHES}"
-    return int(tx.value(sql, sequence=sequence, number=number, max_length=MAX_PER_REQUEST - 1))
+    return int(tx.value(f"SELECT count(*) FROM issued_numbers WHERE {_MATCHES}", **_params(sequence, number)))
+
+
+def _hint(number: int | None) -> str:
+    """Return the hint without which Postgres would search all records for the number, from the newest to the oldest."""
+    return "NOT MATERIALIZED" if number is None else "MATERIALIZED"
+
+
+def _params(sequence: str, number: int | None) -> dict[str, Any]:
+    min_first = None if number is None else max(number - MAX_PER_REQUEST + 1, MIN_BOUND)
+    return {"sequence": sequence, "number": number, "min_first": min_first}
