@@ -58,7 +58,7 @@ def test_upload_without_file_asks_for_one(page):
 
 
 def test_file_of_wrong_type_is_rejected_and_next_upload_is_accepted(page):
-    send(page, b"a", "orders.xlsx")
+    send(page, b"a", "orders.pdf")
     expect(problem(page)).to_have_text("only '.csv' files are allowed for upload.")
     send(page, b"a|b\n1|2\n", "columns.csv")
     expect(page.locator("#import-message")).to_contain_text("id")

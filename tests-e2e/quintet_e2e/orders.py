@@ -1,7 +1,7 @@
 """Files of orders, their upload, and the state of their import."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -129,11 +129,13 @@ def stored_summary(stack: RunningStack, first_id: int, count: int) -> tuple[Any,
 
 
 @contextmanager
-def worker_blocked(stack: RunningStack, task_id: str, within_seconds: float) -> Iterator[None]:
-    """Run the block while the worker waits for the lock of the import's row; then release the lock."""
+def worker_blocked(
+    stack: RunningStack, task_id: str, within_seconds: float, is_over: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """Run the block while the worker waits for the lock of the import's row, or its work is over; then release it."""
     with closing(psycopg2.connect(stack.database_url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT FROM orders.imports WHERE id = %s FOR UPDATE", (task_id,))
         waits = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'orders' AND wait_event_type = 'Lock'"
-        eventually(lambda: query_database(stack, waits) > [(0,)], within_seconds)
+        eventually(lambda: query_database(stack, waits) > [(0,)] or is_over(), within_seconds)
         yield
         connection.commit()

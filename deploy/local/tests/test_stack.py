@@ -29,8 +29,8 @@ INTERRUPTED = "database system was interrupted"
 QUEUES = [
     "event.append",
     "factory.load",
-    "factory.production_load",
     "factory.production",
+    "factory.production_load",
     "orders.import",
     "orders.undo",
     "specstore.pipeline",
