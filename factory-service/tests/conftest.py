@@ -1,3 +1,4 @@
+import contextlib
 import os
 import shutil
 import signal
@@ -194,3 +195,24 @@ def a_sprocket(client):
         return response.json["sprocket"]["id"]
 
     return create
+
+
+class CrashingDatabase:
+    """Raises SystemExit instead of committing, after a number of successful transactions."""
+
+    def __init__(self, database, transactions):
+        self._database, self._remaining = database, transactions
+
+    @contextlib.contextmanager
+    def transaction(self):
+        with self._database.transaction() as tx:
+            yield tx
+            if not self._remaining:
+                raise SystemExit
+            self._remaining -= 1
+
+
+@pytest.fixture
+def crashing_database():
+    """Return a class whose instances wrap a database and end the process, as it seems, before a commit."""
+    return CrashingDatabase

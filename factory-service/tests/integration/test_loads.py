@@ -127,23 +127,10 @@ def test_long_chart_is_loaded_in_batches(client, db, run_jobs):
     assert client.get(path).json == {"sprocket_production_actual": [7]}
 
 
-class CrashingDatabase:
-    """Raises SystemExit instead of committing, after a number of successful transactions."""
-
-    def __init__(self, database, transactions):
-        self._database, self._remaining = database, transactions
-
-    @contextlib.contextmanager
-    def transaction(self):
-        with self._database.transaction() as tx:
-            yield tx
-            if not self._remaining:
-                raise SystemExit
-            self._remaining -= 1
-
-
 @pytest.mark.fault
-def test_load_restarted_after_worker_crashes_adds_everything_once(client, db, deliver_message, outbox):
+def test_load_restarted_after_worker_crashes_adds_everything_once(
+    client, db, deliver_message, outbox, crashing_database
+):
     rng, factories, sprockets = random.Random(7), 0, 0
     for transactions in range(1, 40, 8):
         value = transactions * 1000
@@ -158,7 +145,7 @@ def test_load_restarted_after_worker_crashes_adds_everything_once(client, db, de
         for row in rows:
             for _ in range(3):
                 with contextlib.suppress(SystemExit):
-                    deliver_message(CrashingDatabase(db, transactions + rng.randint(0, 2)), *row)
+                    deliver_message(crashing_database(db, transactions + rng.randint(0, 2)), *row)
             deliver_message(db, *row)
             deliver_message(db, *row)
         factories, sprockets = factories + 4, sprockets + 2500

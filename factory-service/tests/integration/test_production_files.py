@@ -1,6 +1,5 @@
 """Production as CSV files, in and out."""
 
-import contextlib
 import random
 
 import pytest
@@ -92,23 +91,10 @@ def test_file_for_an_unknown_factory_or_without_content_is_rejected(client, a_fa
     assert [name for name, _ in outbox() if "." in name] == []
 
 
-class CrashingDatabase:
-    """Raises SystemExit instead of committing, after a number of successful transactions."""
-
-    def __init__(self, database, transactions):
-        self._database, self._remaining = database, transactions
-
-    @contextlib.contextmanager
-    def transaction(self):
-        with self._database.transaction() as tx:
-            yield tx
-            if not self._remaining:
-                raise SystemExit
-            self._remaining -= 1
-
-
 @pytest.mark.fault
-def test_load_restarted_after_a_crash_records_each_batch_once(client, db, a_factory, deliver_message, outbox):
+def test_load_restarted_after_a_crash_records_each_batch_once(
+    client, db, a_factory, deliver_message, outbox, crashing_database
+):
     rows = [(n % 30_000, n, n) for n in range(45_000)]
     expected = {time: (actual, goal) for time, actual, goal in rows}
     for transactions in range(12):
@@ -119,7 +105,7 @@ def test_load_restarted_after_a_crash_records_each_batch_once(client, db, a_fact
                 "DELETE FROM outbox WHERE exchange = '' RETURNING routing_key, message_id::text, body"
             )
         with pytest.raises(SystemExit):
-            deliver_message(CrashingDatabase(db, transactions), queue, message_id, body)
+            deliver_message(crashing_database(db, transactions), queue, message_id, body)
         deliver_message(db, queue, message_id, body)
         deliver_message(db, queue, message_id, body)
         status = get_status(client, accepted)

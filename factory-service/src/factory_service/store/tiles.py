@@ -31,7 +31,7 @@ def tiles(columns: str, point_columns: str, rollup_widths: tuple[int, ...]) -> s
 
     `point_columns` are the values of the same columns for a single point.
     """
-    # Of the outer roll-ups or spans, those parts are examined that are no tiles.
+    # Of the outer roll-ups or spans, the parts that are not tiles are examined.
     outer = f"(SELECT *, first - {WEEK} AS outer_first, last AS outer_last FROM spans)"
     expressions, parts = [_SPANS], []
     for width in rollup_widths:
