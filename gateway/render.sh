@@ -25,6 +25,7 @@ RUN_DIR=${RUN_DIR:-/run/gateway}
 TEMP_DIR=${TEMP_DIR:-$RUN_DIR}
 USERS_DIR=${USERS_DIR:-/users}
 SWAGGER_DIR=${SWAGGER_DIR:-$here/swagger}
+HTMX_DIR=${HTMX_DIR:-$here/htmx}
 SOCKETS_DIR=${SOCKETS_DIR:-}
 LISTEN=${LISTEN:-8080}
 ACCESS_LOG=${ACCESS_LOG:-/dev/stdout}

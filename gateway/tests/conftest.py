@@ -28,6 +28,7 @@ from quintet_testing.waiting import eventually
 GATEWAY = Path(__file__).resolve().parents[1]
 SERVICES = ("sequence", "event", "orders", "specstore", "factory")
 SWAGGER = Path(str(resources.files("flask_swagger_ui"))) / "dist"
+HTMX = Path(str(resources.files("django_htmx"))) / "static" / "django_htmx"
 ROLES = {"root": "admin", "ann": "writer", "rita": "reader", "run": "runner"}
 
 
@@ -169,6 +170,7 @@ class Gateway:
             "LISTEN": f"127.0.0.1:{self.port}",
             "ACCESS_LOG": f"{self.directory}/access.log",
             "SWAGGER_DIR": str(SWAGGER),
+            "HTMX_DIR": str(HTMX),
             "USER_LINE": "user root root;" if os.geteuid() == 0 else "",
             "NGINX": str(nginx_binary()),
             "PATH": os.environ["PATH"],

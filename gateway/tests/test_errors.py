@@ -104,7 +104,9 @@ def test_body_larger_than_one_mebibyte_returns_413(gateway):
     assert gateway.services["sequence"].requests == []
 
 
-@pytest.mark.parametrize("path", ["/", "/docs/", "/style.css", "/livez", "/readyz", "/auth/public-key"])
+@pytest.mark.parametrize(
+    "path", ["/docs/", "/style.css", "/console/assets/icon.svg", "/livez", "/readyz", "/auth/public-key"]
+)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_methods_other_than_get_and_head_return_405(gateway, method, path):
     response = gateway.call(method, path, "root", body=b"")

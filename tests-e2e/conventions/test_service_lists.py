@@ -37,8 +37,9 @@ def test_dependencies_of_packages_are_pinned():
 def test_gateway_routes_to_and_shows_each_service(service):
     template = (CHECKOUT / "gateway" / "nginx.conf.template").read_text()
     assert f"set $upstream {service.name}-web;" in template
-    for page in ("index.html", "docs/index.html"):
-        assert f"{service.name}-service" in (CHECKOUT / "gateway" / "pages" / page).read_text(), page
+    overview = CHECKOUT / "gateway" / "console" / "src" / "console_service" / "routes" / "overview.py"
+    for page in (overview, CHECKOUT / "gateway" / "pages" / "docs" / "index.html"):
+        assert f"{service.name}-service" in page.read_text(), page
 
 
 def test_compose_lists_every_service_once():

@@ -77,6 +77,7 @@ class Gateway:
             "SOCKETS_DIR": str(self.layout.run),
             "USERS_DIR": str(self.layout.users),
             "SWAGGER_DIR": str(binaries.package("flask_swagger_ui") / "dist"),
+            "HTMX_DIR": str(binaries.package("django_htmx") / "static" / "django_htmx"),
             "LISTEN": f"127.0.0.1:{self.port}",
             # Standard output is a pipe to the supervisor, which rotates the log.
             "ACCESS_LOG": "/dev/stdout",

@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote
 
 import requests
+from flask import g
 
+from chassis import strictjson
+from chassis.errors import Problem, Unavailable
 from chassis.runtime import http_client
+from chassis.web.app import role, this_app, username
+from console_service.settings import Settings
 
 
 def fetch_reports(
@@ -37,3 +44,50 @@ def fetch_report(
     if isinstance(report, dict) and isinstance(report.get("status"), str):
         return report
     return {"status": "DOWN", "service": service, "error": f"responded with {response.status_code} and no report"}
+
+
+def identity_headers() -> dict[str, str]:
+    """Return the headers that pass the user, the role and the request ID on to a service."""
+    headers = {"X-Request-ID": g.request_id, "X-Authenticated-User": username(), "X-Authenticated-Role": role()}
+    return {name: value for name, value in headers.items() if value}
+
+
+def call(
+    service: str, method: str, *path: str, query: Mapping[str, Any] | None = None, body: Any = None, key: str = ""
+) -> Any:
+    """Send a request to the API of a service as the user of the current request, and return the response's JSON.
+
+    `path` consists of segments, which are quoted; `key` is an Idempotency-Key. Raise the service's error as a Problem,
+    and Unavailable if the service does not respond.
+    """
+    settings = cast(Settings, this_app().settings)
+    headers = identity_headers() | ({"Idempotency-Key": key} if key else {})
+    data = None
+    if body is not None:
+        headers["Content-Type"], data = "application/json", strictjson.dumps(body)
+    url = "/" + "/".join(quote(segment, safe="") for segment in path)
+    try:
+        response = http_client.request(
+            method,
+            settings.service_urls[service],
+            url,
+            params=query,
+            data=data,
+            headers=headers,
+            timeout=settings.page_timeout_seconds,
+        )
+    except requests.RequestException as error:
+        raise Unavailable(f"{service} does not respond") from error
+    if response.ok:
+        return response.json() if response.content else None
+    raise _problem(service, response)
+
+
+def _problem(service: str, response: requests.Response) -> Problem:
+    status = response.status_code
+    try:
+        document = response.json()
+        errors = [(error["field"], error["message"]) for error in document.get("errors", [])]
+        return Problem(document["detail"], errors=errors, status=status)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Problem(f"{service} responded with {status} {HTTPStatus(status).phrase}", status=status)

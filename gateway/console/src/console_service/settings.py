@@ -16,3 +16,9 @@ class Settings(WebSettings):
     invariants_timeout_seconds: float = Field(
         60, gt=0, le=600, description="Timeout of an invariants request to a service"
     )
+    page_timeout_seconds: float = Field(10, gt=0, le=30, description="Timeout of a request of a page to a service")
+
+    @property
+    def service_urls(self) -> dict[str, str]:
+        """Addresses by the full names of the services, such as `sequence-service`."""
+        return {f"{name}-service": self.service_url.format(service=name) for name in self.services.split(",")}

@@ -1,4 +1,4 @@
-"""HTTP endpoints of the console. They trust the user and role that the gateway has verified."""
+"""Health, readiness and invariants of all services."""
 
 import math
 import threading
@@ -7,14 +7,15 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 
 from chassis import strictjson
 from chassis.errors import NotFound
-from chassis.web.app import json_response, role, username
+from chassis.web.app import json_response
 from chassis.web.health import InvariantsQuery
 from chassis.web.validation import endpoint
 from console_service import clients
+from console_service.clients import identity_headers
 from console_service.domain import RESPONSIVE_STATUSES, aggregate_full_runs, aggregate_status
 from console_service.settings import Settings
 
@@ -22,8 +23,8 @@ READINESS_TTL_SECONDS = 1.0
 
 
 def blueprint(settings: Settings) -> Blueprint:
-    bp = Blueprint("console", __name__)
-    urls = {f"{name}-service": settings.service_url.format(service=name) for name in settings.services.split(",")}
+    bp = Blueprint("reports", __name__)
+    urls = settings.service_urls
 
     @bp.get("/livez")
     def livez() -> dict[str, str]:
@@ -46,7 +47,7 @@ def blueprint(settings: Settings) -> Blueprint:
     @bp.get("/healthcheck")
     @bp.get("/info")
     def health() -> Response:
-        reports = clients.fetch_reports(urls, "/healthcheck", _identity_headers(), settings.health_timeout_seconds)
+        reports = clients.fetch_reports(urls, "/healthcheck", identity_headers(), settings.health_timeout_seconds)
         status = aggregate_status(reports.values(), failed="DOWN")
         return _json({"status": status, "services": reports}, status == "OK")
 
@@ -55,7 +56,7 @@ def blueprint(settings: Settings) -> Blueprint:
         if service not in urls:
             raise NotFound(f"unknown service; service must be one of {', '.join(urls)}")
         timeout = settings.health_timeout_seconds
-        report = clients.fetch_report(service, urls[service], "/healthcheck", _identity_headers(), timeout)
+        report = clients.fetch_report(service, urls[service], "/healthcheck", identity_headers(), timeout)
         return _json(report, report["status"] in RESPONSIVE_STATUSES)
 
     @bp.get("/invariants")
@@ -64,7 +65,7 @@ def blueprint(settings: Settings) -> Blueprint:
         # HEAD must be safe.
         is_full_requested = query.full == "1" and request.method == "GET"
         path = "/invariants?full=1" if is_full_requested else "/invariants"
-        reports = clients.fetch_reports(urls, path, _identity_headers(), settings.invariants_timeout_seconds)
+        reports = clients.fetch_reports(urls, path, identity_headers(), settings.invariants_timeout_seconds)
         status = aggregate_status(reports.values(), failed="BROKEN")
         is_started = is_full_requested and all("full" in report for report in reports.values())
         body = {"status": status, "full": aggregate_full_runs(reports.values()), "services": reports}
@@ -90,12 +91,6 @@ class CachedReadiness:
                 self._is_ready = check()
                 self._valid_until = time.monotonic() + READINESS_TTL_SECONDS
             return self._is_ready
-
-
-def _identity_headers() -> dict[str, str]:
-    """Return the headers that pass the user, the role and the request ID on to a service."""
-    headers = {"X-Request-ID": g.request_id, "X-Authenticated-User": username(), "X-Authenticated-Role": role()}
-    return {name: value for name, value in headers.items() if value}
 
 
 def _json(body: dict[str, Any], is_ok: bool) -> Response:

@@ -1,0 +1,129 @@
+"""Pages of the sequences: their use, issue of numbers, changes, and who received which numbers."""
+
+from typing import Any
+
+from flask import Blueprint, Response, redirect, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from chassis.errors import Invalid, Problem
+from console_service.clients import call
+from console_service.routes.pages import field_errors, render_page
+
+bp = Blueprint("sequences", __name__, url_prefix="/console/sequences")
+
+_SERVICE, _PATH = "sequence-service", "sequences"
+_BUILT_IN = ("sequence", "batch-sequence", "image-sequence", "json-sequence")
+_PAGE_SIZE, _RECORD_PAGE_SIZE = 50, 20
+
+
+@bp.get("")
+def list_sequences() -> Response:
+    return _render_list()
+
+
+@bp.post("")
+def create_sequence() -> BaseResponse:
+    form = request.form
+    try:
+        call(_SERVICE, "PUT", _PATH, form["name"], body=_definition(), key=form["key"])
+    except Problem as problem:
+        return _render_list(problem)
+    return redirect(url_for("sequences.show_sequence", name=form["name"], done="created"), 303)
+
+
+@bp.get("/<name>")
+def show_sequence(name: str) -> Response:
+    return _render_sequence(name)
+
+
+@bp.post("/<name>/numbers")
+def issue_numbers(name: str) -> Response:
+    """Show the numbers; a repetition of the form returns the same ones, because its key is the same."""
+    try:
+        body = {"n": _integer("n")}
+        numbers = call(_SERVICE, "POST", _PATH, name, "next", body=body, key=request.form["key"])
+    except Problem as problem:
+        return _render_sequence(name, problem, "issue")
+    return _render_sequence(name, numbers=numbers)
+
+
+@bp.post("/<name>/<any(next, maximum):field>")
+def change_sequence(name: str, field: str) -> BaseResponse:
+    try:
+        call(_SERVICE, "PATCH", _PATH, name, body={field: _integer(field)}, key=request.form["key"])
+    except Problem as problem:
+        return _render_sequence(name, problem, field)
+    return redirect(url_for("sequences.show_sequence", name=name, done="changed"), 303)
+
+
+@bp.post("/<name>/delete")
+def delete_sequence(name: str) -> BaseResponse:
+    try:
+        call(_SERVICE, "DELETE", _PATH, name)
+    except Problem as problem:
+        return _render_sequence(name, problem, "delete")
+    return redirect(url_for("sequences.list_sequences", done="deleted"), 303)
+
+
+def _render_list(problem: Problem | None = None) -> Response:
+    offset = request.args.get("offset", 0, int)
+    page = call(_SERVICE, "GET", _PATH, query={"limit": _PAGE_SIZE, "offset": offset})
+    return render_page(
+        "sequences/list.html",
+        problem.status if problem else 200,
+        sequences=[_with_usage(sequence) for sequence in page["sequences"]],
+        total=page["total"],
+        offset=offset,
+        page_size=_PAGE_SIZE,
+        form=request.form,
+        errors=field_errors(problem),
+    )
+
+
+def _render_sequence(
+    name: str, problem: Problem | None = None, failed_form: str = "", numbers: dict[str, Any] | None = None
+) -> Response:
+    sequence = call(_SERVICE, "GET", _PATH, name)
+    before = request.args.get("before", None, int)
+    query = {"limit": _RECORD_PAGE_SIZE} | ({"before": before} if before else {})
+    records = call(_SERVICE, "GET", _PATH, name, "issued", query=query) if sequence["audit"] else None
+    return render_page(
+        "sequences/detail.html",
+        problem.status if problem else 200,
+        sequence=_with_usage(sequence),
+        is_built_in=name in _BUILT_IN,
+        records=records,
+        record_page_size=_RECORD_PAGE_SIZE,
+        before=before,
+        numbers=numbers,
+        form=request.form,
+        failed_form=failed_form,
+        errors=field_errors(problem),
+    )
+
+
+def _with_usage(sequence: dict[str, Any]) -> dict[str, Any]:
+    """Add the size of the range, the count of issued numbers in the current cycle and period, and their percentage."""
+    size = sequence["maximum"] - sequence["minimum"] + 1
+    issued = size - sequence["remaining"]
+    return sequence | {"size": size, "issued": issued, "percent": 100 * issued / size}
+
+
+def _definition() -> dict[str, Any]:
+    form = request.form
+    return {
+        "minimum": _integer("minimum"),
+        "maximum": _integer("maximum"),
+        "cycle": "cycle" in form,
+        "audit": "audit" in form,
+        "format": form["format"] or "{}",
+        "reset": form["reset"] or None,
+        "timezone": form["timezone"] or "UTC",
+    }
+
+
+def _integer(field: str) -> int:
+    try:
+        return int(request.form[field])
+    except ValueError:
+        raise Invalid.field(field, "must be an integer") from None

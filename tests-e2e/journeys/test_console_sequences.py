@@ -1,0 +1,82 @@
+"""The console's pages of sequences in a browser: create, issue, skip forward, extend and delete."""
+
+import secrets
+
+import pytest
+from playwright.sync_api import expect
+
+from quintet_e2e.browser import open_page
+
+# The pages are the same in both deployment modes.
+pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
+
+
+@pytest.fixture
+def name():
+    return f"invoices-{secrets.token_hex(4)}"
+
+
+def create(page, name, **values):
+    page.goto("/console/sequences")
+    form = page.locator("form", has=page.get_by_role("button", name="Create sequence"))
+    if not form.is_visible():
+        page.get_by_text("New sequence").click()
+    page.get_by_label("Name", exact=True).fill(name)
+    for label, value in values.items():
+        page.get_by_label(label.replace("_", " "), exact=True).fill(value)
+    page.get_by_label("Record who received which numbers").check()
+    page.get_by_role("button", name="Create sequence").click()
+
+
+def test_sequence_is_created_used_changed_and_deleted(browser, stack, name):
+    with open_page(browser, stack, "/") as page:
+        page.get_by_role("link", name="Sequences").click()
+        expect(page).to_have_title("Sequences · Quintet")
+        create(page, name, Format="INV-{:05d}", Last_number="30")
+        expect(page.get_by_role("heading", level=1)).to_have_text(name)
+        expect(page.get_by_role("status")).to_have_text("Created.")
+
+        page.get_by_label("How many").fill("2")
+        page.get_by_role("button", name="Issue").click()
+        expect(page.locator("#issued-numbers")).to_have_text("INV-00001\nINV-00002")
+        expect(page.locator("tbody tr")).to_contain_text(["1 – 2"])
+        page.reload()  # sends the form again, with the same key
+        expect(page.locator("#issued-numbers")).to_have_text("INV-00001\nINV-00002")
+
+        page.get_by_text("Change or delete").click()
+        page.get_by_label("Skip forward to").fill("1")
+        page.get_by_role("button", name="Skip").click()
+        expect(page.get_by_role("alert")).to_contain_text("must not be a number that was passed")
+        page.get_by_label("Extend to").fill("40")
+        page.get_by_role("button", name="Extend").click()
+        expect(page.get_by_role("status")).to_have_text("Changed.")
+        expect(page.locator(".facts")).to_contain_text("1 to 40")
+
+        page.get_by_text("Change or delete").click()
+        page.get_by_role("button", name="Delete sequence").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Delete sequence").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(page.get_by_role("status")).to_have_text("Deleted.")
+        expect(page.get_by_role("link", name=name)).to_have_count(0)
+
+
+def test_invalid_definition_is_explained_at_its_field_and_keeps_the_input(browser, stack, name):
+    with open_page(browser, stack, "/console/sequences") as page:
+        create(page, name, Format="INV", First_number="7")
+        expect(page.get_by_label("Format")).to_have_attribute("aria-invalid", "true")
+        expect(page.locator("#format-help")).to_contain_text("must have exactly one number field")
+        expect(page.get_by_label("First number")).to_have_value("7")
+        page.get_by_label("Format").fill("INV-{}")
+        page.get_by_role("button", name="Create sequence").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(name)
+
+
+def test_numbers_are_issued_by_keyboard(browser, stack, name):
+    with open_page(browser, stack, "/console/sequences") as page:
+        create(page, name)
+        page.get_by_label("How many").focus()
+        page.keyboard.press("Control+A")
+        page.keyboard.type("3")
+        page.keyboard.press("Enter")
+        expect(page.locator("#issued-numbers")).to_have_text("1\n2\n3")
