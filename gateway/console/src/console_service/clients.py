@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import requests
 from flask import g
@@ -65,13 +65,14 @@ def call(
     data = None
     if body is not None:
         headers["Content-Type"], data = "application/json", strictjson.dumps(body)
-    url = "/" + "/".join(quote(segment, safe="") for segment in path)
+    target = "/" + "/".join(quote(segment, safe="") for segment in path)
+    if query:
+        target += "?" + urlencode(query)
     try:
         response = http_client.request(
             method,
             settings.service_urls[service],
-            url,
-            params=query,
+            target,
             data=data,
             headers=headers,
             timeout=settings.page_timeout_seconds,
