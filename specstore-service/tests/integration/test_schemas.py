@@ -3,6 +3,8 @@
 Otherwise a schema would fail the pipelines of its table, and the published package could not be read.
 """
 
+import json
+
 import pytest
 from frictionless import Dialect
 
@@ -74,3 +76,11 @@ def test_property_of_a_dialect_is_published_only_if_valid(a_spec, name):
         accepted += 1
         Dialect.from_descriptor(source.file_properties["dialect"])
     assert accepted
+
+
+def test_null_as_a_property_of_a_resource_means_that_it_is_omitted(run, get):
+    names = ("schema", "dialect", "encoding", "format", "mediatype", "compression", "innerpath", "type", "profile")
+    status = run({"name": "reds", "data": [{"a": 1}], **dict.fromkeys(names)})
+    assert status["state"] == "SUCCEEDED", status["error_log"]
+    resources = json.loads(get(status, "datapackage.json"))["resources"]
+    assert not [name for resource in resources for name, value in resource.items() if value is None]
