@@ -48,16 +48,17 @@ INVARIANTS: dict[str, Invariant | Stepwise] = {
             WHERE sequence = record.sequence AND period = record.period AND first_ticket < record.first_ticket
             ORDER BY first_ticket DESC LIMIT 1
         ) AS previous ON true
+        LEFT JOIN LATERAL (
+            SELECT position FROM issued_numbers
+            WHERE sequence = record.sequence AND position < record.position ORDER BY position DESC LIMIT 1
+        ) AS preceding ON true
         WHERE previous.last_ticket >= record.first_ticket OR EXISTS (
             SELECT FROM issued_numbers AS following
             WHERE following.sequence = record.sequence AND following.period = record.period
               AND following.first_ticket > record.first_ticket AND following.first_ticket <= tickets.last_ticket
-        ) OR record.position > 1 AND NOT EXISTS (
-            SELECT FROM issued_numbers AS preceding
-            WHERE preceding.sequence = record.sequence AND preceding.position = record.position - 1
-        )
+        ) OR record.position <> coalesce(preceding.position, 0) + 1
         """,
-        weight=2,
+        weight=3,
     ),
     "every recorded number was counted": no_row(
         lambda tx: tx.find(
