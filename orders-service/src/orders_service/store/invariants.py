@@ -18,16 +18,16 @@ def _verify_counts(tx: Transaction, mark: Any, limit: int) -> Step:
 
     Orders that are changed during the count may be missing or counted twice, so that a difference must be confirmed.
     """
-    start = mark or {"block": 0, "sums": [], "changes": None}
+    start = mark or {"block": 0, "sums": []}
     end_block = _end_block(start["block"], limit)
     page = tx.one(_COUNT_BLOCKS, block=start["block"], end_block=end_block, sums=strictjson.dumps(start["sums"]))
     if not page["is_last"]:
         return _next_step(start, page, "sums", end_block)
-    return _last_step(start, page, end_block, lambda: _check_counts(tx, end_block))
+    return _last_step(start, page, end_block, lambda: _check_counts(tx))
 
 
-def _check_counts(tx: Transaction, end_block: int) -> str | None:
-    difference: str | None = tx.one(_COUNT_BLOCKS, block=0, end_block=end_block, sums="[]")["difference"]
+def _check_counts(tx: Transaction) -> str | None:
+    difference: str | None = tx.one(_COUNT_BLOCKS, block=0, end_block=_MAX_BLOCK, sums="[]")["difference"]
     return difference
 
 
@@ -36,7 +36,7 @@ def _end_block(block: int, limit: int) -> int:
 
 
 def _next_step(start: Row, page: Row, sums: str, end_block: int) -> Step:
-    changes = start["changes"] if start["block"] else page["changes"]
+    changes = start.get("changes") if start["block"] else page["changes"]
     return Step(None, {"block": end_block, sums: page[sums], "changes": changes}, is_done=False)
 
 
@@ -49,13 +49,13 @@ def _last_step(start: Row, page: Row, end_block: int, confirm: Callable[[], str 
     violation = page["difference"]
     if violation and end_block <= _MAX_CONFIRMED_BLOCKS:
         violation = confirm()
-    elif page["changes"] != start["changes"]:
+    elif page["changes"] != start.get("changes"):
         violation = None
     return Step(violation, None, is_done=True)
 
 
 # A gigabyte, which is read in a few seconds.
-_MIN_ORDERS_PER_BLOCK, _MAX_CONFIRMED_BLOCKS = 50, 2**17
+_MIN_ORDERS_PER_BLOCK, _MAX_CONFIRMED_BLOCKS, _MAX_BLOCK = 50, 2**17, 2**32 - 1
 _IN_BLOCKS = "ctid >= format('(%%s,0)', %(block)s)::tid AND ctid < format('(%%s,0)', %(end_block)s)::tid"
 _IS_LAST = "pg_relation_size('orders') <= %(end_block)s * current_setting('block_size')::bigint"
 # A number that increases with each change of orders, read by the first and the last step.
@@ -94,7 +94,7 @@ def _verify_creations(tx: Transaction, mark: Any, limit: int) -> Step:
     There may be too many imports to count the orders of each between steps. A difference must be confirmed, as in
     `_verify_counts`.
     """
-    start = mark or {"block": 0, "sum": "0", "changes": None}
+    start = mark or {"block": 0, "sum": "0"}
     end_block = _end_block(start["block"], limit)
     page = tx.one(_ADD_UP_BLOCKS, block=start["block"], end_block=end_block, sum=start["sum"])
     if not page["is_last"]:
