@@ -103,7 +103,7 @@ def test_of_five_equal_invalid_rows_only_the_first_is_invalid(api, counts_of, bu
     [("{duplicate}", 1), ("{rejected}", 1), ("{other_state}", 1), ("broken", 0), ("", 1), ("| | ||| ", 1)],
     ids=["duplicate", "rejected", "other state", "not split", "empty", "blank cells"],
 )
-def test_preceding_row_is_the_preceding_line_whatever_its_outcome(
+def test_preceding_row_is_the_preceding_line_regardless_of_its_outcome(
     api, counts_of, build_csv, build_row, line_between, valid
 ):
     invalid = {"state": "NJ", "zipcode": "99999"}

@@ -135,7 +135,7 @@ def test_imports_and_deletions_during_full_runs_are_never_reported(app, db):
             first = next(firsts)
             insert_imported(tx, first, first + 9)
         with db.transaction() as tx:
-            # Each order is deleted once, however many there are.
+            # No order is deleted twice, regardless of the number of writes.
             orders.insert_counts(tx, [orders.delete_order(tx, first), orders.delete_order(tx, first - MANY + 5)])
 
     assert_invariants_hold_during(app, write)
