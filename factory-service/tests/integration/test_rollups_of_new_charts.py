@@ -73,6 +73,12 @@ def test_large_new_chart_is_read_from_points_until_the_timer_has_built_its_rollu
     assert read(app_without_redis, large_chart) == before
 
 
+def test_statements_of_the_trigger_are_not_compiled(db):
+    """Their estimated cost, unlike their duration, grows with the number of points of all factories."""
+    with db.transaction() as tx:
+        assert "jit=off" in tx.value("SELECT proconfig FROM pg_proc WHERE oid = 'roll_up_points'::regproc")
+
+
 def test_points_written_while_rollups_are_built_are_rolled_up_once_they_are_complete(
     client, db, app_without_redis, large_chart, build_next
 ):

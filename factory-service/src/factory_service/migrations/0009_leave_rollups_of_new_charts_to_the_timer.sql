@@ -23,7 +23,8 @@ RETURNS SETOF rollups LANGUAGE sql STABLE AS $$
 $$;
 
 -- Stores the roll-ups of the quarter hours that begin at `starts_`, and of their hours, days and weeks; those without
--- points are deleted. The caller must lock the factory. Updating the rows instead would take longer.
+-- points are deleted. The caller must lock the factory. Updating the rows instead would take longer, and so would JIT
+-- compilation, which Postgres would choose for the generic plans once there are a few million points.
 CREATE OR REPLACE FUNCTION roll_up_points(factory_id_ bigint, starts_ bigint[])
 RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
