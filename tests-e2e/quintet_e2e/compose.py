@@ -68,20 +68,20 @@ class ComposeStack(RunningStack):
         eventually(lambda: self._pid(program) not in (0, killed_pid), RESTART_SECONDS)
 
     def crash(self, program: str) -> None:
-        container = self._containers()[program]
+        container = self._container(program)
         container.kill()
         container.start()
 
     def stop(self, program: str) -> None:
-        self._containers()[program].stop(timeout=60)
+        self._container(program).stop(timeout=60)
 
     def start(self, program: str) -> None:
-        self._containers()[program].start()
+        self._container(program).start()
 
     @contextmanager
     def disconnected(self, program: str) -> Iterator[None]:
         """Disconnect the container from its networks: packets are lost, and no connection is closed."""
-        container = self._containers()[program]
+        container = self._container(program)
         settings = container.attrs["NetworkSettings"]["Networks"]
         networks = {name: self._engine.networks.get(name) for name in settings}
         for network in networks.values():
@@ -97,7 +97,7 @@ class ComposeStack(RunningStack):
         return [first, *first.children(recursive=True)]
 
     def log(self, program: str) -> str:
-        output: bytes = self._containers()[program].logs()
+        output: bytes = self._container(program).logs()
         return output.decode(errors="replace")
 
     def inspect_containers(self) -> list[Any]:
@@ -128,15 +128,20 @@ class ComposeStack(RunningStack):
         containers = self._engine.containers.list(all=True, filters={"label": label})
         return {container.labels["com.docker.compose.service"]: container for container in containers}
 
+    def _container(self, program: str) -> Any:
+        # Listing all containers takes too long for a kill at a certain moment.
+        labels = [f"com.docker.compose.project={self._project}", f"com.docker.compose.service={program}"]
+        return self._engine.containers.list(all=True, filters={"label": labels})[0]
+
     @cached_property
     def _project(self) -> str:
         return self.settings["COMPOSE_PROJECT_NAME"]
 
     def _pid(self, program: str) -> int:
-        return int(self._containers()[program].attrs["State"]["Pid"])
+        return int(self._container(program).attrs["State"]["Pid"])
 
     def _address(self, program: str) -> str:
-        networks = self._containers()[program].attrs["NetworkSettings"]["Networks"]
+        networks = self._container(program).attrs["NetworkSettings"]["Networks"]
         address: str = next(iter(networks.values()))["IPAddress"]
         return address
 

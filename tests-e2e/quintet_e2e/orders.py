@@ -130,11 +130,20 @@ def stored_summary(stack: RunningStack, first_id: int, count: int) -> tuple[Any,
 
 @contextmanager
 def worker_blocked(
-    stack: RunningStack, task_id: str, within_seconds: float, is_over: Callable[[], bool] = lambda: False
+    stack: RunningStack,
+    task_id: str,
+    within_seconds: float,
+    is_over: Callable[[], bool] = lambda: False,
+    is_stopped: bool = False,
 ) -> Iterator[None]:
-    """Run the block while the worker waits for the lock of the import's row, or its work is over; then release it."""
+    """Run the block while the worker waits for the lock of the import's row, or its work is over; then release it.
+
+    A worker that is stopped is started after the row has been locked, so that it cannot end its work before.
+    """
     with closing(psycopg2.connect(stack.database_url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT FROM orders.imports WHERE id = %s FOR UPDATE", (task_id,))
+        if is_stopped:
+            stack.start("orders-worker")
         waits = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'orders' AND wait_event_type = 'Lock'"
         eventually(lambda: query_database(stack, waits) > [(0,)] or is_over(), within_seconds)
         yield

@@ -91,13 +91,25 @@ def test_message_takes_effect_once_although_the_outcome_of_its_commit_was_unknow
     assert len(logged("message.delayed")) == 1
 
 
-def test_client_is_told_to_repeat_the_key_or_to_check_first(client: Any) -> None:
-    response = client.post("/errors/unknown", headers={"Idempotency-Key": "k"})
+REPEAT_WITH_KEY = "repeat the request with the same Idempotency-Key"
+CHECK_FIRST = "check whether it was made before you repeat the request"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "advice"),
+    [
+        ("POST", {"Idempotency-Key": "k"}, REPEAT_WITH_KEY),
+        ("POST", {}, CHECK_FIRST),
+        # This route does not accept a key.
+        ("DELETE", {"Idempotency-Key": "k"}, CHECK_FIRST),
+    ],
+)
+def test_client_is_told_to_repeat_the_key_or_to_check_first(
+    client: Any, method: str, headers: dict[str, str], advice: str
+) -> None:
+    response = client.open("/errors/unknown", method=method, headers=headers)
     assert (response.status_code, "Retry-After" in response.headers) == (504, False)
-    assert response.json["detail"].endswith("repeat the request with the same Idempotency-Key")
-    response = client.post("/errors/unknown")
-    assert response.status_code == 504
-    assert response.json["detail"].endswith("check whether it was made before you repeat the request")
+    assert response.json["detail"].endswith(advice)
 
 
 def test_read_whose_connection_was_lost_can_be_repeated(client: Any) -> None:
@@ -105,6 +117,7 @@ def test_read_whose_connection_was_lost_can_be_repeated(client: Any) -> None:
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
 
 
-def test_get_that_changes_something_is_not_repeated(client: Any) -> None:
-    response = client.get("/changing-errors/unknown")
+def test_client_of_a_get_that_changes_something_is_told_that_the_result_is_lost(client: Any) -> None:
+    response = client.get("/changing-errors/unknown", headers={"Idempotency-Key": "k"})
     assert (response.status_code, "Retry-After" in response.headers) == (504, False)
+    assert response.json["detail"].endswith("repeat the request, because its result is lost")

@@ -80,8 +80,8 @@ def issue_number() -> Any:
     return {"number": 1}
 
 
-@bp.post("/errors/<kind>")
 @bp.get("/errors/<kind>")
+@bp.delete("/errors/<kind>")
 @bp.get("/changing-errors/<kind>", endpoint="raise_error_in_change", head=False)
 def raise_error(kind: str) -> Any:
     raise {
@@ -90,6 +90,12 @@ def raise_error(kind: str) -> Any:
         "unknown": OutcomeUnknown("the connection was lost"),
         "bug": RuntimeError("secret internals"),
     }[kind]
+
+
+@bp.post("/errors/<kind>")
+@endpoint("Raise an error during a change that accepts a key", {}, idempotent=True)
+def raise_error_in_idempotent_change(kind: str) -> Any:
+    raise_error(kind)
 
 
 class ImpatientStream(UploadStream):

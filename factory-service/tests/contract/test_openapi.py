@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,17 @@ DOCUMENT = Path(__file__).parents[2] / "openapi.yaml"
 
 def test_document_equals_the_generated_one(client):
     assert client.get("/openapi.yaml").text == DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_every_path_works_with_and_without_a_trailing_slash_without_a_redirect(app):
+    paths = app.url_map.bind("gateway")
+    rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/")]
+    assert len(rules) > 15
+    for rule in rules:
+        path = re.sub("<[^>]+>", "1", rule.rule).rstrip("/")
+        for method in rule.methods - {"HEAD", "OPTIONS"}:
+            for variant in (path, f"{path}/"):
+                assert paths.match(variant, method)[0] == rule.endpoint
 
 
 @pytest.mark.fuzz

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import strategies
 
 from chassis.timestamps import load_timezone
+from factory_service.store import rollups
 
 START = 1611194700
 HOUR, DAY, WEEK = 3600, 86400, 604800
@@ -93,7 +94,7 @@ def test_attainment_of_any_chart_equals_simple_recomputation(client, points, buc
 
 
 @pytest.fixture
-def long_series(client):
+def long_series(client, db):
     """Points of three months with gaps, long runs of misses, and the last Sunday of March among them."""
     rng = random.Random(11)
     points, time = [], START + 20 * DAY
@@ -104,7 +105,11 @@ def long_series(client):
             points.append((time, goal + (rng.randint(-9, -1) if misses else rng.randint(0, 9)), goal))
             time += rng.choice((1, 60, 900, 3000))
         time += rng.choice((0, 0, 3600, 100_000))
-    return create_factory(client, points), points
+    id_ = create_factory(client, points)
+    with db.transaction() as tx:
+        while rollups.build_next(tx, len(points)):
+            pass
+    return id_, points
 
 
 @pytest.mark.parametrize("bucket", ["5m", "15m", "1h", "2h", "6h", "1d", "3d", "7d", "1w", "28d"])

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from factory_service.domain import charts
+from factory_service.routes import factories
 from factory_service.store.factories import delete_points_of_deleted_factory
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -80,6 +82,13 @@ def test_invalid_factory_is_rejected_with_the_name_of_the_field(client, body, fi
     assert client.get("/api/factories").json["count"] == 0
 
 
+def test_first_error_of_a_chart_is_reported_first(client):
+    body = {"name": "X", **chart([1, "x", 2.5, None], [1, 1, 1, 1], [1, 2, 3, -1])}
+    response = client.post("/api/factories", json=body)
+    assert response.status_code == 400
+    assert response.json["errors"][0]["field"] == "chart_data.sprocket_production_actual.1"
+
+
 @pytest.mark.parametrize(
     "raw",
     [b"", b"null", b"[]", b'{"name": "X"', b'{"name": "X"} {}', b'\xef\xbb\xbf{"name": "X"}', b'{"name": "\xff"}',
@@ -118,6 +127,23 @@ def test_from_and_to_are_inclusive(client, a_factory):
 )  # fmt: skip
 def test_rejects_invalid_chart_parameters(client, a_factory, query):
     assert client.get(f"/api/factory/{a_factory(1)}/chart-data?{query}").status_code == 400
+
+
+def test_response_of_too_many_points_is_rejected_with_the_parameters_that_narrow_it(
+    client, redis, a_factory, monkeypatch
+):
+    id_ = a_factory(11)
+    # The creation cached the responses.
+    redis.client().flushall()
+    for module in (charts, factories):
+        monkeypatch.setattr(module, "MAX_POINTS", 10)
+    path = f"/api/factory/{id_}"
+    for rejected in (path, f"{path}/chart-data", f"{path}/time?from=1", "/api/factories"):
+        response = client.get(rejected)
+        assert (response.status_code, response.json["errors"][0]["field"]) == (400, "points")
+        assert "must be at most 10 in one response, not 11: narrow" in response.json["errors"][0]["message"]
+    for accepted in (f"{path}/chart-data?points=10", f"{path}/time?from={1611194818 + 1}", "/api/factories?offset=1"):
+        assert client.get(accepted).status_code == 200
 
 
 def test_list_is_paginated_and_returns_the_total_count(client, a_factory):

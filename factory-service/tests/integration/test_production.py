@@ -33,6 +33,13 @@ def test_worker_adds_submitted_points_to_chart(client, a_factory, run_jobs, outb
     assert payloads == [{"id": id_, "points": 2, "from": TIME, "to": TIME + 60}]
 
 
+def test_accepts_ten_thousand_points_at_once(client, a_factory, run_jobs):
+    id_, points = a_factory(0), [(TIME + n, n, -n) for n in range(10_000)]
+    assert submit(client, id_, *points) == {"accepted": 10_000}
+    run_jobs()
+    assert chart_rows(client, id_) == points
+
+
 def test_value_sent_last_wins_in_any_processing_order(client, a_factory, run_jobs):
     rng = random.Random(3)
     for order in (list, lambda rows: rows[::-1], lambda rows: rng.sample(rows, len(rows))):

@@ -1,5 +1,6 @@
 """Production as CSV files, in and out."""
 
+import contextlib
 import random
 
 import pytest
@@ -106,12 +107,38 @@ def test_load_restarted_after_a_crash_records_each_batch_once(
             )
         with pytest.raises(SystemExit):
             deliver_message(crashing_database(db, transactions), queue, message_id, body)
+        assert get_status(client, accepted)["status"] == ("PROGRESS" if transactions else "PENDING")
         deliver_message(db, queue, message_id, body)
         deliver_message(db, queue, message_id, body)
         status = get_status(client, accepted)
         assert (status["status"], status["points"]) == ("SUCCESS", 45_000)
         assert download(client, id_) == [(time, *expected[time]) for time in sorted(expected)]
     assert [name for name, _ in outbox()].count("ProductionRecorded") == 12 * 5
+
+
+def test_no_read_between_the_batches_of_a_file_is_stale(
+    client, second_app, db, a_factory, deliver_message, crashing_database
+):
+    id_, clients, counts = a_factory(20), [client, second_app.test_client()], set()
+    submit_file(client, id_, [(n, n, n) for n in range(25_000)])
+    with db.transaction() as tx:
+        (job,) = tx.rows("DELETE FROM outbox WHERE exchange = '' RETURNING routing_key, message_id::text, body")
+    # The worker commits one transaction more each time, so that it ends before and after each batch.
+    for transactions in range(16):
+        with contextlib.suppress(SystemExit):
+            deliver_message(crashing_database(db, transactions), *job)
+        with db.transaction() as tx:
+            counts.add(count := tx.value("SELECT count(*) FROM points"))
+        for reader in clients * 2:
+            assert len(reader.get(f"/api/factory/{id_}/time").json["time"]) == count
+            assert sum(bucket["goal"] > 0 for bucket in attainment(reader, id_)) == (1 if count == 20 else 2)
+            (factory,) = reader.get("/api/factories").json["factories"]
+            assert len(factory["factory"]["chart_data"]["time"]) == count
+    assert counts == {20, 10_020, 20_020, 25_020}
+
+
+def attainment(client, id_):
+    return client.get(f"/api/factory/{id_}/attainment?bucket=366d").json["buckets"]
 
 
 def test_all_points_are_downloaded_in_pages(client, a_factory, run_jobs):

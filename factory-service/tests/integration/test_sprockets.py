@@ -34,6 +34,12 @@ def test_creates_updates_and_deletes_sprocket_by_json(client, slash):
     assert client.get(f"/api/sprockets{slash}").json == {"sprockets": [], "count": 0}
 
 
+def test_accepts_the_smallest_and_the_largest_number(client, a_sprocket):
+    for numbers in ((1, 1, 1, 1), (2**31 - 1, 2**31 - 1, 2**31 - 1, 2**31 - 1)):
+        id_ = a_sprocket(*numbers)
+        assert client.get(f"/api/sprocket/{id_}").json == sprocket_body(id_, *numbers)
+
+
 def test_list_is_paginated_and_returns_the_total_count(client, a_sprocket):
     ids = [a_sprocket(teeth) for teeth in (1, 2, 3)]
     page = client.get("/api/sprockets?limit=1&offset=1").json

@@ -20,6 +20,8 @@ from orders_service.store import imports, orders
 
 # After this time the next slice is requested, so that other imports can proceed.
 _SLICE_SECONDS = 5.0
+# A slice takes at least this many times as long as its beginning, in which a workbook is unpacked again.
+_SLICE_FACTOR = 4
 # An import with at most this many chunks left, which take about a second, is finished first.
 _MAX_OVERTIME_CHUNKS = 64
 # The limits of one run of a timer keep its transaction short.
@@ -41,13 +43,14 @@ def on_import_requested(context: JobContext, delivery: Delivery) -> None:
     from orders_service.operations.importing import run_slice
 
     job = checked(lambda: ImportSlice.model_validate(delivery.body))
-    ends_at = 0.0
+    began_at, ends_at = time.monotonic(), 0.0
 
     def is_time_up(chunks_left: int) -> bool:
         nonlocal ends_at
-        # What precedes the end of the first step does not count: to open a large workbook may take longer than a slice.
-        ends_at = ends_at or time.monotonic() + _SLICE_SECONDS
-        return context.stop_event.is_set() or (time.monotonic() > ends_at and chunks_left > _MAX_OVERTIME_CHUNKS)
+        now = time.monotonic()
+        # Decided after the first step: to open a large workbook may take longer than a slice.
+        ends_at = ends_at or now + max(_SLICE_SECONDS, _SLICE_FACTOR * (now - began_at))
+        return context.stop_event.is_set() or (now > ends_at and chunks_left > _MAX_OVERTIME_CHUNKS)
 
     policy = context.settings.policy
     run_slice(context.database, str(job.task_id), job.turn, policy, lambda: datetime.now(UTC), is_time_up)

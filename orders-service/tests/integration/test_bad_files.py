@@ -171,10 +171,20 @@ def test_row_with_an_unclosed_quote_is_rejected_but_not_the_following_rows(api, 
     assert counts_of(status) == (2998, 0, 0, 1)
 
 
-def test_email_address_of_a_hundred_thousand_letters_is_validated(api, counts_of):
-    status = api.run_import(build_content("1|Ann|" + "a" * 100_000 + "@|TX|10001|Feb 27, 1963"))
-    assert counts_of(status) == (0, 1, 0, 0)
-    assert api.findings(status["task_id"]) == {2: "email_pattern"}
+@pytest.mark.parametrize("column", ["name", "email", "state", "zipcode"])
+def test_row_with_a_very_long_text_is_rejected(api, counts_of, column):
+    texts = {"name": "Ann", "email": "a@b.de", "state": "TX", "zipcode": "10001"}
+    lines = [
+        f"{id}|{'|'.join((texts | {column: text}).values())}|Feb 27, 1963"
+        for id, text in enumerate(["ä" * 1000, "😀" * 1001, "a" * 100_000])
+    ]
+    status = api.run_import(build_content(*lines))
+    # Only as a name, the first text is valid.
+    assert counts_of(status) == ((1, 0, 0, 2) if column == "name" else (0, 1, 0, 2))
+    findings = api.findings(status["task_id"])
+    assert (findings[3], findings[4]) == ("length", "length")
+    assert f"\r\n{lines[2]}|4|length|" in api.errors(status["task_id"])
+    assert api.order(0).json["result"][column] == ("Ä" if column == "state" else "ä") * 1000
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.CSV", "../x.csv", "über 😀.csv"])

@@ -168,7 +168,8 @@ def count_chunks(api):
 
 
 def test_slice_ends_when_its_time_is_up_unless_few_chunks_are_left(api, deliver, build_csv, build_row, monkeypatch):
-    monkeypatch.setattr("orders_service.handlers._SLICE_SECONDS", -1)
+    for name in ("_SLICE_SECONDS", "_SLICE_FACTOR"):
+        monkeypatch.setattr(f"orders_service.handlers.{name}", -1)
     task = api.start_import(build_csv(*(build_row(id) for id in range(1200))))
     chunk_counts = [count_chunks(api)]
     while api.status(task)["status"] in ("PENDING", "PROGRESS"):

@@ -95,6 +95,21 @@ def test_unreadable_row_is_reported_byte_for_byte(api, counts_of, encoding, name
     assert row.endswith(b"U+0000" if b"\0" in name else b"in the encoding of the file")
 
 
+def test_rare_bytes_of_a_character_are_stored_as_the_character_and_reported_unchanged(api, counts_of, small_chunks):
+    # Windows writes the first character in this way, and Python's encoder in another one.
+    name = b"\xfb\xfc\x8b\xb4"
+    lines = [b'1|"%s ""=1"|a@b.de|%s|10001|1963-02-27' % (name, state) for state in (b"NJ", b"TX")]
+    status = api.run_import(b"\n".join([HEADER.encode(), *lines, name]), "?encoding=cp932")
+    assert counts_of(status) == (0, 1, 1, 1)
+    report = get_errors(api, status["task_id"]).data
+    reported = report.split(b"\r\n")[1:4]
+    assert [row[: len(line)] for row, line in zip(reported, [*lines, name], strict=True)] == [*lines, name]
+    corrected = api.run_import(report.replace(b"|NJ|", b"|TX|"), "?encoding=cp932&on_duplicate=update")
+    assert counts_of(corrected) == (1, 0, 1, 1)
+    assert api.order(1).json["result"]["name"] == '髙橋 "=1'
+    assert get_errors(api, corrected["task_id"]).data.split(b"\r\n")[1].startswith(lines[1])
+
+
 def test_malformed_unreadable_row_is_reported_byte_for_byte(api):
     status = api.run_import(HEADER.encode() + b"\n\xff\xfe\0,\xed\xb2\x80\n")
     assert (

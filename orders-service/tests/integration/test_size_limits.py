@@ -51,12 +51,6 @@ def test_unterminated_first_line_fails_the_import_and_states_the_limit(api, cont
     assert (status["status"], status["message"]) == ("FAILURE", HEADER_TOO_LONG)
 
 
-def test_beginning_whose_bytes_mean_no_characters_fails_the_import(api):
-    # In this encoding, both characters together only continue a line.
-    status = api.run_import(b"~\n" * 4_000_000, "?encoding=hz")
-    assert (status["status"], status["message"]) == ("FAILURE", HEADER_TOO_LONG)
-
-
 @pytest.mark.parametrize("separator", SEPARATORS)
 @pytest.mark.parametrize(
     ("cell", "count", "rule"),

@@ -51,7 +51,7 @@ def test_rejects_a_line_that_is_not_text(line):
 def test_ignores_the_columns_of_a_report():
     header = parse_header(b"id|name|email|state|zipcode|birthday|line|rule|message")
     assert header.reported_columns == COLUMNS
-    assert header.is_report and header.ignored_columns == ()
+    assert header.has_escaped_formulas and header.ignored_columns == ()
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,9 @@ FIELDS_BY_MESSAGE = {
 
 
 # Texts of the chassis that no request to this service can cause: it has no JSON bodies, URL-encoded forms, header
-# models or required parameters, and validates its parameters itself.
+# models, required parameters or GETs that change something, and validates its parameters itself.
 UNREACHABLE = {
+    errors._REPEAT,
     "Content-Type must be {content_type}, in UTF-8",
     "Content-Encoding is not supported: send the body uncompressed",
     "must be an integer in plain digits",

@@ -16,7 +16,7 @@ from orders_service.domain.rules import Policy
 from orders_service.domain.validation import validate_rows
 
 TODAY = date(2026, 11, 22)
-MAX_ROW_BYTES = 200
+MAX_ROW_BYTES, MAX_TEXT_LENGTH = 200, 30
 MONTHS = "january february march april may june july august september october november december".split()  # noqa: SIM905
 
 
@@ -49,9 +49,10 @@ class ReferenceValidation:
         row = {name: value.decode() for name, value in fields.items()}
         if not re.fullmatch("-?[0-9]+", row["id"], re.ASCII) or not -(2**63) <= int(row["id"]) < 2**63:
             return "id"
+        is_long = any(len(row[name]) > MAX_TEXT_LENGTH for name in ("name", "email", "state", "zipcode"))
         birth_date = parse_birthday(row["birthday"])
-        if birth_date is None or not date(1900, 1, 1) <= birth_date <= TODAY:
-            return "birthday"
+        if is_long or birth_date is None or not date(1900, 1, 1) <= birth_date <= TODAY:
+            return "length" if is_long else "birthday"
         if int(row["id"]) in seen_ids:
             return "duplicate"
         seen_ids.add(int(row["id"]))
@@ -159,6 +160,7 @@ def validate_in_chunks(data, separator, policy, cuts):
     with (
         patch("orders_service.domain.csv_rows.MAX_ROW_BYTES", MAX_ROW_BYTES),
         patch("orders_service.domain.csv_tables.MAX_ROW_BYTES", MAX_ROW_BYTES),
+        patch("orders_service.domain.validation.MAX_TEXT_LENGTH", MAX_TEXT_LENGTH),
     ):
         for number, (start, end) in enumerate(pairwise(boundaries), 2):
             chunk = validate_rows(data[start:end], header, cursor, policy, TODAY, at_end=number == len(boundaries))
@@ -212,7 +214,22 @@ DATES = st.one_of(
     st.sampled_from(["Feb 0, 1990", "0000-00-00", "1990-02-30", " Feb 7, 1990", "Feb 7, 1990 ", "Febr 7, 1990"]),
 )
 NAMES = st.sampled_from(
-    ["Ann", "", '"Ann"', 'An"n', "Ä\u0301", "😀", "a,b", "=cmd|x", "'=x", "a\rb", "\ufeff", "N\\.\\N"]
+    [
+        "Ann",
+        "",
+        "é" * 30,
+        "é" * 31,
+        '"Ann"',
+        'An"n',
+        "Ä\u0301",
+        "😀",
+        "a,b",
+        "=cmd|x",
+        "'=x",
+        "a\rb",
+        "\ufeff",
+        "N\\.\\N",
+    ]
 )
 
 

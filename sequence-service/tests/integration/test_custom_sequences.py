@@ -21,6 +21,31 @@ def test_identical_put_returns_200_and_different_definition_conflicts(client):
     assert put(client).status_code == 200
 
 
+def test_repeated_put_with_a_key_returns_the_first_response(client):
+    headers = {"Idempotency-Key": "k"}
+    first = client.put("/sequences/inv", json=DEFINITION, headers=headers)
+    issue(client)
+    repeated = client.put("/sequences/inv", json=DEFINITION, headers=headers)
+    assert (repeated.status_code, repeated.json) == (201, first.json)
+    assert repeated.headers["Idempotent-Replayed"] == "true"
+    assert client.put("/sequences/inv", json={**DEFINITION, "maximum": 11}, headers=headers).status_code == 422
+
+
+def test_sequence_keeps_a_format_that_only_an_earlier_version_accepted(client, db):
+    definition = {**DEFINITION, "format": "INV-{:5}"}
+    assert put(client, **definition).status_code == 400
+    put(client)
+    with db.transaction() as tx:
+        tx.run("UPDATE sequences SET format = 'INV-{:5}' WHERE name = 'inv'")
+    assert put(client, **definition).status_code == 200
+    assert issue(client).json["formatted"] == ["INV-    1"]
+    client.delete("/sequences/inv")
+    assert put(client, **definition).status_code == 201
+    assert put(client, **{**definition, "maximum": 11}).status_code == 409
+    assert put(client, **{**definition, "format": "INV-{:6}"}).status_code == 400
+    assert put(client, **{**definition, "reset": "year"}).status_code == 400
+
+
 def test_cycle_and_format_are_optional(client):
     response = put(client, minimum=1, maximum=2)
     assert response.json == {
@@ -114,11 +139,13 @@ def test_n_below_1_or_above_the_range_or_the_limit_is_rejected(client):
     assert issue(client, 10_001).status_code == 400
 
 
-def test_next_works_on_built_in_sequences(client):
-    assert issue(client, 2, name="sequence").json == {
-        "sequence_list": [1000, 1001],
-        "formatted": ["1000", "1001"],
-    }
+@pytest.mark.parametrize(
+    ("name", "minimum"), [("sequence", 1000), ("batch-sequence", 30_000), ("image-sequence", 1), ("json-sequence", 1)]
+)
+def test_next_works_on_built_in_sequences(client, name, minimum):
+    numbers = [minimum, minimum + 1]
+    assert issue(client, 2, name=name).json == {"sequence_list": numbers, "formatted": [str(n) for n in numbers]}
+    assert client.get(f"/{name}").json["sequence_no"] == minimum + 2
 
 
 def test_unknown_sequence_returns_404(client):
@@ -143,6 +170,7 @@ def test_sequences_are_listed_in_pages_with_the_total(client):
     page = client.get("/sequences?limit=1&offset=2").json
     assert ([sequence["name"] for sequence in page["sequences"]], page["total"]) == (["inv"], 5)
     assert client.get("/sequences?limit=0").status_code == 400
+    assert client.get("/sequences?limit=1001").status_code == 400
     assert client.get("/sequences?offset=-1").status_code == 400
 
 

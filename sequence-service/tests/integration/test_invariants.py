@@ -36,8 +36,10 @@ def test_fractional_issued_count_is_reported(check_invariants, db):
 @pytest.mark.parametrize("are_verified", [False, True])
 def test_number_that_was_recorded_twice_is_reported(app, check_invariants, db, first_ticket, status, are_verified):
     insert = """
-        INSERT INTO issued_numbers (sequence, period, first_ticket, first, last, username, request_id, issued_at)
-        VALUES ('audited', '', %(ticket)s, 1000, 999 + %(count)s, 'ann', 'r', now() - interval '1 hour')
+        INSERT INTO issued_numbers
+            (sequence, position, period, first_ticket, first, last, username, request_id, issued_at)
+        SELECT 'audited', count(*) + 1, '', %(ticket)s, 1000, 999 + %(count)s, 'ann', 'r', now() - interval '1 hour'
+        FROM issued_numbers
     """
     with db.transaction() as tx:
         tx.run(insert, ticket=0, count=10)

@@ -34,7 +34,12 @@ class Settings(UploadSettings):
         pattern=r"^[0-9A-Fa-f.:/, ]*$",
         description="Private networks that data may be fetched from, such as `10.1.0.0/16, fd00::/8`",
     )
-    source_seconds: float = Field(1800, gt=0, le=86400, description="Maximum duration of fetching one source")
+    source_seconds: float = Field(
+        1800,
+        gt=0,
+        le=86400,
+        description="Maximum duration of fetching one source; ten times as long for all sources of a flow",
+    )
     source_bytes: int = Field(
         2**30, ge=1, description="Maximum size of one source, also when unpacked, and of an uploaded file"
     )

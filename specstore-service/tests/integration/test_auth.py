@@ -22,6 +22,14 @@ def test_authenticated_user_receives_a_token_for_their_own_id(client, api, a_spe
     assert client.post("/source/upload", json=a_spec(), headers=headers).status_code == 200
 
 
+def test_issued_token_has_the_configured_plan_limit(db, settings):
+    app = create_app(settings.model_copy(update={"max_dataset_num": 3}))
+    response = app.test_client().post("/auth/token", headers={"X-Authenticated-User": "ann"})
+    app.database.close()
+    claims = jwt.decode(response.json["token"], options={"verify_signature": False})
+    assert claims["permissions"] == {"max_dataset_num": 3}
+
+
 def test_token_request_without_a_user_is_unauthorized(client):
     assert client.post("/auth/token").status_code == 401
 

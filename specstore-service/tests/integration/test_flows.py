@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from chassis.strictjson import dumps
@@ -18,6 +20,7 @@ def test_new_flow_is_queued(api, a_spec):
     assert status["pipelines"][flow] == {
         "title": "Creating Package", "status": "QUEUED", "stats": {}, "error_log": [],
     }  # fmt: skip
+    assert status["modified"].endswith("Z") and datetime.fromisoformat(status["modified"]) <= datetime.now(UTC)
     del status["pipelines"], status["modified"]
     assert status == {
         "id": flow, "event_ref": None, "spec_contents": a_spec(), "state": "QUEUED", "logs": [], "error_log": [],
@@ -39,8 +42,10 @@ def test_latest_and_successful_refer_to_revisions(api):
     assert api.get("ann/wines/successful").json["id"] == first
 
 
-@pytest.mark.parametrize("path", ["ann/wines/3", "ann/nothing/1", "unknown/wines/1", "ann/wines/999999999"])
-def test_unknown_revision_is_not_found(api, path):
+@pytest.mark.parametrize(
+    "path", ["ann/wines/3", "ann/nothing/1", "unknown/wines/1", "ann/wines/999999999", "unknown", "ann/unknown"]
+)
+def test_unknown_owner_dataset_or_revision_is_not_found(api, path):
     api.create_flow()
     assert api.get(path).status_code == 404
 

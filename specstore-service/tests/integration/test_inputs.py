@@ -268,11 +268,12 @@ def test_published_package_can_be_uploaded_again_unchanged(run, put, get, api, a
          "dialect": {"delimiter": ";"}},
         {"name": "sales", "data": [{"wine": 2}], "schema": sales_schema},
         {"name": "notes", "path": "notes.md"},
+        outputs=[{"kind": "parquet"}],
     )  # fmt: skip
     assert status["state"] == "SUCCEEDED", status["error_log"]
     for _ in range(2):
         url = f"{base_url}/source/{status['id']}/data/datapackage.json"
-        spec = a_spec(dataset="wines")
+        spec = a_spec(dataset="wines", outputs=[{"kind": "parquet"}])
         descriptor = json.loads(get(status, "datapackage.json"))
         spec["inputs"][0].update(url=url, parameters={"descriptor": descriptor})
         response = api.upload(spec)
@@ -284,7 +285,7 @@ def test_published_package_can_be_uploaded_again_unchanged(run, put, get, api, a
         assert [id_.removeprefix(republished["id"]) for id_ in republished["pipelines"]] == [
             id_.removeprefix(status["id"]) for id_ in status["pipelines"]
         ]
-        for file in ("Wine@List.csv", "Wine@List.json", "sales.csv", "notes.md"):
+        for file in ("Wine@List.csv", "Wine@List.json", "Wine@List.parquet", "sales.csv", "notes.md"):
             assert get(republished, file) == get(status, file)
         status = republished
     assert list(csv.reader(io.StringIO(get(status, "Wine@List.csv").decode())))[2] == ["2", "Grüner"]

@@ -46,6 +46,8 @@ def write_cell(write):
     [
         (PRECISE, "number", PRECISE),
         ("12.50", "number", "12.50"),
+        ("1E+999999999", "number", "1E+999999999"),
+        ("-1e-999999999", "number", "-1E-999999999"),
         (" 7 ", "integer", "7"),
         ("9" * 40, "integer", "9" * 40),
         (Decimal(PRECISE), "number", PRECISE),

@@ -156,6 +156,17 @@ def test_numbers_keep_their_digits(run, put, get):
         assert get(status, f"{name}.json").decode() == f'[\n{{"a": {PRECISE}, "b": {{"x": {PRECISE}}}}}\n]\n'
 
 
+def test_number_with_a_large_exponent_is_neither_changed_nor_expanded(run, put, get):
+    numbers = ["1E+999999999", "1e-999999999"]
+    put("a.csv", "\n".join(["n", *numbers, ""]).encode())
+    constraints = {"minimum": 0, "unique": True, "enum": [*numbers, "1"]}
+    field = {"name": "n", "type": "number", "constraints": constraints}
+    status = run({"name": "a", "path": "a.csv", "schema": {"fields": [field]}})
+    assert status["state"] == "SUCCEEDED", status["error_log"]
+    assert get(status, "a.csv").decode().split() == ["n", *numbers]
+    assert get(status, "a.json").decode() == '[\n{"n": 1E+999999999},\n{"n": 1E-999999999}\n]\n'
+
+
 def test_inline_number_that_a_float_would_change_is_rejected(client, api, a_spec):
     body = json.dumps(a_spec(resources=[{"name": "a", "data": [["n"], [0]]}])).replace("[0]", f"[{PRECISE}]")
     headers = {**api.headers, "Content-Type": "application/json"}

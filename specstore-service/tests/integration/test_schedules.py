@@ -1,3 +1,4 @@
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -6,6 +7,8 @@ import pytest
 from specstore_service.operations import scheduling
 
 DAY = timedelta(days=1)
+# The spec is valid field by field, but cannot be planned.
+UNKNOWN_INPUT = {"input": "nothing", "output": "reds"}
 
 
 @pytest.fixture
@@ -83,11 +86,14 @@ def test_concurrent_workers_run_each_due_dataset_once(db, api):
     assert [count_revisions(api, f"d{number}") for number in range(30)] == [2] * 30
 
 
-def test_spec_that_is_no_longer_valid_does_not_block_others(api, db, run_due):
+@pytest.mark.parametrize("change", [lambda spec: spec.clear(), lambda spec: spec.update(processing=[UNKNOWN_INPUT])])
+def test_spec_that_is_no_longer_valid_does_not_block_others(api, db, a_spec, run_due, change):
     api.create_flow(dataset="a", schedule="every 1h")
     api.create_flow(dataset="b", schedule="every 1h")
+    spec = a_spec(dataset="a", schedule="every 1h")
+    change(spec)
     with db.transaction() as tx:
-        tx.run("UPDATE flows SET spec = '{}' WHERE name = 'ann/a/1'")
+        tx.run("UPDATE flows SET spec = %(spec)s WHERE name = 'ann/a/1'", spec=json.dumps(spec))
     run_due(datetime.now(UTC) + timedelta(hours=2))
     assert (count_revisions(api, "a"), count_revisions(api, "b")) == (1, 2)
 

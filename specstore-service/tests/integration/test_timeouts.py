@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from specstore_service.__main__ import timers
 from specstore_service.app import create_app
 from specstore_service.operations import updates
 
@@ -57,6 +58,17 @@ def test_silent_pipeline_is_failed(api, time_out, make_silent, outbox_bodies):
         api.finish(f"{flow}/{name}")
     (finished,) = outbox_bodies("FlowFinished")
     assert finished["payload"]["errors"][0] == "timed out"
+
+
+def test_duration_of_the_timeout_is_configurable(api, db, settings, make_silent):
+    flow = api.create_flow()
+    api.update(f"{flow}/reds_csv", "start")
+    make_silent(f"{flow}/reds_csv", seconds=100)
+    for silent_seconds, status in ((200, "INPROGRESS"), (90, "FAILED")):
+        timer = timers(settings.model_copy(update={"pipeline_silence_seconds": silent_seconds}))["time-outs"]
+        with db.transaction() as tx:
+            timer.run(tx, datetime.now(UTC))
+        assert api.get(flow).json["pipelines"][f"{flow}/reds_csv"]["status"] == status
 
 
 def test_progress_update_prevents_the_timeout(api, time_out, make_silent):

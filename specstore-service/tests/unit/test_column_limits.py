@@ -76,35 +76,34 @@ def to_json(value):
     return json.dumps(value).encode()
 
 
+# Functions, because creating these tables takes longer than the other tests of this file.
 WIDE_TABLES = {
-    "csv": (",".join(column_names(MILLION)).encode() + b"\n1,2\n", "csv"),
-    "csv with a wide later row": (b"a,b\n1,2\n" + b"," * MILLION + b"\n", "csv"),
-    "csv with a wide row above the headers": (b"," * MILLION + b"\na,b\n", "csv"),
-    "csv with quoted cells": (b'"a","b ""c"" d",' * (MILLION // 2) + b"\n", "csv"),
-    "csv with a row of many lines": (b"a\n" + b'"x\ny",' * MILLION, "csv"),
+    "csv": lambda: ",".join(column_names(MILLION)).encode() + b"\n1,2\n",
+    "csv with a wide later row": lambda: b"a,b\n1,2\n" + b"," * MILLION + b"\n",
+    "csv with a wide row above the headers": lambda: b"," * MILLION + b"\na,b\n",
+    "csv with quoted cells": lambda: b'"a","b ""c"" d",' * (MILLION // 2) + b"\n",
+    "csv with a row of many lines": lambda: b"a\n" + b'"x\ny",' * MILLION,
     "csv with columns after a cell of many delimiters": (
-        b'"' + b"," * 4 * MILLION + b'\n"' + b",x" * (4 * MILLION - 1),
-        "csv",
+        lambda: b'"' + b"," * 4 * MILLION + b'\n"' + b",x" * (4 * MILLION - 1)
     ),
     "csv with columns on many lines after such a cell": (
-        b'"' + b"," * 4 * MILLION + b'\n"' + (b",x" * 100_000 + b',"\n"') * 40,
-        "csv",
+        lambda: b'"' + b"," * 4 * MILLION + b'\n"' + (b",x" * 100_000 + b',"\n"') * 40
     ),
-    "tsv": ("\t".join(column_names(MILLION)).encode(), "tsv"),
-    "csv in utf-16": (",".join(column_names(MILLION)).encode("utf-16"), "csv"),
-    "json arrays": (to_json([column_names(MILLION)]), "json"),
-    "json objects": (to_json([dict.fromkeys(column_names(MILLION))]), "json"),
-    "json arrays of structures": (to_json([[[1, {"a": 2}], "]"] * MILLION]), "json"),
-    "json objects with distinct keys": (to_json([{name: 1} for name in column_names(50_000)]), "json"),
-    "xlsx": (a_sheet(b"<row>" + b"<c/>" * MILLION + b"</row>"), "xlsx"),
-    "xlsx with other elements": (a_sheet(b"<row>" + b"<x/>" * MILLION + b"</row>"), "xlsx"),
+    "tsv": lambda: "\t".join(column_names(MILLION)).encode(),
+    "csv in utf-16": lambda: ",".join(column_names(MILLION)).encode("utf-16"),
+    "json arrays": lambda: to_json([column_names(MILLION)]),
+    "json objects": lambda: to_json([dict.fromkeys(column_names(MILLION))]),
+    "json arrays of structures": lambda: to_json([[[1, {"a": 2}], "]"] * MILLION]),
+    "json objects with distinct keys": lambda: to_json([{name: 1} for name in column_names(50_000)]),
+    "xlsx": lambda: a_sheet(b"<row>" + b"<c/>" * MILLION + b"</row>"),
+    "xlsx with other elements": lambda: a_sheet(b"<row>" + b"<x/>" * MILLION + b"</row>"),
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("content", list(WIDE_TABLES.values()), ids=list(WIDE_TABLES))
-def test_million_columns_are_rejected_in_bounded_memory(read_rejected, content):
-    _, peak = read_rejected(*content)
+@pytest.mark.parametrize("name", WIDE_TABLES)
+def test_million_columns_are_rejected_in_bounded_memory(read_rejected, name):
+    _, peak = read_rejected(WIDE_TABLES[name](), name.split()[0])
     assert peak < MAX_PEAK_BYTES
 
 
@@ -147,7 +146,7 @@ def test_empty_formatted_cells_do_not_count_as_columns(read):
 
 
 def test_delimiters_inside_quotes_do_not_count_as_columns(read):
-    text = "1,2,3\n" * 200_000
+    text = "1,2,3\n" * 20_000
     quoted = f'"{text}","{text}"'.encode()
     assert read(b"a,b\n" + quoted) == [["a", "b"], [text, text]]
     assert read(b'5" tape,"' + b"," * 5000 + b'"\n5" tape,"' + b"," * 5000 + b'"') == [['5" tape', "," * 5000]] * 2

@@ -245,11 +245,11 @@ def test_rows_have_the_numbers_of_the_source(read_resource):
 
 
 def test_many_parts_are_read_with_few_open_files(read_resource):
-    parts = ["a\n", *(f"{number}\n" for number in range(999))]
+    parts = ["a\n", *(f"{number}\n" for number in range(299))]
     soft_limit, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard_limit))
     try:
-        assert len(read_resource(*parts, path=[f"{number}.csv" for number in range(1000)])) == 1000
+        assert len(read_resource(*parts, path=[f"{number}.csv" for number in range(300)])) == 300
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft_limit, hard_limit))
 

@@ -64,6 +64,13 @@ def test_metadata_of_a_resource_is_kept_without_the_properties_of_its_file(spec_
     assert source.file_properties == {name: FILE[name] for name in ("mediatype", "encoding", "dialect")}
 
 
+def test_null_in_a_dialect_is_published_as_an_omitted_property(spec_of):
+    dialect = {"delimiter": ";", "header": None, "commentChar": None, "quoteChar": None, "csv": {"quoteChar": None}}
+    (source,) = sources_of(Spec.model_validate(spec_of(path="a.csv", dialect=dialect), strict=True))
+    published = {"delimiter": ";", "quoteChar": "", "csv": {"quoteChar": ""}}
+    assert source.file_properties == {"dialect": published}
+
+
 def test_unknown_property_with_the_name_of_another_object_s_property_is_kept(spec_of):
     package = {"path": "/wines", "data": [1], "dialect": "a", "table": "t"}
     spec = Spec.model_validate(spec_of(package, path="a.csv", table="t", resources=[1]), strict=True)

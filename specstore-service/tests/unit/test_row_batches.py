@@ -72,8 +72,8 @@ def test_delimited_text_is_read_as_rows(read, content, rows):
         ("é,b\n".encode("latin-1"), "must be valid UTF-8"),
         (b'a,b\n"1,2\n' + b"3,4\n" * 10, "line 12: unexpected end of data"),
         (b'a,b\n"1"x,2\n', "line 2: ',' expected after"),
-        (b"a,b\n" + b"x" * 40_000_000 + b"\n", "a line is longer than"),
-        (b'a,b\n"' + b"x" * 1000 + b"\n" + (b"y" * 1000 + b"\n") * 20_000, "field larger than field limit"),
+        (b"a,b\n" + b"x" * 18_000_000 + b"\n", "a line is longer than"),
+        (b'a,b\n"' + b"x" * 1000 + b"\n" + (b"y" * 100_000 + b"\n") * 170, "field larger than field limit"),
     ],
 )
 def test_malformed_delimited_text_is_rejected(read, content, message):
@@ -276,5 +276,22 @@ def test_inline_rows_must_all_have_one_type():
     assert read([["a"], [1]]) == [["a"], [1]]
     with pytest.raises(PipelineFailed, match="row 2: all rows must be objects, or all arrays"):
         read([["a"], {"a": 1}])
+
+
+def test_list_without_rows_is_a_table_if_its_columns_are_known(read, read_resource):
+    schema = {"fields": [{"name": "b"}, {"name": "a"}]}
+    assert read_resource(data=[], schema=schema) == [["b", "a"]]
+    assert read_resource(data=[], dialect={"itemKeys": ["x"]}) == [["x"]]
+    assert read_resource(data=[], schema=schema, dialect={"itemType": "array", "header": False}) == [["b", "a"]]
+    for content in (b"[]", b" [ \n] ", b"\xef\xbb\xbf[]"):
+        assert read(content, format_="json", schema=schema) == [["b", "a"]]
+    with pytest.raises(PipelineFailed, match="must be valid JSON"):
+        read(b"[] x", format_="json", schema=schema)
+
+
+def test_list_without_rows_and_columns_has_no_headers(read, read_resource):
+    for dialect in ({}, {"itemType": "array"}):
+        with pytest.raises(PipelineFailed, match="header row 1 not found"):
+            read_resource(data=[], dialect=dialect)
     with pytest.raises(PipelineFailed, match="header row 1 not found"):
-        read([])
+        read(b"[]", format_="json")

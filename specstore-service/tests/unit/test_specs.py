@@ -36,6 +36,14 @@ RESOURCES = "inputs.0.parameters.descriptor.resources"
             lambda spec: spec.update(processing=[{"input": "reds", "output": "x", "tabulator": {"headers": 0}}]),
             "processing.0.tabulator.headers",
         ),
+        (
+            lambda spec: spec.update(processing=[{"input": "reds", "output": "x", "tabulator": {"skip_rows": 1}}]),
+            "processing.0.tabulator.skip_rows",
+        ),
+        (
+            lambda spec: spec.update(processing=[{"input": "reds", "output": "x", "dialect": {}}]),
+            "processing.0.dialect",
+        ),
         (lambda spec: spec.update(outputs=[{"kind": "sqlite"}]), "outputs.0.kind"),
         (
             lambda spec: spec.update(outputs=[{"kind": "zip", "parameters": {"out-file": "../x.zip"}}]),
@@ -162,6 +170,25 @@ UNSUPPORTED_PROPERTIES = [
         {"schema": {"fields": [{"name": "a", "type": "integer", "categories": [1], "constraints": {"enum": 5}}]}},
     ),
     ("schema.fields.0.delimiter", {"schema": {"fields": [{"name": "a", "type": "list", "delimiter": ""}]}}),
+    ("schema.missingValues.1", {"schema": {"fields": [{"name": "a"}], "missingValues": ["", {"value": "-"}]}}),
+    ("schema.fields.0.missingValues.0", {"schema": {"fields": [{"name": "a", "missingValues": [1]}]}}),
+    (
+        "schema.foreignKeys.0.fields",
+        {"schema": {"fields": [{"name": "a"}], "foreignKeys": [{"fields": None, "reference": {}}]}},
+    ),
+    (
+        "schema.foreignKeys.0.fields",
+        {"schema": {"fields": [{"name": "a"}], "foreignKeys": [{"fields": "b", "reference": {"fields": "c"}}]}},
+    ),
+    *(
+        (
+            "schema.foreignKeys.0.reference.fields",
+            {"schema": {"fields": [{"name": "a"}], "foreignKeys": [{"fields": "a", "reference": {"fields": fields}}]}},
+        )
+        for fields in ([1], None, [], ["b", "c"])
+    ),
+    ("schema.primaryKey", {"schema": {"fields": [{"name": "a"}], "primaryKey": ["a", "b"]}}),
+    ("schema.fields", {"schema": {"fields": [{"name": "a"}, {"name": "b"}, {"name": "a"}]}}),
 ]
 
 
@@ -172,6 +199,34 @@ def test_property_that_cannot_be_followed_is_named(a_spec, field, properties):
     with pytest.raises(Invalid) as caught:
         parse_spec(a_spec(resources=[{"name": "a", "path": "a.csv", **properties}]))
     assert [name for name, _ in caught.value.errors] == [f"{RESOURCES}.0.{field}"]
+
+
+SCHEMA_PROPERTIES = [
+    "name", "title", "description", "fieldsMatch", "missingValues", "primaryKey", "uniqueKeys", "foreignKeys",
+]  # fmt: skip
+FIELD_PROPERTIES = [
+    "name", "type", "title", "description", "rdfType", "format", "missingValues", "constraints", "categories",
+    "trueValues", "falseValues", "decimalChar", "groupChar", "bareNumber", "floatNumber", "delimiter", "itemType",
+    "arrayItem",
+]  # fmt: skip
+CONSTRAINTS = ["required", "unique", "minLength", "maxLength", "pattern", "enum", "minimum", "maximum",
+               "exclusiveMinimum", "exclusiveMaximum"]  # fmt: skip
+NULLS = [
+    *((f"schema.{name}", {"fields": [{"name": "a"}], name: None}) for name in [*SCHEMA_PROPERTIES, "fields"]),
+    *((f"schema.fields.0.{name}", {"fields": [{"name": "a", name: None}]}) for name in FIELD_PROPERTIES),
+    *(
+        (f"schema.fields.0.constraints.{name}", {"fields": [{"name": "a", "constraints": {name: None}}]})
+        for name in CONSTRAINTS
+    ),
+]
+
+
+@pytest.mark.parametrize(("field", "schema"), NULLS, ids=[name for name, _ in NULLS])
+def test_null_in_a_schema_is_rejected_with_the_name_of_the_property(a_spec, field, schema):
+    with pytest.raises(Invalid) as caught:
+        parse_spec(a_spec(resources=[{"name": "a", "path": "a.csv", "schema": schema}]))
+    ((name, message),) = caught.value.errors
+    assert name == f"{RESOURCES}.0.{field}" and message.startswith("must ")
 
 
 @pytest.mark.parametrize(

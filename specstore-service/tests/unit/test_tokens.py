@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from chassis.errors import Problem, Unavailable
 from specstore_service.domain.tokens import Bearer
-from specstore_service.operations.tokens import REFETCH_SECONDS, Keyring, generate_key_pair
+from specstore_service.operations.tokens import REFETCH_SECONDS, Keyring, generate_key_pair, load_private_key
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def key_server(key_pair):
 
 
 def sign(pair, headers=None, **changes):
-    return jwt.encode(claims(**changes), pair[0], algorithm="RS256", headers=headers)
+    return jwt.encode(claims(**changes), load_private_key(pair[0]), algorithm="RS256", headers=headers)
 
 
 def status_of(keyring, token):
@@ -95,8 +95,8 @@ def test_forged_token_is_rejected(key_server, key_pair):
         sign_hs256({"alg": "RS256"}, public),
         "x" * 100_000,
         sign(key_pair)[:-3] + "abc",
-        jwt.encode(claims(), key_pair[0], algorithm="RS512"),
-        jwt.encode(claims(), key_pair[0], algorithm="PS256"),
+        jwt.encode(claims(), load_private_key(key_pair[0]), algorithm="RS512"),
+        jwt.encode(claims(), load_private_key(key_pair[0]), algorithm="PS256"),
     ]
     keyring = key_server.keyring()
     assert [status_of(keyring, token) for token in forged_tokens] == [401] * len(forged_tokens)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import gevent
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
@@ -31,6 +31,10 @@ _REPEAT_WITH_KEY = (
 _CHECK_FIRST = (
     "it is unknown whether the change was made, because the connection to the database was lost: "
     "check whether it was made before you repeat the request"
+)
+_REPEAT = (
+    "it is unknown whether the change was made, because the connection to the database was lost: "
+    "repeat the request, because its result is lost"
 )
 UNKNOWN_PARAMETER = "is not a known parameter"
 _INPUT_MESSAGES = {"extra_forbidden": UNKNOWN_PARAMETER, "missing": "is required", "model_type": "must be an object"}
@@ -63,9 +67,7 @@ def register(app: Flask, render: Render, count_unexpected: Callable[[], None]) -
         _discard_unread_body()
         status = error.code or 500
         detail = _DETAILS.get(status, error.description or error.name)
-        parameters = (
-            {"max_bytes": request.max_content_length} if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else None
-        )
+        parameters = {"max_bytes": request.max_content_length} if status == 413 else None
         response = render(Problem(detail, parameters=parameters, status=status))
         response.headers.update({name: value for name, value in error.get_headers() if name == "Allow"})
         return response
@@ -83,10 +85,12 @@ def register(app: Flask, render: Render, count_unexpected: Callable[[], None]) -
 
 def _explain_unknown_outcome(problem: OutcomeUnknown) -> Problem:
     """Return what this request's client should do; a request that only reads can simply be repeated."""
-    explained: Problem
+    endpoint = getattr(current_app.view_functions.get(request.endpoint or ""), "endpoint", None)
     if request.url_rule and "HEAD" in (request.url_rule.methods or ()):
-        explained = Unavailable("the database is unreachable")
-    elif "Idempotency-Key" in request.headers:
+        explained: Problem = Unavailable("the database is unreachable")
+    elif request.method == "GET":
+        explained = OutcomeUnknown(_REPEAT)
+    elif endpoint and endpoint.idempotent and "Idempotency-Key" in request.headers:
         explained = OutcomeUnknown(_REPEAT_WITH_KEY)
     else:
         explained = OutcomeUnknown(_CHECK_FIRST)

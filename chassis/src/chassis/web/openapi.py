@@ -13,9 +13,7 @@ from chassis.web.app import App
 from chassis.web.validation import FORM, JSON, Endpoint, ResponseSpec
 
 _REF = "#/components/schemas/{model}"
-_UNKNOWN_OUTCOME = (
-    "It is unknown whether the change was made; repeat the request with the same `Idempotency-Key`, or check first"
-)
+_UNKNOWN_OUTCOME = "It is unknown whether the change was made; the message states what to do"
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",

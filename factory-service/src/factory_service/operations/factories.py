@@ -7,13 +7,19 @@ from chassis.errors import NotFound
 from chassis.messaging import outbox
 from factory_service.domain import tags
 from factory_service.domain.charts import Points
-from factory_service.store import collections
+from factory_service.store import collections, rollups
 from factory_service.store import factories as store
+
+# Other clients that create factories wait for the ID. Roll-ups of a larger chart, which may need four for each of its
+# points, are built later.
+_MAX_ROLLED_UP_POINTS = 2000
 
 
 def create_factory(tx: Transaction, name: str, points: Points, now: datetime, request_id: str) -> int:
     id_ = collections.next_id(tx, "factories")
     store.insert_factory(tx, id_, name, len(points))
+    if len(points) > _MAX_ROLLED_UP_POINTS:
+        rollups.insert_incomplete(tx, id_)
     if len(points):
         store.insert_points(tx, id_, points, store.next_send_number(tx))
     publish_created(tx, id_, now, request_id)

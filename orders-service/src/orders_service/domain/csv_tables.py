@@ -7,10 +7,17 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from orders_service.domain.csv_rows import MAX_ROW_BYTES, Row, split_rows
-from orders_service.domain.encodings import IS_UNREADABLE, MAY_BEGIN_NONCHARACTER, escape_unreadable
-from orders_service.domain.formulas import unescape
+from orders_service.domain.encodings import (
+    IS_UNREADABLE,
+    MAY_BEGIN_NONCHARACTER,
+    MAY_BEGIN_SOURCE,
+    escape_unreadable,
+    remove_source_bytes,
+)
+from orders_service.domain.formulas import escape, unescape
 from orders_service.domain.headers import Header
 from orders_service.domain.imports import FileCursor
+from orders_service.domain.reports import quote_cell
 from orders_service.domain.states import WHITE_SPACE
 
 
@@ -19,9 +26,9 @@ class Table:
     """The rows of a chunk.
 
     `rows` has a text column for each column of the file that has a name, and in addition `position` (the index among
-    all rows of the chunk), `#line` (the number in the file; an error report has a column `line`), and `reason` (why the
-    row cannot be an order, or null). `malformed` rows, as (position, row), could not be split into fields. Blank rows
-    are in neither of them.
+    all rows of the chunk), `#line` (the number in the file; an error report has a column `line`), `reason` (why the
+    row cannot be an order, or null), and `#cells` (the row for the error report, null if that consists of its texts).
+    `malformed` rows, as (position, row), could not be split into fields. Blank rows are in neither of them.
     """
 
     rows: pl.DataFrame
@@ -37,7 +44,8 @@ def read_table(chunk: bytes, header: Header, cursor: FileCursor, *, at_end: bool
     if regular is not None:
         position = pl.int_range(pl.len(), dtype=pl.Int64)
         rows = _without_blank_rows(regular.with_columns((position + cursor.line).alias("#line")), header)
-        rows = rows.with_columns(position.alias("position"), pl.lit(None, pl.String).alias("reason"))
+        nothing = pl.lit(None, pl.String)
+        rows = rows.with_columns(position.alias("position"), nothing.alias("reason"), nothing.alias("#cells"))
         return Table(rows, []), replace(cursor, line=cursor.line + len(regular), rest=data[end:])
     split = split_rows(data, header.separator, at_end=at_end, is_skipping=cursor.is_skipping)
     next_line, rest = cursor.line + split.used_lines, data[split.used_bytes :]
@@ -56,12 +64,13 @@ def _read_regular(body: bytes, header: Header) -> pl.DataFrame | None:
     """Return the rows if each line is plain text with one field per column, else None."""
     line_count = body.count(b"\n") + (not body.endswith(b"\n"))
     if (
-        header.is_report
+        (header.has_escaped_formulas and b"'" in body)
         or body.count(header.separator.encode()) != line_count * (len(header.columns) - 1)
         or body.count(b"\r") != body.count(b"\r\n")
         or b'"' in body
         or b"\0" in body
         or MAY_BEGIN_NONCHARACTER in body
+        or MAY_BEGIN_SOURCE in body
         or body.startswith(BOM_UTF8)
         or max(map(len, body.split(b"\n"))) >= MAX_ROW_BYTES
     ):
@@ -86,7 +95,7 @@ def _read_regular(body: bytes, header: Header) -> pl.DataFrame | None:
 def _build_table(rows: list[Row], header: Header, first_line: int) -> Table:
     records: list[tuple[object, ...]] = []
     malformed: list[tuple[int, Row]] = []
-    columns, is_report, position = header.named_columns, header.is_report, 0
+    columns, is_escaped, position = header.named_columns, header.has_escaped_formulas, 0
     for row in rows:
         line = first_line + row.line
         fields = row.fields
@@ -96,10 +105,23 @@ def _build_table(rows: list[Row], header: Header, first_line: int) -> Table:
             malformed.append((position, Row(line, row.raw, None, row.reason or "fields")))
         else:
             cells, reason = _make_storable(fields[: len(columns)])
-            records.append((*(map(unescape, cells) if is_report else cells), position, line, reason))
+            cells = [*map(unescape, cells)] if is_escaped else cells
+            texts = [*map(remove_source_bytes, cells)]
+            records.append((*texts, position, line, reason, _report_cells(cells, header) if texts != cells else None))
         position += 1
-    schema = {**dict.fromkeys(columns, pl.String), "position": pl.Int64, "#line": pl.Int64, "reason": pl.String}
+    schema = {
+        **dict.fromkeys(columns, pl.String),
+        **dict.fromkeys(("position", "#line"), pl.Int64),
+        **dict.fromkeys(("reason", "#cells"), pl.String),
+    }
     return Table(pl.DataFrame(records, schema=schema, orient="row"), malformed)
+
+
+def _report_cells(cells: list[str], header: Header) -> str:
+    by_column = dict(zip(header.named_columns, cells, strict=True))
+    return header.separator.join(
+        quote_cell(escape(by_column[name]), header.separator) for name in header.reported_columns
+    )
 
 
 def _make_storable(fields: list[str]) -> tuple[list[str], str | None]:

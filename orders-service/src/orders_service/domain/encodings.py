@@ -2,15 +2,22 @@
 
 import codecs
 import encodings
+import functools
+import itertools
 import pkgutil
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from orders_service.domain.formulas import IS_SIGNIFICANT
 
 # Python also has codecs that are not encodings of text files. Encodings that Python does not list are never looked up,
 # because it remembers each unknown name.
 _NO_FILE_ENCODINGS = (
     *("aliases", "base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"),
     *("charmap", "idna", "mbcs", "oem", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf_7"),
+    # In these, a byte does not determine a character: it depends on preceding ones, or on the direction of writing.
+    *("hz", "mac_arabic", "mac_farsi"),
 )
 # The decoders of these encodings of e-mails fail between two parts of a file for some bytes that are not text.
 _EMAIL_ENCODINGS = "iso2022_"
@@ -34,6 +41,12 @@ UTF_8, UTF_8_WITH_MARK = "utf_8", "utf_8_sig"
 _ESCAPED_NUL = "\ufde0"
 _ESCAPED_BYTES = re.compile("((?:[\ufdd0-\ufddf][\ufde0-\ufdef])+)")
 _UNREADABLE = re.compile("[\udc80-\udcff]")
+# Some encodings have several byte sequences for one character. In a line whose bytes encoding would not restore, they
+# precede the characters, as characters from U+E000; noncharacters enclose and separate both.
+_SOURCE, _END_OF_SOURCE, _FIRST_SOURCE_BYTE = "\ufffe", "\uffff", 0xE000
+_WITH_SOURCE = re.compile(f"{_SOURCE}([\ue000-\ue0ff]+){_SOURCE}([^{_SOURCE}{_END_OF_SOURCE}]+){_END_OF_SOURCE}")
+MAY_BEGIN_SOURCE = _SOURCE.encode()
+_MAX_RUN_BYTES = 4096
 # The beginning of every noncharacter of this kind in UTF-8, and of a few letters.
 MAY_BEGIN_NONCHARACTER = b"\xef\xb7"
 IS_UNREADABLE = re.compile("[\udc80-\udcff\ufdd0-\ufdef]")
@@ -77,7 +90,8 @@ def detect_encoding(beginning: bytes, requested: str | None) -> tuple[str, int]:
 def to_utf8(data: bytes, encoding: str, state: DecoderState, *, at_end: bool) -> tuple[bytes, DecoderState]:
     """Return the characters that this part of a file completes, in UTF-8, and the state of the decoder after them.
 
-    Files in UTF-8 are returned unchanged: their invalid bytes are found when the rows are read.
+    Files in UTF-8 are returned unchanged: their invalid bytes are found when the rows are read. In others, the text may
+    contain the bytes of characters, which `remove_source_bytes` removes and `encode_report` restores.
     """
     if encoding in (UTF_8, UTF_8_WITH_MARK):
         return data, state
@@ -85,7 +99,53 @@ def to_utf8(data: bytes, encoding: str, state: DecoderState, *, at_end: bool) ->
     if state.mode is not None:
         decoder.setstate((state.pending, state.mode))
     text = decoder.decode(data, at_end)
-    return text.encode("utf-8"), DecoderState(*decoder.getstate())
+    next_state = DecoderState(*decoder.getstate())
+    source = (state.pending + data).removesuffix(next_state.pending)
+    if not encoding.startswith("utf_") and encode_report(text, encoding) != source:
+        text = "".join(_decode_with_source_bytes(line, encoding) for line in source.splitlines(keepends=True))
+    return text.encode("utf-8"), next_state
+
+
+def _decode_with_source_bytes(line: bytes, encoding: str) -> str:
+    """Return the text of a line, with the bytes of its characters unless encoding the text restores them."""
+    text = line.decode(encoding, "quintet_escape")
+    if encode_report(text, encoding) == line:
+        return text
+    runs = itertools.groupby(
+        _split_characters(line, encoding),
+        key=lambda item: (_can_have_source_bytes(item[1], item[2]), item[0] // _MAX_RUN_BYTES),
+    )
+    return "".join(_join_run(list(run), has_source_bytes=key[0]) for key, run in runs)
+
+
+def _split_characters(line: bytes, encoding: str) -> Iterator[tuple[int, str, bytes]]:
+    """Yield each character, or some that belong together, with the offset and the bytes that they have in the line."""
+    decoder, start = codecs.getincrementaldecoder(encoding)("quintet_escape"), 0
+    for end in range(1, len(line) + 1):
+        characters = decoder.decode(line[end - 1 : end], end == len(line))
+        if characters:
+            # After bytes that cannot be decoded, the next character may have begun.
+            next_start = end - len(decoder.getstate()[0]) if len(characters) > 1 else end
+            yield start, characters, line[start:next_start]
+            start = next_start
+
+
+@functools.lru_cache(10_000)
+def _can_have_source_bytes(characters: str, source: bytes) -> bool:
+    """Return whether the characters are neither syntax, which is written in the usual way, nor escaped bytes."""
+    return not (source.isascii() or IS_SIGNIFICANT.search(characters) or IS_UNREADABLE.search(characters))
+
+
+def _join_run(items: list[tuple[int, str, bytes]], *, has_source_bytes: bool) -> str:
+    text = "".join(characters for _, characters, _ in items)
+    if not has_source_bytes:
+        return text
+    source = "".join(chr(_FIRST_SOURCE_BYTE + byte) for _, _, source in items for byte in source)
+    return _SOURCE + source + _SOURCE + text + _END_OF_SOURCE
+
+
+def remove_source_bytes(text: str) -> str:
+    return _WITH_SOURCE.sub(r"\2", text) if _SOURCE in text else text
 
 
 def _escape_byte(byte: int) -> str:
@@ -109,11 +169,15 @@ def escape_unreadable(text: str) -> str:
 def encode_report(text: str, encoding: str) -> bytes:
     """Return the text in the encoding of a file, with the escaped bytes as they were in it."""
     codec = UTF_8 if encoding == UTF_8_WITH_MARK else encoding
-    parts = _ESCAPED_BYTES.split(text)
+    parts = _ESCAPED_BYTES.split(_WITH_SOURCE.sub(_escape_source_bytes, text))
     return b"".join(
         _restore_bytes(part) if index % 2 else part.replace(_ESCAPED_NUL, "\0").encode(codec, "replace")
         for index, part in enumerate(parts)
     )
+
+
+def _escape_source_bytes(match: re.Match[str]) -> str:
+    return "".join(_escape_byte(ord(character) - _FIRST_SOURCE_BYTE) for character in match[1])
 
 
 def _restore_bytes(escaped: str) -> bytes:

@@ -13,6 +13,9 @@ _IGNORED = r"'\"\x00-\x20\x7f-\xa0\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\
 # Uses only syntax that Python and polars share.
 CONTAINS_FORMULA = f"(?:^|[{_SEPARATORS}{_BLANK_SEPARATORS}])[{_IGNORED}]*[{_FORMULA_STARTS}]"
 
+# A character that matters for finding formulas.
+IS_SIGNIFICANT = re.compile(f"[{_FORMULA_STARTS}{_SEPARATORS}{_BLANK_SEPARATORS}{_IGNORED}]")
+
 _NEGATIVE_INTEGER = re.compile(r"-[0-9]+\Z")
 _IGNORED_BEFORE_FORMULA = re.compile(f"(?<![{_IGNORED}])[{_IGNORED}]*+(?=[{_FORMULA_STARTS}])")
 _INNER_CELL_START = rf"(\r\n|[{_BLANK_SEPARATORS}])"

@@ -4,9 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from orders_service.domain.encodings import remove_source_bytes
+
 COLUMNS = ("id", "name", "email", "state", "zipcode", "birthday")
 # The additional columns of an error report; ignored when it is uploaded again.
 REPORT_COLUMNS = ("line", "rule", "message")
+# The additional columns of an export of orders.
+EXPORT_COLUMNS = ("valid", "rule")
 SEPARATORS = ("|", ",", ";", "\t")
 # Other names of the columns, in lower case and without spaces, hyphens, underscores and dots.
 SYNONYMS = {
@@ -59,9 +63,10 @@ class Header:
         return tuple(_shown(name, self.names) for name in self.named_columns if name.startswith("#"))[:_MAX_SHOWN_NAMES]
 
     @property
-    def is_report(self) -> bool:
-        """Whether the file is an error report that is uploaded again, so that its formulas are escaped."""
-        return set(REPORT_COLUMNS) <= set(self.columns)
+    def has_escaped_formulas(self) -> bool:
+        """Whether the file is an error report or an export that is uploaded again."""
+        names = {normalize_name(name) for name in self.names or self.columns}
+        return names.issuperset(REPORT_COLUMNS) or names.issuperset(EXPORT_COLUMNS)
 
 
 class InvalidHeader(Exception):
@@ -100,7 +105,7 @@ def parse_header(line: bytes, separator: str | None = None, mapping: Mapping[str
 def decode_header(line: bytes) -> str:
     line = line.rstrip(b"\r\n")
     try:
-        text = line.decode("utf-8")
+        text = remove_source_bytes(line.decode("utf-8"))
     except UnicodeDecodeError:
         raise InvalidHeader("no_text") from None
     if _CONTROL_CHARACTER.search(text):

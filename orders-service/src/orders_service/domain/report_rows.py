@@ -22,7 +22,7 @@ def build_report(rows: pl.DataFrame, malformed: list[tuple[int, Row]], header: H
     reported = rows.filter(pl.col("reason").is_not_null() | (pl.col("failed") != 0))
     # The cells are reported as they are in the file.
     written = reported.drop("state").rename({"#state": "state"})
-    escaped = written.select(_escape_formulas(written[name]) for name in header.reported_columns)
+    escaped = written.select("#cells", *(_escape_formulas(written[name]) for name in header.reported_columns))
     entries_of_rows = reported.select("position", _findings(policy), pl.col("#line").cast(pl.String).alias("line"))
     entries_of_rows = entries_of_rows.with_columns(escaped.select(_cells(header))["cells"])
     entries_of_malformed = pl.DataFrame(
@@ -51,9 +51,8 @@ def _findings(policy: Policy) -> pl.Expr:
 
 
 def _cells(header: Header) -> pl.Expr:
-    return pl.concat_str(
-        [_quoted_cell(name, header.separator) for name in header.reported_columns], separator=header.separator
-    ).alias("cells")
+    cells = [_quoted_cell(name, header.separator) for name in header.reported_columns]
+    return pl.coalesce("#cells", pl.concat_str(cells, separator=header.separator)).alias("cells")
 
 
 def _quoted_cell(name: str, separator: str) -> pl.Expr:

@@ -77,6 +77,9 @@ RULES_BY_NAME = {rule.name: rule for rule in RULES}
 # The message of `allowed_state` for a row without a state.
 NO_STATE_MESSAGE = "state must be the code or the name of a US state"
 
+# The limit of each text of an order, so that a page of orders has a bounded size.
+MAX_TEXT_LENGTH = 1000
+
 # Messages by the reason why a row cannot be an order, or is not a new one.
 REASON_MESSAGES = {
     "duplicate": "an order with this id already exists",
@@ -85,6 +88,7 @@ REASON_MESSAGES = {
     "nul": "the row must not contain the character U+0000",
     "encoding": "the row must be valid text in the encoding of the file",
     "id": "id must be an integer between -2^63 and 2^63 - 1",
+    "length": "name, email, state and zipcode must have at most 1000 characters each",
     "birthday": "birthday must be a date between 1900 and today",
 }
 

@@ -11,7 +11,7 @@ from orders_service.domain.csv_rows import Row
 from orders_service.domain.csv_tables import read_table
 from orders_service.domain.headers import Header
 from orders_service.domain.imports import FileCursor
-from orders_service.domain.rules import EMAIL, RULES, ZIPCODE_LENGTHS, Policy, latest_birthday
+from orders_service.domain.rules import EMAIL, MAX_TEXT_LENGTH, RULES, ZIPCODE_LENGTHS, Policy, latest_birthday
 from orders_service.domain.states import STATE_CODES, WHITE_SPACE, normalize_state
 
 
@@ -81,8 +81,12 @@ def _rejection() -> pl.Expr:
     return pl.coalesce(
         "reason",
         pl.when(pl.col("order_id").is_null()).then(pl.lit("id")),
+        pl.when(pl.any_horizontal(_TEXTS.str.len_chars() > MAX_TEXT_LENGTH)).then(pl.lit("length")),
         pl.when(pl.col("birth_date").is_null()).then(pl.lit("birthday")),
     ).alias("reason")
+
+
+_TEXTS = pl.col("name", "email", "#state", "zipcode")
 
 
 def _is_first_with_id() -> pl.Expr:

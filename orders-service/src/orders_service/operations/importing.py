@@ -11,7 +11,7 @@ from chassis.messaging import outbox
 from orders_service.domain.beginnings import read_beginning
 from orders_service.domain.encodings import MAX_MARK_BYTES, DecoderState, detect_encoding, to_utf8
 from orders_service.domain.file_hints import describe_invalid_header, suggest_encoding
-from orders_service.domain.headers import MAX_HEADER_BYTES, InvalidHeader
+from orders_service.domain.headers import InvalidHeader
 from orders_service.domain.imports import FileCursor, Import
 from orders_service.domain.rules import Policy
 from orders_service.domain.sheets import InvalidWorkbook
@@ -20,9 +20,6 @@ from orders_service.operations.file_reader import FilePart, FileReader, decode_p
 from orders_service.operations.order_writer import write_rows
 from orders_service.operations.uploading import slice_job
 from orders_service.store import imports
-
-# No character has more bytes than four times those in UTF-8, but some bytes may mean no character at all.
-_MAX_BEGINNING_BYTES = 5 * MAX_HEADER_BYTES
 
 
 def run_slice(
@@ -111,8 +108,6 @@ def _read_header(tx: Transaction, import_: Import, part: FilePart, now: datetime
         description = describe_invalid_header(data, error, import_.file_format.encoding)
         hint = strictjson.dumps(description) if description else None
         return _end_import(tx, import_, now, error.reason, error.names, hint)
-    if beginning is None and len(data) >= _MAX_BEGINNING_BYTES:
-        return _end_import(tx, import_, now, "header_too_long")
     if beginning is None:
         _save_progress(tx, import_, part, FileCursor(rest=data), Counter())
     elif beginning.header is None:

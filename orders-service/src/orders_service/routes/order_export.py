@@ -11,7 +11,7 @@ from chassis.db import Database
 from chassis.web.app import this_app
 from chassis.web.validation import ResponseSpec, endpoint
 from orders_service.domain.formulas import CONTAINS_FORMULA, escape
-from orders_service.domain.headers import COLUMNS
+from orders_service.domain.headers import COLUMNS, EXPORT_COLUMNS
 from orders_service.domain.reports import quote_cell
 from orders_service.domain.rules import failed_rules
 from orders_service.routes.orders import FilterQuery
@@ -50,7 +50,7 @@ def _lines(database: Database, order_filter: OrderFilter) -> Iterator[str]:
     Each range is read in its own transaction, so that a slow client holds none. It has a limited number of orders and
     bytes, whether they match or not, so that a filter that few orders match reads the table once too.
     """
-    lines = [_SEPARATOR.join((*COLUMNS, "valid", "rule")) + "\r\n"]
+    lines = [_SEPARATOR.join((*COLUMNS, *EXPORT_COLUMNS)) + "\r\n"]
     end: int | None = MIN_ID - 1
     while end is not None and end < MAX_ID:
         with database.transaction() as tx:

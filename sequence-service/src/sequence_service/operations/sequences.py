@@ -6,6 +6,7 @@ from typing import Any
 
 from chassis.db import Transaction
 from chassis.errors import Conflict, NotFound
+from sequence_service.domain.formats import check_format
 from sequence_service.domain.sequences import BUILT_IN_RANGES, Sequence
 from sequence_service.operations.events import publish, publish_thresholds
 from sequence_service.store import issued as audit_trail
@@ -26,8 +27,11 @@ def create_sequence(tx: Transaction, definition: Sequence) -> tuple[Sequence, bo
     """Return the sequence, and whether this call created or revived it.
 
     A deleted sequence continues where it stopped, so that none of its numbers is issued twice.
-    Raise Conflict if the name has a different definition.
+    Raise Conflict if the name has a different definition, and Invalid if the format is new and not a valid one.
     """
+    # A sequence keeps a format that only an earlier version accepted, and its definition can be repeated.
+    if not sequences.has_format(tx, definition.name, definition.format, definition.reset):
+        check_format(definition.format, definition.reset)
     created = sequences.insert_or_revive_sequence(tx, definition)
     if created:
         return created, True

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, current_app, g
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from chassis.db import Database
 from chassis.errors import Problem
 from chassis.runtime.batching import Batcher
 from chassis.web.app import username
-from chassis.web.validation import DIGITS, ResponseSpec, endpoint
+from chassis.web.validation import ResponseSpec, endpoint
 from sequence_service.domain.sequences import BUILT_IN_RANGES, max_per_request
 from sequence_service.operations import numbers
 from sequence_service.operations.numbers import IssuedNumbers, NumberRequest
@@ -39,10 +39,20 @@ def create_batchers(database: Database) -> dict[str, Batcher[NumberRequest, Issu
     return {name: Batcher(issue_batch) for name in BUILT_IN_RANGES}
 
 
+def _count_up_to(maximum: int) -> Any:
+    """Return the type of a parameter whose only error message states the limits."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit()) or len(text) > 20 or int(text) > maximum:
+            raise ValueError(f"must be an integer between 0 and {maximum} in plain digits")
+        return int(text)
+
+    return Annotated[int, Field(ge=0, le=maximum, description="How many numbers to issue"), BeforeValidator(parse)]
+
+
 def _create_view(name: str) -> Callable[..., Response]:
-    n = Field(ge=0, le=max_per_request(name), description="How many numbers to issue")
     query_model: type[BaseModel] = create_model(
-        "Count", __config__=ConfigDict(extra="forbid"), n=(Annotated[int, n, DIGITS], 1)
+        "Count", __config__=ConfigDict(extra="forbid"), n=(_count_up_to(max_per_request(name)), 1)
     )
 
     @endpoint(

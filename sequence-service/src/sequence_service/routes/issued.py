@@ -40,7 +40,7 @@ class IssuedQuery(BaseModel):
 
 
 class IssuedRange(BaseModel):
-    id: int = Field(description="A cursor for `before`")
+    id: int = Field(description="A cursor for `before`: the position among the records of the sequence")
     first: int
     last: int
     period: str | None = Field(description="null without `reset`")

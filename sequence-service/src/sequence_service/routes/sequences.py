@@ -12,7 +12,6 @@ from chassis.web.app import transaction, username
 from chassis.web.idempotency import run_idempotent
 from chassis.web.openapi import problem
 from chassis.web.validation import INTEGER, ListQuery, ResponseSpec, endpoint
-from sequence_service.domain.formats import check_format
 from sequence_service.domain.sequences import MAX_BOUND, MIN_BOUND, Sequence
 from sequence_service.operations import sequences as operations
 from sequence_service.operations.sequences import Change
@@ -123,7 +122,6 @@ def get_sequence(name: str) -> dict[str, Any]:
     idempotent=True,
 )
 def put_sequence(name: str, body: SequenceDefinition) -> Response:
-    check_format(body.format, body.reset)
     definition = Sequence(name, **body.model_dump())
 
     def create_in_transaction(tx: Transaction) -> tuple[dict[str, Any], int]:

@@ -35,11 +35,11 @@ _RECORDS = """
 INVARIANTS: dict[str, Invariant | Stepwise] = {
     "the range and the count of issued numbers of each sequence are valid": check_issued_counts,
     "the built-in sequences are unchanged": check_built_in_sequences,
-    "no number was issued twice within a cycle of a period": ranges(
+    "no number was issued twice within a cycle of a period, and no record is missing": ranges(
         "issued numbers",
         _RECORDS,
         """
-        SELECT record.sequence, record.period, record.first, record.last
+        SELECT record.sequence, record.period, record.position, record.first, record.last
         FROM ranges CROSS JOIN LATERAL (
             SELECT * FROM issued_numbers WHERE id > after AND id <= upto OFFSET 0
         ) AS record CROSS JOIN LATERAL (SELECT first_ticket + record.last - record.first AS last_ticket) AS tickets
@@ -48,20 +48,24 @@ INVARIANTS: dict[str, Invariant | Stepwise] = {
             WHERE sequence = record.sequence AND period = record.period AND first_ticket < record.first_ticket
             ORDER BY first_ticket DESC LIMIT 1
         ) AS previous ON true
+        LEFT JOIN LATERAL (
+            SELECT position FROM issued_numbers
+            WHERE sequence = record.sequence AND position < record.position ORDER BY position DESC LIMIT 1
+        ) AS preceding ON true
         WHERE previous.last_ticket >= record.first_ticket OR EXISTS (
             SELECT FROM issued_numbers AS following
             WHERE following.sequence = record.sequence AND following.period = record.period
               AND following.first_ticket > record.first_ticket AND following.first_ticket <= tickets.last_ticket
-        )
+        ) OR record.position <> coalesce(preceding.position, 0) + 1
         """,
-        weight=2,
+        weight=3,
     ),
     "every recorded number was counted": no_row(
         lambda tx: tx.find(
             """
             SELECT name, newest.period, newest.first_ticket + newest.last - newest.first + 1 AS end_ticket, issued
             FROM sequences JOIN LATERAL (
-                SELECT * FROM issued_numbers WHERE sequence = name ORDER BY id DESC LIMIT 1
+                SELECT * FROM issued_numbers WHERE sequence = name ORDER BY position DESC LIMIT 1
             ) AS newest ON true
             WHERE newest.period > coalesce(sequences.period, '')
                OR newest.period = coalesce(sequences.period, '')

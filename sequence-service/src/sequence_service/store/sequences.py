@@ -37,6 +37,12 @@ def lock_sequence(tx: Transaction, name: str) -> Sequence | None:
     return _current_sequence(row) if row else None
 
 
+def has_format(tx: Transaction, name: str, format: str, reset: str | None) -> bool:
+    """Return whether a sequence of this name exists, which may be deleted, with this format and `reset`."""
+    sql = "SELECT format = %(format)s AND reset IS NOT DISTINCT FROM %(reset)s FROM sequences WHERE name = %(name)s"
+    return bool(tx.value(sql, name=name, format=format, reset=reset))
+
+
 def get_sequence_including_deleted(tx: Transaction, name: str) -> tuple[Sequence, bool]:
     """Return the sequence and whether it is deleted."""
     row = tx.one(

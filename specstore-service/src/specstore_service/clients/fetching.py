@@ -3,6 +3,7 @@
 import signal
 import socket
 import ssl
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -18,9 +19,13 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from chassis.errors import Unavailable
+from chassis.runtime import logs
 from specstore_service.clients import addresses
 from specstore_service.clients.addresses import Forbidden, Network, Resolver
 
+log = logs.logger(__name__)
+
+_RETRY_SECONDS = (1.0, 4.0)
 _MAX_REDIRECTS = 5
 _READ_TIMEOUT_SECONDS = 30.0
 _CHUNK_BYTES = 256 * 1024
@@ -47,13 +52,25 @@ class FetchError(Exception):
 
 
 def fetch(url: str, target: Path, limits: Limits) -> None:
-    """Download a URL to a file. Raise FetchError.
+    """Download a URL to a file, with retries after temporary errors. Raise FetchError.
 
-    Call this in the main thread only, since a signal enforces the time limit.
+    Call this in the main thread only, since a signal enforces the time limit, which includes all attempts.
     """
+    with _time_limit(limits.seconds):
+        for retry_seconds in (*_RETRY_SECONDS, None):
+            try:
+                _fetch_once(url, target, limits)
+                return
+            except FetchError as error:
+                if retry_seconds is None or not error.is_temporary:
+                    raise
+                log.info("source.fetch_failed", reason=str(error), retry_seconds=retry_seconds)
+                time.sleep(retry_seconds)
+
+
+def _fetch_once(url: str, target: Path, limits: Limits) -> None:
     try:
-        with _time_limit(limits.seconds):
-            _fetch(url, target, limits)
+        _follow_redirects(url, target, limits)
     except Forbidden as error:
         raise FetchError(f"cannot be fetched: {error}") from None
     except (HTTPError, HTTPException, OSError, ValueError) as error:
@@ -92,7 +109,7 @@ _REASONS = {
 }
 
 
-def _fetch(url: str, target: Path, limits: Limits) -> None:
+def _follow_redirects(url: str, target: Path, limits: Limits) -> None:
     for _ in range(_MAX_REDIRECTS + 1):
         with closing(_connection(url, limits)) as connection, closing(_send_request(connection, url)) as response:
             if response.status in (301, 302, 303, 307, 308):

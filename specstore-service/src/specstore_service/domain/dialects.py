@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from specstore_service.domain.descriptors import ClosedModel, property_error
 
@@ -11,7 +11,14 @@ RowNumber = Annotated[int, Field(ge=1, le=1_000_000)]
 _Sequence = Annotated[str, StringConstraints(min_length=1, max_length=16)]
 _Text = Annotated[str, StringConstraints(max_length=255)]
 _Character = Annotated[str, StringConstraints(max_length=1)]
+_Slug = Annotated[str, StringConstraints(pattern="^[a-z0-9._/-]+$")]
 _Key = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+
+
+def _check_version(value: Any) -> Any:
+    if isinstance(value, bool | dict | list):
+        raise ValueError("must be a number or a string")
+    return value
 
 
 class _Delimited(ClosedModel):
@@ -19,7 +26,7 @@ class _Delimited(ClosedModel):
 
     delimiter: _Sequence | None = None
     line_terminator: _Sequence | None = None
-    quote_char: _Character | None = '"'
+    quote_char: Annotated[_Character | None, AfterValidator(lambda value: value or "")] = '"'
     double_quote: bool | None = True
     escape_char: _Character | None = None
     null_sequence: _Text | None = None
@@ -63,12 +70,12 @@ class Dialect(_Delimited):
     excel: _Spreadsheet | None = None
     json_group: Annotated[_Structured | None, Field(alias="json")] = None
     # Metadata.
-    schema_url: Annotated[Any, Field(alias="$schema")] = None
-    csvddf_version: Any = None
-    name: Any = None
+    schema_url: Annotated[str | None, Field(alias="$schema")] = None
+    csvddf_version: Annotated[Any, AfterValidator(_check_version)] = None
+    name: _Slug | None = None
     type: Any = None
-    title: Any = None
-    description: Any = None
+    title: str | None = None
+    description: str | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -85,6 +92,10 @@ class Dialect(_Delimited):
         if self.csv:
             _check_delimited(self.csv, ("csv",))
         return self
+
+    def descriptor(self) -> dict[str, Any]:
+        """Return the dialect as it is published: frictionless rejects nulls and the type."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True, exclude={"type"})
 
     @property
     def delimited(self) -> _Delimited:

@@ -96,7 +96,7 @@ class Resource(Metadata):
         properties = self.model_dump(include={"encoding", "mediatype"}, exclude_none=True)
         if isinstance(self.dialect, Dialect):
             # A dialect in a file is not published.
-            properties["dialect"] = self.dialect.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            properties["dialect"] = self.dialect.descriptor()
         return properties
 
     @property

@@ -1,9 +1,10 @@
 """Table Schema: the fields of a table. Properties that frictionless would ignore are rejected, or translated for it."""
 
 import re
+from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from specstore_service.domain.descriptors import OpenModel, property_error
 
@@ -15,6 +16,7 @@ FieldType = Literal[
     "string", "number", "integer", "boolean", "object", "array", "list", "date", "time", "datetime", "year",
     "yearmonth", "duration", "geopoint", "geojson", "any",
 ]  # fmt: skip
+ItemType = Literal["string", "integer", "boolean", "number", "datetime", "date", "time"]
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum"}
 _LENGTHS = {"minLength", "maxLength"}
 _ORDERED_TYPES = ("number", "integer", "date", "time", "datetime", "year", "yearmonth")
@@ -31,95 +33,150 @@ _FORMATS: dict[str, set[str]] = {
     "geopoint": {"default", "array", "object"},
     "geojson": {"default", "topojson"},
 }
+_KEY_MESSAGE = "must be the name of a field, or a list of names"
 # Their format is a pattern.
 _TIME_TYPES = ("date", "time", "datetime")
 
 
+def _check_pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError):
+        raise ValueError("must be a valid regular expression") from None
+    return value
+
+
+def _check_bound(value: Any) -> Any:
+    if value is None:
+        raise ValueError("must not be null")
+    return value
+
+
+def _check_missing_values(entries: list[Any]) -> list[Any]:
+    for number, entry in enumerate(entries):
+        if not isinstance(entry.get("value") if isinstance(entry, dict) else entry, str):
+            raise property_error(number, message="must be a string, or an object with a value")
+        if isinstance(entry, dict) and not isinstance(entry.get("label", ""), str):
+            raise property_error(number, "label", message="must be a string")
+        if isinstance(entry, dict) != isinstance(entries[0], dict):
+            raise property_error(number, message="must be a string if the others are, otherwise an object")
+    return entries
+
+
+def _names(key: Any) -> list[Any]:
+    return key if isinstance(key, list) else [key]
+
+
+def _consists_of(key: Any, names: set[str]) -> bool:
+    return all(isinstance(name, str) and name in names for name in _names(key))
+
+
+_Pattern = Annotated[str, AfterValidator(_check_pattern)]
+_Bound = Annotated[Any, AfterValidator(_check_bound)]
+_MissingValues = Annotated[list[Any], AfterValidator(_check_missing_values)]
+
+
+class Constraints(OpenModel):
+    required: bool = False
+    unique: bool = False
+    min_length: int = 0
+    max_length: int = 0
+    pattern: _Pattern = ""
+    enum: list[Any] = Field(default_factory=list)
+    minimum: _Bound = None
+    maximum: _Bound = None
+    exclusive_minimum: _Bound = None
+    exclusive_maximum: _Bound = None
+
+
 class SchemaField(OpenModel):
+    """A field. The properties without an effect in this file are those that frictionless follows."""
+
     name: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     type: FieldType = "any"
-    format: str | None = None
-    constraints: dict[str, Any] | None = None
-    categories: list[Any] | None = None
+    format: str = "default"
+    title: str = ""
+    description: str = ""
+    rdf_type: str = ""
+    missing_values: _MissingValues = Field(default_factory=list)
+    constraints: Constraints = Constraints()
+    categories: list[Any] = Field(default_factory=list)
+    true_values: list[str] = Field(default_factory=list)
+    false_values: list[str] = Field(default_factory=list)
+    bare_number: bool = True
+    float_number: bool = False
+    decimal_char: str = "."
+    group_char: str = ""
+    delimiter: Annotated[str, StringConstraints(min_length=1)] = ","
+    item_type: ItemType = "string"
+    array_item: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for name in self.constraints or {}:
+        for name in self.constraints.model_dump(by_alias=True, exclude_unset=True):
             if name not in _CONSTRAINTS.get(self.type, {"enum"}) | {"required", "unique"}:
                 raise property_error("constraints", name, message=f"is not supported for the type {self.type}")
-        self._check_constraints()
         formats = _FORMATS.get(self.type, {"default"})
-        if self.format and self.type not in _TIME_TYPES and self.format not in formats:
+        if self.type not in _TIME_TYPES and self.format not in formats:
             choices = ", ".join(sorted(formats))
             raise property_error("format", message=f"must be {choices} for the type {self.type}")
-        self._check_other_properties()
+        if "required" in (self.model_extra or {}):
+            raise property_error("required", message="must be set as constraints.required")
+        if self.type == "integer" and self.group_char:
+            raise property_error("groupChar", message="is not supported for the type integer: use the type number")
+        if "categories" in self.model_fields_set:
+            self._check_categories()
         return self
 
-    def _check_constraints(self) -> None:
-        constraints = self.constraints or {}
-        pattern = constraints.get("pattern")
-        if pattern is not None and not (isinstance(pattern, str) and _is_pattern(pattern)):
-            raise property_error("constraints", "pattern", message="must be a valid regular expression")
-        if not isinstance(constraints.get("enum", []), list):
-            raise property_error("constraints", "enum", message="must be a list")
-
-    def _check_other_properties(self) -> None:
-        properties = self.model_extra or {}
-        if "required" in properties:
-            raise property_error("required", message="must be set as constraints.required")
-        if self.type == "integer" and properties.get("groupChar"):
-            raise property_error("groupChar", message="is not supported for the type integer: use the type number")
-        if self.type == "list" and properties.get("delimiter") == "":
-            raise property_error("delimiter", message="must not be empty")
-        if self.categories is not None:
-            if self.type not in ("string", "integer"):
-                raise property_error("categories", message="must only be set for the types string and integer")
-            if any(isinstance(category, dict) and "value" not in category for category in self.categories):
-                raise property_error("categories", message="must be a list of values, or of objects with a value")
+    def _check_categories(self) -> None:
+        if self.type not in ("string", "integer"):
+            raise property_error("categories", message="must only be set for the types string and integer")
+        if any(isinstance(category, dict) and "value" not in category for category in self.categories):
+            raise property_error("categories", message="must be a list of values, or of objects with a value")
 
 
-def _is_pattern(pattern: str) -> bool:
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return True
+def _check_foreign_key(key: Any, names: set[str], *location: str | int) -> None:
+    reference = key.get("reference") if isinstance(key, dict) else None
+    if not isinstance(reference, dict):
+        raise property_error(*location, message="must be an object with a reference")
+    if "package" in reference:
+        raise property_error(*location, "reference", "package")
+    if not isinstance(reference.get("resource", ""), str):
+        raise property_error(*location, "reference", "resource", message="must be the name of a resource")
+    fields, references = key.get("fields", []), _names(reference.get("fields", []))
+    if not _consists_of(fields, names):
+        raise property_error(*location, "fields", message=_KEY_MESSAGE)
+    if not all(isinstance(name, str) for name in references) or len(references) != len(_names(fields)):
+        raise property_error(*location, "reference", "fields", message="must name a field for each one of the key")
 
 
 class TableSchema(OpenModel):
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9._/-]+$")] = "schema"
+    title: str = ""
+    description: str = ""
     fields: Annotated[list[SchemaField], Field(min_length=1, max_length=MAX_COLUMNS)]
-    fields_match: Literal["exact", "equal", "subset", "superset", "partial"] | None = None
-    missing_values: list[Any] | None = None
-    unique_keys: list[Any] | None = None
-    foreign_keys: list[Any] | None = None
+    fields_match: Literal["exact", "equal", "subset", "superset", "partial"] = "exact"
+    missing_values: _MissingValues = Field(default_factory=list)
+    primary_key: Any = Field(default_factory=list)
+    unique_keys: list[Any] = Field(default_factory=list)
+    foreign_keys: list[Any] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for number, entry in enumerate(self.missing_values or []):
-            if not isinstance(entry.get("value") if isinstance(entry, dict) else entry, str):
-                raise property_error("missingValues", number, message="must be a string, or an object with a value")
-        self._check_unique_keys()
-        self._check_foreign_keys()
-        return self
-
-    def _check_unique_keys(self) -> None:
-        names = [field.name for field in self.fields]
-        for number, key in enumerate(self.unique_keys or []):
+        counts = Counter(field.name for field in self.fields)
+        if duplicate := next((name for name, count in counts.items() if count > 1), None):
+            raise property_error("fields", message=f"must not give two fields the name {duplicate}")
+        names = set(counts)
+        if not _consists_of(self.primary_key, names):
+            raise property_error("primaryKey", message=_KEY_MESSAGE)
+        for number, key in enumerate(self.unique_keys):
             if isinstance(key, list) and len(key) != 1:
                 raise property_error("uniqueKeys", number, message="must consist of one field: more are not supported")
-            if (key[0] if isinstance(key, list) else key) not in names:
+            if not _consists_of(key, names):
                 raise property_error("uniqueKeys", number, message="must be the name of a field")
-
-    def _check_foreign_keys(self) -> None:
-        for number, key in enumerate(self.foreign_keys or []):
-            reference = key.get("reference") if isinstance(key, dict) else None
-            if not isinstance(reference, dict):
-                raise property_error("foreignKeys", number, message="must be an object with a reference")
-            if "package" in reference:
-                raise property_error("foreignKeys", number, "reference", "package")
-            if not isinstance(reference.get("resource", ""), str):
-                message = "must be the name of a resource"
-                raise property_error("foreignKeys", number, "reference", "resource", message=message)
+        for number, key in enumerate(self.foreign_keys):
+            _check_foreign_key(key, names, "foreignKeys", number)
+        return self
 
     def descriptor(self) -> dict[str, Any]:
         """Return the schema unchanged, except that a field without a type accepts any value."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from specstore_service.domain import schedules
-from specstore_service.domain.descriptors import OpenModel
+from specstore_service.domain.descriptors import ClosedModel, OpenModel
 from specstore_service.domain.dialects import RowNumber
 from specstore_service.domain.names import DatasetName, Location, Name, OwnerId
 from specstore_service.domain.resources import MAX_RESOURCES, Descriptor
@@ -36,14 +36,14 @@ class Input(OpenModel):
     parameters: InputParameters
 
 
-class Tabulator(OpenModel):
+class Tabulator(ClosedModel):
     headers: RowNumber = Field(1, description="Number of the row that contains the headers")
     sheet: RowNumber | Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
         1, description="Number or name of the sheet"
     )
 
 
-class Step(OpenModel):
+class Step(ClosedModel):
     input: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
     output: Name
     tabulator: Tabulator = Tabulator()

@@ -118,7 +118,9 @@ def _row_reader(
 
 
 def _report(source: Source, resource: Any, numbers: RowNumbers, max_errors: int) -> dict[str, Any]:
-    tasks = resource.validate(limit_errors=max_errors).tasks
+    from specstore_service.operations.report_checks import create_checklist
+
+    tasks = resource.validate(create_checklist(), limit_errors=max_errors).tasks
     errors = [_error(numbers, error) for task in tasks for error in task.errors]
     if len(errors) >= max_errors:
         omitted = {"row": None, "field": None, "type": "and-more", "reason": "further errors are omitted"}

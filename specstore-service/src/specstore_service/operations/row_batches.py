@@ -22,7 +22,7 @@ Batches = Iterator[list[list[Any]]]
 # The file of a source, or those of its parts; None if its rows are inline.
 Files = Path | Sequence[Path] | None
 
-_KEYED = re.compile(r"\ufeff?\s*\[\s*\{")
+_FIRST_ITEM = re.compile(r"\ufeff?\s*\[\s*([{\]])")
 
 
 @contextmanager
@@ -105,17 +105,29 @@ def _further_rows(path: Path, *options: Any) -> SourceRows:
 def _document_rows(source: Source, path: Path | None, unpacked_bytes: int) -> tuple[list[SourceRows], bool]:
     dialect = source.dialect
     names = dialect.keys or [field["name"] for field in (source.schema or {"fields": []})["fields"]]
-    is_keyed = isinstance(next(iter(source.rows or []), None), dict) if path is None else _is_keyed(path, source)
-    if dialect.item_type == ("array" if is_keyed else "object") or (dialect.keys and not is_keyed):
-        raise Unreadable(f"the rows must be {'arrays' if is_keyed else 'objects'}, as the dialect states")
+    first_type = _type_of_first_item(source.rows or []) if path is None else _type_in_file(path, source)
+    # A list without rows is a table if its columns are known.
+    is_empty_table = first_type is None and dialect.item_type != "array" and bool(names)
+    item_type = "object" if is_empty_table else first_type or "array"
+    if dialect.item_type not in (None, item_type) or (dialect.keys and item_type == "array"):
+        raise Unreadable(f"the rows must be {dialect.item_type or 'object'}s, as the dialect states")
     if path is None:
         rows = documents.read_rows(lambda: source.rows or [], names)
     else:
         rows = documents.read_file_rows(path, names, unpacked_bytes // 4, source.encoding)
+    if is_empty_table:
+        rows = chain([names], rows)
     # The keys of the dialect are the first columns.
-    return [(row[: len(names)] for row in rows) if dialect.keys else rows], is_keyed
+    return [(row[: len(names)] for row in rows) if dialect.keys else rows], item_type == "object"
 
 
-def _is_keyed(path: Path, source: Source) -> bool:
+def _type_of_first_item(items: list[Any]) -> str | None:
+    return ("object" if isinstance(items[0], dict) else "array") if items else None
+
+
+def _type_in_file(path: Path, source: Source) -> str | None:
     with path.open(encoding=documents.encoding_of(path, source.encoding)) as file:
-        return _KEYED.match(file.read(4096)) is not None
+        match = _FIRST_ITEM.match(file.read(4096))
+    if match is None:
+        return "array"
+    return "object" if match[1] == "{" else None

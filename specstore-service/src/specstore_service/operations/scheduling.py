@@ -7,6 +7,7 @@ from chassis.db import Transaction
 from chassis.errors import Invalid
 from chassis.runtime import logs
 from specstore_service.domain import schedules
+from specstore_service.domain.plans import plan
 from specstore_service.operations import uploads
 from specstore_service.operations.uploads import Revision
 from specstore_service.store import datasets
@@ -25,6 +26,7 @@ def run_due(tx: Transaction, now: datetime, *, is_external: bool) -> None:
         next_due_at = schedules.next_due(dataset["due_at"], dataset["every_seconds"], now)
         try:
             spec = uploads.parse_spec(strictjson.loads(dataset["spec"].encode()))
+            plan(spec, spec.dataset_id)
         except Invalid as problem:
             # An older version accepted this spec. It must not block the other datasets.
             log.error("schedule.spec_rejected", dataset=dataset["id"], reason=problem.detail)

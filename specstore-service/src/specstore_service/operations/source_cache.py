@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from chassis.errors import NotFound
-from chassis.runtime import logs
 from specstore_service.clients import addresses, fetching
 from specstore_service.clients.fetching import FetchError, Limits
 from specstore_service.domain.sources import FileLocation, Source
@@ -19,10 +18,9 @@ from specstore_service.store import jobs
 from specstore_service.store.jobs import Attempt
 from specstore_service.store.objects import ObjectStore, file_key, scratch_file
 
-log = logs.logger(__name__)
-
-_RETRY_SECONDS = (1.0, 4.0)
 _POLL_SECONDS = 0.5
+# All sources of a flow may be fetched for as long as this number of them, so that no flow occupies a worker for days.
+_MAX_FETCH_SOURCES = 10
 
 
 @contextmanager
@@ -129,15 +127,24 @@ def _fetch(context: PipelineContext, location: FileLocation, path: Path, max_byt
         return
     settings = context.settings
     limits = Limits(max_bytes, settings.source_seconds, addresses.parse_networks(settings.source_networks))
-    for retry_seconds in (*_RETRY_SECONDS, None):
-        try:
-            fetching.fetch(location.url, path, limits)
-            return
-        except FetchError as error:
-            if retry_seconds is None or not error.is_temporary:
-                raise
-            log.info("source.fetch_failed", reason=str(error), retry_seconds=retry_seconds)
-            time.sleep(retry_seconds)
+    with _counted_seconds(context):
+        fetching.fetch(location.url, path, limits)
+
+
+@contextmanager
+def _counted_seconds(context: PipelineContext) -> Iterator[None]:
+    """Add the duration to the total of the flow. Raise FetchError if the limit was reached before."""
+    flow, max_seconds = context.task.attempt.flow, _MAX_FETCH_SOURCES * context.settings.source_seconds
+    with context.database.transaction() as tx:
+        total_seconds = jobs.get_fetch_seconds(tx, flow)
+    if total_seconds >= max_seconds:
+        raise FetchError(f"was not fetched: fetching all sources of a flow must take at most {max_seconds:g} s")
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        with context.database.transaction() as tx:
+            jobs.add_fetch_seconds(tx, flow, time.monotonic() - start)
 
 
 def _copy_upload(objects: ObjectStore, key: str, path: Path) -> None:

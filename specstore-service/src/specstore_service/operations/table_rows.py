@@ -1,7 +1,5 @@
 """The headers of a table and the rows that follow, with neither comments nor the headers of further parts."""
 
-from array import array
-from bisect import bisect
 from collections.abc import Iterator
 from itertools import accumulate, chain
 from typing import Any
@@ -10,6 +8,7 @@ from specstore_service.domain.resources import DOCUMENTS, SPREADSHEETS
 from specstore_service.domain.sources import Source
 from specstore_service.operations.blank_rows import BlankRows
 from specstore_service.operations.limits import Unreadable
+from specstore_service.operations.omitted_rows import OmittedRows
 
 # A reader yields None for a comment.
 SourceRow = list[Any] | None
@@ -29,27 +28,15 @@ class RowNumbers:
     def begin(self, headers: int) -> None:
         """Set the number of the row that precedes the first row of the table."""
         self._headers = headers
-        # The omitted rows, as ranges in ascending order.
-        self._begins, self._ends = array("Q"), array("Q")
+        message = f"comments must be in at most {_MAX_COMMENT_GROUPS} separate groups"
+        self._omitted = OmittedRows(_MAX_COMMENT_GROUPS, message)
 
     def omit(self, number: int) -> None:
-        index = bisect(self._begins, number)
-        if index and self._ends[index - 1] == number:
-            self._ends[index - 1] += 1
-            return
-        if len(self._begins) == _MAX_COMMENT_GROUPS:
-            raise Unreadable(f"comments must be in at most {_MAX_COMMENT_GROUPS} separate groups")
-        self._begins.insert(index, number)
-        self._ends.insert(index, number + 1)
+        self._omitted.omit(number)
 
     def source_number(self, number: int) -> int:
         """Return the number of a row in the source; `number` counts from the headers, which are row 1."""
-        number += self._headers - 1
-        for begin, end in zip(self._begins, self._ends, strict=True):
-            if begin > number:
-                break
-            number += end - begin
-        return number
+        return self._omitted.number_at(number + self._headers - 1)
 
 
 def read_table(parts: list[SourceRows], source: Source, numbers: RowNumbers, *, is_keyed: bool) -> Iterator[list[Any]]:

@@ -1,9 +1,11 @@
 """Tokens: the key that verifies them, and the built-in issuer."""
 
+import functools
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import cast
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -89,4 +91,10 @@ def issue(private_pem: str, userid: str, max_datasets: int, now: datetime) -> st
         "service": tokens.SERVICE,
         "exp": int(now.timestamp()) + LIFETIME_SECONDS,
     }
-    return jwt.encode(claims, private_pem, algorithm=tokens.ALGORITHM)
+    return jwt.encode(claims, load_private_key(private_pem), algorithm=tokens.ALGORITHM)
+
+
+@functools.cache
+def load_private_key(pem: str) -> rsa.RSAPrivateKey:
+    """Return a key of `generate_key_pair`. It is cached because loading one takes longer than signing many tokens."""
+    return cast(rsa.RSAPrivateKey, serialization.load_pem_private_key(pem.encode(), None))

@@ -146,6 +146,17 @@ def update_source(
     )
 
 
+def get_fetch_seconds(tx: Transaction, flow: int) -> float:
+    """Return the total duration of all fetches of a flow that have ended."""
+    return float(tx.value("SELECT fetch_seconds FROM flows WHERE id = %(flow)s", flow=flow))
+
+
+def add_fetch_seconds(tx: Transaction, flow: int, seconds: float) -> None:
+    tx.run(
+        "UPDATE flows SET fetch_seconds = fetch_seconds + %(seconds)s WHERE id = %(flow)s", flow=flow, seconds=seconds
+    )
+
+
 def insert_result(tx: Transaction, flow: int, result: Result) -> None:
     tx.run(
         """
