@@ -243,7 +243,7 @@ class WebProcess:
 
     def append(self, body, stream="s"):
         response = requests.post(
-            f"{self.base}/api/v1/streams/{stream}/events", json=body, headers={"X-Producer-ID": "p"}, timeout=5
+            f"{self.base}/api/v1/streams/{stream}/events", json=body, headers={"X-Producer-ID": "p"}, timeout=30
         )
         assert response.status_code == 200
         return response.json()
