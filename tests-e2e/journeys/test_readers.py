@@ -20,7 +20,7 @@ from quintet_testing.waiting import eventually
 WRITERS = 8
 # Events per append; every other writer appends several.
 MAX_BATCH_SIZE = 10
-VICTIMS = ["a web process", "a web process", "the web master", "the web master", "postgres", "gateway"]
+VICTIMS = ["a web process", "a web process", "the web master", "the web master", "postgres"]
 EVENTS_TO_ACKNOWLEDGE = 10
 
 
