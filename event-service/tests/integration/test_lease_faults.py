@@ -18,13 +18,13 @@ class Reader:
 
     def lease(self, seconds, limit=10):
         query = {"eventName": "A", "limit": limit, "lease": seconds}
-        response = requests.get(self.events, params=query, headers={"X-Consumer-ID": "c"}, timeout=10)
+        response = requests.get(self.events, params=query, headers={"X-Consumer-ID": "c"}, timeout=30)
         assert response.status_code == 200, response.text
         return [event["event"]["id"] for event in response.json()]
 
     def acknowledge(self, id_):
         url, headers = f"{self.events}/{id_}", {"X-Consumer-ID": "c"}
-        return requests.post(url, data={"action": "ACK"}, headers=headers, timeout=10).json()
+        return requests.post(url, data={"action": "ACK"}, headers=headers, timeout=30).json()
 
 
 @pytest.mark.fault
