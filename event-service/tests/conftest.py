@@ -3,7 +3,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import uuid
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from event_service.operations import retention
 from event_service.settings import Settings
 from quintet_testing import plugin as testing
 from quintet_testing.postgres import free_port
+from quintet_testing.waiting import eventually
 
 
 @pytest.fixture(scope="session")
@@ -226,13 +226,7 @@ class WebProcess:
         self.process.wait(timeout=30)
 
     def wait_until_ready(self):
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                return requests.get(f"{self.base}/livez", timeout=1).raise_for_status()
-            except requests.RequestException:
-                time.sleep(0.05)
-        raise AssertionError("the web process did not start")
+        eventually(lambda: requests.get(f"{self.base}/livez", timeout=30).ok, within_seconds=120)
 
     def send(self, request_line, *headers):
         """Send the bytes of a request unmodified, which no client library does, and return the connection."""
@@ -243,7 +237,7 @@ class WebProcess:
 
     def append(self, body, stream="s"):
         response = requests.post(
-            f"{self.base}/api/v1/streams/{stream}/events", json=body, headers={"X-Producer-ID": "p"}, timeout=5
+            f"{self.base}/api/v1/streams/{stream}/events", json=body, headers={"X-Producer-ID": "p"}, timeout=30
         )
         assert response.status_code == 200
         return response.json()
@@ -257,7 +251,7 @@ def _running_process(settings):
         yield process
     finally:
         process.process.send_signal(signal.SIGTERM)
-        process.process.wait(timeout=30)
+        process.process.wait(timeout=120)
 
 
 @pytest.fixture(scope="session")

@@ -78,13 +78,13 @@ class WebServer:
 
     def is_ready(self):
         try:
-            return requests.get(f"{self.base}/livez", timeout=2).ok
+            return requests.get(f"{self.base}/livez", timeout=5).ok
         except requests.RequestException:
             return False
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=40)
+        self.process.wait(timeout=60)
 
 
 @pytest.fixture

@@ -210,7 +210,7 @@ class Gateway:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
         for service in self.services.values():
             service.stop()
 
@@ -223,7 +223,7 @@ class Gateway:
         headers: dict | list = (),
         body: object = None,
         address: str = "127.0.0.1",
-        timeout: float = 20,
+        timeout: float = 60,
     ) -> Response:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout, source_address=(address, 0))
         try:
@@ -244,7 +244,7 @@ class Gateway:
         text = f"{user}:{self.passwords[user] if password is None else password}"
         return "Basic " + base64.b64encode(text.encode()).decode()
 
-    def send_raw(self, data: bytes, timeout: float = 10) -> bytes:
+    def send_raw(self, data: bytes, timeout: float = 60) -> bytes:
         """Send the bytes unchanged, and return everything received until the connection is closed."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
             connection.sendall(data)
@@ -281,6 +281,20 @@ def start_gateway() -> Iterator[Callable[..., Gateway]]:
     for gateway in started:
         gateway.stop()
         shutil.rmtree(gateway.directory)
+
+
+@pytest.fixture(scope="module")
+def start_gateway_with_quotas(start_gateway) -> Callable[..., Gateway]:
+    """Return a function that starts a gateway whose writers and readers have a burst of 6 requests and 1 per minute.
+
+    With one per second, the outcome of a test would depend on how busy the machine is.
+    """
+
+    def start() -> Gateway:
+        settings = {"RATE_LIMIT_ADMIN": "5000", "RATE_LIMIT_WRITER": "1", "RATE_LIMIT_READER": "1", "RATE_BURST": "5"}
+        return start_gateway(lambda text: text.replace("rate=1r/s;", "rate=1r/m;"), **settings)
+
+    return start
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ MALFORMED = [
 def test_malformed_request_returns_problem_document(gateway, data, status):
     received_status, headers, body = parse(gateway.send_raw(data))
     problem = json.loads(body)
+    assert body.endswith(b"\n")
     assert (received_status, problem["status"], headers["content-type"]) == (
         status,
         status,
@@ -68,7 +69,7 @@ def test_missing_or_wrong_credentials_return_401(gateway):
         gateway.call("GET", "/sequence"),
         gateway.call("GET", "/sequence", "ann", "wrong", address="127.0.0.3"),
     ):
-        assert (response.status, response.text) == (401, '"Unauthorized"')
+        assert (response.status, response.text) == (401, '"Unauthorized"\n')
         assert response.headers["Content-Type"] == "application/json; charset=utf-8"
         assert response.headers.get_all("WWW-Authenticate") == ['Basic realm="Quintet"']
 
@@ -91,7 +92,7 @@ def test_missing_or_wrong_credentials_return_401(gateway):
 )
 def test_malformed_credentials_return_401(gateway, value):
     response = gateway.call("GET", "/sequences", headers={"Authorization": value.encode("latin-1")})
-    assert (response.status, response.text) == (401, '"Unauthorized"')
+    assert (response.status, response.text) == (401, '"Unauthorized"\n')
 
 
 def test_body_larger_than_one_mebibyte_returns_413(gateway):

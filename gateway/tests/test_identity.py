@@ -68,7 +68,7 @@ def test_trailer_is_not_forwarded_as_a_header(gateway):
     assert b'["x-authenticated-user", "ann"]' in response and b"root" not in response
 
 
-@pytest.mark.parametrize("name", ["Authorization-Info", "Cookie"])
+@pytest.mark.parametrize("name", ["Authorization-Info", "Cookie", "traceparent"])
 def test_other_headers_are_forwarded(gateway, name):
     assert [name.lower(), "v"] in forwarded_headers(gateway, {name: "v"})
 

@@ -41,12 +41,12 @@ def connect(gateway, certificate, alpn=("http/1.1",), **options):
     context.set_ciphers("ALL:@SECLEVEL=0")  # the server must reject weak ciphers, not this client
     for name, value in options.items():
         setattr(context, name, value)
-    return context.wrap_socket(socket.create_connection(("127.0.0.1", gateway.port), 10), server_hostname="localhost")
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", gateway.port), 60), server_hostname="localhost")
 
 
 def test_requests_over_tls_are_served_with_hsts(tls_gateway, certificate):
     context = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
-    connection = http.client.HTTPSConnection("127.0.0.1", tls_gateway.port, timeout=10, context=context)
+    connection = http.client.HTTPSConnection("127.0.0.1", tls_gateway.port, timeout=60, context=context)
     connection.request("GET", "/sequences", headers={"Authorization": tls_gateway.basic("ann")})
     response = connection.getresponse()
     assert response.status == 200 and b'["x-forwarded-proto", "https"]' in response.read()
@@ -73,7 +73,7 @@ def test_ciphers_without_forward_secrecy_are_rejected(tls_gateway, certificate):
     context = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("AES256-GCM-SHA384:AES128-SHA")
-    with pytest.raises(ssl.SSLError), socket.create_connection(("127.0.0.1", tls_gateway.port), 10) as plain:
+    with pytest.raises(ssl.SSLError), socket.create_connection(("127.0.0.1", tls_gateway.port), 60) as plain:
         context.wrap_socket(plain, server_hostname="localhost")
 
 

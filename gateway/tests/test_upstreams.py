@@ -3,7 +3,6 @@
 import http.client
 import re
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -77,7 +76,7 @@ def test_unreachable_replica_is_skipped(replicas):
         replicas.services["event"] = type(event)(event.path)
 
 
-def test_unavailable_service_returns_503_within_seconds_and_is_rediscovered(gateway):
+def test_unavailable_service_returns_503_and_is_rediscovered(gateway):
     sequence = gateway.services["sequence"]
     sequence.stop()
     try:
@@ -87,11 +86,9 @@ def test_unavailable_service_returns_503_within_seconds_and_is_rediscovered(gate
             ("PUT", "/sequences/a"),
             ("GET", "/openapi/sequence-service.yaml"),
         ):
-            started_at = time.monotonic()
             response = gateway.call(method, path, "ann")
             assert (response.status, response.json()["status"], response.headers["Retry-After"]) == (503, 503, "1")
             assert "was not sent" in response.json()["detail"]
-            assert time.monotonic() - started_at < 5
         assert gateway.call("GET", "/api/v1/streams", "ann").status == 200
     finally:
         gateway.services["sequence"] = type(sequence)(sequence.path)
@@ -111,7 +108,7 @@ def test_name_without_an_address_returns_503(start_gateway):
 def test_response_timeout_returns_504(start_gateway):
     gateway = start_gateway(lambda text: text.replace("proxy_read_timeout 65s;", "proxy_read_timeout 1s;"))
     finished = threading.Event()
-    gateway.services["event"].handler = lambda request: finished.wait(20)
+    gateway.services["event"].handler = lambda request: finished.wait(60)
     response = gateway.call("GET", "/api/v1/streams/a/events", "ann")
     finished.set()
     assert (response.status, response.json()["status"], response.headers["Retry-After"]) == (504, 504, None)
@@ -133,18 +130,20 @@ def test_connections_to_a_service_are_reused(gateway):
 
 @pytest.mark.slow
 def test_long_polls_do_not_block_other_requests(gateway):
+    finished = threading.Event()
+
     def wait_if_requested(request):
         if "wait" in request.path:
-            time.sleep(4)
+            finished.wait(60)
         request.send_json(200, [])
 
     gateway.services["event"].handler = wait_if_requested
     with ThreadPoolExecutor(100) as pool:
-        waiting = [pool.submit(gateway.call, "GET", "/api/v1/streams/x/events?wait=4", "ann") for _ in range(100)]
+        waiting = [pool.submit(gateway.call, "GET", "/api/v1/streams/x/events?wait=60", "ann") for _ in range(100)]
         eventually(lambda: len(gateway.services["event"].requests) == 100)
-        started_at = time.monotonic()
         assert gateway.call("GET", "/api/v1/streams", "ann").status == 200
-        assert time.monotonic() - started_at < 2
+        assert not any(future.done() for future in waiting)
+        finished.set()
         assert {future.result().status for future in waiting} == {200}
 
 
@@ -153,7 +152,7 @@ def test_reload_does_not_close_a_connection_in_use(start_gateway):
     gateway, finished = start_gateway(RATE_LIMITS="off"), threading.Event()
 
     def send_requests(_):
-        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
         statuses = set()
         while not finished.is_set():
             connection.request("GET", "/sequences", headers={"Authorization": gateway.basic("ann")})

@@ -71,9 +71,9 @@ def test_dead_letters_are_listed_and_requeued_by_their_service(stack):
     text = f"not JSON {secrets.token_hex(4)}"
     with channel_of(stack, "event") as channel:
         channel.basic_publish("", "event.append", text.encode(), pika.BasicProperties(app_id="orders", message_id=text))
-    eventually(lambda: text in stack.run_command("dead-letters"), within_seconds=30)
+    eventually(lambda: text in stack.run_command("dead-letters"))
     assert stack.run_command("retry", "event.append")
-    eventually(lambda: text in stack.run_command("dead-letters"), within_seconds=30)
+    eventually(lambda: text in stack.run_command("dead-letters"))
     with channel_of(stack, "event") as channel:
         eventually(lambda: channel.queue_purge("event.append.dead").method.message_count)
 

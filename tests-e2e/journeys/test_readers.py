@@ -1,4 +1,4 @@
-"""Readers see every event once and in order while writers append and web processes are killed."""
+"""Readers see every event once and in order while writers append and processes are killed."""
 
 import secrets
 import threading
@@ -7,14 +7,20 @@ import time
 import pytest
 
 from quintet_e2e.clients import attempt_request, background_threads, ok_json, run_concurrently
-from quintet_e2e.faults import SERVICE_RECOVERY_SECONDS, LoadMonitor, assert_recovered, seeded_random
+from quintet_e2e.faults import (
+    POSTGRES_RECOVERY_SECONDS,
+    SERVICE_RECOVERY_SECONDS,
+    LoadMonitor,
+    assert_recovered,
+    seeded_random,
+)
 from quintet_e2e.streams import event_body, read_events, stream_path
 from quintet_testing.waiting import eventually
 
 WRITERS = 8
 # Events per append; every other writer appends several.
 MAX_BATCH_SIZE = 10
-KILLS = 6
+VICTIMS = ["a web process", "a web process", "the web master", "the web master", "postgres"]
 EVENTS_TO_ACKNOWLEDGE = 10
 
 
@@ -56,7 +62,7 @@ class PositionReader:
 
 
 def write_while_killing(stack, client, stream):
-    """Append with retries while web processes are killed; return the event IDs by mark and both readers."""
+    """Append with retries while processes are killed; return the event IDs by mark and both readers."""
     random, monitor, event_ids, lock = seeded_random(), LoadMonitor(), {}, threading.Lock()
     headers = {"X-Producer-ID": "writer"}
     reader, position_reader = Reader(client, stream, "reader"), PositionReader(client, stream)
@@ -76,21 +82,25 @@ def write_while_killing(stack, client, stream):
         background_threads(1, lambda _: position_reader.read_page()),
         background_threads(WRITERS, write),
     ):
-        for number in range(KILLS):
+        for victim in random.sample(VICTIMS, len(VICTIMS)):
             time.sleep(random.uniform(0.2, 0.8))
-            killed_at = time.monotonic()
-            if number % 3:
+            killed_at, max_seconds = time.monotonic(), SERVICE_RECOVERY_SECONDS
+            if victim == "a web process":
                 stack.kill_gunicorn_worker("event-web", random)
-            else:
+            elif victim == "the web master":
                 stack.kill_gunicorn_master("event-web")
-            monitor.wait_until_recovered(killed_at, SERVICE_RECOVERY_SECONDS)
+            else:
+                stack.kill(victim)
+                eventually(stack.is_database_reachable, 60)
+                killed_at, max_seconds = time.monotonic(), POSTGRES_RECOVERY_SECONDS
+            monitor.wait_until_recovered(killed_at, max_seconds)
     eventually(lambda: reader.read_page(wait_seconds=0) or len(reader.event_ids) >= len(event_ids), 30)
     eventually(lambda: position_reader.read_page() or len(position_reader.events) >= len(event_ids), 30)
     return event_ids, reader, position_reader
 
 
 @pytest.mark.fault
-def test_readers_see_all_events_in_order_while_web_processes_are_killed(stack, client):
+def test_readers_see_all_events_in_order_while_processes_are_killed(stack, client):
     stream = f"busy {secrets.token_hex(4)}"
     ok_json(
         client.post(f"{stream_path(stream)}/events", json=event_body(mark="first"), headers={"X-Producer-ID": "writer"})

@@ -7,8 +7,6 @@ from quintet_e2e.sequences import UniqueSequence
 from quintet_e2e.streams import event_body, read_events, stream_path
 from quintet_testing.waiting import eventually
 
-PUBLISH_SECONDS = 15
-
 
 def published_events(sequence, count):
     """Return the events of the sequence, and assert that there are exactly `count`.
@@ -17,7 +15,7 @@ def published_events(sequence, count):
     """
     later_sequence = UniqueSequence(sequence.client)
     later_sequence.wrap_around()
-    eventually(later_sequence.events, PUBLISH_SECONDS)
+    eventually(later_sequence.events)
     events = sequence.events()
     assert len(events) == count, events
     return events
@@ -66,7 +64,7 @@ def test_wrap_around_of_predefined_sequence_is_published(client):
         payload = {"name": "batch-sequence", "cycles": state["cycles"] + 1}
         return [event for event in read_events(client, "sequence") if event["payload"] == payload]
 
-    eventually(events, PUBLISH_SECONDS)
+    eventually(events)
     assert len(events()) == 1
 
 

@@ -13,7 +13,7 @@ from quintet_e2e.specs import Owner
 from quintet_testing.waiting import eventually
 
 WEB, WORKER = "specstore-web", "specstore-worker"
-READY_SECONDS, PUBLISH_SECONDS = 60, 60
+READY_SECONDS, PUBLISH_SECONDS = 180, 60
 REJECTED_NOTIFICATIONS = 2
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("stack", ["local"], indirect=True)]

@@ -23,7 +23,7 @@ def certificate(stack):
 def test_stack_serves_https_and_reports_healthy(stack, certificate):
     url = f"https://127.0.0.1:{stack.settings['GATEWAY_PORT']}"
     user = (stack.user, stack.password)
-    response = requests.get(f"{url}/health", auth=user, verify=certificate, timeout=30)
+    response = requests.get(f"{url}/health", auth=user, verify=certificate, timeout=60)
     assert (response.status_code, response.json()["status"]) == (200, "OK")
     assert "max-age" in response.headers["Strict-Transport-Security"]
     created = requests.put(
@@ -32,12 +32,12 @@ def test_stack_serves_https_and_reports_healthy(stack, certificate):
         headers={"Origin": url, "Sec-Fetch-Site": "same-origin"},
         auth=user,
         verify=certificate,
-        timeout=30,
+        timeout=60,
     )
     assert created.status_code in (200, 201)
-    assert requests.get(f"http://127.0.0.1:{stack.settings['GATEWAY_PORT']}/livez", timeout=30).status_code == 400
+    assert requests.get(f"http://127.0.0.1:{stack.settings['GATEWAY_PORT']}/livez", timeout=60).status_code == 400
     assert stack.run_command("url").startswith(f"https://{stack.user}:")
     assert re.search(rf"health at {url}/health: OK", stack.run_command("status"))
     # A second `up` keeps the certificate, and the gateway stays healthy.
     stack.run_command("up")
-    requests.get(f"{url}/livez", verify=certificate, timeout=30).raise_for_status()
+    requests.get(f"{url}/livez", verify=certificate, timeout=60).raise_for_status()

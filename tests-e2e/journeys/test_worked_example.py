@@ -109,8 +109,8 @@ def test_second_writers_are_locked_out(stream, event_ids):
 
 
 def test_request_without_credentials_is_unauthorized(stack, stream):
-    response = requests.post(stack.url + stream.path, data=EVENT, headers={"X-Producer-ID": PRODUCER}, timeout=10)
-    assert (response.status_code, response.text) == (401, '"Unauthorized"')
+    response = requests.post(stack.url + stream.path, data=EVENT, headers={"X-Producer-ID": PRODUCER}, timeout=60)
+    assert (response.status_code, response.text) == (401, '"Unauthorized"\n')
     assert response.headers["Content-Type"] == JSON
     assert response.headers["WWW-Authenticate"].startswith("Basic")
 

@@ -23,7 +23,7 @@ from quintet_testing.waiting import eventually
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 120
 # Docker doubles the delay before a restart each time a container has run for less than ten seconds.
-RESTART_SECONDS = 60
+RESTART_SECONDS = 120
 _RUNNING_SECONDS, _FROZEN_SECONDS = 0.1, 0.4
 
 
@@ -163,12 +163,12 @@ class RunningStack(ABC):
     def is_healthy(self) -> bool:
         return fetch_health(self.settings).get("status") == "OK"
 
-    def wait_until_healthy(self, within_seconds: float = 60) -> None:
+    def wait_until_healthy(self, within_seconds: float = 180) -> None:
         eventually(self.is_healthy, within_seconds)
 
     def is_database_reachable(self) -> bool:
         try:
-            psycopg2.connect(self.database_url, connect_timeout=2).close()
+            psycopg2.connect(self.database_url, connect_timeout=10).close()
         except psycopg2.OperationalError:
             return False
         return True

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from quintet_e2e.stacks import CHECKOUT, RunningStack
 
-RUN_SECONDS = 110
+RUN_SECONDS = 300
 _END_OF_STEP = "----"
 
 # For text that differs from run to run: IDs, times, and how far a sequence or a stream has advanced.

@@ -183,7 +183,7 @@ def node(eventually: Callable[..., Any]) -> Iterator[Node]:
             pytest.skip(f"RabbitMQ is not available: {error}")
         try:
             private.start()
-            eventually(private.responds, within_seconds=60)
+            eventually(private.responds, within_seconds=120)
             yield private
         finally:
             private.remove()

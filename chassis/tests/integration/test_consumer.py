@@ -180,7 +180,7 @@ def test_long_running_job_opens_transactions_and_observes_the_stop_event(
             record_effect(tx, delivery)
         assert context.settings is settings
         if delivery.body["name"] == "long":
-            assert context.stop_event.wait(20)
+            assert context.stop_event.wait(60)
             raise Interrupted
 
     stop_event = consume(work, is_long_running=True)
@@ -201,16 +201,16 @@ def test_long_running_job_survives_the_loss_of_its_connection(
     def work(context: JobContext, delivery: Delivery) -> None:
         if not started.is_set():
             started.set()
-            assert proceed.wait(30) and not context.stop_event.is_set()
+            assert proceed.wait(200) and not context.stop_event.is_set()
             with context.database.transaction() as tx:
                 record_effect(tx, delivery)
 
     consume(work, is_long_running=True, threads=2)
     publish(queue, b'{"name": "long"}')
-    assert started.wait(30)
+    assert started.wait(60)
     private_node.stop(signal.SIGKILL)
     private_node.start()
-    eventually(private_node.responds, within_seconds=60)
+    eventually(private_node.responds, within_seconds=120)
     proceed.set()
     eventually(lambda: effects() == ["long"])
 

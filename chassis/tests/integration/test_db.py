@@ -2,6 +2,8 @@
 
 import io
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -76,10 +78,15 @@ def test_lock_timeout_is_unavailable(db: Database) -> None:
             insert_effect(tx, "late")
 
 
-def test_idle_in_transaction_timeout_is_unavailable(db: Database) -> None:
+def test_idle_in_transaction_timeout_is_unavailable(db: Database, eventually: Callable[..., Any]) -> None:
+    def is_backend_running(pid: int) -> bool:
+        with db.transaction() as tx:
+            return bool(tx.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %(pid)s", pid=pid))
+
     with pytest.raises(Unavailable), db.transaction() as tx:
+        pid = tx.value("SELECT pg_backend_pid()")
         tx.run("SET LOCAL idle_in_transaction_session_timeout = '50ms'")
-        threading.Event().wait(0.2)
+        eventually(lambda: not is_backend_running(pid))
         insert_effect(tx, "late")
     assert effect_names(db) == []
 

@@ -17,9 +17,18 @@ from chassis.errors import Unavailable
 connection.enable_gevent()
 url = sys.argv[1]
 database = db.Database(url, name="greenlets", size=4, wait_seconds=5)
+admin = db.connect(url, name="admin", autocommit=True)
 def query(sql="SELECT pg_sleep(1)"):
     with database.transaction() as tx:
         return tx.value(sql)
+def wait_until_active(count):
+    cursor = admin.cursor()
+    while True:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'greenlets' AND state = 'active'")
+        if cursor.fetchone() == (count,):
+            return
+        gevent.sleep(0.01)
 """
 
 
@@ -30,9 +39,11 @@ def run(program: str, url: str) -> None:
 def test_greenlets_wait_concurrently(settings: ServiceSettings) -> None:
     run(
         """
-started_at = time.monotonic()
-gevent.joinall([gevent.spawn(query) for _ in range(4)], raise_error=True)
-assert time.monotonic() - started_at < 3, time.monotonic() - started_at
+admin.cursor().execute("SELECT pg_advisory_lock(1)")
+jobs = [gevent.spawn(query, "SELECT pg_advisory_xact_lock_shared(1)") for _ in range(4)]
+wait_until_active(4)
+admin.cursor().execute("SELECT pg_advisory_unlock(1)")
+gevent.joinall(jobs, raise_error=True)
 """,
         settings.database_url,
     )
@@ -58,7 +69,6 @@ def test_errors_of_postgres_become_unavailable(restartable_postgres: TemporaryPo
     """Test a restart, a slow statement and a terminated backend: under gevent psycopg2 raises other errors for them."""
     run(
         f"""
-admin = db.connect(url, name="admin", autocommit=True)
 def outcome(sql):
     try:
         return query(sql)
@@ -66,15 +76,15 @@ def outcome(sql):
         return problem.detail
 assert "timed out" in outcome("SET LOCAL statement_timeout = '50ms'; SELECT pg_sleep(3)")
 for _ in range(5):
-    jobs = [gevent.spawn(outcome, "SELECT pg_sleep(3)") for _ in range(4)]
-    gevent.sleep(0.1)
+    jobs = [gevent.spawn(outcome, "SELECT pg_sleep(60)") for _ in range(4)]
+    wait_until_active(4)
     admin.cursor().execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'greenlets'")
     gevent.joinall(jobs, raise_error=True)
     assert set(job.value for job in jobs) == {{"the database is unreachable"}}
     assert outcome("SELECT 1") == 1
-jobs = [gevent.spawn(outcome, "SELECT pg_sleep(3)") for _ in range(4)]
-gevent.sleep(0.1)
+jobs = [gevent.spawn(outcome, "SELECT pg_sleep(60)") for _ in range(4)]
+wait_until_active(4)
 os.kill({restartable_postgres.process.pid}, signal.SIGQUIT)
 gevent.joinall(jobs, raise_error=True)
 assert set(job.value for job in jobs) == {{"the database is unreachable"}}
@@ -96,7 +106,7 @@ started_at = time.monotonic()
 try:
     query("SELECT 1")
 except Unavailable:
-    assert 0.9 < time.monotonic() - started_at < 10
+    assert time.monotonic() - started_at > 0.9
 else:
     raise AssertionError("a frozen backend responded")
 assert query("SELECT 1") == 1

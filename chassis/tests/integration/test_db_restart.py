@@ -31,6 +31,8 @@ class Load:
         self._database = database
         self._stop_event = threading.Event()
         self.outcomes: Counter[str] = Counter()
+        # By thread.
+        self.successes: Counter[int] = Counter()
         self.threads = [threading.Thread(target=self._work) for _ in range(THREADS)]
 
     def _work(self) -> None:
@@ -39,6 +41,7 @@ class Load:
                 with self._database.transaction() as tx:
                     tx.value("SELECT 1")
                 self.outcomes["ok"] += 1
+                self.successes[threading.get_ident()] += 1
             except Unavailable:
                 self.outcomes["unavailable"] += 1
                 self._stop_event.wait(0.01)
@@ -47,18 +50,23 @@ class Load:
 
     def reset(self) -> Counter[str]:
         """Return the outcomes since the last reset."""
-        outcomes, self.outcomes = self.outcomes, Counter()
+        outcomes, self.outcomes, self.successes = self.outcomes, Counter(), Counter()
         return outcomes
+
+    def has_each_thread_recovered(self) -> bool:
+        """Return whether each thread has succeeded repeatedly since the last reset."""
+        successes = self.successes.copy()
+        return len(successes) == THREADS and min(successes.values()) >= 20
 
     def stop(self) -> None:
         self._stop_event.set()
         for thread in self.threads:
-            thread.join(20)
+            thread.join(60)
 
 
 @contextmanager
 def open_database(url: str, name: str) -> Iterator[Database]:
-    database = Database(url, name=name, size=POOL, wait_seconds=5)
+    database = Database(url, name=name, size=POOL, wait_seconds=30)
     try:
         yield database
     finally:
@@ -138,10 +146,9 @@ def test_restart_causes_errors_only_while_it_lasts(
         stop(restartable_postgres)
         eventually(lambda: load.outcomes["unavailable"] > 10)
         restartable_postgres.start()
-        # After that many successes, the connections that the crash broke have been detected and discarded.
+        # Then the connections that the crash broke have been detected and discarded.
         recovering = load.reset()
-        eventually(lambda: load.outcomes["ok"] > 200)
-        time.sleep(0.1)
+        eventually(load.has_each_thread_recovered)
         load.reset()
         eventually(lambda: load.outcomes["ok"] > 1000)
         assert set(load.reset()) == {"ok"}, recovering

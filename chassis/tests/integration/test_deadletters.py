@@ -32,13 +32,15 @@ def test_requeued_dead_letter_has_five_attempts_again(
     message_id = publish(queue, b'{"name": "bad"}', correlation_id="r-8")
 
     def output() -> str:
+        """Return what is shown, or nothing while the dead letter has not arrived or returned to its queue."""
         deadletters.show(node.url, [queue])
-        return capsys.readouterr().out
+        text = capsys.readouterr().out
+        return text if f"{queue}: 1 dead letter" in text else ""
 
-    eventually(lambda: f"{queue}: 1 dead letter" in output())
-    assert f"{message_id}  request r-8  RuntimeError('failed')" in output()
-    assert '{"name": "bad"}' in output()
-    deadletters.requeue(node.url, queue)
+    shown = eventually(output)
+    assert f"{message_id}  request r-8  RuntimeError('failed')" in shown
+    assert '{"name": "bad"}' in shown
+    eventually(lambda: deadletters.requeue(node.url, queue) == 1)
     eventually(lambda: len(calls) == 10)
     properties, _ = next_dead_letter()
     assert len(calls) == 10
@@ -73,6 +75,7 @@ def test_one_or_all_dead_letters_are_discarded(
     count_messages: Callable[[str], int], queue: str, node: Any, eventually: Any
 ) -> None:
     assert deadletters.discard(node.url, queue, "unknown") == 0
+    eventually(lambda: count_messages(broker.dead_letter_queue(queue)) == 2)
     assert deadletters.discard(node.url, queue, "m1") == 1
     eventually(lambda: count_messages(broker.dead_letter_queue(queue)) == 1)
     assert deadletters.discard(node.url, queue) == 1
@@ -98,12 +101,26 @@ def test_missing_broker_url_is_reported(capsys: pytest.CaptureFixture[str], monk
     assert "AMQP_URL is required" in capsys.readouterr().err
 
 
-def test_showing_dead_letters_never_loses_them(publish: Any, queue: str, channel: Any, node: Any) -> None:
+def test_showing_dead_letters_never_loses_them(
+    publish: Any, queue: str, channel: Any, node: Any, next_dead_letter: Any
+) -> None:
     broker.declare_queue(channel, queue)
     publish(broker.dead_letter_queue(queue), b"{}")
     for _ in range(40):
         deadletters.show(node.url, [queue])
-    assert channel.basic_get(broker.dead_letter_queue(queue))[0]
+    assert next_dead_letter()[1] == b"{}"
+
+
+def test_missing_queue_is_reported_and_its_dead_letters_stay(
+    publish: Any, queue: str, channel: Any, node: Any, next_dead_letter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.declare_queue(channel, queue)
+    publish(broker.dead_letter_queue(queue), b"{}")
+    channel.queue_delete(queue)
+    monkeypatch.setenv("AMQP_URL", node.url)
+    with pytest.raises(SystemExit, match="does the queue exist"):
+        deadletters.main(["retry", queue])
+    assert next_dead_letter()[1] == b"{}"
 
 
 def test_invalid_message_is_dead_lettered_immediately(
@@ -161,12 +178,10 @@ def test_broker_dead_letters_a_message_after_thirty_requeues(
 ) -> None:
     broker.declare_queue(channel, queue)
     publish(queue, b"{}")
-    deliveries = 0
-    for method, _, _ in channel.consume(queue, inactivity_timeout=1):
-        if method is None:
-            break
-        deliveries += 1
+    for number, (method, _, _) in enumerate(channel.consume(queue, inactivity_timeout=60)):
+        assert method, f"no delivery after {number}"
         channel.basic_nack(method.delivery_tag, requeue=True)
+        if number == broker.MAX_DELIVERIES:
+            break
     channel.cancel()
-    assert deliveries == broker.MAX_DELIVERIES + 1
     assert next_dead_letter()[0].headers["x-first-death-reason"] == "delivery_limit"

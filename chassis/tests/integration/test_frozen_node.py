@@ -21,7 +21,7 @@ from chassis.runtime.config import ServiceSettings
 pytestmark = pytest.mark.fault
 
 # 15 s until a frozen node is abandoned, 3 s until the next is tried, and a margin. Without timeouts it took 70 s.
-TIMEOUT_SECONDS = 25
+TIMEOUT_SECONDS = 50
 
 
 def record_effect(tx: Transaction, delivery: Delivery) -> None:

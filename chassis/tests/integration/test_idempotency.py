@@ -1,6 +1,7 @@
 """Requests with the same Idempotency-Key have one effect and one response."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -87,18 +88,13 @@ def test_key_belongs_to_its_user(client: Any, db: Database) -> None:
 def test_repetition_returns_409_while_the_first_request_is_in_progress(
     app: Flask, client: Any, db: Database, eventually: Any
 ) -> None:
-    responses: list[Any] = []
-    slow = threading.Thread(target=lambda: responses.append(put(app.test_client(), **{"X-Seconds": "0.5"})))
-    slow.start()
-
-    def is_running() -> bool:
+    with ThreadPoolExecutor(1) as pool:
         with db.transaction() as tx:
-            return bool(tx.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
-
-    eventually(is_running)
-    assert put(client).status_code == 409
-    slow.join()
-    assert responses[0].status_code == 201
+            tx.run("LOCK TABLE effects")
+            first = pool.submit(put, app.test_client())
+            eventually(lambda: tx.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
+            assert put(client).status_code == 409
+        assert first.result().status_code == 201
     assert put(client).headers["Idempotent-Replayed"] == "true"
     assert count_effects(db) == 1
 

@@ -30,7 +30,7 @@ def empty_url(settings: ServiceSettings) -> Iterator[str]:
 
 
 def tables(url: str) -> set[str]:
-    database = db.Database(url, name="tests", size=1, wait_seconds=1)
+    database = db.Database(url, name="tests", size=1, wait_seconds=30)
     with database.transaction() as tx:
         names = {row[0] for row in tx.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'fresh'")}
     database.close()
@@ -83,7 +83,7 @@ migrate(sys.argv[1], "fresh", [Migration("tests", "0001_change.sql", "CREATE TAB
     successor.start()
     holder.kill()
     holder.wait()
-    successor.join(20)
+    successor.join(60)
     assert applied == [1]
     assert tables(empty_url) == {"a", "c", "schema_migrations"}
 
@@ -94,7 +94,7 @@ def concurrent_index() -> Migration:
 
 
 def is_index_valid(url: str) -> bool:
-    database = db.Database(url, name="tests", size=1, wait_seconds=1)
+    database = db.Database(url, name="tests", size=1, wait_seconds=30)
     with database.transaction() as tx:
         is_valid = tx.value("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('a_n')")
     database.close()
@@ -114,7 +114,7 @@ def test_index_is_built_while_others_write_and_wait_for_the_migrations(
     ]
     for thread in threads:
         thread.start()
-    observer = db.Database(empty_url, name="tests", size=1, wait_seconds=1)
+    observer = db.Database(empty_url, name="tests", size=1, wait_seconds=30)
 
     def is_building() -> bool:
         with observer.transaction() as tx:
@@ -176,7 +176,7 @@ def test_lock_held_by_running_code_times_out(empty_url: str) -> None:
 def test_previous_version_continues_with_the_new_schema(empty_url: str) -> None:
     """Only `migrate` itself compares the files with the database."""
     migrate(empty_url, "fresh", [migration(1, "CREATE TABLE a (n int)")])
-    database = db.Database(empty_url, name="old", size=1, wait_seconds=1)
+    database = db.Database(empty_url, name="old", size=1, wait_seconds=30)
     with database.transaction() as tx:
         tx.run("INSERT INTO a (n) VALUES (1)")
     migrate(empty_url, "fresh", [migration(1, "CREATE TABLE a (n int)"), migration(2, "ALTER TABLE a ADD m int")])

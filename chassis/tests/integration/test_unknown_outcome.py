@@ -22,7 +22,7 @@ def proxy(settings: ServiceSettings) -> Iterator[PostgresProxy]:
 
 @pytest.fixture
 def database(proxy: PostgresProxy) -> Iterator[Database]:
-    database = Database(proxy.url, name="proxied", size=2, wait_seconds=5)
+    database = Database(proxy.url, name="proxied", size=2, wait_seconds=30)
     yield database
     database.close()
 
@@ -88,6 +88,8 @@ def test_message_takes_effect_once_although_the_outcome_of_its_commit_was_unknow
     publish(queue, b'{"name": "two"}')
     eventually(lambda: sorted(effects()) == ["one", "two"])
     assert not proxy.is_armed
+    # The effect is visible a moment before the worker notices that the connection is lost.
+    eventually(lambda: logged("message.delayed"))
     assert len(logged("message.delayed")) == 1
 
 

@@ -58,7 +58,6 @@ def get_thing(name: str, query: PageQuery) -> Any:
 def put_thing(name: str, query: PageQuery, body: Thing) -> Any:
     def create(tx: Transaction) -> Any:
         tx.run("INSERT INTO effects (name) VALUES (%(name)s)", name=body.name)
-        time.sleep(request.headers.get("X-Seconds", 0, type=float))
         if body.name == "conflict":
             raise Conflict("the thing exists")
         if body.name == "returned conflict":
@@ -119,6 +118,12 @@ def reject_upload() -> Any:
 def slow() -> Any:
     time.sleep(request.args.get("seconds", 1, type=float))
     return {"slept": True}
+
+
+@bp.get("/effects")
+def count_effects() -> Any:
+    with web.transaction() as tx:
+        return {"count": tx.value("SELECT count(*) FROM effects")}
 
 
 @bp.get("/slow-query")

@@ -66,11 +66,11 @@ INVALID = {
 
 
 @pytest.mark.parametrize("raw", INVALID.values(), ids=INVALID.keys())
-def test_rejects_invalid_json_within_a_second_and_names_the_body(raw: bytes) -> None:
-    started_at = time.monotonic()
+def test_rejects_invalid_json_within_a_second_of_processor_time_and_names_the_body(raw: bytes) -> None:
+    started_at = time.thread_time()
     with pytest.raises(Invalid) as caught:
         loads(raw)
-    assert time.monotonic() - started_at < 1
+    assert time.thread_time() - started_at < 1
     assert [field for field, _ in caught.value.errors] == ["body"]
     assert len(caught.value.detail) < 200
 
@@ -103,11 +103,11 @@ def test_accepts_depth_64_with_any_innermost_value() -> None:
             loads(b"[" * 64 + innermost + b"]" * 64)
 
 
-def test_parses_100_000_keys_within_a_second() -> None:
+def test_parses_100_000_keys_within_a_second_of_processor_time() -> None:
     raw = json.dumps({f"{number:x}": 0 for number in range(100_000)}).encode()
-    started_at = time.monotonic()
+    started_at = time.thread_time()
     assert len(loads(raw)) == 100_000
-    assert time.monotonic() - started_at < 1
+    assert time.thread_time() - started_at < 1
 
 
 storable = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

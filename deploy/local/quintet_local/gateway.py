@@ -131,7 +131,7 @@ def change_users(
     added = re.fullmatch(r".* (\S+) \((\w+)\), password: (\S+)\n", result.stdout)
     if reload() and added:
         name, role, password = added.groups()
-        wait_until(f"{name}: loaded by the gateway", lambda: _has_role(settings, name, password, role), 10)
+        wait_until(f"{name}: loaded by the gateway", lambda: _has_role(settings, name, password, role), 60)
     print(result.stdout, end="", flush=True)
 
 

@@ -26,9 +26,12 @@ def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
             log_progress("everything is already running")
             return
         _start_servers(stack)
-        _start_services(stack, reload)
+        _migrate(stack)
         if reload:
-            stack.supervisor.stop([gateway.CONSOLE])
+            _replace_services(stack)
+        else:
+            _start_services(stack)
+        log_progress("services: started")
         _start_gateway(stack)
         log_progress("ready")
 
@@ -82,25 +85,6 @@ def _start_servers(stack: Stack) -> None:
     _wait_for(stack, valkey.NAME, stack.cache.is_ready)
 
 
-def _start_services(stack: Stack, reload: bool) -> None:
-    _migrate(stack)
-    for service in stack.services:
-        if reload:
-            _stop_web(stack, service)
-        stack.supervisor.start_program(service.web.name)
-        if reload:
-            _wait_for(stack, service.web.name, service.is_ready)
-    _wait_for(stack, rabbitmq.NAME, stack.broker.is_ready)
-    log_progress("rabbitmq: ready")
-    for service in stack.services:
-        if reload:
-            stack.supervisor.stop([service.worker.name])
-        stack.supervisor.start_program(service.worker.name)
-    for service in stack.services:
-        _wait_for(stack, service.web.name, service.is_ready)
-    log_progress("services: started")
-
-
 def _migrate(stack: Stack) -> None:
     """Run all migrations concurrently, without a time limit: a large table may need hours."""
     with ThreadPoolExecutor() as pool:
@@ -113,6 +97,32 @@ def _migrate(stack: Stack) -> None:
         )
     for future in futures.values():
         future.result()
+
+
+def _start_services(stack: Stack) -> None:
+    for service in stack.services:
+        stack.supervisor.start_program(service.web.name)
+    _start_workers(stack)
+    for service in stack.services:
+        _wait_for(stack, service.web.name, service.is_ready)
+
+
+def _replace_services(stack: Stack) -> None:
+    """Replace the workers before the web processes, whose messages a worker of the previous version may not know."""
+    stack.supervisor.stop([service.worker.name for service in stack.services])
+    _start_workers(stack)
+    for service in stack.services:
+        _stop_web(stack, service)
+        stack.supervisor.start_program(service.web.name)
+        _wait_for(stack, service.web.name, service.is_ready)
+    stack.supervisor.stop([gateway.CONSOLE])
+
+
+def _start_workers(stack: Stack) -> None:
+    _wait_for(stack, rabbitmq.NAME, stack.broker.is_ready)
+    log_progress("rabbitmq: ready")
+    for service in stack.services:
+        stack.supervisor.start_program(service.worker.name)
 
 
 def _stop_web(stack: Stack, service: Service) -> None:

@@ -3,6 +3,8 @@
 import fcntl
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -48,6 +50,23 @@ class TestStack(Stack):
         """Return a URL with the role of the service, whose search path is its schema."""
         return self.postgres.service_url(service)
 
+    def reopened(self) -> "TestStack":
+        """Return the stack as the next command reads it, without cached settings."""
+        return TestStack(self.layout)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as the Makefile does."""
+        return subprocess.run(
+            [sys.executable, str(self.layout.checkout / "deploy" / "local"), *arguments],
+            env=os.environ | {"STACK_DIR": str(self.layout.home)},
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def pids(self) -> dict[str, int]:
+        return {name: state["pid"] for name, state in self.supervisor.states().items()}
+
     def pid(self, program: str) -> int:
         """Return the process ID of a program such as `sequence-web` or `postgres`, or 0 while it is not running."""
         return int(self.supervisor.states()[program]["pid"])
@@ -56,7 +75,7 @@ class TestStack(Stack):
         """Send SIGKILL, wait until the supervisor has started the program again, and return the new process ID."""
         killed_pid = self.pid(program)
         os.kill(killed_pid, signal.SIGKILL)
-        eventually(lambda: self.pid(program) not in (0, killed_pid), within_seconds=30)
+        eventually(lambda: self.pid(program) not in (0, killed_pid))
         return self.pid(program)
 
     def stop(self, *programs: str) -> None:
@@ -70,7 +89,7 @@ class TestStack(Stack):
     def is_healthy(self) -> bool:
         return self.gateway.health().get("status") == "OK"
 
-    def wait_until_healthy(self, within_seconds: float = 60) -> None:
+    def wait_until_healthy(self, within_seconds: float = 180) -> None:
         eventually(self.is_healthy, within_seconds)
 
     def log(self, program: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from quintet_local import ports
 from quintet_local.layout import CHECKOUT
+from quintet_testing.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -92,4 +93,4 @@ def test_unprivileged_user_starts_and_removes_a_stack_from_a_bare_checkout(check
     assert clean.returncode == 0, clean.stderr
     assert not (checkout / ".local").exists()
     assert not (checkout / ".env").exists()
-    assert running_processes() == []
+    eventually(lambda: running_processes() == [])

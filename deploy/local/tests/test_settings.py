@@ -2,7 +2,7 @@
 
 import pytest
 
-from quintet_local import services, settings
+from quintet_local import gateway, services, settings
 from quintet_local.layout import CHECKOUT, Layout
 from quintet_local.progress import StackError
 from quintet_local.stack import Stack
@@ -74,3 +74,10 @@ def test_invalid_value_is_rejected():
 def test_secret_variables_are_those_without_a_representation():
     assert settings.secret_variables("specstore") == ["S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"]
     assert settings.secret_variables("orders") == []
+
+
+def test_short_password_of_the_administrator_is_rejected(tmp_path):
+    with pytest.raises(StackError, match="ADMIN_PASSWORD must have at least 20 characters"):
+        gateway.set_administrator(
+            {"ADMIN_USER": "admin", "ADMIN_PASSWORD": "x" * 19}, {"GATEWAY_USERS_DIR": str(tmp_path / "users")}
+        )

@@ -13,6 +13,7 @@ def test_document_equals_what_the_code_generates(client):
 
 
 @pytest.mark.fuzz
+@pytest.mark.timeout(900)
 def test_every_response_to_a_fuzzed_request_is_documented(settings, db):
     # Rules beyond a schema: combined parameters, dates, time zones, valid JSON Schemas, reserved streams, the positions
     # of a stream.

@@ -131,7 +131,7 @@ def test_append_of_any_name_wakes_the_reader(api, an_event):
     with ThreadPoolExecutor(1) as pool:
         reader = pool.submit(lambda: api.all_positions(wait=30))
         api.append(an_event("Z"))
-        assert reader.result(timeout=20) == [2]
+        assert reader.result(timeout=60) == [2]
 
 
 def test_stream_without_events_is_empty(api_for, app):

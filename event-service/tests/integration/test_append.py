@@ -171,3 +171,13 @@ def test_every_event_is_published_as_it_was_posted(api, an_event, db, stream):
     assert rows[0]["correlation_id"] == "req-7"
     assert loads(rows[0]["headers"].encode()) == {"stream": stream, "event": "a.b c"}
     assert not rows[0]["mandatory"]
+
+
+def test_routing_key_of_long_names_is_truncated_and_the_headers_contain_them(api_for, app, an_event, db):
+    stream, name = "é" * 255, "🍷" * 255
+    assert api_for(app, stream).append(an_event(name)).status_code == 200
+    with db.transaction() as tx:
+        row = tx.one("SELECT routing_key, type, headers FROM outbox")
+    type_ = ("%F0%9F%8D%B7" * 11)[:127]
+    assert (row["routing_key"], row["type"]) == (f"{('%C3%A9' * 22)[:127]}.{type_}", type_)
+    assert loads(row["headers"].encode()) == {"stream": stream, "event": name}

@@ -156,7 +156,7 @@ def test_reader_never_skips_an_event_during_concurrent_writes(client, api_for, a
         reading = pool.submit(read_all)
         written = [id_ for thread_ids in run_concurrently(8, write) for id_ in thread_ids]
         has_finished_writing.set()
-        seen = reading.result(timeout=30)
+        seen = reading.result(timeout=120)
     assert len(seen) == len(written) + 1
     assert set(written) <= set(seen)
 

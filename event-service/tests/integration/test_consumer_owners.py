@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from event_service.domain.ownership import Caller
-from event_service.operations import consuming
+from event_service.operations import consumers, consuming
 
 FORBIDDEN = (403, "Forbidden - the consumer belongs to another user")
 
@@ -85,6 +85,51 @@ def test_deletion_waits_for_a_claim_in_progress_of_another_user(api, db, is_wait
         assert outcome(deletion.result()) == FORBIDDEN
     assert api.consumers()[0]["offset"] == 1
     assert outcome(api.as_user("bob").acknowledge(ids[1])) == FORBIDDEN
+
+
+@CLAIMS
+def test_request_that_waits_for_the_deletion_of_its_consumer_claims_it_again(api, db, is_waiting, eventually, claim):
+    ids = api.append_events(3)
+    claim(api, ids)
+    # Otherwise no event could be leased.
+    api.append_events(1)
+    with ThreadPoolExecutor(1) as pool:
+        with db.transaction() as tx:
+            consumers.delete_consumer(tx, api.stream, "consumer", Caller("ann"))
+            response = pool.submit(claim, api, ids)
+            eventually(is_waiting)
+        assert response.result().status_code == 200
+    assert len(api.consumers()) == 1
+    assert outcome(api.as_user("bob").set_offset(0)) == FORBIDDEN
+
+
+def test_request_that_waits_for_the_deletion_of_its_consumer_changes_nothing_of_the_next_owner(
+    api, db, is_waiting, eventually
+):
+    ids = api.append_events(2)
+    api.acknowledge(ids[0])
+    now, bob = datetime.now(UTC), Caller("bob")
+    with ThreadPoolExecutor(1) as pool:
+        with db.transaction() as tx:
+            consumers.delete_consumer(tx, api.stream, "consumer", Caller("ann"))
+            response = pool.submit(api.acknowledge, ids[1])
+            eventually(is_waiting)
+            consuming.acknowledge(tx, api.stream, ids[0], "consumer", bob, up_to=False, now=now)
+        assert outcome(response.result()) == FORBIDDEN
+    assert api.consumers()[0]["offset"] == 1
+
+
+def test_deletion_waits_for_an_offset_that_is_being_created(api, an_event, db, is_waiting, eventually):
+    (id_,), other_id = api.append_events(), api.append(an_event("Other")).json
+    api.acknowledge(id_)
+    now = datetime.now(UTC)
+    with ThreadPoolExecutor(1) as pool:
+        with db.transaction() as tx:
+            consuming.acknowledge(tx, api.stream, other_id, "consumer", Caller("ann"), up_to=False, now=now)
+            deletion = pool.submit(api.delete_consumer)
+            eventually(is_waiting)
+        assert deletion.result().status_code == 204
+    assert api.consumers() == []
 
 
 @pytest.mark.parametrize("send", CLAIMING_REQUESTS.values(), ids=CLAIMING_REQUESTS)

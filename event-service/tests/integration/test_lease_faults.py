@@ -18,13 +18,13 @@ class Reader:
 
     def lease(self, seconds, limit=10):
         query = {"eventName": "A", "limit": limit, "lease": seconds}
-        response = requests.get(self.events, params=query, headers={"X-Consumer-ID": "c"}, timeout=10)
+        response = requests.get(self.events, params=query, headers={"X-Consumer-ID": "c"}, timeout=60)
         assert response.status_code == 200, response.text
         return [event["event"]["id"] for event in response.json()]
 
     def acknowledge(self, id_):
         url, headers = f"{self.events}/{id_}", {"X-Consumer-ID": "c"}
-        return requests.post(url, data={"action": "ACK"}, headers=headers, timeout=10).json()
+        return requests.post(url, data={"action": "ACK"}, headers=headers, timeout=60).json()
 
 
 @pytest.mark.fault
@@ -68,7 +68,7 @@ def test_leases_and_acknowledgements_survive_a_crash_of_postgres(server, api_for
     assert api.lease(limit=3) == [1, 2, 3]
     assert [api.acknowledge(ids[number]).json for number in (1, 2)] == ["OK", "OK"]
     server.process.kill()
-    server.process.wait(timeout=30)
+    server.process.wait(timeout=60)
     response = api.read(lease=60, wait=5)
     assert response.status_code == 503 and response.headers["Retry-After"]
     assert api.acknowledge(ids[0]).status_code == 503

@@ -14,7 +14,7 @@ READERS = 20
 @pytest.fixture(scope="module")
 def apps(settings):
     # Readers queue for connections rather than for the lock of the offset: on a busy machine, that would time out.
-    patient = settings.model_copy(update={"pool_size": 4, "pool_wait_seconds": 60})
+    patient = settings.model_copy(update={"pool_size": 4})
     return [create_app(patient), create_app(patient)]
 
 

@@ -243,7 +243,7 @@ def test_waiting_reader_leases_an_appended_event(api, app, ids):
     with ThreadPoolExecutor(1) as pool:
         reading = wait_in_thread(pool, app, lambda: api.lease(wait=30))
         api.append_events(1)
-        assert reading.result(timeout=20) == [6]
+        assert reading.result(timeout=60) == [6]
 
 
 def test_waiting_reader_leases_an_event_whose_lease_ends(api, ids):
@@ -259,7 +259,7 @@ def test_waiting_reader_leases_an_event_that_another_reader_released(api, app, i
         reading = wait_in_thread(pool, app, lambda: api.lease(wait=30))
         start = time.monotonic()
         api.acknowledge(ids[2], "NACK", delay="0")
-        assert reading.result(timeout=25) == [3]
+        assert reading.result(timeout=60) == [3]
         assert time.monotonic() - start < 20
 
 

@@ -1,5 +1,7 @@
 import pytest
 
+from event_service.app import create_app
+
 
 def nack(api, event_id, times=5, **form):
     for _ in range(times):
@@ -19,6 +21,15 @@ def test_fifth_nack_parks_the_event_and_advances_the_offset(api):
     assert (event.pop("nacks"), event.pop("reason")) == (5, "no such customer")
     assert event == api.client.get(f"{api.path}/events/{ids[0]}").json
     assert api.consumers()[0]["stuck"] is None
+
+
+def test_setting_defines_the_number_of_nacks(api, api_for, settings, stream):
+    ids = api.append_events(2)
+    other_api = api_for(create_app(settings.model_copy(update={"nack_limit": 2})), stream)
+    nack(other_api, ids[0], 1)
+    assert (api.sequences(), api.parked()["total"]) == ([1, 2], 0)
+    nack(other_api, ids[0], 1)
+    assert (api.sequences(), api.parked()["total"]) == ([2], 1)
 
 
 def test_event_is_parked_once_and_only_for_its_consumer(api):

@@ -42,13 +42,15 @@ def test_terminated_connections_fail_at_most_one_request(api, settings, api_for,
     poller = app.extensions["event"].poller
     eventually(lambda: poller._waiters)
     with db.transaction() as tx:
+        # Wait for the end of each: otherwise a later request would use a connection that is still being terminated.
         tx.run(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'event' AND usename = user"
+            "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity"
+            " WHERE application_name = 'event' AND usename = user"
         )
     statuses = [other_api.append().status_code for _ in range(5)]
     assert statuses[1:] == [200] * 4 and statuses[0] in (200, 503, 504)
     ids = other_api.append_events(1, "New")
-    reader.join(timeout=10)
+    reader.join(timeout=60)
     assert [event["event"]["id"] for event in responses[0].json] == ids
     # The connections of the default app were terminated too.
     assert api.read().status_code in (200, 503)

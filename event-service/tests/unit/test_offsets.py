@@ -103,7 +103,7 @@ def test_new_events_follow_the_last_lease_up_to_the_limit():
 
 
 def locate(name="A", reads_all_names=False):
-    return EventLocation(7, 40, name, 3, 12, None, reads_all_names)
+    return EventLocation(7, 40, name, 3, 12, reads_all_names)
 
 
 @pytest.mark.parametrize(

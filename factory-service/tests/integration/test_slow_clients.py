@@ -11,7 +11,7 @@ import requests
 SLOW_CLIENTS = 30
 # The values have ten digits, so that a response does not fit into the buffers of a connection.
 POINTS = 250_000
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 60
 
 
 def insert_large_chart(db, factory):

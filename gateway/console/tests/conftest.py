@@ -75,11 +75,11 @@ def console(tmp_path_factory):
     }
     process = subprocess.Popen([sys.executable, "-m", "console_service", "web"], env=settings, cwd=folder)
     url = settings["BIND"]  # http_client accepts the address of a socket
-    eventually(lambda: process.poll() is not None or is_alive(url), 30)
+    eventually(lambda: process.poll() is not None or is_alive(url))
     assert process.poll() is None
     yield url, services
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     for service in services.values():
         service.shutdown()
         service.server_close()
@@ -98,6 +98,6 @@ def get(console):
 
     def get(path, method="GET", **headers):
         request_headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        return http_client.request(method, console[0], path, headers=request_headers, timeout=30)
+        return http_client.request(method, console[0], path, headers=request_headers, timeout=60)
 
     return get

@@ -113,7 +113,9 @@ class FakeSequenceService:
 
 
 @pytest.fixture
-def sequence_service():
+def sequence_service(monkeypatch):
+    # On a busy machine, even a request to this process may take a second.
+    monkeypatch.setattr("orders_service.clients._READ_TIMEOUT_SECONDS", 60)
     service = FakeSequenceService()
     yield service
     service.close()

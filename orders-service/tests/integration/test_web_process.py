@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,13 +28,7 @@ class WebProcess:
         self.process = subprocess.Popen([sys.executable, "-m", "orders_service", "web"], env=environment)
 
     def wait_until_ready(self):
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                return requests.get(f"{self.base}/livez", timeout=5).raise_for_status()
-            except requests.RequestException:
-                time.sleep(0.05)
-        raise AssertionError("the web process did not start")
+        eventually(lambda: requests.get(f"{self.base}/livez", timeout=5).ok)
 
     def begin_upload(self, length=100 * MIB, sent=b"", headers=""):
         """Return a connection on which the first bytes of a file have been sent."""

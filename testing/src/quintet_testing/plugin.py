@@ -105,7 +105,8 @@ def migrated(settings: type[AnySettings], service: str, admin_url: str, **values
         for table in _tables(connection):
             cursor.execute(f"CREATE TABLE seed.{table} AS TABLE {table}")
     connection.close()
-    return settings(database_url=url, **values)
+    # On a busy machine, concurrent requests wait for a connection instead of returning 503.
+    return settings(**{"database_url": url, "pool_wait_seconds": 60, **values})
 
 
 def _tables(connection: postgres.Connection) -> list[str]:
@@ -130,7 +131,7 @@ def db(settings: ServiceSettings) -> Iterator[postgres.Database]:
             if cursor.fetchone():
                 cursor.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE seed.{table}")
     connection.close()
-    database = postgres.Database(settings.database_url, name="tests", size=4, wait_seconds=5)
+    database = postgres.Database(settings.database_url, name="tests", size=4, wait_seconds=60)
     yield database
     database.close()
 
@@ -147,7 +148,7 @@ class OldDatabase:
         self.settings = settings.model_copy(update={"database_url": url})
         earlier = [item for item in self._migrations() if item.source == "chassis" or item.name < first_new_migration]
         migrate(url, service, earlier)
-        self._database = postgres.Database(url, name="tests", size=2, wait_seconds=5)
+        self._database = postgres.Database(url, name="tests", size=2, wait_seconds=60)
 
     def rows(self, sql: str, **params: object) -> list[tuple[Any, ...]]:
         with self._database.transaction() as tx:

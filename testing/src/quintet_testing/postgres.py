@@ -40,7 +40,7 @@ class TemporaryPostgres:
         options = {**_OPTIONS, "port": self._port}
         command = ["postgres", *(part for name, value in options.items() for part in ("-c", f"{name}={value}"))]
         self.process = self._run(*command)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 db.connect(self.url, name="tests").close()
@@ -56,7 +56,7 @@ class TemporaryPostgres:
     def stop(self, signal_number: int = signal.SIGINT) -> None:
         """Stop the server. The default is SIGINT: SIGTERM would wait for a connection that a test left open."""
         self.process.send_signal(signal_number)
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=60)
 
     def remove(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -8,10 +8,12 @@ _STACK = re.compile(r"[\[-](local|compose)[\]-]")
 
 
 class SharedServerScheduling(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no complete types
-    """Runs tests that share servers in one process: those of one file, and all journeys on one stack."""
+    """Runs tests that share servers in one process: those of a file, of deploy/local, and all journeys on a stack."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
         if "/journeys/" in path and (stack := _STACK.search(nodeid)):
             return stack.group(1)
+        if "deploy/local/tests/test_stack" in path:
+            return "deploy/local/tests/test_stack"
         return path

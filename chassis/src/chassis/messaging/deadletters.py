@@ -12,6 +12,7 @@ from typing import NamedTuple
 from chassis.messaging import broker
 from chassis.runtime.config import environment
 
+_NAME = "quintet dead letters"
 _MAX_SHOWN_BODY_BYTES = 1000
 
 
@@ -35,7 +36,7 @@ class DeadLetter(NamedTuple):
 
 def show(amqp_url: str, queues: list[str]) -> None:
     """Print each dead letter with its ID, request ID, reason and body, and the number of dead letters of each queue."""
-    with closing(_connect(amqp_url)) as connection:
+    with closing(broker.connect(amqp_url, _NAME)) as connection:
         for queue in queues:
             count = 0
             for letter in _receive(connection, queue):
@@ -53,7 +54,7 @@ def requeue(amqp_url: str, queue: str, message_id: str | None = None) -> int:
     between duplicates the message, which the inbox of its consumer detects, but never loses it.
     """
     count = 0
-    with closing(_connect(amqp_url)) as connection:
+    with closing(broker.connect(amqp_url, _NAME)) as connection:
         for letter in _receive(connection, queue, message_id):
             headers = letter.properties.headers or {}
             letter.properties.headers = {name: value for name, value in headers.items() if not name.startswith("x-")}
@@ -66,18 +67,11 @@ def requeue(amqp_url: str, queue: str, message_id: str | None = None) -> int:
 def discard(amqp_url: str, queue: str, message_id: str | None = None) -> int:
     """Delete the dead letters of a queue, or one of them; return their number."""
     count = 0
-    with closing(_connect(amqp_url)) as connection:
+    with closing(broker.connect(amqp_url, _NAME)) as connection:
         for letter in _receive(connection, queue, message_id):
             letter.acknowledge()
             count += 1
     return count
-
-
-def _connect(amqp_url: str) -> broker.BlockingConnection:
-    try:
-        return broker.connect(amqp_url, "quintet dead letters")
-    except (broker.Error, OSError) as error:
-        sys.exit(f"RabbitMQ is unreachable ({error!r}); is the stack running?")
 
 
 def _receive(connection: broker.BlockingConnection, queue: str, message_id: str | None = None) -> Iterator[DeadLetter]:
@@ -118,11 +112,14 @@ def main(argv: list[str] | None = None) -> int:
     amqp_url = environment().get("AMQP_URL")
     if not amqp_url:
         parser.error("the environment variable AMQP_URL is required")
-    if args.command == "list":
-        show(amqp_url, args.queues)
-        return 0
-    move, verb = (requeue, "requeued") if args.command == "retry" else (discard, "discarded")
-    count = move(amqp_url, args.queue, args.message_id)
+    try:
+        if args.command == "list":
+            show(amqp_url, args.queues)
+            return 0
+        move, verb = (requeue, "requeued") if args.command == "retry" else (discard, "discarded")
+        count = move(amqp_url, args.queue, args.message_id)
+    except (broker.Error, OSError) as error:
+        sys.exit(f"RabbitMQ reports {error!r}: is the stack running, and does the queue exist?")
     if args.message_id is not None and not count:
         print(f"{args.queue}: no dead letter has the ID {args.message_id}; `list` prints their IDs", file=sys.stderr)
         return 1

@@ -9,10 +9,9 @@ ALL_NAMES = "*"
 
 
 class EventLocation(NamedTuple):
-    """The location of an event, and the consumer that requests it.
+    """The location of an event for a consumer.
 
-    `owner` is None if the consumer has no owner. `reads_all_names` means that it has an offset for all names, but none
-    for the name of the event.
+    `reads_all_names` means that the consumer has an offset for all names, but none for the name of the event.
     """
 
     stream_id: int
@@ -20,7 +19,6 @@ class EventLocation(NamedTuple):
     name: str
     sequence: int
     position: int
-    owner: str | None
     reads_all_names: bool
 
     def feed_number(self, requested_name: str | None) -> tuple[int, int]:

@@ -11,6 +11,9 @@ from event_service.domain.events import PostedEvent
 
 _MAX_MESSAGE_LENGTH = 500
 _MAX_STEPS = 10_000
+# Of the schemas of one stream: an append may compile all of them.
+MAX_SCHEMAS = 1000
+MAX_TOTAL_BYTES = 1024 * 1024
 
 Document = dict[str, Any] | bool
 
@@ -85,6 +88,14 @@ def _resolve(document: Document, reference: str) -> Any:
         key = part.replace("~1", "/").replace("~0", "~")
         node = node.get(key) if isinstance(node, dict) else None
     return node
+
+
+def check_total(count: int, size_bytes: int) -> None:
+    """Raise Invalid if a stream would have too many schemas."""
+    if count > MAX_SCHEMAS:
+        raise Invalid(f"the schemas of a stream must be at most {MAX_SCHEMAS}; delete one first")
+    if size_bytes > MAX_TOTAL_BYTES:
+        raise Invalid(f"the schemas of a stream must have at most {MAX_TOTAL_BYTES} bytes in total; delete one first")
 
 
 Schemas = Mapping[tuple[str, int], Schema]

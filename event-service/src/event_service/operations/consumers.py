@@ -6,9 +6,10 @@ from chassis.db import Transaction
 from chassis.errors import Invalid, NotFound
 from event_service.domain.ownership import Caller, not_consumer_owner_error
 from event_service.operations.consuming import (
-    claim_if_unowned,
+    claim_consumer,
     get_event_location,
     get_stream_id,
+    lock_offset,
     unknown_event_error,
 )
 from event_service.store import consumers as store
@@ -31,12 +32,11 @@ def put_offset(
     and the consumer may choose again whether it uses leases or reads in order.
     """
     stream_id = get_stream_id(tx, stream)
-    claim_if_unowned(tx, stream_id, consumer, caller)
     feed_id = feeds.find_feed_id(tx, stream_id, name)
     if feed_id is None:
         raise NotFound(f"stream {stream} has no event named {name}")
     number = _resolve_target(tx, feed_id, name, target)
-    store.lock_offset(tx, feed_id, consumer, now)
+    lock_offset(tx, stream_id, feed_id, consumer, caller, now)
     store.update_offset(tx, feed_id, consumer, number, now, is_reset=True)
     leases.delete_leases(tx, feed_id, consumer)
     parked.delete_parked_after(tx, feed_id, consumer, number)
@@ -57,30 +57,32 @@ def _resolve_target(tx: Transaction, feed_id: int, name: str, target: int | date
 def replay_parked(tx: Transaction, stream: str, event_id: str, consumer: str, caller: Caller, now: datetime) -> None:
     """Make a parked event the next one to be read, without moving the offset or claiming the consumer."""
     location = get_event_location(tx, stream, event_id, consumer)
-    if not caller.may_act_for(location.owner):
-        raise not_consumer_owner_error()
+    _lock_consumer(tx, stream, consumer, caller)
     if not parked.replay_event(tx, location, consumer, now):
         raise unknown_event_error()
 
 
 def replay_all_parked(tx: Transaction, stream: str, consumer: str, caller: Caller, now: datetime) -> None:
-    _, feed_ids = _lock_consumer(tx, stream, consumer, caller)
-    parked.replay_all(tx, feed_ids, consumer, now)
+    parked.replay_all(tx, _lock_consumer(tx, stream, consumer, caller), consumer, now)
 
 
 def delete_consumer(tx: Transaction, stream: str, consumer: str, caller: Caller) -> None:
     """Delete what the consumer has in this stream; afterwards its name belongs to the next user that uses it.
 
-    The consumer is claimed first, so that nothing is deleted that another user claims at the same time.
+    1. Lock the offsets, and then the owner, in the same order as an acknowledgement that claims the consumer.
+    2. Lock the offsets again: until the owner was locked, others may have been created.
     """
-    claim_if_unowned(tx, get_stream_id(tx, stream), consumer, caller)
-    stream_id, feed_ids = _lock_consumer(tx, stream, consumer, caller)
+    stream_id = get_stream_id(tx, stream)
+    store.lock_offsets(tx, stream_id, consumer)
+    claim_consumer(tx, stream_id, consumer, caller)
+    feed_ids = store.lock_offsets(tx, stream_id, consumer)
     store.delete_consumer(tx, stream_id, feed_ids, consumer)
 
 
-def _lock_consumer(tx: Transaction, stream: str, consumer: str, caller: Caller) -> tuple[int, list[int]]:
-    """Return the IDs of the stream and of the consumer's feeds; raise 403 if the consumer belongs to another user."""
+def _lock_consumer(tx: Transaction, stream: str, consumer: str, caller: Caller) -> list[int]:
+    """Lock the offsets and return the IDs of their feeds; raise 403 if the consumer belongs to another user."""
     stream_id = get_stream_id(tx, stream)
+    feed_ids = store.lock_offsets(tx, stream_id, consumer)
     if not caller.may_act_for(ownership.find_consumer_owner(tx, stream_id, consumer)):
         raise not_consumer_owner_error()
-    return stream_id, store.lock_offsets(tx, stream_id, consumer)
+    return feed_ids

@@ -78,9 +78,8 @@ def _lock_event(
     Raises 404 for an unknown event, and 403 if the consumer belongs to another user.
     """
     location = get_event_location(tx, stream, event_id, consumer)
-    check_or_claim(tx, location.stream_id, consumer, location.owner, caller)
     feed_id, number = location.feed_number(name)
-    offset = Offset(**store.lock_offset(tx, feed_id, consumer, now))
+    offset = lock_offset(tx, location.stream_id, feed_id, consumer, caller, now)
     lease = leases.find_lease(tx, feed_id, consumer, number) if offset.has_leases else None
     return feed_id, number, offset, lease
 
@@ -114,8 +113,7 @@ def lease_events(
 
     Readers of one consumer run this one after the other, because each locks the offset.
     """
-    claim_if_unowned(tx, state.stream_id, consumer, caller)
-    offset = Offset(**store.lock_offset(tx, feed_id, consumer, now))
+    offset = lock_offset(tx, state.stream_id, feed_id, consumer, caller, now)
     check_may_lease(offset.has_leases)
     if not offset.has_leases:
         store.set_has_leases(tx, feed_id, consumer)
@@ -134,7 +132,7 @@ def register_reader_of_all_names(tx: Transaction, stream_id: int, consumer: str,
     if store.has_offsets(tx, stream_id, consumer):
         return
     if caller.may_act_for(ownership.find_consumer_owner(tx, stream_id, consumer)):
-        store.lock_offset(tx, -stream_id, consumer, now)
+        store.insert_offset(tx, -stream_id, consumer, now)
 
 
 def get_event_location(tx: Transaction, stream: str, event_id: str, consumer: str) -> EventLocation:
@@ -144,16 +142,28 @@ def get_event_location(tx: Transaction, stream: str, event_id: str, consumer: st
     return location
 
 
-def claim_if_unowned(tx: Transaction, stream_id: int, consumer: str, caller: Caller) -> None:
-    check_or_claim(tx, stream_id, consumer, ownership.find_consumer_owner(tx, stream_id, consumer), caller)
+def lock_offset(tx: Transaction, stream_id: int, feed_id: int, consumer: str, caller: Caller, now: datetime) -> Offset:
+    """Lock the offset for the owner of the consumer, or create it; raise 403 if another user owns the consumer.
+
+    If the consumer has no owner, it is claimed first: its deletion waits for that, and then deletes the new offset too.
+    """
+    row = store.lock_offset(tx, stream_id, feed_id, consumer)
+    owner = row.pop("owner") if row else None
+    if owner is None:
+        claim_consumer(tx, stream_id, consumer, caller)
+    elif not caller.may_act_for(owner):
+        raise not_consumer_owner_error()
+    return Offset(**(row or store.insert_offset(tx, feed_id, consumer, now)))
 
 
-def check_or_claim(tx: Transaction, stream_id: int, consumer: str, owner: str | None, caller: Caller) -> None:
+def claim_consumer(tx: Transaction, stream_id: int, consumer: str, caller: Caller) -> None:
     """Make the caller the owner of a consumer that has none, regardless of role; raise 403 if another user owns it.
 
-    The claim is part of the transaction, so a request that fails claims nothing.
+    The owner is locked until the transaction ends. A request that fails claims nothing.
     """
-    if owner is None and caller.user is not None:
+    if caller.user is None:
+        owner = ownership.find_consumer_owner(tx, stream_id, consumer)
+    else:
         owner = ownership.claim_consumer(tx, stream_id, consumer, caller.user)
     if not caller.may_act_for(owner):
         raise not_consumer_owner_error()

@@ -50,10 +50,12 @@ def append_validated(tx: Transaction, append: Append, cache: SchemaCache) -> Non
         revision, is_first_append = change.revision, change.is_first_append
     if is_first_append:
         schemas.adopt_drafts(tx, append.stream, append.caller.user)
-    current_schemas = compile_schemas(schemas.list_schemas(tx, append.stream))
+    texts = schemas.list_schemas(tx, append.stream)
+    size_bytes = sum(len(text.encode()) for text in texts.values())
+    current_schemas = compile_schemas(texts)
     check_payloads(current_schemas, append.events)
     _append_one(tx, replace(append, schemas_revision=revision))
-    tx.after_commit.append(lambda: cache.put(append.stream, revision, current_schemas))
+    tx.after_commit.append(lambda: cache.put(append.stream, revision, current_schemas, size_bytes))
 
 
 def append_published(tx: Transaction, append: Append) -> bool:

@@ -3,6 +3,7 @@
 from chassis.db import Transaction
 from chassis.errors import NotFound
 from event_service.domain.ownership import Caller, not_stream_owner_error
+from event_service.domain.schemas import check_total
 from event_service.operations.consuming import unknown_stream_error
 from event_service.store import schemas, streams
 
@@ -11,9 +12,11 @@ def put_schema(tx: Transaction, stream: str, name: str, version: int, document: 
     """Set a schema for later payloads; raise 403 if the caller may not set it.
 
     Any user may set schemas for a stream without events; for one with events, only its owner and admins may.
+    Concurrent calls for a stream run one after the other, so its schemas never exceed the limits.
     """
     if not schemas.upsert_schema(tx, stream, name, version, document, caller):
         raise not_stream_owner_error("schemas")
+    check_total(*schemas.measure_visible(tx, stream, caller.user))
 
 
 def list_schema_keys(
@@ -23,7 +26,7 @@ def list_schema_keys(
 
     Raise 404 for a stream that has neither events nor schemas of this user.
     """
-    total = schemas.count_visible(tx, stream, caller.user)
+    total, _ = schemas.measure_visible(tx, stream, caller.user)
     if not total and streams.find_stream(tx, stream) is None:
         raise unknown_stream_error(stream)
     return schemas.list_visible_keys(tx, stream, caller.user, limit, offset), total

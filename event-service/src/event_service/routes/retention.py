@@ -47,7 +47,7 @@ def get_retention(stream: str) -> dict[str, Any]:
     path=StreamPath,
     body=RetentionRequest,
     description="An event is deleted within a minute after one of the limits applies to it, the oldest first. A limit "
-    "that is null or omitted does not apply.",
+    "that is null or omitted does not apply; without any, the events are kept indefinitely.",
 )
 def put_retention(stream: str, body: RetentionRequest) -> Response:
     with transaction() as tx:

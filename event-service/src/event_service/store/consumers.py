@@ -7,18 +7,25 @@ from chassis.db import Transaction
 from event_service.store.feeds import lock_feed
 
 
-def lock_offset(tx: Transaction, feed_id: int, consumer: str, now: datetime) -> dict[str, Any]:
-    """Lock the offset until the transaction ends; create it before the first event that is left."""
-    key = {"feed_id": feed_id, "consumer": consumer}
-    row = tx.find(
+def lock_offset(tx: Transaction, stream_id: int, feed_id: int, consumer: str) -> dict[str, Any] | None:
+    """Lock the offset until the transaction ends, and return it with the owner of its consumer.
+
+    If this waits for the deletion of the consumer, it returns None, never the offset of a later owner.
+    """
+    return tx.find(
         """
-        SELECT acknowledged, nacks, has_leases FROM offsets
-        WHERE series_id = %(feed_id)s AND consumer = %(consumer)s FOR UPDATE
+        SELECT acknowledged, nacks, has_leases,
+               (SELECT owner FROM consumers WHERE stream_id = %(stream)s AND name = %(consumer)s) AS owner
+        FROM offsets WHERE series_id = %(feed_id)s AND consumer = %(consumer)s FOR UPDATE
         """,
-        **key,
+        stream=stream_id,
+        feed_id=feed_id,
+        consumer=consumer,
     )
-    if row:
-        return row
+
+
+def insert_offset(tx: Transaction, feed_id: int, consumer: str, now: datetime) -> dict[str, Any]:
+    """Create the offset before the first event that is left, and lock it until the transaction ends."""
     # Waits for a deletion in progress, which would not see the new offset.
     first, _ = lock_feed(tx, feed_id)
     # The update, which changes nothing, returns and locks a row that was created concurrently.
@@ -29,9 +36,10 @@ def lock_offset(tx: Transaction, feed_id: int, consumer: str, now: datetime) -> 
         ON CONFLICT ON CONSTRAINT offsets_pkey DO UPDATE SET consumer = excluded.consumer
         RETURNING acknowledged, nacks, has_leases
         """,
+        feed_id=feed_id,
+        consumer=consumer,
         acknowledged=first - 1,
         now=now,
-        **key,
     )
 
 

@@ -12,13 +12,12 @@ from event_service.domain.feeds import ALL_NAMES, EventLocation
 def find_event_location(tx: Transaction, stream: str, event_id: str, consumer: str) -> EventLocation | None:
     rows = tx.rows(
         """
-        SELECT event.stream_id, event.series_id, series.name, event.sequence, event.position, consumers.owner,
+        SELECT event.stream_id, event.series_id, series.name, event.sequence, event.position,
                EXISTS (SELECT FROM offsets WHERE series_id = -event.stream_id AND consumer = %(consumer)s)
                AND NOT EXISTS (SELECT FROM offsets WHERE series_id = event.series_id AND consumer = %(consumer)s)
         FROM events AS event
         JOIN streams ON streams.id = event.stream_id
         JOIN series ON series.id = event.series_id
-        LEFT JOIN consumers ON consumers.stream_id = event.stream_id AND consumers.name = %(consumer)s
         WHERE event.id = %(id)s AND streams.name = %(stream)s
         """,
         id=event_id,

@@ -30,19 +30,17 @@ def find_lease_state(tx: Transaction, stream: str, name: str, consumer: str) -> 
         f"""
         SELECT streams.id, feed.id, coalesce(feed.last, 0), consumers.owner,
                offsets.has_leases, coalesce(greatest(offsets.acknowledged, feed.first - 1), 0),
-               coalesce(leased.last, 0),
+               coalesce((SELECT max(sequence) FROM leases
+                         WHERE series_id = feed.id AND consumer = %(consumer)s), 0),
                extract(epoch FROM least(
-                   leased.available_at,
+                   (SELECT min(available_at) FROM leases
+                    WHERE series_id = feed.id AND consumer = %(consumer)s),
                    (SELECT min(coalesce(available_at, now())) FROM parked
                     WHERE series_id = feed.id AND consumer = %(consumer)s AND replayed_at IS NOT NULL)
                ) - now())::float
         FROM streams {join_feed(name)}
         LEFT JOIN offsets ON offsets.series_id = feed.id AND offsets.consumer = %(consumer)s
         LEFT JOIN consumers ON consumers.stream_id = streams.id AND consumers.name = %(consumer)s
-        LEFT JOIN LATERAL (
-            SELECT max(sequence) AS last, min(available_at) AS available_at FROM leases
-            WHERE series_id = feed.id AND consumer = %(consumer)s AND sequence > offsets.acknowledged
-        ) AS leased ON true
         WHERE streams.name = %(stream)s AND streams.producer IS NOT NULL
         """,
         stream=stream,
@@ -76,13 +74,14 @@ def insert_leases(tx: Transaction, feed_id: int, consumer: str, numbers: range, 
     )
 
 
+# The array is computed once. A join might scan all leases for each lease, before their number is in the statistics.
 _CLAIM = """
     UPDATE {table} SET available_at = now() + make_interval(secs => %(seconds)s)
-    WHERE series_id = %(feed_id)s AND consumer = %(consumer)s AND sequence IN (
+    WHERE series_id = %(feed_id)s AND consumer = %(consumer)s AND sequence = ANY (ARRAY(
         SELECT sequence FROM {table}
         WHERE series_id = %(feed_id)s AND consumer = %(consumer)s AND {is_available}
         ORDER BY sequence LIMIT %(limit)s
-    )
+    ))
     RETURNING sequence
 """
 _CLAIM_ENDED = _CLAIM.format(table="leases", is_available="available_at <= now()")

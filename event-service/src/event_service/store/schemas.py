@@ -85,8 +85,12 @@ _VISIBLE = """
 """
 
 
-def count_visible(tx: Transaction, stream: str, user: str | None) -> int:
-    return int(tx.value(f"SELECT count(*) FROM {_VISIBLE}", stream=stream, user=user))
+def measure_visible(tx: Transaction, stream: str, user: str | None) -> tuple[int, int]:
+    """Return the number of schemas, and their total size in bytes."""
+    ((count, size_bytes),) = tx.rows(
+        f"SELECT count(*), coalesce(sum(octet_length(document)), 0)::bigint FROM {_VISIBLE}", stream=stream, user=user
+    )
+    return count, size_bytes
 
 
 def list_visible_keys(tx: Transaction, stream: str, user: str | None, limit: int, offset: int) -> list[tuple[str, int]]:

@@ -1,8 +1,9 @@
 """A Redis client that uses one round trip per call and backs off for a second after Redis did not respond in time."""
 
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -17,7 +18,17 @@ _BACKOFF_SECONDS = 1.0
 # More than a web process has concurrent requests: reaching the limit would make Redis appear unavailable.
 _MAX_CONNECTIONS = 10_000
 
+# Another reader may hold the lock if it expired.
+_UNLOCK = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+
 Result = TypeVar("Result")
+
+
+class Lock(NamedTuple):
+    """The lock of a key until it is released or expires; the token distinguishes it from locks of other readers."""
+
+    key: str
+    token: str
 
 
 class RedisUnavailable(Exception):
@@ -43,24 +54,25 @@ class RedisClient:
     def find(self, keys: Sequence[str]) -> dict[str, bytes | None]:
         return self._run(lambda: dict(zip(keys, self._client.mget(keys), strict=True)))
 
-    def lock_and_find(self, key: str, lock_seconds: float) -> tuple[bool, bytes | None]:
-        """Return whether the caller acquired the lock of the key, and the value as read after that."""
+    def lock_and_find(self, key: str, lock_seconds: float) -> tuple[Lock | None, bytes | None]:
+        """Return the lock of the key if the caller acquired it, and the value as read after that."""
+        lock = Lock(f"{key}:lock", secrets.token_hex(8))
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.set(_lock_key(key), "1", nx=True, px=int(lock_seconds * 1000))
+        pipeline.set(lock.key, lock.token, nx=True, px=int(lock_seconds * 1000))
         pipeline.get(key)
         is_locked, value = self._run(pipeline.execute)
-        return bool(is_locked), value
+        return lock if is_locked else None, value
 
-    def store_and_unlock(self, values: Mapping[str, bytes], locked_keys: Sequence[str] = ()) -> None:
-        """Store the values and release the locks; a failure is logged and has no other effect.
+    def store_and_unlock(self, values: Mapping[str, bytes], lock: Lock | None = None) -> None:
+        """Store the values and release the lock, unless it has expired; a failure is logged and has no other effect.
 
         The next reader of a key that has no value, or an outdated one, stores the current value.
         """
         pipeline = self._client.pipeline(transaction=False)
         for key, value in values.items():
             pipeline.set(key, value, ex=TTL_SECONDS)
-        for key in locked_keys:
-            pipeline.delete(_lock_key(key))
+        if lock:
+            pipeline.eval(_UNLOCK, 1, *lock)
         try:
             self._run(pipeline.execute)
         except RedisUnavailable as error:
@@ -78,7 +90,3 @@ class RedisClient:
             log.warning("redis.unavailable", reason=repr(error))
             self._backoff_until = time.monotonic() + _BACKOFF_SECONDS
             raise RedisUnavailable(str(error)) from error
-
-
-def _lock_key(key: str) -> str:
-    return f"{key}:lock"

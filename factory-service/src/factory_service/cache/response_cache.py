@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from chassis.errors import Unavailable
 from chassis.runtime.batching import Batcher
-from factory_service.cache.client import RedisClient, RedisUnavailable
+from factory_service.cache.client import Lock, RedisClient, RedisUnavailable
 from factory_service.cache.current_versions import CurrentVersions
 from factory_service.domain.charts import check_point_count
 from factory_service.store.replica import Query, ReplicaAwareReader
@@ -125,27 +125,27 @@ class ResponseCache:
         deadline = time.monotonic() + LOCK_SECONDS
         while self._redis and time.monotonic() < deadline:
             try:
-                is_locked, value = self._redis.lock_and_find(key, LOCK_SECONDS)
+                lock, value = self._redis.lock_and_find(key, LOCK_SECONDS)
             except RedisUnavailable:
                 break
             if cached := _unpack_current(value, version):
-                self._redis.store_and_unlock({}, [key])
+                self._redis.store_and_unlock({}, lock)
                 return cached if cached.body else read_document()
-            if is_locked:
-                return self._read_and_store(self._redis, key, read_document)
+            if lock:
+                return self._read_and_store(self._redis, key, lock, read_document)
             time.sleep(_POLL_SECONDS)
         return read_document()
 
     @staticmethod
     def _read_and_store(
-        redis: RedisClient, key: str, read_document: Callable[[], CachedResponse | None]
+        redis: RedisClient, key: str, lock: Lock, read_document: Callable[[], CachedResponse | None]
     ) -> CachedResponse | None:
         response = None
         try:
             response = read_document()
             return response
         finally:
-            redis.store_and_unlock({key: pack(response.version, response.body)} if response else {}, [key])
+            redis.store_and_unlock({key: pack(response.version, response.body)} if response else {}, lock)
 
 
 def cache_key(resource: str, variant: str) -> str:
