@@ -1,5 +1,6 @@
 """Pages of the sequences: their use, issue of numbers, changes, and who received which numbers."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, redirect, request, url_for
@@ -36,33 +37,41 @@ def show_sequence(name: str) -> Response:
     return _render_sequence(name)
 
 
-@bp.post("/<name>/numbers")
-def issue_numbers(name: str) -> Response:
-    """Show the numbers; a repetition of the form returns the same ones, because its key is the same."""
+@bp.post("/<name>")
+def act_on_sequence(name: str) -> BaseResponse:
+    """Run the action of the form. The address stays that of the page, so that it can be reloaded."""
+    action = request.form["action"]
+    if action not in _ACTIONS:
+        raise Invalid.field("action", f"must be one of {', '.join(_ACTIONS)}")
     try:
-        body = {"n": _integer("n")}
-        numbers = call(_SERVICE, "POST", _PATH, name, "next", body=body, key=request.form["key"])
+        return _ACTIONS[action](name)
     except Problem as problem:
-        return _render_sequence(name, problem, "issue")
+        return _render_sequence(name, problem, action)
+
+
+def _issue(name: str) -> Response:
+    """Show the numbers; a repetition of the form returns the same ones, because its key is the same."""
+    numbers = call(_SERVICE, "POST", _PATH, name, "next", body={"n": _integer("n")}, key=request.form["key"])
     return _render_sequence(name, numbers=numbers)
 
 
-@bp.post("/<name>/<any(next, maximum):field>")
-def change_sequence(name: str, field: str) -> BaseResponse:
-    try:
-        call(_SERVICE, "PATCH", _PATH, name, body={field: _integer(field)}, key=request.form["key"])
-    except Problem as problem:
-        return _render_sequence(name, problem, field)
+def _change(name: str) -> BaseResponse:
+    field = request.form["action"]
+    call(_SERVICE, "PATCH", _PATH, name, body={field: _integer(field)}, key=request.form["key"])
     return redirect(url_for("sequences.show_sequence", name=name, done="changed"), 303)
 
 
-@bp.post("/<name>/delete")
-def delete_sequence(name: str) -> BaseResponse:
-    try:
-        call(_SERVICE, "DELETE", _PATH, name)
-    except Problem as problem:
-        return _render_sequence(name, problem, "delete")
+def _delete(name: str) -> BaseResponse:
+    call(_SERVICE, "DELETE", _PATH, name)
     return redirect(url_for("sequences.list_sequences", done="deleted"), 303)
+
+
+_ACTIONS: dict[str, Callable[[str], BaseResponse]] = {
+    "issue": _issue,
+    "next": _change,
+    "maximum": _change,
+    "delete": _delete,
+}
 
 
 def _render_list(problem: Problem | None = None) -> Response:
