@@ -1,4 +1,4 @@
-"""What all pages share: navigation, notices, formats of values, and errors."""
+"""Shared parts of all pages: navigation, notices, formats of values, and errors."""
 
 import uuid
 from collections.abc import Mapping
