@@ -120,3 +120,9 @@ def test_users_are_listed_and_administrator_cannot_be_removed(stack, add_user):
         stack.remove_user(stack.user)
     assert stack.run_command("user", reader).startswith(f"replaced the password of {reader} (reader)")
     assert stack.run_command("users").splitlines() == lines
+
+
+def test_gateway_that_crashes_after_a_change_of_users_restarts(stack, add_user):
+    reader = add_user("reader")
+    stack.kill("gateway")
+    eventually(lambda: status(reader, "GET", "/sequences") == 200)

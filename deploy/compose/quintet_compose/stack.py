@@ -20,6 +20,7 @@ from quintet_local.watching import ProgramState
 # The gateway's user must be able to read the files in its container; they contain only hashes.
 USERS_MODE = "644"
 LOG_LINES = "15"
+RELOAD_COMMAND = ("nginx", "-e", "stderr", "-c", "/run/gateway/nginx.conf", "-s", "reload")
 
 
 class Compose:
@@ -64,7 +65,8 @@ class Compose:
         """Reload the gateway, and return whether it is running."""
         is_up = "gateway" in self.capture("ps", "--services", "--status", "running").split()
         if is_up:
-            self.capture("kill", "--signal", "HUP", "gateway")
+            # After `docker compose kill`, with any signal, the engine would not restart the gateway if it crashed.
+            self.capture("exec", "-T", "gateway", *RELOAD_COMMAND)
         return is_up
 
     def users_environment(self) -> dict[str, str]:
