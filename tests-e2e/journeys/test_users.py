@@ -4,6 +4,7 @@ import secrets
 import time
 from contextlib import suppress
 
+import psutil
 import pytest
 import requests
 
@@ -123,6 +124,15 @@ def test_users_are_listed_and_administrator_cannot_be_removed(stack, add_user):
 
 
 def test_gateway_that_crashes_after_a_change_of_users_restarts(stack, add_user):
-    reader = add_user("reader")
+    reader, processes = add_user("reader"), stack.processes("gateway")
     stack.kill("gateway")
     eventually(lambda: status(reader, "GET", "/sequences") == 200)
+    # Until its worker processes have noticed its end, they accept connections, also those of the next test.
+    eventually(lambda: all(map(has_ended, processes)))
+
+
+def has_ended(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
