@@ -126,9 +126,9 @@ def test_users_are_listed_and_administrator_cannot_be_removed(stack, add_user):
 def test_gateway_that_crashes_after_a_change_of_users_restarts(stack, add_user):
     reader, processes = add_user("reader"), stack.processes("gateway")
     stack.kill("gateway")
-    eventually(lambda: status(reader, "GET", "/sequences") == 200)
-    # Until its worker processes have noticed its end, they accept connections, also those of the next test.
+    # Until its worker processes have noticed its end, they accept connections.
     eventually(lambda: all(map(has_ended, processes)))
+    eventually(lambda: status(reader, "GET", "/sequences") == 200)
 
 
 def has_ended(process):
