@@ -10,7 +10,7 @@ import requests
 from flask import g
 
 from chassis import strictjson
-from chassis.errors import Problem, Unavailable
+from chassis.errors import NotFound, Problem, Unavailable
 from chassis.runtime import http_client
 from chassis.web.app import role, this_app, username
 from console_service.settings import Settings
@@ -60,6 +60,8 @@ def call(
     `path` consists of segments, which are quoted; `key` is an Idempotency-Key. Raise the service's error as a Problem,
     and Unavailable if the service does not respond.
     """
+    if {".", ".."} & {*path}:
+        raise NotFound("a name must not be . or ..")  # the path would be that of another resource
     settings = cast(Settings, this_app().settings)
     headers = identity_headers() | ({"Idempotency-Key": key} if key else {})
     data = None

@@ -31,7 +31,6 @@ def _shared_values() -> dict[str, Any]:
         "user": username(),
         "role": role(),
         "may_write": role() in _WRITERS,
-        "is_admin": role() == "admin",
         "notice": _NOTICES.get(request.args.get("done", "")),
         "new_key": lambda: uuid.uuid4().hex,
     }
