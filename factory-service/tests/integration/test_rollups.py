@@ -181,6 +181,22 @@ def test_cost_of_a_long_series_follows_the_size_of_the_response(db, a_factory, c
         assert count_fetched_points(db, read) < 2500
 
 
+def test_outdated_statistics_do_not_make_a_read_scan_the_table(db, a_factory):
+    deleted, id_ = a_factory(0), a_factory(0)
+    with db.transaction() as tx:
+        # The statistics say that there is one point, while the index keeps the size that the deleted points needed.
+        tx.run(
+            "INSERT INTO points SELECT %(id)s, n, 1, 1, 1 FROM generate_series(1, 90000) AS n ORDER BY random()",
+            id=deleted,
+        )
+        tx.run("DELETE FROM points WHERE time > 1")
+        tx.run("ANALYZE points")
+        tx.run("DELETE FROM points")
+    insert_series(db, id_, 60_000, 60)
+    first, last = TIME + 1234, TIME + 60_000 * 60 - 2345
+    assert count_fetched_points(db, lambda tx: charts.find_downsampled(tx, "/chart-data", id_, first, last, 50)) < 2500
+
+
 def test_reads_are_the_same_with_and_without_rollups(db, client, a_factory):
     id_, rng = a_factory(0), random.Random(4)
     write(db, id_, random_points(rng, 3000, 40 * DAY), 1)

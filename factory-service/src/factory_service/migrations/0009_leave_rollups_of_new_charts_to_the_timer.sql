@@ -24,9 +24,10 @@ $$;
 
 -- Stores the roll-ups of the quarter hours that begin at `starts_`, and of their hours, days and weeks; those without
 -- points are deleted. The caller must lock the factory. Updating the rows instead would take longer, and so would JIT
--- compilation, which Postgres would choose for the generic plans once there are a few million points.
+-- compilation, which Postgres would choose for the generic plans once there are a few million points, and scans of the
+-- whole table, which it would choose if outdated statistics said that the table is almost empty.
 CREATE OR REPLACE FUNCTION roll_up_points(factory_id_ bigint, starts_ bigint[])
-RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off AS $$
 DECLARE
     part_width integer := NULL;
     width_ integer;
