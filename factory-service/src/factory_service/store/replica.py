@@ -12,8 +12,8 @@ Row = tuple[Any, ...]
 
 
 # Compiling the statements would take longer than executing them. A bitmap scan, which Postgres prefers for a factory of
-# which it has no statistics, reads the whole range before it returns the first point. Where outdated statistics say that
-# the table is almost empty, Postgres would read all of it once per tile instead of using the index.
+# which it has no statistics, reads the whole range before it returns the first point. Where outdated statistics say
+# that the table is almost empty, Postgres would read all of it once per tile instead of using the index.
 _BEGIN_SNAPSHOT = """
     SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
     SET LOCAL jit = off;
