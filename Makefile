@@ -22,7 +22,7 @@ RUN = $(PY) deploy/$(STACK)
 PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data help lint test test-all bench setup pins openapi env release
+.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data help lint test test-long test-all bench setup pins openapi env release
 
 up: setup ## Start the stack (RELOAD=1: apply code changes; TLS=1: serve HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
@@ -72,6 +72,9 @@ lint: setup ## Check style, types and import rules
 
 test: setup ## Run the tests for a change: all but faults, fuzzing, slow tests and most journeys (ARGS=...)
 	@$(PYTEST) -m "not fault and not fuzz and not slow" $(ARGS)
+
+test-long: setup ## Run the tests that `make test` leaves out (ARGS=...)
+	@$(PYTEST) -m "fault or fuzz or slow" $(ARGS)
 
 test-all: setup ## Run all tests, the journeys on both stacks, and measure coverage (ARGS=...)
 	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)

@@ -45,11 +45,11 @@ install() {
     fi
     log_progress "downloading $(grep -c '==' $REQUIREMENTS) packages"
     # uv does not read pip's configuration, so pip is used if the index in that configuration is required.
-    UV_SYSTEM_CERTS=true $VENV/bin/uv pip install --quiet --python $VENV/bin/python --require-hashes -r $REQUIREMENTS
+    UV_SYSTEM_CERTS=true $VENV/bin/uv pip install --quiet --python $VENV/bin/python --no-deps --require-hashes -r $REQUIREMENTS
 }
 if ! install; then
     log_progress "uv failed; retrying with pip, which is slower"
-    $VENV/bin/python -m pip install --disable-pip-version-check --require-hashes -r $REQUIREMENTS \
+    $VENV/bin/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r $REQUIREMENTS \
         || fail "the packages could not be downloaded: see above. Behind a proxy or mirror, configure pip (pip config) and run this again"
 fi
 

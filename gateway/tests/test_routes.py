@@ -216,6 +216,8 @@ def test_openapi_documents_and_pages_are_served(gateway):
         "/console/assets/console.js",
         "/console/assets/icon.svg",
         "/console/assets/vendor/htmx-4.min.js",
+        "/console/assets/vendor/uPlot.iife.js",
+        "/console/assets/vendor/uPlot.min.css",
         "/docs/swagger-ui-bundle.js",
         "/docs/swagger-ui.css",
         "/docs/docs.js",

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, HttpCredentials, Page, expect, sync_playwright
 
 from quintet_e2e.stacks import RunningStack
@@ -59,3 +60,13 @@ def open_page(
         assert [error for error in errors if "Failed to load resource" not in error] == []
     finally:
         context.close()
+
+
+def accessibility_violations(page: Page) -> list[str]:
+    """Return what axe-core finds serious or critical: rule, help and the elements concerned."""
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{violation['id']}: {violation['help']}: {[node['target'] for node in violation['nodes']]}"
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
+    ]

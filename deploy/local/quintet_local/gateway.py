@@ -78,6 +78,7 @@ class Gateway:
             "USERS_DIR": str(self.layout.users),
             "SWAGGER_DIR": str(binaries.package("flask_swagger_ui") / "dist"),
             "HTMX_DIR": str(binaries.package("django_htmx") / "static" / "django_htmx"),
+            "UPLOT_DIR": str(binaries.package("uplot") / "static"),
             "LISTEN": f"127.0.0.1:{self.port}",
             # Standard output is a pipe to the supervisor, which rotates the log.
             "ACCESS_LOG": "/dev/stdout",

@@ -20,10 +20,12 @@ for (const form of document.querySelectorAll('form[data-confirm]')) {
   });
 }
 
-for (const button of document.querySelectorAll('button[data-copy]')) {
+// A button with data-copy copies the text of an element, one with data-copy-text this text.
+for (const button of document.querySelectorAll('button[data-copy], button[data-copy-text]')) {
   button.hidden = !navigator.clipboard;
   button.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent);
-    button.textContent = 'Copied';
+    const { copy, copyText } = button.dataset;
+    await navigator.clipboard.writeText(copyText ?? document.querySelector(copy).textContent);
+    button.textContent = copyText ? '✓' : 'Copied';
   });
 }

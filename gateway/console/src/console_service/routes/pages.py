@@ -1,13 +1,15 @@
 """Shared parts of all pages: navigation, notices, formats of values, and errors."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, request
+from flask import Blueprint, Flask, Response, copy_current_request_context, render_template, request
+from werkzeug.wrappers import Response as BaseResponse
 
-from chassis.errors import Problem
+from chassis.errors import Invalid, Problem
 from chassis.web.app import role, username
 from chassis.web.errors import problem_json
 
@@ -49,6 +51,46 @@ def render_problem(problem: Problem) -> Response:
     return render_page("problem.html", problem.status, problem=problem)
 
 
+def read_parts(**parts: Callable[[], Any]) -> dict[str, Any]:
+    """Return what the functions return, called in parallel.
+
+    The value of a function that fails is its Problem, so that the rest of the page can be shown; see `ui.failure`.
+    """
+
+    def read(part: Callable[[], Any]) -> Any:
+        try:
+            return part()
+        except Problem as problem:
+            return problem
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        futures = {name: pool.submit(copy_current_request_context(read), part) for name, part in parts.items()}
+    return {name: future.result() for name, future in futures.items()}
+
+
+def run_action(
+    actions: Mapping[str, Callable[[], BaseResponse]], render: Callable[[Problem, str], BaseResponse]
+) -> BaseResponse:
+    """Run the action that the form names; if it fails, `render` shows the page with the error at the form.
+
+    All forms of a page are sent to its own address, so that the page can be reloaded.
+    """
+    action = request.form["action"]
+    if action not in actions:
+        raise Invalid.field("action", f"must be one of {', '.join(actions)}")
+    try:
+        return actions[action]()
+    except Problem as problem:
+        return render(problem, action)
+
+
+def form_integer(field: str) -> int:
+    try:
+        return int(request.form[field])
+    except ValueError:
+        raise Invalid.field(field, "must be an integer") from None
+
+
 def field_errors(problem: Problem | None) -> Mapping[str, str]:
     """Return the message for each field of a form; that of the form as a whole is under an empty name."""
     if problem is None:
@@ -57,6 +99,7 @@ def field_errors(problem: Problem | None) -> Mapping[str, str]:
 
 
 def register_filters(app: Flask) -> None:
+    app.jinja_env.tests["failure"] = lambda part: isinstance(part, Problem)
     app.jinja_env.filters |= {"number": format_number, "time": parse_time, "duration": format_duration}
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

@@ -1,14 +1,13 @@
 """Pages of the sequences: their use, issue of numbers, changes, and who received which numbers."""
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from chassis.errors import Invalid, Problem
+from chassis.errors import Problem
 from console_service.clients import call
-from console_service.routes.pages import field_errors, render_page
+from console_service.routes.pages import field_errors, form_integer, render_page, run_action
 
 bp = Blueprint("sequences", __name__, url_prefix="/console/sequences")
 
@@ -39,39 +38,30 @@ def show_sequence(name: str) -> Response:
 
 @bp.post("/<name>")
 def act_on_sequence(name: str) -> BaseResponse:
-    """Run the action of the form. The address stays that of the page, so that it can be reloaded."""
-    action = request.form["action"]
-    if action not in _ACTIONS:
-        raise Invalid.field("action", f"must be one of {', '.join(_ACTIONS)}")
-    try:
-        return _ACTIONS[action](name)
-    except Problem as problem:
-        return _render_sequence(name, problem, action)
+    actions = {
+        "issue": lambda: _issue(name),
+        "next": lambda: _change(name),
+        "maximum": lambda: _change(name),
+        "delete": lambda: _delete(name),
+    }
+    return run_action(actions, lambda problem, action: _render_sequence(name, problem, action))
 
 
 def _issue(name: str) -> Response:
     """Show the numbers; a repetition of the form returns the same ones, because its key is the same."""
-    numbers = call(_SERVICE, "POST", _PATH, name, "next", body={"n": _integer("n")}, key=request.form["key"])
+    numbers = call(_SERVICE, "POST", _PATH, name, "next", body={"n": form_integer("n")}, key=request.form["key"])
     return _render_sequence(name, numbers=numbers)
 
 
 def _change(name: str) -> BaseResponse:
     field = request.form["action"]
-    call(_SERVICE, "PATCH", _PATH, name, body={field: _integer(field)}, key=request.form["key"])
+    call(_SERVICE, "PATCH", _PATH, name, body={field: form_integer(field)}, key=request.form["key"])
     return redirect(url_for("sequences.show_sequence", name=name, done="changed"), 303)
 
 
 def _delete(name: str) -> BaseResponse:
     call(_SERVICE, "DELETE", _PATH, name)
     return redirect(url_for("sequences.list_sequences", done="deleted"), 303)
-
-
-_ACTIONS: dict[str, Callable[[str], BaseResponse]] = {
-    "issue": _issue,
-    "next": _change,
-    "maximum": _change,
-    "delete": _delete,
-}
 
 
 def _render_list(problem: Problem | None = None) -> Response:
@@ -121,18 +111,11 @@ def _with_usage(sequence: dict[str, Any]) -> dict[str, Any]:
 def _definition() -> dict[str, Any]:
     form = request.form
     return {
-        "minimum": _integer("minimum"),
-        "maximum": _integer("maximum"),
+        "minimum": form_integer("minimum"),
+        "maximum": form_integer("maximum"),
         "cycle": "cycle" in form,
         "audit": "audit" in form,
         "format": form["format"] or "{}",
         "reset": form["reset"] or None,
         "timezone": form["timezone"] or "UTC",
     }
-
-
-def _integer(field: str) -> int:
-    try:
-        return int(request.form[field])
-    except ValueError:
-        raise Invalid.field(field, "must be an integer") from None
