@@ -17,6 +17,7 @@ from chassis.strictjson import loads
 from factory_service import handlers
 from factory_service.app import create_app
 from factory_service.settings import Settings
+from factory_service.store import factories
 from quintet_local import binaries
 from quintet_testing import plugin as testing
 from quintet_testing.postgres import free_port
@@ -216,3 +217,24 @@ class CrashingDatabase:
 def crashing_database():
     """Return a class whose instances wrap a database and end the process, as it seems, before a commit."""
     return CrashingDatabase
+
+
+@pytest.fixture
+def insert_series(db):
+    """Return a function that inserts a series of points, `step` seconds apart, which begins at `time`."""
+
+    def insert(id_, count, step, time=1611194818):
+        with db.transaction() as tx:
+            tx.run(
+                """
+                INSERT INTO points SELECT %(id)s, %(time)s + n * %(step)s, n %% 911, n %% 37 + 430, 1
+                FROM generate_series(0, %(count)s - 1) AS n
+                """,
+                id=id_,
+                time=time,
+                step=step,
+                count=count,
+            )
+            factories.add_to_point_count(tx, id_, count)
+
+    return insert

@@ -1,4 +1,4 @@
-"""Rules that hold for every page of the console: accessibility, layout on narrow screens, origin and size of content."""
+"""Rules for every page of the console: accessibility, layout on narrow screens, origin and size of its content."""
 
 import gzip
 import secrets
