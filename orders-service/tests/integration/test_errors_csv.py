@@ -78,6 +78,13 @@ def test_formula_in_a_malformed_row_is_escaped(api, build_csv):
     assert [row[0] for row in parse_cells(api.errors(status["task_id"]))[1:]] == ["'=1", "x,'＝1", "-7"]
 
 
+@pytest.mark.parametrize("cell", ["\ufdd3\ufded1+1", "\ufffe\ue03d\ue031\ufffeX\uffff"])
+def test_noncharacters_that_could_hide_a_formula_are_rejected_and_reported_unchanged(api, build_csv, build_row, cell):
+    status = api.run_import(build_csv(build_row(1, name=cell), build_row(2)))
+    assert (status["rejected"], status["valid"]) == (1, 1)
+    assert parse_cells(api.errors(status["task_id"]))[1][1] == cell
+
+
 def test_report_is_complete_for_every_read_size(api, build_csv, build_row, monkeypatch):
     lines = [build_row(id, name="Zoë 😀" * (id % 7), state="NJ", zipcode=f"{id:05}") for id in range(60)]
     task = api.run_import(build_csv(*lines))["task_id"]

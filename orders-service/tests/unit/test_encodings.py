@@ -69,6 +69,19 @@ def test_any_bytes_are_restored(encoding, data):
     assert encode_report(transcode_with_source_bytes(data, encoding, []), encoding) == data
 
 
+NONCHARACTERS = ["\ufdd3\ufded1+1", "\ufdd0", "\ufffe\ue03d\ue031\ufffeX\uffff", "\uffff"]
+
+
+@pytest.mark.parametrize("encoding", ["utf_8", "utf_16_le", "utf_32_be", "gb18030"])
+@pytest.mark.parametrize("cell", NONCHARACTERS)
+def test_noncharacters_do_not_pass_for_bytes_that_cannot_be_decoded(encoding, cell):
+    source = f"a|{cell}|b\n".encode(encoding)
+    for cuts in ([], range(len(source))):
+        transcoded = transcode_with_source_bytes(source, encoding, cuts)
+        assert encodings.IS_UNREADABLE.search(remove_source_bytes(transcoded))
+        assert encode_report(transcoded, encoding) == source
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", [name for name in ENCODINGS if not name.startswith("utf_")])
 def test_bytes_of_every_character_of_one_or_two_bytes_are_restored(encoding):
