@@ -192,8 +192,8 @@ def test_command_rebuilds_a_week_with_a_rollup_of_a_later_day_without_points(db,
     with db.transaction() as tx:
         tx.run(
             """
-            INSERT INTO rollups SELECT factory_id, width, start + 2 * width, points, actual, goal, missed, leading_misses,
-                trailing_misses, longest_miss, min_actual, max_actual, min_goal, max_goal
+            INSERT INTO rollups SELECT factory_id, width, start + 2 * width, points, actual, goal, missed,
+                leading_misses, trailing_misses, longest_miss, min_actual, max_actual, min_goal, max_goal
             FROM rollups WHERE factory_id = %(id)s AND width = 86400
             """,
             id=id_,

@@ -64,7 +64,7 @@ def build_next(tx: Transaction, limit: int) -> int | None:
         limit=limit,
         **row,
     )
-    # Also those of the following week: the roll-up of a week that is built here would contain wrong ones of its later days.
+    # Also those of the following week: otherwise the roll-up of a week would contain wrong ones of its later days.
     tx.run(
         """
         DELETE FROM rollups WHERE factory_id = %(id)s AND width = ANY (ARRAY[900, 3600, 86400, 604800])
