@@ -188,6 +188,25 @@ UNSUPPORTED_PROPERTIES = [
         for fields in ([1], None, [], ["b", "c"])
     ),
     ("schema.primaryKey", {"schema": {"fields": [{"name": "a"}], "primaryKey": ["a", "b"]}}),
+    ("schema.primaryKey", {"schema": {"fields": [{"name": "a", "type": "object"}], "primaryKey": "a"}}),
+    ("schema.uniqueKeys", {"schema": {"fields": [{"name": "a", "type": "list"}], "uniqueKeys": [["a"]]}}),
+    (
+        "schema.foreignKeys",
+        {
+            "schema": {
+                "fields": [{"name": "a", "type": "geojson"}],
+                "foreignKeys": [{"fields": ["a"], "reference": {"resource": "b", "fields": ["c"]}}],
+            }
+        },
+    ),
+    (
+        "schema.fields.0.constraints.unique",
+        {"schema": {"fields": [{"name": "a", "type": "array", "constraints": {"unique": True}}]}},
+    ),
+    (
+        "schema.fields.0.constraints.pattern",
+        {"schema": {"fields": [{"name": "a", "type": "string", "constraints": {"pattern": "(?i)x"}}]}},
+    ),
     ("schema.fields", {"schema": {"fields": [{"name": "a"}, {"name": "b"}, {"name": "a"}]}}),
 ]
 

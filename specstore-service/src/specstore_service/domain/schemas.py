@@ -33,6 +33,8 @@ _FORMATS: dict[str, set[str]] = {
     "geopoint": {"default", "array", "object"},
     "geojson": {"default", "topojson"},
 }
+# Their values cannot be compared with all others.
+_STRUCTURES = ("array", "object", "list", "geojson")
 _KEY_MESSAGE = "must be the name of a field, or a list of names"
 # Their format is a pattern.
 _TIME_TYPES = ("date", "time", "datetime")
@@ -40,10 +42,15 @@ _TIME_TYPES = ("date", "time", "datetime")
 
 def _check_pattern(value: str) -> str:
     try:
-        re.compile(value)
+        re.compile(f"^{_whole_pattern(value)}$")
     except (re.error, RecursionError, OverflowError):
-        raise ValueError("must be a valid regular expression") from None
+        raise ValueError("must be a valid regular expression, without flags such as (?i)") from None
     return value
+
+
+def _whole_pattern(pattern: str) -> str:
+    """Return the pattern so that frictionless, which encloses it in ^ and $, applies both to each alternative."""
+    return f"(?:{pattern})" if "|" in pattern else pattern
 
 
 def _check_bound(value: Any) -> Any:
@@ -116,6 +123,8 @@ class SchemaField(OpenModel):
         for name in self.constraints.model_dump(by_alias=True, exclude_unset=True):
             if name not in _CONSTRAINTS.get(self.type, {"enum"}) | {"required", "unique"}:
                 raise property_error("constraints", name, message=f"is not supported for the type {self.type}")
+        if self.constraints.unique and self.type in _STRUCTURES:
+            raise property_error("constraints", "unique", message=f"is not supported for the type {self.type}")
         formats = _FORMATS.get(self.type, {"default"})
         if self.type not in _TIME_TYPES and self.format not in formats:
             choices = ", ".join(sorted(formats))
@@ -176,7 +185,17 @@ class TableSchema(OpenModel):
                 raise property_error("uniqueKeys", number, message="must be the name of a field")
         for number, key in enumerate(self.foreign_keys):
             _check_foreign_key(key, names, "foreignKeys", number)
+        self._reject_structures_in_keys()
         return self
+
+    def _reject_structures_in_keys(self) -> None:
+        structures = {field.name for field in self.fields if field.type in _STRUCTURES}
+        keys = [("primaryKey", self.primary_key)]
+        keys += [("uniqueKeys", key) for key in self.unique_keys]
+        keys += [("foreignKeys", key.get("fields", [])) for key in self.foreign_keys]
+        for name, key in keys:
+            if not structures.isdisjoint(_names(key)):
+                raise property_error(name, message=f"must not contain fields of the types {', '.join(_STRUCTURES)}")
 
     def descriptor(self) -> dict[str, Any]:
         """Return the schema unchanged, except that a field without a type accepts any value."""
@@ -193,11 +212,15 @@ def frictionless_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _field(field: dict[str, Any], unique: set[str]) -> dict[str, Any]:
     constraints = dict(field.get("constraints") or {})
+    if "pattern" in constraints:
+        constraints["pattern"] = _whole_pattern(constraints["pattern"])
     if field["name"] in unique:
         constraints["unique"] = True
     if (categories := field.get("categories")) is not None:
         values = [category["value"] if isinstance(category, dict) else category for category in categories]
-        constraints["enum"] = [value for value in constraints.get("enum", values) if value in values]
+        if "enum" in constraints:
+            values = [value for value in constraints["enum"] if value in values]
+        constraints["enum"] = values
     return {**field, "constraints": constraints} if constraints else field
 
 
