@@ -103,6 +103,11 @@ def test_pattern_applies_to_the_whole_cell_with_each_of_its_alternatives(run, pu
             "reds: times must have an offset from UTC if the bounds of their field have one, and none otherwise",
         ),
         (
+            ["1"],
+            {"type": "number", "constraints": {"maximum": "NaN"}},
+            "reds: field a: constraints.maximum must be a valid number",
+        ),
+        (
             [{"b": 1}],
             {"type": "any", "constraints": {"unique": True}},
             "reds: unique values, and those of keys, must not be lists or objects",
