@@ -116,6 +116,16 @@ def test_every_spelling_of_a_character_is_read_and_restored(encoding, source, te
     assert encode_report(transcoded, encoding) == b"a|" + source + b"|\n"
 
 
+@pytest.mark.parametrize("encoding", ["euc_jis_2004", "euc_jisx0213", "shift_jis_2004", "shift_jisx0213", "big5hkscs"])
+def test_character_that_could_be_merged_with_one_of_the_preceding_part_is_restored(encoding):
+    merged = [base + mark for base in "æɔʌəɚ˩˥ÊêかきカツË" for mark in "\u02e5\u02e9\u0300\u0301\u0304\u030c\u309a"]
+    for text in merged:
+        parts = [character.encode(encoding, "ignore") for character in text]
+        source = b"".join(parts)
+        transcoded = transcode_with_source_bytes(source, encoding, [len(parts[0])])
+        assert encode_report(transcoded, encoding) == source
+
+
 @given(
     st.lists(st.sampled_from(["表", "髙", "＝", "－", "\u3000", "=", "'", ",", "\n", "1", " "]), max_size=12).map(
         "".join

@@ -50,6 +50,8 @@ _BEGINNING_OF_NONCHARACTER = re.compile(b"\xef[\xb7\xbf]?\\Z")
 # precede the characters, as characters from U+E000; noncharacters enclose and separate both.
 _SOURCE, _END_OF_SOURCE, _FIRST_SOURCE_BYTE = "\ufffe", "\uffff", 0xE000
 _WITH_SOURCE = re.compile(f"{_SOURCE}([\ue000-\ue0ff]+){_SOURCE}([^{_SOURCE}{_END_OF_SOURCE}]+){_END_OF_SOURCE}")
+# Some encodings also have a byte sequence for a character together with one of these, with which a part may begin.
+_MERGED_CHARACTERS = frozenset("\u02e5\u02e9\u0300\u0301\u0304\u030c\u309a")
 MAY_BEGIN_SOURCE = _SOURCE.encode()
 _MAX_RUN_BYTES = 4096
 # The beginning of every noncharacter of this kind in UTF-8, and of a few letters.
@@ -106,7 +108,7 @@ def to_utf8(data: bytes, encoding: str, state: DecoderState, *, at_end: bool) ->
     text = _escape(decoder.decode(data, at_end), encoding)
     next_state = DecoderState(*decoder.getstate())
     source = (state.pending + data).removesuffix(next_state.pending)
-    if not encoding.startswith("utf_") and encode_report(text, encoding) != source:
+    if not encoding.startswith("utf_") and not _is_restored(text, encoding, source):
         text = "".join(_decode_with_source_bytes(line, encoding) for line in source.splitlines(keepends=True))
     return text.encode("utf-8"), next_state
 
@@ -118,10 +120,15 @@ def _escape_noncharacters(data: bytes, *, at_end: bool) -> tuple[bytes, DecoderS
     return text, DecoderState(data[end:])
 
 
+def _is_restored(text: str, encoding: str, source: bytes) -> bool:
+    """Return whether encoding the text restores its bytes, also after any preceding text."""
+    return text[:1] not in _MERGED_CHARACTERS and encode_report(text, encoding) == source
+
+
 def _decode_with_source_bytes(line: bytes, encoding: str) -> str:
     """Return the text of a line, with the bytes of its characters unless encoding the text restores them."""
     text = _escape(line.decode(encoding, "quintet_escape"), encoding)
-    if encode_report(text, encoding) == line:
+    if _is_restored(text, encoding, line):
         return text
     runs = itertools.groupby(
         _split_characters(line, encoding),
@@ -134,8 +141,8 @@ def _split_characters(line: bytes, encoding: str) -> Iterator[tuple[int, str, by
     """Yield each character, or some that belong together, with the offset and the bytes that they have in the line."""
     decoder, start = codecs.getincrementaldecoder(encoding)("quintet_escape"), 0
     for end in range(1, len(line) + 1):
-        characters = _escape(decoder.decode(line[end - 1 : end], end == len(line)), encoding)
-        if characters:
+        if characters := decoder.decode(line[end - 1 : end], end == len(line)):
+            characters = _escape(characters, encoding)
             # After bytes that cannot be decoded, the next character may have begun.
             next_start = end - len(decoder.getstate()[0]) if len(characters) > 1 else end
             yield start, characters, line[start:next_start]
@@ -176,12 +183,14 @@ codecs.register_error("quintet_escape", _keep_undecodable)
 
 def _escape(text: str, encoding: str) -> str:
     """Escape the bytes that could not be decoded, and those of noncharacters."""
+    if not _ESCAPED_LIKE_BYTES.search(text):
+        return text
+    return _ESCAPED_LIKE_BYTES.sub(lambda match: _escape_character(match[0], encoding), text)
 
-    def escape_character(match: re.Match[str]) -> str:
-        is_byte = _UNREADABLE.match(match[0])
-        return "".join(map(_escape_byte, [ord(match[0]) & 0xFF] if is_byte else match[0].encode(encoding)))
 
-    return _ESCAPED_LIKE_BYTES.sub(escape_character, text)
+def _escape_character(character: str, encoding: str) -> str:
+    is_byte = _UNREADABLE.match(character)
+    return "".join(map(_escape_byte, [ord(character) & 0xFF] if is_byte else character.encode(encoding)))
 
 
 def escape_unreadable(text: str) -> str:
