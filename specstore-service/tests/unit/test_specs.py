@@ -171,6 +171,14 @@ UNSUPPORTED_PROPERTIES = [
     ),
     ("schema.fields.0.delimiter", {"schema": {"fields": [{"name": "a", "type": "list", "delimiter": ""}]}}),
     ("schema.missingValues.1", {"schema": {"fields": [{"name": "a"}], "missingValues": ["", {"value": "-"}]}}),
+    (
+        "schema.missingValues.1.label",
+        {"schema": {"fields": [{"name": "a"}], "missingValues": [{"value": v, "label": "x"} for v in ("", "-")]}},
+    ),
+    (
+        "schema.missingValues.1.value",
+        {"schema": {"fields": [{"name": "a"}], "missingValues": [{"value": "-", "label": v} for v in ("x", "y")]}},
+    ),
     ("schema.fields.0.missingValues.0", {"schema": {"fields": [{"name": "a", "missingValues": [1]}]}}),
     (
         "schema.foreignKeys.0.fields",

@@ -60,6 +60,7 @@ def _check_bound(value: Any) -> Any:
 
 
 def _check_missing_values(entries: list[Any]) -> list[Any]:
+    earlier = set[tuple[str, str]]()
     for number, entry in enumerate(entries):
         if not isinstance(entry.get("value") if isinstance(entry, dict) else entry, str):
             raise property_error(number, message="must be a string, or an object with a value")
@@ -67,6 +68,10 @@ def _check_missing_values(entries: list[Any]) -> list[Any]:
             raise property_error(number, "label", message="must be a string")
         if isinstance(entry, dict) != isinstance(entries[0], dict):
             raise property_error(number, message="must be a string if the others are, otherwise an object")
+        for name in {"value", "label"}.intersection(entry if isinstance(entry, dict) else ()):
+            if (name, entry[name]) in earlier:
+                raise property_error(number, name, message="must not be repeated")
+            earlier.add((name, entry[name]))
     return entries
 
 
