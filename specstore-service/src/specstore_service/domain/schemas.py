@@ -195,10 +195,9 @@ class TableSchema(OpenModel):
 
     def _reject_structures_in_keys(self) -> None:
         structures = {field.name for field in self.fields if field.type in _STRUCTURES}
-        keys = [("primaryKey", self.primary_key)]
-        keys += [("uniqueKeys", key) for key in self.unique_keys]
-        keys += [("foreignKeys", key.get("fields", [])) for key in self.foreign_keys]
-        for name, key in keys:
+        unique = [("uniqueKeys", key) for key in self.unique_keys]
+        foreign = [("foreignKeys", key.get("fields", [])) for key in self.foreign_keys]
+        for name, key in [("primaryKey", self.primary_key), *unique, *foreign]:
             if not structures.isdisjoint(_names(key)):
                 raise property_error(name, message=f"must not contain fields of the types {', '.join(_STRUCTURES)}")
 
