@@ -66,13 +66,22 @@ def test_references_that_expand_to_too_many_steps_are_rejected(document):
 @pytest.mark.parametrize(
     "document",
     [
-        {"$ref": "#a0", "$defs": {str(i): {"$anchor": f"a{i}", **_twice(f"#a{i + 1}")} for i in range(40)}},
-        {"$ref": "urn:0", "$defs": {str(i): {"$id": f"urn:{i}", **_twice(f"urn:{i + 1}")} for i in range(40)}},
+        {
+            "$ref": "#a0",
+            "$defs": {str(i): {"$anchor": f"a{i}", **_twice(f"#a{i + 1}")} for i in range(40)}
+            | {"40": {"$anchor": "a40"}},
+        },
+        {
+            "$ref": "urn:0",
+            "$defs": {str(i): {"$id": f"urn:{i}", **_twice(f"urn:{i + 1}")} for i in range(40)}
+            | {"40": {"$id": "urn:40"}},
+        },
         {
             "$dynamicRef": "#a0",
             "$defs": {
                 str(i): {"$dynamicAnchor": f"a{i}", "allOf": [{"$dynamicRef": f"#a{i + 1}"}] * 2} for i in range(40)
-            },
+            }
+            | {"40": {"$dynamicAnchor": "a40"}},
         },
         {
             "$ref": "#/$defs/inner",
