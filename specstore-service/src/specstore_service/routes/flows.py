@@ -48,6 +48,7 @@ class PipelineStatus(TypedDict):
     started: str | None
     finished: str | None
     stats: dict[str, Any]
+    log: list[str]
     error_log: list[str]
 
 
@@ -116,6 +117,7 @@ def _status(flow: dict[str, Any]) -> str:
                 "started": _format_json_time(row["started_at"]),
                 "finished": _format_json_time(row["finished_at"]),
                 "stats": row["stats"],
+                "log": row["log"],
                 "error_log": row["errors"] + rules.dependency_errors(pipelines, pipeline),
             }
             for row, pipeline in zip(rows, pipelines, strict=True)
