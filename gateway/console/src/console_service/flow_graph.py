@@ -43,12 +43,8 @@ def layout(needs: Mapping[str, Sequence[str]]) -> Graph:
     levels = _levels(needs)
     drawn = _without_indirect(needs)
     rows = _rows(levels, drawn)
-    nodes = {
-        id_: Node(id_, _MARGIN + levels[id_] * _COLUMN_WIDTH, _MARGIN + rows[id_] * _ROW_HEIGHT) for id_ in needs
-    }
-    edges = [
-        Edge(source, target, _path(nodes[source], nodes[target])) for target in needs for source in drawn[target]
-    ]
+    nodes = {id_: Node(id_, _MARGIN + levels[id_] * _COLUMN_WIDTH, _MARGIN + rows[id_] * _ROW_HEIGHT) for id_ in needs}
+    edges = [Edge(source, target, _path(nodes[source], nodes[target])) for target in needs for source in drawn[target]]
     width = max((node.x for node in nodes.values()), default=0) + NODE_WIDTH + _MARGIN
     height = max((node.y for node in nodes.values()), default=0) + NODE_HEIGHT + _MARGIN
     return Graph(list(nodes.values()), edges, width, height)

@@ -16,13 +16,23 @@ from chassis.web.errors import problem_json
 bp = Blueprint("pages", "console_service", template_folder="templates")
 
 # Label and endpoint of each entry of the navigation.
-_NAVIGATION = (("Overview", "overview.show_overview"), ("Sequences", "sequences.list_sequences"))
-_WRITERS = ("admin", "writer")
+_NAVIGATION = (
+    ("Overview", "overview.show_overview"),
+    ("Sequences", "sequences.list_sequences"),
+    ("Orders", "orders.show_orders"),
+    ("Datasets", "datasets.list_datasets"),
+)
+WRITERS = ("admin", "writer")
 # After an action, the browser is redirected to a page with the parameter `done`, so that reloading it repeats nothing.
 _NOTICES = {
     "created": "Created.",
     "changed": "Changed.",
     "deleted": "Deleted.",
+    "uploaded": "Uploaded as a new revision.",
+    "cancelled": "Canceled.",
+    "cancelling": "The import ends before its next step.",
+    "undoing": "The orders of this import are being deleted.",
+    "retried": "Queued as a new revision.",
 }
 
 
@@ -32,7 +42,7 @@ def _shared_values() -> dict[str, Any]:
         "navigation": _NAVIGATION,
         "user": username(),
         "role": role(),
-        "may_write": role() in _WRITERS,
+        "may_write": role() in WRITERS,
         "notice": _NOTICES.get(request.args.get("done", "")),
         "new_key": lambda: uuid.uuid4().hex,
     }
