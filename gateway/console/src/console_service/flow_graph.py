@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-NODE_WIDTH, NODE_HEIGHT = 216, 60
+NODE_WIDTH, NODE_HEIGHT = 232, 60
 _COLUMN_WIDTH, _ROW_HEIGHT, _MARGIN = NODE_WIDTH + 56, NODE_HEIGHT + 14, 4
 
 
