@@ -138,5 +138,5 @@ def test_page_with_all_options_leads_back_to_the_console(browser, stack):
     with open_page(browser, stack, PAGE) as page:
         page.get_by_role("link", name="page with all options").click()
         expect(page).to_have_title("Orders - Quintet")
-        page.get_by_role("link", name="Orders").click()
+        page.get_by_role("link", name="Orders", exact=True).click()
         expect(page).to_have_title("Orders · Quintet")

@@ -27,7 +27,7 @@ _MAX_READS, _MAX_ROW_LENGTH = 16, 1000
 
 
 class ErrorsQuery(Query):
-    limit: Annotated[Limit, Field(description="Maximum number of rows")] = 20
+    limit: Annotated[Limit, Field(description="Maximum number of rows")] = 100
 
 
 class ReportedRow(TypedDict):
