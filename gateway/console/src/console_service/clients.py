@@ -113,14 +113,10 @@ def _read_error(document: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]
     """Return the detail and the errors of fields, in each of the shapes that the contracts define."""
     if "status_code" in document:  # orders-service
         message = document["message"]
-        return (
-            (message, [])
-            if isinstance(message, str)
-            else (
-                "the request is invalid",
-                [(field, text.removeprefix(f"{field} ")) for field, text in message.items()],
-            )
-        )
+        if isinstance(message, str):
+            return message, []
+        errors = [(field, text.removeprefix(f"{field} ")) for field, text in message.items()]
+        return " ".join(message.values()), errors
     if "success" in document:  # an upload to specstore-service
         errors = [text.removeprefix(_INVALID_SPEC).partition(": ")[::2] for text in document["errors"]]
         is_invalid = all(text.startswith(_INVALID_SPEC) for text in document["errors"])

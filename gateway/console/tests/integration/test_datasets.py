@@ -144,7 +144,10 @@ def test_running_flow_is_refreshed_and_can_be_cancelled_by_its_owner(get, specst
     page = get(PAGE, **WRITER).text
     part = re.search(r'hx-get="([^"]+)"', page)[1]
     assert urlsplit(part).path == f"{PAGE}/flow"
-    assert get(part, **WRITER).text.lstrip().startswith('<div id="flow"')
+    running = get(part, **WRITER)
+    assert running.text.lstrip().startswith('<div id="flow"') and "HX-Redirect" not in running.headers
+    specstore.responses["GET /source/ann/wines/2"] = (200, flow(reds_csv=pipeline()))
+    assert get(part, **WRITER).headers["HX-Redirect"] == f"{PAGE}?revision=2"
     assert "Cancel flow" in page and "Run again" in page
     other = {"X_Authenticated_User": "ben", "X_Authenticated_Role": "writer"}
     for user in (READER, other):
@@ -233,6 +236,9 @@ def test_actions_are_sent_to_the_service_and_their_errors_are_shown(get, specsto
     specstore.responses["POST /source/ann/wines/2/cancel"] = (403, body)
     page = get(PAGE, "POST", form={**retry, "action": "cancel"}, **WRITER)
     assert page.status_code == 403 and "No token &lt;or&gt; token" in page.text
+    specstore.responses["POST /source/ann/wines/2/cancel"] = (200, {"id": FLOW, "state": "SUCCEEDED", "cancelled": 0})
+    page = get(PAGE, "POST", form={**retry, "action": "cancel"}, **WRITER)
+    assert page.status_code == 409 and "the flow has already ended" in page.text
     assert get(PAGE, "POST", form={**retry, "action": "x"}, **WRITER).status_code == 400
 
 

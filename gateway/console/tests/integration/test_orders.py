@@ -97,6 +97,7 @@ def test_changing_import_is_refreshed_until_it_has_ended(get, orders, changes):
         assert get(part, **READER).text.lstrip().startswith(start)
     orders.results[f"GET {API}/import/status/{TASK_ID}"] = STATUS
     orders.results[f"GET {API}/import/status"] = [STATUS]
+    assert get(f"{IMPORT_PAGE}/status", **READER).headers["HX-Redirect"] == IMPORT_PAGE
     assert "hx-get" not in get(PAGE, **READER).text + get(IMPORT_PAGE, **READER).text
 
 

@@ -10,11 +10,11 @@ from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from chassis import strictjson
-from chassis.errors import Invalid, Problem
+from chassis.errors import Conflict, Invalid, Problem
 from chassis.web.app import role, username
 from console_service.clients import call, send
 from console_service.flows import describe_flow
-from console_service.routes.pages import WRITERS, field_errors, read_parts, render_page, run_action
+from console_service.routes.pages import WRITERS, field_errors, read_parts, render_live_part, render_page, run_action
 
 bp = Blueprint("datasets", __name__, url_prefix="/console/datasets")
 
@@ -47,7 +47,20 @@ def show_dataset(owner: str, dataset: str) -> Response:
 def show_flow(owner: str, dataset: str) -> Response:
     """Return the part of the page that is refreshed while the flow is running."""
     flow = _read_flow(owner, dataset, request.args.get("revision") or "latest", _token())
-    return render_page("datasets/flow.html", owner=owner, dataset=dataset, flow=flow, **_selected_pipeline(flow))
+    selected = _selected_pipeline(flow)
+    pipeline = selected["selected"] and selected["selected"]["id"]
+    page_url = url_for(
+        "datasets.show_dataset", owner=owner, dataset=dataset, revision=flow["revision"], pipeline=pipeline
+    )
+    return render_live_part(
+        "datasets/flow.html",
+        page_url,
+        has_ended=flow["has_ended"],
+        owner=owner,
+        dataset=dataset,
+        flow=flow,
+        **selected,
+    )
 
 
 @bp.post("/<owner>/<dataset>")
@@ -74,6 +87,8 @@ def download(owner: str, dataset: str, revision: str, file: str) -> BaseResponse
 
 def _cancel(owner: str, dataset: str, revision: str) -> BaseResponse:
     result = call(_SERVICE, "POST", "source", owner, dataset, revision, "cancel", headers=_token())
+    if not result["cancelled"]:
+        raise Conflict("the flow has already ended")
     return _redirect_to_flow(result["id"], "cancelled")
 
 

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from chassis.errors import Problem
 from console_service.clients import call
-from console_service.routes.pages import field_errors, read_parts, render_page, run_action
+from console_service.routes.pages import field_errors, read_parts, render_live_part, render_page, run_action
 
 bp = Blueprint("orders", __name__, url_prefix="/console/orders")
 
@@ -45,7 +45,11 @@ def show_import(task_id: str) -> Response:
 @bp.get("/imports/<task_id>/status")
 def show_status(task_id: str) -> Response:
     """Return the part of the page of an import that is refreshed while it is running."""
-    return render_page("orders/status.html", import_status=_read_status(task_id))
+    import_status = _read_status(task_id)
+    page_url = url_for("orders.show_import", task_id=task_id)
+    return render_live_part(
+        "orders/status.html", page_url, has_ended=not import_status["is_changing"], import_status=import_status
+    )
 
 
 @bp.post("/imports/<task_id>")

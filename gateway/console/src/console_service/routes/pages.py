@@ -55,6 +55,14 @@ def render_page(template: str, status: int = 200, **context: Any) -> Response:
     return response
 
 
+def render_live_part(template: str, page_url: str, *, has_ended: bool, **context: Any) -> Response:
+    """Return a part of a page that is refreshed; after its end, the browser loads the page, which then shows more."""
+    response = render_page(template, **context)
+    if has_ended:
+        response.headers["HX-Redirect"] = page_url
+    return response
+
+
 def render_problem(problem: Problem) -> Response:
     """Return an error as a page if the request was for a page, and as a problem document otherwise."""
     if request.path != "/" and not request.path.startswith("/console"):
