@@ -143,6 +143,31 @@ def test_waiting_flow_is_cancelled_after_confirmation(browser, stack, owner, dat
         stack.start("specstore-worker")
 
 
+def refresh(page):
+    """Load the refreshed part of the page again now, and wait for the response."""
+    with page.expect_response("**/flow?*"):
+        page.evaluate("document.body.dispatchEvent(new Event('refresh'))")
+
+
+def test_refresh_keeps_the_focus_and_opened_parts_and_survives_an_outage(browser, stack, owner, dataset):
+    stack.stop("specstore-worker")
+    try:
+        owner.upload(dataset)
+        with open_page(browser, stack, address(owner, dataset)) as page:
+            page.get_by_text("Pipelines as a table").click()
+            node(page, "reds_csv").focus()
+            page.route("**/flow?*", lambda route: route.fulfill(status=503, body="<p>unavailable</p>"))
+            refresh(page)
+            page.unroute("**/flow?*")
+            refresh(page)
+            expect(page.get_by_role("region", name="Table of the pipelines")).to_be_visible()
+            expect(node(page, "reds_csv")).to_be_focused()
+            stack.start("specstore-worker")
+            expect(page.locator(".facts")).to_contain_text("SUCCEEDED", timeout=FLOW_MS)
+    finally:
+        stack.start("specstore-worker")
+
+
 def test_reader_sees_published_datasets_and_no_actions(browser, stack, owner, dataset):
     secret = owner.new_dataset_name()
     owner.upload(dataset)

@@ -47,10 +47,12 @@ def show_dataset(owner: str, dataset: str) -> Response:
 def show_flow(owner: str, dataset: str) -> Response:
     """Return the part of the page that is refreshed while the flow is running."""
     flow = _read_flow(owner, dataset, request.args.get("revision") or "latest", _token())
-    selected = _selected_pipeline(flow)
-    pipeline = selected["selected"] and selected["selected"]["id"]
     page_url = url_for(
-        "datasets.show_dataset", owner=owner, dataset=dataset, revision=flow["revision"], pipeline=pipeline
+        "datasets.show_dataset",
+        owner=owner,
+        dataset=dataset,
+        revision=flow["revision"],
+        pipeline=request.args.get("pipeline"),
     )
     return render_live_part(
         "datasets/flow.html",
@@ -59,7 +61,7 @@ def show_flow(owner: str, dataset: str) -> Response:
         owner=owner,
         dataset=dataset,
         flow=flow,
-        **selected,
+        selected=_selected_pipeline(flow),
     )
 
 
@@ -174,7 +176,8 @@ def _render_dataset(owner: str, dataset: str, problem: Problem | None = None) ->
         raise parts["revisions"]
     flow = parts["flow"]
     if not isinstance(flow, Problem):
-        parts |= read_parts(preview=lambda: _read_preview(owner, dataset, flow, token)) | _selected_pipeline(flow)
+        parts |= read_parts(preview=lambda: _read_preview(owner, dataset, flow, token))
+        parts["selected"] = _selected_pipeline(flow)
     return render_page(
         "datasets/detail.html",
         problem.status if problem else 200,
@@ -192,9 +195,9 @@ def _read_flow(owner: str, dataset: str, revision: str, token: dict[str, str]) -
     return describe_flow(call(_SERVICE, "GET", "source", owner, dataset, revision, headers=token))
 
 
-def _selected_pipeline(flow: dict[str, Any]) -> dict[str, Any]:
-    id_ = request.args.get("pipeline", "")
-    return {"selected": next((pipeline for pipeline in flow["pipelines"] if pipeline["id"] == id_), None)}
+def _selected_pipeline(flow: dict[str, Any]) -> dict[str, Any] | None:
+    id_ = request.args.get("pipeline")
+    return next((pipeline for pipeline in flow["pipelines"] if pipeline["id"] == id_), None)
 
 
 def _read_preview(owner: str, dataset: str, flow: dict[str, Any], token: dict[str, str]) -> dict[str, Any] | None:
