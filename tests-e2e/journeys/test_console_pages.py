@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
+from quintet_e2e import orders
 from quintet_e2e.browser import accessibility_violations, open_page
 from quintet_e2e.clients import ok_json
+from quintet_e2e.specs import Owner
 
 # The pages are the same in both deployment modes.
 pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
@@ -20,7 +22,11 @@ MAX_ASSETS_BYTES = 150_000
 def names():
     """Names of what the pages show, for the templates in PAGES; each is created once, by `content`."""
     suffix = secrets.token_hex(4)
-    return {"sequence": f"invoices-{suffix}"}
+    return {
+        "sequence": f"invoices-{suffix}",
+        "dataset": f"wines-{suffix}",
+        "order": orders.first_unused_id(),
+    }
 
 
 @pytest.fixture
@@ -28,6 +34,12 @@ def content(client, names):
     definition = {"minimum": 1, "maximum": 99999, "format": "INV-{:05d}", "audit": True}
     ok_json(client.put(f"/sequences/{names['sequence']}", json=definition))
     ok_json(client.post(f"/sequences/{names['sequence']}/next", json={"n": 3}))
+    if "owner" not in names:
+        owner = Owner(client)
+        owner.wait_for_end(owner.upload(names["dataset"], rows=[{"name": "Malbec", "year": "soon"}]))
+        task_id = orders.upload(client, orders.orders_file(names["order"], 8))
+        orders.wait_for_end(client, task_id)
+        names |= {"owner": owner.id, "import": task_id}
 
 
 # Heading and path of each page.
@@ -35,6 +47,12 @@ PAGES = [
     ("Overview", "/"),
     ("Sequences", "/console/sequences"),
     ("{sequence}", "/console/sequences/{sequence}"),
+    ("Orders", "/console/orders"),
+    ("Import of orders.csv", "/console/orders/imports/{import}"),
+    ("Order {order}", "/console/orders/{order}"),
+    ("Datasets", "/console/datasets?example=1"),
+    ("{owner}/{dataset}", "/console/datasets/{owner}/{dataset}"),
+    ("{owner}/{dataset}", "/console/datasets/{owner}/{dataset}?pipeline={owner}/{dataset}/1/validation_report"),
 ]
 
 

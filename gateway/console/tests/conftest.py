@@ -14,7 +14,7 @@ import requests
 from chassis.runtime import http_client
 from quintet_testing.waiting import eventually
 
-SERVICES = ("sequence", "event", "orders")
+SERVICES = ("sequence", "event", "orders", "specstore")
 
 
 class FakeServiceHandler(http.server.BaseHTTPRequestHandler):
@@ -22,8 +22,13 @@ class FakeServiceHandler(http.server.BaseHTTPRequestHandler):
         self.server.requests.append((self.path, dict(self.headers)))
         self.server.respond(self)
 
+    do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815
+
     def send_json(self, status, body):
-        content = json.dumps(body).encode()
+        self.send_text(status, json.dumps(body))
+
+    def send_text(self, status, text):
+        content = text.encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -94,10 +99,10 @@ def services(console):
 
 @pytest.fixture
 def get(console):
-    """Return a function that sends a request to the console."""
+    """Return a function that sends a request to the console, and returns the response without following it."""
 
-    def get(path, method="GET", **headers):
-        request_headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        return http_client.request(method, console[0], path, headers=request_headers, timeout=60)
+    def get(path, method="GET", form=None, **headers):
+        options = {"headers": {name.replace("_", "-"): value for name, value in headers.items()}, "data": form}
+        return http_client.request(method, console[0], path, allow_redirects=False, timeout=60, **options)
 
     return get

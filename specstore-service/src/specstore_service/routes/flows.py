@@ -43,8 +43,13 @@ bp = Blueprint("flows", __name__, url_prefix="/source/<owner>/<dataset>/<revisio
 
 class PipelineStatus(TypedDict):
     title: str
+    kind: str
+    needs: Annotated[list[str], Field(description="IDs of the pipelines that must succeed first")]
     status: str
+    started: str | None
+    finished: str | None
     stats: dict[str, Any]
+    log: list[str]
     error_log: list[str]
 
 
@@ -108,14 +113,24 @@ def _status(flow: dict[str, Any]) -> str:
         "pipelines": {
             row["id"]: {
                 "title": row["title"],
+                "kind": row["kind"],
+                "needs": [rows[position]["id"] for position in row["needs"]],
                 "status": row["state"],
+                "started": _format_json_time(row["started_at"]),
+                "finished": _format_json_time(row["finished_at"]),
                 "stats": row["stats"],
+                "log": row["log"],
                 "error_log": row["errors"] + rules.dependency_errors(pipelines, pipeline),
             }
             for row, pipeline in zip(rows, pipelines, strict=True)
         },
     }
     return f'{{"spec_contents":{flow["spec"]},{strictjson.dumps(status)[1:]}'
+
+
+def _format_json_time(time: str | None) -> str | None:
+    """Return a time that Postgres has written as JSON in the format of all others."""
+    return time and format_time(datetime.fromisoformat(time))
 
 
 @bp.post("/cancel")

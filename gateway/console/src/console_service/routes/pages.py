@@ -1,12 +1,13 @@
 """Shared parts of all pages: navigation, notices, formats of values, and errors."""
 
+import contextvars
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Flask, Response, copy_current_request_context, render_template, request
+from flask import Blueprint, Flask, Response, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from chassis.errors import Invalid, Problem
@@ -16,13 +17,23 @@ from chassis.web.errors import problem_json
 bp = Blueprint("pages", "console_service", template_folder="templates")
 
 # Label and endpoint of each entry of the navigation.
-_NAVIGATION = (("Overview", "overview.show_overview"), ("Sequences", "sequences.list_sequences"))
-_WRITERS = ("admin", "writer")
+_NAVIGATION = (
+    ("Overview", "overview.show_overview"),
+    ("Sequences", "sequences.list_sequences"),
+    ("Orders", "orders.show_orders"),
+    ("Datasets", "datasets.list_datasets"),
+)
+WRITERS = ("admin", "writer")
 # After an action, the browser is redirected to a page with the parameter `done`, so that reloading it repeats nothing.
 _NOTICES = {
     "created": "Created.",
     "changed": "Changed.",
     "deleted": "Deleted.",
+    "uploaded": "Uploaded as a new revision.",
+    "cancelled": "Canceled.",
+    "cancelling": "The import ends before its next step.",
+    "undoing": "The orders of this import are being deleted.",
+    "retried": "Queued as a new revision.",
 }
 
 
@@ -32,7 +43,7 @@ def _shared_values() -> dict[str, Any]:
         "navigation": _NAVIGATION,
         "user": username(),
         "role": role(),
-        "may_write": role() in _WRITERS,
+        "may_write": role() in WRITERS,
         "notice": _NOTICES.get(request.args.get("done", "")),
         "new_key": lambda: uuid.uuid4().hex,
     }
@@ -41,6 +52,14 @@ def _shared_values() -> dict[str, Any]:
 def render_page(template: str, status: int = 200, **context: Any) -> Response:
     response = Response(render_template(template, **context), status, content_type="text/html; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def render_live_part(template: str, page_url: str, *, has_ended: bool, **context: Any) -> Response:
+    """Return a part of a page that is refreshed; after its end, the browser loads the page, which then shows more."""
+    response = render_page(template, **context)
+    if has_ended:
+        response.headers["HX-Redirect"] = page_url
     return response
 
 
@@ -64,7 +83,7 @@ def read_parts(**parts: Callable[[], Any]) -> dict[str, Any]:
             return problem
 
     with ThreadPoolExecutor(len(parts)) as pool:
-        futures = {name: pool.submit(copy_current_request_context(read), part) for name, part in parts.items()}
+        futures = {name: pool.submit(contextvars.copy_context().run, read, part) for name, part in parts.items()}
     return {name: future.result() for name, future in futures.items()}
 
 
