@@ -12,6 +12,7 @@ from chassis.errors import Invalid
 from chassis.timestamps import Timestamp
 from chassis.web.app import json_response, this_app, transaction
 from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
+from event_service.domain.cursors import CURSOR_PATTERN, END, parse_cursor
 from event_service.domain.events import StoredEvent
 from event_service.operations import consuming
 from event_service.operations import events as operations
@@ -55,9 +56,21 @@ class RequestQuery(ListQuery):
     request_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
 
 
+class NewestQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    limit: Annotated[int, Field(ge=1, le=100), DIGITS] = 20
+    before: Annotated[str, Field(pattern=CURSOR_PATTERN)] | None = Field(
+        None, description="`next` of the previous page; without it, the page begins with the newest event"
+    )
+
+
 class EventsPage(TypedDict):
     events: list[StoredEvent]
     total: int
+
+
+class NewestPage(EventsPage):
+    next: str | None
 
 
 def read_history(stream: str, query: HistoryQuery) -> Response:
@@ -102,6 +115,29 @@ def erase_event(stream: str, event: str) -> tuple[str, int]:
     with transaction() as tx:
         operations.erase_event(tx, stream, event_id, caller(), datetime.now(UTC))
     return "", 204
+
+
+@bp.get("/events/newest")
+@endpoint(
+    "List the newest events of all streams, newest first",
+    {
+        200: ResponseSpec("One page of events; `next` is null on the last page", NewestPage),
+        400: INVALID,
+        503: UNAVAILABLE,
+    },
+    query=NewestQuery,
+    description="An event that is appended while pages are read may be on none of them: the order is that of "
+    "`received_at`, and concurrent appends to different streams become visible in any order.",
+)
+def list_newest_events(query: NewestQuery) -> Response:
+    before = parse_cursor(query.before) if query.before else END
+    with transaction() as tx:
+        rows = documents.list_newest(tx, before, query.limit + 1)
+        total = documents.count_events(tx)
+    page = rows[: query.limit]
+    next_cursor = f'"{page[-1][0]}"' if len(rows) > query.limit else "null"
+    events = ",".join(document for _, document in page)
+    return json_response(f'{{"events":[{events}],"total":{total},"next":{next_cursor}}}')
 
 
 @bp.get("/events/<event>")
