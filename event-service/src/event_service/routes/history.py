@@ -14,12 +14,13 @@ from chassis.web.app import json_response, this_app, transaction
 from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
 from event_service.domain.cursors import CURSOR_PATTERN, END, parse_cursor
 from event_service.domain.events import StoredEvent
+from event_service.domain.names import EventName
 from event_service.operations import consuming
 from event_service.operations import events as operations
 from event_service.routes.context import caller
 from event_service.routes.parameters import MAX_NUMBER, EventIdPath, EventPath, parse_event_id
 from event_service.routes.responses import COMMON_ERRORS, FORBIDDEN, INVALID, UNAVAILABLE, json_array
-from event_service.store import documents
+from event_service.store import documents, feeds
 from event_service.store import events as store
 
 bp = Blueprint("history", __name__, url_prefix="/api/v1")
@@ -39,6 +40,9 @@ class HistoryQuery(BaseModel):
     )
     from_time: Timestamp | None = Field(
         None, description="Returns events of all names from the first that was received at or after this time"
+    )
+    name: EventName | None = Field(
+        None, description="With `from`, `before` or `from_time`: returns only the events of this name"
     )
 
     @property
@@ -76,7 +80,10 @@ class NewestPage(EventsPage):
 def read_history(stream: str, query: HistoryQuery) -> Response:
     with this_app().database.statements() as tx:
         stream_id = consuming.get_stream_id(tx, stream)
-        return json_array(_list_documents(tx, stream_id, query))
+        if query.name is None:
+            return json_array(_list_documents(tx, stream_id, query))
+        series_id = feeds.find_feed_id(tx, stream_id, query.name)
+        return json_array(_list_documents_of_series(tx, series_id, query) if series_id else [])
 
 
 def _list_documents(tx: Transaction, stream_id: int, query: HistoryQuery) -> list[str]:
@@ -86,6 +93,17 @@ def _list_documents(tx: Transaction, stream_id: int, query: HistoryQuery) -> lis
     if query.from_time is not None:
         position = documents.find_first_position_since(tx, stream_id, query.from_time)
     return [document for _, _, document in store.list_after_position(tx, stream_id, position - 1, query.limit)]
+
+
+def _list_documents_of_series(tx: Transaction, series_id: int, query: HistoryQuery) -> list[str]:
+    if query.from_time is not None:
+        first = documents.find_first_number_since(tx, series_id, query.from_time)
+        return documents.list_from_sequence(tx, series_id, first, query.limit)
+    # The limits of the page are positions.
+    last_before = documents.find_last_sequence_at(tx, series_id, (query.before or query.from_ or 1) - 1)
+    if query.before is not None:
+        return documents.list_until_sequence(tx, series_id, last_before, query.limit)
+    return documents.list_from_sequence(tx, series_id, last_before + 1, query.limit)
 
 
 @bp.get("/streams/<stream>/events/<event>")

@@ -20,6 +20,34 @@ def list_before_position(tx: Transaction, stream_id: int, position: int, limit: 
     return [document for (document,) in rows]
 
 
+def list_until_sequence(tx: Transaction, series_id: int, sequence: int, limit: int) -> list[str]:
+    """Return the events of one name up to and including this one, newest first."""
+    rows = tx.rows(
+        """
+        SELECT document FROM event_documents WHERE series_id = %(series_id)s AND sequence <= %(sequence)s
+        ORDER BY sequence DESC LIMIT %(limit)s
+        """,
+        series_id=series_id,
+        sequence=sequence,
+        limit=limit,
+    )
+    return [document for (document,) in rows]
+
+
+def list_from_sequence(tx: Transaction, series_id: int, sequence: int, limit: int) -> list[str]:
+    """Return the events of one name from this one on, oldest first."""
+    rows = tx.rows(
+        """
+        SELECT document FROM event_documents WHERE series_id = %(series_id)s AND sequence >= %(sequence)s
+        ORDER BY sequence LIMIT %(limit)s
+        """,
+        series_id=series_id,
+        sequence=sequence,
+        limit=limit,
+    )
+    return [document for (document,) in rows]
+
+
 def find_document(tx: Transaction, event_id: str) -> str | None:
     document: str | None = tx.value("SELECT document FROM event_documents WHERE id = %(id)s", id=event_id)
     return document
