@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Flask, Response, copy_current_request_context, render_template, request
+from flask import Blueprint, Flask, Response, copy_current_request_context, g, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from chassis import strictjson
 from chassis.errors import Invalid, Problem
 from chassis.web.app import role, username
 from chassis.web.errors import problem_json
@@ -16,13 +17,19 @@ from chassis.web.errors import problem_json
 bp = Blueprint("pages", "console_service", template_folder="templates")
 
 # Label and endpoint of each entry of the navigation.
-_NAVIGATION = (("Overview", "overview.show_overview"), ("Sequences", "sequences.list_sequences"))
+_NAVIGATION = (
+    ("Overview", "overview.show_overview"),
+    ("Sequences", "sequences.list_sequences"),
+    ("Streams", "streams.list_streams"),
+)
 _WRITERS = ("admin", "writer")
 # After an action, the browser is redirected to a page with the parameter `done`, so that reloading it repeats nothing.
 _NOTICES = {
     "created": "Created.",
     "changed": "Changed.",
     "deleted": "Deleted.",
+    "appended": "Appended.",
+    "replayed": "Replayed: the next reads of the consumer return it first.",
 }
 
 
@@ -57,7 +64,10 @@ def read_parts(**parts: Callable[[], Any]) -> dict[str, Any]:
     The value of a function that fails is its Problem, so that the rest of the page can be shown; see `ui.failure`.
     """
 
+    request_id = g.request_id
+
     def read(part: Callable[[], Any]) -> Any:
+        g.request_id = request_id  # the copied context has a `g` of its own
         try:
             return part()
         except Problem as problem:
@@ -89,6 +99,13 @@ def form_integer(field: str) -> int:
         return int(request.form[field])
     except ValueError:
         raise Invalid.field(field, "must be an integer") from None
+
+
+def form_json(field: str) -> Any:
+    try:
+        return strictjson.loads(request.form[field].encode())
+    except Invalid as problem:
+        raise Invalid.field(field, problem.errors[0][1]) from None
 
 
 def field_errors(problem: Problem | None) -> Mapping[str, str]:
