@@ -209,8 +209,8 @@ def test_reader_sees_events_and_no_actions(browser, stack, append, name):
     password = stack.add_user(reader, "reader")
     with open_stream(browser, stack, name, user=reader, password=password) as page:
         assert positions(page) == ["1"]
-        for tab in ("Consumers", "Settings"):
-            expect(page.locator("form[method=post]")).to_have_count(0)
-            page.get_by_role("link", name=tab).click()
-            expect(page.get_by_role("heading", level=2, name=tab if tab == "Consumers" else "Retention")).to_be_visible()
         expect(page.locator("form[method=post]")).to_have_count(0)
+        for tab, heading in (("Consumers", "Consumers"), ("Settings", "Retention")):
+            page.get_by_role("link", name=tab).click()
+            expect(page.get_by_role("heading", level=2, name=heading)).to_be_visible()
+            expect(page.locator("form[method=post]")).to_have_count(0)

@@ -75,7 +75,7 @@ def test_erased_event_has_no_content(api, newest):
     ("query", "field"),
     [
         ("limit=0", "limit"),
-        ("limit=101", "limit"),
+        ("limit=1001", "limit"),
         ("limit=x", "limit"),
         ("before=", "before"),
         ("before=1-2", "before"),

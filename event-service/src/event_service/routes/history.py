@@ -62,7 +62,7 @@ class RequestQuery(ListQuery):
 
 class NewestQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    limit: Annotated[int, Field(ge=1, le=100), DIGITS] = 20
+    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
     before: Annotated[str, Field(pattern=CURSOR_PATTERN)] | None = Field(
         None, description="`next` of the previous page; without it, the page begins with the newest event"
     )
