@@ -47,9 +47,13 @@ def test_stream_is_created_and_appended_to(browser, stack, client, name):
         if not button.is_visible():
             page.get_by_text("New stream").click()
         page.get_by_label("Stream", exact=True).fill(name)
-        page.get_by_label("Producer ID").fill("Müller")
+        page.get_by_label("Producer ID").fill(" Müller")
         page.get_by_label("Event name").fill("OrderPlaced")
         page.get_by_label("Payload").fill('{"total": 12.50, "id": 123456789012345678901}')
+        button.click()
+        expect(page.get_by_role("alert")).to_contain_text("must not begin with a space")
+        expect(page.get_by_label("Stream", exact=True)).to_have_value(name)
+        page.get_by_label("Producer ID").fill("Müller")
         button.click()
         expect(page.get_by_role("heading", level=1)).to_have_text(name)
         expect(page.get_by_role("status").first).to_have_text("Created.")
@@ -122,7 +126,7 @@ def test_events_are_browsed_backwards_and_forwards_and_by_name_and_time(browser,
         assert positions(page) == [str(position) for position in range(50, 0, -2)]
         page.get_by_label("From (UTC)").fill("2199-01-01T00:00:00")
         page.get_by_role("button", name="Show").click()
-        expect(page.locator("#no-events")).to_contain_text("No event follows")
+        expect(page.locator("#no-events")).to_contain_text("No event is in this range")
         page.get_by_role("link", name="Show the newest events").click()
         assert positions(page)[0] == "60"
 

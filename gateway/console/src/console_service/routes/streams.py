@@ -115,7 +115,10 @@ def _render_stream(stream: str, problem: Problem | None = None, failed_form: str
 
 
 class _EventPage(NamedTuple):
-    """Events, newest first, and the positions at which the pages of older and of newer events begin, if they exist."""
+    """Events, newest first, and the positions that limit the pages of older and newer events; None without them.
+
+    With a filter or a retention, the page of older events may be empty.
+    """
 
     events: list[dict[str, Any]]
     before: int | None
@@ -128,14 +131,14 @@ def _read_page(stream: str) -> _EventPage:
     cursors = {name: args[name] for name in ("before", "from", "from_time") if args.get(name)}
     if "from_time" in cursors:
         cursors["from_time"] = parse_utc_time("from_time", cursors["from_time"])
-    query = {"limit": _EVENT_PAGE_SIZE + 1, **(cursors or {"before": _AFTER_LAST_POSITION})}
+    query: dict[str, Any] = {"limit": _EVENT_PAGE_SIZE + 1, **(cursors or {"before": _AFTER_LAST_POSITION})}
     if args.get("name"):
         query["name"] = args["name"]
     rows = call_stream("GET", stream, "events", query=query)
     has_more, events = len(rows) > _EVENT_PAGE_SIZE, [_with_json(event) for event in rows[:_EVENT_PAGE_SIZE]]
     if "from" in cursors or "from_time" in cursors:
         events.reverse()
-        older = events[-1]["position"] if events else None
+        older = events[-1]["position"] if events and events[-1]["position"] > 1 else None
         return _EventPage(events, older, events[0]["position"] + 1 if has_more else None, is_newest=False)
     newer = int(cursors["before"]) if cursors else None
     return _EventPage(events, events[-1]["position"] if has_more else None, newer, is_newest=not cursors)
