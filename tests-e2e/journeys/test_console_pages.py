@@ -11,6 +11,7 @@ from quintet_e2e import orders
 from quintet_e2e.browser import accessibility_violations, open_page
 from quintet_e2e.clients import ok_json
 from quintet_e2e.specs import Owner
+from quintet_e2e.streams import event_body, stream_path
 
 # The pages are the same in both deployment modes.
 pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
@@ -24,6 +25,8 @@ def names():
     suffix = secrets.token_hex(4)
     return {
         "sequence": f"invoices-{suffix}",
+        "stream": f"shop-{suffix}",
+        "consumer": "billing",
         "dataset": f"wines-{suffix}",
         "order": orders.first_unused_id(),
     }
@@ -31,15 +34,37 @@ def names():
 
 @pytest.fixture
 def content(client, names):
+    create_sequence(client, names)
+    create_stream(client, names)
+    if "owner" not in names:
+        names |= create_flow_and_import(client, names)
+
+
+def create_sequence(client, names):
     definition = {"minimum": 1, "maximum": 99999, "format": "INV-{:05d}", "audit": True}
     ok_json(client.put(f"/sequences/{names['sequence']}", json=definition))
     ok_json(client.post(f"/sequences/{names['sequence']}/next", json={"n": 3}))
-    if "owner" not in names:
-        owner = Owner(client)
-        owner.wait_for_end(owner.upload(names["dataset"], rows=[{"name": "Malbec", "year": "soon"}]))
-        task_id = orders.upload(client, orders.orders_file(names["order"], 8))
-        orders.wait_for_end(client, task_id)
-        names |= {"owner": owner.id, "import": task_id}
+
+
+def create_stream(client, names):
+    """Append events, block a consumer, and park an event for it."""
+    path, headers = stream_path(names["stream"]), {"X-Producer-ID": "shop", "X-Consumer-ID": names["consumer"]}
+    if client.get(path).ok:
+        return
+    bodies = [event_body(number=number) for number in range(3)]
+    ids = ok_json(client.post(f"{path}/events", json=bodies, headers=headers))
+    for event_id in [ids[0]] * 5 + [ids[1]]:
+        nack = {"action": "NACK", "reason": "mailbox unavailable"}
+        ok_json(client.post(f"{path}/events/{event_id}", data=nack, headers=headers))
+    ok_json(client.put(f"{path}/schemas/OrderPlaced/1", json={"type": "object"}))
+
+
+def create_flow_and_import(client, names):
+    owner = Owner(client)
+    owner.wait_for_end(owner.upload(names["dataset"], rows=[{"name": "Malbec", "year": "soon"}]))
+    task_id = orders.upload(client, orders.orders_file(names["order"], 8))
+    orders.wait_for_end(client, task_id)
+    return {"owner": owner.id, "import": task_id}
 
 
 # Heading and path of each page.
@@ -47,6 +72,11 @@ PAGES = [
     ("Overview", "/"),
     ("Sequences", "/console/sequences"),
     ("{sequence}", "/console/sequences/{sequence}"),
+    ("Streams", "/console/streams"),
+    ("{stream}", "/console/streams/{stream}"),
+    ("{stream}", "/console/streams/{stream}/consumers"),
+    ("{consumer}", "/console/streams/{stream}/consumers/{consumer}"),
+    ("{stream}", "/console/streams/{stream}/settings?name=OrderPlaced&version=1"),
     ("Orders", "/console/orders"),
     ("Import of orders.csv", "/console/orders/imports/{import}"),
     ("Order {order}", "/console/orders/{order}"),

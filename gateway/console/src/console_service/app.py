@@ -3,7 +3,7 @@
 from flask import Flask
 
 from chassis.web import app as web
-from console_service.routes import datasets, orders, overview, pages, reports, sequences
+from console_service.routes import datasets, orders, overview, pages, reports, sequences, streams
 from console_service.settings import Settings
 
 
@@ -15,6 +15,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         pages.bp,
         overview.bp,
         sequences.bp,
+        streams.bp,
         orders.bp,
         datasets.bp,
     ]

@@ -1,5 +1,6 @@
 """HTTP calls to the services."""
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -10,7 +11,7 @@ import requests
 from flask import g
 
 from chassis import strictjson
-from chassis.errors import NotFound, Problem, Unavailable
+from chassis.errors import Invalid, NotFound, Problem, Unavailable
 from chassis.runtime import http_client
 from chassis.web.app import role, this_app, username
 from console_service.settings import Settings
@@ -90,9 +91,11 @@ def send(
             settings.service_urls[service],
             target,
             data=data,
-            headers=all_headers,
+            headers={name: value.encode() for name, value in all_headers.items()},
             timeout=settings.page_timeout_seconds,
         )
+    except requests.exceptions.InvalidHeader:
+        raise Invalid("a name must not begin with a space, and must not contain line breaks") from None
     except requests.RequestException as error:
         raise Unavailable(f"{service} does not respond") from error
     if response.ok:
@@ -109,8 +112,10 @@ def _problem(service: str, response: requests.Response) -> Problem:
         return Problem(f"{service} responded with {status} {HTTPStatus(status).phrase}", status=status)
 
 
-def _read_error(document: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+def _read_error(document: Any) -> tuple[str, list[tuple[str, str]]]:
     """Return the detail and the errors of fields, in each of the shapes that the contracts define."""
+    if isinstance(document, str):  # event-service
+        return _read_text(document)
     if "status_code" in document:  # orders-service
         message = document["message"]
         if isinstance(message, str):
@@ -122,3 +127,17 @@ def _read_error(document: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]
         is_invalid = all(text.startswith(_INVALID_SPEC) for text in document["errors"])
         return " ".join(document["errors"]), errors if is_invalid else []
     return document["detail"], [(error["field"], error["message"]) for error in document.get("errors", [])]
+
+
+_TEXT = re.compile(r"([A-Z][A-Za-z ]*?)(?: - (.*))?", re.DOTALL)
+# A message of one field, or several of them, each followed by "; " and the next one.
+_FIELD_MESSAGES = re.compile(r"(?:^|; )([A-Za-z][\w.-]*): (.*?)(?=; [A-Za-z][\w.-]*: |$)", re.DOTALL)
+
+
+def _read_text(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return the detail and the errors of fields of `"<reason phrase> - <error>"`."""
+    if not (match := _TEXT.fullmatch(text)):
+        raise ValueError("the text is not an error")
+    detail = match[2] or match[1]
+    has_fields = _FIELD_MESSAGES.match(detail)
+    return detail, [(message[1], message[2]) for message in _FIELD_MESSAGES.finditer(detail)] if has_fields else []

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from chassis import strictjson
 from chassis.errors import Invalid, Problem
 from chassis.web.app import role, username
 from chassis.web.errors import problem_json
@@ -20,6 +21,7 @@ bp = Blueprint("pages", "console_service", template_folder="templates")
 _NAVIGATION = (
     ("Overview", "overview.show_overview"),
     ("Sequences", "sequences.list_sequences"),
+    ("Streams", "streams.list_streams"),
     ("Orders", "orders.show_orders"),
     ("Datasets", "datasets.list_datasets"),
 )
@@ -34,6 +36,8 @@ _NOTICES = {
     "cancelling": "The import ends before its next step.",
     "undoing": "The orders of this import are being deleted.",
     "retried": "Queued as a new revision.",
+    "appended": "Appended.",
+    "replayed": "Replayed: the next reads of the consumer return it first.",
 }
 
 
@@ -108,6 +112,13 @@ def form_integer(field: str) -> int:
         return int(request.form[field])
     except ValueError:
         raise Invalid.field(field, "must be an integer") from None
+
+
+def form_json(field: str) -> Any:
+    try:
+        return strictjson.loads(request.form[field].encode())
+    except Invalid as problem:
+        raise Invalid.field(field, problem.errors[0][1]) from None
 
 
 def field_errors(problem: Problem | None) -> Mapping[str, str]:
