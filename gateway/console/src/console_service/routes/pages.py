@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Flask, Response, copy_current_request_context, render_template, request
+from flask import Blueprint, Flask, Response, copy_current_request_context, g, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from chassis.errors import Invalid, Problem
@@ -16,13 +16,19 @@ from chassis.web.errors import problem_json
 bp = Blueprint("pages", "console_service", template_folder="templates")
 
 # Label and endpoint of each entry of the navigation.
-_NAVIGATION = (("Overview", "overview.show_overview"), ("Sequences", "sequences.list_sequences"))
+_NAVIGATION = (
+    ("Overview", "overview.show_overview"),
+    ("Sequences", "sequences.list_sequences"),
+    ("Factories", "factories.list_factories"),
+)
 _WRITERS = ("admin", "writer")
 # After an action, the browser is redirected to a page with the parameter `done`, so that reloading it repeats nothing.
 _NOTICES = {
     "created": "Created.",
     "changed": "Changed.",
     "deleted": "Deleted.",
+    "recorded": "Accepted; the chart shows it within a second.",
+    "started": "Started.",
 }
 
 
@@ -57,7 +63,10 @@ def read_parts(**parts: Callable[[], Any]) -> dict[str, Any]:
     The value of a function that fails is its Problem, so that the rest of the page can be shown; see `ui.failure`.
     """
 
+    request_id = g.request_id
+
     def read(part: Callable[[], Any]) -> Any:
+        g.request_id = request_id  # the copied context has a `g` of its own
         try:
             return part()
         except Problem as problem:
@@ -100,7 +109,12 @@ def field_errors(problem: Problem | None) -> Mapping[str, str]:
 
 def register_filters(app: Flask) -> None:
     app.jinja_env.tests["failure"] = lambda part: isinstance(part, Problem)
-    app.jinja_env.filters |= {"number": format_number, "time": parse_time, "duration": format_duration}
+    app.jinja_env.filters |= {
+        "number": format_number,
+        "time": parse_time,
+        "duration": format_duration,
+        "moment": moment,
+    }
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
@@ -113,6 +127,10 @@ def parse_time(text: str) -> dict[str, str]:
     moment = datetime.fromisoformat(text)
     seconds = (datetime.now(UTC) - moment).total_seconds()
     return {"iso": text, "exact": moment.strftime("%Y-%m-%d %H:%M:%S UTC"), "ago": f"{format_duration(seconds)} ago"}
+
+
+def moment(unix_seconds: int) -> datetime:
+    return datetime.fromtimestamp(unix_seconds, UTC)
 
 
 def format_duration(seconds: float) -> str:
