@@ -66,7 +66,7 @@ function createChart(plot, { series, data }) {
       ...(bars && { y: { range: (_chart, min, max) => [Math.min(0, min), Math.max(0, max) * 1.1 || 1] } }),
     },
     axes: [
-      { ...axis, values: timeLabels, ...(bars && { incrs: [1, 2, 4, 7, 14, 28, 56].map((count) => count * bars) }) },
+      { ...axis, space: 80, values: timeLabels, ...(bars && { incrs: [1, 2, 4, 7, 14, 28, 56].map((count) => count * bars) }) },
       {
         ...axis,
         values: (_chart, values) => values.map(format),

@@ -170,7 +170,10 @@ def _time_range(id_: int) -> dict[str, int]:
     """Return the range in the parameters of the API: from `range`, or from `from` and `to`, which are times in UTC."""
     name = request.args.get("range")
     if name is None:
-        return {field: _parse_time(field, text) for field in ("from", "to") if (text := request.args.get(field))}
+        times = {field: _parse_time(field, text) for field in ("from", "to") if (text := request.args.get(field))}
+        if len(times) == 2 and times["from"] > times["to"]:
+            raise Invalid.field("to", "must not be before from")
+        return times
     if name not in RANGES:
         raise Invalid.field("range", f"must be one of {', '.join(RANGES)}")
     # Both ends are always among the points.
