@@ -3,7 +3,7 @@
 from flask import Flask
 
 from chassis.web import app as web
-from console_service.routes import factories, invariants, overview, pages, reports, sequences, sprockets
+from console_service.routes import factories, invariants, overview, pages, reports, sequences, sprockets, streams
 from console_service.settings import Settings
 
 
@@ -16,6 +16,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         overview.bp,
         invariants.bp,
         sequences.bp,
+        streams.bp,
         factories.bp,
         sprockets.bp,
     ]

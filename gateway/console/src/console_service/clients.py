@@ -1,5 +1,6 @@
 """HTTP calls to the services."""
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -10,7 +11,7 @@ import requests
 from flask import g
 
 from chassis import strictjson
-from chassis.errors import NotFound, Problem, Unavailable
+from chassis.errors import Invalid, NotFound, Problem, Unavailable
 from chassis.runtime import http_client
 from chassis.web.app import role, this_app, username
 from console_service.settings import Settings
@@ -53,7 +54,13 @@ def identity_headers() -> dict[str, str]:
 
 
 def call(
-    service: str, method: str, *path: str, query: Mapping[str, Any] | None = None, body: Any = None, key: str = ""
+    service: str,
+    method: str,
+    *path: str,
+    query: Mapping[str, Any] | None = None,
+    body: Any = None,
+    key: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> Any:
     """Send a request to the API of a service as the user of the current request, and return the response's JSON.
 
@@ -63,10 +70,10 @@ def call(
     if {".", ".."} & {*path}:
         raise NotFound("a name must not be . or ..")  # the path would be that of another resource
     settings = cast(Settings, this_app().settings)
-    headers = identity_headers() | ({"Idempotency-Key": key} if key else {})
+    all_headers = identity_headers() | ({"Idempotency-Key": key} if key else {}) | dict(headers or {})
     data = None
     if body is not None:
-        headers["Content-Type"], data = "application/json", strictjson.dumps(body)
+        all_headers["Content-Type"], data = "application/json", strictjson.dumps(body)
     target = "/" + "/".join(quote(segment, safe="") for segment in path)
     if query:
         target += "?" + urlencode(query)
@@ -76,9 +83,11 @@ def call(
             settings.service_urls[service],
             target,
             data=data,
-            headers=headers,
+            headers={name: value.encode() for name, value in all_headers.items()},
             timeout=settings.page_timeout_seconds,
         )
+    except requests.exceptions.InvalidHeader:
+        raise Invalid("a name must not begin with a space, and must not contain line breaks") from None
     except requests.RequestException as error:
         raise Unavailable(f"{service} does not respond") from error
     if response.ok:
@@ -90,7 +99,20 @@ def _problem(service: str, response: requests.Response) -> Problem:
     status = response.status_code
     try:
         document = response.json()
+        if isinstance(document, str):
+            return _parse_text(document, status)
         errors = [(error["field"], error["message"]) for error in document.get("errors", [])]
         return Problem(document["detail"], errors=errors, status=status)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Problem(f"{service} responded with {status} {HTTPStatus(status).phrase}", status=status)
+
+
+# A message of one field, or several of them, each followed by "; " and the next one.
+_FIELD_MESSAGES = re.compile(r"(?:^|; )([A-Za-z][\w.-]*): (.*?)(?=; [A-Za-z][\w.-]*: |$)", re.DOTALL)
+
+
+def _parse_text(text: str, status: int) -> Problem:
+    """Return the error of a service whose errors are texts: `"<reason phrase> - <error>"`."""
+    detail = text.partition(" - ")[2] or text
+    errors = [(match[1], match[2]) for match in _FIELD_MESSAGES.finditer(detail)]
+    return Problem(detail, errors=errors if _FIELD_MESSAGES.match(detail) else (), status=status)

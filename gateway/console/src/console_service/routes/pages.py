@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, copy_current_request_context, g, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from chassis import strictjson
 from chassis.errors import Invalid, Problem
 from chassis.web.app import role, username
 from chassis.web.errors import problem_json
@@ -19,6 +20,7 @@ bp = Blueprint("pages", "console_service", template_folder="templates")
 _NAVIGATION = (
     ("Overview", "overview.show_overview"),
     ("Sequences", "sequences.list_sequences"),
+    ("Streams", "streams.list_streams"),
     ("Factories", "factories.list_factories"),
 )
 _WRITERS = ("admin", "writer")
@@ -27,6 +29,8 @@ _NOTICES = {
     "created": "Created.",
     "changed": "Changed.",
     "deleted": "Deleted.",
+    "appended": "Appended.",
+    "replayed": "Replayed: the next reads of the consumer return it first.",
     "recorded": "Accepted; the chart shows it within a second.",
     "started": "Started.",
 }
@@ -98,6 +102,13 @@ def form_integer(field: str) -> int:
         return int(request.form[field])
     except ValueError:
         raise Invalid.field(field, "must be an integer") from None
+
+
+def form_json(field: str) -> Any:
+    try:
+        return strictjson.loads(request.form[field].encode())
+    except Invalid as problem:
+        raise Invalid.field(field, problem.errors[0][1]) from None
 
 
 def field_errors(problem: Problem | None) -> Mapping[str, str]:
