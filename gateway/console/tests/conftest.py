@@ -14,13 +14,20 @@ import requests
 from chassis.runtime import http_client
 from quintet_testing.waiting import eventually
 
-SERVICES = ("sequence", "event", "orders")
+SERVICES = ("sequence", "event", "orders", "factory")
+# Parts of the start page, which is shown without them too.
+EMPTY_PARTS = {
+    "/metrics/recent": {"bounds_seconds": [], "minutes": []},
+    "/api/v1/events/newest?limit=10": {"events": [], "total": 0, "next": None},
+}
 
 
 class FakeServiceHandler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.requests.append((self.path, dict(self.headers)))
         self.server.respond(self)
+
+    do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
     def send_json(self, status, body):
         content = json.dumps(body).encode()
@@ -47,7 +54,8 @@ class FakeService(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def reset(self):
         self.requests = []
-        self.respond = lambda request: request.send_json(200, {"status": "OK", "service": f"{self.name}-service"})
+        report = {"status": "OK", "service": f"{self.name}-service"}
+        self.respond = lambda request: request.send_json(200, EMPTY_PARTS.get(request.path, report))
 
     def handle_error(self, *_):
         pass  # the console closed the connection
@@ -94,10 +102,10 @@ def services(console):
 
 @pytest.fixture
 def get(console):
-    """Return a function that sends a request to the console."""
+    """Return a function that sends a request to the console, and returns the response without following it."""
 
-    def get(path, method="GET", **headers):
-        request_headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        return http_client.request(method, console[0], path, headers=request_headers, timeout=60)
+    def get(path, method="GET", form=None, **headers):
+        options = {"headers": {name.replace("_", "-"): value for name, value in headers.items()}, "data": form}
+        return http_client.request(method, console[0], path, allow_redirects=False, timeout=60, **options)
 
     return get
