@@ -20,7 +20,7 @@ MAX_ASSETS_BYTES = 150_000
 def names():
     """Names of what the pages show, for the templates in PAGES; each is created once, by `content`."""
     suffix = secrets.token_hex(4)
-    return {"sequence": f"invoices-{suffix}"}
+    return {"sequence": f"invoices-{suffix}", "factory": f"hall-{suffix}"}
 
 
 @pytest.fixture
@@ -28,6 +28,15 @@ def content(client, names):
     definition = {"minimum": 1, "maximum": 99999, "format": "INV-{:05d}", "audit": True}
     ok_json(client.put(f"/sequences/{names['sequence']}", json=definition))
     ok_json(client.post(f"/sequences/{names['sequence']}/next", json={"n": 3}))
+    chart = {
+        "sprocket_production_actual": [5, 9],
+        "sprocket_production_goal": [7, 8],
+        "time": [1_700_000_000, 1_700_000_060],
+    }
+    factory = {"name": names["factory"], "chart_data": chart}
+    key = {"Idempotency-Key": names["factory"]}
+    names["factory_id"] = ok_json(client.post("/api/factories", json=factory, headers=key))["id"]
+    ok_json(client.post("/api/sprocket/create/5/6/7/1"))
 
 
 # Heading and path of each page.
@@ -35,6 +44,10 @@ PAGES = [
     ("Overview", "/"),
     ("Sequences", "/console/sequences"),
     ("{sequence}", "/console/sequences/{sequence}"),
+    ("Factories", "/console/factories"),
+    ("{factory}", "/console/factories/{factory_id}"),
+    ("Sprockets", "/console/sprockets"),
+    ("Invariants", "/console/invariants"),
 ]
 
 
