@@ -32,7 +32,7 @@ def replica_urls(url: str) -> list[str]:
         entries = socket.getaddrinfo(parts.hostname, parts.port, socket.AF_INET, socket.SOCK_STREAM)
     except OSError:
         return [url]
-    return sorted({f"http://{address[0]}:{address[1]}" for *_, address in entries})
+    return sorted({f"http://{address[0]!s}:{parts.port}" for *_, address in entries})
 
 
 def _read(service: str, url: str, target: str) -> Any:
