@@ -55,7 +55,7 @@ def test_overview_shows_traffic_messages_and_events(get, respond):
     assert page.count("<dd>1/s</dd>") == len(respond)
     assert page.count("<dd>105</dd>") == len(respond)  # errors
     assert "<title>22:14 UTC: 60 requests, 0 errors</title>" in page
-    assert "5 ms, 95 %: 9.5 ms" in page
+    assert "5 ms / 9.5 ms" in page
     assert "12 messages wait to be published, the oldest for 1 min" in page
     assert "3 dead letters of orders.import" in page and "orders.delete" not in page
     assert "Orders&lt;Imported&gt;" in page and 'href="/console/streams/orders"' in page
