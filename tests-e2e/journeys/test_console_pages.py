@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from quintet_e2e.browser import accessibility_violations, open_page
 from quintet_e2e.clients import ok_json
+from quintet_e2e.streams import event_body, stream_path
 
 # The pages are the same in both deployment modes.
 pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
@@ -20,22 +21,50 @@ MAX_ASSETS_BYTES = 150_000
 def names():
     """Names of what the pages show, for the templates in PAGES; each is created once, by `content`."""
     suffix = secrets.token_hex(4)
-    return {"sequence": f"invoices-{suffix}", "factory": f"hall-{suffix}"}
+    return {
+        "sequence": f"invoices-{suffix}",
+        "stream": f"orders-{suffix}",
+        "consumer": "billing",
+        "factory": f"hall-{suffix}",
+    }
 
 
 @pytest.fixture
 def content(client, names):
+    create_sequence(client, names)
+    create_stream(client, names)
+    create_factory(client, names)
+
+
+def create_sequence(client, names):
     definition = {"minimum": 1, "maximum": 99999, "format": "INV-{:05d}", "audit": True}
     ok_json(client.put(f"/sequences/{names['sequence']}", json=definition))
     ok_json(client.post(f"/sequences/{names['sequence']}/next", json={"n": 3}))
+
+
+def create_stream(client, names):
+    """Append events, block a consumer, and park an event for it."""
+    path, headers = stream_path(names["stream"]), {"X-Producer-ID": "shop", "X-Consumer-ID": names["consumer"]}
+    if client.get(path).ok:
+        return
+    bodies = [event_body(number=number) for number in range(3)]
+    ids = ok_json(client.post(f"{path}/events", json=bodies, headers=headers))
+    for event_id in [ids[0]] * 5 + [ids[1]]:
+        nack = {"action": "NACK", "reason": "mailbox unavailable"}
+        ok_json(client.post(f"{path}/events/{event_id}", data=nack, headers=headers))
+    ok_json(client.put(f"{path}/schemas/OrderPlaced/1", json={"type": "object"}))
+
+
+def create_factory(client, names):
+    if "factory_id" in names:
+        return
     chart = {
         "sprocket_production_actual": [5, 9],
         "sprocket_production_goal": [7, 8],
         "time": [1_700_000_000, 1_700_000_060],
     }
     factory = {"name": names["factory"], "chart_data": chart}
-    key = {"Idempotency-Key": names["factory"]}
-    names["factory_id"] = ok_json(client.post("/api/factories", json=factory, headers=key))["id"]
+    names["factory_id"] = ok_json(client.post("/api/factories", json=factory))["id"]
     ok_json(client.post("/api/sprocket/create/5/6/7/1"))
 
 
@@ -44,6 +73,11 @@ PAGES = [
     ("Overview", "/"),
     ("Sequences", "/console/sequences"),
     ("{sequence}", "/console/sequences/{sequence}"),
+    ("Streams", "/console/streams"),
+    ("{stream}", "/console/streams/{stream}"),
+    ("{stream}", "/console/streams/{stream}/consumers"),
+    ("{consumer}", "/console/streams/{stream}/consumers/{consumer}"),
+    ("{stream}", "/console/streams/{stream}/settings?name=OrderPlaced&version=1"),
     ("Factories", "/console/factories"),
     ("{factory}", "/console/factories/{factory_id}"),
     ("Sprockets", "/console/sprockets"),

@@ -107,12 +107,15 @@ def _problem(service: str, response: requests.Response) -> Problem:
         return Problem(f"{service} responded with {status} {HTTPStatus(status).phrase}", status=status)
 
 
+_TEXT = re.compile(r"([A-Z][A-Za-z ]*?)(?: - (.*))?", re.DOTALL)
 # A message of one field, or several of them, each followed by "; " and the next one.
 _FIELD_MESSAGES = re.compile(r"(?:^|; )([A-Za-z][\w.-]*): (.*?)(?=; [A-Za-z][\w.-]*: |$)", re.DOTALL)
 
 
 def _parse_text(text: str, status: int) -> Problem:
     """Return the error of a service whose errors are texts: `"<reason phrase> - <error>"`."""
-    detail = text.partition(" - ")[2] or text
-    errors = [(match[1], match[2]) for match in _FIELD_MESSAGES.finditer(detail)]
+    if not (match := _TEXT.fullmatch(text)):
+        raise ValueError("the text is not an error")
+    detail = match[2] or match[1]
+    errors = [(message[1], message[2]) for message in _FIELD_MESSAGES.finditer(detail)]
     return Problem(detail, errors=errors if _FIELD_MESSAGES.match(detail) else (), status=status)

@@ -13,7 +13,7 @@ let newEvents = 0;
 
 function showState(text) {
   const count = newEvents === 1 ? '1 new event' : `${newEvents} new events`;
-  state.textContent = newEvents ? `${text}, ${count}` : text;
+  state.textContent = text && newEvents ? `${text}, ${count}` : text;
 }
 
 function connect() {
