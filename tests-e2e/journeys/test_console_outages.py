@@ -37,7 +37,7 @@ def test_other_pages_work_while_a_service_is_down(browser, stack, stopped, servi
     with open_page(browser, stack, "/") as page:
         card = page.locator(".card", has=page.get_by_role("heading", name=f"{service}-service"))
         expect(card).to_contain_text("DOWN")
-        expect(page.locator(".card .state-ok").first).to_be_visible()
+        expect(page.locator(".card .state-good").first).to_be_visible()
         for other, path in PAGES.items():
             response = page.goto(path)
             if other == service:

@@ -29,6 +29,7 @@ def names():
         "consumer": "billing",
         "dataset": f"wines-{suffix}",
         "order": orders.first_unused_id(),
+        "factory": f"hall-{suffix}",
     }
 
 
@@ -36,8 +37,9 @@ def names():
 def content(client, names):
     create_sequence(client, names)
     create_stream(client, names)
-    if "owner" not in names:
+    if "factory_id" not in names:
         names |= create_flow_and_import(client, names)
+        names["factory_id"] = create_factory(client, names)
 
 
 def create_sequence(client, names):
@@ -67,6 +69,17 @@ def create_flow_and_import(client, names):
     return {"owner": owner.id, "import": task_id}
 
 
+def create_factory(client, names):
+    chart = {
+        "sprocket_production_actual": [5, 9],
+        "sprocket_production_goal": [7, 8],
+        "time": [1_700_000_000, 1_700_000_060],
+    }
+    factory = {"name": names["factory"], "chart_data": chart}
+    ok_json(client.post("/api/sprocket/create/5/6/7/1"))
+    return ok_json(client.post("/api/factories", json=factory))["id"]
+
+
 # Heading and path of each page.
 PAGES = [
     ("Overview", "/"),
@@ -83,6 +96,10 @@ PAGES = [
     ("Datasets", "/console/datasets?example=1"),
     ("{owner}/{dataset}", "/console/datasets/{owner}/{dataset}"),
     ("{owner}/{dataset}", "/console/datasets/{owner}/{dataset}?pipeline={owner}/{dataset}/1/validation_report"),
+    ("Factories", "/console/factories"),
+    ("{factory}", "/console/factories/{factory_id}"),
+    ("Sprockets", "/console/sprockets"),
+    ("Invariants", "/console/invariants"),
 ]
 
 

@@ -3,7 +3,18 @@
 from flask import Flask
 
 from chassis.web import app as web
-from console_service.routes import datasets, orders, overview, pages, reports, sequences, streams
+from console_service.routes import (
+    datasets,
+    factories,
+    invariants,
+    orders,
+    overview,
+    pages,
+    reports,
+    sequences,
+    sprockets,
+    streams,
+)
 from console_service.settings import Settings
 
 
@@ -14,10 +25,13 @@ def create_app(settings: Settings | None = None) -> Flask:
         reports.blueprint(settings),
         pages.bp,
         overview.bp,
+        invariants.bp,
         sequences.bp,
         streams.bp,
         orders.bp,
         datasets.bp,
+        factories.bp,
+        sprockets.bp,
     ]
     app = web.create_app("console", settings, blueprints, render=pages.render_problem)
     pages.register_filters(app)

@@ -24,6 +24,7 @@ _NAVIGATION = (
     ("Streams", "streams.list_streams"),
     ("Orders", "orders.show_orders"),
     ("Datasets", "datasets.list_datasets"),
+    ("Factories", "factories.list_factories"),
 )
 WRITERS = ("admin", "writer")
 # After an action, the browser is redirected to a page with the parameter `done`, so that reloading it repeats nothing.
@@ -38,6 +39,8 @@ _NOTICES = {
     "retried": "Queued as a new revision.",
     "appended": "Appended.",
     "replayed": "Replayed: the next reads of the consumer return it first.",
+    "recorded": "Accepted; the chart shows it within a second.",
+    "started": "Started.",
 }
 
 
@@ -130,7 +133,12 @@ def field_errors(problem: Problem | None) -> Mapping[str, str]:
 
 def register_filters(app: Flask) -> None:
     app.jinja_env.tests["failure"] = lambda part: isinstance(part, Problem)
-    app.jinja_env.filters |= {"number": format_number, "time": parse_time, "duration": format_duration}
+    app.jinja_env.filters |= {
+        "number": format_number,
+        "time": parse_time,
+        "duration": format_duration,
+        "moment": moment,
+    }
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
@@ -143,6 +151,10 @@ def parse_time(text: str) -> dict[str, str]:
     moment = datetime.fromisoformat(text)
     seconds = (datetime.now(UTC) - moment).total_seconds()
     return {"iso": text, "exact": moment.strftime("%Y-%m-%d %H:%M:%S UTC"), "ago": f"{format_duration(seconds)} ago"}
+
+
+def moment(unix_seconds: int) -> datetime:
+    return datetime.fromtimestamp(unix_seconds, UTC)
 
 
 def format_duration(seconds: float) -> str:
