@@ -17,6 +17,9 @@ ATTEMPTS = 20
 PATHS = [
     "/",
     "/console/sequences",
+    "/console/factories",
+    "/console/factories/1",
+    "/console/factories/1?range=month",
 ]
 
 
