@@ -12,7 +12,7 @@ from chassis.db import Database
 from chassis.errors import Invalid, Problem, Unavailable
 from chassis.messaging import inbox
 from chassis.messaging.broker import Properties
-from chassis.runtime import logs
+from chassis.runtime import logs, request_ids
 
 log = logs.logger(__name__)
 
@@ -33,6 +33,11 @@ class Delivery:
     request_id: str
     headers: dict[str, Any]
     body: Any
+
+    @property
+    def traced_request_id(self) -> str:
+        """The request ID that the inbox stores; empty for an event, which its stream records."""
+        return self.request_id if self.type == self.queue else ""
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,13 @@ def parse_delivery(queue: str, properties: Properties, body: bytes) -> Delivery:
         message_id = str(uuid.UUID(properties.message_id or ""))
     except ValueError:
         raise Invalid("message_id: must be a UUID") from None
+    request_id = properties.correlation_id or ""
     return Delivery(
         queue=queue,
         message_id=message_id,
         type=properties.type or "",
         app_id=properties.app_id or "",
-        request_id=properties.correlation_id or "",
+        request_id=request_id if request_ids.is_valid(request_id) else "",
         headers=properties.headers or {},
         body=strictjson.loads(body),
     )
@@ -124,7 +130,7 @@ class MessageProcessor:
             self._handler(self._job_context, delivery)
             return
         with self._database.transaction() as tx:
-            if inbox.claim_message(tx, delivery.message_id, self._queue):
+            if inbox.claim_message(tx, delivery.message_id, self._queue, delivery.traced_request_id):
                 self._handler(tx, delivery)
 
     def _record_failure(self, delivery: Delivery, reason: str) -> int:
@@ -134,7 +140,7 @@ class MessageProcessor:
         """
         try:
             with self._database.transaction() as tx:
-                failures = inbox.record_failure(tx, delivery.message_id, self._queue, reason)
+                failures = inbox.record_failure(tx, delivery.message_id, self._queue, reason, delivery.request_id)
                 if failures >= MAX_FAILURES:
                     inbox.delete_failures(tx, delivery.message_id, self._queue)
                 return failures

@@ -1,4 +1,4 @@
-"""Operational endpoints: liveness, health of the dependencies, metrics, invariants, and the OpenAPI document."""
+"""Operational endpoints: liveness, health of the dependencies, metrics, invariants, traces, the OpenAPI document."""
 
 import functools
 import time
@@ -16,7 +16,7 @@ from chassis.db.invariant_runs import Invariants
 from chassis.errors import Problem, Unavailable
 from chassis.messaging import outbox
 from chassis.runtime import logs
-from chassis.web import openapi
+from chassis.web import openapi, traces
 from chassis.web.app import App, json_response, this_app, transaction
 from chassis.web.metrics import CONTENT_TYPE
 from chassis.web.validation import endpoint
@@ -40,13 +40,14 @@ class InvariantsQuery(BaseModel):
 def blueprint(
     description: str,
     invariants: Invariants,
+    trace: Sequence[str],
     checks: dict[str, Check] | None = None,
     vital: Sequence[frozenset[str]] = (frozenset({"postgres"}),),
 ) -> Blueprint:
     """Return the routes that every service has.
 
-    `description` is that of the OpenAPI document, and `checks` are dependencies other than Postgres and RabbitMQ. The
-    service is DOWN, rather than DEGRADED, if all dependencies of any set in `vital` are down.
+    `description` is that of the OpenAPI document, `trace` are the queries of chassis.web.traces, and `checks` are
+    dependencies other than Postgres and RabbitMQ. The service is DOWN, rather than DEGRADED, if all dependencies of any set in `vital` are down.
     """
     bp = Blueprint("health", __name__)
     all_checks: dict[str, Check] = {"postgres": _check_postgres, "rabbitmq": _check_rabbitmq, **(checks or {})}
@@ -82,6 +83,8 @@ def blueprint(
                 invariant_runs.request_full(tx)
         with transaction() as tx:
             return invariant_runs.report(tx, invariants), 202 if is_full_requested else 200
+
+    traces.add_route(bp, trace)
 
     @bp.get("/openapi.yaml")
     def openapi_yaml() -> ResponseReturnValue:
