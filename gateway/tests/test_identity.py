@@ -186,6 +186,7 @@ REQUESTS = [
     ("PUT", "/api/v1/streams/%2e%2e", 404, 404, 403, 403),
     ("POST", "/nothing", 404, 404, 403, 403),
     ("GET", "/invariants", 200, 403, 403, 403),
+    ("GET", "/trace/r-1", 200, 403, 403, 403),
     ("POST", "/invariants", 200, 403, 403, 403),
     ("GET", "/source/pipelines", 200, 403, 403, 200),
     ("POST", "/source/pipelines", 200, 403, 403, 403),

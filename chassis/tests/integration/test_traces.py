@@ -59,10 +59,13 @@ def test_invalid_request_id_is_rejected(client: Any, db: Database, request_id: s
     assert response.get_json()["errors"][0]["field"] == "request_id"
 
 
-@pytest.mark.parametrize(
-    ("type_", "correlation_id", "stored"),
-    [("probe.work", "r-1", "r-1"), ("OrdersImported", "r-1", ""), ("probe.work", "not\0valid", "")],
-)
-def test_inbox_stores_valid_request_ids_of_jobs(type_: str, correlation_id: str, stored: str) -> None:
-    properties = Properties(message_id=ID, type=type_, correlation_id=correlation_id)
+@pytest.mark.parametrize("correlation_id", ["", "a\nb", "not\0valid", "é", "x" * 129])
+def test_invalid_request_id_of_a_message_is_replaced_with_an_empty_one(correlation_id: str) -> None:
+    properties = Properties(message_id=ID, type="probe.work", correlation_id=correlation_id)
+    assert message_processor.parse_delivery("probe.work", properties, b"{}").request_id == ""
+
+
+@pytest.mark.parametrize(("type_", "stored"), [("probe.work", "r-1"), ("OrdersImported", "")])
+def test_inbox_stores_request_ids_of_jobs_only(type_: str, stored: str) -> None:
+    properties = Properties(message_id=ID, type=type_, correlation_id="r-1")
     assert message_processor.parse_delivery("probe.work", properties, b"{}").traced_request_id == stored

@@ -22,6 +22,8 @@ class FakeServiceHandler(http.server.BaseHTTPRequestHandler):
         self.server.requests.append((self.path, dict(self.headers)))
         self.server.respond(self)
 
+    do_POST = do_DELETE = do_GET
+
     def send_json(self, status, body):
         content = json.dumps(body).encode()
         self.send_response(status)
@@ -94,10 +96,10 @@ def services(console):
 
 @pytest.fixture
 def get(console):
-    """Return a function that sends a request to the console."""
+    """Return a function that sends a request to the console, and returns the response without following it."""
 
-    def get(path, method="GET", **headers):
-        request_headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        return http_client.request(method, console[0], path, headers=request_headers, timeout=60)
+    def get(path, method="GET", form=None, **headers):
+        options = {"headers": {name.replace("_", "-"): value for name, value in headers.items()}, "data": form}
+        return http_client.request(method, console[0], path, allow_redirects=False, timeout=60, **options)
 
     return get

@@ -53,7 +53,13 @@ def identity_headers() -> dict[str, str]:
 
 
 def call(
-    service: str, method: str, *path: str, query: Mapping[str, Any] | None = None, body: Any = None, key: str = ""
+    service: str,
+    method: str,
+    *path: str,
+    query: Mapping[str, Any] | None = None,
+    body: Any = None,
+    key: str = "",
+    timeout_seconds: float | None = None,
 ) -> Any:
     """Send a request to the API of a service as the user of the current request, and return the response's JSON.
 
@@ -77,7 +83,7 @@ def call(
             target,
             data=data,
             headers=headers,
-            timeout=settings.page_timeout_seconds,
+            timeout=timeout_seconds or settings.page_timeout_seconds,
         )
     except requests.RequestException as error:
         raise Unavailable(f"{service} does not respond") from error

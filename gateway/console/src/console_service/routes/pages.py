@@ -1,12 +1,13 @@
 """Shared parts of all pages: navigation, notices, formats of values, and errors."""
 
+import contextvars
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Flask, Response, copy_current_request_context, render_template, request
+from flask import Blueprint, Flask, Response, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from chassis.errors import Invalid, Problem
@@ -64,7 +65,7 @@ def read_parts(**parts: Callable[[], Any]) -> dict[str, Any]:
             return problem
 
     with ThreadPoolExecutor(len(parts)) as pool:
-        futures = {name: pool.submit(copy_current_request_context(read), part) for name, part in parts.items()}
+        futures = {name: pool.submit(contextvars.copy_context().run, read, part) for name, part in parts.items()}
     return {name: future.result() for name, future in futures.items()}
 
 
