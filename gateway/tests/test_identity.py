@@ -187,6 +187,8 @@ REQUESTS = [
     ("POST", "/nothing", 404, 404, 403, 403),
     ("GET", "/invariants", 200, 403, 403, 403),
     ("GET", "/trace/r-1", 200, 403, 403, 403),
+    ("GET", "/dead-letters", 200, 403, 403, 403),
+    ("DELETE", "/dead-letters/orders.import", 200, 403, 403, 403),
     ("POST", "/invariants", 200, 403, 403, 403),
     ("GET", "/source/pipelines", 200, 403, 403, 200),
     ("POST", "/source/pipelines", 200, 403, 403, 403),

@@ -23,7 +23,6 @@ def test_rows_and_messages_of_the_request_are_listed_in_order_of_time(db: Databa
         tx.run("INSERT INTO effects (name) VALUES ('r-1 b'), ('r-2'), ('r-1 c')")
         outbox.add(tx, outbox.job("probe.work", {}, request_id="r-1"), outbox.job("probe.work", {}, request_id="r-2"))
         inbox.claim_message(tx, ID, "probe.work", "r-1")
-        inbox.record_failure(tx, ID, "probe.fail", "too large", "r-1")
     body = trace()
     assert [(entry["kind"], entry["what"]) for entry in body["entries"][:2]] == [
         ("effect", "r-1 b"),
@@ -32,7 +31,6 @@ def test_rows_and_messages_of_the_request_are_listed_in_order_of_time(db: Databa
     assert {(entry["kind"], entry["what"]) for entry in body["entries"][2:]} == {
         ("job", "probe.work waits to be published"),
         ("job", "probe.work was handled"),
-        ("job", "probe.fail failed (1): too large"),
     }
     times = [entry["at"] for entry in body["entries"]]
     assert times == sorted(times) and all(time.endswith("Z") for time in times)
@@ -63,9 +61,3 @@ def test_invalid_request_id_is_rejected(client: Any, db: Database, request_id: s
 def test_invalid_request_id_of_a_message_is_replaced_with_an_empty_one(correlation_id: str) -> None:
     properties = Properties(message_id=ID, type="probe.work", correlation_id=correlation_id)
     assert message_processor.parse_delivery("probe.work", properties, b"{}").request_id == ""
-
-
-@pytest.mark.parametrize(("type_", "stored"), [("probe.work", "r-1"), ("OrdersImported", "")])
-def test_inbox_stores_request_ids_of_jobs_only(type_: str, stored: str) -> None:
-    properties = Properties(message_id=ID, type=type_, correlation_id="r-1")
-    assert message_processor.parse_delivery("probe.work", properties, b"{}").traced_request_id == stored

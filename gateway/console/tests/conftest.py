@@ -20,9 +20,11 @@ SERVICES = ("sequence", "event", "orders")
 class FakeServiceHandler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.requests.append((self.path, dict(self.headers)))
+        if self.command != "GET":
+            self.server.changes.append((self.command, self.path))
         self.server.respond(self)
 
-    do_POST = do_DELETE = do_GET
+    do_POST = do_DELETE = do_GET  # noqa: N815
 
     def send_json(self, status, body):
         content = json.dumps(body).encode()
@@ -49,6 +51,7 @@ class FakeService(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def reset(self):
         self.requests = []
+        self.changes = []
         self.respond = lambda request: request.send_json(200, {"status": "OK", "service": f"{self.name}-service"})
 
     def handle_error(self, *_):

@@ -14,8 +14,8 @@ from specstore_service.routes.responses import RouteContext, render_error
 from specstore_service.settings import Settings
 from specstore_service.store import keys
 from specstore_service.store.invariants import INVARIANTS
-from specstore_service.store.traces import TRACE
 from specstore_service.store.object_stores import create_object_store
+from specstore_service.store.traces import TRACE
 
 DESCRIPTION = "A registry of source specs: each upload creates a revision, which is planned as pipelines and run."
 

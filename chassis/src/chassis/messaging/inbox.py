@@ -17,13 +17,13 @@ def claim_message(tx: Transaction, message_id: str, queue: str, request_id: str)
     return inserted == 1
 
 
-def record_failure(tx: Transaction, message_id: str, queue: str, reason: str, request_id: str) -> int:
+def record_failure(tx: Transaction, message_id: str, queue: str, reason: str) -> int:
     """Count a failure of the message's handler, and return the number of its failures in all workers."""
     return int(
         tx.value(
             """
-            INSERT INTO message_failures AS existing (message_id, queue, failures, reason, request_id)
-            VALUES (%(message_id)s, %(queue)s, 1, %(reason)s, %(request_id)s)
+            INSERT INTO message_failures AS existing (message_id, queue, failures, reason)
+            VALUES (%(message_id)s, %(queue)s, 1, %(reason)s)
             ON CONFLICT ON CONSTRAINT message_failures_pkey
             DO UPDATE SET failures = existing.failures + 1, reason = excluded.reason, failed_at = now()
             RETURNING failures
@@ -31,7 +31,6 @@ def record_failure(tx: Transaction, message_id: str, queue: str, reason: str, re
             message_id=message_id,
             queue=queue,
             reason=reason,
-            request_id=request_id,
         )
     )
 

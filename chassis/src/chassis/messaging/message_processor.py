@@ -34,11 +34,6 @@ class Delivery:
     headers: dict[str, Any]
     body: Any
 
-    @property
-    def traced_request_id(self) -> str:
-        """The request ID that the inbox stores; empty for an event, which its stream records."""
-        return self.request_id if self.type == self.queue else ""
-
 
 @dataclass(frozen=True)
 class JobContext:
@@ -129,8 +124,9 @@ class MessageProcessor:
         if self._job_context:
             self._handler(self._job_context, delivery)
             return
+        request_id = delivery.request_id if delivery.type == self._queue else ""  # streams record those of events
         with self._database.transaction() as tx:
-            if inbox.claim_message(tx, delivery.message_id, self._queue, delivery.traced_request_id):
+            if inbox.claim_message(tx, delivery.message_id, self._queue, request_id):
                 self._handler(tx, delivery)
 
     def _record_failure(self, delivery: Delivery, reason: str) -> int:
@@ -140,7 +136,7 @@ class MessageProcessor:
         """
         try:
             with self._database.transaction() as tx:
-                failures = inbox.record_failure(tx, delivery.message_id, self._queue, reason, delivery.request_id)
+                failures = inbox.record_failure(tx, delivery.message_id, self._queue, reason)
                 if failures >= MAX_FAILURES:
                     inbox.delete_failures(tx, delivery.message_id, self._queue)
                 return failures

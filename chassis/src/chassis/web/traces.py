@@ -31,11 +31,6 @@ _MESSAGES = (
            'request' AS caused_by
     FROM inbox WHERE request_id = %(request_id)s
     """,
-    """
-    SELECT failed_at AS at, 'job' AS kind, format('%%s failed (%%s): %%s', queue, failures, reason) AS what,
-           message_id AS id, 'request' AS caused_by
-    FROM message_failures WHERE request_id = %(request_id)s
-    """,
 )
 
 

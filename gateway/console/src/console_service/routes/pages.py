@@ -18,19 +18,21 @@ bp = Blueprint("pages", "console_service", template_folder="templates")
 
 # Label and endpoint of each entry of the navigation.
 _NAVIGATION = (("Overview", "overview.show_overview"), ("Sequences", "sequences.list_sequences"))
+_ADMIN_NAVIGATION = (("Messages", "messages.list_queues"),)
 _WRITERS = ("admin", "writer")
 # After an action, the browser is redirected to a page with the parameter `done`, so that reloading it repeats nothing.
 _NOTICES = {
     "created": "Created.",
     "changed": "Changed.",
     "deleted": "Deleted.",
+    "requeued": "Requeued: the workers process them again.",
 }
 
 
 @bp.app_context_processor
 def _shared_values() -> dict[str, Any]:
     return {
-        "navigation": _NAVIGATION,
+        "navigation": _NAVIGATION + (_ADMIN_NAVIGATION if role() == "admin" else ()),
         "user": username(),
         "role": role(),
         "may_write": role() in _WRITERS,

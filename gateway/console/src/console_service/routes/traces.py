@@ -71,7 +71,7 @@ def _describe(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _url_of(entry: dict[str, Any]) -> str | None:
-    if entry["kind"] not in _OBJECT_URLS or entry["kind"] == "event" and entry["service"] != "event-service":
+    if entry["kind"] not in _OBJECT_URLS or (entry["kind"] == "event" and entry["service"] != "event-service"):
         return None  # an event that waits to be published is not in its stream yet
     return _OBJECT_URLS[entry["kind"]] + quote(entry["id"])
 
