@@ -4,6 +4,7 @@ import gzip
 import secrets
 from urllib.parse import urlsplit
 
+import pika
 import pytest
 from playwright.sync_api import expect
 
@@ -20,14 +21,21 @@ MAX_ASSETS_BYTES = 150_000
 def names():
     """Names of what the pages show, for the templates in PAGES; each is created once, by `content`."""
     suffix = secrets.token_hex(4)
-    return {"sequence": f"invoices-{suffix}"}
+    return {"sequence": f"invoices-{suffix}", "request_id": f"r-{suffix}"}
 
 
 @pytest.fixture
-def content(client, names):
+def content(client, stack, names):
     definition = {"minimum": 1, "maximum": 99999, "format": "INV-{:05d}", "audit": True}
     ok_json(client.put(f"/sequences/{names['sequence']}", json=definition))
-    ok_json(client.post(f"/sequences/{names['sequence']}/next", json={"n": 3}))
+    ok_json(
+        client.post(
+            f"/sequences/{names['sequence']}/next", json={"n": 3}, headers={"X-Request-ID": names["request_id"]}
+        )
+    )
+    with pika.BlockingConnection(pika.URLParameters(stack.amqp_url)) as connection:
+        properties = pika.BasicProperties(message_id=f"m-{names['request_id']}", delivery_mode=2)
+        connection.channel().basic_publish("", "specstore.refresh.dead", b'{"flow": "a/b/1"}', properties)
 
 
 # Heading and path of each page.
@@ -35,6 +43,10 @@ PAGES = [
     ("Overview", "/"),
     ("Sequences", "/console/sequences"),
     ("{sequence}", "/console/sequences/{sequence}"),
+    ("Messages", "/console/messages"),
+    ("specstore.refresh", "/console/messages/specstore.refresh"),
+    ("Trace", "/console/trace"),
+    ("Trace", "/console/trace/{request_id}"),
 ]
 
 

@@ -96,7 +96,7 @@ def test_failed_action_is_explained_on_the_page(get, queues):
 
     def fail(request):
         if request.command == "POST":
-            request.send_json(404, {"detail": "orders.import: no dead letter has the ID m1"})
+            request.send_json(404, {"message": "a shape of its own"})
         else:
             respond(request)
 

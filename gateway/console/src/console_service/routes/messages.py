@@ -1,6 +1,7 @@
 """Queues and dead letters of all services, as JSON and as pages."""
 
 import json
+from http import HTTPStatus
 from typing import Any, cast
 
 from flask import Blueprint, Response, redirect, request, url_for
@@ -105,15 +106,24 @@ def _list(queue: str) -> Any:
 
 
 def _retry(queue: str, message: str | None) -> Any:
-    return call(_service_of(queue), "POST", "queues", queue, "dead", "retry", query=_query(message))
+    return _move("POST", queue, message, "retry")
 
 
 def _discard(queue: str, message: str | None) -> Any:
-    return call(_service_of(queue), "DELETE", "queues", queue, "dead", query=_query(message))
+    return _move("DELETE", queue, message)
 
 
-def _query(message: str | None) -> dict[str, str]:
-    return {"id": message} if message else {}
+def _move(method: str, queue: str, message: str | None, *suffix: str) -> Any:
+    query = {"id": message} if message else {}
+    try:
+        return call(_service_of(queue), method, "queues", queue, "dead", *suffix, query=query)
+    except Problem as problem:
+        if problem.status != HTTPStatus.NOT_FOUND:
+            raise
+        # The services state this in different shapes.
+        raise NotFound(
+            f"{queue}: " + (f"no dead letter has the ID {message}" if message else "unknown queue")
+        ) from None
 
 
 def _service_of(queue: str) -> str:
