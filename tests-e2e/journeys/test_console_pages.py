@@ -28,11 +28,8 @@ def names():
 def content(client, stack, names):
     definition = {"minimum": 1, "maximum": 99999, "format": "INV-{:05d}", "audit": True}
     ok_json(client.put(f"/sequences/{names['sequence']}", json=definition))
-    ok_json(
-        client.post(
-            f"/sequences/{names['sequence']}/next", json={"n": 3}, headers={"X-Request-ID": names["request_id"]}
-        )
-    )
+    headers = {"X-Request-ID": names["request_id"]}
+    ok_json(client.post(f"/sequences/{names['sequence']}/next", json={"n": 3}, headers=headers))
     with pika.BlockingConnection(pika.URLParameters(stack.amqp_url)) as connection:
         properties = pika.BasicProperties(message_id=f"m-{names['request_id']}", delivery_mode=2)
         connection.channel().basic_publish("", "specstore.refresh.dead", b'{"flow": "a/b/1"}', properties)
@@ -45,6 +42,7 @@ PAGES = [
     ("{sequence}", "/console/sequences/{sequence}"),
     ("Messages", "/console/messages"),
     ("specstore.refresh", "/console/messages/specstore.refresh"),
+    ("Users", "/console/users"),
     ("Trace", "/console/trace"),
     ("Trace", "/console/trace/{request_id}"),
 ]

@@ -45,6 +45,7 @@ class Gateway:
         environment = {
             "BIND": f"unix:{self.layout.socket(CONSOLE)}",
             "SERVICES": ",".join(self.services),
+            "USERS_FILE": str(self.layout.users / "roles.conf"),
             "SERVICE_URL": f"unix:{self.layout.run}/{{service}}.sock",
             "PYTHONUNBUFFERED": "1",
             "WEB_CONCURRENCY": "1",

@@ -7,6 +7,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import requests
@@ -75,6 +76,7 @@ def console(tmp_path_factory):
         "BIND": f"unix:{folder}/console.sock",
         "SERVICES": ",".join(SERVICES),
         "SERVICE_URL": f"unix:{folder}/{{service}}.sock",
+        "USERS_FILE": str(folder / "roles.conf"),
         "INVARIANTS_TIMEOUT_SECONDS": "4",
         "PATH": os.environ["PATH"],
     }
@@ -95,6 +97,14 @@ def services(console):
     for service in console[1].values():
         service.reset()
     return console[1]
+
+
+@pytest.fixture
+def users_file(console):
+    """Return the path of the file of users, which does not exist yet."""
+    file = Path(console[0].removeprefix("unix:")).with_name("roles.conf")
+    file.unlink(missing_ok=True)
+    return file
 
 
 @pytest.fixture

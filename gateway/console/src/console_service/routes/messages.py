@@ -121,9 +121,8 @@ def _move(method: str, queue: str, message: str | None, *suffix: str) -> Any:
         if problem.status != HTTPStatus.NOT_FOUND:
             raise
         # The services state this in different shapes.
-        raise NotFound(
-            f"{queue}: " + (f"no dead letter has the ID {message}" if message else "unknown queue")
-        ) from None
+        reason = f"no dead letter has the ID {message}" if message else "unknown queue"
+        raise NotFound(f"{queue}: {reason}") from None
 
 
 def _service_of(queue: str) -> str:

@@ -18,7 +18,7 @@ bp = Blueprint("pages", "console_service", template_folder="templates")
 
 # Label and endpoint of each entry of the navigation.
 _NAVIGATION = (("Overview", "overview.show_overview"), ("Sequences", "sequences.list_sequences"))
-_ADMIN_NAVIGATION = (("Messages", "messages.list_queues"),)
+_ADMIN_NAVIGATION = (("Messages", "messages.list_queues"), ("Users", "users.list_users"))
 _WRITERS = ("admin", "writer")
 # After an action, the browser is redirected to a page with the parameter `done`, so that reloading it repeats nothing.
 _NOTICES = {
