@@ -1,4 +1,4 @@
-"""Traces: what a request caused, from the rows that a service stores and from its messages."""
+"""Traces: the effects of a request, from the rows that a service stores and from its messages."""
 
 from collections.abc import Sequence
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What a request caused, for its trace: the events that were appended."""
+"""Queries for the trace of a request: the events that were appended."""
 
 # The trigger of an event that was erased is null.
 TRACE = (

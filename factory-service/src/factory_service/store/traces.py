@@ -1,4 +1,4 @@
-"""What a request caused, for its trace: files that are loaded."""
+"""Queries for the trace of a request: files that are loaded."""
 
 TRACE = (
     """

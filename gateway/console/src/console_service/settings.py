@@ -16,7 +16,7 @@ class Settings(WebSettings):
     )
     users_file: Path | None = Field(
         None,
-        description="The gateway's file of users and roles, `roles.conf`; without it, the console cannot list them",
+        description="File of the gateway's users and roles, `roles.conf`; without it, the console cannot list them",
     )
     health_timeout_seconds: float = Field(2, gt=0, le=30, description="Timeout of a health request to a service")
     invariants_timeout_seconds: float = Field(

@@ -1,4 +1,4 @@
-"""What a request caused, for its trace: imports and their undo."""
+"""Queries for the trace of a request: imports and their undo."""
 
 TRACE = (
     """

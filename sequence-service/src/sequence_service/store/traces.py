@@ -1,4 +1,4 @@
-"""What a request caused, for its trace: the numbers that were issued to it."""
+"""Queries for the trace of a request: the numbers that were issued to it."""
 
 TRACE = (
     """

@@ -1,4 +1,4 @@
-"""What a request caused, for its trace: flows."""
+"""Queries for the trace of a request: flows."""
 
 TRACE = (
     """
