@@ -48,10 +48,10 @@ class Compose:
     def settings(self) -> dict[str, str]:
         return envfile.load_existing(self.env_file)
 
-    def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def run(self, *arguments: str) -> None:
         """Run `docker compose` without standard input: newer versions would ask whether to recreate volumes."""
-        variables = {**self._environment(), **(environment or {})}
-        if subprocess.run(self._command(*arguments), env=variables, stdin=subprocess.DEVNULL).returncode:
+        command = self._command(*arguments)
+        if subprocess.run(command, env=self._environment(), stdin=subprocess.DEVNULL).returncode:
             raise StackError(f"`docker compose {' '.join(arguments)}` failed: see above")
 
     def capture(self, *arguments: str) -> str:

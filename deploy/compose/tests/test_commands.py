@@ -13,7 +13,6 @@ from quintet_local.layout import CHECKOUT
 
 RECORD_CALL = """#!/bin/sh
 printf '%s\\n' "$@" > "$RECORD/arguments"
-printf '%s' "$AMQP_URL" > "$RECORD/amqp_url"
 cat "$RECORD/output"
 exit "$(cat "$RECORD/status")"
 """

@@ -65,6 +65,16 @@ def test_dead_letters_are_shown_with_reason_and_body(get, queues):
     assert page.text.count('method="post"') == 4
 
 
+@pytest.mark.parametrize("dead_at", ["yesterday", 17, "2026-01-02T03:04:05", None])
+def test_unexpected_time_of_a_dead_letter_is_shown_as_unknown(get, queues, dead_at):
+    letters = [LETTER | {"dead_at": dead_at, "request_id": "a/../b c"}]
+    queues["orders"].respond = lambda request: request.send_json(
+        200, {"is_connected": True, "queues": [QUEUE], "dead_letters": letters}
+    )
+    page = get("/console/messages/orders.import", **ADMIN)
+    assert page.status_code == 200 and "<dd>unknown</dd>" in page.text
+
+
 @pytest.mark.parametrize(
     ("action", "form", "request_line", "notice"),
     [

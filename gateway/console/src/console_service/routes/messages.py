@@ -1,6 +1,7 @@
 """Queues and dead letters of all services, as JSON and as pages."""
 
 import json
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -75,7 +76,10 @@ def _render_queue(queue: str, problem: Problem | None = None) -> Response:
     if isinstance(parts["queue"], NotFound):
         raise parts["queue"]
     if not isinstance(parts["dead_letters"], Problem):
-        parts["dead_letters"] = [letter | {"text": _indent(letter["body"])} for letter in parts["dead_letters"]]
+        parts["dead_letters"] = [
+            letter | {"text": _indent(letter["body"]), "dead_at": _valid_time(letter["dead_at"])}
+            for letter in parts["dead_letters"]
+        ]
     status = problem.status if problem else 200
     return render_page("messages/detail.html", status, name=queue, errors=field_errors(problem), **parts)
 
@@ -135,6 +139,14 @@ def _service_of(queue: str) -> str:
 
 def _settings() -> Settings:
     return cast(Settings, this_app().settings)
+
+
+def _valid_time(value: Any) -> str | None:
+    """Return a time with its offset, or None: any program may have sent the message with its headers."""
+    try:
+        return value if datetime.fromisoformat(value).tzinfo else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _indent(body: str) -> str:
