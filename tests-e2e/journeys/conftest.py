@@ -1,5 +1,6 @@
-"""Fixtures that open the page of orders in Chromium."""
+"""Fixtures that open pages in Chromium, and a client with the role writer."""
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,7 @@ from playwright.sync_api import Browser, Page
 
 from quintet_e2e import orders
 from quintet_e2e.browser import chromium, open_page
+from quintet_e2e.clients import Client
 from quintet_e2e.stacks import RunningStack
 
 
@@ -21,3 +23,11 @@ def page(browser: Browser, stack: RunningStack) -> Iterator[Page]:
     """Yield the page of orders in English."""
     with open_page(browser, stack, orders.PAGE, locale="en-US") as page:
         yield page
+
+
+@pytest.fixture
+def writer(stack: RunningStack) -> Iterator[Client]:
+    name = f"writer-{secrets.token_hex(4)}"
+    client = Client(stack, name, stack.add_user(name, "writer"))
+    yield client
+    client.close()

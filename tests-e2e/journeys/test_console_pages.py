@@ -4,6 +4,7 @@ import gzip
 import secrets
 from urllib.parse import urlsplit
 
+import pika
 import pytest
 from playwright.sync_api import expect
 
@@ -25,6 +26,7 @@ def names():
     suffix = secrets.token_hex(4)
     return {
         "sequence": f"invoices-{suffix}",
+        "request_id": f"r-{suffix}",
         "stream": f"shop-{suffix}",
         "consumer": "billing",
         "dataset": f"wines-{suffix}",
@@ -34,18 +36,28 @@ def names():
 
 
 @pytest.fixture
-def content(client, names):
+def content(client, stack, names):
     create_sequence(client, names)
     create_stream(client, names)
     if "factory_id" not in names:
         names |= create_flow_and_import(client, names)
         names["factory_id"] = create_factory(client, names)
+    publish_dead_letter(stack)
+    yield
+    assert client.send("DELETE", "/dead-letters/specstore.refresh").ok
+
+
+def publish_dead_letter(stack):
+    with pika.BlockingConnection(pika.URLParameters(stack.amqp_url)) as connection:
+        properties = pika.BasicProperties(message_id=secrets.token_hex(16), delivery_mode=2)
+        connection.channel().basic_publish("", "specstore.refresh.dead", b'{"flow": "a/b/1"}', properties)
 
 
 def create_sequence(client, names):
     definition = {"minimum": 1, "maximum": 99999, "format": "INV-{:05d}", "audit": True}
     ok_json(client.put(f"/sequences/{names['sequence']}", json=definition))
-    ok_json(client.post(f"/sequences/{names['sequence']}/next", json={"n": 3}))
+    headers = {"X-Request-ID": names["request_id"]}
+    ok_json(client.post(f"/sequences/{names['sequence']}/next", json={"n": 3}, headers=headers))
 
 
 def create_stream(client, names):
@@ -100,6 +112,11 @@ PAGES = [
     ("{factory}", "/console/factories/{factory_id}"),
     ("Sprockets", "/console/sprockets"),
     ("Invariants", "/console/invariants"),
+    ("Messages", "/console/messages"),
+    ("specstore.refresh", "/console/messages/specstore.refresh"),
+    ("Users", "/console/users"),
+    ("Trace", "/console/trace"),
+    ("Trace", "/console/trace/{request_id}"),
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chassis.db import Transaction
+from chassis.db import Database, Transaction
 from chassis.errors import Unavailable
 from chassis.messaging import message_processor
 from chassis.messaging.message_processor import Delivery, Interrupted, JobContext
@@ -57,6 +57,21 @@ def test_message_is_logged_once_at_info_with_its_request_id(
     assert 0 < line["seconds"] < 20
     (failure,) = logged("message.failed")
     assert (failure["level"], failure["request_id"], failure["failures"]) == ("error", "r-6", 1)
+
+
+def test_inbox_stores_the_request_ids_of_jobs_only(
+    consume: Consume, publish: Any, queue: str, db: Database, eventually: Any
+) -> None:
+    consume(lambda _tx, _delivery: None)
+    job = publish(queue, b"{}", type=queue, correlation_id="r-1")
+    event = publish(queue, b"{}", type="OrdersImported", correlation_id="r-1")
+
+    def stored() -> dict[str, str]:
+        with db.transaction() as tx:
+            return dict(tx.rows("SELECT message_id::text, request_id FROM inbox"))
+
+    eventually(lambda: len(stored()) == 2)
+    assert stored() == {job: "r-1", event: ""}
 
 
 def test_failing_message_is_dead_lettered_after_five_attempts(

@@ -1,14 +1,17 @@
 """Dead letters: which messages are dead-lettered, with which reason, and how they are requeued and discarded."""
 
+import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from chassis.db import Transaction
+from chassis.db import Database, Transaction
 from chassis.errors import Invalid
 from chassis.messaging import broker, deadletters
 from chassis.messaging.message_processor import Delivery
+from quintet_testing.postgres import free_port
 
 Consume = Callable[..., Any]
 
@@ -20,7 +23,6 @@ def record_effect(tx: Transaction, delivery: Delivery) -> None:
 @pytest.mark.slow
 def test_requeued_dead_letter_has_five_attempts_again(
     consume: Consume, publish: Any, queue: str, next_dead_letter: Any, node: Any, eventually: Any, short_delays: None,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     calls = []
 
@@ -31,15 +33,10 @@ def test_requeued_dead_letter_has_five_attempts_again(
     consume(fail)
     message_id = publish(queue, b'{"name": "bad"}', correlation_id="r-8")
 
-    def output() -> str:
-        """Return what is shown, or nothing while the dead letter has not arrived or returned to its queue."""
-        deadletters.show(node.url, [queue])
-        text = capsys.readouterr().out
-        return text if f"{queue}: 1 dead letter" in text else ""
-
-    shown = eventually(output)
-    assert f"{message_id}  request r-8  RuntimeError('failed')" in shown
-    assert '{"name": "bad"}' in shown
+    (letter,) = eventually(lambda: deadletters.list_first(node.url, queue))
+    assert (letter["id"], letter["request_id"], letter["reason"]) == (message_id, "r-8", "RuntimeError('failed')")
+    assert (letter["body"], letter["size_bytes"]) == ('{"name": "bad"}', 15)
+    assert datetime.now(UTC) - datetime.fromisoformat(letter["dead_at"]) < timedelta(minutes=5)
     eventually(lambda: deadletters.requeue(node.url, queue) == 1)
     eventually(lambda: len(calls) == 10)
     properties, _ = next_dead_letter()
@@ -83,44 +80,81 @@ def test_one_or_all_dead_letters_are_discarded(
     assert count_messages(queue) == 0
 
 
-def test_unknown_queue_has_no_dead_letters(
-    node: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AMQP_URL", node.url)
-    assert deadletters.main(["list", "unknown.queue"]) == 0
-    assert capsys.readouterr().out == "unknown.queue: 0 dead letters\n"
-    assert deadletters.main(["retry", "unknown.queue"]) == 0
-    assert deadletters.main(["discard", "unknown.queue", "m1"]) == 1
+def test_large_dead_letters_are_truncated_and_100_are_listed(publish: Any, queue: str, channel: Any, node: Any) -> None:
+    broker.declare_queue(channel, queue)
+    for _ in range(101):
+        publish(broker.dead_letter_queue(queue), b"\xff" + 20_000 * b"x")
+    letters = deadletters.list_first(node.url, queue)
+    assert len(letters) == 100
+    assert (len(letters[0]["body"]), letters[0]["size_bytes"], letters[0]["dead_at"]) == (10_000, 20_001, None)
 
 
-def test_missing_broker_url_is_reported(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AMQP_URL", raising=False)
-    with pytest.raises(SystemExit) as caught:
-        deadletters.main(["list"])
-    assert caught.value.code == 2
-    assert "AMQP_URL is required" in capsys.readouterr().err
-
-
-def test_showing_dead_letters_never_loses_them(
+def test_listing_dead_letters_never_loses_them(
     publish: Any, queue: str, channel: Any, node: Any, next_dead_letter: Any
 ) -> None:
     broker.declare_queue(channel, queue)
     publish(broker.dead_letter_queue(queue), b"{}")
     for _ in range(40):
-        deadletters.show(node.url, [queue])
+        assert deadletters.list_first(node.url, queue)[0]["body"] == "{}"
     assert next_dead_letter()[1] == b"{}"
 
 
-def test_missing_queue_is_reported_and_its_dead_letters_stay(
-    publish: Any, queue: str, channel: Any, node: Any, next_dead_letter: Any, monkeypatch: pytest.MonkeyPatch
+def test_dead_letters_of_a_missing_queue_stay(
+    publish: Any, queue: str, channel: Any, node: Any, next_dead_letter: Any
 ) -> None:
     broker.declare_queue(channel, queue)
     publish(broker.dead_letter_queue(queue), b"{}")
     channel.queue_delete(queue)
-    monkeypatch.setenv("AMQP_URL", node.url)
-    with pytest.raises(SystemExit, match="does the queue exist"):
-        deadletters.main(["retry", queue])
+    with pytest.raises(broker.Error):
+        deadletters.requeue(node.url, queue)
     assert next_dead_letter()[1] == b"{}"
+
+
+@pytest.fixture
+def request_action(db: Database, node: Any) -> Callable[..., Any]:
+    """Return a function that requests an action like a web process, and performs it like the worker."""
+
+    def request(action: str, queue: str, message_id: str | None = None, url: str = node.url) -> Any:
+        with db.transaction() as tx:
+            tx.run(
+                "INSERT INTO dead_letter_requests (action, queue, message_id) VALUES (%(action)s, %(queue)s, %(id)s)",
+                action=action,
+                queue=queue,
+                id=message_id,
+            )
+        with db.transaction() as tx:
+            assert deadletters.perform_next(tx, url)
+            assert not deadletters.perform_next(tx, url)
+            row = tx.find("SELECT result FROM dead_letter_requests ORDER BY requested_at DESC LIMIT 1")
+            return json.loads(row["result"]) if row else None
+
+    return request
+
+
+def test_requests_are_performed_once(
+    request_action: Callable[..., Any], count_messages: Callable[[str], int], queue: str, eventually: Any
+) -> None:
+    assert [letter["id"] for letter in request_action("list", queue)["result"]] == ["m1", "m2"]
+    assert request_action("retry", queue, "m2") == {"result": 1}
+    eventually(lambda: count_messages(broker.dead_letter_queue(queue)) == 1)
+    assert request_action("discard", queue) == {"result": 1}
+    assert request_action("retry", queue, "m2") == {"result": 0}
+    eventually(lambda: count_messages(broker.dead_letter_queue(queue)) == 0)
+    assert count_messages(queue) == 1
+
+
+def test_unreachable_broker_is_the_result(request_action: Callable[..., Any], queue: str) -> None:
+    result = request_action("retry", queue, url=f"amqp://guest:guest@127.0.0.1:{free_port()}/%2F")
+    assert "RabbitMQ reports" in result["error"]
+
+
+def test_request_for_which_no_caller_waits_anymore_is_not_performed(db: Database, node: Any, queue: str) -> None:
+    with db.transaction() as tx:
+        tx.run(
+            "INSERT INTO dead_letter_requests (action, queue, requested_at)"
+            " VALUES ('discard', 'q', now() - interval '11 seconds')"
+        )
+        assert not deadletters.perform_next(tx, node.url)
 
 
 def test_invalid_message_is_dead_lettered_immediately(

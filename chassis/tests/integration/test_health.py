@@ -146,7 +146,7 @@ def test_hanging_and_failing_checks_are_not_awaited_and_report_degraded(
 
     finished = threading.Event()
     hanging = {f"hanging{number}": lambda _app: finished.wait() and {} for number in range(3)}
-    blueprints = [health.blueprint("", {}, {**hanging, "failing": fail})]
+    blueprints = [health.blueprint("", {}, (), {**hanging, "failing": fail})]
     app: Flask = web.create_app("probe", settings, blueprints)
     insert_worker(db)
     responses = [app.test_client().get("/healthcheck") for _ in range(3)]

@@ -139,6 +139,19 @@ def test_timer_that_works_in_batches_is_called_again_without_its_pause_until_not
     assert not thread.is_alive()
 
 
+def test_worker_reports_its_queues(start: Start, send: Any, db: Database, queue: str, eventually: Any) -> None:
+    start()
+
+    def report() -> Any:
+        with db.transaction() as tx:
+            row = tx.find("SELECT queues FROM workers WHERE broker_connected")
+        return strictjson.loads(row["queues"].encode())[queue] if row else {}
+
+    eventually(lambda: report().get("consumers") == 1)
+    send(10, seconds=0.1)
+    eventually(lambda: report()["handled_per_second"] > 0)
+
+
 def test_timer_runs_in_one_worker_at_a_time(start: Start, effects: Any, eventually: Any) -> None:
     for _ in range(2):
         start(PROBE_TIMER="1")

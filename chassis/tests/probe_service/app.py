@@ -136,7 +136,7 @@ def slow_query() -> Any:
 def create_app(settings: ServiceSettings | None = None) -> web.App:
     settings = settings or UploadSettings.load()
     checks = {"dependency": lambda _app: {"detail": "reachable"}}
-    blueprints = [bp, health.blueprint("For tests", INVARIANTS, checks)]
+    blueprints = [bp, health.blueprint("For tests", INVARIANTS, TRACE, checks)]
     return web.create_app("probe", settings, blueprints, idempotent_headers=("X-For", "X-Before"))
 
 
@@ -165,3 +165,11 @@ INVARIANTS = {
         find="SELECT unit, number FROM page WHERE size < 0",
     ),
 }
+
+TRACE = (
+    """
+    SELECT TIMESTAMPTZ '2026-01-02 03:04:05Z' + id * interval '1 s' AS at, 'effect' AS kind, name AS what,
+           id::text AS id, 'request' AS caused_by
+    FROM effects WHERE name LIKE %(request_id)s || '%%'
+    """,
+)

@@ -11,7 +11,7 @@ from typing import Any
 
 from quintet_compose import identity
 from quintet_compose.identity import Identity
-from quintet_local import broker_users, commands, envfile, locking, services, settings
+from quintet_local import commands, envfile, locking, services, settings
 from quintet_local.gateway import fetch_health
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import NO_STACK, StackError
@@ -48,10 +48,10 @@ class Compose:
     def settings(self) -> dict[str, str]:
         return envfile.load_existing(self.env_file)
 
-    def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def run(self, *arguments: str) -> None:
         """Run `docker compose` without standard input: newer versions would ask whether to recreate volumes."""
-        variables = {**self._environment(), **(environment or {})}
-        if subprocess.run(self._command(*arguments), env=variables, stdin=subprocess.DEVNULL).returncode:
+        command = self._command(*arguments)
+        if subprocess.run(command, env=self._environment(), stdin=subprocess.DEVNULL).returncode:
             raise StackError(f"`docker compose {' '.join(arguments)}` failed: see above")
 
     def capture(self, *arguments: str) -> str:
@@ -72,13 +72,6 @@ class Compose:
     def users_environment(self) -> dict[str, str]:
         """Return the environment for gateway/users.py."""
         return {"GATEWAY_USERS_DIR": str(self.users), "GATEWAY_USERS_MODE": USERS_MODE}
-
-    def run_dead_letter_command(self, *arguments: str) -> None:
-        """Run in a worker's container, because only containers reach RabbitMQ; the password is not an argument."""
-        url = broker_users.url(broker_users.ADMINISTRATOR, self.settings["RABBITMQ_PASSWORD"], "rabbitmq:5672")
-        worker = f"{self.service_names[0]}-worker"
-        program = ["python", "-m", "chassis.messaging.deadletters"]
-        self.run("exec", "-T", "-e", "AMQP_URL", worker, *program, *arguments, environment={"AMQP_URL": url})
 
     def print_logs(self, command: Sequence[str], arguments: argparse.Namespace) -> None:
         commands.print_logs(self._command(*command), self._environment(), arguments)

@@ -10,11 +10,9 @@ import pytest
 from quintet_compose.stack import Compose
 from quintet_local import envfile, services
 from quintet_local.layout import CHECKOUT
-from quintet_local.progress import StackError
 
 RECORD_CALL = """#!/bin/sh
 printf '%s\\n' "$@" > "$RECORD/arguments"
-printf '%s' "$AMQP_URL" > "$RECORD/amqp_url"
 cat "$RECORD/output"
 exit "$(cat "$RECORD/status")"
 """
@@ -67,22 +65,6 @@ def command(*arguments):
 def arguments_after_options(record):
     arguments = (record / "arguments").read_text().splitlines()
     return arguments[arguments.index("plain") + 1 :]
-
-
-def test_dead_letter_command_runs_in_a_worker_without_a_password_in_its_arguments(stack, docker):
-    stack.run_dead_letter_command("retry", "orders.import", "m1")
-    program = ["python", "-m", "chassis.messaging.deadletters", "retry", "orders.import", "m1"]
-    assert arguments_after_options(docker) == ["exec", "-T", "-e", "AMQP_URL", "event-worker", *program]
-    password = stack.settings["RABBITMQ_PASSWORD"]
-    assert (docker / "amqp_url").read_text() == f"amqp://quintet:{password}@rabbitmq:5672/quintet"
-    assert password not in (docker / "arguments").read_text()
-
-
-def test_failed_dead_letter_command_is_reported_without_the_password(stack, docker):
-    (docker / "status").write_text("1")
-    with pytest.raises(StackError, match="failed: see above") as error:
-        stack.run_dead_letter_command("discard", "orders.import", "m1")
-    assert stack.settings["RABBITMQ_PASSWORD"] not in str(error.value)
 
 
 @pytest.mark.usefixtures("stack")

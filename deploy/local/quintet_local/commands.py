@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from quintet_local import envfile, gateway, loading, ports, settings
+from quintet_local import dead_letters, envfile, gateway, loading, ports, settings
 from quintet_local.log_filter import LEVELS, LogFilter, sorted_by_time
 from quintet_local.progress import StackError, log_progress
 
@@ -29,9 +29,6 @@ class Stack(Protocol):
 
     def reload_gateway(self) -> bool:
         """Reload the gateway, and return whether it is running."""
-
-    def run_dead_letter_command(self, *arguments: str) -> None:
-        """Run `chassis.messaging.deadletters` as RabbitMQ's administrator."""
 
 
 def run(
@@ -130,9 +127,10 @@ def users(stack: Stack, arguments: argparse.Namespace) -> None:
     gateway.list_users(stack.users_environment())
 
 
-def dead_letters(stack: Stack, arguments: argparse.Namespace) -> None:
+def list_dead_letters(stack: Stack, arguments: argparse.Namespace) -> None:
     queues, unknown = gateway.fetch_queues(stack.settings)
-    stack.run_dead_letter_command("list", *queues)
+    for queue in queues:
+        dead_letters.print_queue(stack.settings, queue)
     if unknown:
         raise StackError(_describe_unknown_queues(unknown))
 
@@ -142,8 +140,7 @@ def retry_or_discard(stack: Stack, arguments: argparse.Namespace) -> None:
     if arguments.queue not in queues:
         problem = f"QUEUE must be one of {', '.join(queues) or '(none are known)'}: {arguments.queue!r}"
         raise StackError(f"{problem}\n{_describe_unknown_queues(unknown)}" if unknown else problem)
-    message = [arguments.message] if arguments.message else []
-    stack.run_dead_letter_command(arguments.command, arguments.queue, *message)
+    dead_letters.move(stack.settings, arguments.command, arguments.queue, arguments.message)
 
 
 def _describe_unknown_queues(services: Iterable[str]) -> str:
@@ -178,7 +175,7 @@ _COMMON: dict[str, Command] = {
     "user": user,
     "user-remove": user_remove,
     "users": users,
-    "dead-letters": dead_letters,
+    "dead-letters": list_dead_letters,
     "retry": retry_or_discard,
     "discard": retry_or_discard,
     "load-data": load_data,

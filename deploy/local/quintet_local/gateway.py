@@ -22,6 +22,7 @@ from quintet_local.supervise import Program
 NAME = "nginx"
 CONSOLE = "console"
 REQUEST_TIMEOUT_SECONDS = 5
+_ACTION_TIMEOUT_SECONDS = 30
 SOURCE_DIR = CHECKOUT / "gateway"
 
 
@@ -44,6 +45,7 @@ class Gateway:
         environment = {
             "BIND": f"unix:{self.layout.socket(CONSOLE)}",
             "SERVICES": ",".join(self.services),
+            "USERS_FILE": str(self.layout.users / "roles.conf"),
             "SERVICE_URL": f"unix:{self.layout.run}/{{service}}.sock",
             "PYTHONUNBUFFERED": "1",
             "WEB_CONCURRENCY": "1",
@@ -156,13 +158,17 @@ def _has_role(settings: Mapping[str, str], name: str, password: str, role: str) 
     return 401 not in statuses and [status == 403 for status in statuses] == _FORBIDDEN[role]
 
 
-def _request(settings: Mapping[str, str], method: str, path: str, user: tuple[str, str]) -> requests.Response:
+def _request(
+    settings: Mapping[str, str],
+    method: str,
+    path: str,
+    user: tuple[str, str],
+    timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+) -> requests.Response:
     with warnings.catch_warnings():
         # The certificate is issued for the public name of the gateway, but this request uses the loopback address.
         warnings.simplefilter("ignore", InsecureRequestWarning)
-        return requests.request(
-            method, f"{address(settings)}{path}", auth=user, timeout=REQUEST_TIMEOUT_SECONDS, verify=False
-        )
+        return requests.request(method, f"{address(settings)}{path}", auth=user, timeout=timeout_seconds, verify=False)
 
 
 def _run_users_script(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -192,6 +198,19 @@ def fetch_queues(settings: Mapping[str, str]) -> tuple[list[str], list[str]]:
     reports = {name: report.get("dependencies", {}).get("rabbitmq", {}) for name, report in services.items()}
     queues = sorted(queue for report in reports.values() for queue in report.get("dead_letters", {}))
     return queues, [name for name, report in reports.items() if not report.get("workers_alive")]
+
+
+def fetch_json(settings: Mapping[str, str], method: str, path: str) -> Any:
+    """Send a request as the administrator and return the response's JSON; raise StackError if it fails."""
+    user = settings["ADMIN_USER"], settings["ADMIN_PASSWORD"]
+    try:
+        response = _request(settings, method, path, user, _ACTION_TIMEOUT_SECONDS)
+        body = response.json()
+    except (requests.RequestException, ValueError) as error:
+        raise StackError(f"the gateway does not respond: is the stack running? ({error!r})") from None
+    if not response.ok:
+        raise StackError(body.get("detail", f"HTTP {response.status_code}"))
+    return body
 
 
 def fetch_health(settings: Mapping[str, str]) -> Mapping[str, Any]:

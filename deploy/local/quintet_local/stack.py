@@ -1,9 +1,6 @@
 """One stack: its parts, and the operations that work whether or not it is running."""
 
-import os
 import shutil
-import subprocess
-import sys
 from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import groupby
@@ -11,7 +8,7 @@ from pathlib import Path
 
 from quintet_local import envfile, gateway, locking, orphans, ports, postgres, rabbitmq, services, valkey
 from quintet_local.layout import COMPOSE_FILES, MARKER, Layout
-from quintet_local.progress import StackError, log_progress
+from quintet_local.progress import log_progress
 from quintet_local.supervise import Program, Supervisor
 
 
@@ -72,11 +69,6 @@ class Stack:
         if is_up:
             self.supervisor.signal(gateway.NAME, "HUP")
         return is_up
-
-    def run_dead_letter_command(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "chassis.messaging.deadletters", *arguments]
-        if subprocess.run(command, env={**os.environ, "AMQP_URL": self.broker.url()}).returncode:
-            raise StackError(f"`{' '.join(arguments)}` failed: see above")
 
     def exclusive_lock(self) -> AbstractContextManager[None]:
         return locking.exclusive_lock(self.layout.env_file.parent)

@@ -10,6 +10,7 @@ from event_service.routes.context import Context
 from event_service.routes.responses import render
 from event_service.settings import Settings
 from event_service.store.invariants import INVARIANTS
+from event_service.store.traces import TRACE
 
 DESCRIPTION = "Append-only event streams. Each has one producer; any number of consumers read it, each at its own pace."
 
@@ -21,7 +22,7 @@ def create_app(settings: Settings | None = None) -> web.App:
     """Return the service's app; without `settings`, load them from the environment."""
     settings = settings or Settings.load()
 
-    blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS)]
+    blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, TRACE)]
     app = web.create_app("event", settings, blueprints, render=render, idempotent_headers=IDEMPOTENT_HEADERS)
     # `is_stopping` is looked up at each call, because the server replaces it when it starts.
     poller = AppendPoller(app.database, settings.watch_seconds, lambda: app.is_stopping())

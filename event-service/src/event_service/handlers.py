@@ -1,6 +1,5 @@
 """Message handlers: events that other services publish are appended to their streams; and timers."""
 
-import re
 from functools import partial
 
 from pydantic import TypeAdapter
@@ -14,8 +13,6 @@ from chassis.web.validation import checked
 from event_service.domain.events import Append, PostedEvent
 from event_service.operations import events, retention
 from event_service.settings import Settings
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{0,128}\Z")
 
 # Events with this `app_id` were appended over HTTP before they were published.
 _OWN_APP_ID = "event"
@@ -31,10 +28,9 @@ def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozens
     if delivery.app_id not in services:
         raise Invalid.field("app_id", f"must be one of {', '.join(sorted(services))}")
     posted = checked(lambda: TypeAdapter(PostedEvent).validate_python(delivery.body, strict=True))
-    request_id = delivery.request_id if _REQUEST_ID.match(delivery.request_id) else ""
     # No schemas apply: users may have set some before the stream was reserved.
     append = Append(
-        delivery.app_id, delivery.app_id, request_id, [delivery.message_id], [posted], schemas_revision=None
+        delivery.app_id, delivery.app_id, delivery.request_id, [delivery.message_id], [posted], schemas_revision=None
     )
     events.append_published(tx, append)
 

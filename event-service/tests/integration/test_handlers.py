@@ -108,12 +108,6 @@ def test_array_of_events_is_rejected(client, handle, an_event):
         handle(delivery([an_event()]))
 
 
-@pytest.mark.parametrize("request_id", ["", "a\nb", "é", "x" * 200])
-def test_invalid_request_id_is_stored_as_empty(client, handle, orders, an_event, request_id):
-    handle(delivery(an_event("A"), request_id=request_id))
-    assert orders.read("A").json[0]["request_id"] == ""
-
-
 @pytest.fixture
 def handle_with_shipping(settings, db):
     """Return the handler of a stack with the additional service `shipping`."""

@@ -13,6 +13,7 @@ from factory_service.routes import BLUEPRINTS
 from factory_service.settings import Settings
 from factory_service.store.invariants import INVARIANTS
 from factory_service.store.replica import ReplicaAwareReader
+from factory_service.store.traces import TRACE
 
 DESCRIPTION = "Factories, their production over time, and their sprockets: read far more often than written."
 
@@ -24,7 +25,7 @@ def create_app(settings: Settings | None = None) -> web.App:
     checks = {"redis": _ping(redis)} if redis else {}
     # With Redis, cached responses are served even while Postgres is down.
     vital = [frozenset({"postgres", "redis"} if redis else {"postgres"})]
-    blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, checks, vital)]
+    blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, TRACE, checks, vital)]
     app = web.create_app("factory", settings, blueprints)
     app.extensions["redis"] = redis
     app.extensions["responses"] = _response_cache(settings, redis, app.database)

@@ -58,7 +58,7 @@ def on_production(context: JobContext, delivery: Delivery) -> None:
     accepted = checked(lambda: AcceptedProduction.model_validate(delivery.body))
     points = Points(accepted.time, accepted.actual, accepted.goal)
     with context.database.transaction() as tx:
-        if not inbox.claim_message(tx, delivery.message_id, delivery.queue):
+        if not inbox.claim_message(tx, delivery.message_id, delivery.queue, delivery.request_id):
             return
         point_count = factories.record_production(
             tx, accepted.factory, points, accepted.sent, datetime.now(UTC), delivery.request_id

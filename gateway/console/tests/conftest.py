@@ -7,6 +7,7 @@ import socketserver
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import requests
@@ -25,6 +26,8 @@ EMPTY_PARTS = {
 class FakeServiceHandler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.requests.append((self.path, dict(self.headers)))
+        if self.command != "GET":
+            self.server.changes.append((self.command, self.path))
         self.server.respond(self)
 
     do_POST = do_PATCH = do_DELETE = do_HEAD = do_GET  # noqa: N815
@@ -57,6 +60,7 @@ class FakeService(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def reset(self):
         self.requests = []
+        self.requests, self.changes = [], []
         report = {"status": "OK", "service": f"{self.name}-service"}
         self.respond = lambda request: request.send_json(200, EMPTY_PARTS.get(request.path, report))
 
@@ -81,6 +85,7 @@ def console(tmp_path_factory):
         "BIND": f"unix:{folder}/console.sock",
         "SERVICES": ",".join(SERVICES),
         "SERVICE_URL": f"unix:{folder}/{{service}}.sock",
+        "USERS_FILE": str(folder / "roles.conf"),
         "INVARIANTS_TIMEOUT_SECONDS": "4",
         "PATH": os.environ["PATH"],
     }
@@ -101,6 +106,14 @@ def services(console):
     for service in console[1].values():
         service.reset()
     return console[1]
+
+
+@pytest.fixture
+def users_file(console):
+    """Return the path of the file of users, which does not exist yet."""
+    file = Path(console[0].removeprefix("unix:")).with_name("roles.conf")
+    file.unlink(missing_ok=True)
+    return file
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from specstore_service.settings import Settings
 from specstore_service.store import keys
 from specstore_service.store.invariants import INVARIANTS
 from specstore_service.store.object_stores import create_object_store
+from specstore_service.store.traces import TRACE
 
 DESCRIPTION = "A registry of source specs: each upload creates a revision, which is planned as pipelines and run."
 
@@ -24,7 +25,7 @@ def create_app(settings: Settings | None = None) -> web.App:
     settings = settings or Settings.load()
 
     checks = {"auth-server": _auth_server_check(settings.auth_server)} if settings.auth_server else {}
-    blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, checks)]
+    blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, TRACE, checks)]
     app = web.create_app("specstore", settings, blueprints, render=render_error)
     # Loading boto3 takes seconds, which must not delay a request.
     create_object_store(settings)

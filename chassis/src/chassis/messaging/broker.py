@@ -16,7 +16,6 @@ from chassis.messaging.nodes import Node, Nodes
 from chassis.messaging.outbox import EVENTS
 
 Error = pika.exceptions.AMQPError
-ChannelClosed = pika.exceptions.ChannelClosedByBroker
 BlockingConnection: TypeAlias = pika.BlockingConnection
 Channel: TypeAlias = BlockingChannel
 AsyncChannel: TypeAlias = pika.channel.Channel
@@ -28,7 +27,6 @@ Opened = TypeVar("Opened")
 # The broker redelivers a message this often, for example after its worker was killed, before it dead-letters it.
 MAX_DELIVERIES = 30
 PERSISTENT = 2
-NOT_FOUND = 404
 _UNLIMITED = 2**31 - 1
 _CLOSE_SECONDS = 2
 # A node that stops responding is abandoned within 15 s, and each address has 3 s to respond.

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from threading import Event
 
 from chassis.db import Database
@@ -68,6 +69,8 @@ class Consumer:
         self._unsettled_count = 0
         self.is_connected = False
         self.dead_letter_count = 0
+        self._handled_count = 0
+        self.queue_report: dict[str, float] = {}
 
     def run(self) -> None:
         retry_seconds = _MIN_RETRY_SECONDS
@@ -119,9 +122,16 @@ class Consumer:
         while not self._stop_event.is_set():
             self._connection.process_data_events(0.5)
             if time.monotonic() - checked_at > _DEAD_LETTER_CHECK_SECONDS:
-                checked_at = time.monotonic()
-                queue = channel.queue_declare(broker.dead_letter_queue(self._queue), passive=True)
-                self.dead_letter_count = queue.method.message_count
+                seconds, checked_at = time.monotonic() - checked_at, time.monotonic()
+                queue = channel.queue_declare(self._queue, passive=True).method
+                dead_queue = channel.queue_declare(broker.dead_letter_queue(self._queue), passive=True).method
+                self.dead_letter_count = dead_queue.message_count
+                handled_count, self._handled_count = self._handled_count, 0
+                self.queue_report = {
+                    "messages": queue.message_count,
+                    "consumers": queue.consumer_count,
+                    "handled_per_second": round(handled_count / seconds, 2),
+                }
 
     def _drain(self) -> None:
         """Let running handlers finish; the broker requeues all other messages when the connection ends."""
@@ -156,7 +166,8 @@ class Consumer:
         # pika cannot encode every header value that it decodes, for example a float.
         headers = (properties.headers or {}).items()
         encodable = {name: value if isinstance(value, str | int) else repr(value) for name, value in headers}
-        properties.headers = {**encodable, "x-reason": reason, "x-queue": self._queue}
+        added = {"x-reason": reason, "x-queue": self._queue, "x-dead-at": datetime.now(UTC).isoformat()}
+        properties.headers = encodable | added
         publish(self._nodes, self._name, AmqpMessage("", broker.dead_letter_queue(self._queue), properties, body))
 
     def _acknowledge(self, channel: Channel, delivery_tag: int) -> None:
@@ -165,6 +176,7 @@ class Consumer:
         Only the thread that runs the connection calls this method and the two below.
         """
         self._unsettled_count -= 1
+        self._handled_count += 1
         if channel.is_open:
             channel.basic_ack(delivery_tag)
 

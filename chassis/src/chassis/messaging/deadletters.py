@@ -1,19 +1,21 @@
-"""List, requeue and discard dead letters: `python -m chassis.messaging.deadletters`, for `make dead-letters`.
+"""Dead letters: the worker lists, requeues and discards them for web processes, which do not reach RabbitMQ."""
 
-AMQP_URL names an account that may read and write the queues of every service.
-"""
-
-import argparse
-import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Generator
 from contextlib import closing
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 
+from chassis import strictjson
+from chassis.db import Transaction
 from chassis.messaging import broker
-from chassis.runtime.config import environment
+from chassis.runtime import logs
 
-_NAME = "quintet dead letters"
-_MAX_SHOWN_BODY_BYTES = 1000
+log = logs.logger(__name__)
+
+_MAX_LISTED, _MAX_BODY_BYTES = 100, 10_000
+# A request moves the dead letters for which this time suffices; it can be repeated for the others.
+_MAX_SECONDS = 4.0
 
 
 class DeadLetter(NamedTuple):
@@ -24,27 +26,48 @@ class DeadLetter(NamedTuple):
     properties: broker.Properties
     body: bytes
 
-    @property
-    def reason(self) -> str:
+    def describe(self) -> dict[str, Any]:
         headers = self.properties.headers or {}
-        names = ("x-reason", "x-last-death-reason", "x-first-death-reason")
-        return str(next((headers[name] for name in names if headers.get(name)), "unknown"))
+        reasons = (headers.get(name) for name in ("x-reason", "x-last-death-reason", "x-first-death-reason"))
+        return {
+            "id": self.properties.message_id,
+            "type": self.properties.type,
+            "request_id": self.properties.correlation_id,
+            "reason": str(next(filter(None, reasons), "unknown")),
+            "dead_at": headers.get("x-dead-at"),
+            "size_bytes": len(self.body),
+            "body": self.body[:_MAX_BODY_BYTES].decode("utf-8", "replace"),
+        }
 
-    def acknowledge(self) -> None:
-        self.channel.basic_ack(self.delivery_tag)
+
+def perform_next(tx: Transaction, amqp_url: str) -> bool:
+    """Perform the oldest request for which a web process waits; return whether there was one.
+
+    If the worker dies meanwhile, the request is performed again, and moves the dead letters that are left.
+    """
+    row = tx.find(
+        """
+        SELECT id, action, queue, message_id FROM dead_letter_requests
+        WHERE result IS NULL AND requested_at > now() - interval '10 seconds' ORDER BY requested_at LIMIT 1
+        """
+    )
+    if row is None:
+        return False
+    action: Any = {"list": list_first, "retry": requeue, "discard": discard}[row["action"]]
+    try:
+        result = {"result": action(amqp_url, row["queue"], row["message_id"])}
+    except (broker.Error, OSError) as error:
+        result = {"error": f"RabbitMQ reports {error!r}"}
+    log.info("dead_letters.requested", action=row["action"], queue=row["queue"], message_id=row["message_id"])
+    text = strictjson.dumps(result)
+    tx.run("UPDATE dead_letter_requests SET result = %(text)s WHERE id = %(id)s", id=row["id"], text=text)
+    return True
 
 
-def show(amqp_url: str, queues: list[str]) -> None:
-    """Print each dead letter with its ID, request ID, reason and body, and the number of dead letters of each queue."""
-    with closing(broker.connect(amqp_url, _NAME)) as connection:
-        for queue in queues:
-            count = 0
-            for letter in _receive(connection, queue):
-                count += 1
-                properties = letter.properties
-                print(f"{queue}  {properties.message_id}  request {properties.correlation_id}  {letter.reason}")
-                print("    " + letter.body[:_MAX_SHOWN_BODY_BYTES].decode("utf-8", "replace"))
-            print(f"{queue}: {_describe_count(count)}")
+def list_first(amqp_url: str, queue: str, message_id: str | None = None) -> list[dict[str, Any]]:
+    """Return the first dead letters of a queue, with the beginning of their bodies."""
+    with closing(_receive(amqp_url, queue, message_id)) as letters:
+        return [letter.describe() for letter in islice(letters, _MAX_LISTED)]
 
 
 def requeue(amqp_url: str, queue: str, message_id: str | None = None) -> int:
@@ -54,78 +77,41 @@ def requeue(amqp_url: str, queue: str, message_id: str | None = None) -> int:
     between duplicates the message, which the inbox of its consumer detects, but never loses it.
     """
     count = 0
-    with closing(broker.connect(amqp_url, _NAME)) as connection:
-        for letter in _receive(connection, queue, message_id):
-            headers = letter.properties.headers or {}
-            letter.properties.headers = {name: value for name, value in headers.items() if not name.startswith("x-")}
-            letter.channel.basic_publish("", queue, letter.body, letter.properties, mandatory=True)
-            letter.acknowledge()
-            count += 1
+    for letter in _receive(amqp_url, queue, message_id):
+        headers = letter.properties.headers or {}
+        letter.properties.headers = {name: value for name, value in headers.items() if not name.startswith("x-")}
+        letter.channel.basic_publish("", queue, letter.body, letter.properties, mandatory=True)
+        letter.channel.basic_ack(letter.delivery_tag)
+        count += 1
     return count
 
 
 def discard(amqp_url: str, queue: str, message_id: str | None = None) -> int:
     """Delete the dead letters of a queue, or one of them; return their number."""
     count = 0
-    with closing(broker.connect(amqp_url, _NAME)) as connection:
-        for letter in _receive(connection, queue, message_id):
-            letter.acknowledge()
-            count += 1
+    for letter in _receive(amqp_url, queue, message_id):
+        letter.channel.basic_ack(letter.delivery_tag)
+        count += 1
     return count
 
 
-def _receive(connection: broker.BlockingConnection, queue: str, message_id: str | None = None) -> Iterator[DeadLetter]:
-    """Yield the dead letters of a queue, or one of them; yield none if the queue does not exist.
+def _receive(amqp_url: str, queue: str, message_id: str | None) -> Generator[DeadLetter, None, None]:
+    """Yield the dead letters of a queue, or one of them, until the time is over.
 
-    Those that the caller does not acknowledge return to the queue when the connection ends. Those that another process
-    has received and not acknowledged are not among them.
+    Those that the caller does not acknowledge return to the queue at the end. Those that another process has received
+    and not acknowledged are not among them.
     """
-    channel = connection.channel()
-    channel.confirm_delivery()
-    try:
-        count = channel.queue_declare(broker.dead_letter_queue(queue), passive=True).method.message_count
-    except broker.ChannelClosed as error:
-        if error.reply_code != broker.NOT_FOUND:
-            raise
-        return
-    for _ in range(count):
-        method, properties, body = channel.basic_get(broker.dead_letter_queue(queue))
-        if method is None:
-            return
-        if message_id in (None, properties.message_id):
-            yield DeadLetter(channel, method.delivery_tag, properties, body)
-
-
-def _describe_count(count: int) -> str:
-    return f"{count} dead letter{'' if count == 1 else 's'}"
-
-
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m chassis.messaging.deadletters", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list").add_argument("queues", nargs="*")
-    for name in ("retry", "discard"):
-        command = commands.add_parser(name)
-        command.add_argument("queue")
-        command.add_argument("message_id", nargs="?", help="all dead letters of the queue if omitted")
-    args = parser.parse_args(argv)
-    amqp_url = environment().get("AMQP_URL")
-    if not amqp_url:
-        parser.error("the environment variable AMQP_URL is required")
-    try:
-        if args.command == "list":
-            show(amqp_url, args.queues)
-            return 0
-        move, verb = (requeue, "requeued") if args.command == "retry" else (discard, "discarded")
-        count = move(amqp_url, args.queue, args.message_id)
-    except (broker.Error, OSError) as error:
-        sys.exit(f"RabbitMQ reports {error!r}: is the stack running, and does the queue exist?")
-    if args.message_id is not None and not count:
-        print(f"{args.queue}: no dead letter has the ID {args.message_id}; `list` prints their IDs", file=sys.stderr)
-        return 1
-    print(f"{args.queue}: {_describe_count(count)} {verb}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    dead_queue, deadline = broker.dead_letter_queue(queue), time.monotonic() + _MAX_SECONDS
+    with closing(broker.connect(amqp_url, "quintet dead letters")) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        try:
+            for _ in range(channel.queue_declare(dead_queue, passive=True).method.message_count):
+                method, properties, body = channel.basic_get(dead_queue)
+                if method is None or time.monotonic() > deadline:
+                    return
+                if message_id in (None, properties.message_id):
+                    yield DeadLetter(channel, method.delivery_tag, properties, body)
+        finally:
+            if channel.is_open:
+                channel.basic_nack(0, multiple=True)

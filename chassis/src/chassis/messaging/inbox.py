@@ -3,15 +3,16 @@
 from chassis.db import Transaction
 
 
-def claim_message(tx: Transaction, message_id: str, queue: str) -> bool:
+def claim_message(tx: Transaction, message_id: str, queue: str, request_id: str) -> bool:
     """Return True once per message and queue. The claim is committed or rolled back together with the effect."""
     inserted = tx.run(
         """
-        INSERT INTO inbox (message_id, queue) VALUES (%(message_id)s, %(queue)s)
+        INSERT INTO inbox (message_id, queue, request_id) VALUES (%(message_id)s, %(queue)s, %(request_id)s)
         ON CONFLICT ON CONSTRAINT inbox_pkey DO NOTHING
         """,
         message_id=message_id,
         queue=queue,
+        request_id=request_id,
     )
     return inserted == 1
 

@@ -12,7 +12,7 @@ from chassis.db import Database
 from chassis.errors import Invalid, Problem, Unavailable
 from chassis.messaging import inbox
 from chassis.messaging.broker import Properties
-from chassis.runtime import logs
+from chassis.runtime import logs, request_ids
 
 log = logs.logger(__name__)
 
@@ -62,12 +62,13 @@ def parse_delivery(queue: str, properties: Properties, body: bytes) -> Delivery:
         message_id = str(uuid.UUID(properties.message_id or ""))
     except ValueError:
         raise Invalid("message_id: must be a UUID") from None
+    request_id = properties.correlation_id or ""
     return Delivery(
         queue=queue,
         message_id=message_id,
         type=properties.type or "",
         app_id=properties.app_id or "",
-        request_id=properties.correlation_id or "",
+        request_id=request_id if request_ids.is_valid(request_id) else "",
         headers=properties.headers or {},
         body=strictjson.loads(body),
     )
@@ -123,8 +124,9 @@ class MessageProcessor:
         if self._job_context:
             self._handler(self._job_context, delivery)
             return
+        request_id = delivery.request_id if delivery.type == self._queue else ""  # streams record those of events
         with self._database.transaction() as tx:
-            if inbox.claim_message(tx, delivery.message_id, self._queue):
+            if inbox.claim_message(tx, delivery.message_id, self._queue, request_id):
                 self._handler(tx, delivery)
 
     def _record_failure(self, delivery: Delivery, reason: str) -> int:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.errors import Unavailable
+from chassis.messaging import deadletters
 from chassis.messaging.consumer import Consumer, ConsumerConfig
 from chassis.messaging.relay import Relay
 from chassis.runtime import logs
@@ -45,7 +46,7 @@ def run(
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         # In a thread: the signal may arrive while the main thread holds the event's own lock.
         signal.signal(signal_number, lambda *_: threading.Thread(target=stop_event.set).start())
-    size = settings.worker_threads * max(1, len(consumers)) + 2
+    size = settings.worker_threads * max(1, len(consumers)) + 3
     database = Database(settings.database_url, name=f"{service}-worker", size=size, wait_seconds=30)
     running = {
         queue: Consumer(
@@ -54,7 +55,11 @@ def run(
         for queue, config in consumers.items()
     }
     relay = Relay(service, settings.database_url, settings.amqp_url, stop_event)
-    all_timers = {"prune": Timer(60, _prune), **timers}
+    all_timers = {
+        "prune": Timer(60, _prune),
+        "dead letters": Timer(0.2, lambda tx, _now: deadletters.perform_next(tx, settings.amqp_url)),
+        **timers,
+    }
     targets = [relay.run, *(consumer.run for consumer in running.values())]
     targets += [_timer_loop(name, timer, database, stop_event) for name, timer in all_timers.items()]
     threads = [threading.Thread(target=target, daemon=True) for target in targets]
@@ -78,9 +83,11 @@ def _report_until_stopped(
     while not stop_event.is_set():
         is_connected = relay.is_connected and all(consumer.is_connected for consumer in consumers.values())
         dead_letters = strictjson.dumps({queue: consumer.dead_letter_count for queue, consumer in consumers.items()})
+        queues = strictjson.dumps({queue: consumer.queue_report for queue, consumer in consumers.items()})
+        values = {"worker": worker, "connected": is_connected, "dead_letters": dead_letters, "queues": queues}
         try:
             with database.transaction() as tx:
-                tx.run(_UPSERT_REPORT, worker=worker, connected=is_connected, dead_letters=dead_letters)
+                tx.run(_UPSERT_REPORT, **values)
         except Unavailable as problem:
             log.warning("worker.report_failed", reason=problem.detail)
         stop_event.wait(_REPORT_SECONDS if is_connected else _UNHEALTHY_REPORT_SECONDS)
@@ -92,10 +99,11 @@ def _report_until_stopped(
 
 
 _UPSERT_REPORT = """
-    INSERT INTO workers (worker, seen_at, broker_connected, dead_letters)
-    VALUES (%(worker)s, now(), %(connected)s, %(dead_letters)s)
+    INSERT INTO workers (worker, seen_at, broker_connected, dead_letters, queues)
+    VALUES (%(worker)s, now(), %(connected)s, %(dead_letters)s, %(queues)s)
     ON CONFLICT ON CONSTRAINT workers_pkey DO UPDATE
-    SET seen_at = now(), broker_connected = excluded.broker_connected, dead_letters = excluded.dead_letters
+    SET seen_at = now(), broker_connected = excluded.broker_connected, dead_letters = excluded.dead_letters,
+        queues = excluded.queues
 """
 
 
@@ -131,4 +139,5 @@ def _try_lock_timer(tx: Transaction, timer: str) -> bool:
 def _prune(tx: Transaction, _now: datetime) -> None:
     tx.run("DELETE FROM inbox WHERE received_at < now() - interval '14 days'")
     tx.run("DELETE FROM message_failures WHERE failed_at < now() - interval '14 days'")
+    tx.run("DELETE FROM dead_letter_requests WHERE requested_at < now() - interval '1 minute'")
     tx.run("DELETE FROM workers WHERE seen_at < now() - interval '1 hour'")

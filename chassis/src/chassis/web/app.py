@@ -1,6 +1,5 @@
 """The Flask app of a service, its database and metrics, and what runs before and after every route."""
 
-import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -13,8 +12,8 @@ from flask import Blueprint, Flask, Response, current_app, g, request
 from werkzeug.routing import Rule
 
 from chassis.db import Database, Transaction
-from chassis.errors import Invalid
-from chassis.runtime import logs
+from chassis.errors import Invalid, Problem
+from chassis.runtime import logs, request_ids
 from chassis.runtime.config import ServiceSettings, WebSettings, metrics_directory
 from chassis.web import errors
 from chassis.web.metrics import Metrics
@@ -26,7 +25,6 @@ log = logs.logger(__name__)
 
 # Requested every few seconds by load balancers and monitoring, and therefore logged only at debug.
 _PROBE_ROUTES = ("/livez", "/healthcheck", "/metrics", "/metrics/recent")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
 
 class _Rule(Rule):
@@ -118,6 +116,12 @@ def role() -> str:
     return request.headers.get("X-Authenticated-Role", "")
 
 
+def require_admin() -> None:
+    """Raise 403 unless the user is an admin."""
+    if role() != "admin":
+        raise Problem("this requires the role admin", status=403)
+
+
 def json_response(text: str | bytes, status: int = 200) -> Response:
     """Return a response whose body is `text`, which is serialized JSON, and a newline for terminals."""
     body = text.encode() if isinstance(text, str) else text
@@ -135,7 +139,7 @@ def _installed_version(service: str) -> str:
 def _before_request() -> None:
     environ = request.environ
     request_id = environ.get("HTTP_X_REQUEST_ID", "")
-    if not _REQUEST_ID.match(request_id):
+    if not request_ids.is_valid(request_id):
         request_id = uuid.uuid4().hex
     g.started_at, g.request_id = time.perf_counter(), request_id
     logs.bind(request_id=request_id)

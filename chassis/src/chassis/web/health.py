@@ -1,4 +1,4 @@
-"""Operational endpoints: liveness, health of the dependencies, metrics, invariants, and the OpenAPI document."""
+"""Operational endpoints: liveness, health of the dependencies, metrics, invariants, traces, the OpenAPI document."""
 
 import functools
 import time
@@ -11,21 +11,20 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel
 
 from chassis import strictjson
-from chassis.db import Row, Transaction, invariant_runs
+from chassis.db import Row, invariant_runs
 from chassis.db.invariant_runs import Invariants
 from chassis.errors import Problem, Unavailable
 from chassis.messaging import outbox
 from chassis.runtime import logs
-from chassis.web import openapi
+from chassis.web import openapi, queues, traces
 from chassis.web.app import App, json_response, this_app, transaction
 from chassis.web.metrics import CONTENT_TYPE
+from chassis.web.queues import live_workers
 from chassis.web.validation import endpoint
 
 log = logs.logger(__name__)
 
 CHECK_SECONDS = 1.0
-# A worker reports every five seconds; after this time without a report it counts as dead.
-_MAX_REPORT_AGE_SECONDS = 20
 
 # Returns additional entries for the report of a dependency; raises if the dependency is down.
 Check = Callable[[App], dict[str, Any]]
@@ -40,13 +39,15 @@ class InvariantsQuery(BaseModel):
 def blueprint(
     description: str,
     invariants: Invariants,
+    trace: Sequence[str],
     checks: dict[str, Check] | None = None,
     vital: Sequence[frozenset[str]] = (frozenset({"postgres"}),),
 ) -> Blueprint:
     """Return the routes that every service has.
 
-    `description` is that of the OpenAPI document, and `checks` are dependencies other than Postgres and RabbitMQ. The
-    service is DOWN, rather than DEGRADED, if all dependencies of any set in `vital` are down.
+    `description` is that of the OpenAPI document, `trace` are the queries of chassis.web.traces, and `checks` are
+    dependencies other than Postgres and RabbitMQ. The service is DOWN, rather than DEGRADED, if all dependencies of any
+    set in `vital` are down.
     """
     bp = Blueprint("health", __name__)
     all_checks: dict[str, Check] = {"postgres": _check_postgres, "rabbitmq": _check_rabbitmq, **(checks or {})}
@@ -88,6 +89,9 @@ def blueprint(
         with transaction() as tx:
             return invariant_runs.report(tx, invariants), 202 if is_full_requested else 200
 
+    traces.add_route(bp, trace)
+    queues.add_routes(bp)
+
     @bp.get("/openapi.yaml")
     def openapi_yaml() -> ResponseReturnValue:
         return Response(document(), content_type="application/yaml; charset=utf-8")
@@ -101,7 +105,7 @@ def blueprint(
 
 def _gauges() -> dict[str, float]:
     with transaction() as tx:
-        backlog, workers = outbox.backlog(tx), _live_workers(tx)
+        backlog, workers = outbox.backlog(tx), live_workers(tx)
     return {
         "outbox_backlog": float(backlog["backlog"]),
         "outbox_oldest_seconds": backlog["oldest_seconds"],
@@ -162,7 +166,7 @@ def _check_postgres(app: App) -> dict[str, Any]:
 def _check_rabbitmq(app: App) -> dict[str, Any]:
     """Summarize the workers' last reports, which are in Postgres: a web process never connects to RabbitMQ."""
     with app.database.transaction() as tx:
-        workers, backlog = _live_workers(tx), outbox.backlog(tx)
+        workers, backlog = live_workers(tx), outbox.backlog(tx)
     connected_count = sum(worker["broker_connected"] for worker in workers)
     result = {
         "workers_alive": len(workers),
@@ -177,16 +181,6 @@ def _check_rabbitmq(app: App) -> dict[str, Any]:
     return result
 
 
-def _live_workers(tx: Transaction) -> list[Row]:
-    return tx.all(
-        """
-        SELECT worker, broker_connected, dead_letters FROM workers
-        WHERE seen_at > now() - make_interval(secs => %(max_age)s) ORDER BY seen_at DESC
-        """,
-        max_age=_MAX_REPORT_AGE_SECONDS,
-    )
-
-
 def _dead_letter_counts(workers: list[Row]) -> dict[str, int]:
     """Return the number of dead letters per queue from the newest report; all workers report the same queues."""
-    return strictjson.loads(workers[0]["dead_letters"].encode()) if workers else {}
+    return workers[0]["dead_letters"] if workers else {}

@@ -7,6 +7,7 @@ from console_service.routes import (
     datasets,
     factories,
     invariants,
+    messages,
     orders,
     overview,
     pages,
@@ -14,6 +15,8 @@ from console_service.routes import (
     sequences,
     sprockets,
     streams,
+    traces,
+    users,
 )
 from console_service.settings import Settings
 
@@ -32,6 +35,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         datasets.bp,
         factories.bp,
         sprockets.bp,
+        traces.bp,
+        messages.bp,
+        users.bp,
     ]
     app = web.create_app("console", settings, blueprints, render=pages.render_problem)
     pages.register_filters(app)

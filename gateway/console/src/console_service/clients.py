@@ -69,6 +69,7 @@ def send(
     body: Any = None,
     key: str = "",
     headers: Mapping[str, str] | None = None,
+    timeout_seconds: float | None = None,
 ) -> requests.Response:
     """Send a request to the API of a service as the user of the current request.
 
@@ -92,7 +93,7 @@ def send(
             target,
             data=data,
             headers={name: value.encode() for name, value in all_headers.items()},
-            timeout=settings.page_timeout_seconds,
+            timeout=timeout_seconds or settings.page_timeout_seconds,
         )
     except requests.exceptions.InvalidHeader:
         raise Invalid("a name must not begin with a space, and must not contain line breaks") from None

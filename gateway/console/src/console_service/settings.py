@@ -1,5 +1,7 @@
 """Settings of the console, read from environment variables."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from chassis.runtime.config import WebSettings
@@ -11,6 +13,10 @@ class Settings(WebSettings):
         "http://{service}-web:8000",
         pattern=r"^(http://|unix:/).*\{service\}",
         description="Address of a service, with `{service}` for its name: `http://…` or `unix:/path`",
+    )
+    users_file: Path | None = Field(
+        None,
+        description="File of the gateway's users and roles, `roles.conf`; without it, the console cannot list them",
     )
     health_timeout_seconds: float = Field(2, gt=0, le=30, description="Timeout of a health request to a service")
     invariants_timeout_seconds: float = Field(

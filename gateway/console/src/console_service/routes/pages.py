@@ -26,6 +26,7 @@ _NAVIGATION = (
     ("Datasets", "datasets.list_datasets"),
     ("Factories", "factories.list_factories"),
 )
+_ADMIN_NAVIGATION = (("Messages", "messages.list_queues"), ("Users", "users.list_users"))
 WRITERS = ("admin", "writer")
 # After an action, the browser is redirected to a page with the parameter `done`, so that reloading it repeats nothing.
 _NOTICES = {
@@ -41,13 +42,14 @@ _NOTICES = {
     "replayed": "Replayed: the next reads of the consumer return it first.",
     "recorded": "Accepted; the chart shows it within a second.",
     "started": "Started.",
+    "requeued": "Requeued: the workers process them again.",
 }
 
 
 @bp.app_context_processor
 def _shared_values() -> dict[str, Any]:
     return {
-        "navigation": _NAVIGATION,
+        "navigation": _NAVIGATION + (_ADMIN_NAVIGATION if role() == "admin" else ()),
         "user": username(),
         "role": role(),
         "may_write": role() in WRITERS,

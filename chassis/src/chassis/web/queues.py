@@ -1,0 +1,90 @@
+"""Queues and dead letters of a service, for admins. Web processes do not reach RabbitMQ; workers do."""
+
+import time
+from typing import Annotated, Any
+
+from flask import Blueprint
+from pydantic import BaseModel, Field
+
+from chassis import strictjson
+from chassis.db import Row, Transaction
+from chassis.errors import NotFound, Problem, Unavailable
+from chassis.web.app import require_admin, transaction
+from chassis.web.validation import endpoint
+
+_MAX_REPORT_AGE_SECONDS = 20  # a worker reports every five seconds
+_MAX_WAIT_SECONDS, _POLL_SECONDS = 8.0, 0.05  # a worker usually takes less, and the console waits longer
+
+
+class MessageQuery(BaseModel):
+    """The ID of one dead letter; all if omitted."""
+
+    id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+
+
+def add_routes(bp: Blueprint) -> None:
+    @bp.get("/queues")
+    def list_queues() -> dict[str, Any]:
+        """Return the reports of the workers, which are up to five seconds old."""
+        require_admin()
+        with transaction() as tx:
+            workers = live_workers(tx)
+        queues = [_describe_queue(queue, workers) for queue in (workers[0]["queues"] if workers else ())]
+        return {"is_connected": any(worker["broker_connected"] for worker in workers), "queues": queues}
+
+    @bp.get("/queues/<queue>/dead")
+    def list_dead_letters(queue: str) -> dict[str, Any]:
+        return {"dead_letters": _request("list", queue)}
+
+    @bp.post("/queues/<queue>/dead/retry")
+    @endpoint("Requeue the dead letters of a queue, or one", {}, query=MessageQuery)
+    def retry_dead_letters(queue: str, query: MessageQuery) -> dict[str, Any]:
+        return {"count": _request("retry", queue, query.id)}
+
+    @bp.delete("/queues/<queue>/dead")
+    @endpoint("Delete the dead letters of a queue, or one", {}, query=MessageQuery)
+    def discard_dead_letters(queue: str, query: MessageQuery) -> dict[str, Any]:
+        return {"count": _request("discard", queue, query.id)}
+
+
+def live_workers(tx: Transaction) -> list[Row]:
+    """Return the reports of the workers that are alive, the newest first; all workers report the same queues."""
+    rows = tx.all(
+        """
+        SELECT worker, broker_connected, dead_letters, queues FROM workers
+        WHERE seen_at > now() - make_interval(secs => %(max_age)s) ORDER BY seen_at DESC
+        """,
+        max_age=_MAX_REPORT_AGE_SECONDS,
+    )
+    return [row | {name: strictjson.loads(row[name].encode()) for name in ("dead_letters", "queues")} for row in rows]
+
+
+def _describe_queue(queue: str, workers: list[Row]) -> dict[str, Any]:
+    rates = [worker["queues"].get(queue, {}).get("handled_per_second", 0) for worker in workers]
+    newest = {"name": queue, "dead_letters": workers[0]["dead_letters"].get(queue), **workers[0]["queues"][queue]}
+    return newest | {"handled_per_second": sum(rates)}
+
+
+def _request(action: str, queue: str, message_id: str | None = None) -> Any:
+    """Let a worker perform the action, and return its result."""
+    require_admin()
+    with transaction() as tx:
+        workers = live_workers(tx)
+        if not any(worker["broker_connected"] for worker in workers):
+            raise Unavailable("no worker is connected to RabbitMQ")
+        if queue not in workers[0]["queues"]:
+            raise NotFound(f"{queue}: unknown queue")
+        columns = "(action, queue, message_id) VALUES (%(action)s, %(queue)s, %(id)s)"
+        insert = f"INSERT INTO dead_letter_requests {columns} RETURNING id::text"
+        request = tx.value(insert, action=action, queue=queue, id=message_id)
+    deadline, text = time.monotonic() + _MAX_WAIT_SECONDS, None
+    while text is None and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        with transaction() as tx:
+            text = tx.value("SELECT result FROM dead_letter_requests WHERE id = %(id)s", id=request)
+    outcome = strictjson.loads(text.encode()) if text else {"error": "no worker has responded in time"}
+    if "error" in outcome:
+        raise Problem(f"{outcome['error']}; some dead letters may have been moved: list them", status=504)
+    if message_id is not None and not outcome["result"]:
+        raise NotFound(f"{queue}: no dead letter has the ID {message_id}")
+    return outcome["result"]

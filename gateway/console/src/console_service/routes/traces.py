@@ -1,0 +1,103 @@
+"""The trace of a request: what it caused in all services, as JSON and as a page."""
+
+from datetime import datetime
+from typing import Any, cast
+from urllib.parse import quote
+
+from flask import Blueprint, Response, redirect, request, url_for
+from pydantic import BaseModel, ConfigDict
+from werkzeug.wrappers import Response as BaseResponse
+
+from chassis.errors import Invalid, Problem
+from chassis.runtime import request_ids
+from chassis.web.app import require_admin, this_app
+from chassis.web.traces import TracePath
+from chassis.web.validation import endpoint
+from console_service.clients import call
+from console_service.routes.pages import field_errors, read_parts, render_page
+from console_service.settings import Settings
+
+bp = Blueprint("traces", __name__)
+bp.before_request(require_admin)
+
+
+# The page of an object, or its JSON, by kind of entry. A handled or waiting job is not stored as an object.
+_OBJECT_URLS = {
+    "number": "/console/sequences/",
+    "event": "/api/v1/events/",
+    "import": "/acme_orders/api/v1/orders/import/status/",
+    "flow": "/source/",
+    "load": "/api/factories/load/",
+}
+
+
+class NoQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+@bp.get("/trace/<request_id>")
+@endpoint("Report what a request caused", {}, path=TracePath, query=NoQuery)
+def trace(request_id: str, query: NoQuery) -> dict[str, Any]:
+    return _read_trace(request_id)
+
+
+@bp.get("/console/trace")
+def search() -> BaseResponse:
+    """Show the form, or the page of the request ID that was entered."""
+    request_id = request.args.get("id", "").strip()
+    if not request_id:
+        return render_page("traces/search.html", value="", errors={})
+    try:
+        _check(request_id)
+    except Problem as problem:
+        return render_page("traces/search.html", problem.status, value=request_id, errors=field_errors(problem))
+    return redirect(url_for("traces.show_trace", request_id=request_id), 303)
+
+
+@bp.get("/console/trace/<request_id>")
+def show_trace(request_id: str) -> Response:
+    _check(request_id)
+    trace = _read_trace(request_id)
+    return render_page("traces/detail.html", trace=trace, entries=_describe(trace["entries"]))
+
+
+def _describe(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add to each entry the seconds since the first one, and the address of its object."""
+    times = [datetime.fromisoformat(entry["at"]) for entry in entries]
+    return [
+        entry | {"seconds": (time - times[0]).total_seconds(), "url": _url_of(entry)}
+        for entry, time in zip(entries, times, strict=True)
+    ]
+
+
+def _url_of(entry: dict[str, Any]) -> str | None:
+    if entry["kind"] not in _OBJECT_URLS or (entry["kind"] == "event" and entry["service"] != "event-service"):
+        return None  # an event that waits to be published is not in its stream yet
+    return _OBJECT_URLS[entry["kind"]] + quote(entry["id"])
+
+
+def _check(request_id: str) -> None:
+    if not request_ids.is_valid(request_id):
+        raise Invalid.field("id", "must have 1 to 128 characters of A-Z a-z 0-9 . _ -")
+
+
+def _read_trace(request_id: str) -> dict[str, Any]:
+    """Ask all services in parallel; those that do not respond in time are listed as unavailable."""
+    settings = cast(Settings, this_app().settings)
+
+    def read(service: str) -> Any:
+        return call(service, "GET", "trace", request_id, timeout_seconds=settings.health_timeout_seconds)
+
+    parts = read_parts(**{service: lambda service=service: read(service) for service in settings.service_urls})
+    reports = {service: part for service, part in parts.items() if not isinstance(part, Problem)}
+    entries = [
+        {"at": entry["at"], "service": service, **entry}
+        for service, report in reports.items()
+        for entry in report["entries"]
+    ]
+    return {
+        "request_id": request_id,
+        "entries": sorted(entries, key=lambda entry: entry["at"]),
+        "incomplete": [service for service, report in reports.items() if report["has_more"]],
+        "unavailable": [service for service in parts if service not in reports],
+    }
