@@ -40,10 +40,13 @@ def test_requests_appear_in_the_traffic_once_their_minute_is_complete(browser, s
 
 def test_new_event_appears_without_a_reload_and_leads_to_its_stream(browser, stack, client):
     with open_page(browser, stack, "/") as page:
-        name = f"e2e {secrets.token_hex(4)}"
-        ok_json(client.post("/api/factories", json={"name": name}))
-        row = page.get_by_role("row", name="FactoryCreated").first
-        expect(row).to_be_visible()
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        response = client.post("/api/factories", json={"name": f"e2e {secrets.token_hex(4)}"})
+        request_id = response.headers["X-Request-ID"]
+        row = page.get_by_role("row", name=request_id)
+        expect(row).to_contain_text("FactoryCreated")
+        row.get_by_role("button", name=f"Copy {request_id}").click()
+        page.wait_for_function("id => navigator.clipboard.readText().then((text) => text === id)", arg=request_id)
         row.get_by_role("link", name="factory").press("Enter")
         expect(page.get_by_role("heading", level=1)).to_have_text("factory")
 

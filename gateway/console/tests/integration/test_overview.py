@@ -74,7 +74,9 @@ def test_overview_is_shown_if_a_part_cannot_be_read(get, respond, stored):
 
 
 def test_admin_sees_the_detail_of_each_invariant(get, respond):
-    assert "Check invariants" in get("/", **ADMIN).text
+    overview = get("/", **ADMIN).text
+    assert "Check invariants" in overview
+    assert 'href="/console/messages/orders.import"' in overview and 'href="/console/trace/r-1"' in overview
     page = get("/console/invariants", **ADMIN)
     assert page.status_code == 200
     assert page.text.count("a &gt; b") == len(respond)

@@ -21,14 +21,16 @@ for (const form of document.querySelectorAll('form[data-confirm]')) {
 }
 
 // A button with data-copy copies the text of an element, one with data-copy-text this text.
+const COPY_BUTTONS = 'button[data-copy], button[data-copy-text]';
 function enableCopying(root) {
-  for (const button of root.querySelectorAll('button[data-copy], button[data-copy-text]')) {
-    button.hidden = !navigator.clipboard;
-    button.addEventListener('click', async () => {
-      const { copy, copyText } = button.dataset;
-      await navigator.clipboard.writeText(copyText ?? document.querySelector(copy).textContent);
-      button.textContent = copyText ? '✓' : 'Copied';
-    });
-  }
+  for (const button of root.querySelectorAll(COPY_BUTTONS)) button.hidden = !navigator.clipboard;
 }
 enableCopying(document);
+document.addEventListener('htmx:after:swap', () => enableCopying(document));
+document.addEventListener('click', async ({ target }) => {
+  const button = target.closest(COPY_BUTTONS);
+  if (!button) return;
+  const { copy, copyText } = button.dataset;
+  await navigator.clipboard.writeText(copyText ?? document.querySelector(copy).textContent);
+  button.textContent = copyText ? '✓' : 'Copied';
+});
