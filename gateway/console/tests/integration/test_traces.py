@@ -25,7 +25,7 @@ def traced(services):
     }
 
     def respond(name):
-        return lambda request: request.send_json(200, {"entries": entries[name], "has_more": name == "event"})
+        return lambda request: request.send_json(200, {"entries": entries.get(name, []), "has_more": name == "event"})
 
     for name, service in services.items():
         service.respond = respond(name)
