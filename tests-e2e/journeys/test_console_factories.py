@@ -167,7 +167,9 @@ def test_list_shows_the_newest_point_of_each_factory(browser, stack, client, nam
 
 
 def test_sprocket_is_created_changed_and_deleted(browser, stack, client):
-    ids = lambda: {sprocket["id"] for sprocket in ok_json(client.get("/api/sprockets?limit=1000"))["sprockets"]}  # noqa: E731
+    def ids():
+        return {sprocket["id"] for sprocket in ok_json(client.get("/api/sprockets?limit=1000"))["sprockets"]}
+
     existing = ids()
     page_offset = len(existing) // 50 * 50
     with open_page(browser, stack, f"/console/sprockets?offset={page_offset}") as page:
