@@ -22,7 +22,7 @@ RUN = $(PY) deploy/$(STACK)
 PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data help lint test test-long test-all bench setup pins openapi env release
+.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data help lint test test-long test-all bench screenshots setup pins openapi env release
 
 up: setup ## Start the stack (RELOAD=1: apply code changes; TLS=1: serve HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
@@ -81,6 +81,9 @@ test-all: setup ## Run all tests, the journeys on both stacks, and measure cover
 
 bench: setup ## Measure throughput and latency through the gateway
 	@$(PY) bench/run.py $(ARGS)
+
+screenshots: setup ## Take screenshots of the console's pages into build/screenshots (ARGS=--docs: also for the documents)
+	@PYTHONPATH=tests-e2e $(PY) tests-e2e/screenshots.py $(ARGS)
 
 setup: ## Create or update .venv
 	@sh deploy/setup.sh

@@ -76,6 +76,7 @@ def test_path_is_forwarded_as_sent(gateway, path):
         "/Sequence",
         "/sequencesx",
         "/metrics",
+        "/metrics/recent",
         "/.env",
         "/.git/config",
         "/docs/../users.py",

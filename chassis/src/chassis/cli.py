@@ -67,7 +67,7 @@ def _web(service: Service, settings: WebSettings) -> None:
     digest = hashlib.sha256(f"{service.name} {settings.bind} {os.getuid()}".encode()).hexdigest()[:16]
     metrics_directory = Path(tempfile.gettempdir()) / f"quintet-metrics-{digest}"
     metrics_directory.mkdir(mode=0o700, exist_ok=True)
-    for stale_file in metrics_directory.glob("*.db"):
+    for stale_file in metrics_directory.iterdir():
         stale_file.unlink(missing_ok=True)
     options: dict[str, object] = {
         "config": "python:chassis.web.server",

@@ -15,7 +15,7 @@ from flask import Flask
 from chassis.db import Database
 from chassis.runtime.config import ServiceSettings
 from chassis.web import app as web
-from chassis.web import health
+from chassis.web import health, recent_requests
 from quintet_testing import plugin as testing
 from quintet_testing.postgres import TemporaryPostgres
 
@@ -81,6 +81,20 @@ def test_metrics_are_in_the_text_format_of_prometheus(client: Any, db: Database)
     values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     assert float(values["outbox_backlog"]) == 0
     assert any("/things/<name>" in name and float(value) >= 1 for name, value in values.items())
+
+
+def test_recent_requests_are_those_of_complete_minutes_without_probes(
+    client: Any, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent_requests.time, "time", lambda: 1_700_000_040)
+    for path in ("/things/a", "/errors/bug", "/livez", "/healthcheck", "/metrics", "/metrics/recent"):
+        client.get(path)
+    monkeypatch.setattr(recent_requests.time, "time", lambda: 1_700_000_100)
+    report = client.get("/metrics/recent").json
+    assert len(report["minutes"]) == 15
+    newest = report["minutes"][-1]
+    assert (newest["time"], newest["errors"], sum(newest["counts"])) == (1_700_000_040, 1, 2)
+    assert len(newest["counts"]) == len(report["bounds_seconds"]) + 1
 
 
 @contextmanager

@@ -165,3 +165,28 @@ def test_invalid_consumer_is_rejected(api, consumer):
     api.append_events()
     assert api.set_offset(0, consumer=consumer).status_code == 400
     assert api.client.get(f"{api.path}/consumers/{consumer}/parked").status_code == 400
+
+
+def test_offsets_of_one_consumer_are_listed(api, client):
+    api.append_events()
+    for consumer in ("a", "b"):
+        api.set_offset(1, consumer=consumer)
+        api.set_offset(0, "*", consumer=consumer)
+    listing = client.get(f"{api.path}/consumers?consumer=b").json
+    assert [(state["consumer"], state["eventName"]) for state in listing["consumers"]] == [
+        ("b", "*"),
+        ("b", "OrderPlaced"),
+    ]
+    assert listing["total"] == 2
+    assert client.get(f"{api.path}/consumers?consumer=c").json == {"consumers": [], "total": 0}
+
+
+def test_number_of_parked_events_is_listed(api):
+    ids = api.append_events(2)
+    api.set_offset(0, consumer="other")
+    for event_id in ids:
+        for _ in range(5):
+            api.acknowledge(event_id, "NACK")
+    assert [state.get("parked") for state in api.consumers()] == [2, None]
+    api.replay(ids[0])
+    assert [state.get("parked") for state in api.consumers()] == [1, None]

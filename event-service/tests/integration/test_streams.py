@@ -1,3 +1,6 @@
+import pytest
+
+
 def test_stream_reports_its_producer_counts_and_times(api, an_event, stream):
     api.append([an_event("B"), an_event("A"), an_event("B")])
     state = api.client.get(api.path).json
@@ -32,3 +35,36 @@ def test_streams_are_listed_in_pages(client, api_for, app):
 def test_unknown_stream_returns_404(api, stream):
     response = api.client.get(api.path)
     assert (response.status_code, response.json) == (404, f"Not Found - stream {stream}")
+
+
+def test_streams_with_a_prefix_are_listed_and_counted(client, api_for, app):
+    for name in ("a 1", "a 2", "a%2", "b"):
+        api_for(app, name).append()
+
+    def listing(**query):
+        page = client.get("/api/v1/streams", query_string=query).json
+        return [stream["stream"] for stream in page["streams"]], page["total"]
+
+    assert listing(prefix="a ") == (["a 1", "a 2"], 2)
+    assert listing(prefix="%") == ([], 0)
+    assert listing(prefix="a", limit=2, offset=1)[1] == 3
+
+
+def test_list_of_streams_continues_after_a_name(client, api_for, app):
+    for name in ("a 1", "a 2", "b"):
+        api_for(app, name).append()
+    names, query = [], {"limit": 2}
+    while page := client.get("/api/v1/streams", query_string=query).json["streams"]:
+        names += [stream["stream"] for stream in page]
+        query["after"] = names[-1]
+    assert names == ["a 1", "a 2", "b", "factory", "orders", "sequence", "specstore"]
+    page = client.get("/api/v1/streams", query_string={"prefix": "a", "after": "a 1"}).json
+    assert ([stream["stream"] for stream in page["streams"]], page["total"]) == (["a 2"], 2)
+
+
+@pytest.mark.parametrize("parameter", ["prefix", "after"])
+@pytest.mark.parametrize("value", ["", "a/b", "a\nb"])
+def test_invalid_filter_returns_400_that_names_the_parameter(client, parameter, value):
+    response = client.get("/api/v1/streams", query_string={parameter: value})
+    assert response.status_code == 400
+    assert response.json.startswith(f"Bad Request - {parameter}: ")

@@ -28,6 +28,7 @@ def test_every_path_works_with_and_without_a_trailing_slash_without_a_redirect(a
 def test_responses_to_fuzzed_requests_are_documented(app, db):
     # Rules that the schema cannot express: arrays of equal length, from <= to, bucket widths, current ETags.
     charts = (
+        "get_factory",
         "get_chart_data",
         "get_production_actual",
         "get_production_goal",

@@ -99,6 +99,8 @@ def test_downsamples_only_the_filtered_range(client, long_chart):
     assert max(chart[SERIES[0]]) == max(actual[40_000:60_001])
     series = client.get(f"/api/factory/1/production-actual?from={first}&to={last}&points=50").json
     assert series[SERIES[0]] == chart[SERIES[0]]
+    factory = client.get(f"/api/factory/1?from={first}&to={last}&points=50").json
+    assert factory == {"id": 1, "name": "Long", "factory": {"chart_data": chart}}
 
 
 value_lists = strategies.lists(

@@ -151,8 +151,18 @@ def test_list_is_paginated_and_returns_the_total_count(client, a_factory):
     page = client.get("/api/factories?limit=2&offset=1").json
     assert [factory["id"] for factory in page["factories"]] == ids[1:]
     assert page["count"] == 3
-    for query in ("limit=0", "limit=1001", "offset=-1", "x=1"):
+    for query in ("limit=0", "limit=1001", "offset=-1", "x=1", "newest=0", "newest=1001"):
         assert client.get(f"/api/factories?{query}").status_code == 400
+
+
+def test_list_can_be_limited_to_the_newest_points(client, redis, a_factory, monkeypatch):
+    long, short, empty = a_factory(10, "Long"), a_factory(2, "Short"), a_factory(0, "Empty")
+    monkeypatch.setattr(factories, "MAX_POINTS", 5)  # counts what is returned, not what is stored
+    page = client.get("/api/factories?newest=3").json
+    assert page["count"] == 3
+    times = {factory["id"]: factory["factory"]["chart_data"]["time"] for factory in page["factories"]}
+    assert times == {long: [1611194818 + 60 * n for n in (7, 8, 9)], short: [1611194818, 1611194878], empty: []}
+    assert [factory["id"] for factory in client.get("/api/factories?newest=1&offset=2").json["factories"]] == [empty]
 
 
 def test_each_change_publishes_an_event(client, outbox, a_factory):

@@ -6,6 +6,7 @@ from chassis.errors import Invalid
 from chassis.timestamps import load_timezone
 from factory_service.domain import buckets
 from factory_service.operations import charts
+from factory_service.store import charts as store
 from factory_service.store import replica
 
 TIME = 1611194818
@@ -50,6 +51,8 @@ def test_outdated_statistics_do_not_make_a_read_scan_the_table(db, a_factory, in
         tx.run("ANALYZE points")
         tx.run("DELETE FROM points")
     insert_series(id_, 60_000, 60)
+    newest_page = {"limit": 10, "offset": 0, "newest": 60, "max_points": 1000}
+    assert count_fetched_points(db, lambda tx: tx.rows(store.NEWEST_PAGE, **newest_page)) < 100
     first, last = TIME + 1234, TIME + 60_000 * 60 - 2345
     assert count_fetched_points(db, lambda tx: charts.find_downsampled(tx, "/chart-data", id_, first, last, 50)) < 2500
 

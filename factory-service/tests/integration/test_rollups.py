@@ -186,6 +186,22 @@ def test_command_rebuilds_damaged_rollups(client, db, settings, a_factory):
     assert_rollups_equal_points(db, id_)
 
 
+def test_command_rebuilds_a_week_with_a_rollup_of_a_later_day_without_points(db, settings, a_factory):
+    id_, monday = a_factory(0), TIME - (TIME + 259200) % WIDTHS[-1]
+    write(db, id_, [(monday, 5, 100)], 1)
+    with db.transaction() as tx:
+        tx.run(
+            """
+            INSERT INTO rollups SELECT factory_id, width, start + 2 * width, points, actual, goal, missed,
+                leading_misses, trailing_misses, longest_miss, min_actual, max_actual, min_goal, max_goal
+            FROM rollups WHERE factory_id = %(id)s AND width = 86400
+            """,
+            id=id_,
+        )
+    rebuild_rollups(settings, [str(id_)])
+    assert_rollups_equal_points(db, id_)
+
+
 @pytest.mark.parametrize("column", ["points", "goal", "missed", "longest_miss", "leading_misses", "max_goal"])
 @pytest.mark.parametrize("width", [900, 86400])
 def test_invariant_detects_each_wrong_value(client, db, a_factory, column, width):

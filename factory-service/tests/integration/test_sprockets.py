@@ -94,7 +94,10 @@ def test_invalid_body_is_rejected_with_the_name_of_the_field(client, body, field
 def test_rejects_patch_without_numbers(client, a_sprocket):
     id_ = a_sprocket()
     assert client.patch(f"/api/sprocket/{id_}", json={}).status_code == 400
-    assert client.patch(f"/api/sprocket/{id_}", json={"teeth": None}).status_code == 400
+    for value in (None, 0):
+        response = client.patch(f"/api/sprocket/{id_}", json={"teeth": value})
+        assert response.status_code == 400
+        assert [error["field"] for error in response.json["errors"]] == ["teeth"]
 
 
 @pytest.mark.parametrize("id_", ["0", "-1", "9" * 20, "abc", "1_0", "१"])

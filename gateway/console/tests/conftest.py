@@ -15,7 +15,12 @@ import requests
 from chassis.runtime import http_client
 from quintet_testing.waiting import eventually
 
-SERVICES = ("sequence", "event", "orders")
+SERVICES = ("sequence", "event", "orders", "specstore", "factory")
+# Parts of the start page, which is shown without them too.
+EMPTY_PARTS = {
+    "/metrics/recent": {"bounds_seconds": [], "minutes": []},
+    "/api/v1/events/newest?limit=10": {"events": [], "total": 0, "next": None},
+}
 
 
 class FakeServiceHandler(http.server.BaseHTTPRequestHandler):
@@ -25,10 +30,13 @@ class FakeServiceHandler(http.server.BaseHTTPRequestHandler):
             self.server.changes.append((self.command, self.path))
         self.server.respond(self)
 
-    do_POST = do_DELETE = do_GET  # noqa: N815
+    do_POST = do_PATCH = do_DELETE = do_HEAD = do_GET  # noqa: N815
 
     def send_json(self, status, body):
-        content = json.dumps(body).encode()
+        self.send_text(status, json.dumps(body))
+
+    def send_text(self, status, text):
+        content = text.encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -53,7 +61,8 @@ class FakeService(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def reset(self):
         self.requests = []
         self.changes = []
-        self.respond = lambda request: request.send_json(200, {"status": "OK", "service": f"{self.name}-service"})
+        report = {"status": "OK", "service": f"{self.name}-service"}
+        self.respond = lambda request: request.send_json(200, EMPTY_PARTS.get(request.path, report))
 
     def handle_error(self, *_):
         pass  # the console closed the connection

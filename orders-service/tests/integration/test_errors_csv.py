@@ -78,6 +78,28 @@ def test_formula_in_a_malformed_row_is_escaped(api, build_csv):
     assert [row[0] for row in parse_cells(api.errors(status["task_id"]))[1:]] == ["'=1", "x,'＝1", "-7"]
 
 
+def test_rows_are_reported_with_the_quotes_that_they_have_in_the_file(api, counts_of, build_csv, build_row):
+    names = ['"Ann"', '"Ann|""A"""', 'Ann "A"', '""', '"A\nB"', "Ann"]
+    lines = [build_row(id, name=name, state='"NJ"', zipcode=f"1000{id}") for id, name in enumerate(names)]
+    lines += [build_row("x", name='"Ann"'), build_row(0, name='"Ann"')]
+    status = api.run_import(build_csv(*lines))
+    assert counts_of(status) == (0, 6, 1, 1)
+    report = api.errors(status["task_id"])
+    assert [line for line in lines if f"\n{line}|" not in report] == []
+
+
+def test_row_whose_quotes_hide_a_formula_is_written_with_its_own(api, build_csv, build_row):
+    status = api.run_import(build_csv(build_row(1, name='""=1', state='"NJ"')))
+    assert "\n1|'=1|ann@example.com|NJ|" in api.errors(status["task_id"])
+
+
+@pytest.mark.parametrize("cell", ["\ufdd3\ufded1+1", "\ufffe\ue03d\ue031\ufffeX\uffff"])
+def test_noncharacters_that_could_hide_a_formula_are_rejected_and_reported_unchanged(api, build_csv, build_row, cell):
+    status = api.run_import(build_csv(build_row(1, name=cell), build_row(2)))
+    assert (status["rejected"], status["valid"]) == (1, 1)
+    assert parse_cells(api.errors(status["task_id"]))[1][1] == cell
+
+
 def test_report_is_complete_for_every_read_size(api, build_csv, build_row, monkeypatch):
     lines = [build_row(id, name="Zoë 😀" * (id % 7), state="NJ", zipcode=f"{id:05}") for id in range(60)]
     task = api.run_import(build_csv(*lines))["task_id"]

@@ -69,6 +69,19 @@ def test_any_bytes_are_restored(encoding, data):
     assert encode_report(transcode_with_source_bytes(data, encoding, []), encoding) == data
 
 
+NONCHARACTERS = ["\ufdd3\ufded1+1", "\ufdd0", "\ufffe\ue03d\ue031\ufffeX\uffff", "\uffff"]
+
+
+@pytest.mark.parametrize("encoding", ["utf_8", "utf_16_le", "utf_32_be", "gb18030"])
+@pytest.mark.parametrize("cell", NONCHARACTERS)
+def test_noncharacters_do_not_pass_for_bytes_that_cannot_be_decoded(encoding, cell):
+    source = f"a|{cell}|b\n".encode(encoding)
+    for cuts in ([], range(len(source))):
+        transcoded = transcode_with_source_bytes(source, encoding, cuts)
+        assert encodings.IS_UNREADABLE.search(remove_source_bytes(transcoded))
+        assert encode_report(transcoded, encoding) == source
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", [name for name in ENCODINGS if not name.startswith("utf_")])
 def test_bytes_of_every_character_of_one_or_two_bytes_are_restored(encoding):
@@ -101,6 +114,16 @@ def test_every_spelling_of_a_character_is_read_and_restored(encoding, source, te
     transcoded = transcode_with_source_bytes(b"a|" + source + b"|\n", encoding, [])
     assert remove_source_bytes(transcoded) == f"a|{text}|\n"
     assert encode_report(transcoded, encoding) == b"a|" + source + b"|\n"
+
+
+@pytest.mark.parametrize("encoding", ["euc_jis_2004", "euc_jisx0213", "shift_jis_2004", "shift_jisx0213", "big5hkscs"])
+def test_character_that_could_be_merged_with_one_of_the_preceding_part_is_restored(encoding):
+    merged = [base + mark for base in "æɔʌəɚ˩˥ÊêかきカツË" for mark in "\u02e5\u02e9\u0300\u0301\u0304\u030c\u309a"]
+    for text in merged:
+        parts = [character.encode(encoding, "ignore") for character in text]
+        source = b"".join(parts)
+        transcoded = transcode_with_source_bytes(source, encoding, [len(parts[0])])
+        assert encode_report(transcoded, encoding) == source
 
 
 @given(

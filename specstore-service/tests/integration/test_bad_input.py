@@ -117,7 +117,8 @@ INVALID_PATHS = [
     "/source/update/x", "/source/ann/files/1", "/source/" + "a" * 8000, "/source/é/x/1", "/source/ann/wines/2147483648",
     "/source/ann/wines/1?jwt[]=x", "/source/ann/wines/1?limit=1", "/source/ann?limit=1e3", "/source/ann?limit=１",
     "/source/ann?limit=1&limit=2", "/source/ann?offset=99999999999999999999", "/source/pipelines?limit=1001",
-    "/source/ann?state=' OR 1=1 --", "/source/ann/wines/1;x", "/source/", "/source", "/auth/", "/auth/token?x=1",
+    "/source/ann?state=' OR 1=1 --", "/source/ann/wines/1;x", "/source/", "/source?after=ann", "/auth/",
+    "/auth/token?x=1",
 ]  # fmt: skip
 
 

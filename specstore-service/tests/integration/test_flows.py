@@ -18,7 +18,8 @@ def test_new_flow_is_queued(api, a_spec):
         f"{flow}/reds_csv_preview", f"{flow}/reds", flow,
     ]  # fmt: skip
     assert status["pipelines"][flow] == {
-        "title": "Creating Package", "status": "QUEUED", "stats": {}, "error_log": [],
+        "title": "Creating Package", "kind": "final", "status": "QUEUED", "stats": {}, "log": [], "error_log": [],
+        "needs": [pipeline for pipeline in status["pipelines"] if pipeline != flow], "started": None, "finished": None,
     }  # fmt: skip
     assert status["modified"].endswith("Z") and datetime.fromisoformat(status["modified"]) <= datetime.now(UTC)
     del status["pipelines"], status["modified"]

@@ -84,3 +84,37 @@ def test_null_as_a_property_of_a_resource_means_that_it_is_omitted(run, get):
     assert status["state"] == "SUCCEEDED", status["error_log"]
     resources = json.loads(get(status, "datapackage.json"))["resources"]
     assert not [name for resource in resources for name, value in resource.items() if value is None]
+
+
+def test_pattern_applies_to_the_whole_cell_with_each_of_its_alternatives(run, put):
+    put("reds.csv", b"a\nx\ny\nxz\nzy\n")
+    field = {"name": "a", "type": "string", "constraints": {"pattern": "x|y"}}
+    status = run({"name": "reds", "path": "reds.csv", "schema": {"fields": [field]}})
+    errors = [error for error in status["error_log"] if "constraint" in error]
+    assert [error.split(",")[0] for error in errors] == ["reds: row 4", "reds: row 5"]
+
+
+@pytest.mark.parametrize(
+    ("values", "properties", "message"),
+    [
+        (
+            ["2020-01-01T00:00:00"],
+            {"type": "datetime", "constraints": {"minimum": "2020-01-01T00:00:00Z"}},
+            "reds: times must have an offset from UTC if the bounds of their field have one, and none otherwise",
+        ),
+        (
+            ["1"],
+            {"type": "number", "constraints": {"maximum": "NaN"}},
+            "reds: field a: constraints.maximum must be a valid number",
+        ),
+        (
+            [{"b": 1}],
+            {"type": "any", "constraints": {"unique": True}},
+            "reds: unique values, and those of keys, must not be lists or objects",
+        ),
+    ],
+)
+def test_values_that_cannot_be_compared_are_reported(run, values, properties, message):
+    schema = {"fields": [{"name": "a", **properties}]}
+    status = run({"name": "reds", "data": [{"a": a} for a in values], "schema": schema})
+    assert status["pipelines"][f"{status['id']}/validation_report"]["error_log"] == [message]

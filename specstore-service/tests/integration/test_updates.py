@@ -124,6 +124,16 @@ def test_invalid_field_is_named_and_changes_nothing(client, api, flow, change, f
     assert api.get(flow).json == before
 
 
+def test_status_shows_a_report_as_deep_as_a_request_may_be(api, flow):
+    stats = 1
+    for _ in range(63):
+        stats = {"a": stats}
+    pipeline = f"{flow}/reds_csv"
+    assert api.update(pipeline, "progress", stats=stats).status_code == 200
+    response = api.get(flow)
+    assert (response.status_code, response.json["pipelines"][pipeline]["stats"]) == (200, stats)
+
+
 def test_pipeline_may_be_named_by_pipeline_id(client, flow):
     response = client.post(
         "/source/update", json={"pipeline_id": f"./{flow}", "event": "start", "extra": 1}, headers=RUNNER_HEADERS

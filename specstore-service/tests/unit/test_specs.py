@@ -171,6 +171,14 @@ UNSUPPORTED_PROPERTIES = [
     ),
     ("schema.fields.0.delimiter", {"schema": {"fields": [{"name": "a", "type": "list", "delimiter": ""}]}}),
     ("schema.missingValues.1", {"schema": {"fields": [{"name": "a"}], "missingValues": ["", {"value": "-"}]}}),
+    (
+        "schema.missingValues.1.label",
+        {"schema": {"fields": [{"name": "a"}], "missingValues": [{"value": v, "label": "x"} for v in ("", "-")]}},
+    ),
+    (
+        "schema.missingValues.1.value",
+        {"schema": {"fields": [{"name": "a"}], "missingValues": [{"value": "-", "label": v} for v in ("x", "y")]}},
+    ),
     ("schema.fields.0.missingValues.0", {"schema": {"fields": [{"name": "a", "missingValues": [1]}]}}),
     (
         "schema.foreignKeys.0.fields",
@@ -188,6 +196,25 @@ UNSUPPORTED_PROPERTIES = [
         for fields in ([1], None, [], ["b", "c"])
     ),
     ("schema.primaryKey", {"schema": {"fields": [{"name": "a"}], "primaryKey": ["a", "b"]}}),
+    ("schema.primaryKey", {"schema": {"fields": [{"name": "a", "type": "object"}], "primaryKey": "a"}}),
+    ("schema.uniqueKeys", {"schema": {"fields": [{"name": "a", "type": "list"}], "uniqueKeys": [["a"]]}}),
+    (
+        "schema.foreignKeys",
+        {
+            "schema": {
+                "fields": [{"name": "a", "type": "geojson"}],
+                "foreignKeys": [{"fields": ["a"], "reference": {"resource": "b", "fields": ["c"]}}],
+            }
+        },
+    ),
+    (
+        "schema.fields.0.constraints.unique",
+        {"schema": {"fields": [{"name": "a", "type": "array", "constraints": {"unique": True}}]}},
+    ),
+    (
+        "schema.fields.0.constraints.pattern",
+        {"schema": {"fields": [{"name": "a", "type": "string", "constraints": {"pattern": "(?i)x"}}]}},
+    ),
     ("schema.fields", {"schema": {"fields": [{"name": "a"}, {"name": "b"}, {"name": "a"}]}}),
 ]
 

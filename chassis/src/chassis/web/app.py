@@ -24,7 +24,7 @@ MAX_BODY_BYTES = 1024 * 1024
 log = logs.logger(__name__)
 
 # Requested every few seconds by load balancers and monitoring, and therefore logged only at debug.
-_PROBE_ROUTES = ("/livez", "/healthcheck", "/metrics")
+_PROBE_ROUTES = ("/livez", "/healthcheck", "/metrics", "/metrics/recent")
 
 
 class _Rule(Rule):
@@ -173,7 +173,10 @@ def _after_request(response: Response) -> Response:
     method, route = (request.method, request.url_rule.rule) if request.url_rule else ("-", "-")
     seconds = time.perf_counter() - g.started_at
     this_app().metrics.observe(method, route, response.status_code, seconds)
-    log_request = log.debug if route in _PROBE_ROUTES else log.info
+    is_probe = route in _PROBE_ROUTES
+    if not is_probe:
+        this_app().metrics.recent_requests.observe(response.status_code, seconds)
+    log_request = log.debug if is_probe else log.info
     log_request(
         "request.handled",
         method=request.method,

@@ -73,6 +73,11 @@ def blueprint(
             gauges = {}
         return Response(this_app().metrics.exposition(gauges), content_type=CONTENT_TYPE)
 
+    @bp.get("/metrics/recent")
+    def recent_requests() -> ResponseReturnValue:
+        """Report the requests of the last 15 minutes, other than those of monitoring."""
+        return this_app().metrics.recent_requests.report()
+
     @bp.get("/invariants")
     @endpoint("Report the invariants", {}, query=InvariantsQuery)
     def report_invariants(query: InvariantsQuery) -> ResponseReturnValue:

@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from chassis.web.recent_requests import RecentRequests
+
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,6 +29,7 @@ class Metrics:
         self.unexpected_errors = Counter(
             "unexpected_errors_total", "Responses with status 500; the log has a traceback of each", registry=registry
         )
+        self.recent_requests = RecentRequests(directory, _BUCKETS)
         self._registry = registry
         self._children: dict[tuple[str, str, int], Histogram] = {}
 

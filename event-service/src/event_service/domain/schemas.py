@@ -8,9 +8,9 @@ import jsonschema_rs
 
 from chassis.errors import Invalid
 from event_service.domain.events import PostedEvent
+from event_service.domain.references import check_references
 
 _MAX_MESSAGE_LENGTH = 500
-_MAX_STEPS = 10_000
 # Of the schemas of one stream: an append may compile all of them.
 MAX_SCHEMAS = 1000
 MAX_TOTAL_BYTES = 1024 * 1024
@@ -27,7 +27,7 @@ class Schema:
 
     def __init__(self, document: Document) -> None:
         """Raise Invalid unless the document is a valid JSON Schema."""
-        _check_reference_steps(document)
+        check_references(document)
         try:
             self._validator = jsonschema_rs.validator_for(
                 document,
@@ -48,46 +48,6 @@ class Schema:
 
 def _first_line(error: Exception) -> str:
     return str(getattr(error, "message", error)).split("\n", 1)[0][:_MAX_MESSAGE_LENGTH]
-
-
-def _check_reference_steps(document: Document) -> None:
-    """Raise Invalid if the references expand to too many steps.
-
-    If each of n definitions refers twice to the next one, a validation takes 2^n steps.
-    """
-    definitions = document.get("$defs", document.get("definitions")) if isinstance(document, dict) else None
-    steps_by_reference: dict[str, int] = {}
-
-    def count_steps(node: Any) -> int:
-        if isinstance(node, list):
-            return 1 + sum(map(count_steps, node))
-        if not isinstance(node, dict):
-            return 1
-        count = 1 + sum(count_steps(value) for key, value in node.items() if value is not definitions or key == "$ref")
-        reference = node.get("$ref")
-        if isinstance(reference, str):
-            count += count_referenced_steps(reference)
-        return min(count, _MAX_STEPS + 1)
-
-    def count_referenced_steps(reference: str) -> int:
-        if reference not in steps_by_reference:
-            # A recursive reference counts as one step: each recursion descends one level in the payload, so it ends.
-            steps_by_reference[reference] = 1
-            steps_by_reference[reference] = count_steps(_resolve(document, reference))
-        return steps_by_reference[reference]
-
-    if count_steps(document) > _MAX_STEPS:
-        raise Invalid(f"schema: its references must expand to at most {_MAX_STEPS} steps")
-
-
-def _resolve(document: Document, reference: str) -> Any:
-    node: Any = document
-    if not reference.startswith("#/"):
-        return None
-    for part in reference[2:].split("/"):
-        key = part.replace("~1", "/").replace("~0", "~")
-        node = node.get(key) if isinstance(node, dict) else None
-    return node
 
 
 def check_total(count: int, size_bytes: int) -> None:

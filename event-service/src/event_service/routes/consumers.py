@@ -12,7 +12,7 @@ from chassis.timestamps import parse_rfc_3339
 from chassis.web.app import transaction
 from chassis.web.validation import ListQuery, ResponseSpec, endpoint
 from event_service.domain.events import StoredEvent
-from event_service.domain.names import Name
+from event_service.domain.names import Consumer, Name
 from event_service.operations import consumers as operations
 from event_service.operations import consuming
 from event_service.routes.context import caller
@@ -42,6 +42,12 @@ class ConsumerState(TypedDict):
     stuck: BlockingEvent | None
     # Number of events that retention deleted before the consumer acknowledged them; omitted if there are none.
     missed: NotRequired[int]
+    # Number of its parked events; omitted if there are none.
+    parked: NotRequired[int]
+
+
+class ConsumersQuery(ListQuery):
+    consumer: Consumer | None = Field(None, description="Only the offsets of this consumer")
 
 
 class ConsumersPage(TypedDict):
@@ -105,20 +111,21 @@ class OffsetRequest(BaseModel):
     "List the consumers of a stream",
     {200: ResponseSpec("One page of consumers", ConsumersPage), **COMMON_ERRORS},
     path=StreamPath,
-    query=ListQuery,
+    query=ConsumersQuery,
 )
-def list_consumers(stream: str, query: ListQuery) -> dict[str, Any]:
+def list_consumers(stream: str, query: ConsumersQuery) -> dict[str, Any]:
     with transaction() as tx:
         stream_id = consuming.get_stream_id(tx, stream)
-        rows = store.list_consumers(tx, stream_id, query.limit, query.offset)
-        total = store.count_consumers(tx, stream_id)
+        rows = store.list_consumers(tx, stream_id, query.consumer, query.limit, query.offset)
+        total = store.count_consumers(tx, stream_id, query.consumer)
     return {"consumers": [_state(row) for row in rows], "total": total}
 
 
 def _state(row: dict[str, Any]) -> dict[str, Any]:
     stuck = {name: row.pop(name) for name in BlockingEvent.__annotations__}
-    missed = row.pop("missed")
-    return {**row, "stuck": stuck if stuck["nacks"] else None, **({"missed": missed} if missed else {})}
+    counts = {name: row.pop(name) for name in ("missed", "parked")}
+    non_zero_counts = {name: count for name, count in counts.items() if count}
+    return {**row, "stuck": stuck if stuck["nacks"] else None, **non_zero_counts}
 
 
 @bp.put("/<consumer>/offset")

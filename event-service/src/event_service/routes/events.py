@@ -126,6 +126,8 @@ def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response
         if query.event_name is not None or query.wait or query.lease:
             raise Invalid.field(query.start, "must not be combined with eventName, wait or lease")
         return read_history(stream, query)
+    if query.name is not None:
+        raise Invalid.field("name", "requires from, before or from_time")
     if query.event_name is None:
         raise Invalid.field("eventName", "is required")
     if headers.consumer is None:

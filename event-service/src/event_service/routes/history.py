@@ -12,13 +12,15 @@ from chassis.errors import Invalid
 from chassis.timestamps import Timestamp
 from chassis.web.app import json_response, this_app, transaction
 from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
+from event_service.domain.cursors import CURSOR_PATTERN, END, parse_cursor
 from event_service.domain.events import StoredEvent
+from event_service.domain.names import EventName
 from event_service.operations import consuming
 from event_service.operations import events as operations
 from event_service.routes.context import caller
 from event_service.routes.parameters import MAX_NUMBER, EventIdPath, EventPath, parse_event_id
 from event_service.routes.responses import COMMON_ERRORS, FORBIDDEN, INVALID, UNAVAILABLE, json_array
-from event_service.store import documents
+from event_service.store import documents, feeds
 from event_service.store import events as store
 
 bp = Blueprint("history", __name__, url_prefix="/api/v1")
@@ -39,6 +41,9 @@ class HistoryQuery(BaseModel):
     from_time: Timestamp | None = Field(
         None, description="Returns events of all names from the first that was received at or after this time"
     )
+    name: EventName | None = Field(
+        None, description="With `from`, `before` or `from_time`: returns only the events of this name"
+    )
 
     @property
     def start(self) -> str | None:
@@ -55,15 +60,30 @@ class RequestQuery(ListQuery):
     request_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
 
 
+class NewestQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
+    before: Annotated[str, Field(pattern=CURSOR_PATTERN)] | None = Field(
+        None, description="`next` of the previous page; without it, the page begins with the newest event"
+    )
+
+
 class EventsPage(TypedDict):
     events: list[StoredEvent]
     total: int
 
 
+class NewestPage(EventsPage):
+    next: str | None
+
+
 def read_history(stream: str, query: HistoryQuery) -> Response:
     with this_app().database.statements() as tx:
         stream_id = consuming.get_stream_id(tx, stream)
-        return json_array(_list_documents(tx, stream_id, query))
+        if query.name is None:
+            return json_array(_list_documents(tx, stream_id, query))
+        series_id = feeds.find_feed_id(tx, stream_id, query.name)
+        return json_array(_list_documents_of_series(tx, series_id, query) if series_id else [])
 
 
 def _list_documents(tx: Transaction, stream_id: int, query: HistoryQuery) -> list[str]:
@@ -73,6 +93,17 @@ def _list_documents(tx: Transaction, stream_id: int, query: HistoryQuery) -> lis
     if query.from_time is not None:
         position = documents.find_first_position_since(tx, stream_id, query.from_time)
     return [document for _, _, document in store.list_after_position(tx, stream_id, position - 1, query.limit)]
+
+
+def _list_documents_of_series(tx: Transaction, series_id: int, query: HistoryQuery) -> list[str]:
+    if query.from_time is not None:
+        first = documents.find_first_number_since(tx, series_id, query.from_time)
+        return documents.list_from_sequence(tx, series_id, first, query.limit)
+    # The limits of the page are positions.
+    last_before = documents.find_last_sequence_at(tx, series_id, (query.before or query.from_ or 1) - 1)
+    if query.before is not None:
+        return documents.list_until_sequence(tx, series_id, last_before, query.limit)
+    return documents.list_from_sequence(tx, series_id, last_before + 1, query.limit)
 
 
 @bp.get("/streams/<stream>/events/<event>")
@@ -102,6 +133,29 @@ def erase_event(stream: str, event: str) -> tuple[str, int]:
     with transaction() as tx:
         operations.erase_event(tx, stream, event_id, caller(), datetime.now(UTC))
     return "", 204
+
+
+@bp.get("/events/newest")
+@endpoint(
+    "List the newest events of all streams, newest first",
+    {
+        200: ResponseSpec("One page of events; `next` is null on the last page", NewestPage),
+        400: INVALID,
+        503: UNAVAILABLE,
+    },
+    query=NewestQuery,
+    description="An event that is appended while pages are read may be on none of them: the order is that of "
+    "`received_at`, and concurrent appends to different streams become visible in any order.",
+)
+def list_newest_events(query: NewestQuery) -> Response:
+    before = parse_cursor(query.before) if query.before else END
+    with transaction() as tx:
+        rows = documents.list_newest(tx, before, query.limit + 1)
+        total = documents.count_events(tx)
+    page = rows[: query.limit]
+    next_cursor = f'"{page[-1][0]}"' if len(rows) > query.limit else "null"
+    events = ",".join(document for _, document in page)
+    return json_response(f'{{"events":[{events}],"total":{total},"next":{next_cursor}}}')
 
 
 @bp.get("/events/<event>")

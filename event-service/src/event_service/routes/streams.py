@@ -4,16 +4,23 @@ import json
 from typing import Any
 
 from flask import Blueprint
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis.web.app import transaction
 from chassis.web.validation import ListQuery, ResponseSpec, endpoint
+from event_service.domain.names import StreamName
 from event_service.operations.consuming import unknown_stream_error
 from event_service.routes.parameters import StreamPath
 from event_service.routes.responses import COMMON_ERRORS, INVALID, UNAVAILABLE
 from event_service.store import streams
 
 bp = Blueprint("streams", __name__, url_prefix="/api/v1/streams")
+
+
+class StreamsQuery(ListQuery):
+    prefix: StreamName | None = Field(None, description="Only streams whose names begin with this text")
+    after: StreamName | None = Field(None, description="Only streams that follow this name in the order of the list")
 
 
 class StreamState(TypedDict):
@@ -34,12 +41,14 @@ class StreamsPage(TypedDict):
 @endpoint(
     "List all streams, ordered by name",
     {200: ResponseSpec("One page of streams", StreamsPage), 400: INVALID, 503: UNAVAILABLE},
-    query=ListQuery,
+    query=StreamsQuery,
+    description="`total` is the number of streams with the prefix, regardless of `after`.",
 )
-def list_streams(query: ListQuery) -> dict[str, Any]:
+def list_streams(query: StreamsQuery) -> dict[str, Any]:
+    prefix = query.prefix or ""
     with transaction() as tx:
-        rows = streams.list_streams(tx, query.limit, query.offset)
-        return {"streams": [_state(row) for row in rows], "total": streams.count_streams(tx)}
+        rows = streams.list_streams(tx, prefix, query.after or "", query.limit, query.offset)
+        return {"streams": [_state(row) for row in rows], "total": streams.count_streams(tx, prefix)}
 
 
 @bp.get("/<stream>")

@@ -134,12 +134,19 @@ def delete_consumer(tx: Transaction, stream_id: int, feed_ids: list[int], consum
     )
 
 
-def list_consumers(tx: Transaction, stream_id: int, limit: int, offset: int) -> list[dict[str, Any]]:
-    """Return the offsets with the event that blocks each: the one after the offset, if a NACK was sent for it."""
+def list_consumers(
+    tx: Transaction, stream_id: int, consumer: str | None, limit: int, offset: int
+) -> list[dict[str, Any]]:
+    """Return the offsets of one consumer, or of all, with the number of parked events and with the event that blocks.
+
+    That is the event after the offset, if a NACK was sent for it.
+    """
     return tx.all(
         """
         SELECT offsets.consumer, feed.name AS "eventName", acknowledged AS offset, last - acknowledged AS lag,
                iso_time(moved_at) AS moved_at, missed,
+               (SELECT count(*) FROM parked
+                WHERE series_id = feed.id AND consumer = offsets.consumer AND replayed_at IS NULL) AS parked,
                coalesce(leases.nacks, offsets.nacks) AS nacks, coalesce(leases.reason, offsets.reason) AS reason,
                iso_time(coalesce(leases.nacked_at, offsets.nacked_at)) AS since,
                CASE WHEN coalesce(leases.nacks, offsets.nacks) = 0 THEN NULL
@@ -150,19 +157,24 @@ def list_consumers(tx: Transaction, stream_id: int, limit: int, offset: int) -> 
         FROM feeds AS feed JOIN offsets ON offsets.series_id = feed.id
         LEFT JOIN leases ON leases.series_id = feed.id AND leases.consumer = offsets.consumer
                         AND leases.sequence = acknowledged + 1
-        WHERE feed.stream_id = %(stream)s
+        WHERE feed.stream_id = %(stream)s AND offsets.consumer = coalesce(%(consumer)s, offsets.consumer)
         ORDER BY offsets.consumer, feed.name LIMIT %(limit)s OFFSET %(offset)s
         """,
         stream=stream_id,
+        consumer=consumer,
         limit=limit,
         offset=offset,
     )
 
 
-def count_consumers(tx: Transaction, stream_id: int) -> int:
+def count_consumers(tx: Transaction, stream_id: int, consumer: str | None) -> int:
     return int(
         tx.value(
-            "SELECT count(*) FROM feeds JOIN offsets ON series_id = feeds.id WHERE stream_id = %(stream)s",
+            """
+            SELECT count(*) FROM feeds JOIN offsets ON series_id = feeds.id
+            WHERE stream_id = %(stream)s AND consumer = coalesce(%(consumer)s, consumer)
+            """,
             stream=stream_id,
+            consumer=consumer,
         )
     )

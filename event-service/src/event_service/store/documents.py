@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from chassis.db import Transaction
+from event_service.domain.cursors import Cursor
 
 
 def list_before_position(tx: Transaction, stream_id: int, position: int, limit: int) -> list[str]:
@@ -19,9 +20,63 @@ def list_before_position(tx: Transaction, stream_id: int, position: int, limit: 
     return [document for (document,) in rows]
 
 
+def list_until_sequence(tx: Transaction, series_id: int, sequence: int, limit: int) -> list[str]:
+    """Return the events of one name up to and including this one, newest first."""
+    rows = tx.rows(
+        """
+        SELECT document FROM event_documents WHERE series_id = %(series_id)s AND sequence <= %(sequence)s
+        ORDER BY sequence DESC LIMIT %(limit)s
+        """,
+        series_id=series_id,
+        sequence=sequence,
+        limit=limit,
+    )
+    return [document for (document,) in rows]
+
+
+def list_from_sequence(tx: Transaction, series_id: int, sequence: int, limit: int) -> list[str]:
+    """Return the events of one name from this one on, oldest first."""
+    rows = tx.rows(
+        """
+        SELECT document FROM event_documents WHERE series_id = %(series_id)s AND sequence >= %(sequence)s
+        ORDER BY sequence LIMIT %(limit)s
+        """,
+        series_id=series_id,
+        sequence=sequence,
+        limit=limit,
+    )
+    return [document for (document,) in rows]
+
+
 def find_document(tx: Transaction, event_id: str) -> str | None:
     document: str | None = tx.value("SELECT document FROM event_documents WHERE id = %(id)s", id=event_id)
     return document
+
+
+def list_newest(tx: Transaction, before: Cursor, limit: int) -> list[tuple[Cursor, str]]:
+    """Return the events of all streams before the cursor, newest first, with their own cursors.
+
+    An append of another stream that was received earlier may be committed later.
+    """
+    rows = tx.rows(
+        """
+        SELECT (extract(epoch FROM received_at) * 1000000)::bigint, stream_id, position, document FROM (
+            SELECT received_at, stream_id, position FROM events
+            WHERE (received_at, stream_id, position)
+                < (timestamptz 'epoch' + %(microseconds)s * interval '1 microsecond', %(stream_id)s, %(position)s)
+            ORDER BY received_at DESC, stream_id DESC, position DESC LIMIT %(limit)s
+        ) AS newest JOIN event_documents USING (stream_id, position)
+        ORDER BY received_at DESC, stream_id DESC, position DESC
+        """,
+        **before._asdict(),
+        limit=limit,
+    )
+    return [(Cursor(*location), document) for *location, document in rows]
+
+
+def count_events(tx: Transaction) -> int:
+    """Return the number of events of all streams, without reading them."""
+    return int(tx.value("SELECT coalesce(sum(position - first + 1), 0) FROM streams"))
 
 
 def list_caused_by(tx: Transaction, request_id: str, limit: int, offset: int) -> list[str]:

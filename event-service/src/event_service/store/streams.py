@@ -14,19 +14,29 @@ _SUMMARY = """
 """
 
 
-def list_streams(tx: Transaction, limit: int, offset: int) -> list[dict[str, Any]]:
+def list_streams(tx: Transaction, prefix: str, after: str, limit: int, offset: int) -> list[dict[str, Any]]:
+    """Return a page of the streams with the prefix whose names follow `after`, ordered by name."""
     return tx.all(
         f"""
-        SELECT {_SUMMARY} FROM streams WHERE producer IS NOT NULL
-        ORDER BY streams.name LIMIT %(limit)s OFFSET %(offset)s
+        SELECT {_SUMMARY} FROM (
+            SELECT * FROM streams
+            WHERE producer IS NOT NULL AND name > %(after)s AND starts_with(name, %(prefix)s)
+            ORDER BY name LIMIT %(limit)s OFFSET %(offset)s
+        ) AS streams ORDER BY streams.name
         """,
+        prefix=prefix,
+        after=after,
         limit=limit,
         offset=offset,
     )
 
 
-def count_streams(tx: Transaction) -> int:
-    return int(tx.value("SELECT count(*) FROM streams WHERE producer IS NOT NULL"))
+def count_streams(tx: Transaction, prefix: str) -> int:
+    return int(
+        tx.value(
+            "SELECT count(*) FROM streams WHERE producer IS NOT NULL AND starts_with(name, %(prefix)s)", prefix=prefix
+        )
+    )
 
 
 def find_stream_summary(tx: Transaction, name: str) -> dict[str, Any] | None:

@@ -126,11 +126,9 @@ def _add_chart_route(
     summary: str,
     description: str,
     type_: type[BaseModel],
-    query_type: type[ChartQuery] | None = ChartQuery,
 ) -> None:
-    @endpoint(summary, _response_specs(description, type_), path=IdPath, query=query_type, headers=IfNoneMatch)
-    def get_chart(id: str, headers: IfNoneMatch, query: ChartQuery | None = None) -> Response:
-        query = query or ChartQuery()
+    @endpoint(summary, _response_specs(description, type_), path=IdPath, query=ChartQuery, headers=IfNoneMatch)
+    def get_chart(id: str, query: ChartQuery, headers: IfNoneMatch) -> Response:
         variant, chart_query = _chart_query(int(id), part, query)
         cached = responses.cache().read(f"factory:{int(id)}", variant, chart_query)
         return responses.from_cache(cached, unknown_factory(int(id)))
@@ -138,7 +136,7 @@ def _add_chart_route(
     bp.add_url_rule(part, name, get_chart, strict_slashes=False)
 
 
-_add_chart_route("", "get_factory", "Get a factory with its chart", "The factory", Factory, None)
+_add_chart_route("", "get_factory", "Get a factory with its chart", "The factory", Factory)
 _add_chart_route("/chart-data", "get_chart_data", "Get the chart of a factory", "The chart", Chart)
 _add_chart_route(
     "/production-actual",

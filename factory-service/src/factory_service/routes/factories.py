@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chassis.db import Transaction
 from chassis.web.app import transaction
 from chassis.web.idempotency import run_idempotent
-from chassis.web.validation import ListQuery, PlainText, ResponseSpec, endpoint
+from chassis.web.validation import DIGITS, ListQuery, PlainText, ResponseSpec, endpoint
 from factory_service.cache import warming
 from factory_service.domain.charts import (
     FULL_RANGE,
@@ -22,7 +22,7 @@ from factory_service.routes import responses
 from factory_service.routes.charts import Factory
 from factory_service.routes.responses import IdPath, IfMatch, IfNoneMatch
 from factory_service.store import charts
-from factory_service.store.replica import single_statement
+from factory_service.store.replica import Query, single_statement
 
 bp = Blueprint("factories", __name__)
 
@@ -30,6 +30,12 @@ bp = Blueprint("factories", __name__)
 class Factories(BaseModel):
     factories: list[Factory]
     count: int
+
+
+class FactoriesQuery(ListQuery):
+    newest: Annotated[int, Field(ge=1, le=1000), DIGITS] | None = Field(
+        None, description="Limit each chart to at most this many points, the newest"
+    )
 
 
 class NewFactory(BaseModel):
@@ -47,14 +53,18 @@ class NewFactory(BaseModel):
         400: responses.INVALID,
         503: responses.UNAVAILABLE,
     },
-    query=ListQuery,
+    query=FactoriesQuery,
     headers=IfNoneMatch,
 )
-def list_factories(query: ListQuery, headers: IfNoneMatch) -> Response:
+def list_factories(query: FactoriesQuery, headers: IfNoneMatch) -> Response:
     page = {"limit": query.limit, "offset": query.offset}
     params = {**page, "max_points": MAX_POINTS}
-    cached = responses.cache().read("factories", warming.page_variant(page), single_statement(charts.PAGE, **params))
-    return responses.from_cache(cached)
+    variant, page_query = warming.page_variant(page), single_statement(charts.PAGE, **params)
+    if query.newest is not None:
+        newest_page = single_statement(charts.NEWEST_PAGE, newest=query.newest, **params)
+        # Within a snapshot, the statement reads the index even if the statistics of the points are outdated.
+        variant, page_query = f"{variant}&newest={query.newest}", Query(newest_page.find, needs_snapshot=True)
+    return responses.from_cache(responses.cache().read("factories", variant, page_query))
 
 
 @bp.post("/api/factories", strict_slashes=False)

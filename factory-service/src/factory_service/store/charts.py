@@ -48,22 +48,38 @@ def _statement(part: str) -> str:
 
 FULL = {part: _statement(part) for part in PARTS}
 
-# The body is null if the charts of the page have more than `max_points` points in total.
-PAGE = f"""
-    WITH page AS MATERIALIZED (
-        SELECT id, name, points FROM factories ORDER BY id LIMIT %(limit)s OFFSET %(offset)s
-    ), total AS (
-        SELECT coalesce(sum(points), 0) AS size FROM page
-    )
-    SELECT n.version || '-' || n.mark AS tag,
-           CASE WHEN total.size <= %(max_points)s THEN '{{"factories":[' || coalesce((
-               SELECT string_agg(c.body, ',' ORDER BY f.id) FROM page f CROSS JOIN LATERAL (
-                   SELECT {PARTS[""]} AS body FROM (
-                       SELECT time, actual, goal FROM points WHERE factory_id = f.id ORDER BY time) AS p) AS c
-           ), '') || '],"count":' || (SELECT count(*) FROM factories) || '}}' END AS body,
-           total.size::bigint AS size
-    FROM collections n, total WHERE n.name = 'factories'
-"""
+
+def _page(size: str, points: str) -> str:
+    """Return the statement for a page of factories with `points` of each, whose number is `size`.
+
+    The body is null if the charts of the page have more than `max_points` points in total.
+    """
+    return f"""
+        WITH page AS MATERIALIZED (
+            SELECT id, name, points FROM factories ORDER BY id LIMIT %(limit)s OFFSET %(offset)s
+        ), total AS (
+            SELECT coalesce(sum({size}), 0) AS size FROM page
+        )
+        SELECT n.version || '-' || n.mark AS tag,
+               CASE WHEN total.size <= %(max_points)s THEN '{{"factories":[' || coalesce((
+                   SELECT string_agg(c.body, ',' ORDER BY f.id) FROM page f CROSS JOIN LATERAL (
+                       SELECT {PARTS[""]} AS body FROM ({points}) AS p) AS c
+               ), '') || '],"count":' || (SELECT count(*) FROM factories) || '}}' END AS body,
+               total.size::bigint AS size
+        FROM collections n, total WHERE n.name = 'factories'
+    """
+
+
+PAGE = _page("points", "SELECT time, actual, goal FROM points WHERE factory_id = f.id ORDER BY time")
+# Only the last `newest` points of each factory.
+NEWEST_PAGE = _page(
+    "least(points, %(newest)s)",
+    """
+    SELECT * FROM (
+        SELECT time, actual, goal FROM points WHERE factory_id = f.id ORDER BY time DESC LIMIT %(newest)s
+    ) AS last ORDER BY time
+    """,
+)
 
 
 class Extent(NamedTuple):

@@ -39,12 +39,14 @@ _KEPT = f"""
 def _statement(part: str, rollup_widths: tuple[int, ...]) -> str:
     return f"""
         {tiles(_COLUMNS, _POINT, rollup_widths)} {_KEPT}
-        SELECT %(tag)s, {PARTS[part]} AS body, count(*) AS size
-        FROM (
-            SELECT p.* FROM kept CROSS JOIN LATERAL (
-                SELECT time, actual, goal FROM points WHERE factory_id = %(id)s AND points.time = kept.time OFFSET 0
-            ) AS p ORDER BY time
-        ) AS p
+        SELECT %(tag)s, c.body, c.size
+        FROM factories f CROSS JOIN LATERAL (
+            SELECT {PARTS[part]} AS body, count(*) AS size FROM (
+                SELECT p.* FROM kept CROSS JOIN LATERAL (
+                    SELECT time, actual, goal FROM points WHERE factory_id = %(id)s AND points.time = kept.time OFFSET 0
+                ) AS p ORDER BY time
+            ) AS p
+        ) AS c WHERE f.id = %(id)s
     """
 
 

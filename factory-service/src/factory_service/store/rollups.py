@@ -64,10 +64,11 @@ def build_next(tx: Transaction, limit: int) -> int | None:
         limit=limit,
         **row,
     )
+    # Also those of the following week: otherwise the roll-up of a week would contain wrong ones of its later days.
     tx.run(
         """
         DELETE FROM rollups WHERE factory_id = %(id)s AND width = ANY (ARRAY[900, 3600, 86400, 604800])
-            AND start >= %(first)s AND (start < %(end)s OR %(end)s IS NULL)
+            AND start >= %(first)s AND (start < %(end)s + 604800 OR %(end)s IS NULL)
         """,
         end=end,
         **row,

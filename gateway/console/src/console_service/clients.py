@@ -1,5 +1,6 @@
 """HTTP calls to the services."""
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -10,10 +11,12 @@ import requests
 from flask import g
 
 from chassis import strictjson
-from chassis.errors import NotFound, Problem, Unavailable
+from chassis.errors import Invalid, NotFound, Problem, Unavailable
 from chassis.runtime import http_client
 from chassis.web.app import role, this_app, username
 from console_service.settings import Settings
+
+_INVALID_SPEC = "Validation failed for contents: "
 
 
 def fetch_reports(
@@ -52,16 +55,23 @@ def identity_headers() -> dict[str, str]:
     return {name: value for name, value in headers.items() if value}
 
 
-def call(
+def call(service: str, method: str, *path: str, **options: Any) -> Any:
+    """Send a request and return the response's JSON; `options` are those of `send`."""
+    response = send(service, method, *path, **options)
+    return response.json() if response.content else None
+
+
+def send(
     service: str,
     method: str,
     *path: str,
     query: Mapping[str, Any] | None = None,
     body: Any = None,
     key: str = "",
+    headers: Mapping[str, str] | None = None,
     timeout_seconds: float | None = None,
-) -> Any:
-    """Send a request to the API of a service as the user of the current request, and return the response's JSON.
+) -> requests.Response:
+    """Send a request to the API of a service as the user of the current request.
 
     `path` consists of segments, which are quoted; `key` is an Idempotency-Key. Raise the service's error as a Problem,
     and Unavailable if the service does not respond.
@@ -69,10 +79,10 @@ def call(
     if {".", ".."} & {*path}:
         raise NotFound("a name must not be . or ..")  # the path would be that of another resource
     settings = cast(Settings, this_app().settings)
-    headers = identity_headers() | ({"Idempotency-Key": key} if key else {})
+    all_headers = identity_headers() | ({"Idempotency-Key": key} if key else {}) | dict(headers or {})
     data = None
     if body is not None:
-        headers["Content-Type"], data = "application/json", strictjson.dumps(body)
+        all_headers["Content-Type"], data = "application/json", strictjson.dumps(body)
     target = "/" + "/".join(quote(segment, safe="") for segment in path)
     if query:
         target += "?" + urlencode(query)
@@ -82,21 +92,53 @@ def call(
             settings.service_urls[service],
             target,
             data=data,
-            headers=headers,
+            headers={name: value.encode() for name, value in all_headers.items()},
             timeout=timeout_seconds or settings.page_timeout_seconds,
         )
+    except requests.exceptions.InvalidHeader:
+        raise Invalid("a name must not begin with a space, and must not contain line breaks") from None
     except requests.RequestException as error:
         raise Unavailable(f"{service} does not respond") from error
     if response.ok:
-        return response.json() if response.content else None
+        return response
     raise _problem(service, response)
 
 
 def _problem(service: str, response: requests.Response) -> Problem:
     status = response.status_code
     try:
-        document = response.json()
-        errors = [(error["field"], error["message"]) for error in document.get("errors", [])]
-        return Problem(document["detail"], errors=errors, status=status)
+        detail, errors = _read_error(response.json())
+        return Problem(detail, errors=errors, status=status)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Problem(f"{service} responded with {status} {HTTPStatus(status).phrase}", status=status)
+
+
+def _read_error(document: Any) -> tuple[str, list[tuple[str, str]]]:
+    """Return the detail and the errors of fields, in each of the shapes that the contracts define."""
+    if isinstance(document, str):  # event-service
+        return _read_text(document)
+    if "status_code" in document:  # orders-service
+        message = document["message"]
+        if isinstance(message, str):
+            return message, []
+        errors = [(field, text.removeprefix(f"{field} ")) for field, text in message.items()]
+        return " ".join(message.values()), errors
+    if "success" in document:  # an upload to specstore-service
+        errors = [text.removeprefix(_INVALID_SPEC).partition(": ")[::2] for text in document["errors"]]
+        is_invalid = all(text.startswith(_INVALID_SPEC) for text in document["errors"])
+        return " ".join(document["errors"]), errors if is_invalid else []
+    return document["detail"], [(error["field"], error["message"]) for error in document.get("errors", [])]
+
+
+_TEXT = re.compile(r"([A-Z][A-Za-z ]*?)(?: - (.*))?", re.DOTALL)
+# A message of one field, or several of them, each followed by "; " and the next one.
+_FIELD_MESSAGES = re.compile(r"(?:^|; )([A-Za-z][\w.-]*): (.*?)(?=; [A-Za-z][\w.-]*: |$)", re.DOTALL)
+
+
+def _read_text(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return the detail and the errors of fields of `"<reason phrase> - <error>"`."""
+    if not (match := _TEXT.fullmatch(text)):
+        raise ValueError("the text is not an error")
+    detail = match[2] or match[1]
+    has_fields = _FIELD_MESSAGES.match(detail)
+    return detail, [(message[1], message[2]) for message in _FIELD_MESSAGES.finditer(detail)] if has_fields else []

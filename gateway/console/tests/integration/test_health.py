@@ -1,5 +1,6 @@
 """Health, readiness and invariants of all services, through the console's real web process."""
 
+import itertools
 import os
 import threading
 import time
@@ -22,7 +23,7 @@ def test_health_is_ok_if_all_services_are(get, services, path):
         "status": "OK",
         "services": {f"{name}-service": {"status": "OK", "service": f"{name}-service"} for name in services},
     }
-    assert list(response.json()["services"]) == ["sequence-service", "event-service", "orders-service"]
+    assert list(response.json()["services"]) == [f"{name}-service" for name in services]
     assert response.headers["Cache-Control"] == "no-store"
     assert all(service.requests[0][0] == "/healthcheck" for service in services.values())
 
@@ -187,13 +188,13 @@ def test_invariants_are_aggregated_and_a_broken_one_returns_503(get, services):
     ],
 )
 def test_full_runs_of_all_services_are_requested_and_aggregated(get, services, statuses, expected):
-    for service, status in zip(services.values(), statuses, strict=True):
+    for service, status in itertools.zip_longest(services.values(), statuses, fillvalue="SUCCESS"):
         report = {"status": "BROKEN", "checks": [], "full": status and {"status": status, "checks": []}}
         service.respond = lambda request, report=report: request.send_json(202, report)
     response = get("/invariants?full=1")
     assert (response.status_code, response.json()["status"], response.json()["full"]) == (202, "BROKEN", expected)
     assert "Retry-After" not in response.headers
-    assert [service.requests[0][0] for service in services.values()] == ["/invariants?full=1"] * 3
+    assert [service.requests[0][0] for service in services.values()] == ["/invariants?full=1"] * len(services)
 
 
 def test_full_run_is_not_accepted_unless_every_service_starts_it(get, services):

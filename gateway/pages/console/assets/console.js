@@ -21,11 +21,14 @@ for (const form of document.querySelectorAll('form[data-confirm]')) {
 }
 
 // A button with data-copy copies the text of an element, one with data-copy-text this text.
-for (const button of document.querySelectorAll('button[data-copy], button[data-copy-text]')) {
-  button.hidden = !navigator.clipboard;
-  button.addEventListener('click', async () => {
-    const { copy, copyText } = button.dataset;
-    await navigator.clipboard.writeText(copyText ?? document.querySelector(copy).textContent);
-    button.textContent = copyText ? '✓' : 'Copied';
-  });
+function enableCopying(root) {
+  for (const button of root.querySelectorAll('button[data-copy], button[data-copy-text]')) {
+    button.hidden = !navigator.clipboard;
+    button.addEventListener('click', async () => {
+      const { copy, copyText } = button.dataset;
+      await navigator.clipboard.writeText(copyText ?? document.querySelector(copy).textContent);
+      button.textContent = copyText ? '✓' : 'Copied';
+    });
+  }
 }
+enableCopying(document);

@@ -1,6 +1,7 @@
 """A chunk of a CSV file as a table: parsed by polars if its lines are regular, by `csv_rows` otherwise."""
 
 import io
+import re
 from codecs import BOM_UTF8
 from dataclasses import dataclass, replace
 
@@ -14,11 +15,14 @@ from orders_service.domain.encodings import (
     escape_unreadable,
     remove_source_bytes,
 )
-from orders_service.domain.formulas import escape, unescape
+from orders_service.domain.formulas import CONTAINS_FORMULA, escape, unescape
 from orders_service.domain.headers import Header
 from orders_service.domain.imports import FileCursor
 from orders_service.domain.reports import quote_cell
 from orders_service.domain.states import WHITE_SPACE
+
+# A separator of the file may precede a formula, too.
+_FORMULA = re.compile(CONTAINS_FORMULA)
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ def _build_table(rows: list[Row], header: Header, first_line: int) -> Table:
     records: list[tuple[object, ...]] = []
     malformed: list[tuple[int, Row]] = []
     columns, is_escaped, position = header.named_columns, header.has_escaped_formulas, 0
+    reported_columns = header.reported_columns
     for row in rows:
         line = first_line + row.line
         fields = row.fields
@@ -107,7 +112,8 @@ def _build_table(rows: list[Row], header: Header, first_line: int) -> Table:
             cells, reason = _make_storable(fields[: len(columns)])
             cells = [*map(unescape, cells)] if is_escaped else cells
             texts = [*map(remove_source_bytes, cells)]
-            records.append((*texts, position, line, reason, _report_cells(cells, header) if texts != cells else None))
+            report_cells = _report_cells(row, cells, texts, header, reported_columns)
+            records.append((*texts, position, line, reason, report_cells))
         position += 1
     schema = {
         **dict.fromkeys(columns, pl.String),
@@ -117,11 +123,20 @@ def _build_table(rows: list[Row], header: Header, first_line: int) -> Table:
     return Table(pl.DataFrame(records, schema=schema, orient="row"), malformed)
 
 
-def _report_cells(cells: list[str], header: Header) -> str:
+def _report_cells(
+    row: Row, cells: list[str], texts: list[str], header: Header, reported_columns: tuple[str, ...]
+) -> str | None:
+    """Return the row for the error report, with its own quotes if no cell is changed; None if that is its texts."""
+    if b'"' not in row.raw and texts == cells:
+        return None
+    raw = row.raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")
+    has_same_columns = row.fields is not None and len(row.fields) == len(cells) == len(reported_columns)
+    if has_same_columns and "\r" not in raw and (not _FORMULA.search(raw) or [*map(escape, cells)] == cells):
+        return escape_unreadable(raw)
+    if texts == cells:
+        return None
     by_column = dict(zip(header.named_columns, cells, strict=True))
-    return header.separator.join(
-        quote_cell(escape(by_column[name]), header.separator) for name in header.reported_columns
-    )
+    return header.separator.join(quote_cell(escape(by_column[name]), header.separator) for name in reported_columns)
 
 
 def _make_storable(fields: list[str]) -> tuple[list[str], str | None]:

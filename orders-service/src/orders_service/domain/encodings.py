@@ -40,11 +40,18 @@ UTF_8, UTF_8_WITH_MARK = "utf_8", "utf_8_sig"
 # the originals, polars and Postgres can store them.
 _ESCAPED_NUL = "\ufde0"
 _ESCAPED_BYTES = re.compile("((?:[\ufdd0-\ufddf][\ufde0-\ufdef])+)")
-_UNREADABLE = re.compile("[\udc80-\udcff]")
+_UNREADABLE = re.compile("[\udc00-\udcff]")
+# Noncharacters that a file contains are escaped like bytes that cannot be decoded: otherwise they would pass for these,
+# and a cell could hide a formula from `escape` that errors.csv would restore.
+_ESCAPED_LIKE_BYTES = re.compile("[\udc00-\udcff\ufdd0-\ufdef\ufffe\uffff]")
+_NONCHARACTER_IN_UTF_8 = re.compile(b"\xef(?:\xb7[\x90-\xaf]|\xbf[\xbe\xbf])")
+_BEGINNING_OF_NONCHARACTER = re.compile(b"\xef[\xb7\xbf]?\\Z")
 # Some encodings have several byte sequences for one character. In a line whose bytes encoding would not restore, they
 # precede the characters, as characters from U+E000; noncharacters enclose and separate both.
 _SOURCE, _END_OF_SOURCE, _FIRST_SOURCE_BYTE = "\ufffe", "\uffff", 0xE000
 _WITH_SOURCE = re.compile(f"{_SOURCE}([\ue000-\ue0ff]+){_SOURCE}([^{_SOURCE}{_END_OF_SOURCE}]+){_END_OF_SOURCE}")
+# Some encodings also have a byte sequence for a character together with one of these, with which a part may begin.
+_MERGED_CHARACTERS = frozenset("\u02e5\u02e9\u0300\u0301\u0304\u030c\u309a")
 MAY_BEGIN_SOURCE = _SOURCE.encode()
 _MAX_RUN_BYTES = 4096
 # The beginning of every noncharacter of this kind in UTF-8, and of a few letters.
@@ -90,26 +97,38 @@ def detect_encoding(beginning: bytes, requested: str | None) -> tuple[str, int]:
 def to_utf8(data: bytes, encoding: str, state: DecoderState, *, at_end: bool) -> tuple[bytes, DecoderState]:
     """Return the characters that this part of a file completes, in UTF-8, and the state of the decoder after them.
 
-    Files in UTF-8 are returned unchanged: their invalid bytes are found when the rows are read. In others, the text may
-    contain the bytes of characters, which `remove_source_bytes` removes and `encode_report` restores.
+    Of files in UTF-8, only noncharacters are changed: their invalid bytes are found when the rows are read. In others,
+    the text may contain the bytes of characters, which `remove_source_bytes` removes and `encode_report` restores.
     """
     if encoding in (UTF_8, UTF_8_WITH_MARK):
-        return data, state
+        return _escape_noncharacters(state.pending + data, at_end=at_end)
     decoder = codecs.getincrementaldecoder(encoding)("quintet_escape")
     if state.mode is not None:
         decoder.setstate((state.pending, state.mode))
-    text = decoder.decode(data, at_end)
+    text = _escape(decoder.decode(data, at_end), encoding)
     next_state = DecoderState(*decoder.getstate())
     source = (state.pending + data).removesuffix(next_state.pending)
-    if not encoding.startswith("utf_") and encode_report(text, encoding) != source:
+    if not encoding.startswith("utf_") and not _is_restored(text, encoding, source):
         text = "".join(_decode_with_source_bytes(line, encoding) for line in source.splitlines(keepends=True))
     return text.encode("utf-8"), next_state
 
 
+def _escape_noncharacters(data: bytes, *, at_end: bool) -> tuple[bytes, DecoderState]:
+    incomplete = None if at_end else _BEGINNING_OF_NONCHARACTER.search(data, max(len(data) - 2, 0))
+    end = incomplete.start() if incomplete else len(data)
+    text = _NONCHARACTER_IN_UTF_8.sub(lambda match: "".join(map(_escape_byte, match[0])).encode(), data[:end])
+    return text, DecoderState(data[end:])
+
+
+def _is_restored(text: str, encoding: str, source: bytes) -> bool:
+    """Return whether encoding the text restores its bytes, also after any preceding text."""
+    return text[:1] not in _MERGED_CHARACTERS and encode_report(text, encoding) == source
+
+
 def _decode_with_source_bytes(line: bytes, encoding: str) -> str:
     """Return the text of a line, with the bytes of its characters unless encoding the text restores them."""
-    text = line.decode(encoding, "quintet_escape")
-    if encode_report(text, encoding) == line:
+    text = _escape(line.decode(encoding, "quintet_escape"), encoding)
+    if _is_restored(text, encoding, line):
         return text
     runs = itertools.groupby(
         _split_characters(line, encoding),
@@ -122,8 +141,8 @@ def _split_characters(line: bytes, encoding: str) -> Iterator[tuple[int, str, by
     """Yield each character, or some that belong together, with the offset and the bytes that they have in the line."""
     decoder, start = codecs.getincrementaldecoder(encoding)("quintet_escape"), 0
     for end in range(1, len(line) + 1):
-        characters = decoder.decode(line[end - 1 : end], end == len(line))
-        if characters:
+        if characters := decoder.decode(line[end - 1 : end], end == len(line)):
+            characters = _escape(characters, encoding)
             # After bytes that cannot be decoded, the next character may have begun.
             next_start = end - len(decoder.getstate()[0]) if len(characters) > 1 else end
             yield start, characters, line[start:next_start]
@@ -152,13 +171,26 @@ def _escape_byte(byte: int) -> str:
     return chr(0xFDD0 + (byte >> 4)) + chr(0xFDE0 + (byte & 15))
 
 
-def _escape_undecodable(error: UnicodeError) -> tuple[str, int]:
+def _keep_undecodable(error: UnicodeError) -> tuple[str, int]:
+    """Return a lone surrogate for each byte, which `_escape` can tell from characters of the file."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    return "".join(map(_escape_byte, error.object[error.start : error.end])), error.end
+    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
 
 
-codecs.register_error("quintet_escape", _escape_undecodable)
+codecs.register_error("quintet_escape", _keep_undecodable)
+
+
+def _escape(text: str, encoding: str) -> str:
+    """Escape the bytes that could not be decoded, and those of noncharacters."""
+    if not _ESCAPED_LIKE_BYTES.search(text):
+        return text
+    return _ESCAPED_LIKE_BYTES.sub(lambda match: _escape_character(match[0], encoding), text)
+
+
+def _escape_character(character: str, encoding: str) -> str:
+    is_byte = _UNREADABLE.match(character)
+    return "".join(map(_escape_byte, [ord(character) & 0xFF] if is_byte else character.encode(encoding)))
 
 
 def escape_unreadable(text: str) -> str:

@@ -1,23 +1,70 @@
-"""errors.csv: the rows of an import that did not become valid orders."""
+"""The rows of an import that did not become valid orders: the complete file errors.csv, or the first rows as JSON."""
 
+import itertools
 from collections.abc import Iterator
+from typing import Annotated
 
 from flask import Blueprint, Response
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from chassis.db import Database
 from chassis.errors import NotFound
 from chassis.web.app import this_app, transaction
 from chassis.web.validation import ResponseSpec, endpoint
 from orders_service.domain.encodings import charset
-from orders_service.domain.reports import DEFAULT_HEADER, REPORT_SEPARATOR
+from orders_service.domain.reports import DEFAULT_HEADER, REPORT_SEPARATOR, Entry, parse_entries
 from orders_service.routes import messages, responses
-from orders_service.routes.import_status import TaskPath, require_uuid
-from orders_service.routes.responses import COMMON_ERRORS
+from orders_service.routes.import_status import TaskPath, require_import, require_uuid
+from orders_service.routes.orders import RuleViolation
+from orders_service.routes.responses import COMMON_ERRORS, Limit, Query, envelope, success_response
 from orders_service.store import imports, reports
 
 bp = Blueprint("import_errors", __name__, url_prefix="/acme_orders/api/v1/orders/import")
 
 _REPORT_READ_BYTES = 64 * 1024
+_MAX_READS, _MAX_ROW_LENGTH = 16, 1000
+
+
+class ErrorsQuery(Query):
+    limit: Annotated[Limit, Field(description="Maximum number of rows")] = 100
+
+
+class ReportedRow(TypedDict):
+    line: int
+    row: Annotated[str, Field(description="The row with its separators; at most 1,000 characters of it")]
+    errors: list[RuleViolation]
+
+
+@bp.get("/<task_id>/errors")
+@endpoint(
+    "List the first invalid, duplicate and rejected rows of an import, each with its errors",
+    {
+        200: success_response(
+            "The first rows, within the first MiB of the error report", "ImportErrorsResponse", list[ReportedRow]
+        ),
+        **COMMON_ERRORS,
+    },
+    path=TaskPath,
+    query=ErrorsQuery,
+)
+def list_errors(task_id: str, query: ErrorsQuery) -> Response:
+    with transaction() as tx:
+        require_import(imports.find_status(tx, require_uuid(task_id)))
+    chunks = itertools.islice(_read_report(this_app().database, task_id), _MAX_READS)
+    entries = itertools.chain.from_iterable(parse_entries(chunks))
+    return envelope([_reported_row(entry) for entry in itertools.islice(entries, query.limit)])
+
+
+def _reported_row(entry: Entry) -> ReportedRow:
+    findings = entry.findings.split(" ")
+    return {
+        "line": int(entry.line),
+        "row": entry.cells[:_MAX_ROW_LENGTH],
+        "errors": [
+            {"rule": finding.partition(":")[0], "message": messages.finding_message(finding)} for finding in findings
+        ],
+    }
 
 
 @bp.get("/<task_id>/errors.csv")

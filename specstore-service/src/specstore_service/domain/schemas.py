@@ -33,6 +33,8 @@ _FORMATS: dict[str, set[str]] = {
     "geopoint": {"default", "array", "object"},
     "geojson": {"default", "topojson"},
 }
+# Their values cannot be compared with all others.
+_STRUCTURES = ("array", "object", "list", "geojson")
 _KEY_MESSAGE = "must be the name of a field, or a list of names"
 # Their format is a pattern.
 _TIME_TYPES = ("date", "time", "datetime")
@@ -40,10 +42,15 @@ _TIME_TYPES = ("date", "time", "datetime")
 
 def _check_pattern(value: str) -> str:
     try:
-        re.compile(value)
+        re.compile(f"^{_whole_pattern(value)}$")
     except (re.error, RecursionError, OverflowError):
-        raise ValueError("must be a valid regular expression") from None
+        raise ValueError("must be a valid regular expression, without flags such as (?i)") from None
     return value
+
+
+def _whole_pattern(pattern: str) -> str:
+    """Return the pattern so that frictionless, which encloses it in ^ and $, applies both to each alternative."""
+    return f"(?:{pattern})" if "|" in pattern else pattern
 
 
 def _check_bound(value: Any) -> Any:
@@ -53,6 +60,7 @@ def _check_bound(value: Any) -> Any:
 
 
 def _check_missing_values(entries: list[Any]) -> list[Any]:
+    earlier = set[tuple[str, str]]()
     for number, entry in enumerate(entries):
         if not isinstance(entry.get("value") if isinstance(entry, dict) else entry, str):
             raise property_error(number, message="must be a string, or an object with a value")
@@ -60,6 +68,10 @@ def _check_missing_values(entries: list[Any]) -> list[Any]:
             raise property_error(number, "label", message="must be a string")
         if isinstance(entry, dict) != isinstance(entries[0], dict):
             raise property_error(number, message="must be a string if the others are, otherwise an object")
+        for name in {"value", "label"}.intersection(entry if isinstance(entry, dict) else ()):
+            if (name, entry[name]) in earlier:
+                raise property_error(number, name, message="must not be repeated")
+            earlier.add((name, entry[name]))
     return entries
 
 
@@ -116,6 +128,8 @@ class SchemaField(OpenModel):
         for name in self.constraints.model_dump(by_alias=True, exclude_unset=True):
             if name not in _CONSTRAINTS.get(self.type, {"enum"}) | {"required", "unique"}:
                 raise property_error("constraints", name, message=f"is not supported for the type {self.type}")
+        if self.constraints.unique and self.type in _STRUCTURES:
+            raise property_error("constraints", "unique", message=f"is not supported for the type {self.type}")
         formats = _FORMATS.get(self.type, {"default"})
         if self.type not in _TIME_TYPES and self.format not in formats:
             choices = ", ".join(sorted(formats))
@@ -176,7 +190,16 @@ class TableSchema(OpenModel):
                 raise property_error("uniqueKeys", number, message="must be the name of a field")
         for number, key in enumerate(self.foreign_keys):
             _check_foreign_key(key, names, "foreignKeys", number)
+        self._reject_structures_in_keys()
         return self
+
+    def _reject_structures_in_keys(self) -> None:
+        structures = {field.name for field in self.fields if field.type in _STRUCTURES}
+        unique = [("uniqueKeys", key) for key in self.unique_keys]
+        foreign = [("foreignKeys", key.get("fields", [])) for key in self.foreign_keys]
+        for name, key in [("primaryKey", self.primary_key), *unique, *foreign]:
+            if not structures.isdisjoint(_names(key)):
+                raise property_error(name, message=f"must not contain fields of the types {', '.join(_STRUCTURES)}")
 
     def descriptor(self) -> dict[str, Any]:
         """Return the schema unchanged, except that a field without a type accepts any value."""
@@ -193,11 +216,15 @@ def frictionless_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _field(field: dict[str, Any], unique: set[str]) -> dict[str, Any]:
     constraints = dict(field.get("constraints") or {})
+    if "pattern" in constraints:
+        constraints["pattern"] = _whole_pattern(constraints["pattern"])
     if field["name"] in unique:
         constraints["unique"] = True
     if (categories := field.get("categories")) is not None:
         values = [category["value"] if isinstance(category, dict) else category for category in categories]
-        constraints["enum"] = [value for value in constraints.get("enum", values) if value in values]
+        if "enum" in constraints:
+            values = [value for value in constraints["enum"] if value in values]
+        constraints["enum"] = values
     return {**field, "constraints": constraints} if constraints else field
 
 

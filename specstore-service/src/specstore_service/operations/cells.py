@@ -54,7 +54,8 @@ def create_schema(table: str, schema: dict[str, Any]) -> Any:
     for field in created.fields:
         for name in _BOUNDS.intersection(field.constraints):
             # frictionless would compare the cells with it all the same.
-            if field.create_value_reader()(field.constraints[name]) is None:
+            bound = field.create_value_reader()(field.constraints[name])
+            if bound is None or (isinstance(bound, Decimal) and bound.is_nan()):
                 raise PipelineFailed(f"{table}: field {field.name}: constraints.{name} must be a valid {field.type}")
     return created
 

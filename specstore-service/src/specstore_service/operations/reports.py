@@ -19,6 +19,11 @@ MAX_ERRORS = 200
 _MAX_CELL_CHARACTERS = 100
 # Compressed tables are unpacked at the same time, since foreign keys refer to other tables.
 _MAX_UNPACKED_SOURCES = 10
+# By the messages of Python: frictionless compares such values all the same.
+_INCOMPARABLE_VALUES = {
+    "unhashable": "unique values, and those of keys, must not be lists or objects",
+    "offset-naive": "times must have an offset from UTC if the bounds of their field have one, and none otherwise",
+}
 # Without it, frictionless rejects properties of version 2 of the standard.
 _V2_RESOURCE = "https://datapackage.org/profiles/2.0/dataresource.json"
 
@@ -120,7 +125,13 @@ def _row_reader(
 def _report(source: Source, resource: Any, numbers: RowNumbers, max_errors: int) -> dict[str, Any]:
     from specstore_service.operations.report_checks import create_checklist
 
-    tasks = resource.validate(create_checklist(), limit_errors=max_errors).tasks
+    try:
+        tasks = resource.validate(create_checklist(), limit_errors=max_errors).tasks
+    except TypeError as error:
+        reasons = (reason for message, reason in _INCOMPARABLE_VALUES.items() if message in str(error))
+        if reason := next(reasons, None):
+            raise PipelineFailed(f"{source.name}: {reason}") from None
+        raise
     errors = [_error(numbers, error) for task in tasks for error in task.errors]
     if len(errors) >= max_errors:
         omitted = {"row": None, "field": None, "type": "and-more", "reason": "further errors are omitted"}

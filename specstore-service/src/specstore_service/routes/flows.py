@@ -1,5 +1,6 @@
 """A revision: its status, and the actions of its owner."""
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -42,8 +43,13 @@ bp = Blueprint("flows", __name__, url_prefix="/source/<owner>/<dataset>/<revisio
 
 class PipelineStatus(TypedDict):
     title: str
+    kind: str
+    needs: Annotated[list[str], Field(description="IDs of the pipelines that must succeed first")]
     status: str
+    started: str | None
+    finished: str | None
     stats: dict[str, Any]
+    log: list[str]
     error_log: list[str]
 
 
@@ -91,7 +97,8 @@ def get_status(owner: str, dataset: str, revision: str, query: TokenQuery, heade
 
 def _status(flow: dict[str, Any]) -> str:
     """Return the status as JSON. The stored spec is inserted verbatim, without being parsed."""
-    rows = strictjson.loads(flow["pipelines"].encode())
+    # Here, reports are nested more deeply than in the requests, whose depth is limited.
+    rows = json.loads(flow["pipelines"])
     pipelines = [Pipeline.from_row(row) for row in rows]
     no_stats = {"bytes": None, "count_of_rows": None, "dataset_name": flow["dataset"], "hash": None}
     status = {
@@ -106,14 +113,24 @@ def _status(flow: dict[str, Any]) -> str:
         "pipelines": {
             row["id"]: {
                 "title": row["title"],
+                "kind": row["kind"],
+                "needs": [rows[position]["id"] for position in row["needs"]],
                 "status": row["state"],
+                "started": _format_json_time(row["started_at"]),
+                "finished": _format_json_time(row["finished_at"]),
                 "stats": row["stats"],
+                "log": row["log"],
                 "error_log": row["errors"] + rules.dependency_errors(pipelines, pipeline),
             }
             for row, pipeline in zip(rows, pipelines, strict=True)
         },
     }
     return f'{{"spec_contents":{flow["spec"]},{strictjson.dumps(status)[1:]}'
+
+
+def _format_json_time(time: str | None) -> str | None:
+    """Return a time that Postgres has written as JSON in the format of all others."""
+    return time and format_time(datetime.fromisoformat(time))
 
 
 @bp.post("/cancel")

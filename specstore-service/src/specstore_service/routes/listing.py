@@ -1,18 +1,19 @@
 """Lists: the datasets of an owner, the revisions of a dataset, the pipelines for an external runner."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
+from pydantic import Field
 from typing_extensions import TypedDict
 from werkzeug.exceptions import MethodNotAllowed
 
 from chassis import strictjson
 from chassis.web.app import transaction
 from chassis.web.openapi import problem
-from chassis.web.validation import ListQuery, ResponseSpec, endpoint
-from specstore_service.domain.names import POST_PATHS
+from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
+from specstore_service.domain.names import NAME_PATTERN, POST_PATHS
 from specstore_service.routes.responses import (
     INVALID,
     NOT_FOUND,
@@ -21,9 +22,11 @@ from specstore_service.routes.responses import (
     OwnerPath,
     TokenHeader,
     TokenListQuery,
+    TokenQuery,
     is_owner_token,
     is_runner,
     not_found,
+    token_userid,
 )
 from specstore_service.store import datasets, flows, pipelines
 
@@ -88,6 +91,29 @@ def list_pipelines(query: ListQuery) -> ResponseReturnValue:
         rows = pipelines.list_unfinished(tx, query.limit, query.offset)
         total = pipelines.count_unfinished(tx)
     return {"pipelines": [{**row, "spec": strictjson.loads(row["spec"].encode())} for row in rows], "total": total}
+
+
+class AllDatasetsQuery(TokenQuery):
+    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
+    after: Annotated[
+        str | None, Field(pattern=f"{NAME_PATTERN[:-1]}/{NAME_PATTERN[1:]}", description="The last ID of a page")
+    ] = None
+
+
+@bp.get("")
+@endpoint(
+    "List the datasets of all owners by ID; unlisted and private ones only with the owner's token",
+    {200: ResponseSpec("The datasets that follow `after`", Datasets), 400: INVALID, 503: UNAVAILABLE},
+    query=AllDatasetsQuery,
+    headers=TokenHeader,
+)
+def list_all_datasets(query: AllDatasetsQuery, headers: TokenHeader) -> ResponseReturnValue:
+    user = token_userid(headers, query)
+    after_owner, _, after_name = (query.after or "").partition("/")
+    with transaction() as tx:
+        rows = datasets.list_all_datasets(tx, user, limit=query.limit, after_owner=after_owner, after_name=after_name)
+        total = datasets.count_all_datasets(tx, user)
+    return {"datasets": [_dataset(row) for row in rows], "total": total}
 
 
 @bp.get("/<owner>")

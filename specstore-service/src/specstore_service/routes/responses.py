@@ -74,7 +74,10 @@ class TokenListQuery(ListQuery):
     jwt: str | None = Field(None, description="Token, instead of the header Auth-Token")
 
 
-def bearer(headers: TokenHeader, query: TokenQuery | TokenListQuery) -> Bearer:
+AnyTokenQuery = TokenQuery | TokenListQuery
+
+
+def bearer(headers: TokenHeader, query: AnyTokenQuery) -> Bearer:
     """Return the bearer of the request's token. Raise Problem (401)."""
     return route_context().keyring.check(headers.token or query.jwt)
 
@@ -90,16 +93,21 @@ def require_owner(owner: str, headers: TokenHeader, query: TokenQuery) -> Bearer
     return token_bearer
 
 
-def is_owner_token(owner: str, headers: TokenHeader, query: TokenQuery | TokenListQuery) -> bool:
-    """Return whether the request has the owner's token. An invalid token counts as no token."""
+def token_userid(headers: TokenHeader, query: AnyTokenQuery) -> str | None:
+    """Return the user of the request's token, if there is one. An invalid token counts as no token."""
     if not (headers.token or query.jwt):
-        return False
+        return None
     try:
-        return bearer(headers, query).userid == owner
+        return bearer(headers, query).userid
     except Problem as error:
         if error.status == 401:
-            return False
+            return None
         raise
+
+
+def is_owner_token(owner: str, headers: TokenHeader, query: AnyTokenQuery) -> bool:
+    """Return whether the request has the owner's token. An invalid token counts as no token."""
+    return token_userid(headers, query) == owner
 
 
 def is_runner() -> bool:

@@ -115,18 +115,25 @@ def find_dataset(tx: Transaction, owner: str, name: str) -> dict[str, Any] | Non
 _VISIBLE = "(%(is_owner)s OR datasets.findability = 'published')"
 
 
-def list_datasets(tx: Transaction, owner: str, *, is_owner: bool, limit: int, offset: int) -> list[dict[str, Any]]:
-    """Return the visible datasets, each with the newest of its revisions that the caller may see."""
-    return tx.all(
-        f"""
+def _with_newest_revision(may_see_private: str) -> str:
+    """Return the start of a query for datasets, each with the newest of its revisions that the caller may see."""
+    return f"""
         SELECT datasets.owner || '/' || datasets.name AS id, datasets.name AS dataset, datasets.findability,
                newest.revision, newest.state, datasets.every_seconds, datasets.due_at,
                newest.created_at AS modified_at
         FROM datasets JOIN LATERAL (
             SELECT revision, state, created_at FROM flows
-            WHERE dataset = datasets.id AND (%(is_owner)s OR findability <> 'private')
+            WHERE dataset = datasets.id AND ({may_see_private} OR findability <> 'private')
             ORDER BY revision DESC LIMIT 1
         ) AS newest ON true
+    """
+
+
+def list_datasets(tx: Transaction, owner: str, *, is_owner: bool, limit: int, offset: int) -> list[dict[str, Any]]:
+    """Return the visible datasets of an owner."""
+    return tx.all(
+        f"""
+        {_with_newest_revision("%(is_owner)s")}
         WHERE owner = %(owner)s AND {_VISIBLE}
         ORDER BY datasets.name LIMIT %(limit)s OFFSET %(offset)s
         """,
@@ -143,3 +150,30 @@ def count_datasets(tx: Transaction, owner: str, *, is_owner: bool) -> int:
             f"SELECT count(*) FROM datasets WHERE owner = %(owner)s AND {_VISIBLE}", owner=owner, is_owner=is_owner
         )
     )
+
+
+_VISIBLE_TO_USER = "(datasets.owner = %(user)s OR datasets.findability = 'published')"
+
+
+def list_all_datasets(
+    tx: Transaction, user: str | None, *, limit: int, after_owner: str, after_name: str
+) -> list[dict[str, Any]]:
+    """Return the datasets that a user may see, by owner and name, after these ones (empty: from the start).
+
+    The index on both columns is read from there, so that a late page is as fast as the first one.
+    """
+    return tx.all(
+        f"""
+        {_with_newest_revision("datasets.owner = %(user)s")}
+        WHERE (datasets.owner, datasets.name) > (%(after_owner)s, %(after_name)s) AND {_VISIBLE_TO_USER}
+        ORDER BY datasets.owner, datasets.name LIMIT %(limit)s
+        """,
+        user=user,
+        after_owner=after_owner,
+        after_name=after_name,
+        limit=limit,
+    )
+
+
+def count_all_datasets(tx: Transaction, user: str | None) -> int:
+    return int(tx.value(f"SELECT count(*) FROM datasets WHERE {_VISIBLE_TO_USER}", user=user))

@@ -87,7 +87,8 @@ _REVISION_CONDITIONS = {
 # A subquery, so that the pipelines are consistent with the row of the flow.
 _PIPELINES = f"""
     (SELECT json_agg(pipeline ORDER BY position)::text FROM (
-        SELECT {STATE_COLUMNS}, title, errors::json, log::json, stats::json FROM pipelines WHERE flow = flows.id
+        SELECT {STATE_COLUMNS}, title, kind, started_at, finished_at, errors::json, log::json, stats::json
+        FROM pipelines WHERE flow = flows.id
     ) AS pipeline)
 """
 

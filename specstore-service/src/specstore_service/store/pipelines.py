@@ -70,11 +70,14 @@ def list_errors(tx: Transaction, flow: int) -> dict[int, list[str]]:
 
 
 def update_states(tx: Transaction, flow: int, pipelines: Iterable[Pipeline]) -> None:
-    """Update the states, and restart the timeout of these pipelines."""
+    """Update the states, record when these pipelines first began and when they ended, and restart their timeout."""
     tx.insert_many(
         """
         UPDATE pipelines SET has_begun = new.has_begun, succeeded = new.succeeded::boolean, state = new.state,
-                             is_ready = new.is_ready, heard_at = now()
+                             is_ready = new.is_ready, heard_at = now(),
+                             started_at = coalesce(started_at, CASE WHEN new.has_begun THEN now() END),
+                             finished_at = coalesce(
+                                 finished_at, CASE WHEN new.state IN ('SUCCEEDED', 'FAILED') THEN now() END)
         FROM (VALUES %s) AS new (flow, position, has_begun, succeeded, state, is_ready)
         WHERE pipelines.flow = new.flow AND pipelines.position = new.position
         """,

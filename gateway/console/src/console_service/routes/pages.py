@@ -10,6 +10,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from chassis import strictjson
 from chassis.errors import Invalid, Problem
 from chassis.web.app import role, username
 from chassis.web.errors import problem_json
@@ -17,14 +18,30 @@ from chassis.web.errors import problem_json
 bp = Blueprint("pages", "console_service", template_folder="templates")
 
 # Label and endpoint of each entry of the navigation.
-_NAVIGATION = (("Overview", "overview.show_overview"), ("Sequences", "sequences.list_sequences"))
+_NAVIGATION = (
+    ("Overview", "overview.show_overview"),
+    ("Sequences", "sequences.list_sequences"),
+    ("Streams", "streams.list_streams"),
+    ("Orders", "orders.show_orders"),
+    ("Datasets", "datasets.list_datasets"),
+    ("Factories", "factories.list_factories"),
+)
 _ADMIN_NAVIGATION = (("Messages", "messages.list_queues"), ("Users", "users.list_users"))
-_WRITERS = ("admin", "writer")
+WRITERS = ("admin", "writer")
 # After an action, the browser is redirected to a page with the parameter `done`, so that reloading it repeats nothing.
 _NOTICES = {
     "created": "Created.",
     "changed": "Changed.",
     "deleted": "Deleted.",
+    "uploaded": "Uploaded as a new revision.",
+    "cancelled": "Canceled.",
+    "cancelling": "The import ends before its next step.",
+    "undoing": "The orders of this import are being deleted.",
+    "retried": "Queued as a new revision.",
+    "appended": "Appended.",
+    "replayed": "Replayed: the next reads of the consumer return it first.",
+    "recorded": "Accepted; the chart shows it within a second.",
+    "started": "Started.",
     "requeued": "Requeued: the workers process them again.",
 }
 
@@ -35,7 +52,7 @@ def _shared_values() -> dict[str, Any]:
         "navigation": _NAVIGATION + (_ADMIN_NAVIGATION if role() == "admin" else ()),
         "user": username(),
         "role": role(),
-        "may_write": role() in _WRITERS,
+        "may_write": role() in WRITERS,
         "notice": _NOTICES.get(request.args.get("done", "")),
         "new_key": lambda: uuid.uuid4().hex,
     }
@@ -44,6 +61,14 @@ def _shared_values() -> dict[str, Any]:
 def render_page(template: str, status: int = 200, **context: Any) -> Response:
     response = Response(render_template(template, **context), status, content_type="text/html; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def render_live_part(template: str, page_url: str, *, has_ended: bool, **context: Any) -> Response:
+    """Return a part of a page that is refreshed; after its end, the browser loads the page, which then shows more."""
+    response = render_page(template, **context)
+    if has_ended:
+        response.headers["HX-Redirect"] = page_url
     return response
 
 
@@ -94,6 +119,13 @@ def form_integer(field: str) -> int:
         raise Invalid.field(field, "must be an integer") from None
 
 
+def form_json(field: str) -> Any:
+    try:
+        return strictjson.loads(request.form[field].encode())
+    except Invalid as problem:
+        raise Invalid.field(field, problem.errors[0][1]) from None
+
+
 def field_errors(problem: Problem | None) -> Mapping[str, str]:
     """Return the message for each field of a form; that of the form as a whole is under an empty name."""
     if problem is None:
@@ -103,7 +135,12 @@ def field_errors(problem: Problem | None) -> Mapping[str, str]:
 
 def register_filters(app: Flask) -> None:
     app.jinja_env.tests["failure"] = lambda part: isinstance(part, Problem)
-    app.jinja_env.filters |= {"number": format_number, "time": parse_time, "duration": format_duration}
+    app.jinja_env.filters |= {
+        "number": format_number,
+        "time": parse_time,
+        "duration": format_duration,
+        "moment": moment,
+    }
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
@@ -116,6 +153,10 @@ def parse_time(text: str) -> dict[str, str]:
     moment = datetime.fromisoformat(text)
     seconds = (datetime.now(UTC) - moment).total_seconds()
     return {"iso": text, "exact": moment.strftime("%Y-%m-%d %H:%M:%S UTC"), "ago": f"{format_duration(seconds)} ago"}
+
+
+def moment(unix_seconds: int) -> datetime:
+    return datetime.fromtimestamp(unix_seconds, UTC)
 
 
 def format_duration(seconds: float) -> str:

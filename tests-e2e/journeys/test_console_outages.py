@@ -1,0 +1,58 @@
+"""A service that does not run makes only its own part of the console unavailable."""
+
+import pytest
+from playwright.sync_api import expect
+
+from quintet_e2e.browser import open_page
+
+pytestmark = [pytest.mark.fault, pytest.mark.parametrize("stack", ["local"], indirect=True)]
+
+PAGES = {
+    "sequence": "/console/sequences",
+    "event": "/console/streams",
+    "orders": "/console/orders",
+    "specstore": "/console/datasets",
+    "factory": "/console/factories",
+}
+
+
+@pytest.fixture
+def stopped(stack):
+    """Return a function that stops the web process of a service; it is started again after the test."""
+    programs = []
+
+    def stop(service):
+        programs.append(f"{service}-web")
+        stack.stop(programs[-1])
+
+    yield stop
+    for program in programs:
+        stack.start(program)  # does nothing if it runs
+    stack.wait_until_healthy()
+
+
+@pytest.mark.parametrize("service", PAGES)
+def test_other_pages_work_while_a_service_is_down(browser, stack, stopped, service):
+    stopped(service)
+    with open_page(browser, stack, "/") as page:
+        card = page.locator(".card", has=page.get_by_role("heading", name=f"{service}-service"))
+        expect(card).to_contain_text("DOWN")
+        expect(page.locator(".card .state-good").first).to_be_visible()
+        for other, path in PAGES.items():
+            response = page.goto(path)
+            if other == service:
+                expect(page.get_by_role("alert").first).to_contain_text(f"{service}-service does not respond")
+            else:
+                assert response.status == 200
+                expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.parametrize("service", PAGES)
+def test_part_of_the_overview_recovers_without_a_reload(browser, stack, stopped, service):
+    with open_page(browser, stack, "/") as page:
+        card = page.locator(".card", has=page.get_by_role("heading", name=f"{service}-service"))
+        expect(card.get_by_text("OK").first).to_be_visible()
+        stopped(service)
+        expect(card).to_contain_text("DOWN")
+        stack.start(f"{service}-web")
+        expect(card.get_by_role("heading").get_by_text("OK")).to_be_visible()

@@ -1,0 +1,64 @@
+"""Takes screenshots of all pages of the console, filled with realistic data, from a stack of its own.
+
+Usage: screenshots.py [--docs]. They are written to build/screenshots/: each page in light, dark and 360 px wide. With
+--docs, those that docs/console.md and the README show are written to docs/images/ as well.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+from quintet_e2e import demo_data
+from quintet_e2e.browser import chromium, open_page
+from quintet_e2e.stacks import CHECKOUT, RunningStack, local_stack
+
+FOLDER = CHECKOUT / "build" / "screenshots"
+DOCS_FOLDER = CHECKOUT / "docs" / "images"
+# File name, path with the names of `demo_data.fill`, and the height of the picture for the documents, if it is one.
+PAGES = [
+    ("overview", "/", 900),
+    ("sequences", "/console/sequences", 520),
+    ("sequence", "/console/sequences/{sequence}", 700),
+]
+WIDTH, PHONE_WIDTH = 1200, 360
+
+
+def take(page: Page, folder: Path, name: str, height: int | None) -> None:
+    for scheme, width in (("light", WIDTH), ("dark", WIDTH), ("light", PHONE_WIDTH)):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": height or 900})
+        file = folder / f"{name}-{scheme if width == WIDTH else 'phone'}.png"
+        page.screenshot(path=file, full_page=True)
+    if height:
+        page.set_viewport_size({"width": WIDTH, "height": height})
+        page.screenshot(path=folder / f"docs-{name}.png")
+
+
+def take_all(stack: RunningStack) -> None:
+    names = demo_data.fill(stack)
+    with chromium() as browser:
+        for name, path, height in PAGES:
+            with open_page(browser, stack, path.format(**names)) as page:
+                page.wait_for_function("document.querySelectorAll('[data-chart]:not([data-drawn])').length === 0")
+                take(page, FOLDER, name, height)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--docs", action="store_true", help="also update docs/images/")
+    arguments = parser.parse_args()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    with local_stack() as stack:
+        take_all(stack)
+    if arguments.docs:
+        DOCS_FOLDER.mkdir(exist_ok=True)
+        for file in FOLDER.glob("docs-*.png"):
+            shutil.copy(file, DOCS_FOLDER / file.name.removeprefix("docs-"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
