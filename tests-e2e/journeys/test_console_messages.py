@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from quintet_e2e.browser import open_page
 from quintet_e2e.clients import ok_json
+from quintet_e2e.faults import assert_recovered
 from quintet_testing.waiting import eventually
 
 # The pages are the same in both deployment modes.
@@ -98,3 +99,23 @@ def test_only_admins_are_offered_the_pages(browser, stack, writer):
     assert writer.get("/console/messages").status_code == 403
     assert writer.get("/dead-letters").status_code == 403
     assert writer.send("DELETE", f"/dead-letters/{QUEUE}").status_code == 403
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_broker_that_is_down_is_stated_and_dead_letters_survive(browser, stack, client, dead_letter):
+    message_id = dead_letter()
+    stack.stop("rabbitmq")
+    try:
+        eventually(lambda: "orders-service" in ok_json(client.get("/dead-letters"))["disconnected"])
+        assert client.post(f"/dead-letters/{QUEUE}/retry").status_code == 503
+        with open_page(browser, stack, f"/console/messages/{QUEUE}") as page:
+            expect(page.get_by_role("heading", level=1)).to_have_text(QUEUE)
+            expect(page.get_by_role("alert")).to_be_visible()
+            page.goto("/console/messages")
+            expect(page.get_by_text("No worker of orders-service is connected to RabbitMQ.")).to_be_visible()
+    finally:
+        stack.start("rabbitmq")
+    assert_recovered(stack)
+    eventually(lambda: message_id in ids(client))
+    assert ok_json(client.send("DELETE", f"/dead-letters/{QUEUE}?id={message_id}")) == {"count": 1}

@@ -59,7 +59,6 @@ class FakeService(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def reset(self):
-        self.requests = []
         self.requests, self.changes = [], []
         report = {"status": "OK", "service": f"{self.name}-service"}
         self.respond = lambda request: request.send_json(200, EMPTY_PARTS.get(request.path, report))

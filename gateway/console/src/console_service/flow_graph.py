@@ -36,12 +36,13 @@ class Graph:
 def layout(needs: Mapping[str, Sequence[str]]) -> Graph:
     """Return the graph of pipelines with their dependencies, which must precede their dependents.
 
-    1. The level of a pipeline follows those of all its dependencies.
+    1. The level of a pipeline follows those of all its dependencies. One without dependencies is at the level before
+       its first dependent, so that the edge between them does not pass other pipelines.
     2. A dependency that follows from others is not drawn, because the last pipelines depend on all earlier ones.
     3. Within its level, a pipeline is as close as possible to the mean row of the dependencies that are drawn.
     """
-    levels = _levels(needs)
     drawn = _without_indirect(needs)
+    levels = _levels(needs, drawn)
     rows = _rows(levels, drawn)
     nodes = {id_: Node(id_, _MARGIN + levels[id_] * _COLUMN_WIDTH, _MARGIN + rows[id_] * _ROW_HEIGHT) for id_ in needs}
     edges = [Edge(source, target, _path(nodes[source], nodes[target])) for target in needs for source in drawn[target]]
@@ -50,10 +51,14 @@ def layout(needs: Mapping[str, Sequence[str]]) -> Graph:
     return Graph(list(nodes.values()), edges, width, height)
 
 
-def _levels(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
+def _levels(needs: Mapping[str, Sequence[str]], drawn: Mapping[str, Sequence[str]]) -> dict[str, int]:
     levels: dict[str, int] = {}
     for id_, dependencies in needs.items():
         levels[id_] = 1 + max((levels[dependency] for dependency in dependencies), default=-1)
+    for id_, dependencies in needs.items():
+        dependents = [levels[other] for other in needs if id_ in drawn[other]]
+        if dependents and not dependencies:
+            levels[id_] = min(dependents) - 1
     return levels
 
 

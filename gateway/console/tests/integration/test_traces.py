@@ -21,6 +21,7 @@ def traced(services):
             entry("01.000000", "event", "Started in orders <b>", "e1"),
             entry("03.000000", "event", "Done in orders", "e2"),
         ],
+        "specstore": [entry("04.000000", "flow", "the spec was uploaded", "ann/wines/2")],
         "orders": [entry("02.000000", "import", "wines.csv was uploaded", "i1")],
     }
 
@@ -41,6 +42,7 @@ def test_entries_of_all_services_are_merged_in_order_of_time(get, traced):
         ("orders-service", "i1"),
         ("sequence-service", "invoices"),
         ("event-service", "e2"),
+        ("specstore-service", "ann/wines/2"),
     ]
     assert set(body["entries"][0]) == {"at", "service", "kind", "what", "id", "caused_by"}
     assert (body["request_id"], body["incomplete"], body["unavailable"]) == ("r-1", ["event-service"], [])
@@ -54,7 +56,7 @@ def test_service_that_fails_or_is_too_slow_is_named(get, traced):
     traced["event"].respond = lambda request: time.sleep(5)
     body = get("/trace/r-1", **ADMIN).json()
     assert body["unavailable"] == ["event-service", "orders-service"]
-    assert [item["id"] for item in body["entries"]] == ["invoices"]
+    assert [item["id"] for item in body["entries"]] == ["invoices", "ann/wines/2"]
     page = get("/console/trace/r-1", **ADMIN)
     assert page.status_code == 200
     assert "orders-service does not respond" in page.text and "1 to 3 of invoices" in page.text
@@ -64,7 +66,8 @@ def test_page_shows_a_timeline_with_links(get, traced):
     page = get("/console/trace/r-1", **ADMIN).text
     assert "Started in orders &lt;b&gt;" in page
     assert "+1.500 s" in page
-    for url in ("/console/sequences/invoices", "/api/v1/events/e1", "/acme_orders/api/v1/orders/import/status/i1"):
+    flow = "/console/datasets/ann/wines?revision=2"
+    for url in (flow, "/console/sequences/invoices", "/api/v1/events/e1", "/console/orders/imports/i1"):
         assert f'href="{url}"' in page
     assert "The request caused more in event-service" in page
 

@@ -2,6 +2,10 @@
 
 const REFRESH_MS = 5000;
 
+// On a narrow screen the navigation scrolls.
+const currentEntry = document.querySelector('.top [aria-current]');
+currentEntry?.scrollIntoView({ block: 'nearest', inline: 'center' });
+
 // Parts with hx-trigger="refresh from:body" are loaded again while the page is visible.
 setInterval(() => {
   if (document.visibilityState === 'visible') document.body.dispatchEvent(new Event('refresh'));

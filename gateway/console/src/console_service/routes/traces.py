@@ -20,15 +20,8 @@ from console_service.settings import Settings
 bp = Blueprint("traces", __name__)
 bp.before_request(require_admin)
 
-
-# The page of an object, or its JSON, by kind of entry. A handled or waiting job is not stored as an object.
-_OBJECT_URLS = {
-    "number": "/console/sequences/",
-    "event": "/api/v1/events/",
-    "import": "/acme_orders/api/v1/orders/import/status/",
-    "flow": "/source/",
-    "load": "/api/factories/load/",
-}
+# Where objects are returned as JSON if they have no page, or if their page needs more than their ID.
+_JSON_URLS = {"event": "/api/v1/events/", "load": "/api/factories/load/"}
 
 
 class NoQuery(BaseModel):
@@ -71,9 +64,17 @@ def _describe(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _url_of(entry: dict[str, Any]) -> str | None:
-    if entry["kind"] not in _OBJECT_URLS or (entry["kind"] == "event" and entry["service"] != "event-service"):
-        return None  # an event that waits to be published is not in its stream yet
-    return _OBJECT_URLS[entry["kind"]] + quote(entry["id"])
+    kind, id_ = entry["kind"], entry["id"]
+    if kind == "number":
+        return url_for("sequences.show_sequence", name=id_)
+    if kind == "import":
+        return url_for("orders.show_import", task_id=id_)
+    if kind == "flow":
+        owner, dataset, revision = id_.split("/")
+        return url_for("datasets.show_dataset", owner=owner, dataset=dataset, revision=revision)
+    if kind not in _JSON_URLS or (kind == "event" and entry["service"] != "event-service"):
+        return None  # a job, or an event that waits to be published and is not in its stream yet
+    return _JSON_URLS[kind] + quote(id_)
 
 
 def _check(request_id: str) -> None:
