@@ -38,7 +38,6 @@ def names():
 @pytest.fixture
 def content(client, stack, names):
     create_sequence(client, names)
-    create_dead_letter(stack, names)
     create_stream(client, names)
     if "factory_id" not in names:
         names |= create_flow_and_import(client, names)

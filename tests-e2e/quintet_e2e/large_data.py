@@ -24,7 +24,7 @@ def fill_streams(client: Client, stream: str) -> None:
         parameters = {"stream_id": cursor.fetchone()[0], "count": EVENT_COUNT}
         cursor.execute("SELECT * FROM events WHERE stream_id = %(stream_id)s", parameters)
         copied = {"position": "position + n", "sequence": "sequence + n"}
-        copied["id"] = "gen_random_uuid()"
+        copied |= {"id": "gen_random_uuid()", "received_at": "received_at + n * interval '1 microsecond'"}
         columns = [column.name for column in cursor.description]
         cursor.execute(
             f"""
