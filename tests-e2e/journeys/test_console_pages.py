@@ -38,11 +38,19 @@ def names():
 @pytest.fixture
 def content(client, stack, names):
     create_sequence(client, names)
-    create_dead_letter(stack, names)
     create_stream(client, names)
     if "factory_id" not in names:
         names |= create_flow_and_import(client, names)
         names["factory_id"] = create_factory(client, names)
+    publish_dead_letter(stack)
+    yield
+    assert client.send("DELETE", "/dead-letters/specstore.refresh").ok
+
+
+def publish_dead_letter(stack):
+    with pika.BlockingConnection(pika.URLParameters(stack.amqp_url)) as connection:
+        properties = pika.BasicProperties(message_id=secrets.token_hex(16), delivery_mode=2)
+        connection.channel().basic_publish("", "specstore.refresh.dead", b'{"flow": "a/b/1"}', properties)
 
 
 def create_sequence(client, names):
@@ -50,12 +58,6 @@ def create_sequence(client, names):
     ok_json(client.put(f"/sequences/{names['sequence']}", json=definition))
     headers = {"X-Request-ID": names["request_id"]}
     ok_json(client.post(f"/sequences/{names['sequence']}/next", json={"n": 3}, headers=headers))
-
-
-def create_dead_letter(stack, names):
-    with pika.BlockingConnection(pika.URLParameters(stack.amqp_url)) as connection:
-        properties = pika.BasicProperties(message_id=f"m-{names['request_id']}", delivery_mode=2)
-        connection.channel().basic_publish("", "specstore.refresh.dead", b'{"flow": "a/b/1"}', properties)
 
 
 def create_stream(client, names):

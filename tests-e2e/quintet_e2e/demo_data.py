@@ -6,6 +6,8 @@ import random
 from functools import partial
 from typing import Any
 
+import pika
+
 from quintet_e2e.clients import Client, ok_json
 from quintet_e2e.orders import API, CSV, orders_file, sample_file
 from quintet_e2e.specs import Owner
@@ -26,13 +28,14 @@ def fill(stack: RunningStack) -> dict[str, str]:
     _add_sequences(writers, rng)
     _add_events(writers[0], rng)
     task_id, request_id = _add_orders(writers[1])
-    dataset = _add_datasets(writers[2])
+    dataset, failed_dataset = _add_datasets(writers[2])
     factory = _add_factories(admin, rng)
     for client in (admin, *writers):
         client.close()
+    _add_dead_letter(stack)
     return {
-        "sequence": "invoices", "stream": "shipments", "import": task_id, "dataset": dataset, "factory": factory,
-        "request_id": request_id,
+        "sequence": "invoices", "stream": "shipments", "import": task_id, "dataset": dataset,
+        "failed_dataset": failed_dataset, "factory": factory, "request_id": request_id,
     }  # fmt: skip
 
 
@@ -109,15 +112,15 @@ def _is_imported(client: Client, task_id: str) -> bool:
     return bool(ok_json(client.get(f"{API}/import/status/{task_id}"))["result"]["status"] == "SUCCESS")
 
 
-def _add_datasets(writer: Client) -> str:
-    """Upload datasets; the last flow of one fails. Return the path of one that succeeded."""
+def _add_datasets(writer: Client) -> tuple[str, str]:
+    """Upload datasets; return the path of one whose last flow succeeded, and of one whose last flow failed."""
     owner = Owner(writer)
     rows = [{"name": f"Wine {number}", "year": 2000 + number % 20} for number in range(300)]
     flows = [owner.upload("wine-list", rows=rows) for _ in range(3)]
     flows += [owner.upload("suppliers"), owner.upload("price-list", rows=[{"name": "Malbec", "year": "unknown"}])]
     for flow_id in flows:
         owner.wait_for_end(flow_id)
-    return f"{owner.id}/wine-list"
+    return f"{owner.id}/wine-list", f"{owner.id}/price-list"
 
 
 def _add_factories(admin: Client, rng: random.Random) -> str:
@@ -142,3 +145,15 @@ def _production(goal: int, time: int, rng: random.Random) -> int:
     daily = math.sin(time % (24 * HOUR) / (24 * HOUR) * 2 * math.pi)
     outage = 0.5 if time // HOUR % 97 < 3 else 1.0
     return round(goal * outage * (1.03 + 0.05 * daily + rng.gauss(0, 0.02)))
+
+
+def _add_dead_letter(stack: RunningStack) -> None:
+    """Send a job that cannot be parsed, which its worker moves to the dead letters."""
+    with pika.BlockingConnection(pika.URLParameters(stack.amqp_url)) as connection:
+        properties = pika.BasicProperties(message_id="6e0c3c1e-8f6e-4a57-9a5e-2f8c1f0b7a11", delivery_mode=2)
+        connection.channel().basic_publish(
+            "", "specstore.refresh", b'{"flow": "mei/wine-list/1", "attempt": }', properties
+        )
+    client = Client(stack)
+    eventually(lambda: ok_json(client.get("/dead-letters/specstore.refresh"))["dead_letters"])
+    client.close()

@@ -60,7 +60,7 @@ class FakeService(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def reset(self):
         self.requests = []
-        self.changes = []
+        self.requests, self.changes = [], []
         report = {"status": "OK", "service": f"{self.name}-service"}
         self.respond = lambda request: request.send_json(200, EMPTY_PARTS.get(request.path, report))
 
