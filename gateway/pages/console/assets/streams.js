@@ -66,6 +66,11 @@ function addEvent(text) {
     button.dataset.copyText = id;
     button.ariaLabel = `Copy ${id}`;
   });
+  const trace = row.querySelector('a[href^="/console/trace/"]'); // only admins have it
+  if (trace) {
+    trace.href = `/console/trace/${event.request_id}`;
+    trace.querySelector('span').textContent = ` of ${event.request_id}`;
+  }
   row.querySelector('.event').classList.add('fresh');
   enableCopying(row);
   list.prepend(row);

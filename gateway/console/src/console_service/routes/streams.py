@@ -109,7 +109,7 @@ def _render_stream(stream: str, problem: Problem | None = None, failed_form: str
         from_time=request.args.get("from_time", ""),
         live_url=f"/api/v1/streams/{quote(stream, safe='')}/live?eventName={quote(name or '*', safe='')}",
         now=_now(),
-        new_event={"event": {"id": "", "name": "", "version": ""}, "position": 0, "json": ""},
+        new_event={"event": {"id": "", "name": "", "version": ""}, "position": 0, "request_id": "-", "json": ""},
         max_shown_characters=_MAX_SHOWN_CHARACTERS,
     )
 
