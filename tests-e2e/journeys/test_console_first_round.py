@@ -2,14 +2,10 @@
 
 import secrets
 
-import pytest
 from playwright.sync_api import expect
 
 from quintet_e2e import orders
 from quintet_e2e.browser import open_page
-
-# The pages are the same in both deployment modes.
-pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
 
 
 def test_first_round_of_the_readme_is_done_in_the_console(browser, stack):
