@@ -14,7 +14,15 @@ from chassis.errors import Conflict, Invalid, Problem
 from chassis.web.app import role, username
 from console_service.clients import call, send
 from console_service.flows import describe_flow
-from console_service.routes.pages import WRITERS, field_errors, read_parts, render_live_part, render_page, run_action
+from console_service.routes.pages import (
+    WRITERS,
+    field_errors,
+    query_integer,
+    read_parts,
+    render_live_part,
+    render_page,
+    run_action,
+)
 
 bp = Blueprint("datasets", __name__, url_prefix="/console/datasets")
 
@@ -165,7 +173,7 @@ def _example_spec() -> dict[str, Any]:
 
 
 def _render_dataset(owner: str, dataset: str, problem: Problem | None = None) -> Response:
-    token, offset = _token(), request.args.get("offset", 0, int)
+    offset, token = query_integer("offset") or 0, _token()
     revision = request.form.get("revision") or request.args.get("revision") or "latest"
     revision_query = {"limit": _REVISION_PAGE_SIZE, "offset": offset}
     parts = read_parts(
@@ -214,5 +222,5 @@ def _read_preview(owner: str, dataset: str, flow: dict[str, Any], token: dict[st
     content = send(_SERVICE, "GET", *path, headers=token | {"Range": f"bytes=0-{_PREVIEW_BYTES - 1}"}).content
     rows = list(csv.reader(io.StringIO(content.decode(errors="replace"), newline="")))
     if len(content) < tables[name]["bytes"]:
-        del rows[-1]
+        rows = rows[:-1]
     return {"table": name, "tables": list(tables), "header": rows[0] if rows else [], "rows": rows[1:][:_PREVIEW_ROWS]}

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Flask, Response, render_template, request
@@ -59,6 +60,9 @@ def _shared_values() -> dict[str, Any]:
 
 
 def render_page(template: str, status: int = 200, **context: Any) -> Response:
+    """Render a page; its status is 400 if a service rejected a parameter of the URL, which a part of the page names."""
+    if any(isinstance(part, Problem) and part.status == HTTPStatus.BAD_REQUEST for part in context.values()):
+        status = HTTPStatus.BAD_REQUEST
     response = Response(render_template(template, **context), status, content_type="text/html; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -110,6 +114,20 @@ def run_action(
         return actions[action]()
     except Problem as problem:
         return render(problem, action)
+
+
+def query_integer(name: str) -> int | None:
+    """Return a parameter of the URL that counts or numbers something; None if it is absent or empty."""
+    text = request.args.get(name)
+    if not text:
+        return None
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise Invalid.field(name, "must be an integer of at least 0")
+    return value
 
 
 def form_integer(field: str) -> int:
