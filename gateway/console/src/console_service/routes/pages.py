@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, request
+from flask import Blueprint, Flask, Response, g, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from chassis import strictjson
@@ -55,14 +55,27 @@ def _shared_values() -> dict[str, Any]:
         "role": role(),
         "may_write": role() in WRITERS,
         "notice": _NOTICES.get(request.args.get("done", "")),
-        "new_key": lambda: uuid.uuid4().hex,
+        "form_key": _form_key,
     }
+
+
+def _form_key(action: str = "", **values: Any) -> str:
+    """Return the Idempotency-Key of the form with this action and these values.
+
+    A form that failed keeps its key, because its request may have been carried out before the connection was lost. It
+    needs another one if the service reports (422) that this was the case, and the form has been changed since.
+    """
+    form = request.form
+    has_failed = "key" in form and g.page_status not in (HTTPStatus.OK, HTTPStatus.UNPROCESSABLE_ENTITY)
+    is_same = all(form.get(name, "") == str(value) for name, value in ({"action": action} | values).items())
+    return form["key"] if has_failed and is_same else uuid.uuid4().hex
 
 
 def render_page(template: str, status: int = 200, **context: Any) -> Response:
     """Render a page; its status is 400 if a service rejected a parameter of the URL, which a part of the page names."""
     if any(isinstance(part, Problem) and part.status == HTTPStatus.BAD_REQUEST for part in context.values()):
         status = HTTPStatus.BAD_REQUEST
+    g.page_status = status
     response = Response(render_template(template, **context), status, content_type="text/html; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     return response
