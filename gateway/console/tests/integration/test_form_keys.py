@@ -6,8 +6,8 @@ import pytest
 
 WRITER = {"X_Authenticated_User": "ann", "X_Authenticated_Role": "writer"}
 SEQUENCE = {
-    "name": "invoices", "minimum": 1, "maximum": 9, "remaining": 9, "next": 1, "format": "{}", "cycle": False, "cycles": 0,
-    "audit": False, "reset": None, "period": None, "timezone": "UTC",
+    "name": "invoices", "minimum": 1, "maximum": 9, "remaining": 9, "next": 1, "format": "{}", "cycle": False,
+    "cycles": 0, "audit": False, "reset": None, "period": None, "timezone": "UTC",
 }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ _SERVICE = "specstore-service"
 _PAGE_SIZE, _REVISION_PAGE_SIZE = 50, 10
 _PREVIEW_BYTES, _PREVIEW_ROWS = 64 * 1024, 20
 _CHUNK_BYTES = 64 * 1024
-_FILE_HEADERS = ("Content-Length", "Content-Range", "Content-Disposition", "Accept-Ranges", "ETag")
+_FILE_HEADERS = ("Content-Type", "Content-Length", "Content-Range", "Content-Disposition", "Accept-Ranges", "ETag")
 
 
 @bp.get("")
@@ -90,7 +90,7 @@ def download(owner: str, dataset: str, revision: str, file: str) -> BaseResponse
     headers = _token() | {name: request.headers[name] for name in ("Range", "If-Range") if name in request.headers}
     path = ("source", owner, dataset, revision, "data", file)
     source = send(_SERVICE, request.method, *path, headers=headers, stream=True)
-    response = Response(source.iter_content(_CHUNK_BYTES), source.status_code, content_type=source.headers["Content-Type"])
+    response = Response(source.iter_content(_CHUNK_BYTES), source.status_code)
     response.call_on_close(source.close)
     response.headers.update({name: source.headers[name] for name in _FILE_HEADERS if name in source.headers})
     response.headers.setdefault("Content-Disposition", "attachment")
