@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Flask, Response, g, render_template, request
+from werkzeug.exceptions import BadRequestKeyError
 from werkzeug.wrappers import Response as BaseResponse
 
 from chassis import strictjson
@@ -94,6 +95,11 @@ def render_problem(problem: Problem) -> Response:
     if request.path != "/" and not request.path.startswith("/console"):
         return problem_json(problem)
     return render_page("problem.html", problem.status, problem=problem)
+
+
+@bp.app_errorhandler(BadRequestKeyError)
+def _name_missing_field(error: BadRequestKeyError) -> Response:
+    return render_problem(Invalid.field(error.args[0], "is required"))
 
 
 def read_parts(**parts: Callable[[], Any]) -> dict[str, Any]:

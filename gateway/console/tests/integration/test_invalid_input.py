@@ -1,4 +1,4 @@
-"""Parameters of the pages' URLs that are not valid: a page names the field, whatever the services would respond."""
+"""Parameters of URLs and fields of forms that are not valid: a page names them, whatever the services would respond."""
 
 import pytest
 
@@ -45,3 +45,27 @@ def test_parameter_that_a_service_rejects_is_named(get, services, path):
     page = get(path, X_Authenticated_User="rita", X_Authenticated_Role="reader")
     assert page.status_code == 400
     assert "x: must be valid" in page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "missing"),
+    [
+        ("/console/sequences", {}, "name"),
+        ("/console/sequences/invoices", {}, "action"),
+        ("/console/streams", {}, "stream"),
+        ("/console/streams/shop/consumers/billing", {}, "action"),
+        ("/console/streams/shop/consumers/billing", {"action": "replay"}, "event"),
+        ("/console/streams/shop/settings", {"action": "retention"}, "max_age_days"),
+        ("/console/orders/1", {"action": "delete"}, "key"),
+        ("/console/datasets/ann/wines", {}, "revision"),
+        ("/console/factories", {}, "name"),
+        ("/console/factories/1", {"action": "record"}, "time"),
+        ("/console/sprockets", {"action": "delete"}, "id"),
+        ("/console/messages/orders.import", {}, "action"),
+    ],
+)
+def test_missing_field_is_named(get, services, path, form, missing):
+    page = get(path, "POST", form=form, **ADMIN)
+    assert page.status_code == 400
+    assert f"{missing}: is required</p>" in page.text
+    assert not any(service.changes for service in services.values())
