@@ -78,6 +78,8 @@ def test_dead_letter_is_read_requeued_and_deleted(browser, stack, client, dead_l
 def test_all_dead_letters_are_deleted_by_keyboard(browser, stack, client, dead_letter):
     created = {dead_letter(), dead_letter()}
     with open_page(browser, stack, f"/console/messages/{QUEUE}") as page:
+        tops = {page.get_by_role("button", name=f"{label} all").bounding_box()["y"] for label in ("Requeue", "Delete")}
+        assert len(tops) == 1  # in one row
         page.get_by_role("button", name="Delete all").focus()
         page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog")

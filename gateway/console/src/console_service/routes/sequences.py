@@ -84,7 +84,7 @@ def _render_sequence(
 ) -> Response:
     before = query_integer("before")
     sequence = call(_SERVICE, "GET", _PATH, name)
-    query = {"limit": _RECORD_PAGE_SIZE} | ({"before": before} if before is not None else {})
+    query = {"limit": _RECORD_PAGE_SIZE + 1} | ({"before": before} if before is not None else {})
     records = call(_SERVICE, "GET", _PATH, name, "issued", query=query) if sequence["audit"] else None
     return render_page(
         "sequences/detail.html",
