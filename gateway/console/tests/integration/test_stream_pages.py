@@ -99,6 +99,18 @@ def test_names_are_quoted_in_links_and_in_requests_to_the_service(get, event_ser
     assert query_of(event_service, f"/{QUOTED}/events")["name"] == "a&b"
 
 
+@pytest.mark.parametrize(
+    ("path", "list_", "size"),
+    [("consumers", "consumers", 50), ("consumers/billing", "parked", 20), ("settings", "schemas", 100)],
+)
+def test_long_list_is_paged(get, event_service, bodies, path, list_, size):
+    bodies[f"/{list_}"][1]["total"] = 2 * size + 1
+    url = f"/console/streams/{QUOTED}/{path}"
+    text = get(f"{url}?offset={size}", **WRITER).text
+    assert query_of(event_service, f"/{list_}") == {"limit": str(size), "offset": str(size)}
+    assert f'href="{url}" rel="prev"' in text and f'href="{url}?offset={2 * size}" rel="next"' in text
+
+
 def test_list_is_filtered_and_continues_after_its_last_name(get, event_service, bodies):
     bodies["/streams"] = (200, {"streams": [a_stream(f"s {number:02d}") for number in range(51)], "total": 99})
     text = get("/console/streams?prefix=s+&after=s", **WRITER).text
