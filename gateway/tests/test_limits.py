@@ -279,7 +279,8 @@ def test_user_is_limited_to_eight_concurrent_downloads(start_gateway):
         downloads = [pool.submit(gateway.call, "GET", path, "ann") for path in paths * 2]
         assert all(started.acquire(timeout=60) for _ in downloads)
         try:
-            assert {gateway.call("GET", path, "ann").status for path in paths} == {429}
+            private = "/console/datasets/a/b/1/data/x.csv"
+            assert {gateway.call("GET", path, "ann").status for path in [*paths, private]} == {429}
             assert gateway.call("GET", "/sequences", "ann").status == 200
             for name in ("orders", "specstore", "factory"):
                 gateway.services[name].handler = None

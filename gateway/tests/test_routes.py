@@ -33,6 +33,7 @@ PATHS = [
     ("/api/v1/events?request_id=x", "event"),
     ("/acme_orders", "orders"),
     ("/acme_orders/api/v1/orders.csv", "orders"),
+    ("/console/datasets/ann/wines/1/data/a.csv", "console"),
     ("/health", "console"),
     ("/healthcheck", "console"),
     ("/info", "console"),

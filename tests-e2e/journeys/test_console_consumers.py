@@ -186,7 +186,7 @@ def test_retention_is_set_and_removed(browser, stack, client, name, path, event_
         eventually(lambda: ok_json(client.get(stream_path(name)))["events"] == {"OrderPlaced": 2}, within_seconds=60)
         page.get_by_role("link", name="Events", exact=True).click()
         expect(page.locator(".facts")).to_contain_text("2 left of 4")
-        assert page.locator("#events .position").all_text_contents() == ["4", "3"]
+        expect(page.locator("#events .position")).to_have_text(["4", "3"])
 
         page.get_by_role("link", name="Settings").click()
         page.get_by_text("Change the retention").click()

@@ -141,7 +141,7 @@ def test_file_of_factories_is_loaded_and_its_state_is_shown(browser, stack, tmp_
         chart_data = {name: [value] for name in series}
         load(json.dumps({"factories": [{"factory": {"chart_data": chart_data}}]}))
         expect(page.get_by_text("SUCCESS")).to_be_visible()
-        expect(page.get_by_role("status")).to_contain_text("1 factories, 0 sprockets and 1 points were loaded")
+        expect(page.get_by_role("status")).to_contain_text("Loaded: 1 factory, 0 sprockets, 1 point.")
 
 
 def test_csv_file_of_production_is_loaded(browser, stack, client, name, tmp_path):

@@ -32,8 +32,14 @@ def dead_letter(stack, client):
     return create
 
 
+def dead_times(client):
+    """Return the time at which each dead letter could last not be processed, by its ID."""
+    letters = ok_json(client.get(f"/dead-letters/{QUEUE}"))["dead_letters"]
+    return {letter["id"]: letter["dead_at"] for letter in letters}
+
+
 def ids(client):
-    return [letter["id"] for letter in ok_json(client.get(f"/dead-letters/{QUEUE}"))["dead_letters"]]
+    return list(dead_times(client))
 
 
 def card(page, message_id):
@@ -52,10 +58,11 @@ def test_dead_letter_is_read_requeued_and_deleted(browser, stack, client, dead_l
         expect(letter.locator("pre")).to_have_text('{\n  "task_id": "<none>"\n}')
 
         # It cannot be processed this time either, so that it returns.
+        before = dead_times(client)[message_id]
         letter.get_by_role("button", name="Requeue").click()
         page.get_by_role("dialog").get_by_role("button", name="Requeue").click()
         expect(page.get_by_role("status")).to_contain_text("Requeued")
-        eventually(lambda: message_id in ids(client))
+        eventually(lambda: dead_times(client).get(message_id, before) > before)
 
         page.goto(f"/console/messages/{QUEUE}")
         card(page, message_id).get_by_role("button", name="Delete").click()
@@ -71,6 +78,8 @@ def test_dead_letter_is_read_requeued_and_deleted(browser, stack, client, dead_l
 def test_all_dead_letters_are_deleted_by_keyboard(browser, stack, client, dead_letter):
     created = {dead_letter(), dead_letter()}
     with open_page(browser, stack, f"/console/messages/{QUEUE}") as page:
+        tops = {page.get_by_role("button", name=f"{label} all").bounding_box()["y"] for label in ("Requeue", "Delete")}
+        assert len(tops) == 1  # in one row
         page.get_by_role("button", name="Delete all").focus()
         page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog")

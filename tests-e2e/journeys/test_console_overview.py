@@ -51,6 +51,19 @@ def test_new_event_appears_without_a_reload_and_leads_to_its_stream(browser, sta
         expect(page.get_by_role("heading", level=1)).to_have_text("factory")
 
 
+def test_refresh_keeps_the_focus_on_its_event_while_newer_ones_appear(browser, stack, client):
+    first, second = (f"r-{secrets.token_hex(8)}" for _ in range(2))
+    create = {"json": {"name": f"e2e {secrets.token_hex(4)}"}}
+    ok_json(client.post("/api/factories", headers={"X-Request-ID": first}, **create))
+    with open_page(browser, stack, "/") as page:
+        link = page.get_by_role("row", name=first).get_by_role("link", name="factory", exact=True)
+        link.focus()
+        expect(link).to_be_focused()
+        ok_json(client.post("/api/factories", headers={"X-Request-ID": second}, **create))
+        expect(page.get_by_role("row", name=second)).to_be_visible()
+        expect(link).to_be_focused()
+
+
 def test_admin_checks_invariants_and_follows_a_full_run(browser, stack):
     with open_page(browser, stack, "/") as page:
         page.get_by_role("button", name="Check invariants").press("Enter")
@@ -71,7 +84,7 @@ def test_reader_sees_pages_without_actions(browser, stack):
         expect(page.get_by_role("heading", name="Newest events")).to_be_visible()
         expect(page.get_by_role("button", name="Check invariants")).to_have_count(0)
         page.goto("/console/invariants")
-        expect(page.get_by_role("alert")).to_have_text("Only an admin may check invariants.")
+        expect(page.get_by_role("alert")).to_have_text("this requires the role admin")
         for heading in ("Factories", "Sprockets"):
             page.goto(f"/console/{heading.lower()}")
             expect(page.get_by_role("heading", level=1)).to_contain_text(heading)

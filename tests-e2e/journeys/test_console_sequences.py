@@ -59,6 +59,19 @@ def test_sequence_is_created_used_changed_and_deleted(browser, stack, name):
         expect(page.get_by_role("link", name=name)).to_have_count(0)
 
 
+def test_each_click_on_a_destructive_button_asks(browser, stack, name):
+    with open_page(browser, stack, "/console/sequences") as page:
+        create(page, name)
+        page.get_by_text("Change or delete").click()
+        # The page remains after this response, as after a lost connection.
+        page.route(f"**/{name}", lambda route: route.fulfill(status=204))
+        for _ in range(2):
+            page.get_by_role("button", name="Delete sequence").click()
+            with page.expect_request(lambda request: request.method == "POST"):
+                page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+            expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_invalid_definition_is_explained_at_its_field_and_keeps_the_input(browser, stack, name):
     with open_page(browser, stack, "/console/sequences") as page:
         create(page, name, Format="INV", First_number="7")

@@ -100,10 +100,24 @@ def test_removed_user_is_asked_to_reload_page(browser, stack):
         expect(problem(page)).to_have_text("You are no longer signed in. Reload the page.")
 
 
-def test_reader_sees_that_role_does_not_allow_uploads(browser, stack):
-    name = f"reader-{secrets.token_hex(4)}"
+def test_reader_sees_imports_and_orders_and_no_actions(browser, stack, client):
+    name, first_id = f"reader-{secrets.token_hex(4)}", orders.first_unused_id()
     password = stack.add_user(name, "reader")
+    orders.wait_for_end(client, orders.upload(client, orders.orders_file(first_id, 8)))
     with open_page(browser, stack, orders.PAGE, name, password, locale="en-US") as page:
+        page.locator("#imports").get_by_role("button").first.click()
+        expect(page.locator("#import-message")).to_be_visible()
+        page.locator("#orders summary").first.click()
+        expect(page.locator("#orders dl").first).to_be_visible()
+        for label in ("Upload", "Undo the import", "Cancel the import", "Delete the order"):
+            expect(page.get_by_role("button", name=label)).to_have_count(0)
+
+
+def test_upload_after_the_role_was_reduced_is_explained(browser, stack):
+    name = f"reduced-{secrets.token_hex(4)}"
+    password = stack.add_user(name, "writer")
+    with open_page(browser, stack, orders.PAGE, name, password, locale="en-US") as page:
+        page.route("**/orders/import*", lambda route: route.fulfill(status=403, body="{}"))
         send(page, orders.orders_file(orders.first_unused_id(), 8))
         expect(problem(page)).to_have_text("Your role does not allow this.")
 

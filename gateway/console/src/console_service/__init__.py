@@ -1,1 +1,1 @@
-"""The web application behind the gateway: aggregated health and invariants of all services."""
+"""The web application behind the gateway: pages for people, and reports that ask all services."""

@@ -70,11 +70,12 @@ def send(
     key: str = "",
     headers: Mapping[str, str] | None = None,
     timeout_seconds: float | None = None,
+    stream: bool = False,
 ) -> requests.Response:
     """Send a request to the API of a service as the user of the current request.
 
-    `path` consists of segments, which are quoted; `key` is an Idempotency-Key. Raise the service's error as a Problem,
-    and Unavailable if the service does not respond.
+    `path` consists of segments, which are quoted; `key` is an Idempotency-Key. With `stream`, the caller reads the body
+    and closes the response. Raise the service's error as a Problem, and Unavailable if the service does not respond.
     """
     if {".", ".."} & {*path}:
         raise NotFound("a name must not be . or ..")  # the path would be that of another resource
@@ -94,6 +95,7 @@ def send(
             data=data,
             headers={name: value.encode() for name, value in all_headers.items()},
             timeout=timeout_seconds or settings.page_timeout_seconds,
+            stream=stream,
         )
     except requests.exceptions.InvalidHeader:
         raise Invalid("a name must not begin with a space, and must not contain line breaks") from None

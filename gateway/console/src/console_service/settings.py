@@ -18,7 +18,9 @@ class Settings(WebSettings):
         None,
         description="File of the gateway's users and roles, `roles.conf`; without it, the console cannot list them",
     )
-    health_timeout_seconds: float = Field(2, gt=0, le=30, description="Timeout of a health request to a service")
+    health_timeout_seconds: float = Field(
+        2, gt=0, le=30, description="Timeout of a request for the health, the queues or a trace of a service"
+    )
     invariants_timeout_seconds: float = Field(
         60, gt=0, le=600, description="Timeout of an invariants request to a service"
     )

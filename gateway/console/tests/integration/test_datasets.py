@@ -204,12 +204,37 @@ def test_files_are_linked_and_those_of_private_datasets_through_the_console(get,
     assert "t-1" not in text
 
 
-def test_link_to_a_private_file_adds_the_token_when_it_is_followed(get, specstore):
-    specstore.responses["HEAD /source/ann/wines/2/data/reds.csv"] = (200, {})
-    response = get(f"{PAGE}/2/data/reds.csv", **WRITER)
-    assert (response.status_code, response.headers["Location"]) == (303, "/source/ann/wines/2/data/reds.csv?jwt=t-1")
+def test_private_file_is_passed_on_with_a_token_that_the_browser_never_sees(get, specstore):
+    def respond(request):
+        request.send_response(206)
+        for name, value in file_headers.items():
+            request.send_header(name, value)
+        request.end_headers()
+        request.wfile.write(b"" if request.command == "HEAD" else b"name,year")
+
+    file_headers = {"Content-Type": "text/csv", "Content-Length": "9", "Content-Range": "bytes 2-10/90"}
+    file_headers |= {"Content-Disposition": 'attachment; filename="reds.csv"', "ETag": '"e"', "Accept-Ranges": "bytes"}
+    others, path = specstore.respond, "/source/ann/wines/2/data/reds.csv"
+    specstore.respond = lambda request: (respond if request.path == path else others)(request)
+    for method, text in (("GET", "name,year"), ("HEAD", "")):
+        response = get(f"{PAGE}/2/data/reds.csv", method, Range="bytes=2-10", If_Range='"e"', **WRITER)
+        assert (response.status_code, response.text) == (206, text)
+        assert file_headers.items() <= dict(response.headers).items()
+        assert "t-1" not in str(response.headers)
+    for headers in sent(specstore, path):
+        assert (headers["Auth-Token"], headers["Range"], headers["If-Range"]) == ("t-1", "bytes=2-10", '"e"')
+
+
+def test_unknown_private_file_is_a_page(get, specstore):
     for file in ("unknown.csv", "%2e%2e"):
         assert get(f"{PAGE}/2/data/{file}", **WRITER).status_code == 404
+
+
+def test_preview_of_an_empty_file_does_not_hide_the_rest(get, specstore):
+    body = flow(reds_csv_preview=pipeline(kind="derived/preview", stats=PREVIEW_STATS))
+    specstore.responses["GET /source/ann/wines/latest"] = (200, body)
+    specstore.responses["GET /source/ann/wines/2/data/reds_preview.csv"] = (200, "")
+    assert get(PAGE, **WRITER).status_code == 200
 
 
 def test_unknown_revision_keeps_the_list_of_revisions(get, specstore):

@@ -1,5 +1,7 @@
 """Queues and dead letters, as JSON and as pages; small HTTP servers respond for the services."""
 
+import time
+
 import pytest
 
 ADMIN = {"X_Authenticated_User": "root", "X_Authenticated_Role": "admin"}
@@ -44,10 +46,15 @@ def test_queues_of_all_services_are_listed(get, queues):
 
 
 def test_service_without_response_or_worker_is_named(get, queues):
+    def respond_late(request):
+        time.sleep(5)
+        request.send_json(200, {"is_connected": True, "queues": []})
+
     queues["event"].respond = lambda request: request.send_json(503, {"detail": "Postgres is down"})
+    queues["factory"].respond = respond_late
     queues["sequence"].respond = lambda request: request.send_json(200, {"is_connected": False, "queues": []})
     body = get("/dead-letters", **ADMIN).json()
-    assert (body["unavailable"], body["disconnected"]) == (["event-service"], ["sequence-service"])
+    assert (body["unavailable"], body["disconnected"]) == (["event-service", "factory-service"], ["sequence-service"])
     page = get("/console/messages", **ADMIN).text
     assert "event-service does not respond" in page and "No worker of sequence-service is connected" in page
     assert "orders.import" in page

@@ -100,5 +100,5 @@ def test_admin_starts_full_runs(get, respond):
 def test_only_an_admin_may_check_invariants(get, respond, method, path):
     response = get(f"/console/invariants{path}", method, **READER)
     assert response.status_code == 403
-    assert "Only an admin may check invariants." in response.text
+    assert "this requires the role admin" in response.text
     assert not any(service.requests for service in respond.values())

@@ -53,7 +53,13 @@ def test_entries_of_all_services_are_merged_in_order_of_time(get, traced):
 
 def test_service_that_fails_or_is_too_slow_is_named(get, traced):
     traced["orders"].respond = lambda request: request.send_json(503, {"detail": "Postgres is down"})
-    traced["event"].respond = lambda request: time.sleep(5)
+    respond = traced["event"].respond
+
+    def respond_late(request):
+        time.sleep(5)
+        respond(request)
+
+    traced["event"].respond = respond_late
     body = get("/trace/r-1", **ADMIN).json()
     assert body["unavailable"] == ["event-service", "orders-service"]
     assert [item["id"] for item in body["entries"]] == ["invoices", "ann/wines/2"]

@@ -3,7 +3,7 @@
 
    The first column has the times, in <time datetime>; each other column whose heading has data-color is a series, drawn
    in the color --<data-color>. With two series, the part of the first below the second is shaded: the goal was missed.
-   The tables are in #chart-data. When its content is replaced, the charts are drawn again.
+   The tables are in #chart-data. When its content changes, the charts are drawn again.
 
    data-bars: bars of this width in seconds. data-zoom: dragging selects a range, which becomes ?from=&to= of the page.
    data-unit: shown after each value. */
@@ -60,6 +60,7 @@ function createChart(plot, { series, data }) {
   };
   const options = {
     ...size(plot),
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'), // otherwise days would begin in local time
     cursor: { y: false, drag: { x: zoom !== undefined, y: false, setScale: false } },
     scales: {
       x: { time: true, ...(bars && { range: (_chart, min, max) => [min - 0.1 * bars, max + 1.1 * bars] }) },
@@ -134,7 +135,8 @@ for (const plot of document.querySelectorAll('.plot')) {
   };
   plot.setAttribute('aria-hidden', 'true'); // the table has the same data
   show(true);
-  new MutationObserver(() => show(false)).observe(document.getElementById('chart-data'), { childList: true });
+  const changes = { childList: true, characterData: true, subtree: true };
+  new MutationObserver(() => show(false)).observe(document.getElementById('chart-data'), changes);
   new ResizeObserver(() => chart?.setSize(size(plot))).observe(plot);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => show(true));
 }

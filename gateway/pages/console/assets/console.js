@@ -6,7 +6,8 @@ const REFRESH_MS = 5000;
 const currentEntry = document.querySelector('.top [aria-current]');
 currentEntry?.scrollIntoView({ block: 'nearest', inline: 'center' });
 
-// Parts with hx-trigger="refresh from:body" are loaded again while the page is visible.
+// Parts with hx-trigger="refresh from:body" are loaded again while the page is visible. They are swapped by "morph", so
+// that what has the focus keeps it.
 setInterval(() => {
   if (document.visibilityState === 'visible') document.body.dispatchEvent(new Event('refresh'));
 }, REFRESH_MS);
@@ -15,7 +16,9 @@ setInterval(() => {
 for (const form of document.querySelectorAll('form[data-confirm]')) {
   const dialog = document.getElementById(form.dataset.confirm);
   form.addEventListener('submit', (event) => {
-    if (dialog.returnValue === 'confirm') return;
+    const isConfirmed = dialog.returnValue === 'confirm';
+    dialog.returnValue = ''; // if the page remains, or is shown again by "Back", the next click asks again
+    if (isConfirmed) return;
     event.preventDefault();
     dialog.showModal();
   });

@@ -68,7 +68,7 @@ function addEvent(text) {
   });
   const trace = row.querySelector('a[href^="/console/trace/"]'); // only admins have it
   if (trace) {
-    trace.href = `/console/trace/${event.request_id}`;
+    trace.href = `/console/trace/${encodeURIComponent(event.request_id)}`;
     trace.querySelector('span').textContent = ` of ${event.request_id}`;
   }
   row.querySelector('.event').classList.add('fresh');

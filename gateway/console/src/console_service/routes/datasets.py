@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -14,13 +13,23 @@ from chassis.errors import Conflict, Invalid, Problem
 from chassis.web.app import role, username
 from console_service.clients import call, send
 from console_service.flows import describe_flow
-from console_service.routes.pages import WRITERS, field_errors, read_parts, render_live_part, render_page, run_action
+from console_service.routes.pages import (
+    WRITERS,
+    field_errors,
+    query_integer,
+    read_parts,
+    render_live_part,
+    render_page,
+    run_action,
+)
 
 bp = Blueprint("datasets", __name__, url_prefix="/console/datasets")
 
 _SERVICE = "specstore-service"
 _PAGE_SIZE, _REVISION_PAGE_SIZE = 50, 10
 _PREVIEW_BYTES, _PREVIEW_ROWS = 64 * 1024, 20
+_CHUNK_BYTES = 64 * 1024
+_FILE_HEADERS = ("Content-Type", "Content-Length", "Content-Range", "Content-Disposition", "Accept-Ranges", "ETag")
 
 
 @bp.get("")
@@ -77,14 +86,16 @@ def act_on_dataset(owner: str, dataset: str) -> BaseResponse:
 
 @bp.get("/<owner>/<dataset>/<revision>/data/<file>")
 def download(owner: str, dataset: str, revision: str, file: str) -> BaseResponse:
-    """Redirect to a file of a private dataset: a link of the page cannot send the token that it requires.
-
-    The token is issued when the link is followed, so that pages contain none.
-    """
-    path, token = ("source", owner, dataset, revision, "data", file), _token()
-    send(_SERVICE, "HEAD", *path, headers=token)
-    address = "/" + "/".join(quote(segment, safe="") for segment in path)
-    return redirect(f"{address}?{urlencode({'jwt': token['Auth-Token']} if token else {})}", 303)
+    """Pass on a file of a private dataset: a link cannot send the token that it requires, and must not contain it."""
+    headers = _token() | {name: request.headers[name] for name in ("Range", "If-Range") if name in request.headers}
+    path = ("source", owner, dataset, revision, "data", file)
+    source = send(_SERVICE, request.method, *path, headers=headers, stream=True)
+    response = Response(source.iter_content(_CHUNK_BYTES), source.status_code)
+    response.call_on_close(source.close)
+    response.headers.update({name: source.headers[name] for name in _FILE_HEADERS if name in source.headers})
+    response.headers.setdefault("Content-Disposition", "attachment")
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _cancel(owner: str, dataset: str, revision: str) -> BaseResponse:
@@ -165,7 +176,7 @@ def _example_spec() -> dict[str, Any]:
 
 
 def _render_dataset(owner: str, dataset: str, problem: Problem | None = None) -> Response:
-    token, offset = _token(), request.args.get("offset", 0, int)
+    offset, token = query_integer("offset") or 0, _token()
     revision = request.form.get("revision") or request.args.get("revision") or "latest"
     revision_query = {"limit": _REVISION_PAGE_SIZE, "offset": offset}
     parts = read_parts(
@@ -214,5 +225,5 @@ def _read_preview(owner: str, dataset: str, flow: dict[str, Any], token: dict[st
     content = send(_SERVICE, "GET", *path, headers=token | {"Range": f"bytes=0-{_PREVIEW_BYTES - 1}"}).content
     rows = list(csv.reader(io.StringIO(content.decode(errors="replace"), newline="")))
     if len(content) < tables[name]["bytes"]:
-        del rows[-1]
+        rows = rows[:-1]
     return {"table": name, "tables": list(tables), "header": rows[0] if rows else [], "rows": rows[1:][:_PREVIEW_ROWS]}

@@ -10,7 +10,14 @@ from werkzeug.wrappers import Response as BaseResponse
 from chassis.errors import Invalid, Problem
 from console_service import sparklines
 from console_service.clients import call
-from console_service.routes.pages import field_errors, form_integer, read_parts, render_page, run_action
+from console_service.routes.pages import (
+    field_errors,
+    form_integer,
+    query_integer,
+    read_parts,
+    render_page,
+    run_action,
+)
 
 bp = Blueprint("factories", __name__, url_prefix="/console/factories")
 
@@ -84,7 +91,7 @@ def _delete(id_: int) -> BaseResponse:
 
 
 def _render_list(problem: Problem | None = None) -> Response:
-    offset = request.args.get("offset", 0, int)
+    offset = query_integer("offset") or 0
     query = {"limit": _PAGE_SIZE, "offset": offset, "newest": _SPARKLINE_POINTS}
     page = call(_SERVICE, "GET", "api", "factories", query=query)
     return render_page(

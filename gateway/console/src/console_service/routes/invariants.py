@@ -5,20 +5,14 @@ from typing import Any, cast
 from flask import Blueprint, Response, redirect, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from chassis.errors import Problem
-from chassis.web.app import role, this_app
+from chassis.web.app import require_admin, this_app
 from console_service import clients
 from console_service.domain import aggregate_status
 from console_service.routes.pages import render_page
 from console_service.settings import Settings
 
 bp = Blueprint("invariants", __name__, url_prefix="/console/invariants")
-
-
-@bp.before_request
-def _require_admin() -> None:
-    if role() != "admin":
-        raise Problem("Only an admin may check invariants.", status=403)
+bp.before_request(require_admin)
 
 
 @bp.get("")

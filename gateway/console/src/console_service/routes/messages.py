@@ -86,8 +86,12 @@ def _render_queue(queue: str, problem: Problem | None = None) -> Response:
 
 def _read_queues() -> dict[str, Any]:
     """Return the queues of all services, and the services whose queues are unknown."""
-    services = _settings().service_urls
-    parts = read_parts(**{name: lambda name=name: call(name, "GET", "queues") for name in services})
+    services, timeout = _settings().service_urls, _settings().health_timeout_seconds
+
+    def read(service: str) -> Any:
+        return call(service, "GET", "queues", timeout_seconds=timeout)
+
+    parts = read_parts(**{service: lambda service=service: read(service) for service in services})
     reports = {service: part for service, part in parts.items() if not isinstance(part, Problem)}
     queues = [{"service": service, **queue} for service, report in reports.items() for queue in report["queues"]]
     return {

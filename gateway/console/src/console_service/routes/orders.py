@@ -7,7 +7,14 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from chassis.errors import Problem
 from console_service.clients import call
-from console_service.routes.pages import field_errors, read_parts, render_live_part, render_page, run_action
+from console_service.routes.pages import (
+    field_errors,
+    query_integer,
+    read_parts,
+    render_live_part,
+    render_page,
+    run_action,
+)
 
 bp = Blueprint("orders", __name__, url_prefix="/console/orders")
 
@@ -20,7 +27,8 @@ _IMPORT_PAGE_SIZE, _PAGE_SIZE, _SHOWN_ERRORS = 10, 50, 20
 @bp.get("")
 def show_orders() -> Response:
     filters = {name: value for name in _FILTERS if (value := request.args.get(name, "").strip())}
-    parts = read_parts(imports=_read_imports, orders=lambda: _read_orders(filters))
+    offset = query_integer("offset") or 0
+    parts = read_parts(imports=lambda: _read_imports(offset), orders=lambda: _read_orders(filters))
     orders = parts["orders"]
     return render_page(
         "orders/list.html",
@@ -34,7 +42,8 @@ def show_orders() -> Response:
 @bp.get("/imports")
 def show_imports() -> Response:
     """Return the part of the page that is refreshed while an import is running."""
-    return render_page("orders/imports.html", **read_parts(imports=_read_imports))
+    offset = query_integer("offset") or 0
+    return render_page("orders/imports.html", **read_parts(imports=lambda: _read_imports(offset)))
 
 
 @bp.get("/imports/<task_id>")
@@ -101,8 +110,7 @@ def _render_order(order_id: str, problem: Problem | None = None) -> Response:
     )
 
 
-def _read_imports() -> dict[str, Any]:
-    offset = request.args.get("offset", 0, int)
+def _read_imports(offset: int) -> dict[str, Any]:
     query = {"limit": _IMPORT_PAGE_SIZE, "offset": offset}
     page = call(_SERVICE, "GET", *_PATH, "import", "status", query=query)
     statuses = [_describe_status(status) for status in page["result"]]

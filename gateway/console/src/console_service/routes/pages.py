@@ -5,9 +5,11 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, request
+from flask import Blueprint, Flask, Response, g, render_template, request
+from werkzeug.exceptions import BadRequestKeyError
 from werkzeug.wrappers import Response as BaseResponse
 
 from chassis import strictjson
@@ -54,11 +56,27 @@ def _shared_values() -> dict[str, Any]:
         "role": role(),
         "may_write": role() in WRITERS,
         "notice": _NOTICES.get(request.args.get("done", "")),
-        "new_key": lambda: uuid.uuid4().hex,
+        "form_key": _form_key,
     }
 
 
+def _form_key(action: str = "", **values: Any) -> str:
+    """Return the Idempotency-Key of the form with this action and these values.
+
+    A form that failed keeps its key, because its request may have been carried out before the connection was lost. It
+    needs another one if the service reports (422) that this was the case, and the form has been changed since.
+    """
+    form = request.form
+    has_failed = "key" in form and g.page_status not in (HTTPStatus.OK, HTTPStatus.UNPROCESSABLE_ENTITY)
+    is_same = all(form.get(name, "") == str(value) for name, value in ({"action": action} | values).items())
+    return form["key"] if has_failed and is_same else uuid.uuid4().hex
+
+
 def render_page(template: str, status: int = 200, **context: Any) -> Response:
+    """Render a page; its status is 400 if a service rejected a parameter of the URL, which a part of the page names."""
+    if any(isinstance(part, Problem) and part.status == HTTPStatus.BAD_REQUEST for part in context.values()):
+        status = HTTPStatus.BAD_REQUEST
+    g.page_status = status
     response = Response(render_template(template, **context), status, content_type="text/html; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -77,6 +95,11 @@ def render_problem(problem: Problem) -> Response:
     if request.path != "/" and not request.path.startswith("/console"):
         return problem_json(problem)
     return render_page("problem.html", problem.status, problem=problem)
+
+
+@bp.app_errorhandler(BadRequestKeyError)
+def _name_missing_field(error: BadRequestKeyError) -> Response:
+    return render_problem(Invalid.field(error.args[0], "is required"))
 
 
 def read_parts(**parts: Callable[[], Any]) -> dict[str, Any]:
@@ -110,6 +133,20 @@ def run_action(
         return actions[action]()
     except Problem as problem:
         return render(problem, action)
+
+
+def query_integer(name: str) -> int | None:
+    """Return a parameter of the URL that counts or numbers something; None if it is absent or empty."""
+    text = request.args.get(name)
+    if not text:
+        return None
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise Invalid.field(name, "must be an integer of at least 0")
+    return value
 
 
 def form_integer(field: str) -> int:

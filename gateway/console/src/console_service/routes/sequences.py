@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from chassis.errors import Problem
 from console_service.clients import call
-from console_service.routes.pages import field_errors, form_integer, render_page, run_action
+from console_service.routes.pages import field_errors, form_integer, query_integer, render_page, run_action
 
 bp = Blueprint("sequences", __name__, url_prefix="/console/sequences")
 
@@ -65,7 +65,7 @@ def _delete(name: str) -> BaseResponse:
 
 
 def _render_list(problem: Problem | None = None) -> Response:
-    offset = request.args.get("offset", 0, int)
+    offset = query_integer("offset") or 0
     page = call(_SERVICE, "GET", _PATH, query={"limit": _PAGE_SIZE, "offset": offset})
     return render_page(
         "sequences/list.html",
@@ -82,9 +82,9 @@ def _render_list(problem: Problem | None = None) -> Response:
 def _render_sequence(
     name: str, problem: Problem | None = None, failed_form: str = "", numbers: dict[str, Any] | None = None
 ) -> Response:
+    before = query_integer("before")
     sequence = call(_SERVICE, "GET", _PATH, name)
-    before = request.args.get("before", None, int)
-    query = {"limit": _RECORD_PAGE_SIZE} | ({"before": before} if before else {})
+    query = {"limit": _RECORD_PAGE_SIZE + 1} | ({"before": before} if before is not None else {})
     records = call(_SERVICE, "GET", _PATH, name, "issued", query=query) if sequence["audit"] else None
     return render_page(
         "sequences/detail.html",

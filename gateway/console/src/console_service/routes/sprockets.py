@@ -5,7 +5,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from chassis.errors import Problem
 from console_service.clients import call
-from console_service.routes.pages import field_errors, form_integer, render_page, run_action
+from console_service.routes.pages import field_errors, form_integer, query_integer, render_page, run_action
 
 bp = Blueprint("sprockets", __name__, url_prefix="/console/sprockets")
 
@@ -53,7 +53,7 @@ def _redirect(done: str) -> BaseResponse:
 
 
 def _offset() -> int:
-    return request.args.get("offset", 0, int)
+    return query_integer("offset") or 0
 
 
 def _render_list(problem: Problem | None = None, failed_form: str = "") -> Response:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from chassis.errors import Invalid, Problem
-from console_service.routes.pages import run_action
+from console_service.routes.pages import query_integer, run_action
 from console_service.routes.stream_api import call_stream, parse_utc_time, read_stream_parts, render_stream_page
 
 bp = Blueprint("consumers", __name__, url_prefix="/<stream>/consumers")
@@ -16,7 +16,7 @@ _PAGE_SIZE, _PARKED_PAGE_SIZE = 50, 20
 
 @bp.get("")
 def list_consumers(stream: str) -> Response:
-    offset = request.args.get("offset", 0, int)
+    offset = query_integer("offset") or 0
     query = {"limit": _PAGE_SIZE, "offset": offset}
     parts = read_stream_parts(stream, consumers=lambda: call_stream("GET", stream, "consumers", query=query))
     return render_stream_page(
@@ -75,7 +75,7 @@ def _delete(stream: str, consumer: str) -> BaseResponse:
 
 
 def _render_consumer(stream: str, consumer: str, problem: Problem | None = None, failed_form: str = "") -> Response:
-    offset = request.args.get("offset", 0, int)
+    offset = query_integer("offset") or 0
     parked_query = {"limit": _PARKED_PAGE_SIZE, "offset": offset}
     parts = read_stream_parts(
         stream,

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from chassis.errors import Problem
-from console_service.routes.pages import form_integer, form_json, run_action
+from console_service.routes.pages import form_integer, form_json, query_integer, run_action
 from console_service.routes.stream_api import call_stream, read_stream_parts, render_stream_page
 
 bp = Blueprint("settings", __name__, url_prefix="/<stream>/settings")
@@ -61,7 +61,7 @@ def _redirect(stream: str, done: str) -> BaseResponse:
 
 
 def _render_settings(stream: str, problem: Problem | None = None, failed_form: str = "") -> Response:
-    offset = request.args.get("offset", 0, int)
+    offset = query_integer("offset") or 0
     query = {"limit": _PAGE_SIZE, "offset": offset}
     parts = read_stream_parts(
         stream,

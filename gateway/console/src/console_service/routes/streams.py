@@ -12,7 +12,14 @@ from chassis.errors import Problem
 from chassis.web.app import username
 from console_service.clients import call
 from console_service.routes import stream_consumers, stream_settings
-from console_service.routes.pages import field_errors, form_integer, form_json, render_page, run_action
+from console_service.routes.pages import (
+    field_errors,
+    form_integer,
+    form_json,
+    query_integer,
+    render_page,
+    run_action,
+)
 from console_service.routes.stream_api import (
     SERVICE,
     call_stream,
@@ -96,7 +103,8 @@ def _render_list(problem: Problem | None = None) -> Response:
 
 
 def _render_stream(stream: str, problem: Problem | None = None, failed_form: str = "") -> Response:
-    parts = read_stream_parts(stream, page=lambda: _read_page(stream))
+    positions = {name: value for name in ("before", "from") if (value := query_integer(name)) is not None}
+    parts = read_stream_parts(stream, page=lambda: _read_page(stream, positions))
     page, name = parts["page"], request.args.get("name", "")
     return render_stream_page(
         "streams/events.html",
@@ -126,11 +134,11 @@ class _EventPage(NamedTuple):
     is_newest: bool
 
 
-def _read_page(stream: str) -> _EventPage:
+def _read_page(stream: str, positions: dict[str, int]) -> _EventPage:
     args = request.args
-    cursors = {name: args[name] for name in ("before", "from", "from_time") if args.get(name)}
-    if "from_time" in cursors:
-        cursors["from_time"] = parse_utc_time("from_time", cursors["from_time"])
+    cursors: dict[str, Any] = dict(positions)
+    if args.get("from_time"):
+        cursors["from_time"] = parse_utc_time("from_time", args["from_time"])
     query: dict[str, Any] = {"limit": _EVENT_PAGE_SIZE + 1, **(cursors or {"before": _AFTER_LAST_POSITION})}
     if args.get("name"):
         query["name"] = args["name"]
@@ -140,7 +148,7 @@ def _read_page(stream: str) -> _EventPage:
         events.reverse()
         older = events[-1]["position"] if events and events[-1]["position"] > 1 else None
         return _EventPage(events, older, events[0]["position"] + 1 if has_more else None, is_newest=False)
-    newer = int(cursors["before"]) if cursors else None
+    newer = cursors.get("before")
     return _EventPage(events, events[-1]["position"] if has_more else None, newer, is_newest=not cursors)
 
 

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, current_app, make_response, render_templa
 from pydantic import BaseModel, Field
 
 from chassis.errors import NotFound
+from chassis.web.app import role
 from chassis.web.validation import ResponseSpec, endpoint
 from orders_service.routes.i18n import LANGUAGES, language
 from orders_service.routes.responses import LocalizedQuery, error_response
@@ -34,7 +35,8 @@ class FilePath(BaseModel):
 def show_page(query: LocalizedQuery) -> Response:
     languages = [(name, _LANGUAGE_NAMES[name]) for name in LANGUAGES]
     max_bytes = current_app.extensions["orders"].settings.largest_upload_bytes
-    html = render_template("page.html", language=language(), languages=languages, max_bytes=max_bytes)
+    values = {"language": language(), "languages": languages, "max_bytes": max_bytes, "is_reader": role() == "reader"}
+    html = render_template("page.html", **values)
     page = make_response(html)
     page.headers["Content-Language"] = language()
     page.headers["Vary"] = "Accept-Language"

@@ -92,7 +92,9 @@ async function showDetails(details, id) {
         createElement('dt', texts.errors), ...result.errors.map((error) => createElement('dd', error.message)),
       );
     }
-    const remove = createElement('button', texts.delete_order, { type: 'button', onclick: () => deleteOrder(id) });
+    const remove = createElement('button', texts.delete_order, {
+      type: 'button', className: 'change', onclick: () => deleteOrder(id),
+    });
     const lastRow = createElement('dd');
     lastRow.append(remove);
     list.append(lastRow);
