@@ -86,6 +86,16 @@ def test_dead_letters_are_listed_requeued_and_deleted(client: Any, worker: None,
     assert client.post("/queues/probe.unknown/dead/retry", headers=ADMIN).status_code == 404
 
 
+def test_dead_letters_with_unusual_bodies_and_properties_are_listed(
+    client: Any, worker: None, queue: str, channel: Any
+) -> None:
+    properties = broker.Properties(message_id=b"\xff", headers={"x-reason": b"\xff", "x-dead-at": 5})
+    channel.basic_publish("", broker.dead_letter_queue(queue), b"\x00\\u0000", properties, mandatory=True)
+    letters = client.get(f"/queues/{queue}/dead", headers=ADMIN).get_json()["dead_letters"]
+    assert (letters[2]["body"], letters[2]["id"], letters[2]["dead_at"]) == ("\x00\\u0000", None, None)
+    assert letters[2]["reason"] == "b'\\xff'"
+
+
 def test_request_that_no_worker_performs_in_time_has_an_unknown_outcome(
     client: Any, report: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,14 +30,19 @@ class DeadLetter(NamedTuple):
         headers = self.properties.headers or {}
         reasons = (headers.get(name) for name in ("x-reason", "x-last-death-reason", "x-first-death-reason"))
         return {
-            "id": self.properties.message_id,
-            "type": self.properties.type,
-            "request_id": self.properties.correlation_id,
+            "id": _text(self.properties.message_id),
+            "type": _text(self.properties.type),
+            "request_id": _text(self.properties.correlation_id),
             "reason": str(next(filter(None, reasons), "unknown")),
-            "dead_at": headers.get("x-dead-at"),
+            "dead_at": _text(headers.get("x-dead-at")),
             "size_bytes": len(self.body),
             "body": self.body[:_MAX_BODY_BYTES].decode("utf-8", "replace"),
         }
+
+
+def _text(value: Any) -> str | None:
+    """Return the value if it is text: pika returns text that is not UTF-8 as bytes, and headers of any type."""
+    return value if isinstance(value, str) else None
 
 
 def perform_next(tx: Transaction, amqp_url: str) -> bool:
