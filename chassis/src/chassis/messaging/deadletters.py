@@ -101,7 +101,7 @@ def discard(amqp_url: str, queue: str, message_id: str | None = None) -> int:
 
 
 def _receive(amqp_url: str, queue: str, message_id: str | None) -> Generator[DeadLetter, None, None]:
-    """Yield the dead letters of a queue, or one of them, until the time is over.
+    """Yield the dead letters of a queue until the time is over, or the first with this ID; TimeoutError if it is later.
 
     Those that the caller does not acknowledge return to the queue at the end. Those that another process has received
     and not acknowledged are not among them.
@@ -113,10 +113,16 @@ def _receive(amqp_url: str, queue: str, message_id: str | None) -> Generator[Dea
         try:
             for _ in range(channel.queue_declare(dead_queue, passive=True).method.message_count):
                 method, properties, body = channel.basic_get(dead_queue)
-                if method is None or time.monotonic() > deadline:
+                if method is None:
+                    return
+                if time.monotonic() > deadline:
+                    if message_id is not None:
+                        raise TimeoutError(f"{message_id} was not found in time")
                     return
                 if message_id in (None, properties.message_id):
                     yield DeadLetter(channel, method.delivery_tag, properties, body)
+                    if message_id is not None:
+                        return
         finally:
             if channel.is_open:
                 channel.basic_nack(0, multiple=True)
