@@ -86,7 +86,7 @@ def test_search_for_a_dead_letter_ends_with_the_first_that_has_its_id(
     publish(broker.dead_letter_queue(queue), b"3", message_id="m2")
     assert deadletters.discard(node.url, queue, "m2") == 1
     eventually(lambda: count_messages(broker.dead_letter_queue(queue)) == 2)
-    assert [letter["body"] for letter in deadletters.list_first(node.url, queue)] == ["1", "3"]
+    assert {letter["body"] for letter in deadletters.list_first(node.url, queue)} == {"1", "3"}
 
 
 def test_dead_letter_that_is_not_found_in_time_is_not_reported_as_missing(

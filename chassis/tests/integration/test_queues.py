@@ -39,9 +39,10 @@ def state(messages: int, rate: float) -> dict[str, float]:
 
 
 def test_queues_are_those_of_the_newest_report_with_the_rates_of_all_workers(client: Any, report: Any) -> None:
-    report("old", {"probe.a": state(9, 0.5)}, seconds_ago=3)
-    report("new", {"probe.a": state(7, 1.5)})
+    report("old", {"probe.a": state(9, 0.5)}, seconds_ago=4)
+    report("new", {"probe.a": state(7, 1.5)}, seconds_ago=1)
     report("dead", {"probe.a": state(1, 100)}, seconds_ago=60)
+    report("older version", {})
     body = client.get("/queues", headers=ADMIN).get_json()
     queue = {"name": "probe.a", "dead_letters": 2, "messages": 7, "consumers": 2, "handled_per_second": 2.0}
     assert body == {"is_connected": True, "queues": [queue]}

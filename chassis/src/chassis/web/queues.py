@@ -49,11 +49,14 @@ def add_routes(bp: Blueprint) -> None:
 
 
 def live_workers(tx: Transaction) -> list[Row]:
-    """Return the reports of the workers that are alive, the newest first; all workers report the same queues."""
+    """Return the reports of the workers that are alive, the newest first.
+
+    All workers report the same queues, except those of an older version, which report none and come last.
+    """
     rows = tx.all(
         """
         SELECT worker, broker_connected, dead_letters, queues FROM workers
-        WHERE seen_at > now() - make_interval(secs => %(max_age)s) ORDER BY seen_at DESC
+        WHERE seen_at > now() - make_interval(secs => %(max_age)s) ORDER BY queues = '{}', seen_at DESC
         """,
         max_age=_MAX_REPORT_AGE_SECONDS,
     )
