@@ -40,6 +40,14 @@ def test_long_rows_are_cut_and_long_reports_read_partially(api, build_csv, build
     assert 1 <= len(rows) < 10
 
 
+def test_rows_of_many_steps_are_listed(api, build_csv, build_row, first_errors, monkeypatch):
+    monkeypatch.setattr("chassis.db.stored_uploads.CHUNK_BYTES", 25)
+    monkeypatch.setattr("orders_service.routes.forms._READ_BYTES", 25)
+    content = build_csv(*[build_row(number, state="NJ", zipcode=f"100{number:02}") for number in range(60)])
+    task_id = api.run_import(content)["task_id"]
+    assert [row["line"] for row in first_errors(task_id)] == list(range(2, 62))
+
+
 def test_import_without_errors_has_an_empty_list(api, build_csv, build_row, first_errors):
     assert first_errors(api.run_import(build_csv(build_row(1)))["task_id"]) == []
 

@@ -30,14 +30,19 @@ class DeadLetter(NamedTuple):
         headers = self.properties.headers or {}
         reasons = (headers.get(name) for name in ("x-reason", "x-last-death-reason", "x-first-death-reason"))
         return {
-            "id": self.properties.message_id,
-            "type": self.properties.type,
-            "request_id": self.properties.correlation_id,
+            "id": _text(self.properties.message_id),
+            "type": _text(self.properties.type),
+            "request_id": _text(self.properties.correlation_id),
             "reason": str(next(filter(None, reasons), "unknown")),
-            "dead_at": headers.get("x-dead-at"),
+            "dead_at": _text(headers.get("x-dead-at")),
             "size_bytes": len(self.body),
             "body": self.body[:_MAX_BODY_BYTES].decode("utf-8", "replace"),
         }
+
+
+def _text(value: Any) -> str | None:
+    """Return the value if it is text: pika returns text that is not UTF-8 as bytes, and headers of any type."""
+    return value if isinstance(value, str) else None
 
 
 def perform_next(tx: Transaction, amqp_url: str) -> bool:
@@ -96,7 +101,7 @@ def discard(amqp_url: str, queue: str, message_id: str | None = None) -> int:
 
 
 def _receive(amqp_url: str, queue: str, message_id: str | None) -> Generator[DeadLetter, None, None]:
-    """Yield the dead letters of a queue, or one of them, until the time is over.
+    """Yield the dead letters of a queue until the time is over, or the first with this ID; TimeoutError if it is later.
 
     Those that the caller does not acknowledge return to the queue at the end. Those that another process has received
     and not acknowledged are not among them.
@@ -108,10 +113,16 @@ def _receive(amqp_url: str, queue: str, message_id: str | None) -> Generator[Dea
         try:
             for _ in range(channel.queue_declare(dead_queue, passive=True).method.message_count):
                 method, properties, body = channel.basic_get(dead_queue)
-                if method is None or time.monotonic() > deadline:
+                if method is None:
+                    return
+                if time.monotonic() > deadline:
+                    if message_id is not None:
+                        raise TimeoutError(f"{message_id} was not found in time")
                     return
                 if message_id in (None, properties.message_id):
                     yield DeadLetter(channel, method.delivery_tag, properties, body)
+                    if message_id is not None:
+                        return
         finally:
             if channel.is_open:
                 channel.basic_nack(0, multiple=True)

@@ -57,7 +57,7 @@ def run(
     relay = Relay(service, settings.database_url, settings.amqp_url, stop_event)
     all_timers = {
         "prune": Timer(60, _prune),
-        "dead letters": Timer(0.2, lambda tx, _now: deadletters.perform_next(tx, settings.amqp_url)),
+        "dead letters": Timer(0.5, lambda tx, _now: deadletters.perform_next(tx, settings.amqp_url)),
         **timers,
     }
     targets = [relay.run, *(consumer.run for consumer in running.values())]

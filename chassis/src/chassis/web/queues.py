@@ -1,5 +1,6 @@
 """Queues and dead letters of a service, for admins. Web processes do not reach RabbitMQ; workers do."""
 
+import json
 import time
 from typing import Annotated, Any
 
@@ -48,11 +49,14 @@ def add_routes(bp: Blueprint) -> None:
 
 
 def live_workers(tx: Transaction) -> list[Row]:
-    """Return the reports of the workers that are alive, the newest first; all workers report the same queues."""
+    """Return the reports of the workers that are alive, the newest first.
+
+    All workers report the same queues, except those of an older version, which report none and come last.
+    """
     rows = tx.all(
         """
         SELECT worker, broker_connected, dead_letters, queues FROM workers
-        WHERE seen_at > now() - make_interval(secs => %(max_age)s) ORDER BY seen_at DESC
+        WHERE seen_at > now() - make_interval(secs => %(max_age)s) ORDER BY queues = '{}', seen_at DESC
         """,
         max_age=_MAX_REPORT_AGE_SECONDS,
     )
@@ -82,7 +86,8 @@ def _request(action: str, queue: str, message_id: str | None = None) -> Any:
         time.sleep(_POLL_SECONDS)
         with transaction() as tx:
             text = tx.value("SELECT result FROM dead_letter_requests WHERE id = %(id)s", id=request)
-    outcome = strictjson.loads(text.encode()) if text else {"error": "no worker has responded in time"}
+    # Bodies may contain U+0000, which `strictjson` rejects.
+    outcome = json.loads(text) if text else {"error": "no worker has responded in time"}
     if "error" in outcome:
         raise Problem(f"{outcome['error']}; some dead letters may have been moved: list them", status=504)
     if message_id is not None and not outcome["result"]:

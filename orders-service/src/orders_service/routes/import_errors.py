@@ -23,7 +23,7 @@ from orders_service.store import imports, reports
 bp = Blueprint("import_errors", __name__, url_prefix="/acme_orders/api/v1/orders/import")
 
 _REPORT_READ_BYTES = 64 * 1024
-_MAX_READS, _MAX_ROW_LENGTH = 16, 1000
+_MAX_LISTED_BYTES, _MAX_ROW_LENGTH = 1024 * 1024, 1000
 
 
 class ErrorsQuery(Query):
@@ -51,9 +51,16 @@ class ReportedRow(TypedDict):
 def list_errors(task_id: str, query: ErrorsQuery) -> Response:
     with transaction() as tx:
         require_import(imports.find_status(tx, require_uuid(task_id)))
-    chunks = itertools.islice(_read_report(this_app().database, task_id), _MAX_READS)
-    entries = itertools.chain.from_iterable(parse_entries(chunks))
+    chunks = _read_report(this_app().database, task_id)
+    entries = itertools.chain.from_iterable(parse_entries(_first_bytes(chunks, _MAX_LISTED_BYTES)))
     return envelope([_reported_row(entry) for entry in itertools.islice(entries, query.limit)])
+
+
+def _first_bytes(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Yield the chunks that contain the first `size` bytes."""
+    while size > 0 and (chunk := next(chunks, None)):
+        size -= len(chunk)
+        yield chunk
 
 
 def _reported_row(entry: Entry) -> ReportedRow:
