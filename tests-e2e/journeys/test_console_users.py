@@ -35,7 +35,7 @@ def add(page, name, role="reader"):
     if not page.get_by_label("Name", exact=True).is_visible():
         page.get_by_text("New user").click()
     page.get_by_label("Name", exact=True).fill(name)
-    page.get_by_label("Role").select_option(role)
+    page.get_by_label("Role", exact=True).select_option(role)
     page.get_by_role("button", name="Add user").click()
 
 
@@ -104,7 +104,7 @@ def test_rejected_names_are_explained_and_change_nothing(browser, stack, name, s
         add(page, "a b", "runner")
         expect(page.get_by_label("Name", exact=True)).to_have_attribute("aria-invalid", "true")
         expect(page.get_by_label("Name", exact=True)).to_have_value("a b")
-        expect(page.get_by_label("Role")).to_have_value("runner")
+        expect(page.get_by_label("Role", exact=True)).to_have_value("runner")
         add(page, name, "admin")
         expect(page.get_by_role("alert")).to_contain_text(f"the user '{name}' exists")
         add(page, stack.user)

@@ -20,7 +20,7 @@ class Settings(WebSettings):
     )
     users_program: Path | None = Field(
         None,
-        description="Program that changes the users, `deploy/local`; without it, the console explains the commands",
+        description="Program that changes the users, `deploy/local`; without it, the console shows the commands",
     )
     health_timeout_seconds: float = Field(2, gt=0, le=30, description="Timeout of a health request to a service")
     invariants_timeout_seconds: float = Field(
