@@ -82,7 +82,7 @@ test-all: setup ## Run all tests, the journeys on both stacks, and measure cover
 bench: setup ## Measure throughput and latency through the gateway
 	@$(PY) bench/run.py $(ARGS)
 
-screenshots: setup ## Take screenshots of the console's pages into build/screenshots (ARGS=--docs: also for the documents)
+screenshots: setup ## Take screenshots of the console into build/screenshots (ARGS=--docs: and docs/images)
 	@PYTHONPATH=tests-e2e $(PY) tests-e2e/screenshots.py $(ARGS)
 
 setup: ## Create or update .venv

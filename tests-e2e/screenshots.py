@@ -43,6 +43,7 @@ PAGES = [
     ("upload", "/acme_orders", None),
 ]
 WIDTH, PHONE_WIDTH = 1200, 360
+HAS_TRAFFIC = "document.querySelector('.traffic dd').textContent !== '0/s'"
 
 
 def take(page: Page, folder: Path, name: str, height: int | None) -> None:
@@ -61,7 +62,9 @@ def take_all(stack: RunningStack) -> None:
     with chromium() as browser:
         for name, path, height in PAGES:
             with open_page(browser, stack, path.format(**names)) as page:
-                page.wait_for_function("document.querySelectorAll('[data-chart]:not([data-drawn])').length === 0")
+                if name == "overview":
+                    # The requests of a minute are shown after it has ended.
+                    page.wait_for_function(HAS_TRAFFIC, timeout=90_000)
                 take(page, FOLDER, name, height)
 
 

@@ -155,7 +155,7 @@ def test_invalid_query_of_the_listing_returns_400_that_names_the_parameter(clien
 )
 def test_listing_uses_the_index(db, sql):
     with db.transaction() as tx:
-        tx.run("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        tx.run("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off")
         plan = "\n".join(line for (line,) in tx.rows(f"EXPLAIN {sql}"))
     assert "events_request" in plan
     assert "Sort" not in plan

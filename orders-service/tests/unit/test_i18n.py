@@ -43,6 +43,12 @@ UNREACHABLE = {
     "must be valid UTF-8",
     "is required",
     "must be an object",
+    # The gateway does not pass requests to these routes on; the console uses them for admins.
+    "this requires the role admin",
+    "{queue}: unknown queue",
+    "{queue}: no dead letter has the ID {message_id}",
+    "no worker is connected to RabbitMQ",
+    "{outcome['error']}; some dead letters may have been moved: list them",
 }
 KEY_ALREADY_USED = "this Idempotency-Key was already used for a different method, path or body"
 # Texts of the chassis that this service does not return as they are: it returns the messages of the fields instead, or
