@@ -5,7 +5,7 @@ import secrets
 import pytest
 from playwright.sync_api import expect
 
-from quintet_e2e.browser import open_page
+from quintet_e2e.browser import accessibility_violations, open_page
 from quintet_e2e.clients import Client, resend_if_disconnected
 
 # In containers, the console can neither read nor change the users.
@@ -65,6 +65,7 @@ def test_user_is_added_gets_another_password_and_is_removed(browser, stack, name
         add(page, name)
         first = read_password(page, f"{name} was added as reader")
         assert status(name, first) == 200
+        assert accessibility_violations(page) == []
         expect(page.get_by_role("row").filter(has_text=name)).to_contain_text("reader")
 
         change(page, name, "Replace password", "Replace")
