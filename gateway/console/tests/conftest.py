@@ -93,6 +93,7 @@ def console(tmp_path_factory):
         "USERS_FILE": str(folder / "stack" / "gateway" / "roles.conf"),
         "USERS_PROGRAM": str(CHECKOUT / "deploy" / "local"),
         "STACK_DIR": str(folder / "stack"),
+        "WEB_CONCURRENCY": "1",  # as in a stack without containers
         "INVARIANTS_TIMEOUT_SECONDS": "4",
         "PATH": os.environ["PATH"],
     }

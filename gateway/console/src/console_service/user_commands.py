@@ -23,9 +23,14 @@ _LAST_LINE = re.compile(r"(?:[\w/-]+: )?(.+)\s*\Z")
 
 
 def are_available() -> bool:
-    """Return whether the users can be changed: only where the console may write their files."""
-    users_file = _settings().users_file
-    return bool(_settings().users_program and users_file and os.access(users_file.parent, os.W_OK))
+    """Return whether the users can be changed: only where the console may write their files.
+
+    It must have one process, which recognizes forms that were sent before.
+    """
+    settings = _settings()
+    if settings.users_program is None or settings.users_file is None or settings.web_concurrency > 1:
+        return False
+    return os.access(settings.users_file.parent, os.W_OK)
 
 
 def add(name: str, role: str) -> dict[str, str]:

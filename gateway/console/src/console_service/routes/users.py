@@ -39,7 +39,7 @@ COMMANDS = (
     ("List the users and their roles", "make users"),
 )
 
-# Keys of the forms that were sent. Where the console may change users, it has a single process.
+# Keys of the forms that were sent. Where the console may change users, it has one process (user_commands).
 _sent_keys: deque[str] = deque(maxlen=1000)
 _sent_keys_lock = Lock()
 
