@@ -1,4 +1,5 @@
-"""Manages the gateway's users: `users.py add NAME [--role ROLE]`, `remove NAME`, `list`, `administrator NAME`.
+"""Manages the gateway's users: `users.py add NAME [--role ROLE] [--new|--existing]`, `remove NAME`, `list`,
+`administrator NAME`.
 
 The directory GATEWAY_USERS_DIR holds `htpasswd` ({SSHA} hashes) and `roles.conf` (the lines of an nginx map).
 nginx reads the first at every request and the second at startup and reload, so reload it after each change.
@@ -68,13 +69,16 @@ class Users:
         self.save()
 
     def remove(self, name: str) -> None:
-        if name not in self.hashes:
-            raise UserError(f"unknown user {name!r}; existing users: {', '.join(sorted(self.hashes)) or 'none'}")
+        self.check_exists(name)
         if self.admins() == [name]:
             raise UserError(f"{name!r} is the last admin and must not be removed: add another admin first")
         del self.hashes[name]
         self.roles.pop(name, None)
         self.save()
+
+    def check_exists(self, name: str) -> None:
+        if name not in self.hashes:
+            raise UserError(f"unknown user {name!r}; existing users: {', '.join(sorted(self.hashes)) or 'none'}")
 
     def save(self) -> None:
         # Either order is safe: a user with only a password or only a role is rejected.
@@ -118,8 +122,11 @@ def locked_users(directory: Path, mode: int) -> Iterator[Users]:
             print(f"users.py: removed a malformed line, {line}: add its user again with `make user`", file=sys.stderr)
 
 
-def add(directory: Path, mode: int, name: str, role: str | None) -> str:
-    """Add a user, or replace the password (and the role, if it is not None) of an existing one."""
+def add(directory: Path, mode: int, name: str, role: str | None, condition: str | None = None) -> str:
+    """Add a user, or replace the password (and the role, if it is not None) of an existing one.
+
+    The condition `new` only adds, and the condition `existing` only replaces.
+    """
     if not re.fullmatch(_NAME, name):
         raise UserError(f"a user name {_NAME_RULE}: {name!r}")
     if role and role not in ROLES:
@@ -127,6 +134,10 @@ def add(directory: Path, mode: int, name: str, role: str | None) -> str:
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     with locked_users(directory, mode) as users:
         exists = name in users.hashes
+        if condition == "existing":
+            users.check_exists(name)
+        if condition == "new" and exists:
+            raise UserError(f"the user {name!r} exists: choose another name, or replace the password")
         role = role or (users.roles.get(name, "writer") if exists else "writer")
         users.put(name, password, role)
     change = f"replaced the password of {name}" if exists else f"added {name}"
@@ -161,6 +172,9 @@ def main(arguments: list[str]) -> str:
     add_parser = commands.add_parser("add", help="add a user, or replace the password or role of an existing one")
     add_parser.add_argument("name")
     add_parser.add_argument("--role", help=f"{', '.join(ROLES)}; by default the current role, or writer for a new user")
+    conditions = add_parser.add_mutually_exclusive_group()
+    for condition, text in (("new", "fail if the user exists"), ("existing", "fail if the user does not exist")):
+        conditions.add_argument(f"--{condition}", dest="condition", action="store_const", const=condition, help=text)
     commands.add_parser("remove", help="remove a user").add_argument("name")
     commands.add_parser(
         "administrator", help="set the administrator, with the password in ADMIN_PASSWORD"
@@ -175,7 +189,7 @@ def main(arguments: list[str]) -> str:
         raise UserError(f"GATEWAY_USERS_MODE must be three octal digits, the mode of the files: {mode!r}")
     directory_and_mode = Path(directory), int(mode, 8)
     if parsed.command == "add":
-        return add(*directory_and_mode, parsed.name, parsed.role)
+        return add(*directory_and_mode, parsed.name, parsed.role, parsed.condition)
     if parsed.command == "administrator":
         return set_administrator(*directory_and_mode, parsed.name)
     if parsed.command == "list":

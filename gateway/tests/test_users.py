@@ -58,6 +58,17 @@ def test_roles_are_set_listed_and_kept(users):
     assert users("add", "ann").stdout.startswith("added ann (writer)")
 
 
+def test_condition_only_adds_or_only_replaces(users):
+    assert users("add", "ann", "--role", "reader", "--new").stdout.startswith("added ann (reader)")
+    result = users("add", "ann", "--role", "admin", "--new")
+    assert result.returncode == 1 and "the user 'ann' exists: choose another name" in result.stderr
+    assert users("add", "ann", "--existing").stdout.startswith("replaced the password of ann (reader)")
+    result = users("add", "bob", "--existing")
+    assert result.returncode == 1 and "unknown user 'bob'; existing users: ann" in result.stderr
+    assert users("add", "ann", "--new", "--existing").returncode == 2
+    assert users("list").stdout == "ann reader\n"
+
+
 def test_last_admin_cannot_be_removed_or_lose_the_role(users):
     users("add", "ann", "--role", "admin")
     users("add", "bob")

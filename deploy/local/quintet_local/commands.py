@@ -107,20 +107,22 @@ def url(stack: Stack, arguments: argparse.Namespace) -> None:
 
 
 def user(stack: Stack, arguments: argparse.Namespace) -> None:
-    _change_users(stack, "add", arguments.name, *(["--role", arguments.role] if arguments.role else []))
+    role = ["--role", arguments.role] if arguments.role else []
+    condition = [f"--{arguments.condition}"] if arguments.condition else []
+    _change_users(stack, "add", arguments.name, *role, *condition)
 
 
 def user_remove(stack: Stack, arguments: argparse.Namespace) -> None:
     _change_users(stack, "remove", arguments.name)
 
 
-def _change_users(stack: Stack, action: str, name: str, *role: str) -> None:
+def _change_users(stack: Stack, action: str, name: str, *options: str) -> None:
     if name == stack.settings["ADMIN_USER"]:
         raise StackError(
             f"NAME must not be {name}, the administrator in .env: change ADMIN_USER or ADMIN_PASSWORD there,"
             " then run `make up`"
         )
-    gateway.change_users([action, name, *role], stack.settings, stack.users_environment(), stack.reload_gateway)
+    gateway.change_users([action, name, *options], stack.settings, stack.users_environment(), stack.reload_gateway)
 
 
 def users(stack: Stack, arguments: argparse.Namespace) -> None:
@@ -199,6 +201,9 @@ def _parser(prog: str, description: str | None, commands: Mapping[str, Command])
     )
     parsers["user"].add_argument("name")
     parsers["user"].add_argument("role", nargs="?", default="")
+    conditions = parsers["user"].add_mutually_exclusive_group()
+    for condition in ("new", "existing"):
+        conditions.add_argument(f"--{condition}", dest="condition", action="store_const", const=condition)
     parsers["user-remove"].add_argument("name")
     for name in ("retry", "discard"):
         parsers[name].add_argument("queue")

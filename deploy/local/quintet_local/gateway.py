@@ -46,6 +46,9 @@ class Gateway:
             "BIND": f"unix:{self.layout.socket(CONSOLE)}",
             "SERVICES": ",".join(self.services),
             "USERS_FILE": str(self.layout.users / "roles.conf"),
+            # The console adds and removes users as `make user` and `make user-remove` do.
+            "USERS_PROGRAM": str(CHECKOUT / "deploy" / "local"),
+            **self.layout.command_environment,
             "SERVICE_URL": f"unix:{self.layout.run}/{{service}}.sock",
             "PYTHONUNBUFFERED": "1",
             "WEB_CONCURRENCY": "1",

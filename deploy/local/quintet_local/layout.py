@@ -59,6 +59,11 @@ class Layout:
         return self.home / "gateway"
 
     @property
+    def command_environment(self) -> dict[str, str]:
+        """Return the variables with which a command uses this stack; see `default_layout`."""
+        return {"STACK_DIR": str(self.home)} if self.env_file.parent == self.home else {}
+
+    @property
     def ports_file(self) -> Path:
         return self.home / "ports.json"
 

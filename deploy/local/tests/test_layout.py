@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from quintet_local.layout import CHECKOUT, MARKER, Layout
+from quintet_local.layout import CHECKOUT, MARKER, Layout, default_layout
 from quintet_local.progress import StackError
 from quintet_local.stack import Stack
 
@@ -38,6 +38,18 @@ def test_stack_of_a_deleted_checkout_can_be_removed(folder):
     shutil.rmtree(folder / "one")
     Stack(layout(home, folder / "other")).clean()
     assert not home.exists()
+
+
+@pytest.mark.parametrize("stack_dir", [None, "stack"])
+def test_command_of_a_program_uses_the_stack_of_the_program(folder, monkeypatch, stack_dir):
+    monkeypatch.delenv("STACK_DIR", raising=False)
+    if stack_dir:
+        monkeypatch.setenv("STACK_DIR", str(folder / stack_dir))
+    own_layout = default_layout()
+    monkeypatch.delenv("STACK_DIR", raising=False)
+    for name, value in own_layout.command_environment.items():
+        monkeypatch.setenv(name, value)
+    assert default_layout() == own_layout
 
 
 def test_cleaning_a_copy_keeps_programs_of_the_original_running(folder):

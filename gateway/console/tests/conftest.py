@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import shutil
 import socketserver
 import subprocess
 import sys
@@ -15,6 +16,9 @@ import requests
 from chassis.runtime import http_client
 from quintet_testing.waiting import eventually
 
+CHECKOUT = Path(__file__).resolve().parents[3]
+# Of a stack that is not running: the real commands change its users, and reload nothing.
+STACK_SETTINGS = f"ADMIN_USER=operator\nADMIN_PASSWORD={'x' * 20}\nGATEWAY_PORT=1\n"
 SERVICES = ("sequence", "event", "orders", "specstore", "factory")
 # Parts of the start page, which is shown without them too.
 EMPTY_PARTS = {
@@ -80,11 +84,16 @@ def console(tmp_path_factory):
     """Return the address of the console's web process, and the services that it queries."""
     folder = tmp_path_factory.mktemp("console")
     services = {name: FakeService(folder / f"{name}.sock") for name in SERVICES}
+    (folder / "stack").mkdir()
+    (folder / "stack" / ".env").write_text(STACK_SETTINGS)
     settings = {
         "BIND": f"unix:{folder}/console.sock",
         "SERVICES": ",".join(SERVICES),
         "SERVICE_URL": f"unix:{folder}/{{service}}.sock",
-        "USERS_FILE": str(folder / "roles.conf"),
+        "USERS_FILE": str(folder / "stack" / "gateway" / "roles.conf"),
+        "USERS_PROGRAM": str(CHECKOUT / "deploy" / "local"),
+        "STACK_DIR": str(folder / "stack"),
+        "WEB_CONCURRENCY": "1",  # as in a stack without containers
         "INVARIANTS_TIMEOUT_SECONDS": "4",
         "PATH": os.environ["PATH"],
     }
@@ -109,10 +118,11 @@ def services(console):
 
 @pytest.fixture
 def users_file(console):
-    """Return the path of the file of users, which does not exist yet."""
-    file = Path(console[0].removeprefix("unix:")).with_name("roles.conf")
-    file.unlink(missing_ok=True)
-    return file
+    """Return the path of the file of users, which does not exist yet, in an empty folder."""
+    folder = Path(console[0].removeprefix("unix:")).with_name("stack") / "gateway"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder / "roles.conf"
 
 
 @pytest.fixture

@@ -18,6 +18,10 @@ class Settings(WebSettings):
         None,
         description="File of the gateway's users and roles, `roles.conf`; without it, the console cannot list them",
     )
+    users_program: Path | None = Field(
+        None,
+        description="Program that changes the users, `deploy/local`; without it, the console shows the commands",
+    )
     health_timeout_seconds: float = Field(
         2, gt=0, le=30, description="Timeout of a request for the health, the queues or a trace of a service"
     )

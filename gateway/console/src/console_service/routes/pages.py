@@ -35,6 +35,7 @@ _NOTICES = {
     "created": "Created.",
     "changed": "Changed.",
     "deleted": "Deleted.",
+    "removed": "Removed.",
     "uploaded": "Uploaded as a new revision.",
     "cancelled": "Canceled.",
     "cancelling": "The import ends before its next step.",
