@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from quintet_e2e import demo_data
 from quintet_e2e.browser import chromium, open_page
@@ -43,7 +43,6 @@ PAGES = [
     ("upload", "/acme_orders", None),
 ]
 WIDTH, PHONE_WIDTH = 1200, 360
-HAS_TRAFFIC = "document.querySelector('.traffic dd').textContent !== '0/s'"
 
 
 def take(page: Page, folder: Path, name: str, height: int | None) -> None:
@@ -64,7 +63,7 @@ def take_all(stack: RunningStack) -> None:
             with open_page(browser, stack, path.format(**names)) as page:
                 if name == "overview":
                     # The requests of a minute are shown after it has ended.
-                    page.wait_for_function(HAS_TRAFFIC, timeout=90_000)
+                    expect(page.locator(".traffic dd").first).not_to_have_text("0/s", timeout=90_000)
                 take(page, FOLDER, name, height)
 
 
