@@ -53,6 +53,13 @@ def own_versions(settings, db):
     database.close()
 
 
+def test_request_during_the_end_of_the_process_can_be_repeated(own_versions):
+    # As the interpreter does at its end, while greenlets may still run.
+    own_versions._executor.shutdown()
+    with pytest.raises(Unavailable):
+        own_versions.find(["sprocket 1"])
+
+
 def test_reader_waits_for_slow_postgres(client, version_sessions, client_without_redis, a_sprocket):
     suspend, resume = version_sessions
     path = f"/api/sprocket/{a_sprocket(1)}"

@@ -29,7 +29,11 @@ class CurrentVersions:
         """Return the versions of existing resources. Raise Unavailable only if Postgres is down, not if it is slow."""
         if self._is_unresponsive and not self._pending_read.done():
             raise Unavailable("the database is unreachable")
-        self._pending_read = self._executor.submit(self._find, resources)
+        try:
+            self._pending_read = self._executor.submit(self._find, resources)
+        except RuntimeError as error:
+            # A process whose parent was killed ends at once, with requests that it has not answered.
+            raise Unavailable("the service is being restarted") from error
         for _ in range(1 if self._is_unresponsive else _MAX_POLLS):
             try:
                 return self._pending_read.result(_POLL_SECONDS)
