@@ -76,6 +76,7 @@ def test_page_shows_a_timeline_with_links(get, traced):
     for url in (flow, "/console/sequences/invoices", "/api/v1/events/e1", "/console/orders/imports/i1"):
         assert f'href="{url}"' in page
     assert "The request caused more in event-service" in page
+    assert "make logs R=r-1" in page
 
 
 def test_request_without_effects_has_an_empty_trace(get, services):
