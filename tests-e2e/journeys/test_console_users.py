@@ -71,6 +71,8 @@ def test_user_is_added_gets_another_password_and_is_removed(browser, stack, name
         change(page, name, "Replace password", "Replace")
         second = read_password(page, f"{name} has a new password as reader")
         assert (status(name, first), status(name, second)) == (401, 200)
+        page.goto("/console/users")
+        expect(page.get_by_role("row").filter(has_text=name)).to_contain_text("s ago")
 
         change(page, name, "Remove", "Remove")
         expect(page.get_by_role("status")).to_have_text("Removed.")

@@ -46,6 +46,7 @@ class Gateway:
             "BIND": f"unix:{self.layout.socket(CONSOLE)}",
             "SERVICES": ",".join(self.services),
             "USERS_FILE": str(self.layout.users / "roles.conf"),
+            "ACCESS_LOG_FILE": str(self.layout.log_of(NAME)),
             # The console adds and removes users as `make user` and `make user-remove` do.
             "USERS_PROGRAM": str(CHECKOUT / "deploy" / "local"),
             **self.layout.command_environment,

@@ -91,6 +91,7 @@ def console(tmp_path_factory):
         "SERVICES": ",".join(SERVICES),
         "SERVICE_URL": f"unix:{folder}/{{service}}.sock",
         "USERS_FILE": str(folder / "stack" / "gateway" / "roles.conf"),
+        "ACCESS_LOG_FILE": str(folder / "access.log"),
         "USERS_PROGRAM": str(CHECKOUT / "deploy" / "local"),
         "STACK_DIR": str(folder / "stack"),
         "WEB_CONCURRENCY": "1",  # as in a stack without containers
@@ -114,6 +115,12 @@ def services(console):
     for service in console[1].values():
         service.reset()
     return console[1]
+
+
+@pytest.fixture
+def access_log(console):
+    """Return a function that replaces the gateway's access log by these lines."""
+    return lambda *lines: Path(console[0].removeprefix("unix:")).with_name("access.log").write_text("\n".join(lines))
 
 
 @pytest.fixture

@@ -18,6 +18,10 @@ class Settings(WebSettings):
         None,
         description="File of the gateway's users and roles, `roles.conf`; without it, the console cannot list them",
     )
+    access_log_file: Path | None = Field(
+        None,
+        description="Access log of the gateway, in which the pages of users and traces find requests",
+    )
     users_program: Path | None = Field(
         None,
         description="Program that changes the users, `deploy/local`; without it, the console shows the commands",

@@ -79,6 +79,15 @@ def test_page_shows_a_timeline_with_links(get, traced):
     assert "make logs R=r-1" in page
 
 
+def test_page_shows_the_line_of_the_gateway(get, traced, access_log):
+    request = '"user":"ann","method":"GET","uri":"/a?b=<c>","status":200,"seconds":0.25'
+    line = '{"time":"2026-01-02T03:04:05+00:00","request_id":"%s",' + request + "}"
+    access_log("2026/01/02 [alert] r-1", line % "r-10", line % "r-1")
+    page = get("/console/trace/r-1", **ADMIN).text
+    assert "GET /a?b=&lt;c&gt;" in page and "200 after 0.250 s" in page
+    assert "Response of the gateway" not in get("/console/trace/r-2", **ADMIN).text
+
+
 def test_request_without_effects_has_an_empty_trace(get, services):
     for service in services.values():
         service.respond = lambda request: request.send_json(200, {"entries": [], "has_more": False})

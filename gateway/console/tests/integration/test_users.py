@@ -44,6 +44,23 @@ def test_users_and_roles_are_listed_by_name_without_malformed_lines(get, users_f
     assert "make user-remove NAME=ann" in page.text
 
 
+def test_last_successful_request_of_each_user_is_shown(get, users_file, access_log):
+    users_file.write_text('":root" admin;\n":ann" writer;\n":eve" reader;\n')
+    line = '{"time":"2026-01-02T03:04:%s+00:00","user":"%s","status":%s}'
+    access_log(
+        line % ("01", "ann", 200),
+        line % ("02", "ann", 302),
+        line % ("03", "ann", 401),  # whoever it was did not know the password
+        line % ("04", "eve", 401),
+        line % ("05", "", 200),
+        "2026/01/02 [alert] a line of nginx itself",
+        line % ("06", "mallory", 200),
+    )
+    page = get(PATH, **ADMIN).text
+    assert "2026-01-02 03:04:02 UTC" in page
+    assert page.count("2026-01-02 03:04") == 1 and page.count("not recently") == 2
+
+
 def test_file_that_cannot_be_read_is_stated_and_the_commands_are_shown(get, users_file):
     page = get(PATH, **ADMIN)
     assert page.status_code == 200

@@ -13,6 +13,7 @@ from chassis.runtime import request_ids
 from chassis.web.app import require_admin, this_app
 from chassis.web.traces import TracePath
 from chassis.web.validation import endpoint
+from console_service import access_log
 from console_service.clients import call
 from console_service.routes.pages import field_errors, read_parts, render_page
 from console_service.settings import Settings
@@ -51,7 +52,13 @@ def search() -> BaseResponse:
 def show_trace(request_id: str) -> Response:
     _check(request_id)
     trace = _read_trace(request_id)
-    return render_page("traces/detail.html", trace=trace, entries=_describe(trace["entries"]))
+    log_file = cast(Settings, this_app().settings).access_log_file
+    return render_page(
+        "traces/detail.html",
+        trace=trace,
+        entries=_describe(trace["entries"]),
+        gateway_entry=access_log.find_request(log_file, request_id) if log_file else None,
+    )
 
 
 def _describe(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from chassis.errors import Conflict, Invalid, Problem, Unavailable
 from chassis.runtime import logs
 from chassis.web.app import require_admin, this_app, username
-from console_service import user_commands
+from console_service import access_log, user_commands
 from console_service.routes.pages import field_errors, read_parts, render_page, run_action
 from console_service.settings import Settings
 
@@ -117,14 +117,17 @@ def _change_once(change: Callable[[], dict[str, str]]) -> dict[str, str]:
 def _render_list(
     problem: Problem | None = None, failed_form: str = "", added: dict[str, str | bool] | None = None
 ) -> Response:
-    users_file = cast(Settings, this_app().settings).users_file
+    settings = cast(Settings, this_app().settings)
+    users_file, log_file = settings.users_file, settings.access_log_file
     parts = read_parts(users=lambda: _read_users(users_file) if users_file else None)
+    names = [name for name, _ in parts["users"]] if isinstance(parts["users"], list) else []
     return render_page(
         "users.html",
         problem.status if problem else 200,
         roles=ROLES,
         commands=COMMANDS,
         may_change=user_commands.are_available(),
+        last_requests=access_log.find_last_requests(log_file, names) if log_file else None,
         added=added,
         form=request.form,
         failed_form=failed_form,
