@@ -168,9 +168,11 @@ def updates_of(flow, reports):
 
 
 def visible_state(api, flow, outbox_bodies):
-    """Return the status and the events of a flow without its ID, and whether each job was queued at most once."""
+    """Return status and events of a flow without its ID and times, and whether each job was queued at most once."""
     status = api.get(flow).json
     del status["modified"]
+    for pipeline in status["pipelines"].values():
+        del pipeline["started"], pipeline["finished"]
     events = [
         (name, body["payload"].get("success"))
         for name in ("FlowStarted", "FlowFinished")

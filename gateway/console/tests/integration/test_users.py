@@ -50,7 +50,7 @@ def test_last_successful_request_of_each_user_is_shown(get, users_file, access_l
     access_log(
         line % ("01", "ann", 200),
         line % ("02", "ann", 302),
-        line % ("03", "ann", 401),  # whoever it was did not know the password
+        line % ("03", "ann", 401),  # the client did not know the password
         line % ("04", "eve", 401),
         line % ("05", "", 200),
         "2026/01/02 [alert] a line of nginx itself",
