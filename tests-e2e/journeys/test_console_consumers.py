@@ -68,9 +68,9 @@ def confirm(page, button, label):
 def test_blocked_consumer_is_shown_and_its_offset_moved(browser, stack, path, event_ids, refuse, read):
     refuse(event_ids[0], 2)
     with open_page(browser, stack, path) as page:
-        page.get_by_role("link", name="Consumers").click()
+        page.get_by_role("link", name="Consumers", exact=True).click()
         expect(page.locator("tbody tr")).to_contain_text(["after 2 NACKs: mailbox unavailable"])
-        page.get_by_role("link", name=CONSUMER).click()
+        page.get_by_role("link", name=CONSUMER, exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_have_text(CONSUMER)
 
         page.get_by_text("Move an offset").click()
@@ -164,7 +164,7 @@ def test_schema_is_set_replaced_and_deleted(browser, stack, client, name, path, 
         page.get_by_role("button", name="Append").click()
         expect(page.locator("#payload-help")).to_contain_text('"sum" is a required property')
 
-        page.get_by_role("link", name="Settings").click()
+        page.get_by_role("link", name="Settings", exact=True).click()
         confirm(page, "Delete", "Delete")
         expect(page.get_by_role("status")).to_have_text("Deleted.")
         assert client.get(schema_path).status_code == 404
@@ -188,7 +188,7 @@ def test_retention_is_set_and_removed(browser, stack, client, name, path, event_
         expect(page.locator(".facts")).to_contain_text("2 left of 4")
         expect(page.locator("#events .position")).to_have_text(["4", "3"])
 
-        page.get_by_role("link", name="Settings").click()
+        page.get_by_role("link", name="Settings", exact=True).click()
         page.get_by_text("Change the retention").click()
         page.get_by_role("button", name="Keep events indefinitely").click()
         expect(page.get_by_text("Events are kept indefinitely")).to_be_visible()

@@ -54,7 +54,7 @@ def confirm(page, label):
 
 def test_spec_is_uploaded_followed_and_run_again(browser, stack, owner, dataset):
     with open_page(browser, stack, "/") as page:
-        page.get_by_role("link", name="Datasets").click()
+        page.get_by_role("link", name="Datasets", exact=True).click()
         expect(page).to_have_title("Datasets · Quintet")
         upload_text(page, owner.spec(dataset))
         expect(page.get_by_role("heading", level=1)).to_have_text(f"{owner.id}/{dataset}")

@@ -13,7 +13,7 @@ def test_first_round_of_the_readme_is_done_in_the_console(browser, stack):
     file = orders.sample_file(orders.first_unused_id())
     with open_page(browser, stack, "/") as page:
         navigation = page.get_by_role("navigation", name="Main")
-        navigation.get_by_role("link", name="Sequences").click()
+        navigation.get_by_role("link", name="Sequences", exact=True).click()
         if not page.get_by_label("Name", exact=True).is_visible():
             page.get_by_text("New sequence").click()
         page.get_by_label("Name", exact=True).fill(name)
@@ -23,7 +23,7 @@ def test_first_round_of_the_readme_is_done_in_the_console(browser, stack):
         page.get_by_role("button", name="Issue").click()
         expect(page.locator("#issued-numbers")).to_have_text("R-00001\nR-00002")
 
-        navigation.get_by_role("link", name="Orders").click()
+        navigation.get_by_role("link", name="Orders", exact=True).click()
         upload = {"name": "orders.csv", "mimeType": "text/csv", "buffer": file}
         page.get_by_label("CSV or XLSX file").set_input_files([upload])
         page.get_by_role("button", name="Upload").click()

@@ -49,9 +49,9 @@ def card(page, message_id):
 def test_dead_letter_is_read_requeued_and_deleted(browser, stack, client, dead_letter):
     message_id = dead_letter()
     with open_page(browser, stack, "/") as page:
-        page.get_by_role("link", name="Messages").click()
+        page.get_by_role("link", name="Messages", exact=True).click()
         expect(page).to_have_title("Messages · Quintet")
-        page.get_by_role("link", name=QUEUE).click()
+        page.get_by_role("link", name=QUEUE, exact=True).click()
         letter = card(page, message_id)
         expect(letter).to_contain_text("message_id: must be a UUID")
         letter.get_by_text("Body").click()
@@ -103,8 +103,8 @@ def test_action_on_a_dead_letter_that_is_gone_is_explained(browser, stack, clien
 
 def test_only_admins_are_offered_the_pages(browser, stack, writer):
     with open_page(browser, stack, "/", *writer.credentials) as page:
-        expect(page.get_by_role("link", name="Sequences")).to_be_visible()
-        expect(page.get_by_role("link", name="Messages")).to_have_count(0)
+        expect(page.get_by_role("link", name="Sequences", exact=True)).to_be_visible()
+        expect(page.get_by_role("link", name="Messages", exact=True)).to_have_count(0)
     assert writer.get("/console/messages").status_code == 403
     assert writer.get("/dead-letters").status_code == 403
     assert writer.send("DELETE", f"/dead-letters/{QUEUE}").status_code == 403

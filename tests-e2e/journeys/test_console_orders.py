@@ -32,7 +32,7 @@ def confirm(page, label):
 def test_file_is_uploaded_followed_and_undone(browser, stack, client, first_id):
     name = f"orders-{first_id}.csv"
     with open_page(browser, stack, "/") as page:
-        page.get_by_role("link", name="Orders").click()
+        page.get_by_role("link", name="Orders", exact=True).click()
         expect(page).to_have_title("Orders · Quintet")
         choose(page, orders.orders_file(first_id, 800), name)
         page.get_by_role("button", name="Upload").click()
@@ -90,7 +90,7 @@ def test_orders_are_filtered_paged_shown_and_deleted(browser, stack, client, fir
         page.keyboard.press("Enter")
         rows = page.get_by_role("region", name="Stored orders").locator("tbody tr")
         expect(rows).to_have_count(50)
-        page.get_by_role("link", name="Next").click()
+        page.get_by_role("link", name="Next", exact=True).click()
         expect(rows).to_have_count(10)
         expect(page.get_by_label("Name contains")).to_have_value(name.upper())
         rows.first.get_by_role("link").click()

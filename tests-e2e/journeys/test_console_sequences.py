@@ -30,7 +30,7 @@ def create(page, name, **values):
 
 def test_sequence_is_created_used_changed_and_deleted(browser, stack, name):
     with open_page(browser, stack, "/") as page:
-        page.get_by_role("link", name="Sequences").click()
+        page.get_by_role("link", name="Sequences", exact=True).click()
         expect(page).to_have_title("Sequences · Quintet")
         create(page, name, Format="INV-{:05d}", Last_number="30")
         expect(page.get_by_role("heading", level=1)).to_have_text(name)

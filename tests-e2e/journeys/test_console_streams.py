@@ -41,7 +41,7 @@ def positions(page):
 
 def test_stream_is_created_and_appended_to(browser, stack, client, name):
     with open_page(browser, stack, "/") as page:
-        page.get_by_role("link", name="Streams").click()
+        page.get_by_role("link", name="Streams", exact=True).click()
         expect(page).to_have_title("Streams · Quintet")
         button = page.get_by_role("button", name="Append the first event")
         if not button.is_visible():
@@ -107,18 +107,18 @@ def test_events_are_browsed_backwards_and_forwards_and_by_name_and_time(browser,
     append(*["OrderPlaced", "OrderShipped"] * 30)
     with open_stream(browser, stack, name) as page:
         expect(positions(page)).to_have_text([str(position) for position in range(60, 35, -1)])
-        page.get_by_role("link", name="Older").click()
+        page.get_by_role("link", name="Older", exact=True).click()
         expect(positions(page)).to_have_text([str(position) for position in range(35, 10, -1)])
-        page.get_by_role("link", name="Older").click()
+        page.get_by_role("link", name="Older", exact=True).click()
         expect(positions(page)).to_have_text([str(position) for position in range(10, 0, -1)])
-        expect(page.get_by_role("link", name="Older")).to_have_count(0)
-        page.get_by_role("link", name="Newer").click()
+        expect(page.get_by_role("link", name="Older", exact=True)).to_have_count(0)
+        page.get_by_role("link", name="Newer", exact=True).click()
         expect(positions(page)).to_have_text([str(position) for position in range(35, 10, -1)])
 
         page.get_by_label("Only events named").select_option("OrderShipped")
         page.get_by_role("button", name="Show").click()
         expect(positions(page)).to_have_text([str(position) for position in range(60, 10, -2)])
-        page.get_by_role("link", name="Older").click()
+        page.get_by_role("link", name="Older", exact=True).click()
         expect(positions(page)).to_have_text(["10", "8", "6", "4", "2"])
 
         page.get_by_label("From (UTC)").fill("2020-01-01T00:00:00")
@@ -161,7 +161,7 @@ def test_new_events_appear_while_the_box_is_ticked_and_the_page_is_visible(brows
         expect(page.locator("#events pre").first).to_contain_text('"payload": {\n    "number": 2\n  }')
         expect(page.get_by_role("button", name="Copy").first).to_be_visible()
         request_id = page.locator("#events .ids code").nth(1).text_content()
-        trace = page.locator("#events .ids").get_by_role("link", name="Trace").first
+        trace = page.locator("#events .ids").get_by_role("link", name="Trace", exact=True).first
         expect(trace).to_have_attribute("href", f"/console/trace/{request_id}")
 
         set_visibility(page, "hidden")
@@ -218,6 +218,6 @@ def test_reader_sees_events_and_no_actions(browser, stack, append, name):
         expect(positions(page)).to_have_text(["1"])
         expect(page.locator("form[method=post]")).to_have_count(0)
         for tab, heading in (("Consumers", "Consumers"), ("Settings", "Retention")):
-            page.get_by_role("link", name=tab).click()
+            page.get_by_role("link", name=tab, exact=True).click()
             expect(page.get_by_role("heading", level=2, name=heading)).to_be_visible()
             expect(page.locator("form[method=post]")).to_have_count(0)

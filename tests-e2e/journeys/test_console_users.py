@@ -51,7 +51,7 @@ def change(page, name, button, confirmation):
 
 def test_added_user_is_listed_with_its_role(browser, stack, name):
     with open_page(browser, stack, "/") as page:
-        page.get_by_role("link", name="Users").click()
+        page.get_by_role("link", name="Users", exact=True).click()
         expect(page).to_have_title("Users · Quintet")
         expect(page.get_by_role("row").filter(has_text="you")).to_contain_text("admin")
         expect(page.get_by_text("make user NAME=ann ROLE=writer")).to_be_visible()
@@ -127,8 +127,8 @@ def test_command_is_copied_by_keyboard(browser, stack):
 
 def test_only_admins_are_offered_the_page(browser, stack, writer):
     with open_page(browser, stack, "/", *writer.credentials) as page:
-        expect(page.get_by_role("link", name="Sequences")).to_be_visible()
-        expect(page.get_by_role("link", name="Users")).to_have_count(0)
+        expect(page.get_by_role("link", name="Sequences", exact=True)).to_be_visible()
+        expect(page.get_by_role("link", name="Users", exact=True)).to_have_count(0)
     assert writer.get("/console/users").status_code == 403
     form = {"action": "remove", "name": stack.user, "key": secrets.token_hex(8)}
     assert writer.send("POST", "/console/users", data=form).status_code == 403
