@@ -1,5 +1,6 @@
 """The page of orders shows a message for each error, and works again afterwards."""
 
+import base64
 import re
 import secrets
 from contextlib import closing, contextmanager
@@ -115,9 +116,12 @@ def test_reader_sees_imports_and_orders_and_no_actions(browser, stack, client):
 
 def test_upload_after_the_role_was_reduced_is_explained(browser, stack):
     name = f"reduced-{secrets.token_hex(4)}"
-    password = stack.add_user(name, "writer")
-    with open_page(browser, stack, orders.PAGE, name, password, locale="en-US") as page:
-        page.route("**/orders/import*", lambda route: route.fulfill(status=403, body="{}"))
+    password = stack.add_user(name, "reader")
+    with open_page(browser, stack, orders.PAGE, locale="en-US") as page:
+        expect(page.locator("#send")).to_be_visible()
+        # From now on, the page sends the requests of a user who may only read.
+        credentials = base64.b64encode(f"{name}:{password}".encode()).decode()
+        page.set_extra_http_headers({"Authorization": f"Basic {credentials}"})
         send(page, orders.orders_file(orders.first_unused_id(), 8))
         expect(problem(page)).to_have_text("Your role does not allow this.")
 

@@ -71,11 +71,13 @@ def send(
     headers: Mapping[str, str] | None = None,
     timeout_seconds: float | None = None,
     stream: bool = False,
+    url: str | None = None,
 ) -> requests.Response:
     """Send a request to the API of a service as the user of the current request.
 
-    `path` consists of segments, which are quoted; `key` is an Idempotency-Key. With `stream`, the caller reads the body
-    and closes the response. Raise the service's error as a Problem, and Unavailable if the service does not respond.
+    `path` consists of segments, which are quoted; `key` is an Idempotency-Key; `url` is the address of a replica. With
+    `stream`, the caller reads the body and closes the response. Raise the service's error as a Problem, and
+    Unavailable if the service does not respond.
     """
     if {".", ".."} & {*path}:
         raise NotFound("a name must not be . or ..")  # the path would be that of another resource
@@ -90,7 +92,7 @@ def send(
     try:
         response = http_client.request(
             method,
-            settings.service_urls[service],
+            url or settings.service_urls[service],
             target,
             data=data,
             headers={name: value.encode() for name, value in all_headers.items()},

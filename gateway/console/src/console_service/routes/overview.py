@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 from chassis.web.app import this_app
 from console_service import clients, sparklines, traffic
 from console_service.domain import aggregate_status
-from console_service.quick_reads import read, read_replicas
+from console_service.replicas import replica_urls
 from console_service.routes.pages import read_parts, render_page
 from console_service.settings import Settings
 
@@ -21,7 +21,7 @@ PURPOSES = {
     "specstore-service": "Dataset specs, and the pipelines that build them",
     "factory-service": "Production data of factories, and their sprockets",
 }
-_NEWEST_EVENTS = "/api/v1/events/newest?limit=10"
+_NEWEST_EVENTS = 10
 
 
 @bp.get("/")
@@ -43,9 +43,12 @@ def show_events() -> Response:
     return render_page("overview_events.html", events=read_parts(events=_read_events)["events"])
 
 
+def _settings() -> Settings:
+    return cast(Settings, this_app().settings)
+
+
 def _read_services() -> dict[str, Any]:
-    settings = cast(Settings, this_app().settings)
-    names = settings.service_urls
+    names = _settings().service_urls
     parts = read_parts(_reports=_read_health_reports, **{name: partial(_read_traffic, name) for name in names})
     reports = parts.pop("_reports")
     return {
@@ -55,7 +58,7 @@ def _read_services() -> dict[str, Any]:
 
 
 def _read_health_reports() -> dict[str, dict[str, Any]]:
-    settings = cast(Settings, this_app().settings)
+    settings = _settings()
     return clients.fetch_reports(
         settings.service_urls, "/healthcheck", clients.identity_headers(), settings.health_timeout_seconds
     )
@@ -63,7 +66,8 @@ def _read_health_reports() -> dict[str, dict[str, Any]]:
 
 def _read_traffic(service: str) -> dict[str, Any]:
     """Return the figures of all replicas together, and the small charts."""
-    recent = traffic.combine(read_replicas(service, "/metrics/recent"))
+    urls = replica_urls(_settings().service_urls[service])
+    recent = traffic.combine(_read(service, "metrics", "recent", url=url) for url in urls)
     return {
         "recent": recent,
         "request_bars": sparklines.bars([minute.requests_per_second for minute in recent.minutes]),
@@ -73,4 +77,10 @@ def _read_traffic(service: str) -> dict[str, Any]:
 
 
 def _read_events() -> list[dict[str, Any]]:
-    return read("event-service", _NEWEST_EVENTS)["events"]  # type: ignore[no-any-return]
+    page = _read("event-service", "api", "v1", "events", "newest", query={"limit": _NEWEST_EVENTS})
+    return page["events"]  # type: ignore[no-any-return]
+
+
+def _read(service: str, *path: str, **options: Any) -> Any:
+    """Read a part of the page, for which the rest does not wait: it fails after the timeout of health requests."""
+    return clients.call(service, "GET", *path, timeout_seconds=_settings().health_timeout_seconds, **options)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from console_service.quick_reads import replica_urls
+from console_service.replicas import replica_urls
 
 
 @pytest.mark.parametrize("url", ["unix:/run/orders.sock", "http://127.0.0.1:8000", "http://unknown-host.invalid:8000"])
