@@ -229,6 +229,8 @@ class Sprocket(factory.StoredSprocket):
 
 @dataclass(frozen=True)
 class TraceEntry:
+    """One effect of a request."""
+
     at: datetime
     service: str
     kind: str
@@ -239,7 +241,7 @@ class TraceEntry:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a request caused, in order of time, and the services whose part is incomplete or unavailable."""
+    """The effects of a request in order of time, and the services whose part is incomplete or unavailable."""
 
     request_id: str
     entries: list[TraceEntry]
