@@ -1,0 +1,71 @@
+"""Progress bars on standard error, if that is a terminal."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
+    from quintet.models import TransferProgress
+
+OnTransfer = Callable[["TransferProgress"], None]
+
+
+class Counted(Protocol):
+    """A state with a number of rows that have been processed."""
+
+    @property
+    def current(self) -> int: ...
+
+    @property
+    def total(self) -> int: ...
+
+
+@contextlib.contextmanager
+def transfer_bar(label: str) -> Iterator[OnTransfer | None]:
+    """Yield a function that draws how much of a file was transferred, with the rate and the time left."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import DownloadColumn, TransferSpeedColumn
+
+    with _progress(DownloadColumn(), TransferSpeedColumn()) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda state: progress.update(task, completed=state.done_bytes, total=state.total_bytes)
+
+
+@contextlib.contextmanager
+def row_bar(label: str) -> Iterator[Callable[[Counted], None] | None]:
+    """Yield a function that draws how many rows were processed, with the rate and the time left."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import TextColumn
+
+    with _progress(TextColumn("{task.completed:,.0f} rows"), TextColumn("{task.fields[rate]}")) as progress:
+        task = progress.add_task(label, total=None, rate="")
+
+        def update(state: Counted) -> None:
+            rate = getattr(state, "rows_per_second", 0)
+            text = f"{rate:,.0f}/s" if rate else ""
+            progress.update(task, completed=state.current, total=state.total or None, rate=text)
+
+        yield update
+
+
+def _progress(*columns: "ProgressColumn") -> "Progress":
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from quintet.cli.output import console
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f} %"),
+        *columns,
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        console=console(stderr=True),
+        expand=True,
+    )
