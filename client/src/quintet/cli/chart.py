@@ -38,8 +38,8 @@ def _width() -> int:
     return min(shutil.get_terminal_size().columns, _MAX_WIDTH)
 
 
-def draw_chart(factory_id: int, data: "Chart") -> None:
-    """Print the chart: the line of the production, the line of the goal, and the attainment."""
+def draw_chart(data: "Chart") -> None:
+    """Print the line of the production, and the line of the goal where they do not overlap."""
     low, high = _range(data)
     labels = [_label(low + (high - low) * row / (_HEIGHT - 1)) for row in range(_HEIGHT - 1, -1, -1)]
     label_width = max(map(len, labels))
@@ -54,7 +54,6 @@ def draw_chart(factory_id: int, data: "Chart") -> None:
             f"{typer.style(label.rjust(label_width), dim=True)} {typer.style('┤' if label else '│', dim=True)}{line}"
         )
     typer.echo(typer.style(_time_axis(data, label_width + 2, columns), dim=True))
-    typer.echo(f"\n{_legend(factory_id, data)}")
 
 
 def _range(data: "Chart") -> tuple[int, int]:
@@ -80,10 +79,8 @@ def _time_axis(data: "Chart", indent: int, width: int) -> str:
     return " " * indent + (first if first == last else f"{first}{last:>{max(width - len(first), len(last) + 1)}}")
 
 
-def _legend(factory_id: int, data: "Chart") -> str:
-    actual, goal = typer.style("⠒ actual", fg="cyan"), typer.style(f"{_GOAL} goal", fg="yellow")
-    missed = sum(actual < goal for actual, goal in zip(data.actual, data.goal, strict=True))
-    return f"Factory {factory_id}: {actual}  {goal}  below the goal at {missed:,} of {len(data):,} points shown"
+def legend() -> str:
+    return f"{typer.style('⠒ actual', fg='cyan')}  {typer.style(f'{_GOAL} goal', fg='yellow')}"
 
 
 class _Canvas:

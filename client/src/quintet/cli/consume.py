@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 def consume(
     stream: Annotated[str, typer.Argument(metavar="STREAM", help="Name of the stream.")],
     event: Annotated[str, typer.Argument(metavar="EVENT", help="Name of the events; '*' for all names.")],
-    command: Annotated[
-        list[str], typer.Argument(metavar="-- COMMAND...", help="The handler and its arguments, after --.")
-    ],
-    consumer: Annotated[str, typer.Option(metavar="NAME", help="Consumer whose offset is moved.")],
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The handler and its arguments.")],
+    consumer: Annotated[str, typer.Option(metavar="NAME", help="Consumer whose offset moves; required.")],
     lease: Annotated[
         float | None,
-        typer.Option(min=1, max=3600, metavar="SECONDS", help="Share the events with other processes."),
+        typer.Option(
+            min=1, max=3600, metavar="SECONDS", help="Divide the events between processes, for this time each."
+        ),
     ] = None,
     delay: Annotated[
         float | None,

@@ -26,7 +26,9 @@ def push(
     spec: Annotated[
         Path, typer.Argument(metavar="SPEC", exists=True, dir_okay=False, readable=True, help="A YAML or JSON file.")
     ],
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the pipelines.")] = True,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Whether to wait for the pipelines.  [default: wait]")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Upload a spec as a new revision, and show its pipelines.
@@ -88,7 +90,10 @@ def _duration(started: datetime | None, finished: datetime | None) -> str:
 def get(
     dataset: Annotated[str, typer.Argument(metavar="OWNER/DATASET", help="Also OWNER/DATASET/REVISION.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", file_okay=False, help="Folder.  [default: named like the dataset]")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", file_okay=False, help="Folder.  [default: named like the dataset]"
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

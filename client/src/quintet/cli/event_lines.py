@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from quintet.cli.output import is_terminal, iso, local_time, print_json_line, printable
+from quintet.cli.output import folded, is_terminal, iso, local_time, print_json_line, printable
 
 if TYPE_CHECKING:
     from quintet.models import Event
-
-_INDENT = "  "
 
 
 class EventPrinter:
@@ -41,8 +39,7 @@ def _for_people(event: "Event", payload: str) -> str:
     heading = f"{typer.style(time, dim=True)}  {typer.style(position, fg='cyan')}  {typer.style(name, bold=True)}"
     if len(f"{time}  {position}  {name}  {payload}") <= width:
         return f"{heading}  {payload}"
-    step = max(20, width - len(_INDENT))
-    return "\n".join([heading, *(_INDENT + payload[start : start + step] for start in range(0, len(payload), step))])
+    return "\n".join([heading, *folded(payload, width)])
 
 
 def _time(moment: datetime) -> str:

@@ -25,9 +25,11 @@ _MAX_POSITION_DIGITS = 18
 def append(
     stream: StreamName,
     event: Annotated[str, typer.Argument(metavar="EVENT", help="Name of the event, such as OrderPlaced.")],
-    payload: Annotated[str, typer.Argument(metavar="JSON", help="The payload, a JSON object; - reads standard input.")],
-    producer: Annotated[str | None, typer.Option(help="Writer of the stream.  [default: the user]")] = None,
-    version: Annotated[int, typer.Option(min=1, help="Version of the event.")] = 1,
+    payload: Annotated[str, typer.Argument(metavar="JSON", help="The payload, an object; - reads standard input.")],
+    producer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Writer of the stream.  [default: the user]")
+    ] = None,
+    version: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Version of the event.  [default: 1]")] = 1,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
@@ -59,10 +61,14 @@ def tail(
     name: Annotated[str | None, typer.Option(metavar="EVENT", help="Only events of this name.")] = None,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="FROM", help="First event: a position, a time, 2h (ago) or start."),
+        typer.Option("--from", metavar="FROM", help="First event: start, a position, a time or 2h (ago)."),
     ] = None,
-    count: Annotated[int, typer.Option("-n", min=0, metavar="COUNT", help="Without --from: the last COUNT.")] = 10,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for new events.")] = True,
+    count: Annotated[
+        int, typer.Option("-n", min=0, metavar="COUNT", help="Without --from: the last COUNT.  [default: 10]")
+    ] = 10,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Whether to wait for new events.  [default: follow]")
+    ] = True,
     as_json: JsonLines = False,
 ) -> None:
     """Print the newest events of a stream, and follow it.

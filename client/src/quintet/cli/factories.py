@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quintet.cli.chart import draw_chart, sparkline, width_in_points
+from quintet.cli.chart import draw_chart, legend, sparkline, width_in_points
 from quintet.cli.connection import connect
 from quintet.cli.options import Json, Since, Until, parse_moment, parse_optional_moment
 from quintet.cli.output import Column, is_terminal, iso, plain, print_json, print_table, to_document
 from quintet.cli.progress import transfer_bar
 
 if TYPE_CHECKING:
-    from quintet.models import Chart
+    from quintet.models import Bucket, Chart
 
 FactoryId = Annotated[int, typer.Argument(metavar="ID", help="ID of the factory.")]
 _SPARKLINE_POINTS = 24
@@ -86,7 +86,7 @@ def chart(
     since: Since = None,
     until: Until = None,
     points: Annotated[
-        int | None, typer.Option(min=6, help="At most this many points, with the extremes.", show_default=False)
+        int | None, typer.Option(min=6, metavar="COUNT", help="At most COUNT points, among them the extremes.")
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print time,actual,goal.")] = False,
     as_json: Json = False,
@@ -104,6 +104,7 @@ def chart(
     with connect() as client:
         factory = client.factories(factory_id)
         data = factory.chart(start=start, end=end, points=points)
+        buckets = factory.attainment("1w", start=start, end=end) if is_drawn else []
     if as_json:
         print_json({"id": factory_id, "points": [*_point_documents(data)]})
     elif as_csv or not is_drawn:
@@ -111,7 +112,16 @@ def chart(
     elif not len(data):
         typer.echo("There is no production in this time.", err=True)
     else:
-        draw_chart(factory_id, data)
+        draw_chart(data)
+        typer.echo(f"\nFactory {factory_id}: {legend()}")
+        typer.echo(_summary(buckets))
+
+
+def _summary(buckets: "list[Bucket]") -> str:
+    actual, goal = sum(bucket.actual for bucket in buckets), sum(bucket.goal for bucket in buckets)
+    ratio = f" ({actual / goal:.1%})" if goal > 0 else ""
+    missed = sum(bucket.missed for bucket in buckets)
+    return f"Produced {actual:,} of {goal:,}{ratio}; {missed:,} {'point' if missed == 1 else 'points'} below the goal"
 
 
 def _point_documents(data: "Chart") -> Iterator[dict[str, object]]:
@@ -167,10 +177,10 @@ def list_sprockets(as_json: Json = False) -> None:
 
 
 def add_sprocket(
-    teeth: Annotated[int, typer.Option(min=1)],
-    pitch_diameter: Annotated[int, typer.Option(min=1)],
-    outside_diameter: Annotated[int, typer.Option(min=1)],
-    pitch: Annotated[int, typer.Option(min=1)],
+    teeth: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Required.")],
+    pitch_diameter: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Required.")],
+    outside_diameter: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Required.")],
+    pitch: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Required.")],
     as_json: Json = False,
 ) -> None:
     """Add a sprocket and print its ID."""

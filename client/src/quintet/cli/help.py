@@ -32,11 +32,40 @@ def _bold(match: re.Match[str]) -> str:
 
 
 class Command(TyperCommand):
-    """A command."""
+    """A command, whose help page omits what typer adds: types, ranges, and that arguments are required."""
+
+    def collect_usage_pieces(self, ctx: Context) -> list[str]:
+        return ["[OPTIONS]", *(_name(parameter) for parameter in self.params if _is_argument(parameter))]
+
+    def format_options(self, ctx: Context, formatter: Formatter) -> None:
+        # In the types of some versions of typer, only arguments and options have a help text.
+        parameters: list[Any] = [*self.get_params(ctx)]
+        for title, rows in (
+            ("Arguments", [(_name(p), p.help or "") for p in parameters if _is_argument(p)]),
+            ("Options", [(_option(p), p.help or "") for p in parameters if not _is_argument(p)]),
+        ):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def format_help(self, ctx: Context, formatter: Formatter) -> None:
         super().format_help(ctx, formatter)
         _embolden_headings(formatter)
+
+
+def _is_argument(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "argument")
+
+
+def _name(argument: Any) -> str:
+    return str(argument.metavar or argument.name.upper())
+
+
+def _option(option: Any) -> str:
+    names = ", ".join(sorted(option.opts, key=len))
+    if option.secondary_opts:
+        names += f" / {option.secondary_opts[0]}"
+    return names if option.is_flag else f"{names} {option.metavar}"
 
 
 class Group(TyperGroup):

@@ -23,18 +23,20 @@ def import_file(
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only validate the rows.")] = False,
     update: Annotated[bool, typer.Option("--update", help="Replace orders whose IDs exist.")] = False,
-    encoding: Annotated[str | None, typer.Option(help="For instance cp1252.  [default: UTF-8]")] = None,
+    encoding: Annotated[str | None, typer.Option(metavar="NAME", help="Such as cp1252.  [default: UTF-8]")] = None,
     columns: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN=HEADER", help="Header of a column, such as zipcode=PLZ; repeatable."),
+        typer.Option(metavar="COLUMN=HEADER", help="Such as zipcode=PLZ; may be repeated."),
     ] = None,
-    date_format: Annotated[str | None, typer.Option(metavar="FORMAT", help="For instance %d.%m.%Y.")] = None,
+    date_format: Annotated[
+        str | None, typer.Option(metavar="FORMAT", help="An additional form of dates, such as %d.%m.%Y.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Import a file of orders and wait for the result.
 
-    Invalid, duplicate and rejected rows are saved beside the file, as FILE.errors.csv: correct them there, and import
-    that file with --update. Ctrl-C does not end an import whose upload is complete.
+    Invalid, duplicate and rejected rows are saved beside the file, for orders.csv as orders.errors.csv: correct them
+    there, and import that file with --update. Ctrl-C does not end an import whose upload is complete.
     """
     with connect() as client:
         with transfer_bar("Uploading") as on_upload:
@@ -93,11 +95,13 @@ def _print_counts(file: Path, status: "ImportStatus", report: Path | None) -> No
 
 def list_orders(
     valid: Annotated[bool | None, typer.Option("--valid/--invalid", help="Only these.", show_default=False)] = None,
-    state: Annotated[str | None, typer.Option(help="State, such as NY.")] = None,
-    name: Annotated[str | None, typer.Option(help="Part of the name.")] = None,
-    email: Annotated[str | None, typer.Option(help="Part of the address.")] = None,
-    zipcode: Annotated[str | None, typer.Option(help="Beginning of the zip code.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most this many; 0: all.")] = _MAX_SHOWN_ORDERS,
+    state: Annotated[str | None, typer.Option(metavar="STATE", help="Such as NY.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="Part of the name.")] = None,
+    email: Annotated[str | None, typer.Option(metavar="TEXT", help="Part of the address.")] = None,
+    zipcode: Annotated[str | None, typer.Option(metavar="TEXT", help="Beginning of the zip code.")] = None,
+    limit: Annotated[
+        int, typer.Option("-n", min=0, metavar="COUNT", help="At most COUNT; 0: all.  [default: 100]")
+    ] = _MAX_SHOWN_ORDERS,
     as_json: Json = False,
 ) -> None:
     """List orders by ID."""
@@ -106,18 +110,18 @@ def list_orders(
         matching = client.orders.list(valid=valid, state=state, name=name, email=email, zipcode=zipcode)
         for order in matching:
             if limit and len(orders) == limit:
-                typer.echo(f"Only the first {limit:,} orders are listed; see --limit.", err=True)
+                typer.echo(f"Only the first {limit:,} orders are listed; see -n.", err=True)
                 break
             orders.append(order)
     if as_json:
         print_json(orders)
         return
-    rows = [(str(order.id), order.name, "valid" if order.valid else "invalid") for order in orders]
-    print_table([Column("ID", True), Column("NAME", may_shrink=True), Column("STATE")], rows, empty="No order matches.")
+    rows = [(str(order.id), order.name, order.valid) for order in orders]
+    print_table([Column("ID", True), Column("NAME", may_shrink=True), Column("VALID")], rows, empty="No order matches.")
 
 
 def show_order(
-    order_id: Annotated[int, typer.Argument(metavar="ID")],
+    order_id: Annotated[int, typer.Argument(metavar="ID", help="ID of the order.")],
     as_json: Json = False,
 ) -> None:
     """Show an order, and the rules that it violates."""

@@ -1,15 +1,16 @@
 """Commands about what happens behind a request: dead letters and traces. They require the role admin."""
 
+import shutil
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quintet.cli.connection import connect
 from quintet.cli.options import Json, Yes
-from quintet.cli.output import Column, is_terminal, print_json, print_table
+from quintet.cli.output import Column, folded, is_terminal, print_json, print_table, printable
 
 if TYPE_CHECKING:
-    from quintet.models import Trace
+    from quintet.models import DeadLetter, Trace
 
 QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="For instance orders.import.")]
 MessageId = Annotated[str | None, typer.Argument(metavar="[ID]", help="Only the message with this ID.")]
@@ -26,9 +27,19 @@ def list_dead_letters(
     if as_json:
         print_json([{"queue": name, **vars(letter)} for name, letter in letters])
         return
-    columns = [Column("QUEUE"), Column("ID"), Column("REASON", may_shrink=True)]
-    rows = [(name, letter.id, letter.reason) for name, letter in letters]
+    if is_terminal() and letters:
+        for name, letter in letters:
+            _print_letter(name, letter)
+        return
+    columns = [Column(name) for name in ("QUEUE", "ID", "DEAD AT", "REASON")]
+    rows = [(name, letter.id, letter.dead_at, letter.reason) for name, letter in letters]
     print_table(columns, rows, empty="There are no dead letters.")
+
+
+def _print_letter(queue: str, letter: "DeadLetter") -> None:
+    """Print one line with the ID, and the reason below it, which may be long."""
+    heading = f"{typer.style(queue, bold=True)}  {letter.id or '(no ID)'}  {letter.dead_at or ''}"
+    typer.echo("\n".join([heading, *folded(printable(letter.reason), shutil.get_terminal_size().columns)]))
 
 
 def requeue(queue: QueueName, message_id: MessageId = None, as_json: Json = False) -> None:

@@ -22,7 +22,9 @@ class Period(str, Enum):
 
 def next_numbers(
     name: Name,
-    n: Annotated[int, typer.Option("-n", min=1, max=10_000, metavar="COUNT", help="How many numbers.")] = 1,
+    n: Annotated[
+        int, typer.Option("-n", min=1, max=10_000, metavar="COUNT", help="How many, up to 10000.  [default: 1]")
+    ] = 1,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
@@ -56,12 +58,18 @@ def list_sequences(as_json: Json = False) -> None:
 
 def create(
     name: Name,
-    minimum: Annotated[int, typer.Option(help="First number.")] = 1,
-    maximum: Annotated[int | None, typer.Option(help="Last number.  [default: 2^63 - 1]")] = None,
-    format: Annotated[str, typer.Option(help="Text of a number, such as INV-{year}-{:05d}.")] = "{}",
+    minimum: Annotated[int, typer.Option(metavar="NUMBER", help="First number.  [default: 1]")] = 1,
+    maximum: Annotated[int | None, typer.Option(metavar="NUMBER", help="Last number.  [default: 2^63 - 1]")] = None,
+    format: Annotated[
+        str, typer.Option(metavar="TEXT", help="Such as INV-{:05d}, with --reset INV-{year}-{:05d}.  [default: {}]")
+    ] = "{}",
     cycle: Annotated[bool, typer.Option("--cycle", help="Begin again after the last number.")] = False,
-    reset: Annotated[Period | None, typer.Option(help="Begin again in each year, month or day.")] = None,
-    timezone: Annotated[str, typer.Option(help="Time zone in which a period begins.")] = "UTC",
+    reset: Annotated[
+        Period | None, typer.Option(metavar="year|month|day", help="Begin again when the period changes.")
+    ] = None,
+    timezone: Annotated[
+        str, typer.Option(metavar="ZONE", help="Time zone of the period, such as Europe/Berlin.  [default: UTC]")
+    ] = "UTC",
     audit: Annotated[bool, typer.Option("--audit", help="Record who received which numbers.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -11,10 +11,10 @@ JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON document
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Key = Annotated[
     str | None,
-    typer.Option("--key", metavar="KEY", help="Idempotency key: the same key has the same result, once."),
+    typer.Option("--key", metavar="KEY", help="Idempotency key: a repetition changes nothing."),
 ]
 Since = Annotated[
-    str | None, typer.Option("--from", metavar="TIME", help="First time: 2026-11-27, 2026-11-27T10:00Z or 2h (ago).")
+    str | None, typer.Option("--from", metavar="TIME", help="First time: 2026-11-27T10:00Z, 2026-11-27 or 2h (ago).")
 ]
 Until = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Last time.")]
 

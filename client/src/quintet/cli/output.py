@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,13 @@ def local_time(value: datetime) -> str:
 def printable(text: str) -> str:
     """Replace control characters: data must neither move the cursor nor look like two cells."""
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+def folded(text: str, width: int) -> list[str]:
+    """Return the lines of a long text, indented and broken at spaces."""
+    return textwrap.wrap(
+        text, max(20, width), initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False, expand_tabs=False
+    )
 
 
 @dataclasses.dataclass(frozen=True)

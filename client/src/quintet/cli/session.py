@@ -13,7 +13,7 @@ from quintet import config
 from quintet.cli.connection import QUICK_SECONDS, connect
 from quintet.cli.failures import UNAVAILABLE
 from quintet.cli.options import Json
-from quintet.cli.output import Column, is_terminal, plain, print_json, print_table
+from quintet.cli.output import Column, cell, console, is_terminal, plain, print_json, print_table
 from quintet.errors import Forbidden
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def status(as_json: Json = False) -> None:
 
 
 def _print_overview(overview: dict[str, Any]) -> None:
-    typer.echo(f"{overview['url']} as {overview['user']}: {overview['status']}\n")
+    console().print(f"{overview['url']} as {overview['user']}:", cell(overview["status"]), end="\n\n")
     columns = [Column("SERVICE"), Column("STATE"), Column("VERSION"), Column("UP"), Column("PROBLEM", may_shrink=True)]
     rows = [
         (name, service["status"], service.get("version"), _uptime(service), _problems(service))

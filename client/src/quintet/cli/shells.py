@@ -24,6 +24,7 @@ def completion(
 ) -> None:
     """Print a completion script for bash, zsh or fish.
 
+    \b
     bash: add `eval "$(quintet completion bash)"` to ~/.bashrc.
     zsh: add `eval "$(quintet completion zsh)"` to ~/.zshrc, after compinit.
     fish: quintet completion fish > ~/.config/fish/completions/quintet.fish
