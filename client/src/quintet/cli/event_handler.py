@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from quintet._events import to_json
-from quintet.cli.output import to_document
+from quintet.cli.output import json_line
 
 if TYPE_CHECKING:
     from quintet import ReceivedEvent
@@ -57,7 +56,7 @@ class EventHandler:
         )
         with self._signals.terminating(process):
             # A handler need not read its input: `communicate` ignores a closed pipe.
-            process.communicate(to_json(to_document(event)) + b"\n")
+            process.communicate(json_line(event).encode() + b"\n")
         return None if self._signals.has_terminated else Outcome(process.returncode)
 
 

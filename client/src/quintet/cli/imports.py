@@ -82,15 +82,20 @@ def _save_report(client: "Quintet", task: "ImportTask", status: "ImportStatus", 
 
 
 def _print_counts(file: Path, status: "ImportStatus", report: Path | None) -> None:
-    verb = "Validated" if status.dry_run else "Imported"
-    counts = {"valid": status.valid, "invalid": status.invalid, "updated": status.updated}
-    counts |= {"duplicate": status.duplicates, "rejected": status.rejected}
-    shown = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "valid")
-    typer.echo(f"{verb} {status.total:,} rows of {file.name}: {shown}")
+    typer.echo(f"{'Validated' if status.dry_run else 'Imported'} {file.name}:", err=True)
+    counts = {
+        "rows": status.total,
+        "valid": status.valid,
+        "invalid": status.invalid,
+        "updated": status.updated,
+        "duplicates": status.duplicates,
+        "rejected": status.rejected,
+    }
+    print_fields(counts)
     if status.ignored_columns:
-        typer.echo(f"Ignored columns: {', '.join(status.ignored_columns)}")
+        typer.echo(f"Ignored columns: {', '.join(status.ignored_columns)}", err=True)
     if report:
-        typer.echo(f"Saved the rows with errors as {report}")
+        typer.echo(f"Saved the rows with errors as {report}", err=True)
 
 
 def list_orders(

@@ -15,8 +15,6 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-# The longest heading of a list of fields.
-_MAX_LABEL_WIDTH = 18
 _STYLES = {
     "OK": "green", "DEGRADED": "yellow", "DOWN": "bold red", "SUCCESS": "green", "SUCCEEDED": "green",
     "PROGRESS": "cyan", "INPROGRESS": "cyan", "PENDING": "dim", "QUEUED": "dim", "FAILURE": "bold red",
@@ -61,9 +59,13 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(document, ensure_ascii=False, indent=2 if is_terminal() else None))
 
 
+def json_line(value: Any) -> str:
+    return json.dumps(to_document(value), ensure_ascii=False, separators=(",", ":"))
+
+
 def print_json_line(value: Any) -> None:
     """Print one document of many, immediately."""
-    print(json.dumps(to_document(value), ensure_ascii=False, separators=(",", ":")), flush=True)
+    print(json_line(value), flush=True)
 
 
 def plain(value: Any) -> str:
@@ -151,16 +153,17 @@ def cell(value: Any) -> Any:
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Print names and values, one per line."""
+    """Print names and values, one per line; numbers are aligned if all values are numbers."""
     if not is_terminal():
         for name, value in fields.items():
             print(f"{name}\t{plain(value)}")
         return
     from rich.table import Table
 
+    are_numbers = all(isinstance(value, int) for value in fields.values())
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True, max_width=_MAX_LABEL_WIDTH)
-    table.add_column(overflow="fold")
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold", justify="right" if are_numbers else "left")
     for name, value in fields.items():
         table.add_row(name, shown(value))
     console().print(table)

@@ -62,7 +62,7 @@ def _progress(*columns: "ProgressColumn") -> "Progress":
 
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
+        BarColumn(bar_width=None, complete_style="cyan", finished_style="green", pulse_style="cyan"),
         TextColumn("{task.percentage:>3.0f} %"),
         *columns,
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
