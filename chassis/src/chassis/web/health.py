@@ -1,6 +1,5 @@
 """Operational endpoints: liveness, health of the dependencies, metrics, invariants, traces, the OpenAPI document."""
 
-import functools
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from chassis.runtime import logs
 from chassis.web import openapi, queues, traces
 from chassis.web.app import App, json_response, this_app, transaction
 from chassis.web.metrics import CONTENT_TYPE
+from chassis.web.openapi_components import Api
 from chassis.web.queues import live_workers
 from chassis.web.validation import endpoint
 
@@ -37,7 +37,7 @@ class InvariantsQuery(BaseModel):
 
 
 def blueprint(
-    description: str,
+    api: Api,
     invariants: Invariants,
     trace: Sequence[str],
     checks: dict[str, Check] | None = None,
@@ -45,7 +45,7 @@ def blueprint(
 ) -> Blueprint:
     """Return the routes that every service has.
 
-    `description` is that of the OpenAPI document, `trace` are the queries of chassis.web.traces, and `checks` are
+    `api` is for the OpenAPI document, `trace` are the queries of chassis.web.traces, and `checks` are
     dependencies other than Postgres and RabbitMQ. The service is DOWN, rather than DEGRADED, if all dependencies of any
     set in `vital` are down.
     """
@@ -92,14 +92,7 @@ def blueprint(
     traces.add_route(bp, trace)
     queues.add_routes(bp)
 
-    @bp.get("/openapi.yaml")
-    def openapi_yaml() -> ResponseReturnValue:
-        return Response(document(), content_type="application/yaml; charset=utf-8")
-
-    @functools.cache
-    def document() -> str:
-        return openapi.as_yaml(openapi.document(this_app(), description))
-
+    openapi.add_route(bp, api)
     return bp
 
 
