@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from chassis import strictjson
 from chassis.db import Row, invariant_runs
@@ -31,9 +31,7 @@ Check = Callable[[App], dict[str, Any]]
 
 
 class InvariantsQuery(BaseModel):
-    """With `full=1`, a request also starts a full run, which recomputes all invariants."""
-
-    full: Literal["0", "1"] = "0"
+    full: Literal["0", "1"] = Field("0", description="With 1, start a full run, which recomputes all invariants")
 
 
 def blueprint(

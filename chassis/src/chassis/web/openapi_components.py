@@ -67,22 +67,24 @@ HEADERS = {
     "Idempotent-Replayed": _header("`true` if this is the stored response of an earlier request", "true"),
 }
 
-# Errors of the gateway, which are possible for each operation that requires authentication.
-_GATEWAY_ERRORS = {
-    401: ResponseSpec("The user is unknown, or the password is wrong", {"const": "Unauthorized"}, name="Unauthorized"),
-    429: problem("TooManyRequests", "The user has sent too many requests, or too many concurrently"),
-}
+# Errors of the gateway.
+_UNAUTHORIZED = ResponseSpec(
+    "The user is unknown, or the password is wrong", {"type": "string", "const": "Unauthorized"}, name="Unauthorized"
+)
 _ROLE_REQUIRED = problem("RoleRequired", "The role of the user does not allow this request")
+_TOO_MANY_REQUESTS = problem("TooManyRequests", "The user has sent too many requests, or too many concurrently")
 _UNKNOWN_OUTCOME = "It is unknown whether the change was made; the message states what to do"
 
 
 def with_common_errors(spec: Endpoint, changes_state: bool) -> dict[int, ResponseSpec]:
     """Add the errors of the gateway, and that of a change during which the connection to the database was lost."""
-    responses = dict(spec.responses)
-    if changes_state and (unavailable := responses.get(503)):
-        # In the shape of 503.
-        name = (unavailable.name or "").replace("Unavailable", "OutcomeUnknown")
-        responses[504] = replace(unavailable, name=name, description=_UNKNOWN_OUTCOME)
+    errors = {429: _TOO_MANY_REQUESTS}
     if spec.security != ():
-        responses = {**_GATEWAY_ERRORS, **({403: _ROLE_REQUIRED} if changes_state else {}), **responses}
-    return responses
+        errors[401] = _UNAUTHORIZED
+    if changes_state:
+        errors[403] = _ROLE_REQUIRED
+        if unavailable := spec.responses.get(503):
+            # In the shape of 503.
+            name = (unavailable.name or "").replace("Unavailable", "OutcomeUnknown")
+            errors[504] = replace(unavailable, name=name, description=_UNKNOWN_OUTCOME)
+    return {**errors, **spec.responses}
