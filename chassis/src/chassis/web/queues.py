@@ -18,9 +18,9 @@ _MAX_WAIT_SECONDS, _POLL_SECONDS = 8.0, 0.05  # a worker usually takes less, and
 
 
 class MessageQuery(BaseModel):
-    """The ID of one dead letter; all if omitted."""
-
-    id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    id: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        None, description="The ID of one dead letter; all if omitted"
+    )
 
 
 def add_routes(bp: Blueprint) -> None:

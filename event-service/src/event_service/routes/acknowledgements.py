@@ -54,6 +54,7 @@ class Acknowledgement(BaseModel):
     headers=ConsumerHeader,
     form=Acknowledgement,
     idempotent=True,
+    tag="consumers",
 )
 def acknowledge_event(stream: str, event: str, headers: ConsumerHeader, form: Acknowledgement) -> Response:
     _check_combination(form)

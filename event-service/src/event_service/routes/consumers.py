@@ -10,7 +10,8 @@ from typing_extensions import TypedDict
 
 from chassis.timestamps import parse_rfc_3339
 from chassis.web.app import transaction
-from chassis.web.validation import ListQuery, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import ListQuery, endpoint
 from event_service.domain.events import StoredEvent
 from event_service.domain.names import Consumer, Name
 from event_service.operations import consumers as operations
@@ -112,6 +113,7 @@ class OffsetRequest(BaseModel):
     {200: ResponseSpec("One page of consumers", ConsumersPage), **COMMON_ERRORS},
     path=StreamPath,
     query=ConsumersQuery,
+    tag="consumers",
 )
 def list_consumers(stream: str, query: ConsumersQuery) -> dict[str, Any]:
     with transaction() as tx:
@@ -134,8 +136,9 @@ def _state(row: dict[str, Any]) -> dict[str, Any]:
     {200: OK, 403: FORBIDDEN, **COMMON_ERRORS},
     path=ConsumerPath,
     body=OffsetRequest,
+    tag="consumers",
 )
-def put_offset(stream: str, consumer: str, body: OffsetRequest) -> Response:
+def set_offset(stream: str, consumer: str, body: OffsetRequest) -> Response:
     with transaction() as tx:
         operations.put_offset(
             tx, stream, consumer, caller(), name=body.event_name, target=body.offset, now=datetime.now(UTC)
@@ -149,8 +152,9 @@ def put_offset(stream: str, consumer: str, body: OffsetRequest) -> Response:
     {200: ResponseSpec("One page of parked events, oldest first", ParkedPage), **COMMON_ERRORS},
     path=ConsumerPath,
     query=ListQuery,
+    tag="consumers",
 )
-def list_parked(stream: str, consumer: str, query: ListQuery) -> dict[str, Any]:
+def list_parked_events(stream: str, consumer: str, query: ListQuery) -> dict[str, Any]:
     with transaction() as tx:
         stream_id = consuming.get_stream_id(tx, stream)
         rows = parked.list_parked(tx, stream_id, consumer, query.limit, query.offset)
@@ -163,8 +167,9 @@ def list_parked(stream: str, consumer: str, query: ListQuery) -> dict[str, Any]:
     "Replay a parked event: subsequent reads of the consumer return it first",
     {200: OK, 403: FORBIDDEN, **COMMON_ERRORS},
     path=ParkedPath,
+    tag="consumers",
 )
-def replay_parked(stream: str, consumer: str, event: str) -> Response:
+def replay_parked_event(stream: str, consumer: str, event: str) -> Response:
     event_id = parse_event_id(event)
     with transaction() as tx:
         operations.replay_parked(tx, stream, event_id, consumer, caller(), datetime.now(UTC))
@@ -176,8 +181,9 @@ def replay_parked(stream: str, consumer: str, event: str) -> Response:
     "Replay all parked events of a consumer: subsequent reads return them first, in order",
     {200: OK, 403: FORBIDDEN, **COMMON_ERRORS},
     path=ConsumerPath,
+    tag="consumers",
 )
-def replay_all_parked(stream: str, consumer: str) -> Response:
+def replay_parked_events(stream: str, consumer: str) -> Response:
     with transaction() as tx:
         operations.replay_all_parked(tx, stream, consumer, caller(), datetime.now(UTC))
     return ok()
@@ -188,6 +194,7 @@ def replay_all_parked(stream: str, consumer: str) -> Response:
     "Delete a consumer: its offsets, leases, parked events and owner",
     {204: ResponseSpec("The consumer has no data in this stream"), 403: FORBIDDEN, **COMMON_ERRORS},
     path=ConsumerPath,
+    tag="consumers",
 )
 def delete_consumer(stream: str, consumer: str) -> tuple[str, int]:
     with transaction() as tx:

@@ -11,8 +11,9 @@ from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Invalid
 from chassis.web.app import json_response
+from chassis.web.endpoints import ResponseSpec
 from chassis.web.idempotency import run_idempotent
-from chassis.web.validation import DIGITS, ResponseSpec, endpoint
+from chassis.web.validation import DIGITS, endpoint
 from event_service.batcher import MAX_BATCHED_EVENTS, AppendFailed
 from event_service.domain.events import Append, AppendBody, PostedEvent, StoredEvent, check_sizes, create_event_id
 from event_service.domain.names import Consumer, Name, Producer
@@ -72,6 +73,7 @@ class ReadHeaders(BaseModel):
     headers=AppendHeaders,
     body=AppendBody,
     idempotent=True,
+    tag="events",
 )
 def append_events(stream: str, headers: AppendHeaders, body: PostedEvent | list[PostedEvent]) -> Response:
     events = body if isinstance(body, list) else [body]
@@ -120,6 +122,7 @@ def _create_append(stream: str, headers: AppendHeaders, events: list[PostedEvent
     path=StreamPath,
     query=ReadQuery,
     headers=ReadHeaders,
+    tag="events",
 )
 def read_events(stream: str, query: ReadQuery, headers: ReadHeaders) -> Response:
     if query.start:

@@ -11,7 +11,8 @@ from chassis.db import Transaction
 from chassis.errors import Invalid
 from chassis.timestamps import Timestamp
 from chassis.web.app import json_response, this_app, transaction
-from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import DIGITS, ListQuery, endpoint
 from event_service.domain.cursors import CURSOR_PATTERN, END, parse_cursor
 from event_service.domain.events import StoredEvent
 from event_service.domain.names import EventName
@@ -107,7 +108,7 @@ def _list_documents_of_series(tx: Transaction, series_id: int, query: HistoryQue
 
 
 @bp.get("/streams/<stream>/events/<event>")
-@endpoint("Get an event", {200: ResponseSpec("The event", StoredEvent), **COMMON_ERRORS}, path=EventPath)
+@endpoint("Get an event", {200: ResponseSpec("The event", StoredEvent), **COMMON_ERRORS}, path=EventPath, tag="events")
 def get_event(stream: str, event: str) -> Response:
     event_id = parse_event_id(event)
     with this_app().database.statements() as tx:
@@ -127,6 +128,7 @@ def _event_response(document: str | None) -> Response:
     path=EventPath,
     description="Only admins may erase events. The event keeps its name, position and sequence, and the time of its "
     "erasure is added to it as `erased_at`.",
+    tag="events",
 )
 def erase_event(stream: str, event: str) -> tuple[str, int]:
     event_id = parse_event_id(event)
@@ -146,6 +148,7 @@ def erase_event(stream: str, event: str) -> tuple[str, int]:
     query=NewestQuery,
     description="An event that is appended while pages are read may be on none of them: the order is that of "
     "`received_at`, and concurrent appends to different streams become visible in any order.",
+    tag="events",
 )
 def list_newest_events(query: NewestQuery) -> Response:
     before = parse_cursor(query.before) if query.before else END
@@ -160,7 +163,10 @@ def list_newest_events(query: NewestQuery) -> Response:
 
 @bp.get("/events/<event>")
 @endpoint(
-    "Get an event of any stream", {200: ResponseSpec("The event", StoredEvent), **COMMON_ERRORS}, path=EventIdPath
+    "Get an event of any stream",
+    {200: ResponseSpec("The event", StoredEvent), **COMMON_ERRORS},
+    path=EventIdPath,
+    tag="events",
 )
 def find_event(event: str) -> Response:
     event_id = parse_event_id(event)
@@ -173,6 +179,7 @@ def find_event(event: str) -> Response:
     "List the events that a request caused, in all streams, oldest first",
     {200: ResponseSpec("One page of events", EventsPage), 400: INVALID, 503: UNAVAILABLE},
     query=RequestQuery,
+    tag="events",
 )
 def list_events_of_request(query: RequestQuery) -> Response:
     with transaction() as tx:

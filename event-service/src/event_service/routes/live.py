@@ -10,7 +10,8 @@ from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Unavailable
 from chassis.runtime import logs
 from chassis.web.app import this_app
-from chassis.web.validation import DIGITS, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import DIGITS, endpoint
 from event_service.domain.names import Name
 from event_service.routes.context import Context, context
 from event_service.routes.parameters import MAX_NUMBER, StreamPath
@@ -28,11 +29,11 @@ def _ignore_empty(value: Any) -> Any:
     return None if value == "" else value
 
 
-# A position. Clients send an empty one if they have received no ID yet.
+# A position of up to 20 digits. Clients send an empty one if they have received no ID yet.
 LastEventId = Annotated[
     Annotated[int, Field(ge=0, le=MAX_NUMBER), DIGITS] | None,
     BeforeValidator(_ignore_empty),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}, {"const": ""}]}),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{0,20}$"}),
 ]
 
 
@@ -66,6 +67,7 @@ class LiveHeaders(BaseModel):
     path=StreamPath,
     query=LiveQuery,
     headers=LiveHeaders,
+    tag="events",
 )
 def follow_stream(stream: str, query: LiveQuery, headers: LiveHeaders) -> Response:
     name = None if query.event_name == "*" else query.event_name

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from chassis.web.app import transaction
-from chassis.web.validation import INTEGER, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import INTEGER, endpoint
 from event_service.operations import retention
 from event_service.routes.context import caller
 from event_service.routes.parameters import MAX_NUMBER, StreamPath
@@ -34,6 +35,7 @@ class RetentionState(TypedDict):
     "Get the retention of a stream",
     {200: ResponseSpec("The limits; null if there is none", RetentionState), **COMMON_ERRORS},
     path=StreamPath,
+    tag="retention",
 )
 def get_retention(stream: str) -> dict[str, Any]:
     with transaction() as tx:
@@ -48,8 +50,9 @@ def get_retention(stream: str) -> dict[str, Any]:
     body=RetentionRequest,
     description="An event is deleted within a minute after one of the limits applies to it, the oldest first. A limit "
     "that is null or omitted does not apply; without any, the events are kept indefinitely.",
+    tag="retention",
 )
-def put_retention(stream: str, body: RetentionRequest) -> Response:
+def set_retention(stream: str, body: RetentionRequest) -> Response:
     with transaction() as tx:
         retention.put_retention(tx, stream, caller(), body.max_age_days, body.max_events)
     return ok()
@@ -60,6 +63,7 @@ def put_retention(stream: str, body: RetentionRequest) -> Response:
     "Keep the events of a stream indefinitely",
     {204: ResponseSpec("The stream has no retention"), 403: FORBIDDEN, **COMMON_ERRORS},
     path=StreamPath,
+    tag="retention",
 )
 def delete_retention(stream: str) -> tuple[str, int]:
     with transaction() as tx:

@@ -9,7 +9,8 @@ from typing_extensions import TypedDict
 from chassis import strictjson
 from chassis.errors import Problem
 from chassis.web.app import json_response, transaction
-from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import DIGITS, ListQuery, endpoint
 from event_service.domain.events import MAX_EVENT_BYTES, MAX_VERSION
 from event_service.domain.names import EventName
 from event_service.domain.ownership import second_writer_error
@@ -53,6 +54,7 @@ class SchemasPage(TypedDict):
     path=StreamPath,
     query=ListQuery,
     description="Before the first event of a stream, these are the schemas that the same user has set.",
+    tag="schemas",
 )
 def list_schemas(stream: str, query: ListQuery) -> dict[str, Any]:
     with transaction() as tx:
@@ -62,7 +64,10 @@ def list_schemas(stream: str, query: ListQuery) -> dict[str, Any]:
 
 @bp.get("/<name>/<version>")
 @endpoint(
-    "Get a JSON Schema", {200: ResponseSpec("The schema as it was set", Document), **COMMON_ERRORS}, path=SchemaPath
+    "Get a JSON Schema",
+    {200: ResponseSpec("The schema as it was set", Document), **COMMON_ERRORS},
+    path=SchemaPath,
+    tag="schemas",
 )
 def get_schema(stream: str, name: str, version: str) -> Response:
     with transaction() as tx:
@@ -78,8 +83,9 @@ def get_schema(stream: str, name: str, version: str) -> Response:
     description="If the stream has events, only its owner and admins may set schemas. A schema that is set before the "
     "first event, even by an admin, binds only the user who set it: it applies if that user appends the first event, "
     "and is deleted if another user does.",
+    tag="schemas",
 )
-def put_schema(stream: str, name: str, version: str, body: Document) -> Response:
+def set_schema(stream: str, name: str, version: str, body: Document) -> Response:
     if len(request.get_data()) > MAX_EVENT_BYTES:
         raise Problem(f"the body must have at most {MAX_EVENT_BYTES} bytes", status=413)
     Schema(body)
@@ -94,6 +100,7 @@ def put_schema(stream: str, name: str, version: str, body: Document) -> Response
     "Delete a JSON Schema: later payloads of this name and version are not validated",
     {204: ResponseSpec("The schema was deleted"), 403: FORBIDDEN, 423: LOCKED, **COMMON_ERRORS},
     path=SchemaPath,
+    tag="schemas",
 )
 def delete_schema(stream: str, name: str, version: str) -> tuple[str, int]:
     _reject_reserved(stream)

@@ -8,7 +8,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis.web.app import transaction
-from chassis.web.validation import ListQuery, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import ListQuery, endpoint
 from event_service.domain.names import StreamName
 from event_service.operations.consuming import unknown_stream_error
 from event_service.routes.parameters import StreamPath
@@ -43,6 +44,7 @@ class StreamsPage(TypedDict):
     {200: ResponseSpec("One page of streams", StreamsPage), 400: INVALID, 503: UNAVAILABLE},
     query=StreamsQuery,
     description="`total` is the number of streams with the prefix, regardless of `after`.",
+    tag="streams",
 )
 def list_streams(query: StreamsQuery) -> dict[str, Any]:
     prefix = query.prefix or ""
@@ -52,7 +54,9 @@ def list_streams(query: StreamsQuery) -> dict[str, Any]:
 
 
 @bp.get("/<stream>")
-@endpoint("Get a stream", {200: ResponseSpec("The stream", StreamState), **COMMON_ERRORS}, path=StreamPath)
+@endpoint(
+    "Get a stream", {200: ResponseSpec("The stream", StreamState), **COMMON_ERRORS}, path=StreamPath, tag="streams"
+)
 def get_stream(stream: str) -> dict[str, Any]:
     with transaction() as tx:
         row = streams.find_stream_summary(tx, stream)

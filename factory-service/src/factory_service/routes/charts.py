@@ -7,7 +7,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from chassis.db import Transaction
 from chassis.timestamps import TimezoneName, load_timezone
-from chassis.web.validation import DIGITS, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import DIGITS, endpoint
 from factory_service.domain.buckets import bucket_seconds, check_bucket_count
 from factory_service.domain.charts import MAX_TIME, MIN_DOWNSAMPLED_POINTS, ChartData
 from factory_service.operations import charts as operations
@@ -126,8 +127,9 @@ def _add_chart_route(
     summary: str,
     description: str,
     type_: type[BaseModel],
+    tag: str = "charts",
 ) -> None:
-    @endpoint(summary, _response_specs(description, type_), path=IdPath, query=ChartQuery, headers=IfNoneMatch)
+    @endpoint(summary, _response_specs(description, type_), path=IdPath, query=ChartQuery, headers=IfNoneMatch, tag=tag)
     def get_chart(id: str, query: ChartQuery, headers: IfNoneMatch) -> Response:
         variant, chart_query = _chart_query(int(id), part, query)
         cached = responses.cache().read(f"factory:{int(id)}", variant, chart_query)
@@ -136,7 +138,7 @@ def _add_chart_route(
     bp.add_url_rule(part, name, get_chart, strict_slashes=False)
 
 
-_add_chart_route("", "get_factory", "Get a factory with its chart", "The factory", Factory)
+_add_chart_route("", "get_factory", "Get a factory with its chart", "The factory", Factory, "factories")
 _add_chart_route("/chart-data", "get_chart_data", "Get the chart of a factory", "The chart", Chart)
 _add_chart_route(
     "/production-actual",
@@ -148,7 +150,9 @@ _add_chart_route(
 _add_chart_route(
     "/production-goal", "get_production_goal", "Get the production goal of a factory", "One value per point", Goal
 )
-_add_chart_route("/time", "get_time", "Get the times of the points of a factory", "One time per point, ascending", Time)
+_add_chart_route(
+    "/time", "get_times", "Get the times of the points of a factory", "One time per point, ascending", Time
+)
 
 
 @bp.get("/attainment", strict_slashes=False)
@@ -158,6 +162,7 @@ _add_chart_route("/time", "get_time", "Get the times of the points of a factory"
     path=IdPath,
     query=AttainmentQuery,
     headers=IfNoneMatch,
+    tag="charts",
 )
 def get_attainment(id: str, query: AttainmentQuery, headers: IfNoneMatch) -> Response:
     range_, width = query.time_range, bucket_seconds(query.bucket)

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.db import Transaction
 from chassis.web.app import transaction
+from chassis.web.endpoints import ResponseSpec
 from chassis.web.idempotency import run_idempotent
-from chassis.web.validation import DIGITS, ListQuery, PlainText, ResponseSpec, endpoint
+from chassis.web.validation import DIGITS, ListQuery, PlainText, endpoint
 from factory_service.cache import warming
 from factory_service.domain.charts import (
     FULL_RANGE,
@@ -55,6 +56,7 @@ class NewFactory(BaseModel):
     },
     query=FactoriesQuery,
     headers=IfNoneMatch,
+    tag="factories",
 )
 def list_factories(query: FactoriesQuery, headers: IfNoneMatch) -> Response:
     page = {"limit": query.limit, "offset": query.offset}
@@ -80,6 +82,7 @@ def list_factories(query: FactoriesQuery, headers: IfNoneMatch) -> Response:
     },
     body=NewFactory,
     idempotent=True,
+    tag="factories",
 )
 def create_factory(body: NewFactory) -> Response:
     points = points_from_chart(body.chart_data) if body.chart_data else Points([], [], [])
@@ -106,6 +109,7 @@ def create_factory(body: NewFactory) -> Response:
     },
     path=IdPath,
     headers=IfMatch,
+    tag="factories",
 )
 def delete_factory(id: str, headers: IfMatch) -> tuple[str, int]:
     with transaction() as tx:

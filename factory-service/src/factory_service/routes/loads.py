@@ -13,10 +13,10 @@ from chassis.db.stored_uploads import UploadWriter
 from chassis.errors import Invalid, NotFound
 from chassis.messaging import outbox
 from chassis.web.app import json_response, this_app, transaction
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.idempotency import run_idempotent
-from chassis.web.openapi import problem
 from chassis.web.uploads import UploadStream
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.validation import endpoint
 from factory_service.routes import responses
 from factory_service.store import loads as store
 
@@ -69,15 +69,16 @@ class Load(BaseModel):
     {
         202: ResponseSpec("Accepted; `Location` refers to the status of the load", Load),
         400: responses.INVALID,
-        408: problem("The upload is too slow or takes too long"),
+        408: responses.UPLOAD_TIMEOUT,
         409: responses.CONFLICT,
-        413: problem("The file is too large"),
+        413: responses.BODY_TOO_LARGE,
         415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
     },
     streamed_body=FILE,
     idempotent=True,
+    tag="loads",
 )
 def load_file() -> Response:
     if request.mimetype != "application/json":
@@ -125,10 +126,11 @@ def _status(tx: Transaction, id_: str) -> str:
     {
         200: ResponseSpec("The status and the counts", Load),
         400: responses.INVALID,
-        404: problem("The load does not exist"),
+        404: problem("LoadNotFound", "The load does not exist"),
         503: responses.UNAVAILABLE,
     },
     path=LoadPath,
+    tag="loads",
 )
 def get_load(load: str) -> Response:
     with transaction() as tx:

@@ -7,9 +7,9 @@ from pydantic import BaseModel, Field
 
 from chassis.db import Database, Transaction
 from chassis.web.app import json_response, this_app, transaction
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.idempotency import request_key, run_idempotent
-from chassis.web.openapi import problem
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.validation import endpoint
 from factory_service.domain.charts import Production, ProductionPoint, points_from_production
 from factory_service.domain.production_files import COLUMNS
 from factory_service.operations import factories as operations
@@ -42,10 +42,10 @@ class Accepted(BaseModel):
         ),
         400: responses.INVALID,
         404: responses.FACTORY_NOT_FOUND,
-        408: problem("The upload is too slow or takes too long"),
+        408: responses.UPLOAD_TIMEOUT,
         409: responses.CONFLICT,
-        413: problem("The body is too large"),
-        415: problem("`Content-Type` must be `application/json` or `text/csv`"),
+        413: responses.BODY_TOO_LARGE,
+        415: problem("UnsupportedProductionType", "`Content-Type` must be `application/json` or `text/csv`"),
         422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
     },
@@ -54,6 +54,7 @@ class Accepted(BaseModel):
     streamed_body={"required": True, **_FILE},
     idempotent=True,
     description="A file of up to 256 MiB: the header `time,actual,goal`, with times in Unix seconds or RFC 3339",
+    tag="production",
 )
 def submit_production(id: str, body: ProductionPoint | list[ProductionPoint] | None) -> Response:
     if body is None:
@@ -99,6 +100,7 @@ def _accept_file(factory_id: int) -> Response:
     path=IdPath,
     query=TimeRangeQuery,
     description="Points that are written meanwhile may be missing. If the factory is deleted, the connection breaks.",
+    tag="production",
 )
 def download_points(id: str, query: TimeRangeQuery) -> Response:
     first, last = int(query.time_range["first"]), int(query.time_range["last"])

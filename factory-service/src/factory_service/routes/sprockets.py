@@ -7,9 +7,9 @@ from pydantic import BaseModel, Field
 
 from chassis.db import Transaction
 from chassis.web.app import transaction
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.idempotency import run_idempotent
-from chassis.web.openapi import problem
-from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
+from chassis.web.validation import DIGITS, ListQuery, endpoint
 from factory_service.cache import warming
 from factory_service.domain.sprockets import MAX_NUMBER, Sprocket, SprocketPatch
 from factory_service.operations import sprockets as operations
@@ -48,7 +48,7 @@ class Sprockets(BaseModel):
     count: int
 
 
-_NOT_FOUND = problem("The sprocket does not exist")
+_NOT_FOUND = problem("SprocketNotFound", "The sprocket does not exist")
 _CREATE_RESPONSES = {
     201: ResponseSpec("The sprocket", SprocketResponse),
     400: responses.INVALID,
@@ -76,6 +76,7 @@ _UPDATE_RESPONSES = {
     },
     query=ListQuery,
     headers=IfNoneMatch,
+    tag="sprockets",
 )
 def list_sprockets(query: ListQuery, headers: IfNoneMatch) -> Response:
     page = {"limit": query.limit, "offset": query.offset}
@@ -95,6 +96,7 @@ def list_sprockets(query: ListQuery, headers: IfNoneMatch) -> Response:
     },
     path=IdPath,
     headers=IfNoneMatch,
+    tag="sprockets",
 )
 def get_sprocket(id: str, headers: IfNoneMatch) -> Response:
     cached = responses.cache().read(f"sprocket:{int(id)}", "", single_statement(store.ONE, id=int(id)))
@@ -102,14 +104,20 @@ def get_sprocket(id: str, headers: IfNoneMatch) -> Response:
 
 
 @bp.post(f"/api/sprocket/create/{_NUMBERS_PATH}", strict_slashes=False, provide_automatic_options=False)
-@endpoint("Create a sprocket from path parameters", _CREATE_RESPONSES, path=NumbersPath, idempotent=True)
+@endpoint(
+    "Create a sprocket from path parameters", _CREATE_RESPONSES, path=NumbersPath, idempotent=True, tag="sprockets"
+)
 def create_sprocket_by_path(**numbers: str) -> Response:
     return _create({name: int(number) for name, number in numbers.items()})
 
 
 @bp.post("/api/sprockets", strict_slashes=False)
 @endpoint(
-    "Create a sprocket", {**_CREATE_RESPONSES, 415: responses.UNSUPPORTED_MEDIA_TYPE}, body=Sprocket, idempotent=True
+    "Create a sprocket",
+    {**_CREATE_RESPONSES, 415: responses.UNSUPPORTED_MEDIA_TYPE},
+    body=Sprocket,
+    idempotent=True,
+    tag="sprockets",
 )
 def create_sprocket(body: Sprocket) -> Response:
     return _create(body.model_dump())
@@ -143,6 +151,7 @@ def _respond(tx: Transaction, id_: int, status: int, **headers: str) -> Response
     path=UpdatePath,
     headers=IfMatch,
     idempotent=True,
+    tag="sprockets",
 )
 def update_sprocket_by_path(id: str, headers: IfMatch, **numbers: str) -> Response:
     return _update(int(id), {name: int(number) for name, number in numbers.items()}, headers)
@@ -156,6 +165,7 @@ def update_sprocket_by_path(id: str, headers: IfMatch, **numbers: str) -> Respon
     headers=IfMatch,
     body=SprocketPatch,
     idempotent=True,
+    tag="sprockets",
 )
 def update_sprocket(id: str, headers: IfMatch, body: SprocketPatch) -> Response:
     return _update(int(id), body.numbers(), headers)
@@ -181,6 +191,7 @@ def _update(id_: int, numbers: dict[str, int], headers: IfMatch) -> Response:
     },
     path=IdPath,
     headers=IfMatch,
+    tag="sprockets",
 )
 def delete_sprocket(id: str, headers: IfMatch) -> tuple[str, int]:
     with transaction() as tx:

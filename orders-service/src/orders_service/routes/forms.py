@@ -24,12 +24,12 @@ _MAX_FILE_NAME_LENGTH = 255
 _END_OF_PART = b"\0end of a part\0"
 
 # The OpenAPI description of the body, which is read as a stream.
-_BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
+_BINARY = {"type": "string", "format": "binary"}
 REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {
-        "text/csv": {},
-        WORKBOOK: {},
+        "text/csv": {"schema": _BINARY},
+        WORKBOOK: {"schema": _BINARY},
         "multipart/form-data": {
             "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}},
             "encoding": {FIELD: {"contentType": f"text/csv, {WORKBOOK}"}},

@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 from chassis.db import Database
 from chassis.errors import NotFound
 from chassis.web.app import this_app, transaction
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import endpoint
 from orders_service.domain.encodings import charset
 from orders_service.domain.reports import DEFAULT_HEADER, REPORT_SEPARATOR, Entry, parse_entries
 from orders_service.routes import messages, responses
@@ -47,8 +48,9 @@ class ReportedRow(TypedDict):
     },
     path=TaskPath,
     query=ErrorsQuery,
+    tag="imports",
 )
-def list_errors(task_id: str, query: ErrorsQuery) -> Response:
+def list_import_errors(task_id: str, query: ErrorsQuery) -> Response:
     with transaction() as tx:
         require_import(imports.find_status(tx, require_uuid(task_id)))
     chunks = _read_report(this_app().database, task_id)
@@ -87,8 +89,9 @@ def _reported_row(entry: Entry) -> ReportedRow:
     },
     path=TaskPath,
     query=responses.LocalizedQuery,
+    tag="imports",
 )
-def get_errors(task_id: str, query: responses.LocalizedQuery) -> Response:
+def download_import_errors(task_id: str, query: responses.LocalizedQuery) -> Response:
     with transaction() as tx:
         row = imports.find_header(tx, require_uuid(task_id))
     if row is None:

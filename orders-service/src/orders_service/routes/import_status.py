@@ -78,6 +78,7 @@ class ImportStatus(TypedDict):
         **COMMON_ERRORS,
     },
     query=TaskQuery,
+    tag="imports",
 )
 def list_imports(query: TaskQuery) -> Response:
     if query.task_id is not None:
@@ -94,6 +95,7 @@ def list_imports(query: TaskQuery) -> Response:
     {200: success_response("The status of the import", "ImportStatusResponse", ImportStatus), **COMMON_ERRORS},
     path=TaskPath,
     query=Query,
+    tag="imports",
 )
 def get_import(task_id: str, query: Query) -> Response:
     return _get_status(task_id)
@@ -159,11 +161,12 @@ def _format_time(value: datetime | None) -> str | None:
     "Cancel an import; orders that are already stored are kept",
     {
         202: success_response("The import will end before its next step", "ImportCancelledResponse", ImportTask),
-        409: error_response("The import has already ended"),
+        409: error_response("ImportEnded", "The import has already ended"),
         **COMMON_ERRORS,
     },
     path=TaskPath,
     query=Query,
+    tag="imports",
 )
 def cancel_import(task_id: str, query: Query) -> Response:
     with transaction() as tx:

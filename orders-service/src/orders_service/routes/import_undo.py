@@ -12,7 +12,7 @@ from chassis.web.validation import endpoint
 from orders_service.operations import deletions
 from orders_service.routes.i18n import translate
 from orders_service.routes.import_status import TaskPath, UndoStatus, render_undo, require_import, require_uuid
-from orders_service.routes.responses import COMMON_ERRORS, Query, envelope, error_response, success_response
+from orders_service.routes.responses import COMMON_ERRORS, KEY_REUSED, Query, envelope, error_response, success_response
 from orders_service.store import imports
 
 bp = Blueprint("import_undo", __name__, url_prefix="/acme_orders/api/v1/orders/import")
@@ -31,13 +31,16 @@ class ImportUndo(TypedDict):
         202: success_response(
             "The orders will be deleted; the status shows the progress", "ImportUndoneResponse", ImportUndo
         ),
-        409: error_response("The import is running, is a dry run, is older than undo, or is or was already undone"),
-        422: error_response("The Idempotency-Key was already used for a different request"),
+        409: error_response(
+            "NotUndoable", "The import is running, is a dry run, is older than undo, or is or was already undone"
+        ),
+        422: KEY_REUSED,
         **COMMON_ERRORS,
     },
     path=TaskPath,
     query=Query,
     idempotent=True,
+    tag="imports",
 )
 def undo_import(task_id: str, query: Query) -> Response:
     def run(tx: Transaction) -> ResponseReturnValue:

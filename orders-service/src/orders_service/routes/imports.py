@@ -58,16 +58,19 @@ class ImportQuery(Query):
     {
         202: success_response("The file is stored durably and will be imported", "ImportStartedResponse", ImportTask),
         400: responses.INVALID_REQUEST,
-        408: error_response("The upload is too slow or takes too long"),
-        409: error_response("The first request with this Idempotency-Key is still in progress"),
-        413: error_response("The file, or another part of the form, is larger than allowed"),
-        415: error_response("The name of the file does not end in .csv or .xlsx, or the body is compressed"),
-        422: error_response("The Idempotency-Key was already used for a different request"),
+        408: error_response("UploadTimeout", "The upload is too slow or takes too long"),
+        409: error_response("KeyInUse", "The first request with this Idempotency-Key is still in progress"),
+        413: error_response("UploadTooLarge", "The file, or another part of the form, is larger than allowed"),
+        415: error_response(
+            "UnsupportedFile", "The name of the file does not end in .csv or .xlsx, or the body is compressed"
+        ),
+        422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
     },
     query=ImportQuery,
     streamed_body=forms.REQUEST_BODY,
     idempotent=True,
+    tag="imports",
 )
 def import_orders(query: ImportQuery) -> Response:
     receiver: UploadReceiver = current_app.extensions["orders"]

@@ -9,7 +9,8 @@ from flask import Blueprint, Response
 
 from chassis.db import Database
 from chassis.web.app import this_app
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import endpoint
 from orders_service.domain.formulas import CONTAINS_FORMULA, escape
 from orders_service.domain.headers import COLUMNS, EXPORT_COLUMNS
 from orders_service.domain.reports import quote_cell
@@ -34,6 +35,7 @@ _IS_SPECIAL = re.compile(f'["\\r\\n]|{CONTAINS_FORMULA}')
         **COMMON_ERRORS,
     },
     query=FilterQuery,
+    tag="orders",
 )
 def export_orders(query: FilterQuery) -> Response:
     lines = _lines(this_app().database, query.order_filter)

@@ -13,18 +13,19 @@ from werkzeug.exceptions import MethodNotAllowed
 from chassis.db import Transaction
 from chassis.errors import NotFound
 from chassis.web.app import transaction
+from chassis.web.endpoints import ResponseSpec
 from chassis.web.idempotency import run_idempotent
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.validation import endpoint
 from orders_service.domain.rules import failed_rules
 from orders_service.operations import deletions
 from orders_service.routes.messages import rule_message
 from orders_service.routes.responses import (
     COMMON_ERRORS,
+    KEY_REUSED,
     PageQuery,
     Query,
     boolean,
     envelope,
-    error_response,
     integer_between,
     success_response,
 )
@@ -120,6 +121,7 @@ class OrderPath(BaseModel):
         **COMMON_ERRORS,
     },
     query=OrdersQuery,
+    tag="orders",
 )
 def list_orders(query: OrdersQuery) -> Response:
     order_filter = query.order_filter
@@ -136,6 +138,7 @@ def list_orders(query: OrdersQuery) -> Response:
     {200: success_response("The order", "OrderResponse", Order), **COMMON_ERRORS},
     path=OrderPath,
     query=Query,
+    tag="orders",
 )
 def get_order(order_id: str, query: Query) -> Response:
     number = _parse_id(order_id)
@@ -156,12 +159,13 @@ def get_order(order_id: str, query: Query) -> Response:
     "Delete an order",
     {
         204: ResponseSpec("The order was deleted"),
-        422: error_response("The Idempotency-Key was already used for a different request"),
+        422: KEY_REUSED,
         **COMMON_ERRORS,
     },
     path=OrderPath,
     query=Query,
     idempotent=True,
+    tag="orders",
 )
 def delete_order(order_id: str, query: Query) -> Response:
     if order_id == "import":

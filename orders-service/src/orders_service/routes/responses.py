@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from chassis import strictjson
 from chassis.errors import Problem
 from chassis.web.app import json_response
-from chassis.web.validation import ResponseSpec
+from chassis.web.endpoints import ResponseSpec
 from orders_service.routes.i18n import LANGUAGES, language, translate
 
 _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
@@ -26,10 +26,10 @@ class Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     uuid: Annotated[
-        str,
+        str | None,
         Field(pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Returned in the response; default: the request ID"),
         BeforeValidator(_validate_uuid),
-    ] = ""
+    ] = None
 
 
 def _validate_language(value: str) -> str:
@@ -131,13 +131,14 @@ class ErrorResponse(BaseModel):
     message: str | dict[str, str]
 
 
-def error_response(description: str) -> ResponseSpec:
-    return ResponseSpec(description, ErrorResponse)
+def error_response(name: str, description: str) -> ResponseSpec:
+    return ResponseSpec(description, ErrorResponse, name=name)
 
 
-INVALID_REQUEST = error_response("The request is invalid; `message` names the fields")
-NOT_FOUND = error_response("The resource does not exist")
+INVALID_REQUEST = error_response("InvalidRequest", "The request is invalid; `message` names the fields")
+NOT_FOUND = error_response("NotFound", "The resource does not exist")
 UNAVAILABLE = error_response(
-    "A dependency is unavailable, or the service is overloaded; retry after `Retry-After` seconds"
+    "Unavailable", "A dependency is unavailable, or the service is overloaded; retry after `Retry-After` seconds"
 )
+KEY_REUSED = error_response("KeyReused", "The Idempotency-Key was already used for a different request")
 COMMON_ERRORS: dict[int, ResponseSpec] = {400: INVALID_REQUEST, 404: NOT_FOUND, 503: UNAVAILABLE}

@@ -11,7 +11,8 @@ from chassis.db import Database
 from chassis.errors import Problem
 from chassis.runtime.batching import Batcher
 from chassis.web.app import username
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import endpoint
 from sequence_service.domain.sequences import BUILT_IN_RANGES, max_per_request
 from sequence_service.operations import numbers
 from sequence_service.operations.numbers import IssuedNumbers, NumberRequest
@@ -63,6 +64,7 @@ def _create_view(name: str) -> Callable[..., Response]:
             503: responses.UNAVAILABLE,
         },
         query=query_model,
+        tag="numbers",
     )
     def issue_built_in(query: Any) -> Response:
         issued = _issue(name, query.n) if query.n else []
@@ -79,4 +81,4 @@ def _issue(name: str, count: int) -> list[int]:
 
 
 for _name in BUILT_IN_RANGES:
-    bp.get(f"/{_name}", endpoint=_name.replace("-", "_"), head=False)(_create_view(_name))
+    bp.get(f"/{_name}", endpoint=f"issue_from_{_name.replace('-', '_')}", head=False)(_create_view(_name))

@@ -7,8 +7,8 @@ from flask import Blueprint
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chassis.web.app import transaction
-from chassis.web.openapi import problem
-from chassis.web.validation import DIGITS, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec, problem
+from chassis.web.validation import DIGITS, endpoint
 from sequence_service.domain.sequences import MAX_BOUND, MIN_BOUND
 from sequence_service.operations import sequences
 from sequence_service.routes import responses
@@ -61,13 +61,14 @@ class IssuedList(BaseModel):
         200: ResponseSpec("One page of records; a response that wrapped around has two", IssuedList),
         400: responses.INVALID,
         404: responses.NOT_FOUND,
-        409: problem("The sequence was created without `audit`"),
+        409: problem("NotAudited", "The sequence was created without `audit`"),
         503: responses.UNAVAILABLE,
     },
     path=responses.SequencePath,
     query=IssuedQuery,
+    tag="numbers",
 )
-def list_issued(name: str, query: IssuedQuery) -> dict[str, Any]:
+def list_issued_numbers(name: str, query: IssuedQuery) -> dict[str, Any]:
     with transaction() as tx:
         records, total = sequences.list_issued(tx, name, query.number, query.before, query.limit)
     return {"issued": records, "total": total}

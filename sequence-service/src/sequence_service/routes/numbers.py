@@ -8,9 +8,9 @@ from flask import Blueprint, Response, g
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.web.app import json_response, username
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.idempotency import run_idempotent
-from chassis.web.openapi import problem
-from chassis.web.validation import INTEGER, ResponseSpec, endpoint
+from chassis.web.validation import INTEGER, endpoint
 from sequence_service.domain.sequences import MAX_PER_REQUEST
 from sequence_service.operations import numbers
 from sequence_service.operations.numbers import IssuedNumbers, NumberRequest
@@ -37,7 +37,7 @@ class FormattedNumbers(BaseModel):
         200: ResponseSpec("Numbers that no other caller receives within the same cycle", FormattedNumbers),
         400: responses.INVALID,
         404: responses.NOT_FOUND,
-        409: problem("The sequence has fewer numbers left than requested; none was issued"),
+        409: problem("Exhausted", "The sequence has fewer numbers left than requested; none was issued"),
         415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
@@ -45,6 +45,7 @@ class FormattedNumbers(BaseModel):
     path=responses.SequencePath,
     body=NextNumbersRequest,
     idempotent=True,
+    tag="numbers",
 )
 def issue_numbers(name: str, body: NextNumbersRequest) -> Response:
     request = NumberRequest(name, body.n, g.request_id, username())

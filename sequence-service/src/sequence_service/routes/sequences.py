@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from chassis.db import Transaction
 from chassis.timestamps import TimezoneName
 from chassis.web.app import transaction, username
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.idempotency import run_idempotent
-from chassis.web.openapi import problem
-from chassis.web.validation import INTEGER, ListQuery, ResponseSpec, endpoint
+from chassis.web.validation import INTEGER, ListQuery, endpoint
 from sequence_service.domain.sequences import MAX_BOUND, MIN_BOUND, Sequence
 from sequence_service.operations import sequences as operations
 from sequence_service.operations.sequences import Change
@@ -82,6 +82,7 @@ class SequenceList(BaseModel):
     "List all sequences, ordered by name",
     {200: ResponseSpec("One page of sequences", SequenceList), 400: responses.INVALID, 503: responses.UNAVAILABLE},
     query=ListQuery,
+    tag="sequences",
 )
 def list_sequences(query: ListQuery) -> dict[str, Any]:
     with transaction() as tx:
@@ -99,6 +100,7 @@ def list_sequences(query: ListQuery) -> dict[str, Any]:
         503: responses.UNAVAILABLE,
     },
     path=responses.SequencePath,
+    tag="sequences",
 )
 def get_sequence(name: str) -> dict[str, Any]:
     with transaction() as tx:
@@ -112,7 +114,10 @@ def get_sequence(name: str) -> dict[str, Any]:
         200: ResponseSpec("A sequence with the same definition exists already", SequenceState),
         201: ResponseSpec("The sequence was created or revived", SequenceState),
         400: responses.INVALID,
-        409: problem("The sequence exists with a different definition; the name of a deleted sequence stays reserved"),
+        409: problem(
+            "DefinitionDiffers",
+            "The sequence exists with a different definition; the name of a deleted sequence stays reserved",
+        ),
         415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
@@ -120,8 +125,9 @@ def get_sequence(name: str) -> dict[str, Any]:
     path=responses.SequencePath,
     body=SequenceDefinition,
     idempotent=True,
+    tag="sequences",
 )
-def put_sequence(name: str, body: SequenceDefinition) -> Response:
+def create_sequence(name: str, body: SequenceDefinition) -> Response:
     definition = Sequence(name, **body.model_dump())
 
     def create_in_transaction(tx: Transaction) -> tuple[dict[str, Any], int]:
@@ -138,7 +144,10 @@ def put_sequence(name: str, body: SequenceDefinition) -> Response:
         200: ResponseSpec("The changed sequence", SequenceState),
         400: responses.INVALID,
         404: responses.NOT_FOUND,
-        409: problem("The number was passed already, the maximum is less than the current one, or it is built in"),
+        409: problem(
+            "ChangeRejected",
+            "The number was passed already, the maximum is less than the current one, or it is built in",
+        ),
         415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
@@ -146,8 +155,9 @@ def put_sequence(name: str, body: SequenceDefinition) -> Response:
     path=responses.SequencePath,
     body=SequenceChange,
     idempotent=True,
+    tag="sequences",
 )
-def change_sequence(name: str, body: SequenceChange) -> Response:
+def update_sequence(name: str, body: SequenceChange) -> Response:
     change = Change(body.next, body.maximum, username(), g.request_id)
     return run_idempotent(lambda tx: _state(operations.change_sequence(tx, name, change, datetime.now(UTC))))
 
@@ -159,10 +169,11 @@ def change_sequence(name: str, body: SequenceChange) -> Response:
         204: ResponseSpec("The sequence was deleted"),
         400: responses.INVALID,
         404: responses.NOT_FOUND,
-        409: problem("Built-in sequences cannot be deleted"),
+        409: problem("BuiltIn", "Built-in sequences cannot be deleted"),
         503: responses.UNAVAILABLE,
     },
     path=responses.SequencePath,
+    tag="sequences",
 )
 def delete_sequence(name: str) -> tuple[str, int]:
     with transaction() as tx:

@@ -8,8 +8,8 @@ from typing_extensions import TypedDict
 
 from chassis.errors import NotFound
 from chassis.web.app import transaction, username
-from chassis.web.openapi import problem
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec, problem
+from chassis.web.validation import endpoint
 from specstore_service.domain.tokens import token_problem
 from specstore_service.operations import tokens
 from specstore_service.routes.responses import UNAVAILABLE, route_context
@@ -24,7 +24,7 @@ class Token(TypedDict):
     expires_in: int
 
 
-_DISABLED = problem("Tokens are issued by another server (AUTH_SERVER)")
+_DISABLED = problem("IssuerDisabled", "Tokens are issued by another server (AUTH_SERVER)")
 
 
 @bp.post("/token")
@@ -32,10 +32,11 @@ _DISABLED = problem("Tokens are issued by another server (AUTH_SERVER)")
     "Issue a token for the authenticated user",
     {
         200: ResponseSpec("The token, valid for an hour", Token),
-        401: problem("The request is not authenticated"),
+        401: problem("NotAuthenticated", "The request is not authenticated"),
         404: _DISABLED,
         503: UNAVAILABLE,
     },
+    tag="tokens",
 )
 def issue_token() -> ResponseReturnValue:
     settings = _require_built_in_issuer()
@@ -52,8 +53,10 @@ def issue_token() -> ResponseReturnValue:
 @endpoint(
     "Return the public key that verifies tokens",
     {200: ResponseSpec("The key as PEM", {"type": "string"}, "text/plain"), 404: _DISABLED, 503: UNAVAILABLE},
+    tag="tokens",
+    security=(),
 )
-def public_key() -> Response:
+def get_public_key() -> Response:
     _require_built_in_issuer()
     with transaction() as tx:
         _, public = keys.get_key_pair(tx, tokens.generate_key_pair)

@@ -10,9 +10,9 @@ from werkzeug.datastructures import Range
 
 from chassis.errors import Invalid, Problem
 from chassis.web.app import this_app, transaction
-from chassis.web.openapi import problem
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.uploads import UploadStream
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.validation import endpoint
 from specstore_service.domain import files
 from specstore_service.domain.names import check_location, is_url
 from specstore_service.operations.pipeline_context import HashingWriter
@@ -20,6 +20,8 @@ from specstore_service.routes.responses import (
     INVALID,
     NO_TOKEN,
     NOT_FOUND,
+    OPTIONAL_TOKEN,
+    TOKEN,
     UNAVAILABLE,
     OwnerPath,
     RevisionPath,
@@ -73,16 +75,18 @@ class ResultPath(RevisionPath):
         400: INVALID,
         401: NO_TOKEN,
         403: NO_TOKEN,
-        408: problem("The upload is too slow or takes too long"),
-        413: problem("The file exceeds the maximum size, or the remaining quota of the owner"),
-        415: problem("The body must not have a Content-Encoding"),
+        408: problem("UploadTimeout", "The upload is too slow or takes too long"),
+        413: problem("FileTooLarge", "The file exceeds the maximum size, or the remaining quota of the owner"),
+        415: problem("EncodedBody", "The body must not have a Content-Encoding"),
         503: UNAVAILABLE,
     },
     path=FilePath,
     query=TokenQuery,
     headers=TokenHeader,
+    tag="files",
+    security=TOKEN,
 )
-def put_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) -> StoredFile:
+def upload_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) -> StoredFile:
     """Replace the file atomically. Pipelines that are reading an older file continue to read that."""
     require_owner(owner, headers, query)
     if "Content-Range" in request.headers:
@@ -131,6 +135,8 @@ def _check_quota(objects: ObjectStore, owner: str, path: str, size: int) -> None
     path=FilePath,
     query=TokenQuery,
     headers=TokenHeader,
+    tag="files",
+    security=TOKEN,
 )
 def delete_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) -> Response:
     require_owner(owner, headers, query)
@@ -147,14 +153,18 @@ def delete_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) 
         304: ResponseSpec("The file is unchanged"),
         400: INVALID,
         404: NOT_FOUND,
-        416: problem("The range is outside the file"),
+        416: problem("RangeNotSatisfiable", "The range is outside the file"),
         503: UNAVAILABLE,
     },
     path=ResultPath,
     query=TokenQuery,
     headers=TokenHeader,
+    tag="files",
+    security=OPTIONAL_TOKEN,
 )
-def get_result(owner: str, dataset: str, revision: str, file: str, query: TokenQuery, headers: TokenHeader) -> Response:
+def download_output(
+    owner: str, dataset: str, revision: str, file: str, query: TokenQuery, headers: TokenHeader
+) -> Response:
     is_owner = is_owner_token(owner, headers, query)
     with transaction() as tx:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=is_owner)

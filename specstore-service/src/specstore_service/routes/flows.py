@@ -11,8 +11,9 @@ from typing_extensions import TypedDict
 from chassis import strictjson
 from chassis.db import Transaction
 from chassis.web.app import json_response, this_app, transaction
+from chassis.web.endpoints import ResponseSpec
 from chassis.web.idempotency import run_idempotent
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.validation import endpoint
 from specstore_service.domain import flows as rules
 from specstore_service.domain.flows import Pipeline
 from specstore_service.operations import updates, uploads
@@ -23,6 +24,8 @@ from specstore_service.routes.responses import (
     INVALID,
     NO_TOKEN,
     NOT_FOUND,
+    OPTIONAL_TOKEN,
+    TOKEN,
     UNAVAILABLE,
     UPLOAD_FAILED,
     RevisionPath,
@@ -85,8 +88,10 @@ class CancelResult(TypedDict):
     path=RevisionPath,
     query=TokenQuery,
     headers=TokenHeader,
+    tag="flows",
+    security=OPTIONAL_TOKEN,
 )
-def get_status(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Response:
+def get_flow(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Response:
     is_owner = is_owner_token(owner, headers, query)
     with this_app().database.statements() as tx:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=is_owner, with_pipelines=True)
@@ -147,8 +152,10 @@ def _format_json_time(time: str | None) -> str | None:
     path=RevisionPath,
     query=TokenQuery,
     headers=TokenHeader,
+    tag="flows",
+    security=TOKEN,
 )
-def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> CancelResult:
+def cancel_flow(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> CancelResult:
     require_owner(owner, headers, query)
     with transaction() as tx:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=True)
@@ -165,14 +172,16 @@ def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: 
     {
         200: ResponseSpec("The revision is queued", UploadResult),
         **UPLOAD_FAILED,
-        404: ResponseSpec("The revision does not exist", UploadResult),
+        404: ResponseSpec("The revision does not exist", UploadResult, name="RevisionNotFound"),
     },
     path=RevisionPath,
     query=TokenQuery,
     headers=TokenHeader,
     idempotent=True,
+    tag="flows",
+    security=TOKEN,
 )
-def retry(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Response:
+def retry_flow(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Response:
     require_owner(owner, headers, query)
 
     def create(tx: Transaction) -> UploadResult:

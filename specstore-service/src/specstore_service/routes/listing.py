@@ -11,12 +11,13 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from chassis import strictjson
 from chassis.web.app import transaction
-from chassis.web.openapi import problem
-from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec, problem
+from chassis.web.validation import DIGITS, ListQuery, endpoint
 from specstore_service.domain.names import NAME_PATTERN, POST_PATHS
 from specstore_service.routes.responses import (
     INVALID,
     NOT_FOUND,
+    OPTIONAL_TOKEN,
     UNAVAILABLE,
     DatasetPath,
     OwnerPath,
@@ -62,7 +63,7 @@ class Revisions(TypedDict):
     total: int
 
 
-class PlannedPipeline(TypedDict):
+class UnfinishedPipeline(TypedDict):
     id: str
     title: str
     kind: str
@@ -73,16 +74,17 @@ class PlannedPipeline(TypedDict):
     spec: dict[str, Any]
 
 
-class PlannedPipelines(TypedDict):
-    pipelines: list[PlannedPipeline]
+class UnfinishedPipelines(TypedDict):
+    pipelines: list[UnfinishedPipeline]
     total: int
 
 
 @bp.get("/pipelines")
 @endpoint(
     "List the pipelines of all unfinished flows, for an external runner",
-    {200: ResponseSpec("A page of the list", PlannedPipelines), 400: INVALID, 404: NOT_FOUND, 503: UNAVAILABLE},
+    {200: ResponseSpec("A page of the list", UnfinishedPipelines), 400: INVALID, 404: NOT_FOUND, 503: UNAVAILABLE},
     query=ListQuery,
+    tag="pipelines",
 )
 def list_pipelines(query: ListQuery) -> ResponseReturnValue:
     if not is_runner():
@@ -106,8 +108,10 @@ class AllDatasetsQuery(TokenQuery):
     {200: ResponseSpec("The datasets that follow `after`", Datasets), 400: INVALID, 503: UNAVAILABLE},
     query=AllDatasetsQuery,
     headers=TokenHeader,
+    tag="datasets",
+    security=OPTIONAL_TOKEN,
 )
-def list_all_datasets(query: AllDatasetsQuery, headers: TokenHeader) -> ResponseReturnValue:
+def list_datasets(query: AllDatasetsQuery, headers: TokenHeader) -> ResponseReturnValue:
     user = token_userid(headers, query)
     after_owner, _, after_name = (query.after or "").partition("/")
     with transaction() as tx:
@@ -123,14 +127,16 @@ def list_all_datasets(query: AllDatasetsQuery, headers: TokenHeader) -> Response
         200: ResponseSpec("A page of the list", Datasets),
         400: INVALID,
         404: NOT_FOUND,
-        405: problem("The name is reserved for an endpoint that only supports POST"),
+        405: problem("ReservedName", "The name is reserved for an endpoint that only supports POST"),
         503: UNAVAILABLE,
     },
     path=OwnerPath,
     query=TokenListQuery,
     headers=TokenHeader,
+    tag="datasets",
+    security=OPTIONAL_TOKEN,
 )
-def list_datasets(owner: str, query: TokenListQuery, headers: TokenHeader) -> ResponseReturnValue:
+def list_datasets_of_owner(owner: str, query: TokenListQuery, headers: TokenHeader) -> ResponseReturnValue:
     if owner in POST_PATHS:
         raise MethodNotAllowed(["POST"])
     is_owner = is_owner_token(owner, headers, query)
@@ -154,6 +160,8 @@ def _dataset(row: dict[str, Any]) -> dict[str, Any]:
     path=DatasetPath,
     query=TokenListQuery,
     headers=TokenHeader,
+    tag="datasets",
+    security=OPTIONAL_TOKEN,
 )
 def list_revisions(owner: str, dataset: str, query: TokenListQuery, headers: TokenHeader) -> ResponseReturnValue:
     is_owner = is_owner_token(owner, headers, query)

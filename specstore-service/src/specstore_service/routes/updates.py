@@ -1,5 +1,6 @@
 """Updates of pipelines, sent by a runner."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -9,11 +10,19 @@ from typing_extensions import TypedDict
 
 from chassis.errors import Problem
 from chassis.web.app import transaction
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
 from specstore_service.operations.updates import Trigger, Update, UpdatedFlow
-from specstore_service.routes.responses import TokenHeader, TokenQuery, bearer, is_runner, with_error_body
+from specstore_service.routes.responses import (
+    OPTIONAL_TOKEN,
+    TokenHeader,
+    TokenQuery,
+    bearer,
+    is_runner,
+    with_error_body,
+)
 
 bp = Blueprint("updates", __name__, url_prefix="/source")
 
@@ -61,7 +70,7 @@ def _error_body(problem: Problem) -> UpdateResult:
     return {"success": "fail", "status": "failed", "id": None, "errors": [problem.detail]}
 
 
-_FAILED = ResponseSpec("The update failed; `errors` lists the reasons", UpdateResult)
+_FAILED = ResponseSpec("The update failed; `errors` lists the reasons", UpdateResult, name="UpdateFailed")
 
 
 @bp.post("/update")
@@ -70,13 +79,16 @@ _FAILED = ResponseSpec("The update failed; `errors` lists the reasons", UpdateRe
     "Report that a pipeline was queued, has begun, has made progress or has ended",
     {
         200: ResponseSpec("The state of the flow", UpdateResult),
-        **dict.fromkeys((400, 401, 404, 413, 415, 503), _FAILED),
+        **dict.fromkeys((400, 401, 404, 413, 415), _FAILED),
+        503: replace(_FAILED, name="UpdateUnavailable"),
     },
     query=TokenQuery,
     headers=TokenHeader,
     body=PipelineUpdateRequest,
+    tag="pipelines",
+    security=OPTIONAL_TOKEN,
 )
-def update(query: TokenQuery, headers: TokenHeader, body: PipelineUpdateRequest) -> UpdateResult:
+def update_pipeline(query: TokenQuery, headers: TokenHeader, body: PipelineUpdateRequest) -> UpdateResult:
     pipeline_update = body.as_update()
     if not _may_update(pipeline_update.pipeline, headers, query):
         raise updates.unknown_pipeline()

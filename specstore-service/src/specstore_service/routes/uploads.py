@@ -13,9 +13,9 @@ from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Invalid, Problem
 from chassis.web.app import transaction
+from chassis.web.endpoints import JSON, ResponseSpec, problem
 from chassis.web.idempotency import run_idempotent
-from chassis.web.openapi import problem
-from chassis.web.validation import JSON, ResponseSpec, endpoint
+from chassis.web.validation import endpoint
 from specstore_service.domain.plans import plan
 from specstore_service.domain.specs import Spec
 from specstore_service.domain.tokens import token_problem
@@ -23,6 +23,8 @@ from specstore_service.operations import uploads
 from specstore_service.operations.uploads import Revision
 from specstore_service.routes.responses import (
     INVALID,
+    OPTIONAL_TOKEN,
+    TOKEN,
     UNAVAILABLE,
     UPLOAD_FAILED,
     TokenHeader,
@@ -90,8 +92,10 @@ def _reject_empty_contents(view: Callable[..., Response]) -> Callable[..., Respo
     headers=TokenHeader,
     body=Contents,
     idempotent=True,
+    tag="specs",
+    security=TOKEN,
 )
-def upload(query: TokenQuery, headers: TokenHeader, body: Any) -> Response:
+def upload_spec(query: TokenQuery, headers: TokenHeader, body: Any) -> Response:
     ownerid = _ownerid(body)
     token_bearer = bearer(headers, query)
     if token_bearer.userid != ownerid:
@@ -125,15 +129,17 @@ def upload_result(flow_id: str) -> UploadResult:
     {
         200: ResponseSpec("The pipelines, in an order in which they can run", Plan),
         400: INVALID,
-        413: problem("The spec is too large"),
-        415: problem("The content type must be application/json"),
+        413: problem("SpecTooLarge", "The spec is too large"),
+        415: problem("UnsupportedMediaType", "The content type must be application/json"),
         503: UNAVAILABLE,
     },
     query=TokenQuery,
     headers=TokenHeader,
     body=Contents,
+    tag="specs",
+    security=OPTIONAL_TOKEN,
 )
-def show_plan(query: TokenQuery, headers: TokenHeader, body: Any) -> Plan:
+def plan_spec(query: TokenQuery, headers: TokenHeader, body: Any) -> Plan:
     spec = uploads.parse_spec(body)
     flow_id = f"{spec.dataset_id}/{_next_revision(spec, headers, query)}"
     entries = plan(spec, flow_id)

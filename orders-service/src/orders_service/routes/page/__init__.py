@@ -8,9 +8,10 @@ from pydantic import BaseModel, Field
 
 from chassis.errors import NotFound
 from chassis.web.app import role
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import endpoint
 from orders_service.routes.i18n import LANGUAGES, language
-from orders_service.routes.responses import LocalizedQuery, error_response
+from orders_service.routes.responses import INVALID_REQUEST, NOT_FOUND, LocalizedQuery
 
 bp = Blueprint("page", __name__, url_prefix="/acme_orders", template_folder=".")
 
@@ -28,11 +29,12 @@ class FilePath(BaseModel):
     "Show the web page for importing and browsing orders",
     {
         200: ResponseSpec("The page in the preferred language", _TEXT, "text/html; charset=utf-8"),
-        400: error_response("A parameter is invalid"),
+        400: INVALID_REQUEST,
     },
     query=LocalizedQuery,
+    tag="page",
 )
-def show_page(query: LocalizedQuery) -> Response:
+def show_orders_page(query: LocalizedQuery) -> Response:
     languages = [(name, _LANGUAGE_NAMES[name]) for name in LANGUAGES]
     max_bytes = current_app.extensions["orders"].settings.largest_upload_bytes
     values = {"language": language(), "languages": languages, "max_bytes": max_bytes, "is_reader": role() == "reader"}
@@ -50,11 +52,12 @@ def show_page(query: LocalizedQuery) -> Response:
     {
         200: ResponseSpec("The file", _TEXT, "text/*"),
         304: ResponseSpec("The file has not changed"),
-        404: error_response("The file does not exist"),
+        404: NOT_FOUND,
     },
     path=FilePath,
+    tag="page",
 )
-def get_file(file: str) -> Response:
+def get_page_file(file: str) -> Response:
     if file not in _FILES:
         raise NotFound("endpoint not found")
     type_ = "text/css" if file.endswith(".css") else "text/javascript"
