@@ -1,4 +1,4 @@
-"""Programs that use the Python client notice no killed gateway, web process or Postgres, and nothing is lost or doubled."""
+"""Programs that use the Python client notice no killed gateway, web process or Postgres; nothing is lost or doubled."""
 
 import secrets
 from collections import Counter, deque
@@ -71,6 +71,7 @@ def test_a_thousand_appended_events_are_stored_and_delivered_once(stack, client,
                 if len(set(received)) == COUNT + 1:
                     event.acknowledge()
                     return received
+        return None
 
     with ThreadPoolExecutor(2) as readers:
         followed, consumed = readers.submit(follow), readers.submit(consume)

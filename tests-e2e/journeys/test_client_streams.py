@@ -1,7 +1,7 @@
 """The Python client appends, reads, follows and consumes events, and administers streams."""
 
 import secrets
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -18,14 +18,14 @@ def consumers(stream):
 
 
 def test_appended_event_is_read_back(quintet, stream):
-    before = datetime.now(timezone.utc) - timedelta(seconds=1)
+    before = datetime.now(UTC) - timedelta(seconds=1)
     payload = {"order": 2**80, "price": 1.0, "text": "\u2028 ü", "none": None}
     event_id = stream.append("Order placed", payload, version=3, trigger={"name": "cron"})
     event = stream.event(event_id)
     assert (event.id, event.name, event.version, event.payload) == (event_id, "Order placed", 3, payload)
     assert (event.stream, event.producer, event.position) == (stream.name, "läden-1", 1)
     assert (event.trigger.name, event.system.id) == ("cron", "läden-1")
-    assert before <= event.received_at <= datetime.now(timezone.utc) + timedelta(seconds=1)
+    assert before <= event.received_at <= datetime.now(UTC) + timedelta(seconds=1)
     state = stream.get()
     assert (state.position, state.events, state.event_count) == (1, {"Order placed": 1}, 1)
     assert stream.name in [state.stream for state in quintet.streams.list(prefix="client-")]
@@ -60,7 +60,7 @@ def test_events_are_read_by_position_name_and_time_in_both_directions(stream):
     assert positions(newest_first=True, name="B") == [8, 6, 4, 2]
     received_at = stream.event(next(iter(stream.events())).id).received_at
     assert positions(since=received_at) == positions(since=received_at.isoformat()) == [*range(1, 9)]
-    assert positions(since=datetime.now(timezone.utc) + timedelta(days=1)) == []
+    assert positions(since=datetime.now(UTC) + timedelta(days=1)) == []
 
 
 def test_second_producer_is_locked_out(quintet, stream):
@@ -198,4 +198,4 @@ def test_schemas_retention_and_erasure(stream):
     assert stream.retention().max_events is None
     stream.erase(event_id)
     erased = stream.event(event_id)
-    assert (erased.payload, erased.name) == (None, "A")
+    assert (erased.payload, erased.name, erased.is_erased) == ({}, "A", True)

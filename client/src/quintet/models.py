@@ -126,12 +126,28 @@ class _Named:
         return self.event.version
 
 
+@dataclass(frozen=True, kw_only=True)
 class Event(_Named, event.StoredEvent):
-    """An event of a stream; `payload`, `system` and `trigger` are None after its erasure."""
+    """An event of a stream; after its erasure, `payload` is empty, and `system` and `trigger` are None."""
+
+    payload: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "payload", self.payload or {})
+
+    @property
+    def is_erased(self) -> bool:
+        return self.erased_at is not None
 
 
+@dataclass(frozen=True, kw_only=True)
 class ParkedEvent(_Named, event.ParkedEvent):
     """An event that was set aside for one consumer after too many failed attempts."""
+
+    payload: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "payload", self.payload or {})
 
 
 class ConsumerState(event.ConsumerState):
