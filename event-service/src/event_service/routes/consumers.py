@@ -92,7 +92,7 @@ OffsetTarget = Annotated[
             "first event the consumer continues",
             "anyOf": [
                 {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER},
-                {"const": "end"},
+                {"type": "string", "enum": ["end"]},
                 {
                     "type": "object",
                     "properties": {"time": {"type": "string", "format": "date-time"}},

@@ -3,7 +3,7 @@
 from typing import Any
 
 TASK_ID = "793d5fd7-6cb4-461c-9cf7-23f64b62624e"
-CSV = "id|name|email|state|zipcode|birthday\n7|Ann|ann@example.com|NJ|10001|Feb 27, 1963\n"
+CSV = "id|name|email|state|zipcode|birthday\n4711|Ann|ann@example.com|NJ|10001|Feb 27, 1963\n"
 _VIOLATION = {"rule": "allowed_state", "message": "We don't ship to NJ"}
 
 
@@ -17,10 +17,10 @@ def envelope(result: Any, status_code: int = 200, message: str = "", **extra: An
     }
 
 
-ORDERS = envelope([{"id": 7, "name": "Ann", "valid": False}], total=1)
+ORDERS = envelope([{"id": 4711, "name": "Ann", "valid": False}], total=1)
 ORDER = envelope(
     {
-        "id": 7,
+        "id": 4711,
         "name": "Ann",
         "email": "ann@example.com",
         "state": "NJ",
@@ -32,7 +32,7 @@ ORDER = envelope(
 )
 EXPORT = (
     "id,name,email,state,zipcode,birthday,valid,rule\r\n"
-    "7,Ann,ann@example.com,NJ,10001,1963-02-27,false,allowed_state\r\n"
+    "4711,Ann,ann@example.com,NJ,10001,1963-02-27,false,allowed_state\r\n"
 )
 _TASK = {"task_id": TASK_ID, "batch_no": 30000}
 STARTED = envelope(_TASK, 202, "starting import process")
@@ -74,8 +74,8 @@ UNDONE = envelope(
     202,
     "undoing the import; updated orders that are not restored: 0",
 )
-ERRORS = envelope([{"line": 2, "row": "7|Ann|ann@example.com|NJ|10001|Feb 27, 1963", "errors": [_VIOLATION]}])
+ERRORS = envelope([{"line": 2, "row": "4711|Ann|ann@example.com|NJ|10001|Feb 27, 1963", "errors": [_VIOLATION]}])
 ERROR_REPORT = (
     "id|name|email|state|zipcode|birthday|line|rule|message\r\n"
-    "7|Ann|ann@example.com|NJ|10001|Feb 27, 1963|2|allowed_state|We don't ship to NJ\r\n"
+    "4711|Ann|ann@example.com|NJ|10001|Feb 27, 1963|2|allowed_state|We don't ship to NJ\r\n"
 )

@@ -112,7 +112,9 @@ class OrderPath(BaseModel):
     order_id: Annotated[
         str,
         Field(
-            description="ID of the order, an integer", examples=["7"], json_schema_extra={"pattern": "^-?[0-9]{1,40}$"}
+            description="ID of the order, an integer",
+            examples=["4711"],
+            json_schema_extra={"pattern": "^-?[0-9]{1,40}$"},
         ),
     ]
 
