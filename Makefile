@@ -63,12 +63,13 @@ discard: setup ## Delete the dead letters of a queue, or one: QUEUE=orders.impor
 load-data: setup ## Load the sample factories and sprockets, or the files in FILE=...
 	@$(RUN) load-data $(FILE)
 
-lint: setup ## Check style, types and import rules
+lint: setup ## Check style, types, import rules and the OpenAPI documents
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 	@$(PY) tests-e2e/conventions/language.py
+	@sh deploy/lint/openapi.sh
 
 test: setup ## Run the tests for a change: all but faults, fuzzing, slow tests and most journeys (ARGS=...)
 	@$(PYTEST) -m "not fault and not fuzz and not slow" $(ARGS)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 JSON, FORM, PROBLEM = "application/json", "application/x-www-form-urlencoded", "application/problem+json"
 
@@ -15,25 +15,14 @@ class FieldError(BaseModel):
     message: str
 
 
-_PROBLEM_EXAMPLE: dict[str, Any] = {
-    "type": "about:blank",
-    "title": "Bad Request",
-    "status": 400,
-    "detail": "limit: must be at most 1000",
-    "instance": "0f8fad5bd9cb469fa16570867728950e",
-    "errors": [{"field": "limit", "message": "must be at most 1000"}],
-}
-
-
 class ProblemDocument(BaseModel):
     """A problem document (RFC 9457)."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_PROBLEM_EXAMPLE]})
     type: str
     title: str
     status: int
     detail: str
-    instance: str
+    instance: str = Field(description="The request ID")
     errors: list[FieldError] = []
 
 

@@ -1,9 +1,7 @@
 """The OpenAPI 3.1 document of an app, generated from the types that its routes declare."""
 
-import copy
 import functools
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -11,19 +9,11 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
+from chassis.web import openapi_components
 from chassis.web.app import App, this_app
 from chassis.web.endpoints import FORM, JSON, Endpoint, ResponseSpec
-from chassis.web.openapi_components import (
-    BASIC,
-    HEADERS,
-    INFO,
-    PARAMETERS,
-    SERVERS,
-    Api,
-    with_common_errors,
-)
+from chassis.web.openapi_components import Api, with_common_errors
 
-_REF = "#/components/schemas/{model}"
 _SAFE_METHODS = {"get", "head"}
 
 
@@ -40,6 +30,13 @@ class _JsonSchema(GenerateJsonSchema):
         return json_schema
 
 
+class _YamlDumper(yaml.SafeDumper):
+    """Writes an object that occurs twice twice, instead of an alias."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def add_route(bp: Blueprint, api: Api) -> None:
     """Serve the document."""
 
@@ -53,7 +50,7 @@ def add_route(bp: Blueprint, api: Api) -> None:
 
 
 def as_yaml(document: dict[str, Any]) -> str:
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(document, Dumper=_YamlDumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def document(app: App, api: Api) -> dict[str, Any]:
@@ -75,8 +72,13 @@ def document(app: App, api: Api) -> dict[str, Any]:
             paths.setdefault(path, {})[method] = operation
     return {
         "openapi": "3.1.0",
-        "info": {"title": f"Quintet {app.service}", "version": app.version, "description": api.description, **INFO},
-        "servers": copy.deepcopy(SERVERS),
+        "info": {
+            "title": f"Quintet {app.service}",
+            "version": app.version,
+            "description": api.description,
+            **openapi_components.INFO,
+        },
+        "servers": openapi_components.SERVERS,
         "security": [{"basic": []}],
         "tags": [{"name": name, "description": description} for name, description in api.tags.items()],
         "paths": paths,
@@ -88,16 +90,12 @@ class _Components:
     """The components of a document, which grow while its operations are described."""
 
     def __init__(self, api: Api) -> None:
-        self._security_schemes = {"basic": BASIC, **api.security_schemes}
-        self._schemas: dict[str, Any] = {}
-        self._parts: dict[str, dict[str, Any]] = {"parameters": {}, "headers": {}, "responses": {}}
+        self._security_schemes = {"basic": openapi_components.BASIC, **api.security_schemes}
+        self._parts: dict[str, dict[str, Any]] = {"parameters": {}, "headers": {}, "responses": {}, "schemas": {}}
 
     def as_dict(self) -> dict[str, Any]:
-        parts = {"schemas": self._schemas, **self._parts}
-        return {
-            "securitySchemes": {name: dict(scheme) for name, scheme in self._security_schemes.items()},
-            **{name: dict(sorted(part.items())) for name, part in parts.items()},
-        }
+        parts = {name: dict(sorted(part.items())) for name, part in self._parts.items()}
+        return {"securitySchemes": self._security_schemes, **parts}
 
     def operation(self, spec: Endpoint, changes_state: bool) -> dict[str, Any]:
         operation: dict[str, Any] = {"summary": spec.summary}
@@ -108,10 +106,10 @@ class _Components:
         if spec.security is not None:
             operation["security"] = [{name: [] for name in schemes} for schemes in spec.security]
         models = {"path": spec.path, "query": spec.query, "header": spec.headers}
+        names = ["Idempotency-Key", "X-Request-ID"] if spec.idempotent else ["X-Request-ID"]
         operation["parameters"] = [
             *(parameter for location, model in models.items() for parameter in self._parameters(model, location)),
-            *([self._shared("parameters", "Idempotency-Key", PARAMETERS)] if spec.idempotent else []),
-            self._shared("parameters", "X-Request-ID", PARAMETERS),
+            *(self._add("parameters", name, openapi_components.PARAMETERS[name]) for name in names),
         ]
         if body := self._request_body(spec):
             operation["requestBody"] = body
@@ -122,11 +120,10 @@ class _Components:
         }
         return operation
 
-    def _shared(self, part: str, name: str, definitions: Mapping[str, Any]) -> dict[str, str]:
-        """Return a reference to a component, which is added to the document."""
-        definition = copy.deepcopy(definitions[name])
+    def _add(self, part: str, name: str, definition: dict[str, Any]) -> dict[str, str]:
+        """Add a component if it is new, and return a reference to it."""
         if self._parts[part].setdefault(name, definition) != definition:
-            raise ValueError(f"two components are named {name}")
+            raise ValueError(f"two {part} are named {name}")
         return {"$ref": f"#/components/{part}/{name}"}
 
     def _request_body(self, spec: Endpoint) -> dict[str, Any] | None:
@@ -137,12 +134,10 @@ class _Components:
             if spec.example is not None:
                 contents[content_type]["example"] = spec.example
         if spec.streamed_body:
-            streamed_body = dict(spec.streamed_body)
-            # A copy: YAML would write a shared object as an alias.
-            return copy.deepcopy({**streamed_body, "content": {**contents, **streamed_body["content"]}})
+            return {**spec.streamed_body, "content": {**contents, **spec.streamed_body["content"]}}
         if body is None:
             return None
-        return {"required": not spec.is_body_optional, "content": copy.deepcopy(contents)}
+        return {"required": not spec.is_body_optional, "content": contents}
 
     def _response(self, status: int, spec: ResponseSpec, idempotent: bool) -> dict[str, Any]:
         names = ["X-Request-ID", *spec.headers]
@@ -150,33 +145,28 @@ class _Components:
             names.append("Retry-After")
         if idempotent and status < 300:
             names.append("Idempotent-Replayed")
-        headers = {name: self._shared("headers", name, HEADERS) for name in names}
+        headers = {name: self._add("headers", name, openapi_components.HEADERS[name]) for name in names}
         response: dict[str, Any] = {"description": spec.description, "headers": headers}
         if spec.type is not None:
-            is_schema = isinstance(spec.type, dict)
-            content = {"schema": spec.type if is_schema else self._schema(spec.type, mode="serialization")}
+            content = {"schema": spec.type if isinstance(spec.type, dict) else self._schema(spec.type, "serialization")}
             if spec.example is not None:
                 content["example"] = spec.example
-            response["content"] = {spec.content_type: copy.deepcopy(content)}
-        return self._shared("responses", spec.name, {spec.name: response}) if spec.name else response
+            response["content"] = {spec.content_type: content}
+        return self._add("responses", spec.name, response) if spec.name else response
 
     def _schema(self, type_: Any, mode: JsonSchemaMode = "validation") -> dict[str, Any]:
         schema = self._inline_schema(type_, mode)
         if schema.get("type") == "object" and "title" in schema:
-            name = schema["title"]
-            self._add_schemas({name: schema})
-            return {"$ref": _REF.format(model=name)}
+            return self._add("schemas", schema["title"], schema)
         return schema
 
     def _inline_schema(self, type_: Any, mode: JsonSchemaMode = "validation") -> dict[str, Any]:
-        schema = TypeAdapter(type_).json_schema(ref_template=_REF, mode=mode, schema_generator=_JsonSchema)
-        self._add_schemas(schema.pop("$defs", {}))
+        schema = TypeAdapter(type_).json_schema(
+            ref_template="#/components/schemas/{model}", mode=mode, schema_generator=_JsonSchema
+        )
+        for name, definition in schema.pop("$defs", {}).items():
+            self._add("schemas", name, definition)
         return schema
-
-    def _add_schemas(self, schemas: Mapping[str, Any]) -> None:
-        for name, schema in schemas.items():
-            if self._schemas.setdefault(name, schema) != schema:
-                raise ValueError(f"two schemas are named {name}")
 
     def _parameters(self, model: type[BaseModel] | None, location: str) -> list[dict[str, Any]]:
         if model is None:

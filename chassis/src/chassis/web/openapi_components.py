@@ -25,15 +25,7 @@ INFO = {
 }
 SERVERS = [
     {"url": "/", "description": "The gateway from which this document was downloaded"},
-    {
-        "url": "{scheme}://{host}:{port}",
-        "description": "The gateway of an installation; the defaults are those of `make up`",
-        "variables": {
-            "scheme": {"default": "http", "enum": ["http", "https"]},
-            "host": {"default": "127.0.0.1"},
-            "port": {"default": "8080"},
-        },
-    },
+    {"url": "http://127.0.0.1:8080", "description": "The gateway that `make up` starts by default"},
 ]
 BASIC = {"type": "http", "scheme": "basic", "description": "A user of the gateway and its generated password"}
 

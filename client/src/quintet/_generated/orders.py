@@ -32,6 +32,7 @@ class ImportListResponse:
     status_code: int
     uuid: str
     message: str
+    total: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class ImportStatus:
     file_name: str
     dry_run: bool
     on_duplicate: Literal["skip", "update"]
-    status: str
+    status: Literal["PENDING", "PROGRESS", "SUCCESS", "FAILURE"]
     current: int
     total: int
     percent: float

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
 class CancelResult:
     id: str
-    state: str
+    state: Literal["QUEUED", "INPROGRESS", "SUCCEEDED", "FAILED"]
     cancelled: int
 
 
@@ -21,9 +21,9 @@ class CancelResult:
 class DatasetState:
     id: str
     dataset: str
-    findability: str
+    findability: Literal["published", "unlisted", "private"]
     revision: int
-    state: str
+    state: Literal["QUEUED", "INPROGRESS", "SUCCEEDED", "FAILED"]
     every_seconds: int | None
     due_at: datetime | None
     modified: datetime
@@ -41,7 +41,7 @@ class FlowStatus:
     event_ref: str | None
     spec_contents: dict[str, Any]
     modified: datetime
-    state: str
+    state: Literal["QUEUED", "INPROGRESS", "SUCCEEDED", "FAILED"]
     logs: list[str]
     error_log: list[str]
     stats: dict[str, Any]
@@ -53,7 +53,7 @@ class PipelineStatus:
     title: str
     kind: str
     needs: list[str]
-    status: str
+    status: Literal["QUEUED", "INPROGRESS", "SUCCEEDED", "FAILED"]
     started: datetime | None
     finished: datetime | None
     stats: dict[str, Any]
@@ -79,7 +79,7 @@ class PlannedPipeline:
 class RevisionState:
     id: str
     revision: int
-    state: str
+    state: Literal["QUEUED", "INPROGRESS", "SUCCEEDED", "FAILED"]
     created: datetime
     modified: datetime
 
@@ -110,7 +110,7 @@ class UnfinishedPipeline:
     kind: str
     target: str
     flow_id: str
-    status: str
+    status: Literal["QUEUED", "INPROGRESS", "SUCCEEDED", "FAILED"]
     needs: list[str]
     spec: dict[str, Any]
 
@@ -123,8 +123,8 @@ class UnfinishedPipelines:
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateResult:
-    success: str
-    status: str
+    success: Literal["pending", "success", "fail"]
+    status: Literal["pending", "running", "success", "failed"]
     id: str | None
     errors: list[str]
 

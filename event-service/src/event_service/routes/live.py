@@ -13,6 +13,7 @@ from chassis.web.app import this_app
 from chassis.web.endpoints import ResponseSpec
 from chassis.web.validation import DIGITS, endpoint
 from event_service.domain.names import Name
+from event_service.routes import examples
 from event_service.routes.context import Context, context
 from event_service.routes.parameters import MAX_NUMBER, StreamPath
 from event_service.routes.responses import INVALID, UNAVAILABLE
@@ -60,7 +61,12 @@ class LiveHeaders(BaseModel):
 @endpoint(
     "Follow a stream with server-sent events",
     {
-        200: ResponseSpec("`id` is the position, `data` is the event", {"type": "string"}, "text/event-stream"),
+        200: ResponseSpec(
+            "`id` is the position, `data` is the event",
+            {"type": "string"},
+            "text/event-stream",
+            example=examples.LIVE_EVENTS,
+        ),
         400: INVALID,
         503: UNAVAILABLE,
     },
@@ -68,6 +74,10 @@ class LiveHeaders(BaseModel):
     query=LiveQuery,
     headers=LiveHeaders,
     tag="events",
+    description="The response does not end: it sends each event when it is appended, and a comment every 15 s "
+    "otherwise. A client that reconnects with the last ID that it received misses nothing and "
+    "receives nothing twice. A stream that does not exist yet is followed from its first event. "
+    "Unknown query parameters are ignored.",
 )
 def follow_stream(stream: str, query: LiveQuery, headers: LiveHeaders) -> Response:
     name = None if query.event_name == "*" else query.event_name

@@ -43,7 +43,7 @@ def text_response(name: str, description: str, text: str) -> ResponseSpec:
     return ResponseSpec(description, {"type": "string", "pattern": f"^{text}"}, name=name)
 
 
-OK = ResponseSpec("The request succeeded", {"type": "string", "const": "OK"})
+OK = ResponseSpec("The request succeeded", {"type": "string", "const": "OK"}, example="OK")
 INVALID = text_response("InvalidRequest", "The request is invalid; the text names the field", "Bad Request - ")
 NOT_FOUND = text_response("NotFound", "Stream or event not found", "Not Found")
 LOCKED = text_response(

@@ -10,6 +10,7 @@ from chassis.web.app import transaction
 from chassis.web.endpoints import ResponseSpec
 from chassis.web.validation import INTEGER, endpoint
 from event_service.operations import retention
+from event_service.routes import examples
 from event_service.routes.context import caller
 from event_service.routes.parameters import MAX_NUMBER, StreamPath
 from event_service.routes.responses import COMMON_ERRORS, FORBIDDEN, OK, ok
@@ -21,8 +22,10 @@ _MAX_DAYS = 36_500
 
 class RetentionRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    max_age_days: Annotated[int, Field(ge=1, le=_MAX_DAYS), INTEGER] | None = None
-    max_events: Annotated[int, Field(ge=1, le=MAX_NUMBER), INTEGER] | None = None
+    max_age_days: Annotated[int, Field(ge=1, le=_MAX_DAYS, description="Delete older events"), INTEGER] | None = None
+    max_events: Annotated[int, Field(ge=1, le=MAX_NUMBER, description="Keep so many, the newest"), INTEGER] | None = (
+        None
+    )
 
 
 class RetentionState(TypedDict):
@@ -33,9 +36,13 @@ class RetentionState(TypedDict):
 @bp.get("")
 @endpoint(
     "Get the retention of a stream",
-    {200: ResponseSpec("The limits; null if there is none", RetentionState), **COMMON_ERRORS},
+    {
+        200: ResponseSpec("The limits; null if there is none", RetentionState, example=examples.RETENTION),
+        **COMMON_ERRORS,
+    },
     path=StreamPath,
     tag="retention",
+    description="Without a limit, the events of the stream are kept indefinitely.",
 )
 def get_retention(stream: str) -> dict[str, Any]:
     with transaction() as tx:
@@ -51,6 +58,7 @@ def get_retention(stream: str) -> dict[str, Any]:
     description="An event is deleted within a minute after one of the limits applies to it, the oldest first. A limit "
     "that is null or omitted does not apply; without any, the events are kept indefinitely.",
     tag="retention",
+    example=examples.RETENTION,
 )
 def set_retention(stream: str, body: RetentionRequest) -> Response:
     with transaction() as tx:
@@ -64,6 +72,8 @@ def set_retention(stream: str, body: RetentionRequest) -> Response:
     {204: ResponseSpec("The stream has no retention"), 403: FORBIDDEN, **COMMON_ERRORS},
     path=StreamPath,
     tag="retention",
+    description="Only the owner of the stream and admins may do this. Events that were deleted already are not "
+    "restored.",
 )
 def delete_retention(stream: str) -> tuple[str, int]:
     with transaction() as tx:

@@ -16,6 +16,7 @@ from event_service.domain.names import EventName
 from event_service.domain.ownership import second_writer_error
 from event_service.domain.schemas import Document, Schema
 from event_service.operations import schemas
+from event_service.routes import examples
 from event_service.routes.context import caller, context
 from event_service.routes.parameters import StreamPath
 from event_service.routes.responses import (
@@ -33,8 +34,8 @@ bp = Blueprint("schemas", __name__, url_prefix="/api/v1/streams/<stream>/schemas
 
 
 class SchemaPath(StreamPath):
-    name: EventName
-    version: Annotated[int, Field(ge=1, le=MAX_VERSION), DIGITS]
+    name: Annotated[EventName, Field(description="Name of the events", examples=["Webshop order was placed"])]
+    version: Annotated[int, Field(ge=1, le=MAX_VERSION, description="Version of the events"), DIGITS]
 
 
 class SchemaKey(TypedDict):
@@ -50,7 +51,7 @@ class SchemasPage(TypedDict):
 @bp.get("")
 @endpoint(
     "List the names and versions that have a schema",
-    {200: ResponseSpec("One page of names and versions", SchemasPage), **COMMON_ERRORS},
+    {200: ResponseSpec("One page of names and versions", SchemasPage, example=examples.SCHEMAS), **COMMON_ERRORS},
     path=StreamPath,
     query=ListQuery,
     description="Before the first event of a stream, these are the schemas that the same user has set.",
@@ -65,9 +66,10 @@ def list_schemas(stream: str, query: ListQuery) -> dict[str, Any]:
 @bp.get("/<name>/<version>")
 @endpoint(
     "Get a JSON Schema",
-    {200: ResponseSpec("The schema as it was set", Document), **COMMON_ERRORS},
+    {200: ResponseSpec("The schema as it was set", Document, example=examples.SCHEMA), **COMMON_ERRORS},
     path=SchemaPath,
     tag="schemas",
+    description="Before the first event of a stream, only the user who set the schema finds it.",
 )
 def get_schema(stream: str, name: str, version: str) -> Response:
     with transaction() as tx:
@@ -84,6 +86,7 @@ def get_schema(stream: str, name: str, version: str) -> Response:
     "first event, even by an admin, binds only the user who set it: it applies if that user appends the first event, "
     "and is deleted if another user does.",
     tag="schemas",
+    example=examples.SCHEMA,
 )
 def set_schema(stream: str, name: str, version: str, body: Document) -> Response:
     if len(request.get_data()) > MAX_EVENT_BYTES:
@@ -101,6 +104,7 @@ def set_schema(stream: str, name: str, version: str, body: Document) -> Response
     {204: ResponseSpec("The schema was deleted"), 403: FORBIDDEN, 423: LOCKED, **COMMON_ERRORS},
     path=SchemaPath,
     tag="schemas",
+    description="Only the owner of the stream and admins may do this. Events that are stored already do not change.",
 )
 def delete_schema(stream: str, name: str, version: str) -> tuple[str, int]:
     _reject_reserved(stream)

@@ -14,7 +14,7 @@ from factory_service.domain.charts import Production, ProductionPoint, points_fr
 from factory_service.domain.production_files import COLUMNS
 from factory_service.operations import factories as operations
 from factory_service.operations.factories import unknown_factory
-from factory_service.routes import responses
+from factory_service.routes import examples, responses
 from factory_service.routes.charts import TimeRangeQuery
 from factory_service.routes.loads import Load, accept_file
 from factory_service.routes.responses import IdPath
@@ -24,7 +24,7 @@ bp = Blueprint("production", __name__, url_prefix="/api/factory/<id>")
 
 _ROWS_PER_PAGE = 10_000
 _HEADER = f"{','.join(COLUMNS)}\n"
-_FILE = {"content": {"text/csv": {"schema": {"type": "string"}, "example": f"{_HEADER}1611204818,32,31\n"}}}
+_FILE = {"content": {"text/csv": {"schema": {"type": "string"}, "example": examples.POINTS_CSV}}}
 _CSV = {"type": "string", "description": "`time,actual,goal`, ordered by time in Unix seconds"}
 
 
@@ -39,6 +39,8 @@ class Accepted(BaseModel):
         202: ResponseSpec(
             "Accepted. JSON is in the chart within a second; `Location` refers to the status of the load of a file",
             Accepted | Load,
+            headers=("Location",),
+            example=examples.ACCEPTED,
         ),
         400: responses.INVALID,
         404: responses.FACTORY_NOT_FOUND,
@@ -53,8 +55,11 @@ class Accepted(BaseModel):
     body=Production,
     streamed_body={"required": True, **_FILE},
     idempotent=True,
-    description="A file of up to 256 MiB: the header `time,actual,goal`, with times in Unix seconds or RFC 3339",
+    description="JSON is a point or an array of up to 10,000. A file (`text/csv`) of up to 256 MiB has the header "
+    "`time,actual,goal`, with times in Unix seconds or RFC 3339. Workers record the points, once per "
+    "time however often they are sent; the value sent last wins in whatever order they arrive.",
     tag="production",
+    example=examples.POINT,
 )
 def submit_production(id: str, body: ProductionPoint | list[ProductionPoint] | None) -> Response:
     if body is None:
@@ -92,7 +97,7 @@ def _accept_file(factory_id: int) -> Response:
 @endpoint(
     "Download all points of a factory as CSV",
     {
-        200: ResponseSpec("The points in the order of their times", _CSV, "text/csv"),
+        200: ResponseSpec("The points in the order of their times", _CSV, "text/csv", example=examples.POINTS_CSV),
         400: responses.INVALID,
         404: responses.FACTORY_NOT_FOUND,
         503: responses.UNAVAILABLE,

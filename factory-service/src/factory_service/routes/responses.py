@@ -33,11 +33,11 @@ UPLOAD_TIMEOUT = problem("UploadTimeout", "The upload is too slow or takes too l
 BODY_TOO_LARGE = problem(
     "BodyTooLarge", "The body is larger than 256 MiB, or than 1 MiB if it is JSON that is not a file"
 )
-NOT_MODIFIED = ResponseSpec("`If-None-Match` lists the current ETag")
+NOT_MODIFIED = ResponseSpec("`If-None-Match` lists the current ETag", headers=("ETag",))
 
 
 class IdPath(BaseModel):
-    id: Id
+    id: Annotated[Id, Field(description="ID of the resource", examples=[1])]
 
 
 class IfNoneMatch(BaseModel):

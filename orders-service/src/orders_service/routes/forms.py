@@ -13,6 +13,7 @@ from werkzeug.sansio.multipart import File
 
 from chassis.errors import Invalid, Problem
 from chassis.web.uploads import UploadStream
+from orders_service.routes import examples
 
 FIELD = "csv_file"
 WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -28,10 +29,12 @@ _BINARY = {"type": "string", "format": "binary"}
 REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {
-        "text/csv": {"schema": _BINARY},
+        # Generated clients that do not distinguish the first two send the second one as the content type.
         WORKBOOK: {"schema": _BINARY},
+        "text/csv": {"schema": _BINARY, "example": examples.CSV},
         "multipart/form-data": {
             "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}},
+            "example": {FIELD: examples.CSV},
             "encoding": {FIELD: {"contentType": f"text/csv, {WORKBOOK}"}},
         },
     },

@@ -1,6 +1,7 @@
 """Responses in the shape of the contract, and parameters that many requests share."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from flask import Response, g, request
@@ -115,20 +116,25 @@ def _uuid() -> str:
     return requested if _UUID.match(requested) else g.request_id
 
 
-def success_response(description: str, name: str, result: Any, **extra: Any) -> ResponseSpec:
+class _Envelope(BaseModel):
+    result: Any
+    status_code: int = Field(description="The status of the response")
+    uuid: str = Field(description="`uuid` of the request, or by default its request ID")
+    message: str = Field(description="In the language of `Accept-Language`; may be empty")
+
+
+def success_response(
+    description: str, name: str, result: Any, *, example: Any, headers: Sequence[str] = (), **extra: Any
+) -> ResponseSpec:
     """Describe a response whose envelope contains such a result; `name` is its name in the OpenAPI document."""
     fields: dict[str, Any] = {name: (type_, None) for name, type_ in extra.items()}
-    model = create_model(
-        name, result=(result, ...), status_code=(int, ...), uuid=(str, ...), message=(str, ...), **fields
-    )
-    return ResponseSpec(description, model)
+    model = create_model(name, __base__=_Envelope, result=(result, ...), **fields)
+    return ResponseSpec(description, model, example=example, headers=headers)
 
 
-class ErrorResponse(BaseModel):
+class ErrorResponse(_Envelope):
     result: None
-    status_code: int
-    uuid: str
-    message: str | dict[str, str]
+    message: str | dict[str, str] = Field(description="A text, or one for each invalid field")  # type: ignore[assignment]
 
 
 def error_response(name: str, description: str) -> ResponseSpec:

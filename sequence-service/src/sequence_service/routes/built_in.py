@@ -16,7 +16,7 @@ from chassis.web.validation import endpoint
 from sequence_service.domain.sequences import BUILT_IN_RANGES, max_per_request
 from sequence_service.operations import numbers
 from sequence_service.operations.numbers import IssuedNumbers, NumberRequest
-from sequence_service.routes import responses
+from sequence_service.routes import examples, responses
 from sequence_service.routes.numbers import no_store_response
 
 bp = Blueprint("built_in", __name__)
@@ -59,12 +59,17 @@ def _create_view(name: str) -> Callable[..., Response]:
     @endpoint(
         f"Issue the next numbers of the built-in sequence `{name}`",
         {
-            200: ResponseSpec("Numbers that no other caller receives within the same cycle", Numbers),
+            200: ResponseSpec(
+                "Numbers that no other caller receives within the same cycle", Numbers, example=examples.BUILT_IN_NUMBER
+            ),
             400: responses.INVALID,
             503: responses.UNAVAILABLE,
         },
         query=query_model,
         tag="numbers",
+        description="The request changes state although it is a GET: nothing between client and service repeats it, "
+        "its response is not cached, and HEAD returns 405. The numbers are contiguous, except that the "
+        "minimum follows the maximum; `n=0` returns none.",
     )
     def issue_built_in(query: Any) -> Response:
         issued = _issue(name, query.n) if query.n else []

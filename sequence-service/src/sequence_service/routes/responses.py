@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from chassis.web.endpoints import problem
 
@@ -10,7 +10,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 
 
 class SequencePath(BaseModel):
-    name: Name
+    name: Annotated[Name, Field(description="Name of the sequence", examples=["invoices"])]
 
 
 INVALID = problem("InvalidRequest", "The request is invalid; `errors` names the fields")

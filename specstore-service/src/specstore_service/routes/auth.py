@@ -1,9 +1,11 @@
 """The built-in token issuer, which is disabled if AUTH_SERVER is set."""
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis.errors import NotFound
@@ -12,6 +14,7 @@ from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.validation import endpoint
 from specstore_service.domain.tokens import token_problem
 from specstore_service.operations import tokens
+from specstore_service.routes import examples
 from specstore_service.routes.responses import UNAVAILABLE, route_context
 from specstore_service.settings import Settings
 from specstore_service.store import keys
@@ -21,7 +24,7 @@ bp = Blueprint("auth", __name__, url_prefix="/auth")
 
 class Token(TypedDict):
     token: str
-    expires_in: int
+    expires_in: Annotated[int, Field(description="Seconds")]
 
 
 _DISABLED = problem("IssuerDisabled", "Tokens are issued by another server (AUTH_SERVER)")
@@ -31,12 +34,14 @@ _DISABLED = problem("IssuerDisabled", "Tokens are issued by another server (AUTH
 @endpoint(
     "Issue a token for the authenticated user",
     {
-        200: ResponseSpec("The token, valid for an hour", Token),
+        200: ResponseSpec("The token, valid for an hour", Token, example=examples.TOKEN),
         401: problem("NotAuthenticated", "The request is not authenticated"),
         404: _DISABLED,
         503: UNAVAILABLE,
     },
     tag="tokens",
+    description="The token proves that its bearer is this user: send it as `Auth-Token`, or in links as `?jwt=`. "
+    "It does not replace the password, which the gateway still requires.",
 )
 def issue_token() -> ResponseReturnValue:
     settings = _require_built_in_issuer()
@@ -52,9 +57,14 @@ def issue_token() -> ResponseReturnValue:
 @bp.get("/public-key")
 @endpoint(
     "Return the public key that verifies tokens",
-    {200: ResponseSpec("The key as PEM", {"type": "string"}, "text/plain"), 404: _DISABLED, 503: UNAVAILABLE},
+    {
+        200: ResponseSpec("The key as PEM", {"type": "string"}, "text/plain", example=examples.PUBLIC_KEY),
+        404: _DISABLED,
+        503: UNAVAILABLE,
+    },
     tag="tokens",
     security=(),
+    description="No user is required: anyone may verify a token.",
 )
 def get_public_key() -> Response:
     _require_built_in_issuer()

@@ -32,11 +32,15 @@ def route_context() -> RouteContext:
     return cast(RouteContext, current_app.extensions["specstore"])
 
 
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+State = Annotated[str, Field(json_schema_extra={"enum": ["QUEUED", "INPROGRESS", "SUCCEEDED", "FAILED"]})]
+
+
 class UploadResult(TypedDict):
     success: bool
-    dataset_id: str | None
-    flow_id: str | None
-    errors: list[str]
+    dataset_id: Annotated[str | None, Field(description="`<owner>/<dataset>`; null after a failure")]
+    flow_id: Annotated[str | None, Field(description="`<owner>/<dataset>/<revision>`; null after a failure")]
+    errors: Annotated[list[str], Field(description="Empty after a success")]
 
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -126,15 +130,17 @@ def is_runner() -> bool:
 
 
 class OwnerPath(BaseModel):
-    owner: Name
+    owner: Annotated[Name, Field(description="ID of the owner", examples=["admin"])]
 
 
 class DatasetPath(OwnerPath):
-    dataset: Name
+    dataset: Annotated[Name, Field(description="Name of the dataset", examples=["wines"])]
 
 
 class RevisionPath(DatasetPath):
-    revision: Annotated[str, Field(description="A number, `latest` or `successful`; anything else returns 404")]
+    revision: Annotated[
+        str, Field(description="A number, `latest` or `successful`; anything else returns 404", examples=["latest"])
+    ]
 
 
 def not_found() -> NotFound:

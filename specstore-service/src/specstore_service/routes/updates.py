@@ -15,6 +15,7 @@ from chassis.web.validation import endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
 from specstore_service.operations.updates import Trigger, Update, UpdatedFlow
+from specstore_service.routes import examples
 from specstore_service.routes.responses import (
     OPTIONAL_TOKEN,
     TokenHeader,
@@ -35,10 +36,10 @@ _STATUS = {"QUEUED": "pending", "INPROGRESS": "running", "SUCCEEDED": "success",
 class PipelineUpdateRequest(BaseModel):
     """An update of a pipeline. Unknown properties are ignored."""
 
-    pipeline: PipelineId | None = None
-    pipeline_id: PipelineId | None = None
+    pipeline: Annotated[PipelineId | None, Field(description="ID of the pipeline")] = None
+    pipeline_id: Annotated[PipelineId | None, Field(description="Another name of `pipeline`")] = None
     event: Literal["queue", "start", "progress", "finish"]
-    success: bool | None = None
+    success: Annotated[bool | None, Field(description="Required if the event is `finish`")] = None
     errors: Lines | None = None
     log: Lines | str | None = None
     stats: dict[str, Any] | None = None
@@ -60,9 +61,9 @@ class PipelineUpdateRequest(BaseModel):
 
 
 class UpdateResult(TypedDict):
-    success: str
-    status: str
-    id: str | None
+    success: Annotated[str, Field(json_schema_extra={"enum": ["pending", "success", "fail"]})]
+    status: Annotated[str, Field(json_schema_extra={"enum": ["pending", "running", "success", "failed"]})]
+    id: Annotated[str | None, Field(description="ID of the flow; null after a failure")]
     errors: list[str]
 
 
@@ -78,7 +79,7 @@ _FAILED = ResponseSpec("The update failed; `errors` lists the reasons", UpdateRe
 @endpoint(
     "Report that a pipeline was queued, has begun, has made progress or has ended",
     {
-        200: ResponseSpec("The state of the flow", UpdateResult),
+        200: ResponseSpec("The state of the flow", UpdateResult, example=examples.UPDATED),
         **dict.fromkeys((400, 401, 404, 413, 415), _FAILED),
         503: replace(_FAILED, name="UpdateUnavailable"),
     },
@@ -87,6 +88,10 @@ _FAILED = ResponseSpec("The update failed; `errors` lists the reasons", UpdateRe
     body=PipelineUpdateRequest,
     tag="pipelines",
     security=OPTIONAL_TOKEN,
+    example=examples.PIPELINE_UPDATE,
+    description="For runners and admins, and for owners with their token; for others the pipeline is unknown. "
+    "Pipelines only move forward: a late or repeated update changes nothing and receives the same "
+    "kind of response.",
 )
 def update_pipeline(query: TokenQuery, headers: TokenHeader, body: PipelineUpdateRequest) -> UpdateResult:
     pipeline_update = body.as_update()

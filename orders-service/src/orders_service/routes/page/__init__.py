@@ -21,18 +21,21 @@ _TEXT = {"type": "string"}
 
 
 class FilePath(BaseModel):
-    file: Annotated[str, Field(json_schema_extra={"enum": list(_FILES)})]
+    file: Annotated[str, Field(description="Name of the file", json_schema_extra={"enum": list(_FILES)})]
 
 
 @bp.get("", strict_slashes=False)
 @endpoint(
     "Show the web page for importing and browsing orders",
     {
-        200: ResponseSpec("The page in the preferred language", _TEXT, "text/html; charset=utf-8"),
+        200: ResponseSpec(
+            "The page in the preferred language", _TEXT, "text/html; charset=utf-8", example="<!DOCTYPE html>…"
+        ),
         400: INVALID_REQUEST,
     },
     query=LocalizedQuery,
     tag="page",
+    description="For people: the page calls the other operations of this document.",
 )
 def show_orders_page(query: LocalizedQuery) -> Response:
     languages = [(name, _LANGUAGE_NAMES[name]) for name in LANGUAGES]
@@ -50,12 +53,13 @@ def show_orders_page(query: LocalizedQuery) -> Response:
 @endpoint(
     "Get a script or style sheet of the web page",
     {
-        200: ResponseSpec("The file", _TEXT, "text/*"),
-        304: ResponseSpec("The file has not changed"),
+        200: ResponseSpec("The file", _TEXT, "text/*", headers=("ETag",), example="body { margin: 0; }"),
+        304: ResponseSpec("The file has not changed", headers=("ETag",)),
         404: NOT_FOUND,
     },
     path=FilePath,
     tag="page",
+    description="The page refers to these files; they are not part of the API.",
 )
 def get_page_file(file: str) -> Response:
     if file not in _FILES:
