@@ -67,6 +67,7 @@ lint: setup ## Check style, types, import rules and the OpenAPI documents
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(PY) -m mypy --python-version 3.10 client/src
 	@.venv/bin/lint-imports
 	@$(PY) tests-e2e/conventions/language.py
 	@sh deploy/lint/openapi.sh

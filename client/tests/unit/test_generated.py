@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import quintet
+import quintet.errors
 
 CLIENT = Path(__file__).resolve().parents[2]
 
@@ -57,9 +58,13 @@ def test_twins_have_the_same_methods(name):
 
 def test_public_names_are_listed_in_order_and_exist():
     assert quintet.__all__ == sorted(quintet.__all__)
-    assert all(hasattr(quintet, name) for name in quintet.__all__)
-    public = {name for name, value in vars(quintet).items() if inspect.isclass(value)}
-    assert public == set(quintet.__all__)
+    assert all(inspect.isclass(getattr(quintet, name)) for name in quintet.__all__)
+
+
+def test_all_exceptions_are_public():
+    exceptions = {name for name, value in vars(quintet.errors).items() if inspect.isclass(value)}
+    exceptions = {name for name in exceptions if issubclass(getattr(quintet.errors, name), Exception)}
+    assert exceptions <= set(quintet.__all__)
 
 
 def test_package_is_typed():
