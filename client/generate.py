@@ -52,6 +52,7 @@ _TEXTS = {"DeadLetter.dead_at"}
 def sync_source(source: str) -> str:
     """Return the synchronous twin of an asynchronous module."""
     source = re.sub(r"\bAwaitable\[(\w+)\]", r"\1", source)
+    source = re.sub(r"\bAsyncGenerator\[(\w+), None\]", r"Generator[\1, None, None]", source)
     tokens: list[tuple[int, str]] = []
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.NAME and token.string in ("async", "await"):

@@ -209,3 +209,9 @@ def test_response_of_another_program_is_an_error(server, call):
 def test_health_of_services_that_are_down_is_no_error(server, call):
     server.reply(503, b'{"status": "DOWN", "services": {}}')
     assert call(lambda client: client.health()) == {"status": "DOWN", "services": {}}
+
+
+def test_console_that_is_down_is_unavailable(server, call):
+    server.reply(503, b'{"detail": "no replica exists"}')
+    with pytest.raises(Unavailable, match="no replica exists"):
+        call(lambda client: client.health())

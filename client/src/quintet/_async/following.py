@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import httpx
 
@@ -22,7 +22,7 @@ _RECONNECT_SECONDS = 1.0
 
 async def follow_events(
     transport: AsyncTransport, stream_path: str, event_name: str, after: int | None
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """Yield events as they are appended, and reconnect after the last one, indefinitely.
 
     `after` is a position; None begins with the next event.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -148,13 +148,12 @@ class AsyncStream:
         page: list[dict[str, Any]] = await self._transport.get(f"{self._path}/events", params=params)
         return page
 
-    async def follow(self, event_name: str = "*", *, after: int | None = None) -> AsyncIterator[Event]:
+    def follow(self, event_name: str = "*", *, after: int | None = None) -> AsyncGenerator[Event, None]:
         """Yield events as they are appended: those after the position `after`, by default only new ones.
 
         It does not end by itself, and reconnects without a gap or a duplicate for as long as an outage lasts.
         """
-        async for event in follow_events(self._transport, self._path, event_name, after):
-            yield event
+        return follow_events(self._transport, self._path, event_name, after)
 
     def consume(
         self,

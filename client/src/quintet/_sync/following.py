@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import httpx
 
@@ -23,7 +23,9 @@ _LIVE_TIMEOUT_SECONDS = 60.0
 _RECONNECT_SECONDS = 1.0
 
 
-def follow_events(transport: Transport, stream_path: str, event_name: str, after: int | None) -> Iterator[Event]:
+def follow_events(
+    transport: Transport, stream_path: str, event_name: str, after: int | None
+) -> Generator[Event, None, None]:
     """Yield events as they are appended, and reconnect after the last one, indefinitely.
 
     `after` is a position; None begins with the next event.
