@@ -123,7 +123,7 @@ class AsyncQuintet:
 
 
 def _report(response: httpx.Response) -> dict[str, Any]:
-    """Return the report on the services; raise the error if the gateway responded because the console is unavailable."""
+    """Return the report on the services; raise the error if the gateway responded instead of the console."""
     document = parse_json(response)
     if not isinstance(document, dict) or "services" not in document:
         raise error_from_response(response.status_code, response.headers, response.content)
