@@ -78,6 +78,7 @@ def test_path_is_forwarded_as_sent(gateway, path):
         "/sequencesx",
         "/metrics",
         "/metrics/recent",
+        "/metrics/backlog",
         "/.env",
         "/.git/config",
         "/docs/../users.py",
@@ -209,9 +210,11 @@ def test_openapi_documents_and_pages_are_served(gateway):
     for service in services:
         response = gateway.call("GET", f"/openapi/{service}-service.yaml", "rita")
         assert (response.json()["service"], response.json()["path"]) == (service, "/openapi.yaml")
+    response = gateway.call("GET", "/openapi/console.yaml", "rita")
+    assert (response.json()["service"], response.json()["path"]) == ("console", "/openapi.yaml")
     page = gateway.call("GET", "/docs/", "rita")
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert all(f"{name}-service" in page.text for name in services)
+    assert all(f"{name}-service" in page.text for name in services) and "<option>console</option>" in page.text
     assert "://" not in page.text  # nothing from another host
     for path in (
         "/console/assets/console.css",

@@ -15,16 +15,14 @@ WITHOUT_KEY = {
 
 def parameters(service, method):
     """Return the parameters of each operation with this method, by path and name."""
-    paths = yaml.safe_load((service.folder / "openapi.yaml").read_text())["paths"]
-    return {
-        path: {
-            parameter["name"]: parameter
-            for parameter in operations[method].get("parameters", [])
-            if "name" in parameter
-        }
-        for path, operations in paths.items()
+    document = yaml.safe_load((service.folder / "openapi.yaml").read_text())
+    shared = {f"#/components/parameters/{name}": part for name, part in document["components"]["parameters"].items()}
+    all_parameters = {
+        path: [shared.get(parameter.get("$ref"), parameter) for parameter in operations[method]["parameters"]]
+        for path, operations in document["paths"].items()
         if method in operations
     }
+    return {path: {part["name"]: part for part in parts} for path, parts in all_parameters.items()}
 
 
 def test_lists_return_100_items_and_at_most_1000(service):

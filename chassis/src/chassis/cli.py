@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,9 @@ class Service:
 
 
 def main(service: Service, argv: list[str] | None = None) -> None:
-    commands: dict[str, Callable[[Service, Any], None]] = {"web": _web}
+    commands: dict[str, Callable[[Service, Any], None]] = {"web": _web, "openapi": _openapi}
     if issubclass(service.settings, ServiceSettings):
-        commands |= {"worker": _worker, "migrate": _migrate, "openapi": _openapi}
+        commands |= {"worker": _worker, "migrate": _migrate}
     parser = argparse.ArgumentParser(prog=f"python -m {service.package}")
     parser.add_argument("command", choices=[*commands, *service.commands])
     parser.add_argument("arguments", nargs="*")
@@ -97,11 +98,14 @@ def _worker(service: Service, settings: ServiceSettings) -> None:
     worker.run(service.name, settings, service.consumers(settings), timers)
 
 
-def _openapi(service: Service, settings: ServiceSettings) -> None:
+def _openapi(service: Service, settings: WebSettings) -> None:
     # Standard output must contain nothing but the document, not the log line of the request.
     logs.configure(service.name, "warning")
     app = import_module(f"{service.package}.app").create_app(settings)
-    print(app.test_client().get("/openapi.yaml").text, end="")
+    response = app.test_client().get("/openapi.yaml")
+    if response.status_code != HTTPStatus.OK:
+        sys.exit(response.text)
+    print(response.text, end="")
 
 
 def _migrate(service: Service, settings: ServiceSettings) -> None:

@@ -11,11 +11,14 @@ from chassis.db.invariants import ranges, sweep
 from chassis.errors import Conflict, NotFound, OutcomeUnknown, Unavailable
 from chassis.runtime.config import ServiceSettings, UploadSettings
 from chassis.web import app as web
-from chassis.web import health, idempotency, openapi
+from chassis.web import health, idempotency
+from chassis.web.endpoints import ResponseSpec, problem
+from chassis.web.openapi_components import Api
 from chassis.web.uploads import UploadStream
-from chassis.web.validation import DIGITS, INTEGER, PlainText, ResponseSpec, endpoint
+from chassis.web.validation import DIGITS, INTEGER, PlainText, endpoint
 
 bp = Blueprint("probe", __name__)
+API = Api("For tests", {"things": "What tests create."})
 
 
 class Name(BaseModel):
@@ -40,7 +43,10 @@ class ColorForm(BaseModel):
 
 @bp.get("/things/<name>")
 @endpoint(
-    "Get a thing", {200: ResponseSpec("The thing", Thing), 400: openapi.problem("Invalid")}, path=Name, query=PageQuery
+    "Get a thing",
+    {200: ResponseSpec("The thing", Thing), 400: problem("InvalidRequest", "Invalid")},
+    path=Name,
+    query=PageQuery,
 )
 def get_thing(name: str, query: PageQuery) -> Any:
     return {"name": name, "size": query.limit % 10}
@@ -49,7 +55,7 @@ def get_thing(name: str, query: PageQuery) -> Any:
 @bp.put("/things/<name>")
 @endpoint(
     "Create a thing",
-    {201: ResponseSpec("Created", Thing), 400: openapi.problem("Invalid")},
+    {201: ResponseSpec("Created", Thing), 400: problem("InvalidRequest", "Invalid")},
     path=Name,
     query=PageQuery,
     body=Thing,
@@ -136,7 +142,7 @@ def slow_query() -> Any:
 def create_app(settings: ServiceSettings | None = None) -> web.App:
     settings = settings or UploadSettings.load()
     checks = {"dependency": lambda _app: {"detail": "reachable"}}
-    blueprints = [bp, health.blueprint("For tests", INVARIANTS, TRACE, checks)]
+    blueprints = [bp, health.blueprint(API, INVARIANTS, TRACE, checks)]
     return web.create_app("probe", settings, blueprints, idempotent_headers=("X-For", "X-Before"))
 
 

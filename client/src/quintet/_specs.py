@@ -36,11 +36,14 @@ _Yaml12Loader.add_implicit_resolver(
 _Yaml12Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"<<$"), ["<"])
 
 
-def load_spec(source: SpecSource) -> dict[str, Any]:
-    """Return the spec; raise ValueError if the file is not a JSON or YAML object."""
-    if isinstance(source, dict):
-        return source
-    path = Path(source)
+def load_spec(source: SpecSource, user: str) -> dict[str, Any]:
+    """Return the spec, whose owner is the user unless it names one; raise ValueError if it is not a valid file."""
+    spec = source if isinstance(source, dict) else _read_spec(Path(source))
+    meta = spec.get("meta")
+    return {**spec, "meta": {"owner": user, "ownerid": user, **meta}} if isinstance(meta, dict) else spec
+
+
+def _read_spec(path: Path) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8-sig")
     try:
         spec = json.loads(text) if path.suffix.lower() == ".json" else yaml.load(text, _Yaml12Loader)

@@ -9,6 +9,7 @@ from typing import Any
 
 from quintet._decoding import decode, parse_time
 from quintet._generated import event, factory, orders, sequence, specstore
+from quintet._generated.console import DeadLetter, Queue, Trace, TraceEntry
 from quintet._generated.event import BlockingEvent, SchemaKey, StoredEventHeader, System, Trigger
 from quintet._generated.factory import Bucket
 from quintet._generated.orders import OrderSummary, ReportedRow, RuleViolation, UndoStatus
@@ -125,12 +126,28 @@ class _Named:
         return self.event.version
 
 
+@dataclass(frozen=True, kw_only=True)
 class Event(_Named, event.StoredEvent):
-    """An event of a stream; `payload`, `system` and `trigger` are None after its erasure."""
+    """An event of a stream; after its erasure, `payload` is empty, and `system` and `trigger` are None."""
+
+    payload: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "payload", self.payload or {})
+
+    @property
+    def is_erased(self) -> bool:
+        return self.erased_at is not None
 
 
+@dataclass(frozen=True, kw_only=True)
 class ParkedEvent(_Named, event.ParkedEvent):
     """An event that was set aside for one consumer after too many failed attempts."""
+
+    payload: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "payload", self.payload or {})
 
 
 class ConsumerState(event.ConsumerState):
@@ -225,50 +242,3 @@ class LoadStatus(factory.Load):
 
 class Sprocket(factory.StoredSprocket):
     """A sprocket and its four numbers."""
-
-
-@dataclass(frozen=True)
-class TraceEntry:
-    """One effect of a request."""
-
-    at: datetime
-    service: str
-    kind: str
-    what: str
-    id: str | None
-    caused_by: str | None
-
-
-@dataclass(frozen=True)
-class Trace:
-    """The effects of a request in order of time, and the services whose part is incomplete or unavailable."""
-
-    request_id: str
-    entries: list[TraceEntry]
-    incomplete: list[str] = field(default_factory=list)
-    unavailable: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Queue:
-    """A queue of a service; counts are None if they are unknown."""
-
-    service: str
-    name: str
-    messages: int | None = None
-    dead_letters: int | None = None
-    consumers: int | None = None
-    handled_per_second: float | None = None
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """A message that failed permanently, with the beginning of its body."""
-
-    id: str | None
-    type: str | None
-    request_id: str | None
-    reason: str
-    dead_at: str | None
-    size_bytes: int
-    body: str

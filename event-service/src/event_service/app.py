@@ -5,14 +5,12 @@ from chassis.web import health
 from event_service.batcher import create_append_batcher
 from event_service.cache import SchemaCache
 from event_service.poller import AppendPoller
-from event_service.routes import BLUEPRINTS
+from event_service.routes import API, BLUEPRINTS
 from event_service.routes.context import Context
 from event_service.routes.responses import render
 from event_service.settings import Settings
 from event_service.store.invariants import INVARIANTS
 from event_service.store.traces import TRACE
-
-DESCRIPTION = "Append-only event streams. Each has one producer; any number of consumers read it, each at its own pace."
 
 # The same body with a different value of one of these headers is a different request.
 IDEMPOTENT_HEADERS = ("X-Producer-ID", "X-Consumer-ID", "X-Expected-Position")
@@ -22,7 +20,7 @@ def create_app(settings: Settings | None = None) -> web.App:
     """Return the service's app; without `settings`, load them from the environment."""
     settings = settings or Settings.load()
 
-    blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, TRACE)]
+    blueprints = [*BLUEPRINTS, health.blueprint(API, INVARIANTS, TRACE)]
     app = web.create_app("event", settings, blueprints, render=render, idempotent_headers=IDEMPOTENT_HEADERS)
     # `is_stopping` is looked up at each call, because the server replaces it when it starts.
     poller = AppendPoller(app.database, settings.watch_seconds, lambda: app.is_stopping())

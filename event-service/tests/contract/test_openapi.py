@@ -21,9 +21,9 @@ def test_every_response_to_a_fuzzed_request_is_documented(settings, db):
         "append_events",
         "read_events",
         "acknowledge_event",
-        "put_schema",
+        "set_schema",
         "delete_schema",
-        "put_offset",
+        "set_offset",
         "follow_stream",
     )
     app = create_app(settings)

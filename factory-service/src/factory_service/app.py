@@ -9,13 +9,11 @@ from chassis.web import health
 from factory_service.cache.client import RedisClient, RedisUnavailable
 from factory_service.cache.current_versions import CurrentVersions
 from factory_service.cache.response_cache import ResponseCache
-from factory_service.routes import BLUEPRINTS
+from factory_service.routes import API, BLUEPRINTS
 from factory_service.settings import Settings
 from factory_service.store.invariants import INVARIANTS
 from factory_service.store.replica import ReplicaAwareReader
 from factory_service.store.traces import TRACE
-
-DESCRIPTION = "Factories, their production over time, and their sprockets: read far more often than written."
 
 
 def create_app(settings: Settings | None = None) -> web.App:
@@ -25,7 +23,7 @@ def create_app(settings: Settings | None = None) -> web.App:
     checks = {"redis": _ping(redis)} if redis else {}
     # With Redis, cached responses are served even while Postgres is down.
     vital = [frozenset({"postgres", "redis"} if redis else {"postgres"})]
-    blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, TRACE, checks, vital)]
+    blueprints = [*BLUEPRINTS, health.blueprint(API, INVARIANTS, TRACE, checks, vital)]
     app = web.create_app("factory", settings, blueprints)
     app.extensions["redis"] = redis
     app.extensions["responses"] = _response_cache(settings, redis, app.database)

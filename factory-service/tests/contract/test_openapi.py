@@ -32,7 +32,7 @@ def test_responses_to_fuzzed_requests_are_documented(app, db):
         "get_chart_data",
         "get_production_actual",
         "get_production_goal",
-        "get_time",
+        "get_times",
         "get_attainment",
         "download_points",
     )

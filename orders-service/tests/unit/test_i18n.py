@@ -49,6 +49,8 @@ UNREACHABLE = {
     "{queue}: no dead letter has the ID {message_id}",
     "no worker is connected to RabbitMQ",
     "{outcome['error']}; some dead letters may have been moved: list them",
+    # An error of the code: no document is generated.
+    "two {part} are named {name}",
 }
 KEY_ALREADY_USED = "this Idempotency-Key was already used for a different method, path or body"
 # Texts of the chassis that this service does not return as they are: it returns the messages of the fields instead, or

@@ -9,7 +9,7 @@ from chassis.web import health
 from specstore_service.clients import http_apis
 from specstore_service.operations import tokens
 from specstore_service.operations.tokens import Keyring
-from specstore_service.routes import BLUEPRINTS
+from specstore_service.routes import API, BLUEPRINTS
 from specstore_service.routes.responses import RouteContext, render_error
 from specstore_service.settings import Settings
 from specstore_service.store import keys
@@ -17,15 +17,13 @@ from specstore_service.store.invariants import INVARIANTS
 from specstore_service.store.object_stores import create_object_store
 from specstore_service.store.traces import TRACE
 
-DESCRIPTION = "A registry of source specs: each upload creates a revision, which is planned as pipelines and run."
-
 
 def create_app(settings: Settings | None = None) -> web.App:
     """Create the app. By default the settings are loaded from the environment."""
     settings = settings or Settings.load()
 
     checks = {"auth-server": _auth_server_check(settings.auth_server)} if settings.auth_server else {}
-    blueprints = [*BLUEPRINTS, health.blueprint(DESCRIPTION, INVARIANTS, TRACE, checks)]
+    blueprints = [*BLUEPRINTS, health.blueprint(API, INVARIANTS, TRACE, checks)]
     app = web.create_app("specstore", settings, blueprints, render=render_error)
     # Loading boto3 takes seconds, which must not delay a request.
     create_object_store(settings)

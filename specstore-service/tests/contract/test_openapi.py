@@ -24,15 +24,15 @@ def test_example_spec_of_the_document_can_be_uploaded(client, a_token):
 def test_responses_to_fuzzed_requests_match_the_document(app, db):
     """Fuzz the operations that are stricter than their schema: permissions, reserved names and locations of data."""
     stricter_operations = (
-        "upload",
-        "show_plan",
-        "update",
-        "cancel",
-        "retry",
+        "upload_spec",
+        "plan_spec",
+        "update_pipeline",
+        "cancel_flow",
+        "retry_flow",
         "issue_token",
-        "put_file",
+        "upload_file",
         "delete_file",
-        "list_datasets",
+        "list_datasets_of_owner",
         "list_pipelines",
     )
     fuzz(app, stricter_than_schema=stricter_operations, max_examples=10)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from schemathesis import Case
 
 
+_REQUEST_ID = {"$ref": "#/components/parameters/X-Request-ID"}
+
+
 def fuzz(app: Flask, *, stricter_than_schema: tuple[str, ...] = (), max_examples: int = 25) -> None:
     """Send valid and invalid requests to every operation: each response must be documented, and none may be a 5xx.
 
@@ -23,13 +26,17 @@ def fuzz(app: Flask, *, stricter_than_schema: tuple[str, ...] = (), max_examples
     settings = hypothesis.settings(max_examples=max_examples)
     # The gateway authenticates requests, not the service.
     document = {**yaml.safe_load(app.test_client().get("/openapi.yaml").data), "security": []}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation.pop("security", None)
     schema = schemathesis.openapi.from_dict(document)
     schema.app = app
 
     router = app.url_map.bind("localhost")
 
     def check(case: "Case[Any]") -> None:
-        operation_id = case.operation.definition.raw["operationId"]
+        # An ID ends with the method if a route has two.
+        operation_id = case.operation.definition.raw["operationId"].removesuffix("_with_put")
         try:
             endpoint, _ = router.match(unquote(case.formatted_path), case.method)
         except HTTPException:
@@ -43,8 +50,9 @@ def fuzz(app: Flask, *, stricter_than_schema: tuple[str, ...] = (), max_examples
     for result in schema.get_all_operations():
         operation = result.ok()  # type: ignore[union-attr]
         for mode in schemathesis.GenerationMode:
-            if mode.is_negative and not {"parameters", "requestBody"} & set(operation.definition.raw):
-                # A request without parameters and body cannot be invalid.
+            raw = operation.definition.raw
+            if mode.is_negative and raw["parameters"] == [_REQUEST_ID] and "requestBody" not in raw:
+                # Such a request cannot be invalid: any request ID is accepted.
                 continue
             requests = operation.as_strategy(generation_mode=mode)
             settings(hypothesis.given(case=requests)(check))()

@@ -1,6 +1,5 @@
 """Operational endpoints: liveness, health of the dependencies, metrics, invariants, traces, the OpenAPI document."""
 
-import functools
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,18 +7,19 @@ from typing import Any, Literal
 
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from chassis import strictjson
 from chassis.db import Row, invariant_runs
 from chassis.db.invariant_runs import Invariants
 from chassis.errors import Problem, Unavailable
 from chassis.messaging import outbox
+from chassis.messaging.worker_reports import live_workers
 from chassis.runtime import logs
 from chassis.web import openapi, queues, traces
 from chassis.web.app import App, json_response, this_app, transaction
 from chassis.web.metrics import CONTENT_TYPE
-from chassis.web.queues import live_workers
+from chassis.web.openapi_components import Api
 from chassis.web.validation import endpoint
 
 log = logs.logger(__name__)
@@ -31,13 +31,11 @@ Check = Callable[[App], dict[str, Any]]
 
 
 class InvariantsQuery(BaseModel):
-    """With `full=1`, a request also starts a full run, which recomputes all invariants."""
-
-    full: Literal["0", "1"] = "0"
+    full: Literal["0", "1"] = Field("0", description="With 1, start a full run, which recomputes all invariants")
 
 
 def blueprint(
-    description: str,
+    api: Api,
     invariants: Invariants,
     trace: Sequence[str],
     checks: dict[str, Check] | None = None,
@@ -45,7 +43,7 @@ def blueprint(
 ) -> Blueprint:
     """Return the routes that every service has.
 
-    `description` is that of the OpenAPI document, `trace` are the queries of chassis.web.traces, and `checks` are
+    `api` is for the OpenAPI document, `trace` are the queries of chassis.web.traces, and `checks` are
     dependencies other than Postgres and RabbitMQ. The service is DOWN, rather than DEGRADED, if all dependencies of any
     set in `vital` are down.
     """
@@ -78,6 +76,12 @@ def blueprint(
         """Report the requests of the last 15 minutes, other than those of monitoring."""
         return this_app().metrics.recent_requests.report()
 
+    @bp.get("/metrics/backlog")
+    def recent_backlogs() -> ResponseReturnValue:
+        """Report the greatest number of unpublished messages in each of the last 15 minutes and the current one."""
+        with transaction() as tx:
+            return {"minutes": outbox.recent_backlogs(tx)}
+
     @bp.get("/invariants")
     @endpoint("Report the invariants", {}, query=InvariantsQuery)
     def report_invariants(query: InvariantsQuery) -> ResponseReturnValue:
@@ -92,14 +96,7 @@ def blueprint(
     traces.add_route(bp, trace)
     queues.add_routes(bp)
 
-    @bp.get("/openapi.yaml")
-    def openapi_yaml() -> ResponseReturnValue:
-        return Response(document(), content_type="application/yaml; charset=utf-8")
-
-    @functools.cache
-    def document() -> str:
-        return openapi.as_yaml(openapi.document(this_app(), description))
-
+    openapi.add_route(bp, api)
     return bp
 
 
@@ -173,6 +170,7 @@ def _check_rabbitmq(app: App) -> dict[str, Any]:
         "workers_connected": connected_count,
         "outbox_backlog": backlog["backlog"],
         "outbox_oldest_seconds": round(backlog["oldest_seconds"], 1),
+        "queues": {queue: report.get("messages") for queue, report in workers[0]["queues"].items()} if workers else {},
         "dead_letters": _dead_letter_counts(workers),
     }
     if not connected_count:

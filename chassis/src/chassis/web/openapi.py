@@ -1,151 +1,195 @@
 """The OpenAPI 3.1 document of an app, generated from the types that its routes declare."""
 
-import copy
+import functools
 import re
-from dataclasses import replace
 from typing import Any
 
 import yaml
+from flask import Blueprint, Response
 from pydantic import BaseModel, TypeAdapter
-from pydantic.json_schema import JsonSchemaMode
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
-from chassis.web.app import App
-from chassis.web.validation import FORM, JSON, Endpoint, ResponseSpec
+from chassis.web import openapi_components
+from chassis.web.app import App, this_app
+from chassis.web.endpoints import FORM, JSON, Endpoint, ResponseSpec
+from chassis.web.openapi_components import Api, with_common_errors
 
-_REF = "#/components/schemas/{model}"
-_UNKNOWN_OUTCOME = "It is unknown whether the change was made; the message states what to do"
-_IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "Repeating the key with the same request within 24 h returns the first response again",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-}
+_SAFE_METHODS = {"get", "head"}
 
 
-class FieldError(BaseModel):
-    field: str
-    message: str
+class _JsonSchema(GenerateJsonSchema):
+    """JSON Schema without titles of fields, which only repeat their names, and without null as a default."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        json_schema = super().default_schema(schema)
+        if json_schema.get("default", "") is None:
+            del json_schema["default"]
+        return json_schema
 
 
-class ProblemDocument(BaseModel):
-    """A problem document (RFC 9457)."""
+class _YamlDumper(yaml.SafeDumper):
+    """Writes an object that occurs twice twice, instead of an alias."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    errors: list[FieldError] = []
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
-def problem(description: str) -> ResponseSpec:
-    return ResponseSpec(description, ProblemDocument, "application/problem+json")
+def add_route(bp: Blueprint, api: Api) -> None:
+    """Serve the document."""
+
+    @bp.get("/openapi.yaml")
+    def openapi_yaml() -> Response:
+        return Response(text(), content_type="application/yaml; charset=utf-8")
+
+    @functools.cache
+    def text() -> str:
+        return as_yaml(document(this_app(), api))
 
 
-def document(app: App, description: str) -> dict[str, Any]:
-    """Describe the routes that are declared with responses; health and other operational routes are omitted."""
-    schemas: dict[str, Any] = {}
+def as_yaml(document: dict[str, Any]) -> str:
+    return yaml.dump(document, Dumper=_YamlDumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def document(app: App, api: Api) -> dict[str, Any]:
+    """Describe the routes that are declared with responses; other routes are omitted."""
+    components = _Components(api)
     paths: dict[str, dict[str, Any]] = {}
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, sorted(rule.methods or ()))):
         spec = getattr(app.view_functions[rule.endpoint], "endpoint", None)
         if spec is None or not spec.responses:
             continue
         path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
-        operation_id = rule.endpoint.split(".")[-1]
-        if "HEAD" not in (rule.methods or ()):
-            spec = _with_unknown_outcome(spec)
-        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            paths.setdefault(path, {})[method.lower()] = _operation(operation_id, spec, schemas)
+        name = rule.endpoint.rpartition(".")[2]
+        methods = sorted(method.lower() for method in (rule.methods or set()) - {"HEAD", "OPTIONS"})
+        for method in methods:
+            # The ID of the second method of a route must be another one.
+            operation_id = f"{name}_with_put" if method == "put" and "post" in methods else name
+            changes_state = method not in _SAFE_METHODS or "HEAD" not in (rule.methods or ())
+            operation = {"operationId": operation_id, **components.operation(spec, changes_state)}
+            paths.setdefault(path, {})[method] = operation
     return {
         "openapi": "3.1.0",
-        "info": {"title": f"{app.service}-service", "version": app.version, "description": description},
-        "servers": [{"url": "/"}],
-        "security": [{"basic": []}],
-        "paths": paths,
-        "components": {
-            "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
-            "schemas": dict(sorted(schemas.items())),
+        "info": {
+            "title": f"Quintet {app.service}",
+            "version": app.version,
+            "description": api.description,
+            **openapi_components.INFO,
         },
+        "servers": openapi_components.SERVERS,
+        "security": [{"basic": []}],
+        "tags": [{"name": name, "description": description} for name, description in api.tags.items()],
+        "paths": paths,
+        "components": components.as_dict(),
     }
 
 
-def as_yaml(document: dict[str, Any]) -> str:
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+class _Components:
+    """The components of a document, which grow while its operations are described."""
 
+    def __init__(self, api: Api) -> None:
+        self._security_schemes = {"basic": openapi_components.BASIC, **api.security_schemes}
+        self._parts: dict[str, dict[str, Any]] = {"parameters": {}, "headers": {}, "responses": {}, "schemas": {}}
 
-def _with_unknown_outcome(spec: Endpoint) -> Endpoint:
-    """Add the response for a change during which the connection to the database was lost, in the shape of 503."""
-    if 503 not in spec.responses:
-        return spec
-    unknown = replace(spec.responses[503], description=_UNKNOWN_OUTCOME)
-    return replace(spec, responses={**spec.responses, 504: unknown})
+    def as_dict(self) -> dict[str, Any]:
+        parts = {name: dict(sorted(part.items())) for name, part in self._parts.items()}
+        return {"securitySchemes": self._security_schemes, **parts}
 
-
-def _operation(operation_id: str, spec: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
-    parameters = [
-        *_parameters(spec.path, "path", schemas),
-        *_parameters(spec.query, "query", schemas),
-        *_parameters(spec.headers, "header", schemas),
-    ]
-    if spec.idempotent:
-        parameters.append(_IDEMPOTENCY_KEY)
-    operation: dict[str, Any] = {"operationId": operation_id, "summary": spec.summary}
-    if spec.description:
-        operation["description"] = spec.description
-    if parameters:
-        operation["parameters"] = parameters
-    body, content_type = (spec.form, FORM) if spec.form else (spec.body, JSON)
-    contents = {} if body is None else {content_type: {"schema": _schema(body, schemas)}}
-    if spec.streamed_body:
-        # A copy: YAML would write a shared object as an alias.
-        streamed_body = copy.deepcopy(dict(spec.streamed_body))
-        operation["requestBody"] = {**streamed_body, "content": {**contents, **streamed_body["content"]}}
-    elif body is not None:
-        operation["requestBody"] = {"required": not spec.is_body_optional, "content": contents}
-    operation["responses"] = {
-        str(status): _response(response, schemas) for status, response in sorted(spec.responses.items())
-    }
-    return operation
-
-
-def _response(spec: ResponseSpec, schemas: dict[str, Any]) -> dict[str, Any]:
-    if spec.type is None:
-        return {"description": spec.description}
-    schema = spec.type if isinstance(spec.type, dict) else _schema(spec.type, schemas, mode="serialization")
-    return {"description": spec.description, "content": {spec.content_type: {"schema": schema}}}
-
-
-def _schema(type_: Any, schemas: dict[str, Any], mode: JsonSchemaMode = "validation") -> dict[str, Any]:
-    schema = TypeAdapter(type_).json_schema(ref_template=_REF, mode=mode)
-    schemas.update(schema.pop("$defs", {}))
-    if schema.get("type") == "object" and "title" in schema:
-        schemas[schema["title"]] = schema
-        return {"$ref": _REF.format(model=schema["title"])}
-    return schema
-
-
-def _parameters(model: type[BaseModel] | None, location: str, schemas: dict[str, Any]) -> list[dict[str, Any]]:
-    if model is None:
-        return []
-    model_schema = model.model_json_schema(ref_template=_REF, by_alias=True)
-    schemas.update(model_schema.pop("$defs", {}))
-    required = model_schema.get("required", [])
-    return [
-        {
-            "name": name,
-            "in": location,
-            "required": location == "path" or name in required,
-            **({"description": schema.pop("description")} if "description" in schema else {}),
-            "schema": _without_null(schema),
+    def operation(self, spec: Endpoint, changes_state: bool) -> dict[str, Any]:
+        operation: dict[str, Any] = {"summary": spec.summary}
+        if spec.description:
+            operation["description"] = spec.description
+        if spec.tag:
+            operation["tags"] = [spec.tag]
+        if spec.security is not None:
+            operation["security"] = [{name: [] for name in schemes} for schemes in spec.security]
+        models = {"path": spec.path, "query": spec.query, "header": spec.headers}
+        names = ["Idempotency-Key", "X-Request-ID"] if spec.idempotent else ["X-Request-ID"]
+        operation["parameters"] = [
+            *(parameter for location, model in models.items() for parameter in self._parameters(model, location)),
+            *(self._add("parameters", name, openapi_components.PARAMETERS[name]) for name in names),
+        ]
+        if body := self._request_body(spec):
+            operation["requestBody"] = body
+        responses = with_common_errors(spec, changes_state)
+        operation["responses"] = {
+            str(status): self._response(status, response, spec.idempotent)
+            for status, response in sorted(responses.items())
         }
-        for name, schema in model_schema.get("properties", {}).items()
-    ]
+        return operation
+
+    def _add(self, part: str, name: str, definition: dict[str, Any]) -> dict[str, str]:
+        """Add a component if it is new, and return a reference to it."""
+        if self._parts[part].setdefault(name, definition) != definition:
+            raise ValueError(f"two {part} are named {name}")
+        return {"$ref": f"#/components/{part}/{name}"}
+
+    def _request_body(self, spec: Endpoint) -> dict[str, Any] | None:
+        body, content_type = (spec.form, FORM) if spec.form else (spec.body, JSON)
+        contents: dict[str, Any] = {}
+        if body is not None:
+            contents[content_type] = {"schema": self._schema(body)}
+            if spec.example is not None:
+                contents[content_type]["example"] = spec.example
+        if spec.streamed_body:
+            return {**spec.streamed_body, "content": {**contents, **spec.streamed_body["content"]}}
+        if body is None:
+            return None
+        return {"required": not spec.is_body_optional, "content": contents}
+
+    def _response(self, status: int, spec: ResponseSpec, idempotent: bool) -> dict[str, Any]:
+        names = ["X-Request-ID", *spec.headers]
+        if status in (429, 503):
+            names.append("Retry-After")
+        if idempotent and status < 300:
+            names.append("Idempotent-Replayed")
+        headers = {name: self._add("headers", name, openapi_components.HEADERS[name]) for name in names}
+        response: dict[str, Any] = {"description": spec.description, "headers": headers}
+        if spec.type is not None:
+            content = {"schema": spec.type if isinstance(spec.type, dict) else self._schema(spec.type, "serialization")}
+            if spec.example is not None:
+                content["example"] = spec.example
+            response["content"] = {spec.content_type: content}
+        return self._add("responses", spec.name, response) if spec.name else response
+
+    def _schema(self, type_: Any, mode: JsonSchemaMode = "validation") -> dict[str, Any]:
+        schema = self._inline_schema(type_, mode)
+        if schema.get("type") == "object" and "title" in schema:
+            return self._add("schemas", schema["title"], schema)
+        return schema
+
+    def _inline_schema(self, type_: Any, mode: JsonSchemaMode = "validation") -> dict[str, Any]:
+        schema = TypeAdapter(type_).json_schema(
+            ref_template="#/components/schemas/{model}", mode=mode, schema_generator=_JsonSchema
+        )
+        for name, definition in schema.pop("$defs", {}).items():
+            self._add("schemas", name, definition)
+        return schema
+
+    def _parameters(self, model: type[BaseModel] | None, location: str) -> list[dict[str, Any]]:
+        if model is None:
+            return []
+        schema = self._inline_schema(model)
+        required = schema.get("required", [])
+        schemes = {(scheme.get("name"), scheme.get("in")) for scheme in self._security_schemes.values()}
+        return [
+            {
+                "name": name,
+                "in": location,
+                "required": location == "path" or name in required,
+                **({"description": property_.pop("description")} if "description" in property_ else {}),
+                "schema": _without_null(property_),
+            }
+            for name, property_ in schema.get("properties", {}).items()
+            if (name, location) not in schemes
+        ]
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Remove null from the schema of an optional parameter: clients cannot send it, only omit the parameter."""
-    remaining = {key: value for key, value in schema.items() if key not in ("title", "anyOf") and value is not None}
+    remaining = {key: value for key, value in schema.items() if key != "anyOf"}
     branches = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
     if len(branches) > 1:
         return {**remaining, "anyOf": branches}

@@ -15,7 +15,7 @@ MAX_ENTRIES = 1000
 
 
 class TracePath(BaseModel):
-    request_id: Annotated[str, Field(pattern=request_ids.PATTERN)]
+    request_id: Annotated[str, Field(pattern=request_ids.PATTERN, description="The X-Request-ID of the request")]
 
 
 # The outbox has no index for this: of a long backlog, only the newest rows are searched.

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from flask import request
@@ -11,13 +10,13 @@ from werkzeug.datastructures import MultiDict
 
 from chassis import strictjson
 from chassis.errors import Invalid
+from chassis.web.endpoints import FORM, JSON, Endpoint, ResponseSpec
 from chassis.web.errors import UNKNOWN_PARAMETER, describe_input_error
 
 Errors = list[tuple[str, str]]
 Parsed = TypeVar("Parsed")
 
 _MAX_ERRORS, _MAX_ERRORS_IN_DETAIL = 1000, 20
-JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 
 def _parse_digits(value: Any) -> Any:
@@ -51,46 +50,8 @@ class ListQuery(BaseModel):
     """The parameters that select a page of a list."""
 
     model_config = ConfigDict(extra="forbid")
-    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
-    offset: Annotated[int, Field(ge=0, le=2**31 - 1), DIGITS] = 0
-
-
-@dataclass(frozen=True)
-class ResponseSpec:
-    """A response in the OpenAPI document; `type` is any type that pydantic supports, or None if there is no body."""
-
-    description: str
-    type: Any = None
-    content_type: str = JSON
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    summary: str
-    responses: Mapping[int, ResponseSpec]
-    path: type[BaseModel] | None = None
-    query: type[BaseModel] | None = None
-    headers: type[BaseModel] | None = None
-    form: type[BaseModel] | None = None
-    body: Any = None
-    # The OpenAPI description of a body that the route reads itself; if `body` is declared too, it is then None.
-    streamed_body: Mapping[str, Any] | None = None
-    idempotent: bool = False
-    description: str | None = None
-
-    @functools.cached_property
-    def is_body_optional(self) -> bool:
-        """True if the model accepts an empty object: an omitted body is equivalent to one."""
-        try:
-            return issubclass(self.body, BaseModel) and self.body.model_validate({}) is not None
-        except (TypeError, ValidationError):
-            return False
-
-    @functools.cached_property
-    def default_query(self) -> BaseModel | None:
-        """The query of a request without parameters, or None if a parameter is required."""
-        fields = self.query.model_fields.values() if self.query else []
-        return self.query() if self.query and not any(field.is_required() for field in fields) else None
+    limit: Annotated[int, Field(ge=1, le=1000, description="Maximum number of results"), DIGITS] = 100
+    offset: Annotated[int, Field(ge=0, le=2**31 - 1, description="Number of results to skip"), DIGITS] = 0
 
 
 def endpoint(summary: str, responses: Mapping[int, ResponseSpec], **inputs: Any) -> Callable[[Any], Any]:

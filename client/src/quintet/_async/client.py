@@ -19,8 +19,8 @@ from quintet._async.sequences import AsyncSequences
 from quintet._async.streams import AsyncStreams
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._decoding import decode
+from quintet._responses import error_from_response
 from quintet.config import find_url, parse_url
-from quintet.errors import ResponseError
 from quintet.models import Trace
 
 _FULL_RUN_POLL_SECONDS = 0.5
@@ -78,7 +78,7 @@ class AsyncQuintet:
     async def health(self) -> dict[str, Any]:
         """Return the state of all services and their dependencies, also if some are down."""
         response = await self._transport.request("GET", "/health", accepted_statuses=[503])
-        return _require_report(parse_json(response))
+        return _report(response)
 
     async def invariants(self, *, full: bool = False) -> dict[str, Any]:
         """Return the report on the invariants of all services, also if some do not hold; requires the role admin.
@@ -89,7 +89,7 @@ class AsyncQuintet:
             await self._transport.request("GET", "/invariants", params={"full": 1}, accepted_statuses=[503])
         while True:
             response = await self._transport.request("GET", "/invariants", accepted_statuses=[503])
-            report = _require_report(parse_json(response))
+            report = _report(response)
             if not full or report.get("full") not in ("PENDING", "PROGRESS"):
                 return report
             await asyncio.sleep(_FULL_RUN_POLL_SECONDS)
@@ -122,8 +122,9 @@ class AsyncQuintet:
         )
 
 
-def _require_report(document: Any) -> dict[str, Any]:
-    """Return the report; raise ResponseError if a proxy responded instead of the console."""
+def _report(response: httpx.Response) -> dict[str, Any]:
+    """Return the report on the services; raise the error if the gateway responded instead of the console."""
+    document = parse_json(response)
     if not isinstance(document, dict) or "services" not in document:
-        raise ResponseError("the console is unavailable")
+        raise error_from_response(response.status_code, response.headers, response.content)
     return document

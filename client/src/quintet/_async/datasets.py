@@ -81,13 +81,20 @@ class AsyncDatasets:
         self._api = _AsyncSourceApi(transport)
 
     async def upload(self, spec: SpecSource, *, idempotency_key: str | None = None) -> AsyncFlow:
-        """Upload a spec, a dict or the path of a JSON or YAML file, as the next revision of its dataset."""
-        document = await self._api.request("POST", "/source/upload", json=load_spec(spec), key=idempotency_key)
+        """Upload a spec, a dict or the path of a JSON or YAML file, as the next revision of its dataset.
+
+        Without `owner` and `ownerid` in `meta`, the dataset belongs to the user.
+        """
+        document = await self._api.request(
+            "POST", "/source/upload", json=load_spec(spec, self._api.transport.user), key=idempotency_key
+        )
         return AsyncFlow(self._api, document["flow_id"])
 
     async def plan(self, spec: SpecSource) -> Plan:
         """Return the pipelines that an upload of the spec would run, without creating anything."""
-        return decode(Plan, await self._api.request("POST", "/source/plan", json=load_spec(spec)))
+        return decode(
+            Plan, await self._api.request("POST", "/source/plan", json=load_spec(spec, self._api.transport.user))
+        )
 
     async def list(self, owner: str | None = None) -> AsyncIterator[Dataset]:
         """Yield the datasets of an owner, or of all owners; unlisted and private ones only if they are the user's."""

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-import httpx
-
 from quintet._async.consumers import AsyncConsumer, AsyncConsumption
+from quintet._async.following import follow_events
 from quintet._async.paging import PAGE_SIZE, pages_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._decoding import decode, format_time
 from quintet._events import EventLike, batches, event_body
-from quintet._retry import Attempts, Backoff, RetryPolicy
-from quintet._sse import SseParser
 from quintet.models import ConsumerState, Event, NewEvent, Retention, SchemaKey, StreamState
 
 # Greater than every position.
 _MAX_POSITION = 2**53
-# The service sends a comment every 15 seconds.
-_LIVE_TIMEOUT_SECONDS = 60.0
-_RECONNECT_SECONDS = 1.0
 
 
 class AsyncStreams:
@@ -156,39 +148,12 @@ class AsyncStream:
         page: list[dict[str, Any]] = await self._transport.get(f"{self._path}/events", params=params)
         return page
 
-    async def follow(self, event_name: str = "*", *, after: int | None = None) -> AsyncIterator[Event]:
+    def follow(self, event_name: str = "*", *, after: int | None = None) -> AsyncGenerator[Event, None]:
         """Yield events as they are appended: those after the position `after`, by default only new ones.
 
         It does not end by itself, and reconnects without a gap or a duplicate for as long as an outage lasts.
         """
-        parser = SseParser("" if after is None else str(after))
-        backoff = Backoff(RetryPolicy(total_seconds=None))
-        while True:
-            request_id = uuid.uuid4().hex
-            attempts = Attempts(backoff, request_id=request_id, is_read=True)
-            headers = {"Accept": "text/event-stream", "X-Request-ID": request_id}
-            headers |= {"Last-Event-ID": parser.last_id} if parser.last_id else {}
-            delay: float | None
-            try:
-                async with self._transport.stream(
-                    f"{self._path}/live",
-                    params={"eventName": event_name},
-                    headers=headers,
-                    read_timeout_seconds=_LIVE_TIMEOUT_SECONDS,
-                ) as response:
-                    if response.is_success:
-                        backoff.reset()
-                        async for chunk in response.aiter_bytes():
-                            for message in parser.feed(chunk):
-                                yield decode(Event, json.loads(message.data))
-                        delay = parser.retry_seconds or _RECONNECT_SECONDS
-                    else:
-                        body = await response.aread()
-                        delay = attempts.after_response(response.status_code, response.headers, body)
-            except httpx.TransportError as failure:
-                delay = attempts.after_failure(failure)
-            parser.reset()
-            await asyncio.sleep(delay or 0.0)
+        return follow_events(self._transport, self._path, event_name, after)
 
     def consume(
         self,

@@ -93,7 +93,8 @@ class AsyncTransport:
         attempts = Attempts(
             Backoff(policy or self.policy),
             request_id=request_id,
-            is_read=is_read,
+            # A GET that issues numbers is a write.
+            is_read=is_read and is_repeatable,
             is_repeatable=is_repeatable,
             settled_statuses=settled_statuses,
         )

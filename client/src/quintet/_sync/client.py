@@ -15,6 +15,7 @@ from urllib.parse import quote
 import httpx
 
 from quintet._decoding import decode
+from quintet._responses import error_from_response
 from quintet._sync.datasets import Datasets
 from quintet._sync.dead_letters import DeadLetters
 from quintet._sync.factories import Factories, Sprockets
@@ -23,7 +24,6 @@ from quintet._sync.sequences import Sequences
 from quintet._sync.streams import Streams
 from quintet._sync.transport import Transport, parse_json
 from quintet.config import find_url, parse_url
-from quintet.errors import ResponseError
 from quintet.models import Trace
 
 _FULL_RUN_POLL_SECONDS = 0.5
@@ -81,7 +81,7 @@ class Quintet:
     def health(self) -> dict[str, Any]:
         """Return the state of all services and their dependencies, also if some are down."""
         response = self._transport.request("GET", "/health", accepted_statuses=[503])
-        return _require_report(parse_json(response))
+        return _report(response)
 
     def invariants(self, *, full: bool = False) -> dict[str, Any]:
         """Return the report on the invariants of all services, also if some do not hold; requires the role admin.
@@ -92,7 +92,7 @@ class Quintet:
             self._transport.request("GET", "/invariants", params={"full": 1}, accepted_statuses=[503])
         while True:
             response = self._transport.request("GET", "/invariants", accepted_statuses=[503])
-            report = _require_report(parse_json(response))
+            report = _report(response)
             if not full or report.get("full") not in ("PENDING", "PROGRESS"):
                 return report
             time.sleep(_FULL_RUN_POLL_SECONDS)
@@ -125,8 +125,9 @@ class Quintet:
         )
 
 
-def _require_report(document: Any) -> dict[str, Any]:
-    """Return the report; raise ResponseError if a proxy responded instead of the console."""
+def _report(response: httpx.Response) -> dict[str, Any]:
+    """Return the report on the services; raise the error if the gateway responded instead of the console."""
+    document = parse_json(response)
     if not isinstance(document, dict) or "services" not in document:
-        raise ResponseError("the console is unavailable")
+        raise error_from_response(response.status_code, response.headers, response.content)
     return document

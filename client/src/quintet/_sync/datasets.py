@@ -84,13 +84,18 @@ class Datasets:
         self._api = _SourceApi(transport)
 
     def upload(self, spec: SpecSource, *, idempotency_key: str | None = None) -> Flow:
-        """Upload a spec, a dict or the path of a JSON or YAML file, as the next revision of its dataset."""
-        document = self._api.request("POST", "/source/upload", json=load_spec(spec), key=idempotency_key)
+        """Upload a spec, a dict or the path of a JSON or YAML file, as the next revision of its dataset.
+
+        Without `owner` and `ownerid` in `meta`, the dataset belongs to the user.
+        """
+        document = self._api.request(
+            "POST", "/source/upload", json=load_spec(spec, self._api.transport.user), key=idempotency_key
+        )
         return Flow(self._api, document["flow_id"])
 
     def plan(self, spec: SpecSource) -> Plan:
         """Return the pipelines that an upload of the spec would run, without creating anything."""
-        return decode(Plan, self._api.request("POST", "/source/plan", json=load_spec(spec)))
+        return decode(Plan, self._api.request("POST", "/source/plan", json=load_spec(spec, self._api.transport.user)))
 
     def list(self, owner: str | None = None) -> Iterator[Dataset]:
         """Yield the datasets of an owner, or of all owners; unlisted and private ones only if they are the user's."""

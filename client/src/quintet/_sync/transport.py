@@ -96,7 +96,8 @@ class Transport:
         attempts = Attempts(
             Backoff(policy or self.policy),
             request_id=request_id,
-            is_read=is_read,
+            # A GET that issues numbers is a write.
+            is_read=is_read and is_repeatable,
             is_repeatable=is_repeatable,
             settled_statuses=settled_statuses,
         )

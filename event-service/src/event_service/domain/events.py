@@ -48,12 +48,21 @@ Version = Annotated[
     AfterValidator(_check_version),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_VERSION}),
 ]
-Time = Annotated[str, Field(json_schema_extra={"pattern": ISO_8601_PATTERN}), AfterValidator(_check_time)]
+SystemTime = Annotated[
+    str,
+    Field(
+        description="`YYYY-MM-DD HH:MM:SS` or another ISO 8601 date and time",
+        json_schema_extra={"pattern": ISO_8601_PATTERN},
+    ),
+    AfterValidator(_check_time),
+]
+# In a response.
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 class EventHeader(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
-    name: EventName
+    name: Annotated[EventName, Field(description="What happened", examples=["Webshop order was placed"])]
     version: Version
 
 
@@ -61,7 +70,7 @@ class System(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
     id: Name
     name: Name
-    time: Time
+    time: SystemTime
     timezone: TimezoneName
 
 
@@ -78,7 +87,7 @@ class PostedEvent(TypedDict):
     event: EventHeader
     system: System
     trigger: Trigger
-    payload: dict[str, Any]
+    payload: Annotated[dict[str, Any], Field(description="Returned exactly as it was posted")]
 
 
 _EventList = Annotated[list[PostedEvent], Field(min_length=1, max_length=MAX_PER_REQUEST)]
@@ -151,11 +160,10 @@ class StoredEvent(TypedDict):
     trigger: Trigger | None
     payload: dict[str, Any] | None
     stream: str
-    sequence: int
-    position: int
+    sequence: Annotated[int, Field(description="Number among the events of this name in the stream, without gaps")]
+    position: Annotated[int, Field(description="Number among all events of the stream, without gaps")]
     producer: str
-    user: str | None
+    user: Annotated[str | None, Field(description="The user who appended the event; null for events of services")]
     request_id: str
-    received_at: str
-    # Present if the event was erased; then system, trigger and payload are null.
-    erased_at: NotRequired[str]
+    received_at: Time
+    erased_at: NotRequired[Annotated[Time, Field(description="Present if system, trigger and payload were erased")]]

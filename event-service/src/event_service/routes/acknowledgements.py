@@ -12,7 +12,7 @@ from chassis.web.idempotency import run_idempotent
 from chassis.web.validation import PlainText, endpoint
 from event_service.domain.names import Name
 from event_service.operations import consuming
-from event_service.routes import responses
+from event_service.routes import examples, responses
 from event_service.routes.context import caller, context
 from event_service.routes.parameters import SECONDS, ConsumerHeader, EventPath, parse_event_id
 from event_service.routes.responses import COMMON_ERRORS, ok
@@ -22,7 +22,7 @@ bp = Blueprint("acknowledgements", __name__, url_prefix="/api/v1/streams/<stream
 
 class Acknowledgement(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    action: Literal["ACK", "NACK"]
+    action: Annotated[Literal["ACK", "NACK"], Field(description="Whether the event was processed, or failed")]
     event_name: Name | None = Field(
         None,
         alias="eventName",
@@ -54,6 +54,12 @@ class Acknowledgement(BaseModel):
     headers=ConsumerHeader,
     form=Acknowledgement,
     idempotent=True,
+    tag="consumers",
+    example=examples.ACKNOWLEDGEMENT,
+    description="In-order consumers acknowledge the event that follows their offset; with `upTo`, all events up "
+    "to this one. Leased events are acknowledged in any order. Acknowledging an event again changes "
+    "nothing, and an offset never moves backwards. After too many NACKs (5 by default) the event is "
+    "parked for this consumer, and the offset moves past it.",
 )
 def acknowledge_event(stream: str, event: str, headers: ConsumerHeader, form: Acknowledgement) -> Response:
     _check_combination(form)

@@ -10,11 +10,13 @@ from typing_extensions import TypedDict
 
 from chassis.timestamps import parse_rfc_3339
 from chassis.web.app import transaction
-from chassis.web.validation import ListQuery, ResponseSpec, endpoint
-from event_service.domain.events import StoredEvent
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import ListQuery, endpoint
+from event_service.domain.events import StoredEvent, Time
 from event_service.domain.names import Consumer, Name
 from event_service.operations import consumers as operations
 from event_service.operations import consuming
+from event_service.routes import examples
 from event_service.routes.context import caller
 from event_service.routes.parameters import MAX_NUMBER, ConsumerPath, ParkedPath, StreamPath, parse_event_id
 from event_service.routes.responses import COMMON_ERRORS, FORBIDDEN, OK, ok
@@ -24,26 +26,29 @@ from event_service.store import parked
 bp = Blueprint("consumers", __name__, url_prefix="/api/v1/streams/<stream>/consumers")
 
 
+_MISSED = "Number of events that retention deleted before they were acknowledged; omitted if there are none"
+
+
 class BlockingEvent(TypedDict):
     """An event that the consumer has sent a NACK for; it blocks the later events of its name."""
 
-    event: str
-    since: str
-    nacks: int
-    reason: str
+    event: Annotated[str, Field(description="ID of the event")]
+    since: Time
+    nacks: Annotated[int, Field(description="Number of NACKs of this event")]
+    reason: Annotated[str, Field(description="That of the last NACK; may be empty")]
 
 
 class ConsumerState(TypedDict):
     consumer: str
-    eventName: str
-    offset: int
-    lag: int
-    moved_at: str
-    stuck: BlockingEvent | None
-    # Number of events that retention deleted before the consumer acknowledged them; omitted if there are none.
-    missed: NotRequired[int]
-    # Number of its parked events; omitted if there are none.
-    parked: NotRequired[int]
+    eventName: Annotated[str, Field(description="An event name, or `*` for all names")]
+    offset: Annotated[
+        int, Field(description="Number of the last acknowledged event: its sequence, or position for `*`")
+    ]
+    lag: Annotated[int, Field(description="Number of events after the offset")]
+    moved_at: Time
+    stuck: Annotated[BlockingEvent | None, Field(description="The event that blocks later ones, if there is one")]
+    missed: NotRequired[Annotated[int, Field(description=_MISSED)]]
+    parked: NotRequired[Annotated[int, Field(description="Number of parked events; omitted if there are none")]]
 
 
 class ConsumersQuery(ListQuery):
@@ -56,9 +61,9 @@ class ConsumersPage(TypedDict):
 
 
 class ParkedEvent(StoredEvent):
-    nacks: int
-    reason: str
-    parked_at: str
+    nacks: Annotated[int, Field(description="Number of NACKs that the consumer sent")]
+    reason: Annotated[str, Field(description="That of the last NACK; may be empty")]
+    parked_at: Time
 
 
 class ParkedPage(TypedDict):
@@ -87,7 +92,7 @@ OffsetTarget = Annotated[
             "first event the consumer continues",
             "anyOf": [
                 {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER},
-                {"const": "end"},
+                {"type": "string", "enum": ["end"]},
                 {
                     "type": "object",
                     "properties": {"time": {"type": "string", "format": "date-time"}},
@@ -109,9 +114,11 @@ class OffsetRequest(BaseModel):
 @bp.get("")
 @endpoint(
     "List the consumers of a stream",
-    {200: ResponseSpec("One page of consumers", ConsumersPage), **COMMON_ERRORS},
+    {200: ResponseSpec("One page of consumers", ConsumersPage, example=examples.CONSUMERS), **COMMON_ERRORS},
     path=StreamPath,
     query=ConsumersQuery,
+    tag="consumers",
+    description="One entry per consumer and event name, with its lag and the event that blocks it.",
 )
 def list_consumers(stream: str, query: ConsumersQuery) -> dict[str, Any]:
     with transaction() as tx:
@@ -134,8 +141,13 @@ def _state(row: dict[str, Any]) -> dict[str, Any]:
     {200: OK, 403: FORBIDDEN, **COMMON_ERRORS},
     path=ConsumerPath,
     body=OffsetRequest,
+    tag="consumers",
+    example=examples.OFFSET,
+    description="Only the owner of the consumer and admins may move its offset; the first user who acknowledges "
+    "an event with it or sets its offset owns it. Leases end, and events that are parked after the new offset are "
+    "unparked, because the consumer reads them again.",
 )
-def put_offset(stream: str, consumer: str, body: OffsetRequest) -> Response:
+def set_offset(stream: str, consumer: str, body: OffsetRequest) -> Response:
     with transaction() as tx:
         operations.put_offset(
             tx, stream, consumer, caller(), name=body.event_name, target=body.offset, now=datetime.now(UTC)
@@ -146,11 +158,16 @@ def put_offset(stream: str, consumer: str, body: OffsetRequest) -> Response:
 @bp.get("/<consumer>/parked")
 @endpoint(
     "List the parked events of a consumer",
-    {200: ResponseSpec("One page of parked events, oldest first", ParkedPage), **COMMON_ERRORS},
+    {
+        200: ResponseSpec("One page of parked events, oldest first", ParkedPage, example=examples.PARKED_EVENTS),
+        **COMMON_ERRORS,
+    },
     path=ConsumerPath,
     query=ListQuery,
+    tag="consumers",
+    description="An event is parked after too many NACKs of this consumer; other consumers are not affected.",
 )
-def list_parked(stream: str, consumer: str, query: ListQuery) -> dict[str, Any]:
+def list_parked_events(stream: str, consumer: str, query: ListQuery) -> dict[str, Any]:
     with transaction() as tx:
         stream_id = consuming.get_stream_id(tx, stream)
         rows = parked.list_parked(tx, stream_id, consumer, query.limit, query.offset)
@@ -163,8 +180,11 @@ def list_parked(stream: str, consumer: str, query: ListQuery) -> dict[str, Any]:
     "Replay a parked event: subsequent reads of the consumer return it first",
     {200: OK, 403: FORBIDDEN, **COMMON_ERRORS},
     path=ParkedPath,
+    tag="consumers",
+    description="The offset does not change. The event stays first until it is acknowledged or parked again; "
+    "replaying it twice has the same effect as once.",
 )
-def replay_parked(stream: str, consumer: str, event: str) -> Response:
+def replay_parked_event(stream: str, consumer: str, event: str) -> Response:
     event_id = parse_event_id(event)
     with transaction() as tx:
         operations.replay_parked(tx, stream, event_id, consumer, caller(), datetime.now(UTC))
@@ -176,8 +196,10 @@ def replay_parked(stream: str, consumer: str, event: str) -> Response:
     "Replay all parked events of a consumer: subsequent reads return them first, in order",
     {200: OK, 403: FORBIDDEN, **COMMON_ERRORS},
     path=ConsumerPath,
+    tag="consumers",
+    description="The offset does not change, and a repeated request has the same effect as one.",
 )
-def replay_all_parked(stream: str, consumer: str) -> Response:
+def replay_parked_events(stream: str, consumer: str) -> Response:
     with transaction() as tx:
         operations.replay_all_parked(tx, stream, consumer, caller(), datetime.now(UTC))
     return ok()
@@ -188,6 +210,9 @@ def replay_all_parked(stream: str, consumer: str) -> Response:
     "Delete a consumer: its offsets, leases, parked events and owner",
     {204: ResponseSpec("The consumer has no data in this stream"), 403: FORBIDDEN, **COMMON_ERRORS},
     path=ConsumerPath,
+    tag="consumers",
+    description="Only the owner of the consumer and admins may delete it. A consumer that reads again begins with "
+    "the first event.",
 )
 def delete_consumer(stream: str, consumer: str) -> tuple[str, int]:
     with transaction() as tx:

@@ -11,12 +11,14 @@ from chassis.db import Transaction
 from chassis.errors import Invalid
 from chassis.timestamps import Timestamp
 from chassis.web.app import json_response, this_app, transaction
-from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import DIGITS, ListQuery, endpoint
 from event_service.domain.cursors import CURSOR_PATTERN, END, parse_cursor
 from event_service.domain.events import StoredEvent
 from event_service.domain.names import EventName
 from event_service.operations import consuming
 from event_service.operations import events as operations
+from event_service.routes import examples
 from event_service.routes.context import caller
 from event_service.routes.parameters import MAX_NUMBER, EventIdPath, EventPath, parse_event_id
 from event_service.routes.responses import COMMON_ERRORS, FORBIDDEN, INVALID, UNAVAILABLE, json_array
@@ -29,7 +31,7 @@ bp = Blueprint("history", __name__, url_prefix="/api/v1")
 class HistoryQuery(BaseModel):
     """The start of a page of events of all names."""
 
-    limit: Annotated[int, Field(ge=1, le=1000), DIGITS]
+    limit: Annotated[int, Field(ge=1, le=1000, description="Maximum number of events"), DIGITS]
     from_: Annotated[int, Field(ge=1, le=MAX_NUMBER), DIGITS] | None = Field(
         None,
         alias="from",
@@ -57,12 +59,12 @@ class HistoryQuery(BaseModel):
 
 class RequestQuery(ListQuery):
     model_config = ConfigDict(extra="forbid")
-    request_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+    request_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$", description="The X-Request-ID of the request")]
 
 
 class NewestQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
+    limit: Annotated[int, Field(ge=1, le=1000, description="Maximum number of events"), DIGITS] = 100
     before: Annotated[str, Field(pattern=CURSOR_PATTERN)] | None = Field(
         None, description="`next` of the previous page; without it, the page begins with the newest event"
     )
@@ -74,7 +76,7 @@ class EventsPage(TypedDict):
 
 
 class NewestPage(EventsPage):
-    next: str | None
+    next: Annotated[str | None, Field(description="`before` of the next page; null on the last page")]
 
 
 def read_history(stream: str, query: HistoryQuery) -> Response:
@@ -107,7 +109,13 @@ def _list_documents_of_series(tx: Transaction, series_id: int, query: HistoryQue
 
 
 @bp.get("/streams/<stream>/events/<event>")
-@endpoint("Get an event", {200: ResponseSpec("The event", StoredEvent), **COMMON_ERRORS}, path=EventPath)
+@endpoint(
+    "Get an event",
+    {200: ResponseSpec("The event", StoredEvent, example=examples.EVENT), **COMMON_ERRORS},
+    path=EventPath,
+    tag="events",
+    description="Returns the event as consumers read it; if it was erased, without content but with `erased_at`.",
+)
 def get_event(stream: str, event: str) -> Response:
     event_id = parse_event_id(event)
     with this_app().database.statements() as tx:
@@ -127,6 +135,7 @@ def _event_response(document: str | None) -> Response:
     path=EventPath,
     description="Only admins may erase events. The event keeps its name, position and sequence, and the time of its "
     "erasure is added to it as `erased_at`.",
+    tag="events",
 )
 def erase_event(stream: str, event: str) -> tuple[str, int]:
     event_id = parse_event_id(event)
@@ -139,13 +148,16 @@ def erase_event(stream: str, event: str) -> tuple[str, int]:
 @endpoint(
     "List the newest events of all streams, newest first",
     {
-        200: ResponseSpec("One page of events; `next` is null on the last page", NewestPage),
+        200: ResponseSpec(
+            "One page of events; `next` is null on the last page", NewestPage, example=examples.NEWEST_EVENTS
+        ),
         400: INVALID,
         503: UNAVAILABLE,
     },
     query=NewestQuery,
     description="An event that is appended while pages are read may be on none of them: the order is that of "
     "`received_at`, and concurrent appends to different streams become visible in any order.",
+    tag="events",
 )
 def list_newest_events(query: NewestQuery) -> Response:
     before = parse_cursor(query.before) if query.before else END
@@ -160,7 +172,11 @@ def list_newest_events(query: NewestQuery) -> Response:
 
 @bp.get("/events/<event>")
 @endpoint(
-    "Get an event of any stream", {200: ResponseSpec("The event", StoredEvent), **COMMON_ERRORS}, path=EventIdPath
+    "Get an event of any stream",
+    {200: ResponseSpec("The event", StoredEvent, example=examples.EVENT), **COMMON_ERRORS},
+    path=EventIdPath,
+    tag="events",
+    description="For callers that know the ID of an event, but not its stream.",
 )
 def find_event(event: str) -> Response:
     event_id = parse_event_id(event)
@@ -171,8 +187,11 @@ def find_event(event: str) -> Response:
 @bp.get("/events")
 @endpoint(
     "List the events that a request caused, in all streams, oldest first",
-    {200: ResponseSpec("One page of events", EventsPage), 400: INVALID, 503: UNAVAILABLE},
+    {200: ResponseSpec("One page of events", EventsPage, example=examples.EVENTS), 400: INVALID, 503: UNAVAILABLE},
     query=RequestQuery,
+    tag="events",
+    description="These are the events that were appended with this `X-Request-ID`, and those that other services "
+    "published because of it.",
 )
 def list_events_of_request(query: RequestQuery) -> Response:
     with transaction() as tx:

@@ -10,8 +10,10 @@ from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Unavailable
 from chassis.runtime import logs
 from chassis.web.app import this_app
-from chassis.web.validation import DIGITS, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import DIGITS, endpoint
 from event_service.domain.names import Name
+from event_service.routes import examples
 from event_service.routes.context import Context, context
 from event_service.routes.parameters import MAX_NUMBER, StreamPath
 from event_service.routes.responses import INVALID, UNAVAILABLE
@@ -28,11 +30,11 @@ def _ignore_empty(value: Any) -> Any:
     return None if value == "" else value
 
 
-# A position. Clients send an empty one if they have received no ID yet.
+# A position of up to 20 digits. Clients send an empty one if they have received no ID yet.
 LastEventId = Annotated[
     Annotated[int, Field(ge=0, le=MAX_NUMBER), DIGITS] | None,
     BeforeValidator(_ignore_empty),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}, {"const": ""}]}),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{0,20}$"}),
 ]
 
 
@@ -59,13 +61,23 @@ class LiveHeaders(BaseModel):
 @endpoint(
     "Follow a stream with server-sent events",
     {
-        200: ResponseSpec("`id` is the position, `data` is the event", {"type": "string"}, "text/event-stream"),
+        200: ResponseSpec(
+            "`id` is the position, `data` is the event",
+            {"type": "string"},
+            "text/event-stream",
+            example=examples.LIVE_EVENTS,
+        ),
         400: INVALID,
         503: UNAVAILABLE,
     },
     path=StreamPath,
     query=LiveQuery,
     headers=LiveHeaders,
+    tag="events",
+    description="The response does not end: it sends each event when it is appended, and a comment every 15 s "
+    "otherwise. A client that reconnects with the last ID that it received misses nothing and "
+    "receives nothing twice. A stream that does not exist yet is followed from its first event. "
+    "Unknown query parameters are ignored.",
 )
 def follow_stream(stream: str, query: LiveQuery, headers: LiveHeaders) -> Response:
     name = None if query.event_name == "*" else query.event_name

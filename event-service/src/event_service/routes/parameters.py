@@ -29,7 +29,7 @@ SECONDS = BeforeValidator(_parse_seconds)
 
 
 class StreamPath(BaseModel):
-    stream: StreamName
+    stream: Annotated[StreamName, Field(description="Name of the stream", examples=["webshop"])]
 
 
 class EventIdPath(BaseModel):
@@ -41,7 +41,7 @@ class EventPath(EventIdPath, StreamPath):
 
 
 class ConsumerPath(StreamPath):
-    consumer: Consumer
+    consumer: Annotated[Consumer, Field(description="ID of the consumer", examples=["billing"])]
 
 
 class ParkedPath(ConsumerPath):
@@ -49,7 +49,7 @@ class ParkedPath(ConsumerPath):
 
 
 class ConsumerHeader(BaseModel):
-    consumer: Consumer = Field(alias="X-Consumer-ID")
+    consumer: Consumer = Field(alias="X-Consumer-ID", description="ID of the consumer", examples=["billing"])
 
 
 def parse_event_id(text: str) -> str:

@@ -7,7 +7,7 @@ from flask import Response
 from chassis import strictjson
 from chassis.errors import Problem
 from chassis.web.app import json_response
-from chassis.web.validation import ResponseSpec
+from chassis.web.endpoints import ResponseSpec
 
 _PHRASES = {
     400: "Bad Request",
@@ -39,30 +39,35 @@ def json_array(documents: Iterable[str]) -> Response:
     return json_response(f"[{','.join(documents)}]")
 
 
-def text_response(description: str, text: str) -> ResponseSpec:
-    return ResponseSpec(description, {"type": "string", "pattern": f"^{text}"})
+def text_response(name: str, description: str, text: str) -> ResponseSpec:
+    return ResponseSpec(description, {"type": "string", "pattern": f"^{text}"}, name=name)
 
 
-OK = ResponseSpec("The request succeeded", {"type": "string", "const": "OK"})
-INVALID = text_response("The request is invalid; the text names the field", "Bad Request - ")
-NOT_FOUND = text_response("Stream or event not found", "Not Found")
+OK = ResponseSpec("The request succeeded", {"type": "string", "const": "OK"}, example="OK")
+INVALID = text_response("InvalidRequest", "The request is invalid; the text names the field", "Bad Request - ")
+NOT_FOUND = text_response("NotFound", "Stream or event not found", "Not Found")
 LOCKED = text_response(
-    "The stream belongs to another producer or user, or to a service", "Locked - Second writers not allowed$"
+    "Locked", "The stream belongs to another producer or user, or to a service", "Locked - Second writers not allowed$"
 )
 FORBIDDEN = text_response(
-    "The stream or the consumer belongs to another user, or the stream has no owner yet", "Forbidden - "
+    "Forbidden", "The stream or the consumer belongs to another user, or the stream has no owner yet", "Forbidden - "
 )
 CONFLICT = text_response(
+    "Conflict",
     "The stream is at another position, or the first request with this `Idempotency-Key` is still in progress",
     "Conflict - ",
 )
-MIXED_READS = text_response("The consumer uses leases, and the request does not, or vice versa", "Conflict - ")
-TOO_LARGE = text_response("The event or the request is too large", "Content Too Large - ")
+MIXED_READS = text_response(
+    "MixedReads", "The consumer uses leases, and the request does not, or vice versa", "Conflict - "
+)
+TOO_LARGE = text_response("TooLarge", "The event or the request is too large", "Content Too Large - ")
 KEY_REUSED = text_response(
-    "This `Idempotency-Key` was already used for a different request", "Unprocessable Content - "
+    "KeyReused", "This `Idempotency-Key` was already used for a different request", "Unprocessable Content - "
 )
 UNAVAILABLE = text_response(
-    "Postgres is unavailable; retry after `Retry-After` seconds", "(Service Unavailable|Gateway Timeout) - "
+    "Unavailable",
+    "Postgres is unavailable; retry after `Retry-After` seconds",
+    "(Service Unavailable|Gateway Timeout) - ",
 )
 
 COMMON_ERRORS: dict[int, ResponseSpec] = {400: INVALID, 404: NOT_FOUND, 503: UNAVAILABLE}

@@ -7,8 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from chassis.web.app import transaction
-from chassis.web.validation import INTEGER, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import INTEGER, endpoint
 from event_service.operations import retention
+from event_service.routes import examples
 from event_service.routes.context import caller
 from event_service.routes.parameters import MAX_NUMBER, StreamPath
 from event_service.routes.responses import COMMON_ERRORS, FORBIDDEN, OK, ok
@@ -20,8 +22,10 @@ _MAX_DAYS = 36_500
 
 class RetentionRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    max_age_days: Annotated[int, Field(ge=1, le=_MAX_DAYS), INTEGER] | None = None
-    max_events: Annotated[int, Field(ge=1, le=MAX_NUMBER), INTEGER] | None = None
+    max_age_days: Annotated[int, Field(ge=1, le=_MAX_DAYS, description="Delete older events"), INTEGER] | None = None
+    max_events: Annotated[int, Field(ge=1, le=MAX_NUMBER, description="Keep so many, the newest"), INTEGER] | None = (
+        None
+    )
 
 
 class RetentionState(TypedDict):
@@ -32,8 +36,13 @@ class RetentionState(TypedDict):
 @bp.get("")
 @endpoint(
     "Get the retention of a stream",
-    {200: ResponseSpec("The limits; null if there is none", RetentionState), **COMMON_ERRORS},
+    {
+        200: ResponseSpec("The limits; null if there is none", RetentionState, example=examples.RETENTION),
+        **COMMON_ERRORS,
+    },
     path=StreamPath,
+    tag="retention",
+    description="Without a limit, the events of the stream are kept indefinitely.",
 )
 def get_retention(stream: str) -> dict[str, Any]:
     with transaction() as tx:
@@ -48,8 +57,10 @@ def get_retention(stream: str) -> dict[str, Any]:
     body=RetentionRequest,
     description="An event is deleted within a minute after one of the limits applies to it, the oldest first. A limit "
     "that is null or omitted does not apply; without any, the events are kept indefinitely.",
+    tag="retention",
+    example=examples.RETENTION,
 )
-def put_retention(stream: str, body: RetentionRequest) -> Response:
+def set_retention(stream: str, body: RetentionRequest) -> Response:
     with transaction() as tx:
         retention.put_retention(tx, stream, caller(), body.max_age_days, body.max_events)
     return ok()
@@ -60,6 +71,9 @@ def put_retention(stream: str, body: RetentionRequest) -> Response:
     "Keep the events of a stream indefinitely",
     {204: ResponseSpec("The stream has no retention"), 403: FORBIDDEN, **COMMON_ERRORS},
     path=StreamPath,
+    tag="retention",
+    description="Only the owner of the stream and admins may do this. Events that were deleted already are not "
+    "restored.",
 )
 def delete_retention(stream: str) -> tuple[str, int]:
     with transaction() as tx:

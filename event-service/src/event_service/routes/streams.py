@@ -1,16 +1,19 @@
 """Routes for streams."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Blueprint
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis.web.app import transaction
-from chassis.web.validation import ListQuery, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import ListQuery, endpoint
+from event_service.domain.events import Time
 from event_service.domain.names import StreamName
 from event_service.operations.consuming import unknown_stream_error
+from event_service.routes import examples
 from event_service.routes.parameters import StreamPath
 from event_service.routes.responses import COMMON_ERRORS, INVALID, UNAVAILABLE
 from event_service.store import streams
@@ -25,11 +28,11 @@ class StreamsQuery(ListQuery):
 
 class StreamState(TypedDict):
     stream: str
-    producer: str
-    events: dict[str, int]
-    position: int
-    first_at: str | None
-    last_at: str | None
+    producer: Annotated[str, Field(description="ID of the producer, which owns the stream")]
+    events: Annotated[dict[str, int], Field(description="Number of events by name")]
+    position: Annotated[int, Field(description="Position of the last event; 0 before the first")]
+    first_at: Time | None
+    last_at: Time | None
 
 
 class StreamsPage(TypedDict):
@@ -40,9 +43,10 @@ class StreamsPage(TypedDict):
 @bp.get("")
 @endpoint(
     "List all streams, ordered by name",
-    {200: ResponseSpec("One page of streams", StreamsPage), 400: INVALID, 503: UNAVAILABLE},
+    {200: ResponseSpec("One page of streams", StreamsPage, example=examples.STREAMS), 400: INVALID, 503: UNAVAILABLE},
     query=StreamsQuery,
     description="`total` is the number of streams with the prefix, regardless of `after`.",
+    tag="streams",
 )
 def list_streams(query: StreamsQuery) -> dict[str, Any]:
     prefix = query.prefix or ""
@@ -52,7 +56,13 @@ def list_streams(query: StreamsQuery) -> dict[str, Any]:
 
 
 @bp.get("/<stream>")
-@endpoint("Get a stream", {200: ResponseSpec("The stream", StreamState), **COMMON_ERRORS}, path=StreamPath)
+@endpoint(
+    "Get a stream",
+    {200: ResponseSpec("The stream", StreamState, example=examples.STREAM), **COMMON_ERRORS},
+    path=StreamPath,
+    tag="streams",
+    description="Includes the number of events per name, and the position of the last event.",
+)
 def get_stream(stream: str) -> dict[str, Any]:
     with transaction() as tx:
         row = streams.find_stream_summary(tx, stream)

@@ -63,7 +63,7 @@ Value = Annotated[int, Field(ge=-MAX_VALUE, le=MAX_VALUE)]
 Time = Annotated[int, Field(ge=0, le=MAX_TIME)]
 Values = Annotated[list[Value], BeforeValidator(_as_integers)]
 Times = Annotated[list[Time], BeforeValidator(_as_integers)]
-PointTime = Annotated[int, Field(ge=0, le=MAX_POINT_TIME)]
+PointTime = Annotated[int, Field(ge=0, le=MAX_POINT_TIME, description="Unix seconds")]
 PointTimes = Annotated[list[PointTime], BeforeValidator(_as_integers), WrapValidator(_explain_late_times)]
 
 

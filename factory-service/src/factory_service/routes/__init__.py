@@ -1,5 +1,17 @@
 """HTTP entry points: parse the request, open the transaction, call, and respond."""
 
+from chassis.web.openapi_components import Api
 from factory_service.routes import charts, factories, loads, production, sprockets
 
 BLUEPRINTS = [factories.bp, charts.bp, production.bp, loads.bp, sprockets.bp]
+
+API = Api(
+    "Factories, their production over time, and their sprockets: read far more often than written.",
+    {
+        "factories": "Factories, each with a chart of its production.",
+        "charts": "Production over time, and its comparison with the goal.",
+        "production": "The points of a chart: submit them, or download all.",
+        "sprockets": "The products of factories, with four numbers each.",
+        "loads": "Uploaded files of factories, sprockets or production.",
+    },
+)

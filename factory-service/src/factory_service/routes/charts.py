@@ -1,23 +1,29 @@
 """A factory, its chart (all of it or one series, filtered by time or downsampled), and its attainment."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from flask import Blueprint, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from chassis.db import Transaction
 from chassis.timestamps import TimezoneName, load_timezone
-from chassis.web.validation import DIGITS, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import DIGITS, endpoint
 from factory_service.domain.buckets import bucket_seconds, check_bucket_count
 from factory_service.domain.charts import MAX_TIME, MIN_DOWNSAMPLED_POINTS, ChartData
 from factory_service.operations import charts as operations
 from factory_service.operations.factories import unknown_factory
-from factory_service.routes import responses
+from factory_service.routes import examples, responses
 from factory_service.routes.responses import IdPath, IfNoneMatch
 from factory_service.store import charts
 from factory_service.store.replica import Query, Row, single_statement
 
 bp = Blueprint("charts", __name__, url_prefix="/api/factory/<id>")
+
+_READING = (
+    "A response shows every write that returned 2xx before, and has at most 1,000,000 points: narrow a longer series "
+    "with `from` and `to`, or downsample it with `points`."
+)
 
 Seconds = Annotated[int, Field(ge=0, le=MAX_TIME), DIGITS]
 
@@ -46,13 +52,13 @@ class Goal(BaseModel):
 
 
 class Time(BaseModel):
-    time: list[int]
+    time: list[int] = Field(description="Unix seconds")
 
 
 class Bucket(BaseModel):
-    time: int
-    actual: int
-    goal: int
+    time: int = Field(description="Start of the bucket, in Unix seconds")
+    actual: int = Field(description="Sum of the actual production")
+    goal: int = Field(description="Sum of the goals")
     ratio: float | None = Field(description="actual / goal; null if goal is 0 or less")
     missed: int = Field(description="Number of points below their goal")
     longest_miss: int = Field(description="Length of the longest run of consecutive misses")
@@ -96,9 +102,9 @@ class AttainmentQuery(TimeRangeQuery):
     tz: TimezoneName = Field("UTC", description="IANA time zone of the limits of buckets; days begin at its midnight")
 
 
-def _response_specs(description: str, type_: type[BaseModel]) -> dict[int, ResponseSpec]:
+def _response_specs(description: str, type_: type[BaseModel], example: Any) -> dict[int, ResponseSpec]:
     return {
-        200: ResponseSpec(description, type_),
+        200: ResponseSpec(description, type_, headers=("ETag",), example=example),
         304: responses.NOT_MODIFIED,
         400: responses.INVALID,
         404: responses.FACTORY_NOT_FOUND,
@@ -121,13 +127,17 @@ def _chart_query(id_: int, part: str, query: ChartQuery) -> tuple[str, Query]:
 
 
 def _add_chart_route(
-    part: str,
-    name: str,
-    summary: str,
-    description: str,
-    type_: type[BaseModel],
+    part: str, name: str, summary: str, response: str, type_: type[BaseModel], example: Any, tag: str = "charts"
 ) -> None:
-    @endpoint(summary, _response_specs(description, type_), path=IdPath, query=ChartQuery, headers=IfNoneMatch)
+    @endpoint(
+        summary,
+        _response_specs(response, type_, example),
+        path=IdPath,
+        query=ChartQuery,
+        headers=IfNoneMatch,
+        tag=tag,
+        description=_READING,
+    )
     def get_chart(id: str, query: ChartQuery, headers: IfNoneMatch) -> Response:
         variant, chart_query = _chart_query(int(id), part, query)
         cached = responses.cache().read(f"factory:{int(id)}", variant, chart_query)
@@ -136,28 +146,46 @@ def _add_chart_route(
     bp.add_url_rule(part, name, get_chart, strict_slashes=False)
 
 
-_add_chart_route("", "get_factory", "Get a factory with its chart", "The factory", Factory)
-_add_chart_route("/chart-data", "get_chart_data", "Get the chart of a factory", "The chart", Chart)
+_add_chart_route(
+    "", "get_factory", "Get a factory with its chart", "The factory", Factory, examples.FACTORY, "factories"
+)
+_add_chart_route("/chart-data", "get_chart_data", "Get the chart of a factory", "The chart", Chart, examples.CHART)
 _add_chart_route(
     "/production-actual",
     "get_production_actual",
     "Get the actual production of a factory",
     "One value per point",
     Actual,
+    examples.ACTUAL,
 )
 _add_chart_route(
-    "/production-goal", "get_production_goal", "Get the production goal of a factory", "One value per point", Goal
+    "/production-goal",
+    "get_production_goal",
+    "Get the production goal of a factory",
+    "One value per point",
+    Goal,
+    examples.GOAL,
 )
-_add_chart_route("/time", "get_time", "Get the times of the points of a factory", "One time per point, ascending", Time)
+_add_chart_route(
+    "/time",
+    "get_times",
+    "Get the times of the points of a factory",
+    "One time per point, ascending",
+    Time,
+    examples.TIMES,
+)
 
 
 @bp.get("/attainment", strict_slashes=False)
 @endpoint(
     "Compare actual production with the goal, per time bucket",
-    _response_specs("The buckets that contain points, oldest first", Attainment),
+    _response_specs("The buckets that contain points, oldest first", Attainment, examples.ATTAINMENT),
     path=IdPath,
     query=AttainmentQuery,
     headers=IfNoneMatch,
+    tag="charts",
+    description="The result equals a recomputation from all points, but is read quickly for years of them too. "
+    "Buckets without points are omitted; with `tz`, days and weeks follow daylight saving time.",
 )
 def get_attainment(id: str, query: AttainmentQuery, headers: IfNoneMatch) -> Response:
     range_, width = query.time_range, bucket_seconds(query.bucket)

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.db import Transaction
 from chassis.web.app import transaction
+from chassis.web.endpoints import ResponseSpec
 from chassis.web.idempotency import run_idempotent
-from chassis.web.validation import DIGITS, ListQuery, PlainText, ResponseSpec, endpoint
+from chassis.web.validation import DIGITS, ListQuery, PlainText, endpoint
 from factory_service.cache import warming
 from factory_service.domain.charts import (
     FULL_RANGE,
@@ -18,7 +19,7 @@ from factory_service.domain.charts import (
     points_from_chart,
 )
 from factory_service.operations import factories as operations
-from factory_service.routes import responses
+from factory_service.routes import examples, responses
 from factory_service.routes.charts import Factory
 from factory_service.routes.responses import IdPath, IfMatch, IfNoneMatch
 from factory_service.store import charts
@@ -48,13 +49,16 @@ class NewFactory(BaseModel):
 @endpoint(
     "List factories with their charts, ordered by ID",
     {
-        200: ResponseSpec("A page of factories", Factories),
+        200: ResponseSpec("A page of factories", Factories, headers=("ETag",), example=examples.FACTORIES),
         304: responses.NOT_MODIFIED,
         400: responses.INVALID,
         503: responses.UNAVAILABLE,
     },
     query=FactoriesQuery,
     headers=IfNoneMatch,
+    tag="factories",
+    description="A response shows every write that returned 2xx before. With many points, limit the charts with "
+    "`newest`.",
 )
 def list_factories(query: FactoriesQuery, headers: IfNoneMatch) -> Response:
     page = {"limit": query.limit, "offset": query.offset}
@@ -71,7 +75,7 @@ def list_factories(query: FactoriesQuery, headers: IfNoneMatch) -> Response:
 @endpoint(
     "Create a factory",
     {
-        201: ResponseSpec("The factory", Factory),
+        201: ResponseSpec("The factory", Factory, headers=("ETag", "Location"), example=examples.FACTORY),
         400: responses.INVALID,
         409: responses.CONFLICT,
         415: responses.UNSUPPORTED_MEDIA_TYPE,
@@ -80,6 +84,10 @@ def list_factories(query: FactoriesQuery, headers: IfNoneMatch) -> Response:
     },
     body=NewFactory,
     idempotent=True,
+    tag="factories",
+    example=examples.NEW_FACTORY,
+    description="The points are sorted by time; of points with equal times, the last one is kept. Names may be "
+    "equal. Send an `Idempotency-Key`: a repeat then creates no second factory.",
 )
 def create_factory(body: NewFactory) -> Response:
     points = points_from_chart(body.chart_data) if body.chart_data else Points([], [], [])
@@ -106,6 +114,9 @@ def create_factory(body: NewFactory) -> Response:
     },
     path=IdPath,
     headers=IfMatch,
+    tag="factories",
+    description="With `If-Match`, the factory is deleted only if it has not changed since; of several such "
+    "changes, one succeeds.",
 )
 def delete_factory(id: str, headers: IfMatch) -> tuple[str, int]:
     with transaction() as tx:

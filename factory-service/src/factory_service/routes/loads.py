@@ -13,11 +13,11 @@ from chassis.db.stored_uploads import UploadWriter
 from chassis.errors import Invalid, NotFound
 from chassis.messaging import outbox
 from chassis.web.app import json_response, this_app, transaction
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.idempotency import run_idempotent
-from chassis.web.openapi import problem
 from chassis.web.uploads import UploadStream
-from chassis.web.validation import ResponseSpec, endpoint
-from factory_service.routes import responses
+from chassis.web.validation import endpoint
+from factory_service.routes import examples, responses
 from factory_service.store import loads as store
 
 bp = Blueprint("loads", __name__, url_prefix="/api/factories/load")
@@ -25,16 +25,14 @@ MAX_UPLOAD_BYTES = 256 * 1024 * 1024
 _READ_BYTES = 64 * 1024
 
 # The OpenAPI description of the body, which is validated only after the upload is complete.
-_CHART = {"sprocket_production_actual": [32], "sprocket_production_goal": [31], "time": [1611204818]}
-_SPROCKET = {"teeth": 5, "pitch_diameter": 5, "outside_diameter": 6, "pitch": 1}
 FILE = {
     "required": True,
     "content": {
         "application/json": {
             "schema": {},
             "examples": {
-                "factories": {"value": {"factories": [{"factory": {"chart_data": _CHART}}]}},
-                "sprockets": {"value": {"sprockets": [_SPROCKET]}},
+                "factories": {"value": examples.FACTORIES_FILE},
+                "sprockets": {"value": examples.SPROCKETS_FILE},
             },
         }
     },
@@ -49,13 +47,15 @@ def _validate_uuid(text: str) -> str:
 
 
 class LoadPath(BaseModel):
-    load: Annotated[str, Field(json_schema_extra={"format": "uuid"}), AfterValidator(_validate_uuid)]
+    load: Annotated[
+        str, Field(description="ID of the load", json_schema_extra={"format": "uuid"}), AfterValidator(_validate_uuid)
+    ]
 
 
 class Load(BaseModel):
     id: str
     status: Literal["PENDING", "PROGRESS", "SUCCESS", "FAILURE"]
-    size_bytes: int
+    size_bytes: int = Field(description="Size of the file")
     factories: int = Field(description="Number of factories created")
     sprockets: int = Field(description="Number of sprockets created")
     points: int = Field(description="Number of points of the created factories, or of the recorded production")
@@ -67,17 +67,26 @@ class Load(BaseModel):
 @endpoint(
     "Load a JSON file of factories or sprockets, up to 256 MiB; entries that were loaded before are skipped",
     {
-        202: ResponseSpec("Accepted; `Location` refers to the status of the load", Load),
+        202: ResponseSpec(
+            "Accepted; `Location` refers to the status of the load",
+            Load,
+            headers=("Location",),
+            example=examples.PENDING_LOAD,
+        ),
         400: responses.INVALID,
-        408: problem("The upload is too slow or takes too long"),
+        408: responses.UPLOAD_TIMEOUT,
         409: responses.CONFLICT,
-        413: problem("The file is too large"),
+        413: responses.BODY_TOO_LARGE,
         415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
     },
     streamed_body=FILE,
     idempotent=True,
+    tag="loads",
+    description="The file is received completely, then loaded in the background; follow it at the `Location`. "
+    "Loading a file twice, or concurrently, adds nothing: an entry is identified by its content and "
+    "its ordinal among equal entries. If any entry is invalid, nothing is loaded.",
 )
 def load_file() -> Response:
     if request.mimetype != "application/json":
@@ -123,12 +132,14 @@ def _status(tx: Transaction, id_: str) -> str:
 @endpoint(
     "Get the status of a load",
     {
-        200: ResponseSpec("The status and the counts", Load),
+        200: ResponseSpec("The status and the counts", Load, example=examples.LOAD),
         400: responses.INVALID,
-        404: problem("The load does not exist"),
+        404: problem("LoadNotFound", "The load does not exist"),
         503: responses.UNAVAILABLE,
     },
     path=LoadPath,
+    tag="loads",
+    description="Also for a file of production. `error` states why nothing was loaded.",
 )
 def get_load(load: str) -> Response:
     with transaction() as tx:

@@ -7,14 +7,14 @@ from pydantic import BaseModel, Field
 
 from chassis.db import Database, Transaction
 from chassis.web.app import json_response, this_app, transaction
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.idempotency import request_key, run_idempotent
-from chassis.web.openapi import problem
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.validation import endpoint
 from factory_service.domain.charts import Production, ProductionPoint, points_from_production
 from factory_service.domain.production_files import COLUMNS
 from factory_service.operations import factories as operations
 from factory_service.operations.factories import unknown_factory
-from factory_service.routes import responses
+from factory_service.routes import examples, responses
 from factory_service.routes.charts import TimeRangeQuery
 from factory_service.routes.loads import Load, accept_file
 from factory_service.routes.responses import IdPath
@@ -24,7 +24,7 @@ bp = Blueprint("production", __name__, url_prefix="/api/factory/<id>")
 
 _ROWS_PER_PAGE = 10_000
 _HEADER = f"{','.join(COLUMNS)}\n"
-_FILE = {"content": {"text/csv": {"schema": {"type": "string"}, "example": f"{_HEADER}1611204818,32,31\n"}}}
+_FILE = {"content": {"text/csv": {"schema": {"type": "string"}, "example": examples.POINTS_CSV}}}
 _CSV = {"type": "string", "description": "`time,actual,goal`, ordered by time in Unix seconds"}
 
 
@@ -39,13 +39,15 @@ class Accepted(BaseModel):
         202: ResponseSpec(
             "Accepted. JSON is in the chart within a second; `Location` refers to the status of the load of a file",
             Accepted | Load,
+            headers=("Location",),
+            example=examples.ACCEPTED,
         ),
         400: responses.INVALID,
         404: responses.FACTORY_NOT_FOUND,
-        408: problem("The upload is too slow or takes too long"),
+        408: responses.UPLOAD_TIMEOUT,
         409: responses.CONFLICT,
-        413: problem("The body is too large"),
-        415: problem("`Content-Type` must be `application/json` or `text/csv`"),
+        413: responses.BODY_TOO_LARGE,
+        415: problem("UnsupportedProductionType", "`Content-Type` must be `application/json` or `text/csv`"),
         422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
     },
@@ -53,7 +55,11 @@ class Accepted(BaseModel):
     body=Production,
     streamed_body={"required": True, **_FILE},
     idempotent=True,
-    description="A file of up to 256 MiB: the header `time,actual,goal`, with times in Unix seconds or RFC 3339",
+    description="JSON is a point or an array of up to 10,000. A file (`text/csv`) of up to 256 MiB has the header "
+    "`time,actual,goal`, with times in Unix seconds or RFC 3339. Workers record the points, once per "
+    "time however often they are sent; the value sent last wins in whatever order they arrive.",
+    tag="production",
+    example=examples.POINT,
 )
 def submit_production(id: str, body: ProductionPoint | list[ProductionPoint] | None) -> Response:
     if body is None:
@@ -91,7 +97,7 @@ def _accept_file(factory_id: int) -> Response:
 @endpoint(
     "Download all points of a factory as CSV",
     {
-        200: ResponseSpec("The points in the order of their times", _CSV, "text/csv"),
+        200: ResponseSpec("The points in the order of their times", _CSV, "text/csv", example=examples.POINTS_CSV),
         400: responses.INVALID,
         404: responses.FACTORY_NOT_FOUND,
         503: responses.UNAVAILABLE,
@@ -99,6 +105,7 @@ def _accept_file(factory_id: int) -> Response:
     path=IdPath,
     query=TimeRangeQuery,
     description="Points that are written meanwhile may be missing. If the factory is deleted, the connection breaks.",
+    tag="production",
 )
 def download_points(id: str, query: TimeRangeQuery) -> Response:
     first, last = int(query.time_range["first"]), int(query.time_range["last"])

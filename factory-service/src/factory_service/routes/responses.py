@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from chassis.errors import NotFound
 from chassis.web.app import JSON_TYPE
-from chassis.web.openapi import problem
-from chassis.web.validation import DIGITS, ResponseSpec
+from chassis.web.endpoints import ResponseSpec, problem
+from chassis.web.validation import DIGITS
 from factory_service.cache.client import RedisClient
 from factory_service.cache.response_cache import CachedResponse, ResponseCache
 from factory_service.domain import tags
@@ -19,20 +19,25 @@ MAX_ID = 2**63 - 1
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID), DIGITS]
 
-INVALID = problem("The request is invalid; `errors` names the fields")
-UNAVAILABLE = problem("A dependency is unavailable; retry after `Retry-After` seconds")
-PRECONDITION_FAILED = problem("`If-Match` does not list the current ETag")
+INVALID = problem("InvalidRequest", "The request is invalid; `errors` names the fields")
+UNAVAILABLE = problem("Unavailable", "A dependency is unavailable; retry after `Retry-After` seconds")
+PRECONDITION_FAILED = problem("PreconditionFailed", "`If-Match` does not list the current ETag")
 CONFLICT = problem(
-    "The first request with this Idempotency-Key is still in progress, or another request is changing the same resource"
+    "Conflict",
+    "The first request with this Idempotency-Key is still in progress, or another one is changing the same resource",
 )
-KEY_REUSED = problem("The Idempotency-Key was already used for a different request")
-UNSUPPORTED_MEDIA_TYPE = problem("The body must be JSON, with `Content-Type: application/json`")
-FACTORY_NOT_FOUND = problem("The factory does not exist")
-NOT_MODIFIED = ResponseSpec("`If-None-Match` lists the current ETag")
+KEY_REUSED = problem("KeyReused", "The Idempotency-Key was already used for a different request")
+UNSUPPORTED_MEDIA_TYPE = problem("UnsupportedMediaType", "The body must be JSON, with `Content-Type: application/json`")
+FACTORY_NOT_FOUND = problem("FactoryNotFound", "The factory does not exist")
+UPLOAD_TIMEOUT = problem("UploadTimeout", "The upload is too slow or takes too long")
+BODY_TOO_LARGE = problem(
+    "BodyTooLarge", "The body is larger than 256 MiB, or than 1 MiB if it is JSON that is not a file"
+)
+NOT_MODIFIED = ResponseSpec("`If-None-Match` lists the current ETag", headers=("ETag",))
 
 
 class IdPath(BaseModel):
-    id: Id
+    id: Annotated[Id, Field(description="ID of the resource", examples=[1])]
 
 
 class IfNoneMatch(BaseModel):

@@ -7,13 +7,13 @@ from pydantic import BaseModel, Field
 
 from chassis.db import Transaction
 from chassis.web.app import transaction
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.idempotency import run_idempotent
-from chassis.web.openapi import problem
-from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
+from chassis.web.validation import DIGITS, ListQuery, endpoint
 from factory_service.cache import warming
 from factory_service.domain.sprockets import MAX_NUMBER, Sprocket, SprocketPatch
 from factory_service.operations import sprockets as operations
-from factory_service.routes import responses
+from factory_service.routes import examples, responses
 from factory_service.routes.responses import IdPath, IfMatch, IfNoneMatch
 from factory_service.store import sprockets as store
 from factory_service.store.replica import single_statement
@@ -21,7 +21,7 @@ from factory_service.store.replica import single_statement
 bp = Blueprint("sprockets", __name__)
 _NUMBERS_PATH = "<teeth>/<pitch_diameter>/<outside_diameter>/<pitch>"
 
-PathNumber = Annotated[int, Field(ge=1, le=MAX_NUMBER), DIGITS]
+PathNumber = Annotated[int, Field(ge=1, le=MAX_NUMBER, description="A number of the sprocket", examples=[5]), DIGITS]
 
 
 class NumbersPath(BaseModel):
@@ -48,16 +48,16 @@ class Sprockets(BaseModel):
     count: int
 
 
-_NOT_FOUND = problem("The sprocket does not exist")
+_NOT_FOUND = problem("SprocketNotFound", "The sprocket does not exist")
 _CREATE_RESPONSES = {
-    201: ResponseSpec("The sprocket", SprocketResponse),
+    201: ResponseSpec("The sprocket", SprocketResponse, headers=("ETag", "Location"), example=examples.SPROCKET),
     400: responses.INVALID,
     409: responses.CONFLICT,
     422: responses.KEY_REUSED,
     503: responses.UNAVAILABLE,
 }
 _UPDATE_RESPONSES = {
-    200: ResponseSpec("The sprocket", SprocketResponse),
+    200: ResponseSpec("The sprocket", SprocketResponse, headers=("ETag",), example=examples.CHANGED_SPROCKET),
     400: responses.INVALID,
     404: _NOT_FOUND,
     412: responses.PRECONDITION_FAILED,
@@ -69,13 +69,15 @@ _UPDATE_RESPONSES = {
 @endpoint(
     "List sprockets, ordered by ID",
     {
-        200: ResponseSpec("A page of sprockets", Sprockets),
+        200: ResponseSpec("A page of sprockets", Sprockets, headers=("ETag",), example=examples.SPROCKETS),
         304: responses.NOT_MODIFIED,
         400: responses.INVALID,
         503: responses.UNAVAILABLE,
     },
     query=ListQuery,
     headers=IfNoneMatch,
+    tag="sprockets",
+    description="A response shows every write that returned 2xx before.",
 )
 def list_sprockets(query: ListQuery, headers: IfNoneMatch) -> Response:
     page = {"limit": query.limit, "offset": query.offset}
@@ -87,7 +89,7 @@ def list_sprockets(query: ListQuery, headers: IfNoneMatch) -> Response:
 @endpoint(
     "Get a sprocket",
     {
-        200: ResponseSpec("The sprocket", SprocketResponse),
+        200: ResponseSpec("The sprocket", SprocketResponse, headers=("ETag",), example=examples.SPROCKET),
         304: responses.NOT_MODIFIED,
         400: responses.INVALID,
         404: _NOT_FOUND,
@@ -95,6 +97,8 @@ def list_sprockets(query: ListQuery, headers: IfNoneMatch) -> Response:
     },
     path=IdPath,
     headers=IfNoneMatch,
+    tag="sprockets",
+    description="A response shows every write that returned 2xx before. Its ETag is for `If-Match`.",
 )
 def get_sprocket(id: str, headers: IfNoneMatch) -> Response:
     cached = responses.cache().read(f"sprocket:{int(id)}", "", single_statement(store.ONE, id=int(id)))
@@ -102,14 +106,28 @@ def get_sprocket(id: str, headers: IfNoneMatch) -> Response:
 
 
 @bp.post(f"/api/sprocket/create/{_NUMBERS_PATH}", strict_slashes=False, provide_automatic_options=False)
-@endpoint("Create a sprocket from path parameters", _CREATE_RESPONSES, path=NumbersPath, idempotent=True)
+@endpoint(
+    "Create a sprocket from path parameters",
+    _CREATE_RESPONSES,
+    path=NumbersPath,
+    idempotent=True,
+    tag="sprockets",
+    description="Has the same effect as `POST /api/sprockets`, which accepts JSON.",
+)
 def create_sprocket_by_path(**numbers: str) -> Response:
     return _create({name: int(number) for name, number in numbers.items()})
 
 
 @bp.post("/api/sprockets", strict_slashes=False)
 @endpoint(
-    "Create a sprocket", {**_CREATE_RESPONSES, 415: responses.UNSUPPORTED_MEDIA_TYPE}, body=Sprocket, idempotent=True
+    "Create a sprocket",
+    {**_CREATE_RESPONSES, 415: responses.UNSUPPORTED_MEDIA_TYPE},
+    body=Sprocket,
+    idempotent=True,
+    tag="sprockets",
+    example=examples.NUMBERS,
+    description="Sprockets with equal numbers are different sprockets. Send an `Idempotency-Key`: a repeat then "
+    "creates no second one.",
 )
 def create_sprocket(body: Sprocket) -> Response:
     return _create(body.model_dump())
@@ -143,6 +161,9 @@ def _respond(tx: Transaction, id_: int, status: int, **headers: str) -> Response
     path=UpdatePath,
     headers=IfMatch,
     idempotent=True,
+    tag="sprockets",
+    description="POST and PUT have the same effect. With `If-Match`, the sprocket changes only if it has not "
+    "changed since.",
 )
 def update_sprocket_by_path(id: str, headers: IfMatch, **numbers: str) -> Response:
     return _update(int(id), {name: int(number) for name, number in numbers.items()}, headers)
@@ -156,6 +177,10 @@ def update_sprocket_by_path(id: str, headers: IfMatch, **numbers: str) -> Respon
     headers=IfMatch,
     body=SprocketPatch,
     idempotent=True,
+    tag="sprockets",
+    example=examples.CHANGED_NUMBERS,
+    description="At least one number is required; the others do not change. With `If-Match`, of several "
+    "concurrent changes one succeeds, and the others return 412.",
 )
 def update_sprocket(id: str, headers: IfMatch, body: SprocketPatch) -> Response:
     return _update(int(id), body.numbers(), headers)
@@ -181,6 +206,8 @@ def _update(id_: int, numbers: dict[str, int], headers: IfMatch) -> Response:
     },
     path=IdPath,
     headers=IfMatch,
+    tag="sprockets",
+    description="With `If-Match`, the sprocket is deleted only if it has not changed since.",
 )
 def delete_sprocket(id: str, headers: IfMatch) -> tuple[str, int]:
     with transaction() as tx:

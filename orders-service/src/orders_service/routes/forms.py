@@ -13,6 +13,7 @@ from werkzeug.sansio.multipart import File
 
 from chassis.errors import Invalid, Problem
 from chassis.web.uploads import UploadStream
+from orders_service.routes import examples
 
 FIELD = "csv_file"
 WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -24,14 +25,16 @@ _MAX_FILE_NAME_LENGTH = 255
 _END_OF_PART = b"\0end of a part\0"
 
 # The OpenAPI description of the body, which is read as a stream.
-_BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
+_BINARY = {"type": "string", "format": "binary"}
 REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {
-        "text/csv": {},
-        WORKBOOK: {},
+        # Generated clients that do not distinguish the first two send the second one as the content type.
+        WORKBOOK: {"schema": _BINARY},
+        "text/csv": {"schema": _BINARY, "example": examples.CSV},
         "multipart/form-data": {
             "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}},
+            "example": {FIELD: examples.CSV},
             "encoding": {FIELD: {"contentType": f"text/csv, {WORKBOOK}"}},
         },
     },

@@ -11,10 +11,11 @@ from typing_extensions import TypedDict
 from chassis.db import Database
 from chassis.errors import NotFound
 from chassis.web.app import this_app, transaction
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import endpoint
 from orders_service.domain.encodings import charset
 from orders_service.domain.reports import DEFAULT_HEADER, REPORT_SEPARATOR, Entry, parse_entries
-from orders_service.routes import messages, responses
+from orders_service.routes import examples, messages, responses
 from orders_service.routes.import_status import TaskPath, require_import, require_uuid
 from orders_service.routes.orders import RuleViolation
 from orders_service.routes.responses import COMMON_ERRORS, Limit, Query, envelope, success_response
@@ -31,7 +32,7 @@ class ErrorsQuery(Query):
 
 
 class ReportedRow(TypedDict):
-    line: int
+    line: Annotated[int, Field(description="Number of the line in the file; the header is the first")]
     row: Annotated[str, Field(description="The row with its separators; at most 1,000 characters of it")]
     errors: list[RuleViolation]
 
@@ -41,14 +42,20 @@ class ReportedRow(TypedDict):
     "List the first invalid, duplicate and rejected rows of an import, each with its errors",
     {
         200: success_response(
-            "The first rows, within the first MiB of the error report", "ImportErrorsResponse", list[ReportedRow]
+            "The first rows, within the first MiB of the error report",
+            "ImportErrorsResponse",
+            list[ReportedRow],
+            example=examples.ERRORS,
         ),
         **COMMON_ERRORS,
     },
     path=TaskPath,
     query=ErrorsQuery,
+    tag="imports",
+    description="For programs that show a few rows; the complete list is `errors.csv`. Messages are in the "
+    "language of `Accept-Language`.",
 )
-def list_errors(task_id: str, query: ErrorsQuery) -> Response:
+def list_import_errors(task_id: str, query: ErrorsQuery) -> Response:
     with transaction() as tx:
         require_import(imports.find_status(tx, require_uuid(task_id)))
     chunks = _read_report(this_app().database, task_id)
@@ -82,13 +89,17 @@ def _reported_row(entry: Entry) -> ReportedRow:
             "A CSV file in the encoding of the imported one, to be corrected and uploaded again",
             {"type": "string"},
             "text/csv",
+            example=examples.ERROR_REPORT,
         ),
         **COMMON_ERRORS,
     },
     path=TaskPath,
     query=responses.LocalizedQuery,
+    tag="imports",
+    description="Each row is as it was in the file, followed by `line`, `rule` and `message`. Correct the file "
+    "and import it again: these three columns are ignored then.",
 )
-def get_errors(task_id: str, query: responses.LocalizedQuery) -> Response:
+def download_import_errors(task_id: str, query: responses.LocalizedQuery) -> Response:
     with transaction() as tx:
         row = imports.find_header(tx, require_uuid(task_id))
     if row is None:

@@ -13,7 +13,7 @@ from chassis.errors import NotFound
 from chassis.web.app import transaction
 from chassis.web.validation import endpoint
 from orders_service.operations import uploading
-from orders_service.routes import messages
+from orders_service.routes import examples, messages
 from orders_service.routes.i18n import translate
 from orders_service.routes.responses import COMMON_ERRORS, PageQuery, Query, envelope, error_response, success_response
 from orders_service.store import imports
@@ -24,48 +24,54 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE
 _NOT_FOUND = "import not found"
 
 
+BatchNumber = Annotated[int | None, Field(description="From sequence-service; null until that is reachable")]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
 class TaskQuery(PageQuery):
     task_id: str | None = Field(None, description="Return only this import")
 
 
 class TaskPath(BaseModel):
-    task_id: Annotated[str, Field(description="UUID of the import", json_schema_extra={"format": "uuid"})]
+    task_id: Annotated[
+        str, Field(description="UUID of the import", examples=[examples.TASK_ID], json_schema_extra={"format": "uuid"})
+    ]
 
 
 class ImportTask(TypedDict):
     task_id: str
-    batch_no: int | None
+    batch_no: BatchNumber
 
 
 class UndoStatus(TypedDict):
     status: Literal["PENDING", "PROGRESS", "SUCCESS"]
-    deleted: int
-    not_restored: int
-    requested_at: str
-    finished_at: str | None
+    deleted: Annotated[int, Field(description="Number of orders that are deleted so far")]
+    not_restored: Annotated[int, Field(description="Number of orders that the import updated")]
+    requested_at: Time
+    finished_at: Time | None
 
 
 class ImportStatus(TypedDict):
     task_id: str
-    batch_no: int | None
+    batch_no: BatchNumber
     file_name: str
     dry_run: bool
     on_duplicate: Literal["skip", "update"]
-    status: str
-    current: int
-    total: int
+    status: Literal["PENDING", "PROGRESS", "SUCCESS", "FAILURE"]
+    current: Annotated[int, Field(description="Number of rows that are imported so far")]
+    total: Annotated[int, Field(description="Number of rows; an estimate until the import ends")]
     percent: float
-    valid: int
-    invalid: int
-    updated: int
-    duplicates: int
-    rejected: int
-    ignored_columns: list[str]
+    valid: Annotated[int, Field(description="Number of orders that pass all rules")]
+    invalid: Annotated[int, Field(description="Number of stored orders that violate a rule")]
+    updated: Annotated[int, Field(description="Number of stored orders that were replaced; also in valid or invalid")]
+    duplicates: Annotated[int, Field(description="Number of rows whose ID exists already")]
+    rejected: Annotated[int, Field(description="Number of rows that cannot be an order")]
+    ignored_columns: Annotated[list[str], Field(description="Unknown columns of the file")]
     rows_per_second: float
-    started_at: str | None
-    finished_at: str | None
-    message: str
-    undo: UndoStatus | None
+    started_at: Time | None
+    finished_at: Time | None
+    message: Annotated[str, Field(description="The result, or the reason of a failure; empty until the import ends")]
+    undo: Annotated[UndoStatus | None, Field(description="null if the import was not undone")]
 
 
 @bp.get("")
@@ -73,11 +79,17 @@ class ImportStatus(TypedDict):
     "List imports, newest first, or get one of them",
     {
         200: success_response(
-            "A page of imports, or one import", "ImportListResponse", list[ImportStatus] | ImportStatus
+            "A page of imports, or one import",
+            "ImportListResponse",
+            list[ImportStatus] | ImportStatus,
+            example=examples.STATUSES,
+            total=int | None,
         ),
         **COMMON_ERRORS,
     },
     query=TaskQuery,
+    tag="imports",
+    description="With `task_id`, the result is that import instead of a list.",
 )
 def list_imports(query: TaskQuery) -> Response:
     if query.task_id is not None:
@@ -91,9 +103,17 @@ def list_imports(query: TaskQuery) -> Response:
 @bp.get("/<task_id>")
 @endpoint(
     "Get the status of an import",
-    {200: success_response("The status of the import", "ImportStatusResponse", ImportStatus), **COMMON_ERRORS},
+    {
+        200: success_response(
+            "The status of the import", "ImportStatusResponse", ImportStatus, example=examples.STATUS
+        ),
+        **COMMON_ERRORS,
+    },
     path=TaskPath,
     query=Query,
+    tag="imports",
+    description="`valid + invalid + duplicates + rejected = current` always holds; at the end, `current = total`. "
+    "`current` increases at least once per second.",
 )
 def get_import(task_id: str, query: Query) -> Response:
     return _get_status(task_id)
@@ -158,12 +178,19 @@ def _format_time(value: datetime | None) -> str | None:
 @endpoint(
     "Cancel an import; orders that are already stored are kept",
     {
-        202: success_response("The import will end before its next step", "ImportCancelledResponse", ImportTask),
-        409: error_response("The import has already ended"),
+        202: success_response(
+            "The import will end before its next step",
+            "ImportCancelledResponse",
+            ImportTask,
+            example=examples.CANCELLED,
+        ),
+        409: error_response("ImportEnded", "The import has already ended"),
         **COMMON_ERRORS,
     },
     path=TaskPath,
     query=Query,
+    tag="imports",
+    description="The import ends with the status FAILURE. To delete the orders that it stored, undo it.",
 )
 def cancel_import(task_id: str, query: Query) -> Response:
     with transaction() as tx:

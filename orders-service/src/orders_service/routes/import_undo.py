@@ -10,9 +10,17 @@ from chassis.db import Transaction
 from chassis.web.idempotency import run_idempotent
 from chassis.web.validation import endpoint
 from orders_service.operations import deletions
+from orders_service.routes import examples
 from orders_service.routes.i18n import translate
-from orders_service.routes.import_status import TaskPath, UndoStatus, render_undo, require_import, require_uuid
-from orders_service.routes.responses import COMMON_ERRORS, Query, envelope, error_response, success_response
+from orders_service.routes.import_status import (
+    BatchNumber,
+    TaskPath,
+    UndoStatus,
+    render_undo,
+    require_import,
+    require_uuid,
+)
+from orders_service.routes.responses import COMMON_ERRORS, KEY_REUSED, Query, envelope, error_response, success_response
 from orders_service.store import imports
 
 bp = Blueprint("import_undo", __name__, url_prefix="/acme_orders/api/v1/orders/import")
@@ -20,7 +28,7 @@ bp = Blueprint("import_undo", __name__, url_prefix="/acme_orders/api/v1/orders/i
 
 class ImportUndo(TypedDict):
     task_id: str
-    batch_no: int | None
+    batch_no: BatchNumber
     undo: UndoStatus
 
 
@@ -29,15 +37,24 @@ class ImportUndo(TypedDict):
     "Undo an import that has ended: delete the orders that it created; those that it updated are not restored",
     {
         202: success_response(
-            "The orders will be deleted; the status shows the progress", "ImportUndoneResponse", ImportUndo
+            "The orders will be deleted; the status shows the progress",
+            "ImportUndoneResponse",
+            ImportUndo,
+            headers=("Location",),
+            example=examples.UNDONE,
         ),
-        409: error_response("The import is running, is a dry run, is older than undo, or is or was already undone"),
-        422: error_response("The Idempotency-Key was already used for a different request"),
+        409: error_response(
+            "NotUndoable", "The import is running, is a dry run, is older than undo, or is or was already undone"
+        ),
+        422: KEY_REUSED,
         **COMMON_ERRORS,
     },
     path=TaskPath,
     query=Query,
     idempotent=True,
+    tag="imports",
+    description="The orders are deleted in the background; the status at the `Location` shows the progress in "
+    "`undo`. An import can be undone once.",
 )
 def undo_import(task_id: str, query: Query) -> Response:
     def run(tx: Transaction) -> ResponseReturnValue:

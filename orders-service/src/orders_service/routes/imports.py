@@ -14,7 +14,7 @@ from orders_service import clients
 from orders_service.domain.imports import FileFormat
 from orders_service.operations import uploading
 from orders_service.operations.upload_receiver import FileWriter, UploadReceiver
-from orders_service.routes import file_parameters, forms, responses
+from orders_service.routes import examples, file_parameters, forms, responses
 from orders_service.routes.i18n import translate
 from orders_service.routes.import_status import ImportTask
 from orders_service.routes.responses import Query, envelope, error_response, success_response
@@ -56,18 +56,31 @@ class ImportQuery(Query):
 @endpoint(
     "Import a CSV or XLSX file of orders, sent as the form field `csv_file` or as the body with its `Content-Type`",
     {
-        202: success_response("The file is stored durably and will be imported", "ImportStartedResponse", ImportTask),
+        202: success_response(
+            "The file is stored durably and will be imported",
+            "ImportStartedResponse",
+            ImportTask,
+            headers=("Location",),
+            example=examples.STARTED,
+        ),
         400: responses.INVALID_REQUEST,
-        408: error_response("The upload is too slow or takes too long"),
-        409: error_response("The first request with this Idempotency-Key is still in progress"),
-        413: error_response("The file, or another part of the form, is larger than allowed"),
-        415: error_response("The name of the file does not end in .csv or .xlsx, or the body is compressed"),
-        422: error_response("The Idempotency-Key was already used for a different request"),
+        408: error_response("UploadTimeout", "The upload is too slow or takes too long"),
+        409: error_response("KeyInUse", "The first request with this Idempotency-Key is still in progress"),
+        413: error_response("UploadTooLarge", "The file, or another part of the form, is larger than allowed"),
+        415: error_response(
+            "UnsupportedFile", "The name of the file does not end in .csv or .xlsx, or the body is compressed"
+        ),
+        422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
     },
     query=ImportQuery,
     streamed_body=forms.REQUEST_BODY,
     idempotent=True,
+    tag="imports",
+    description="A response of 202 means that the file is stored durably; a worker imports it completely, each "
+    "row once. Follow it at the `Location`. A file may have 2 GiB (configurable). Importing the same "
+    "file again reports its rows as duplicates. POST and PUT have the same effect; send an "
+    "`Idempotency-Key`, so that a repeat starts no second import.",
 )
 def import_orders(query: ImportQuery) -> Response:
     receiver: UploadReceiver = current_app.extensions["orders"]

@@ -9,11 +9,13 @@ from flask import Blueprint, Response
 
 from chassis.db import Database
 from chassis.web.app import this_app
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import endpoint
 from orders_service.domain.formulas import CONTAINS_FORMULA, escape
 from orders_service.domain.headers import COLUMNS, EXPORT_COLUMNS
 from orders_service.domain.reports import quote_cell
 from orders_service.domain.rules import failed_rules
+from orders_service.routes import examples
 from orders_service.routes.orders import FilterQuery
 from orders_service.routes.responses import COMMON_ERRORS
 from orders_service.store.order_queries import OrderFilter, find_rows_end, list_rows
@@ -30,10 +32,15 @@ _IS_SPECIAL = re.compile(f'["\\r\\n]|{CONTAINS_FORMULA}')
 @endpoint(
     "Download the orders, ordered by ID, as CSV with all columns and the names of the violated rules",
     {
-        200: ResponseSpec("The matching orders", {"type": "string"}, "text/csv; charset=utf-8"),
+        200: ResponseSpec(
+            "The matching orders", {"type": "string"}, "text/csv; charset=utf-8", example=examples.EXPORT
+        ),
         **COMMON_ERRORS,
     },
     query=FilterQuery,
+    tag="orders",
+    description="The file is read in steps while it is sent: an order that is stored or deleted meanwhile may be "
+    "in it or not. Cells that a spreadsheet would execute as a formula begin with `'`.",
 )
 def export_orders(query: FilterQuery) -> Response:
     lines = _lines(this_app().database, query.order_filter)

@@ -13,18 +13,20 @@ from werkzeug.exceptions import MethodNotAllowed
 from chassis.db import Transaction
 from chassis.errors import NotFound
 from chassis.web.app import transaction
+from chassis.web.endpoints import ResponseSpec
 from chassis.web.idempotency import run_idempotent
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.validation import endpoint
 from orders_service.domain.rules import failed_rules
 from orders_service.operations import deletions
+from orders_service.routes import examples
 from orders_service.routes.messages import rule_message
 from orders_service.routes.responses import (
     COMMON_ERRORS,
+    KEY_REUSED,
     PageQuery,
     Query,
     boolean,
     envelope,
-    error_response,
     integer_between,
     success_response,
 )
@@ -89,7 +91,7 @@ class OrderSummary(TypedDict):
 
 
 class RuleViolation(TypedDict):
-    rule: str
+    rule: Annotated[str, Field(description="Name of the rule, or why the row was rejected")]
     message: str
 
 
@@ -99,7 +101,7 @@ class Order(TypedDict):
     email: str
     state: str
     zipcode: str
-    birthday: str
+    birthday: Annotated[str, Field(description="In the language of `Accept-Language`")]
     valid: bool
     errors: list[RuleViolation]
 
@@ -108,7 +110,12 @@ class OrderPath(BaseModel):
     """Documented, not validated: a malformed ID is a 404."""
 
     order_id: Annotated[
-        str, Field(description="ID of the order, an integer", json_schema_extra={"pattern": "^-?[0-9]{1,40}$"})
+        str,
+        Field(
+            description="ID of the order, an integer",
+            examples=["4711"],
+            json_schema_extra={"pattern": "^-?[0-9]{1,40}$"},
+        ),
     ]
 
 
@@ -116,10 +123,16 @@ class OrderPath(BaseModel):
 @endpoint(
     "List orders, ordered by ID",
     {
-        200: success_response("A page of orders", "OrderListResponse", list[OrderSummary], total=int | None),
+        200: success_response(
+            "A page of orders", "OrderListResponse", list[OrderSummary], total=int | None, example=examples.ORDERS
+        ),
         **COMMON_ERRORS,
     },
     query=OrdersQuery,
+    tag="orders",
+    description="All writers share the orders. `total` counts the orders that match the filter; with `name`, "
+    "`email` or `zipcode` it is returned only for `total=1`, because counting them takes longer. Pass "
+    "the last ID of a page as `after` to read the next one.",
 )
 def list_orders(query: OrdersQuery) -> Response:
     order_filter = query.order_filter
@@ -133,9 +146,12 @@ def list_orders(query: OrdersQuery) -> Response:
 @bp.get("/<order_id>")
 @endpoint(
     "Get an order",
-    {200: success_response("The order", "OrderResponse", Order), **COMMON_ERRORS},
+    {200: success_response("The order", "OrderResponse", Order, example=examples.ORDER), **COMMON_ERRORS},
     path=OrderPath,
     query=Query,
+    tag="orders",
+    description="An invalid order names all rules that it violates, with messages in the language of "
+    "`Accept-Language`.",
 )
 def get_order(order_id: str, query: Query) -> Response:
     number = _parse_id(order_id)
@@ -156,12 +172,15 @@ def get_order(order_id: str, query: Query) -> Response:
     "Delete an order",
     {
         204: ResponseSpec("The order was deleted"),
-        422: error_response("The Idempotency-Key was already used for a different request"),
+        422: KEY_REUSED,
         **COMMON_ERRORS,
     },
     path=OrderPath,
     query=Query,
     idempotent=True,
+    tag="orders",
+    description="A later import may store an order with the same ID again. With an `Idempotency-Key`, a repeat "
+    "returns 204 too instead of 404.",
 )
 def delete_order(order_id: str, query: Query) -> Response:
     if order_id == "import":

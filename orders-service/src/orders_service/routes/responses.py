@@ -1,6 +1,7 @@
 """Responses in the shape of the contract, and parameters that many requests share."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from flask import Response, g, request
@@ -9,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from chassis import strictjson
 from chassis.errors import Problem
 from chassis.web.app import json_response
-from chassis.web.validation import ResponseSpec
+from chassis.web.endpoints import ResponseSpec
 from orders_service.routes.i18n import LANGUAGES, language, translate
 
 _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
@@ -26,10 +27,10 @@ class Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     uuid: Annotated[
-        str,
+        str | None,
         Field(pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Returned in the response; default: the request ID"),
         BeforeValidator(_validate_uuid),
-    ] = ""
+    ] = None
 
 
 def _validate_language(value: str) -> str:
@@ -115,29 +116,35 @@ def _uuid() -> str:
     return requested if _UUID.match(requested) else g.request_id
 
 
-def success_response(description: str, name: str, result: Any, **extra: Any) -> ResponseSpec:
+class _Envelope(BaseModel):
+    result: Any
+    status_code: int = Field(description="The status of the response")
+    uuid: str = Field(description="`uuid` of the request, or by default its request ID")
+    message: str = Field(description="In the language of `Accept-Language`; may be empty")
+
+
+def success_response(
+    description: str, name: str, result: Any, *, example: Any, headers: Sequence[str] = (), **extra: Any
+) -> ResponseSpec:
     """Describe a response whose envelope contains such a result; `name` is its name in the OpenAPI document."""
     fields: dict[str, Any] = {name: (type_, None) for name, type_ in extra.items()}
-    model = create_model(
-        name, result=(result, ...), status_code=(int, ...), uuid=(str, ...), message=(str, ...), **fields
-    )
-    return ResponseSpec(description, model)
+    model = create_model(name, __base__=_Envelope, result=(result, ...), **fields)
+    return ResponseSpec(description, model, example=example, headers=headers)
 
 
-class ErrorResponse(BaseModel):
+class ErrorResponse(_Envelope):
     result: None
-    status_code: int
-    uuid: str
-    message: str | dict[str, str]
+    message: str | dict[str, str] = Field(description="A text, or one for each invalid field")  # type: ignore[assignment]
 
 
-def error_response(description: str) -> ResponseSpec:
-    return ResponseSpec(description, ErrorResponse)
+def error_response(name: str, description: str) -> ResponseSpec:
+    return ResponseSpec(description, ErrorResponse, name=name)
 
 
-INVALID_REQUEST = error_response("The request is invalid; `message` names the fields")
-NOT_FOUND = error_response("The resource does not exist")
+INVALID_REQUEST = error_response("InvalidRequest", "The request is invalid; `message` names the fields")
+NOT_FOUND = error_response("NotFound", "The resource does not exist")
 UNAVAILABLE = error_response(
-    "A dependency is unavailable, or the service is overloaded; retry after `Retry-After` seconds"
+    "Unavailable", "A dependency is unavailable, or the service is overloaded; retry after `Retry-After` seconds"
 )
+KEY_REUSED = error_response("KeyReused", "The Idempotency-Key was already used for a different request")
 COMMON_ERRORS: dict[int, ResponseSpec] = {400: INVALID_REQUEST, 404: NOT_FOUND, 503: UNAVAILABLE}

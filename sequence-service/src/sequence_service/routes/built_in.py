@@ -11,11 +11,12 @@ from chassis.db import Database
 from chassis.errors import Problem
 from chassis.runtime.batching import Batcher
 from chassis.web.app import username
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import endpoint
 from sequence_service.domain.sequences import BUILT_IN_RANGES, max_per_request
 from sequence_service.operations import numbers
 from sequence_service.operations.numbers import IssuedNumbers, NumberRequest
-from sequence_service.routes import responses
+from sequence_service.routes import examples, responses
 from sequence_service.routes.numbers import no_store_response
 
 bp = Blueprint("built_in", __name__)
@@ -58,11 +59,17 @@ def _create_view(name: str) -> Callable[..., Response]:
     @endpoint(
         f"Issue the next numbers of the built-in sequence `{name}`",
         {
-            200: ResponseSpec("Numbers that no other caller receives within the same cycle", Numbers),
+            200: ResponseSpec(
+                "Numbers that no other caller receives within the same cycle", Numbers, example=examples.BUILT_IN_NUMBER
+            ),
             400: responses.INVALID,
             503: responses.UNAVAILABLE,
         },
         query=query_model,
+        tag="numbers",
+        description="The request changes state although it is a GET: nothing between client and service repeats it, "
+        "its response is not cached, and HEAD returns 405. The numbers are contiguous, except that the "
+        "minimum follows the maximum; `n=0` returns none.",
     )
     def issue_built_in(query: Any) -> Response:
         issued = _issue(name, query.n) if query.n else []
@@ -79,4 +86,4 @@ def _issue(name: str, count: int) -> list[int]:
 
 
 for _name in BUILT_IN_RANGES:
-    bp.get(f"/{_name}", endpoint=_name.replace("-", "_"), head=False)(_create_view(_name))
+    bp.get(f"/{_name}", endpoint=f"issue_from_{_name.replace('-', '_')}", head=False)(_create_view(_name))

@@ -7,11 +7,11 @@ from flask import Blueprint
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chassis.web.app import transaction
-from chassis.web.openapi import problem
-from chassis.web.validation import DIGITS, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec, problem
+from chassis.web.validation import DIGITS, endpoint
 from sequence_service.domain.sequences import MAX_BOUND, MIN_BOUND
 from sequence_service.operations import sequences
-from sequence_service.routes import responses
+from sequence_service.routes import examples, responses
 
 bp = Blueprint("issued", __name__)
 
@@ -36,17 +36,17 @@ class IssuedQuery(BaseModel):
         Annotated[int, Field(ge=1, le=MAX_BOUND), DIGITS] | None,
         Field(description="Only records that are older than the one with this ID"),
     ] = None
-    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
+    limit: Annotated[int, Field(ge=1, le=1000, description="Maximum number of results"), DIGITS] = 100
 
 
 class IssuedRange(BaseModel):
     id: int = Field(description="A cursor for `before`: the position among the records of the sequence")
-    first: int
-    last: int
+    first: int = Field(description="The first number that was issued")
+    last: int = Field(description="The last number that was issued")
     period: str | None = Field(description="null without `reset`")
     user: str
     request_id: str
-    issued_at: str
+    issued_at: str = Field(json_schema_extra={"format": "date-time"})
 
 
 class IssuedList(BaseModel):
@@ -58,16 +58,21 @@ class IssuedList(BaseModel):
 @endpoint(
     "List who received which numbers, newest first",
     {
-        200: ResponseSpec("One page of records; a response that wrapped around has two", IssuedList),
+        200: ResponseSpec(
+            "One page of records; a response that wrapped around has two", IssuedList, example=examples.ISSUED
+        ),
         400: responses.INVALID,
         404: responses.NOT_FOUND,
-        409: problem("The sequence was created without `audit`"),
+        409: problem("NotAudited", "The sequence was created without `audit`"),
         503: responses.UNAVAILABLE,
     },
     path=responses.SequencePath,
     query=IssuedQuery,
+    tag="numbers",
+    description="Only sequences that were created with `audit` have this record, and it is kept forever. Pass the "
+    "`id` of the last record as `before` to read the next page.",
 )
-def list_issued(name: str, query: IssuedQuery) -> dict[str, Any]:
+def list_issued_numbers(name: str, query: IssuedQuery) -> dict[str, Any]:
     with transaction() as tx:
         records, total = sequences.list_issued(tx, name, query.number, query.before, query.limit)
     return {"issued": records, "total": total}

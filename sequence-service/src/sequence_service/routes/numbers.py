@@ -8,25 +8,27 @@ from flask import Blueprint, Response, g
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.web.app import json_response, username
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.idempotency import run_idempotent
-from chassis.web.openapi import problem
-from chassis.web.validation import INTEGER, ResponseSpec, endpoint
+from chassis.web.validation import INTEGER, endpoint
 from sequence_service.domain.sequences import MAX_PER_REQUEST
 from sequence_service.operations import numbers
 from sequence_service.operations.numbers import IssuedNumbers, NumberRequest
-from sequence_service.routes import responses
+from sequence_service.routes import examples, responses
 
 bp = Blueprint("numbers", __name__)
 
 
 class NextNumbersRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    n: Annotated[int, Field(ge=1, le=MAX_PER_REQUEST), INTEGER] = 1
+    n: Annotated[
+        int, Field(ge=1, le=MAX_PER_REQUEST, description="How many numbers to issue, at most the range"), INTEGER
+    ] = 1
 
 
 class FormattedNumbers(BaseModel):
     sequence_list: list[int]
-    formatted: list[str]
+    formatted: list[str] = Field(description="The same numbers in the format of the sequence")
     period: str | None = Field(None, description="The period of the numbers, only if the sequence has `reset`")
 
 
@@ -34,10 +36,12 @@ class FormattedNumbers(BaseModel):
 @endpoint(
     "Issue the next numbers of a sequence",
     {
-        200: ResponseSpec("Numbers that no other caller receives within the same cycle", FormattedNumbers),
+        200: ResponseSpec(
+            "Numbers that no other caller receives within the same cycle", FormattedNumbers, example=examples.NUMBERS
+        ),
         400: responses.INVALID,
         404: responses.NOT_FOUND,
-        409: problem("The sequence has fewer numbers left than requested; none was issued"),
+        409: problem("Exhausted", "The sequence has fewer numbers left than requested; none was issued"),
         415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
@@ -45,6 +49,11 @@ class FormattedNumbers(BaseModel):
     path=responses.SequencePath,
     body=NextNumbersRequest,
     idempotent=True,
+    tag="numbers",
+    example=examples.NUMBER_REQUEST,
+    description="The numbers are contiguous, and no other caller receives them within the same cycle or period, "
+    "whatever is restarted. If fewer are left than requested, none is issued. Works with the built-in "
+    "sequences too. Send an `Idempotency-Key`: a repeat then returns the same numbers.",
 )
 def issue_numbers(name: str, body: NextNumbersRequest) -> Response:
     request = NumberRequest(name, body.n, g.request_id, username())

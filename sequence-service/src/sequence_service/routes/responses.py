@@ -2,19 +2,19 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
-from chassis.web.openapi import problem
+from chassis.web.endpoints import problem
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 
 
 class SequencePath(BaseModel):
-    name: Name
+    name: Annotated[Name, Field(description="Name of the sequence", examples=["invoices"])]
 
 
-INVALID = problem("The request is invalid; `errors` names the fields")
-UNAVAILABLE = problem("A dependency is unavailable; retry after `Retry-After` seconds")
-NOT_FOUND = problem("Sequence not found")
-UNSUPPORTED_MEDIA_TYPE = problem("`Content-Type` must be `application/json`")
-KEY_REUSED = problem("This `Idempotency-Key` was already used for a different request")
+INVALID = problem("InvalidRequest", "The request is invalid; `errors` names the fields")
+UNAVAILABLE = problem("Unavailable", "A dependency is unavailable; retry after `Retry-After` seconds")
+NOT_FOUND = problem("SequenceNotFound", "Sequence not found")
+UNSUPPORTED_MEDIA_TYPE = problem("UnsupportedMediaType", "`Content-Type` must be `application/json`")
+KEY_REUSED = problem("KeyReused", "This `Idempotency-Key` was already used for a different request")

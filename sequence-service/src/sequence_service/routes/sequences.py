@@ -9,27 +9,32 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from chassis.db import Transaction
 from chassis.timestamps import TimezoneName
 from chassis.web.app import transaction, username
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.idempotency import run_idempotent
-from chassis.web.openapi import problem
-from chassis.web.validation import INTEGER, ListQuery, ResponseSpec, endpoint
+from chassis.web.validation import INTEGER, ListQuery, endpoint
 from sequence_service.domain.sequences import MAX_BOUND, MIN_BOUND, Sequence
 from sequence_service.operations import sequences as operations
 from sequence_service.operations.sequences import Change
-from sequence_service.routes import responses
+from sequence_service.routes import examples, responses
 from sequence_service.store import sequences
 
 bp = Blueprint("sequences", __name__)
 
 Bound = Annotated[int, Field(ge=MIN_BOUND, le=MAX_BOUND), INTEGER]
 Period = Literal["year", "month", "day"]
+_FORMAT = "One number field, such as `{}` or `{:05d}`, and with `reset` the fields of its period, such as `{year}`"
 
 
 class SequenceDefinition(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    minimum: Bound
-    maximum: Bound
-    cycle: bool = False
-    format: Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")] = "{}"
+    minimum: Annotated[Bound, Field(description="The first number")]
+    maximum: Annotated[Bound, Field(description="The last number")]
+    cycle: Annotated[bool, Field(description="Continue with the minimum after the maximum")] = False
+    format: Annotated[
+        str,
+        StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$"),
+        Field(description=_FORMAT, examples=["INV-{:05d}", "{year}{month:02d}-{:04d}"]),
+    ] = "{}"
     reset: Annotated[Period | None, Field(description="Restart at the minimum in each year, month or day")] = None
     timezone: Annotated[TimezoneName, Field(description="The time zone in which the periods begin")] = "UTC"
     audit: Annotated[bool, Field(description="Record who received which numbers")] = False
@@ -67,9 +72,9 @@ class SequenceState(BaseModel):
     audit: bool
     period: str | None = Field(description="The current period: 2026, 2026-11 or 2026-11-25; null without `reset`")
     last: int | None = Field(description="The last number issued in this period; null before the first")
-    next: int | None
-    remaining: int
-    cycles: int
+    next: int | None = Field(description="null if no number is left")
+    remaining: int = Field(description="Numbers that are left in this cycle or period")
+    cycles: int = Field(description="How often the sequence has wrapped around")
 
 
 class SequenceList(BaseModel):
@@ -80,8 +85,14 @@ class SequenceList(BaseModel):
 @bp.get("/sequences")
 @endpoint(
     "List all sequences, ordered by name",
-    {200: ResponseSpec("One page of sequences", SequenceList), 400: responses.INVALID, 503: responses.UNAVAILABLE},
+    {
+        200: ResponseSpec("One page of sequences", SequenceList, example=examples.LIST),
+        400: responses.INVALID,
+        503: responses.UNAVAILABLE,
+    },
     query=ListQuery,
+    tag="sequences",
+    description="Includes the four built-in sequences, which are named like their paths.",
 )
 def list_sequences(query: ListQuery) -> dict[str, Any]:
     with transaction() as tx:
@@ -93,12 +104,14 @@ def list_sequences(query: ListQuery) -> dict[str, Any]:
 @endpoint(
     "Get a sequence",
     {
-        200: ResponseSpec("The sequence", SequenceState),
+        200: ResponseSpec("The sequence", SequenceState, example=examples.STATE),
         400: responses.INVALID,
         404: responses.NOT_FOUND,
         503: responses.UNAVAILABLE,
     },
     path=responses.SequencePath,
+    tag="sequences",
+    description="The state may have changed when the response arrives: only issuing a number reserves it.",
 )
 def get_sequence(name: str) -> dict[str, Any]:
     with transaction() as tx:
@@ -109,10 +122,13 @@ def get_sequence(name: str) -> dict[str, Any]:
 @endpoint(
     "Create a sequence, or revive a deleted one where it stopped",
     {
-        200: ResponseSpec("A sequence with the same definition exists already", SequenceState),
-        201: ResponseSpec("The sequence was created or revived", SequenceState),
+        200: ResponseSpec("A sequence with the same definition exists already", SequenceState, example=examples.STATE),
+        201: ResponseSpec("The sequence was created or revived", SequenceState, example=examples.STATE),
         400: responses.INVALID,
-        409: problem("The sequence exists with a different definition; the name of a deleted sequence stays reserved"),
+        409: problem(
+            "DefinitionDiffers",
+            "The sequence exists with a different definition; the name of a deleted sequence stays reserved",
+        ),
         415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
@@ -120,8 +136,12 @@ def get_sequence(name: str) -> dict[str, Any]:
     path=responses.SequencePath,
     body=SequenceDefinition,
     idempotent=True,
+    tag="sequences",
+    example=examples.DEFINITION,
+    description="Repeating the request with the same definition changes nothing. A deleted sequence continues "
+    "after the last number that it issued, and only with the definition that it had.",
 )
-def put_sequence(name: str, body: SequenceDefinition) -> Response:
+def create_sequence(name: str, body: SequenceDefinition) -> Response:
     definition = Sequence(name, **body.model_dump())
 
     def create_in_transaction(tx: Transaction) -> tuple[dict[str, Any], int]:
@@ -135,10 +155,13 @@ def put_sequence(name: str, body: SequenceDefinition) -> Response:
 @endpoint(
     "Skip forward to a number, or extend the range of a sequence",
     {
-        200: ResponseSpec("The changed sequence", SequenceState),
+        200: ResponseSpec("The changed sequence", SequenceState, example=examples.CHANGED),
         400: responses.INVALID,
         404: responses.NOT_FOUND,
-        409: problem("The number was passed already, the maximum is less than the current one, or it is built in"),
+        409: problem(
+            "ChangeRejected",
+            "The number was passed already, the maximum is less than the current one, or it is built in",
+        ),
         415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
@@ -146,8 +169,12 @@ def put_sequence(name: str, body: SequenceDefinition) -> Response:
     path=responses.SequencePath,
     body=SequenceChange,
     idempotent=True,
+    tag="sequences",
+    example=examples.CHANGE,
+    description="A sequence never moves backwards, so that no number is issued twice. Each change is recorded as "
+    "the event `SequenceAdvanced`. The built-in sequences cannot be changed.",
 )
-def change_sequence(name: str, body: SequenceChange) -> Response:
+def update_sequence(name: str, body: SequenceChange) -> Response:
     change = Change(body.next, body.maximum, username(), g.request_id)
     return run_idempotent(lambda tx: _state(operations.change_sequence(tx, name, change, datetime.now(UTC))))
 
@@ -159,10 +186,12 @@ def change_sequence(name: str, body: SequenceChange) -> Response:
         204: ResponseSpec("The sequence was deleted"),
         400: responses.INVALID,
         404: responses.NOT_FOUND,
-        409: problem("Built-in sequences cannot be deleted"),
+        409: problem("BuiltIn", "Built-in sequences cannot be deleted"),
         503: responses.UNAVAILABLE,
     },
     path=responses.SequencePath,
+    tag="sequences",
+    description="Creating it again with the same definition revives it. The built-in sequences cannot be deleted.",
 )
 def delete_sequence(name: str) -> tuple[str, int]:
     with transaction() as tx:

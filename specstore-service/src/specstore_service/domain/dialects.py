@@ -21,7 +21,7 @@ def _check_version(value: Any) -> Any:
     return value
 
 
-class _Delimited(ClosedModel):
+class DelimitedDialect(ClosedModel):
     """Properties of delimited text. A null has the same meaning as an omitted property."""
 
     delimiter: _Sequence | None = None
@@ -38,17 +38,17 @@ class _Delimited(ClosedModel):
         return None if self.escape_char in ("", self.quote_char) else self.escape_char
 
 
-class _Spreadsheet(ClosedModel):
+class SpreadsheetDialect(ClosedModel):
     sheet: RowNumber | Annotated[str, StringConstraints(min_length=1, max_length=255)] = 1
 
 
-class _Structured(ClosedModel):
+class StructuredDialect(ClosedModel):
     keyed: bool | None = None
     keys: list[_Key] | None = None
     property_: Annotated[str | None, Field(alias="property")] = None
 
 
-class Dialect(_Delimited):
+class Dialect(DelimitedDialect):
     """The properties of the standard and, under `csv`, `excel` and `json`, their spelling by frictionless."""
 
     header: bool | None = True
@@ -66,9 +66,9 @@ class Dialect(_Delimited):
     sheet_name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
     property_: Annotated[str | None, Field(alias="property")] = None
     table: str | None = None
-    csv: _Delimited | None = None
-    excel: _Spreadsheet | None = None
-    json_group: Annotated[_Structured | None, Field(alias="json")] = None
+    csv: DelimitedDialect | None = None
+    excel: SpreadsheetDialect | None = None
+    json_group: Annotated[StructuredDialect | None, Field(alias="json")] = None
     # Metadata.
     schema_url: Annotated[str | None, Field(alias="$schema")] = None
     csvddf_version: Annotated[Any, AfterValidator(_check_version)] = None
@@ -98,7 +98,7 @@ class Dialect(_Delimited):
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True, exclude={"type"})
 
     @property
-    def delimited(self) -> _Delimited:
+    def delimited(self) -> DelimitedDialect:
         return self.csv or self
 
     @property
@@ -119,7 +119,7 @@ class Dialect(_Delimited):
         return self.header is not False
 
 
-def _check_delimited(dialect: _Delimited, group: tuple[str, ...]) -> None:
+def _check_delimited(dialect: DelimitedDialect, group: tuple[str, ...]) -> None:
     delimiter, quote, escape = dialect.delimiter, dialect.quote_char, dialect.escape_char
     line_ends = {"\r", "\n", *(dialect.line_terminator or "")}
     for name, value in (("delimiter", delimiter), ("quoteChar", quote), ("escapeChar", escape)):

@@ -18,16 +18,25 @@ _PLAIN_TEXT = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x
 
 
 class Meta(OpenModel):
-    owner: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PLAIN_TEXT)]
-    ownerid: OwnerId
-    dataset: DatasetName
+    owner: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=255, pattern=_PLAIN_TEXT),
+        Field(description="Name of the owner, for people"),
+    ]
+    ownerid: Annotated[OwnerId, Field(description="The user of the token; part of all paths")]
+    dataset: Annotated[DatasetName, Field(description="Name of the dataset; part of all paths")]
     version: Annotated[int, Field(ge=1, le=1)] = 1
-    findability: Literal["published", "unlisted", "private"] = "published"
+    findability: Annotated[
+        Literal["published", "unlisted", "private"],
+        Field(description="Unlisted datasets are in no list of others; private ones do not exist for others"),
+    ] = "published"
 
 
 class InputParameters(OpenModel):
     descriptor: Descriptor
-    mapping: Annotated[dict[str, Location], Field(max_length=2 * MAX_RESOURCES)] = Field({}, alias="resource-mapping")
+    mapping: Annotated[dict[str, Location], Field(max_length=2 * MAX_RESOURCES)] = Field(
+        {}, alias="resource-mapping", description="Where the data of a resource is, by its name or path"
+    )
 
 
 class Input(OpenModel):
@@ -44,8 +53,10 @@ class Tabulator(ClosedModel):
 
 
 class Step(ClosedModel):
-    input: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
-    output: Name
+    input: Annotated[
+        str, StringConstraints(min_length=1, max_length=2048), Field(description="Name or path of a resource")
+    ]
+    output: Annotated[Name, Field(description="Name of the resulting resource")]
     tabulator: Tabulator = Tabulator()
 
 
@@ -63,7 +74,7 @@ class Output(OpenModel):
 _EXAMPLE_ROWS = [{"name": "Malbec", "year": 2020}, {"name": "Syrah", "year": 2021}]
 _EXAMPLE_FIELDS = [{"name": "name", "type": "string"}, {"name": "year", "type": "integer"}]
 # Shown in the API documentation: readers can send it unchanged if their user name is `admin`.
-_EXAMPLE: dict[str, Any] = {
+EXAMPLE_SPEC: dict[str, Any] = {
     "meta": {"owner": "Ann", "ownerid": "admin", "dataset": "wines", "version": 1, "findability": "published"},
     "inputs": [
         {
@@ -81,13 +92,21 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class Spec(OpenModel):
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_SPEC]})
 
     meta: Meta
     inputs: Annotated[list[Input], Field(min_length=1, max_length=1, description="Exactly one input")]
-    processing: list[Step] = Field([], max_length=MAX_STEPS)
-    outputs: list[Output] = Field([], max_length=MAX_OUTPUTS)
-    schedule: Annotated[Any, Field(json_schema_extra={"type": ["string", "null"], "examples": ["every 1d"]})] = None
+    processing: list[Step] = Field([], max_length=MAX_STEPS, description="How the tables of resources are found")
+    outputs: list[Output] = Field(
+        [], max_length=MAX_OUTPUTS, description="Files in addition to those that are written by default"
+    )
+    schedule: Annotated[
+        Any,
+        Field(
+            description="Create a new revision each time it is due: `every`, a number, and s, m, h, d or w",
+            json_schema_extra={"type": ["string", "null"], "examples": ["every 1d"]},
+        ),
+    ] = None
 
     @property
     def every_seconds(self) -> int | None:

@@ -1,17 +1,20 @@
 """The built-in token issuer, which is disabled if AUTH_SERVER is set."""
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from chassis.errors import NotFound
 from chassis.web.app import transaction, username
-from chassis.web.openapi import problem
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec, problem
+from chassis.web.validation import endpoint
 from specstore_service.domain.tokens import token_problem
 from specstore_service.operations import tokens
+from specstore_service.routes import examples
 from specstore_service.routes.responses import UNAVAILABLE, route_context
 from specstore_service.settings import Settings
 from specstore_service.store import keys
@@ -21,21 +24,24 @@ bp = Blueprint("auth", __name__, url_prefix="/auth")
 
 class Token(TypedDict):
     token: str
-    expires_in: int
+    expires_in: Annotated[int, Field(description="Seconds")]
 
 
-_DISABLED = problem("Tokens are issued by another server (AUTH_SERVER)")
+_DISABLED = problem("IssuerDisabled", "Tokens are issued by another server (AUTH_SERVER)")
 
 
 @bp.post("/token")
 @endpoint(
     "Issue a token for the authenticated user",
     {
-        200: ResponseSpec("The token, valid for an hour", Token),
-        401: problem("The request is not authenticated"),
+        200: ResponseSpec("The token, valid for an hour", Token, example=examples.TOKEN),
+        401: problem("NotAuthenticated", "The request is not authenticated"),
         404: _DISABLED,
         503: UNAVAILABLE,
     },
+    tag="tokens",
+    description="The token proves that its bearer is this user: send it as `Auth-Token`, or in links as `?jwt=`. "
+    "It does not replace the password, which the gateway still requires.",
 )
 def issue_token() -> ResponseReturnValue:
     settings = _require_built_in_issuer()
@@ -51,9 +57,16 @@ def issue_token() -> ResponseReturnValue:
 @bp.get("/public-key")
 @endpoint(
     "Return the public key that verifies tokens",
-    {200: ResponseSpec("The key as PEM", {"type": "string"}, "text/plain"), 404: _DISABLED, 503: UNAVAILABLE},
+    {
+        200: ResponseSpec("The key as PEM", {"type": "string"}, "text/plain", example=examples.PUBLIC_KEY),
+        404: _DISABLED,
+        503: UNAVAILABLE,
+    },
+    tag="tokens",
+    security=(),
+    description="No user is required: anyone may verify a token.",
 )
-def public_key() -> Response:
+def get_public_key() -> Response:
     _require_built_in_issuer()
     with transaction() as tx:
         _, public = keys.get_key_pair(tx, tokens.generate_key_pair)

@@ -10,16 +10,19 @@ from werkzeug.datastructures import Range
 
 from chassis.errors import Invalid, Problem
 from chassis.web.app import this_app, transaction
-from chassis.web.openapi import problem
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.uploads import UploadStream
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.validation import endpoint
 from specstore_service.domain import files
 from specstore_service.domain.names import check_location, is_url
 from specstore_service.operations.pipeline_context import HashingWriter
+from specstore_service.routes import examples
 from specstore_service.routes.responses import (
     INVALID,
     NO_TOKEN,
     NOT_FOUND,
+    OPTIONAL_TOKEN,
+    TOKEN,
     UNAVAILABLE,
     OwnerPath,
     RevisionPath,
@@ -45,10 +48,18 @@ from specstore_service.store.objects import (
 bp = Blueprint("files", __name__, url_prefix="/source/<owner>")
 
 
+_BINARY = {"type": "string", "format": "binary"}
+_FILE = {
+    "required": True,
+    "description": "The file; any other `Content-Type` is accepted too",
+    "content": {files.BYTES_TYPE: {"schema": _BINARY, "example": examples.CSV}},
+}
+
+
 class StoredFile(TypedDict):
     path: str
     bytes: int
-    hash: str
+    hash: Annotated[str, Field(description="`sha256:` and the digest of the file")]
 
 
 def _check_relative(value: str) -> str:
@@ -58,31 +69,44 @@ def _check_relative(value: str) -> str:
 
 
 class FilePath(OwnerPath):
-    path: Annotated[str, Field(max_length=1024), AfterValidator(_check_relative)]
+    path: Annotated[
+        str,
+        Field(max_length=1024, description="Path of the file, as specs refer to it", examples=["wines/reds.csv"]),
+        AfterValidator(_check_relative),
+    ]
 
 
 class ResultPath(RevisionPath):
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,160}$")]
+    file: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,160}$", description="Name of a file", examples=["reds.csv"])
+    ]
 
 
 @bp.put("/files/<path:path>")
 @endpoint(
     "Store the body, of any type, as a file that the owner's specs can use as a source",
     {
-        200: ResponseSpec("The file is stored and replaces an older one with the same path", StoredFile),
+        200: ResponseSpec(
+            "The file is stored and replaces an older one with the same path", StoredFile, example=examples.STORED_FILE
+        ),
         400: INVALID,
         401: NO_TOKEN,
         403: NO_TOKEN,
-        408: problem("The upload is too slow or takes too long"),
-        413: problem("The file exceeds the maximum size, or the remaining quota of the owner"),
-        415: problem("The body must not have a Content-Encoding"),
+        408: problem("UploadTimeout", "The upload is too slow or takes too long"),
+        413: problem("FileTooLarge", "The file exceeds the maximum size, or the remaining quota of the owner"),
+        415: problem("EncodedBody", "The body must not have a Content-Encoding"),
         503: UNAVAILABLE,
     },
     path=FilePath,
     query=TokenQuery,
     headers=TokenHeader,
+    tag="files",
+    security=TOKEN,
+    streamed_body=_FILE,
+    description="A file may have 1 GiB (configurable), and replaces one with the same path atomically. Pipelines "
+    "that are reading the older file continue to read that.",
 )
-def put_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) -> StoredFile:
+def upload_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) -> StoredFile:
     """Replace the file atomically. Pipelines that are reading an older file continue to read that."""
     require_owner(owner, headers, query)
     if "Content-Range" in request.headers:
@@ -131,6 +155,9 @@ def _check_quota(objects: ObjectStore, owner: str, path: str, size: int) -> None
     path=FilePath,
     query=TokenQuery,
     headers=TokenHeader,
+    tag="files",
+    security=TOKEN,
+    description="Repeating the request returns 204 too.",
 )
 def delete_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) -> Response:
     require_owner(owner, headers, query)
@@ -142,19 +169,25 @@ def delete_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) 
 @endpoint(
     "Return a file that a pipeline created; supports `Range` and `If-None-Match`",
     {
-        200: ResponseSpec("The file", {"type": "string", "format": "binary"}, files.BYTES_TYPE),
-        206: ResponseSpec("The requested range", {"type": "string", "format": "binary"}, files.BYTES_TYPE),
-        304: ResponseSpec("The file is unchanged"),
+        200: ResponseSpec("The file", _BINARY, files.BYTES_TYPE, headers=("ETag",), example=examples.CSV),
+        206: ResponseSpec("The requested range", _BINARY, files.BYTES_TYPE, headers=("ETag",), example="year\nMalbec"),
+        304: ResponseSpec("The file is unchanged", headers=("ETag",)),
         400: INVALID,
         404: NOT_FOUND,
-        416: problem("The range is outside the file"),
+        416: problem("RangeNotSatisfiable", "The range is outside the file"),
         503: UNAVAILABLE,
     },
     path=ResultPath,
     query=TokenQuery,
     headers=TokenHeader,
+    tag="files",
+    security=OPTIONAL_TOKEN,
+    description="`datapackage.json` describes all files of the revision, with paths relative to it. The file of a "
+    "revision with a number never changes; `latest` and `successful` may refer to another one later.",
 )
-def get_result(owner: str, dataset: str, revision: str, file: str, query: TokenQuery, headers: TokenHeader) -> Response:
+def download_output(
+    owner: str, dataset: str, revision: str, file: str, query: TokenQuery, headers: TokenHeader
+) -> Response:
     is_owner = is_owner_token(owner, headers, query)
     with transaction() as tx:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=is_owner)

@@ -11,21 +11,27 @@ from typing_extensions import TypedDict
 from chassis import strictjson
 from chassis.db import Transaction
 from chassis.web.app import json_response, this_app, transaction
+from chassis.web.endpoints import ResponseSpec
 from chassis.web.idempotency import run_idempotent
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.validation import endpoint
 from specstore_service.domain import flows as rules
 from specstore_service.domain.flows import Pipeline
 from specstore_service.operations import updates, uploads
 from specstore_service.operations.updates import Trigger
 from specstore_service.operations.uploads import Revision
+from specstore_service.routes import examples
 from specstore_service.routes.listing import format_time
 from specstore_service.routes.responses import (
     INVALID,
     NO_TOKEN,
     NOT_FOUND,
+    OPTIONAL_TOKEN,
+    TOKEN,
     UNAVAILABLE,
     UPLOAD_FAILED,
     RevisionPath,
+    State,
+    Time,
     TokenHeader,
     TokenQuery,
     UploadResult,
@@ -45,10 +51,10 @@ class PipelineStatus(TypedDict):
     title: str
     kind: str
     needs: Annotated[list[str], Field(description="IDs of the pipelines that must succeed first")]
-    status: str
-    started: str | None
-    finished: str | None
-    stats: dict[str, Any]
+    status: State
+    started: Time | None
+    finished: Time | None
+    stats: Annotated[dict[str, Any], Field(description="Size, rows and hash of the file that the pipeline wrote")]
     log: list[str]
     error_log: list[str]
 
@@ -58,26 +64,26 @@ class FlowStatus(TypedDict):
     event_ref: Annotated[
         str | None, Field(description="Reference used in the events of a private revision; otherwise null")
     ]
-    spec_contents: dict[str, Any]
-    modified: str
-    state: str
+    spec_contents: Annotated[dict[str, Any], Field(description="The spec as it was uploaded")]
+    modified: Time
+    state: State
     logs: list[str]
     error_log: list[str]
     stats: dict[str, Any]
-    pipelines: dict[str, PipelineStatus]
+    pipelines: Annotated[dict[str, PipelineStatus], Field(description="By ID")]
 
 
 class CancelResult(TypedDict):
     id: str
-    state: str
-    cancelled: int
+    state: State
+    cancelled: Annotated[int, Field(description="Number of pipelines that were cancelled")]
 
 
 @bp.get("")
 @endpoint(
     "Return the status of a revision: by number, the latest, or the latest successful one",
     {
-        200: ResponseSpec("The status of the revision and its pipelines", FlowStatus),
+        200: ResponseSpec("The status of the revision and its pipelines", FlowStatus, example=examples.FLOW),
         400: INVALID,
         404: NOT_FOUND,
         503: UNAVAILABLE,
@@ -85,8 +91,13 @@ class CancelResult(TypedDict):
     path=RevisionPath,
     query=TokenQuery,
     headers=TokenHeader,
+    tag="flows",
+    security=OPTIONAL_TOKEN,
+    description="A flow has ended when its state is SUCCEEDED or FAILED. Errors name the row, the field and the "
+    "reason, and dependents that were not run name the pipeline that failed. A private dataset is "
+    "unknown (404) without the token of its owner.",
 )
-def get_status(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Response:
+def get_flow(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Response:
     is_owner = is_owner_token(owner, headers, query)
     with this_app().database.statements() as tx:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=is_owner, with_pipelines=True)
@@ -137,7 +148,7 @@ def _format_json_time(time: str | None) -> str | None:
 @endpoint(
     "Cancel the unfinished pipelines of a revision",
     {
-        200: ResponseSpec("The state of the revision afterwards", CancelResult),
+        200: ResponseSpec("The state of the revision afterwards", CancelResult, example=examples.CANCELLED),
         400: INVALID,
         401: NO_TOKEN,
         403: NO_TOKEN,
@@ -147,8 +158,12 @@ def _format_json_time(time: str | None) -> str | None:
     path=RevisionPath,
     query=TokenQuery,
     headers=TokenHeader,
+    tag="flows",
+    security=TOKEN,
+    description="They become FAILED; pipelines that have ended, and their files, do not change. Cancelling a flow "
+    "that has ended changes nothing.",
 )
-def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> CancelResult:
+def cancel_flow(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> CancelResult:
     require_owner(owner, headers, query)
     with transaction() as tx:
         flow = flows.find_flow(tx, owner, dataset, revision, is_owner=True)
@@ -163,16 +178,20 @@ def cancel(owner: str, dataset: str, revision: str, query: TokenQuery, headers: 
 @endpoint(
     "Create a new revision of the same spec",
     {
-        200: ResponseSpec("The revision is queued", UploadResult),
+        200: ResponseSpec("The revision is queued", UploadResult, example=examples.RETRIED),
         **UPLOAD_FAILED,
-        404: ResponseSpec("The revision does not exist", UploadResult),
+        404: ResponseSpec("The revision does not exist", UploadResult, name="RevisionNotFound"),
     },
     path=RevisionPath,
     query=TokenQuery,
     headers=TokenHeader,
     idempotent=True,
+    tag="flows",
+    security=TOKEN,
+    description="The new revision runs all pipelines. Send an `Idempotency-Key`, so that a repeat creates no "
+    "second revision.",
 )
-def retry(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Response:
+def retry_flow(owner: str, dataset: str, revision: str, query: TokenQuery, headers: TokenHeader) -> Response:
     require_owner(owner, headers, query)
 
     def create(tx: Transaction) -> UploadResult:

@@ -1,7 +1,7 @@
 """Lists: the datasets of an owner, the revisions of a dataset, the pipelines for an external runner."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
@@ -11,15 +11,19 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from chassis import strictjson
 from chassis.web.app import transaction
-from chassis.web.openapi import problem
-from chassis.web.validation import DIGITS, ListQuery, ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec, problem
+from chassis.web.validation import DIGITS, ListQuery, endpoint
 from specstore_service.domain.names import NAME_PATTERN, POST_PATHS
+from specstore_service.routes import examples
 from specstore_service.routes.responses import (
     INVALID,
     NOT_FOUND,
+    OPTIONAL_TOKEN,
     UNAVAILABLE,
     DatasetPath,
     OwnerPath,
+    State,
+    Time,
     TokenHeader,
     TokenListQuery,
     TokenQuery,
@@ -36,12 +40,12 @@ bp = Blueprint("listing", __name__, url_prefix="/source")
 class DatasetState(TypedDict):
     id: str
     dataset: str
-    findability: str
-    revision: int
-    state: str
-    every_seconds: int | None
-    due_at: str | None
-    modified: str
+    findability: Literal["published", "unlisted", "private"]
+    revision: Annotated[int, Field(description="The newest revision")]
+    state: Annotated[State, Field(description="The state of the newest revision")]
+    every_seconds: Annotated[int | None, Field(description="The interval of the schedule; null without one")]
+    due_at: Annotated[Time | None, Field(description="When the schedule creates the next revision")]
+    modified: Time
 
 
 class Datasets(TypedDict):
@@ -52,9 +56,9 @@ class Datasets(TypedDict):
 class RevisionState(TypedDict):
     id: str
     revision: int
-    state: str
-    created: str
-    modified: str
+    state: State
+    created: Time
+    modified: Time
 
 
 class Revisions(TypedDict):
@@ -62,27 +66,35 @@ class Revisions(TypedDict):
     total: int
 
 
-class PlannedPipeline(TypedDict):
+class UnfinishedPipeline(TypedDict):
     id: str
     title: str
     kind: str
-    target: str
+    target: Annotated[str, Field(description="The resource or output that the pipeline creates")]
     flow_id: str
-    status: str
-    needs: list[str]
+    status: State
+    needs: Annotated[list[str], Field(description="IDs of the pipelines that must succeed first")]
     spec: dict[str, Any]
 
 
-class PlannedPipelines(TypedDict):
-    pipelines: list[PlannedPipeline]
+class UnfinishedPipelines(TypedDict):
+    pipelines: list[UnfinishedPipeline]
     total: int
 
 
 @bp.get("/pipelines")
 @endpoint(
     "List the pipelines of all unfinished flows, for an external runner",
-    {200: ResponseSpec("A page of the list", PlannedPipelines), 400: INVALID, 404: NOT_FOUND, 503: UNAVAILABLE},
+    {
+        200: ResponseSpec("A page of the list", UnfinishedPipelines, example=examples.PIPELINES),
+        400: INVALID,
+        404: NOT_FOUND,
+        503: UNAVAILABLE,
+    },
     query=ListQuery,
+    tag="pipelines",
+    description="For runners and admins; for others the list does not exist (404). Run a pipeline when all that "
+    "it needs have succeeded.",
 )
 def list_pipelines(query: ListQuery) -> ResponseReturnValue:
     if not is_runner():
@@ -94,7 +106,7 @@ def list_pipelines(query: ListQuery) -> ResponseReturnValue:
 
 
 class AllDatasetsQuery(TokenQuery):
-    limit: Annotated[int, Field(ge=1, le=1000), DIGITS] = 100
+    limit: Annotated[int, Field(ge=1, le=1000, description="Maximum number of results"), DIGITS] = 100
     after: Annotated[
         str | None, Field(pattern=f"{NAME_PATTERN[:-1]}/{NAME_PATTERN[1:]}", description="The last ID of a page")
     ] = None
@@ -103,11 +115,19 @@ class AllDatasetsQuery(TokenQuery):
 @bp.get("")
 @endpoint(
     "List the datasets of all owners by ID; unlisted and private ones only with the owner's token",
-    {200: ResponseSpec("The datasets that follow `after`", Datasets), 400: INVALID, 503: UNAVAILABLE},
+    {
+        200: ResponseSpec("The datasets that follow `after`", Datasets, example=examples.DATASETS),
+        400: INVALID,
+        503: UNAVAILABLE,
+    },
     query=AllDatasetsQuery,
     headers=TokenHeader,
+    tag="datasets",
+    security=OPTIONAL_TOKEN,
+    description="Pass the last ID of a page as `after` to read the next one. `total` counts the datasets that the "
+    "caller may see.",
 )
-def list_all_datasets(query: AllDatasetsQuery, headers: TokenHeader) -> ResponseReturnValue:
+def list_datasets(query: AllDatasetsQuery, headers: TokenHeader) -> ResponseReturnValue:
     user = token_userid(headers, query)
     after_owner, _, after_name = (query.after or "").partition("/")
     with transaction() as tx:
@@ -120,17 +140,20 @@ def list_all_datasets(query: AllDatasetsQuery, headers: TokenHeader) -> Response
 @endpoint(
     "List the datasets of an owner; unlisted and private ones only with the owner's token",
     {
-        200: ResponseSpec("A page of the list", Datasets),
+        200: ResponseSpec("A page of the list", Datasets, example=examples.DATASETS),
         400: INVALID,
         404: NOT_FOUND,
-        405: problem("The name is reserved for an endpoint that only supports POST"),
+        405: problem("ReservedName", "The name is reserved for an endpoint that only supports POST"),
         503: UNAVAILABLE,
     },
     path=OwnerPath,
     query=TokenListQuery,
     headers=TokenHeader,
+    tag="datasets",
+    security=OPTIONAL_TOKEN,
+    description="An owner without datasets that the caller may see is unknown (404).",
 )
-def list_datasets(owner: str, query: TokenListQuery, headers: TokenHeader) -> ResponseReturnValue:
+def list_datasets_of_owner(owner: str, query: TokenListQuery, headers: TokenHeader) -> ResponseReturnValue:
     if owner in POST_PATHS:
         raise MethodNotAllowed(["POST"])
     is_owner = is_owner_token(owner, headers, query)
@@ -150,10 +173,18 @@ def _dataset(row: dict[str, Any]) -> dict[str, Any]:
 @bp.get("/<owner>/<dataset>")
 @endpoint(
     "List the revisions of a dataset, newest first",
-    {200: ResponseSpec("A page of the list", Revisions), 400: INVALID, 404: NOT_FOUND, 503: UNAVAILABLE},
+    {
+        200: ResponseSpec("A page of the list", Revisions, example=examples.REVISIONS),
+        400: INVALID,
+        404: NOT_FOUND,
+        503: UNAVAILABLE,
+    },
     path=DatasetPath,
     query=TokenListQuery,
     headers=TokenHeader,
+    tag="datasets",
+    security=OPTIONAL_TOKEN,
+    description="A private dataset is unknown (404) without the token of its owner.",
 )
 def list_revisions(owner: str, dataset: str, query: TokenListQuery, headers: TokenHeader) -> ResponseReturnValue:
     is_owner = is_owner_token(owner, headers, query)

@@ -1,7 +1,7 @@
 """Responses as the contract defines them, and the request parts that several routes share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar, cast
 
 from flask import Response, current_app, request
@@ -11,9 +11,9 @@ from typing_extensions import TypedDict
 from chassis import strictjson
 from chassis.errors import NotFound, Problem
 from chassis.web.app import json_response, role
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.errors import problem_json
-from chassis.web.openapi import problem
-from chassis.web.validation import ListQuery, ResponseSpec
+from chassis.web.validation import ListQuery
 from specstore_service.domain.names import Name
 from specstore_service.domain.tokens import Bearer, token_problem
 from specstore_service.operations.tokens import Keyring
@@ -32,11 +32,15 @@ def route_context() -> RouteContext:
     return cast(RouteContext, current_app.extensions["specstore"])
 
 
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+State = Annotated[str, Field(json_schema_extra={"enum": ["QUEUED", "INPROGRESS", "SUCCEEDED", "FAILED"]})]
+
+
 class UploadResult(TypedDict):
     success: bool
-    dataset_id: str | None
-    flow_id: str | None
-    errors: list[str]
+    dataset_id: Annotated[str | None, Field(description="`<owner>/<dataset>`; null after a failure")]
+    flow_id: Annotated[str | None, Field(description="`<owner>/<dataset>/<revision>`; null after a failure")]
+    errors: Annotated[list[str], Field(description="Empty after a success")]
 
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -57,6 +61,16 @@ def render_error(problem: Problem) -> Response:
     if create_body := getattr(view, "create_error_body", None):
         return json_response(strictjson.dumps(create_body(problem)), problem.status)
     return problem_json(problem)
+
+
+_TOKEN_TEXT = "A token of the owner, from `POST /auth/token` or the server that AUTH_SERVER names"
+TOKEN_SCHEMES = {
+    "Auth-Token": {"type": "apiKey", "in": "header", "name": "Auth-Token", "description": _TOKEN_TEXT},
+    "jwt": {"type": "apiKey", "in": "query", "name": "jwt", "description": f"{_TOKEN_TEXT}; for links"},
+}
+# The alternatives of an operation, for `endpoint(security=…)`.
+TOKEN = (("basic", "Auth-Token"), ("basic", "jwt"))
+OPTIONAL_TOKEN = (("basic",), *TOKEN)
 
 
 class TokenHeader(BaseModel):
@@ -116,26 +130,29 @@ def is_runner() -> bool:
 
 
 class OwnerPath(BaseModel):
-    owner: Name
+    owner: Annotated[Name, Field(description="ID of the owner", examples=["admin"])]
 
 
 class DatasetPath(OwnerPath):
-    dataset: Name
+    dataset: Annotated[Name, Field(description="Name of the dataset", examples=["wines"])]
 
 
 class RevisionPath(DatasetPath):
-    revision: Annotated[str, Field(description="A number, `latest` or `successful`; anything else returns 404")]
+    revision: Annotated[
+        str, Field(description="A number, `latest` or `successful`; anything else returns 404", examples=["latest"])
+    ]
 
 
 def not_found() -> NotFound:
     return NotFound("the requested resource does not exist")
 
 
-_FAILED = "The upload failed; `errors` lists the reasons"
+UPLOAD_REJECTED = ResponseSpec("The upload failed; `errors` lists the reasons", UploadResult, name="UploadRejected")
 UPLOAD_FAILED: dict[int, ResponseSpec] = {
-    status: ResponseSpec(_FAILED, UploadResult) for status in (400, 401, 403, 409, 413, 422, 503)
+    **dict.fromkeys((400, 401, 403, 409, 413, 422), UPLOAD_REJECTED),
+    503: replace(UPLOAD_REJECTED, name="UploadUnavailable"),
 }
-INVALID = problem("The request is invalid; `errors` names the fields")
-NO_TOKEN = problem("The token is missing, invalid, or belongs to another user")
-NOT_FOUND = problem("The resource does not exist or is not visible to the caller")
-UNAVAILABLE = problem("A dependency is unavailable; retry after `Retry-After` seconds")
+INVALID = problem("InvalidRequest", "The request is invalid; `errors` names the fields")
+NO_TOKEN = problem("NoToken", "The token is missing, invalid, or belongs to another user")
+NOT_FOUND = problem("NotFound", "The resource does not exist or is not visible to the caller")
+UNAVAILABLE = problem("Unavailable", "A dependency is unavailable; retry after `Retry-After` seconds")

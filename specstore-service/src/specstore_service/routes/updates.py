@@ -1,5 +1,6 @@
 """Updates of pipelines, sent by a runner."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -9,11 +10,20 @@ from typing_extensions import TypedDict
 
 from chassis.errors import Problem
 from chassis.web.app import transaction
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import endpoint
 from specstore_service.domain.names import owner_of
 from specstore_service.operations import updates
 from specstore_service.operations.updates import Trigger, Update, UpdatedFlow
-from specstore_service.routes.responses import TokenHeader, TokenQuery, bearer, is_runner, with_error_body
+from specstore_service.routes import examples
+from specstore_service.routes.responses import (
+    OPTIONAL_TOKEN,
+    TokenHeader,
+    TokenQuery,
+    bearer,
+    is_runner,
+    with_error_body,
+)
 
 bp = Blueprint("updates", __name__, url_prefix="/source")
 
@@ -26,10 +36,10 @@ _STATUS = {"QUEUED": "pending", "INPROGRESS": "running", "SUCCEEDED": "success",
 class PipelineUpdateRequest(BaseModel):
     """An update of a pipeline. Unknown properties are ignored."""
 
-    pipeline: PipelineId | None = None
-    pipeline_id: PipelineId | None = None
+    pipeline: Annotated[PipelineId | None, Field(description="ID of the pipeline")] = None
+    pipeline_id: Annotated[PipelineId | None, Field(description="Another name of `pipeline`")] = None
     event: Literal["queue", "start", "progress", "finish"]
-    success: bool | None = None
+    success: Annotated[bool | None, Field(description="Required if the event is `finish`")] = None
     errors: Lines | None = None
     log: Lines | str | None = None
     stats: dict[str, Any] | None = None
@@ -51,9 +61,9 @@ class PipelineUpdateRequest(BaseModel):
 
 
 class UpdateResult(TypedDict):
-    success: str
-    status: str
-    id: str | None
+    success: Annotated[str, Field(json_schema_extra={"enum": ["pending", "success", "fail"]})]
+    status: Annotated[str, Field(json_schema_extra={"enum": ["pending", "running", "success", "failed"]})]
+    id: Annotated[str | None, Field(description="ID of the flow; null after a failure")]
     errors: list[str]
 
 
@@ -61,7 +71,7 @@ def _error_body(problem: Problem) -> UpdateResult:
     return {"success": "fail", "status": "failed", "id": None, "errors": [problem.detail]}
 
 
-_FAILED = ResponseSpec("The update failed; `errors` lists the reasons", UpdateResult)
+_FAILED = ResponseSpec("The update failed; `errors` lists the reasons", UpdateResult, name="UpdateFailed")
 
 
 @bp.post("/update")
@@ -69,14 +79,21 @@ _FAILED = ResponseSpec("The update failed; `errors` lists the reasons", UpdateRe
 @endpoint(
     "Report that a pipeline was queued, has begun, has made progress or has ended",
     {
-        200: ResponseSpec("The state of the flow", UpdateResult),
-        **dict.fromkeys((400, 401, 404, 413, 415, 503), _FAILED),
+        200: ResponseSpec("The state of the flow", UpdateResult, example=examples.UPDATED),
+        **dict.fromkeys((400, 401, 404, 413, 415), _FAILED),
+        503: replace(_FAILED, name="UpdateUnavailable"),
     },
     query=TokenQuery,
     headers=TokenHeader,
     body=PipelineUpdateRequest,
+    tag="pipelines",
+    security=OPTIONAL_TOKEN,
+    example=examples.PIPELINE_UPDATE,
+    description="For runners and admins, and for owners with their token; for others the pipeline is unknown. "
+    "Pipelines only move forward: a late or repeated update changes nothing and receives the same "
+    "kind of response.",
 )
-def update(query: TokenQuery, headers: TokenHeader, body: PipelineUpdateRequest) -> UpdateResult:
+def update_pipeline(query: TokenQuery, headers: TokenHeader, body: PipelineUpdateRequest) -> UpdateResult:
     pipeline_update = body.as_update()
     if not _may_update(pipeline_update.pipeline, headers, query):
         raise updates.unknown_pipeline()

@@ -6,23 +6,26 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, g, request
-from pydantic import GetJsonSchemaHandler
+from pydantic import Field, GetJsonSchemaHandler
 from typing_extensions import TypedDict
 
 from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Invalid, Problem
 from chassis.web.app import transaction
+from chassis.web.endpoints import JSON, ResponseSpec, problem
 from chassis.web.idempotency import run_idempotent
-from chassis.web.openapi import problem
-from chassis.web.validation import JSON, ResponseSpec, endpoint
+from chassis.web.validation import endpoint
 from specstore_service.domain.plans import plan
-from specstore_service.domain.specs import Spec
+from specstore_service.domain.specs import EXAMPLE_SPEC, Spec
 from specstore_service.domain.tokens import token_problem
 from specstore_service.operations import uploads
 from specstore_service.operations.uploads import Revision
+from specstore_service.routes import examples
 from specstore_service.routes.responses import (
     INVALID,
+    OPTIONAL_TOKEN,
+    TOKEN,
     UNAVAILABLE,
     UPLOAD_FAILED,
     TokenHeader,
@@ -44,7 +47,7 @@ class PlannedPipeline(TypedDict):
     id: str
     title: str
     kind: str
-    needs: list[str]
+    needs: Annotated[list[str], Field(description="IDs of the pipelines that must succeed first")]
 
 
 class Plan(TypedDict):
@@ -85,13 +88,19 @@ def _reject_empty_contents(view: Callable[..., Response]) -> Callable[..., Respo
 @_reject_empty_contents
 @endpoint(
     "Upload a spec as the next revision of its dataset",
-    {200: ResponseSpec("The revision is queued", UploadResult), **UPLOAD_FAILED},
+    {200: ResponseSpec("The revision is queued", UploadResult, example=examples.UPLOADED), **UPLOAD_FAILED},
     query=TokenQuery,
     headers=TokenHeader,
     body=Contents,
     idempotent=True,
+    tag="specs",
+    security=TOKEN,
+    example=EXAMPLE_SPEC,
+    description="The token must belong to the owner that the spec names. Revisions count 1, 2, 3 … per dataset, "
+    "and a failed upload creates none. The pipelines run in the background; follow them with the "
+    "status of the revision. Send an `Idempotency-Key`, so that a repeat creates no second revision.",
 )
-def upload(query: TokenQuery, headers: TokenHeader, body: Any) -> Response:
+def upload_spec(query: TokenQuery, headers: TokenHeader, body: Any) -> Response:
     ownerid = _ownerid(body)
     token_bearer = bearer(headers, query)
     if token_bearer.userid != ownerid:
@@ -123,17 +132,22 @@ def upload_result(flow_id: str) -> UploadResult:
 @endpoint(
     "Plan the pipelines of a spec without creating anything",
     {
-        200: ResponseSpec("The pipelines, in an order in which they can run", Plan),
+        200: ResponseSpec("The pipelines, in an order in which they can run", Plan, example=examples.PLAN),
         400: INVALID,
-        413: problem("The spec is too large"),
-        415: problem("The content type must be application/json"),
+        413: problem("SpecTooLarge", "The spec is too large"),
+        415: problem("UnsupportedMediaType", "The content type must be application/json"),
         503: UNAVAILABLE,
     },
     query=TokenQuery,
     headers=TokenHeader,
     body=Contents,
+    tag="specs",
+    security=OPTIONAL_TOKEN,
+    example=EXAMPLE_SPEC,
+    description="The revision is the one that an upload would create now. The response does not reveal the "
+    "revisions of a private dataset to others than its owner.",
 )
-def show_plan(query: TokenQuery, headers: TokenHeader, body: Any) -> Plan:
+def plan_spec(query: TokenQuery, headers: TokenHeader, body: Any) -> Plan:
     spec = uploads.parse_spec(body)
     flow_id = f"{spec.dataset_id}/{_next_revision(spec, headers, query)}"
     entries = plan(spec, flow_id)

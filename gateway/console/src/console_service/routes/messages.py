@@ -10,35 +10,80 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from chassis.errors import NotFound, Problem
 from chassis.web.app import require_admin, this_app
+from chassis.web.endpoints import ResponseSpec
 from chassis.web.queues import MessageQuery
 from chassis.web.validation import endpoint
 from console_service.clients import call
+from console_service.routes import responses
 from console_service.routes.pages import field_errors, read_parts, render_page, run_action
+from console_service.routes.responses import DeadLetters, MovedDeadLetters, QueuePath, Queues
 from console_service.settings import Settings
 
 bp = Blueprint("messages", __name__)
 bp.before_request(require_admin)
 
+_ERRORS = {
+    400: responses.INVALID,
+    403: responses.ADMIN_REQUIRED,
+    404: responses.QUEUE_NOT_FOUND,
+    503: responses.UNAVAILABLE,
+    504: responses.TIMED_OUT,
+}
+
 
 @bp.get("/dead-letters")
-def report_queues() -> dict[str, Any]:
+@endpoint(
+    "List the queues of all services with their dead letters",
+    {
+        200: ResponseSpec("The queues, ordered by name", Queues, example=responses.QUEUES_EXAMPLE),
+        403: responses.ADMIN_REQUIRED,
+    },
+    tag="dead-letters",
+    description="Only admins may call this. The numbers are those that the workers last reported, up to 5 s ago.",
+)
+def list_dead_letter_queues() -> dict[str, Any]:
     return _read_queues()
 
 
 @bp.get("/dead-letters/<queue>")
-def report_dead_letters(queue: str) -> Any:
+@endpoint(
+    "List the dead letters of a queue",
+    {
+        200: ResponseSpec("The first 100 dead letters", DeadLetters, example=responses.DEAD_LETTERS_EXAMPLE),
+        **_ERRORS,
+    },
+    path=QueuePath,
+    tag="dead-letters",
+    description="Only admins may call this. Listing them changes nothing.",
+)
+def list_dead_letters(queue: str) -> Any:
     return _list(queue)
 
 
 @bp.post("/dead-letters/<queue>/retry")
-@endpoint("Requeue the dead letters of a queue, or one", {}, query=MessageQuery)
-def retry(queue: str, query: MessageQuery) -> Any:
+@endpoint(
+    "Requeue the dead letters of a queue, or one",
+    {200: ResponseSpec("They are in the queue again", MovedDeadLetters, example={"count": 1}), **_ERRORS},
+    path=QueuePath,
+    query=MessageQuery,
+    tag="dead-letters",
+    description="Only admins may call this. One call moves as many as it can within 4 s: repeat it until `count` is 0. "
+    "Handlers process a message that is requeued twice only once.",
+)
+def requeue_dead_letters(queue: str, query: MessageQuery) -> Any:
     return _retry(queue, query.id)
 
 
 @bp.delete("/dead-letters/<queue>")
-@endpoint("Delete the dead letters of a queue, or one", {}, query=MessageQuery)
-def discard(queue: str, query: MessageQuery) -> Any:
+@endpoint(
+    "Delete the dead letters of a queue, or one",
+    {200: ResponseSpec("They are deleted", MovedDeadLetters, example={"count": 1}), **_ERRORS},
+    path=QueuePath,
+    query=MessageQuery,
+    tag="dead-letters",
+    description="Only admins may call this. A deleted message cannot be restored; repeat the call until `count` is 0.",
+)
+def delete_dead_letters(queue: str, query: MessageQuery) -> Any:
     return _discard(queue, query.id)
 
 

@@ -11,15 +11,31 @@ from flask import Blueprint, Response, request
 
 from chassis import strictjson
 from chassis.errors import NotFound
+from chassis.web import openapi
 from chassis.web.app import json_response
+from chassis.web.endpoints import ResponseSpec
 from chassis.web.health import InvariantsQuery
 from chassis.web.validation import endpoint
 from console_service import clients
 from console_service.clients import identity_headers
 from console_service.domain import RESPONSIVE_STATUSES, aggregate_full_runs, aggregate_status
+from console_service.routes import responses
+from console_service.routes.responses import (
+    AnyQuery,
+    Health,
+    Invariants,
+    Liveness,
+    Readiness,
+    ServiceHealth,
+    ServicePath,
+)
 from console_service.settings import Settings
 
 READINESS_TTL_SECONDS = 1.0
+
+_HEALTH = {"status": "OK", "services": {"sequence-service": {"status": "OK", "service": "sequence-service"}}}
+_DEGRADED_HEALTH = {"status": "DEGRADED", "services": {"orders-service": responses.HEALTH_EXAMPLE}}
+_DOWN = {"status": "DOWN", "service": "orders-service", "error": "unreachable"}
 
 
 def blueprint(settings: Settings) -> Blueprint:
@@ -27,13 +43,32 @@ def blueprint(settings: Settings) -> Blueprint:
     urls = settings.service_urls
 
     @bp.get("/livez")
-    def livez() -> dict[str, str]:
+    @endpoint(
+        "Report that the gateway is running",
+        {200: ResponseSpec("The gateway is running", Liveness, example={"status": "OK"})},
+        query=AnyQuery,
+        tag="health",
+        security=(),
+        description="The gateway itself responds, without asking any service; no user is required.",
+    )
+    def get_liveness(query: AnyQuery) -> dict[str, str]:
         return {"status": "OK"}
 
     readiness = CachedReadiness()
 
     @bp.get("/readyz")
-    def readyz() -> Response:
+    @endpoint(
+        "Report whether all services can respond",
+        {
+            200: ResponseSpec("Each service can respond", Readiness, example={"status": "OK"}),
+            503: ResponseSpec("A service is down", Readiness, example={"status": "DOWN"}),
+        },
+        query=AnyQuery,
+        tag="health",
+        security=(),
+        description="For load balancers: no user is required, and the response has no details. It is up to 1 s old.",
+    )
+    def get_readiness(query: AnyQuery) -> Response:
         """Report readiness to unauthenticated clients: no details, and at most one check per second."""
 
         def check() -> bool:
@@ -44,15 +79,41 @@ def blueprint(settings: Settings) -> Blueprint:
         return _json({"status": "OK" if is_ready else "DOWN"}, is_ready)
 
     @bp.get("/health")
+    @endpoint(
+        "Report the health of all services",
+        {
+            200: ResponseSpec("Each service and each of its dependencies responds", Health, example=_HEALTH),
+            503: ResponseSpec("A service is degraded or down", Health, example=_DEGRADED_HEALTH),
+        },
+        query=AnyQuery,
+        tag="health",
+        description="The services are asked in parallel; one that does not respond within 2 s is reported as DOWN. The "
+        "paths `/healthcheck` and `/info` return the same.",
+    )
+    def get_health(query: AnyQuery) -> Response:
+        return report_health()
+
     @bp.get("/healthcheck")
     @bp.get("/info")
-    def health() -> Response:
+    def report_health() -> Response:
         reports = clients.fetch_reports(urls, "/healthcheck", identity_headers(), settings.health_timeout_seconds)
         status = aggregate_status(reports.values(), failed="DOWN")
         return _json({"status": status, "services": reports}, status == "OK")
 
     @bp.get("/health/<service>")
-    def service_health(service: str) -> Response:
+    @endpoint(
+        "Report the health of a service",
+        {
+            200: ResponseSpec("The service can respond", ServiceHealth, example=responses.HEALTH_EXAMPLE),
+            404: responses.SERVICE_NOT_FOUND,
+            503: ResponseSpec("The service is down", ServiceHealth, example=_DOWN),
+        },
+        path=ServicePath,
+        query=AnyQuery,
+        tag="health",
+        description="A service is `DEGRADED`, with status 200, if it can respond without the dependency that is down.",
+    )
+    def get_service_health(service: str, query: AnyQuery) -> Response:
         if service not in urls:
             raise NotFound(f"unknown service; service must be one of {', '.join(urls)}")
         timeout = settings.health_timeout_seconds
@@ -60,8 +121,21 @@ def blueprint(settings: Settings) -> Blueprint:
         return _json(report, report["status"] in RESPONSIVE_STATUSES)
 
     @bp.get("/invariants")
-    @endpoint("Report the invariants of all services", {}, query=InvariantsQuery)
-    def invariants(query: InvariantsQuery) -> Response:
+    @endpoint(
+        "Report the invariants of all services",
+        {
+            200: ResponseSpec("Each invariant holds", Invariants, example=responses.INVARIANTS_EXAMPLE),
+            202: ResponseSpec("Each service has started a full run", Invariants, example=responses.INVARIANTS_EXAMPLE),
+            400: responses.INVALID,
+            403: responses.ADMIN_REQUIRED,
+            503: ResponseSpec("An invariant is broken, or a service is down", Invariants),
+        },
+        query=InvariantsQuery,
+        tag="invariants",
+        description="Only admins may call this. Services verify their tables continuously, and the report states how "
+        "much of them is verified; a full run recomputes everything.",
+    )
+    def get_invariants(query: InvariantsQuery) -> Response:
         # HEAD must be safe.
         is_full_requested = query.full == "1" and request.method == "GET"
         path = "/invariants?full=1" if is_full_requested else "/invariants"
@@ -74,6 +148,7 @@ def blueprint(settings: Settings) -> Blueprint:
             response.status_code = HTTPStatus.ACCEPTED
         return response
 
+    openapi.add_route(bp, responses.API)
     return bp
 
 

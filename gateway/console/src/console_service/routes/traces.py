@@ -11,11 +11,14 @@ from werkzeug.wrappers import Response as BaseResponse
 from chassis.errors import Invalid, Problem
 from chassis.runtime import request_ids
 from chassis.web.app import require_admin, this_app
+from chassis.web.endpoints import ResponseSpec
 from chassis.web.traces import TracePath
 from chassis.web.validation import endpoint
 from console_service import access_log
 from console_service.clients import call
+from console_service.routes import responses
 from console_service.routes.pages import field_errors, read_parts, render_page
+from console_service.routes.responses import Trace
 from console_service.settings import Settings
 
 bp = Blueprint("traces", __name__)
@@ -30,8 +33,20 @@ class NoQuery(BaseModel):
 
 
 @bp.get("/trace/<request_id>")
-@endpoint("Report what a request caused", {}, path=TracePath, query=NoQuery)
-def trace(request_id: str, query: NoQuery) -> dict[str, Any]:
+@endpoint(
+    "Get what a request caused in all services",
+    {
+        200: ResponseSpec("The entries in order of time", Trace, example=responses.TRACE_EXAMPLE),
+        400: responses.INVALID,
+        403: responses.ADMIN_REQUIRED,
+    },
+    path=TracePath,
+    query=NoQuery,
+    tag="traces",
+    description="Only admins may call this. Entries exist as long as what they describe is stored; an unknown request "
+    "has none.",
+)
+def get_trace(request_id: str, query: NoQuery) -> dict[str, Any]:
     return _read_trace(request_id)
 
 

@@ -8,9 +8,10 @@ from pydantic import BaseModel, Field
 
 from chassis.errors import NotFound
 from chassis.web.app import role
-from chassis.web.validation import ResponseSpec, endpoint
+from chassis.web.endpoints import ResponseSpec
+from chassis.web.validation import endpoint
 from orders_service.routes.i18n import LANGUAGES, language
-from orders_service.routes.responses import LocalizedQuery, error_response
+from orders_service.routes.responses import INVALID_REQUEST, NOT_FOUND, LocalizedQuery
 
 bp = Blueprint("page", __name__, url_prefix="/acme_orders", template_folder=".")
 
@@ -20,19 +21,23 @@ _TEXT = {"type": "string"}
 
 
 class FilePath(BaseModel):
-    file: Annotated[str, Field(json_schema_extra={"enum": list(_FILES)})]
+    file: Annotated[str, Field(description="Name of the file", json_schema_extra={"enum": list(_FILES)})]
 
 
 @bp.get("", strict_slashes=False)
 @endpoint(
     "Show the web page for importing and browsing orders",
     {
-        200: ResponseSpec("The page in the preferred language", _TEXT, "text/html; charset=utf-8"),
-        400: error_response("A parameter is invalid"),
+        200: ResponseSpec(
+            "The page in the preferred language", _TEXT, "text/html; charset=utf-8", example="<!DOCTYPE html>…"
+        ),
+        400: INVALID_REQUEST,
     },
     query=LocalizedQuery,
+    tag="page",
+    description="For people: the page calls the other operations of this document.",
 )
-def show_page(query: LocalizedQuery) -> Response:
+def show_orders_page(query: LocalizedQuery) -> Response:
     languages = [(name, _LANGUAGE_NAMES[name]) for name in LANGUAGES]
     max_bytes = current_app.extensions["orders"].settings.largest_upload_bytes
     values = {"language": language(), "languages": languages, "max_bytes": max_bytes, "is_reader": role() == "reader"}
@@ -48,13 +53,15 @@ def show_page(query: LocalizedQuery) -> Response:
 @endpoint(
     "Get a script or style sheet of the web page",
     {
-        200: ResponseSpec("The file", _TEXT, "text/*"),
-        304: ResponseSpec("The file has not changed"),
-        404: error_response("The file does not exist"),
+        200: ResponseSpec("The file", _TEXT, "text/*", headers=("ETag",), example="body { margin: 0; }"),
+        304: ResponseSpec("The file has not changed", headers=("ETag",)),
+        404: NOT_FOUND,
     },
     path=FilePath,
+    tag="page",
+    description="The page refers to these files; they are not part of the API.",
 )
-def get_file(file: str) -> Response:
+def get_page_file(file: str) -> Response:
     if file not in _FILES:
         raise NotFound("endpoint not found")
     type_ = "text/css" if file.endswith(".css") else "text/javascript"
