@@ -22,7 +22,8 @@ def list_dead_letters(
 ) -> None:
     """List messages that failed permanently, and why."""
     with connect() as client:
-        names = [queue] if queue else [entry.name for entry in client.dead_letters.queues() if entry.dead_letters]
+        # The counts of the queues are a few seconds old.
+        names = [queue] if queue else [entry.name for entry in client.dead_letters.queues()]
         letters = [(name, letter) for name in names for letter in client.dead_letters.list(name)]
     if as_json:
         print_json([{"queue": name, **vars(letter)} for name, letter in letters])
