@@ -34,11 +34,12 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def to_document(value: Any) -> Any:
-    """Return what `--json` prints for a model: the fields of the service's own JSON."""
+    """Return what `--json` prints for a model: the service's own JSON, in which an optional field may be absent."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.metadata.get("json", field.name): to_document(getattr(value, field.name))
             for field in dataclasses.fields(value)
+            if field.default is not None or getattr(value, field.name) is not None
         }
     if isinstance(value, datetime):
         return iso(value)
