@@ -20,6 +20,7 @@ DOCS_FOLDER = CHECKOUT / "docs" / "images"
 # File name, path with the names of `demo_data.fill`, and the height of the picture for the documents, if it is one.
 PAGES = [
     ("overview", "/", 900),
+    ("service", "/console/services/orders-service", None),
     ("sequences", "/console/sequences", 520),
     ("sequence", "/console/sequences/{sequence}", 700),
     ("streams", "/console/streams", None),

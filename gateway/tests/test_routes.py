@@ -78,6 +78,7 @@ def test_path_is_forwarded_as_sent(gateway, path):
         "/sequencesx",
         "/metrics",
         "/metrics/recent",
+        "/metrics/backlog",
         "/.env",
         "/.git/config",
         "/docs/../users.py",

@@ -37,8 +37,8 @@ def test_dependencies_of_packages_are_pinned():
 def test_gateway_routes_to_and_shows_each_service(service):
     template = (CHECKOUT / "gateway" / "nginx.conf.template").read_text()
     assert f"set $upstream {service.name}-web;" in template
-    overview = CHECKOUT / "gateway" / "console" / "src" / "console_service" / "routes" / "overview.py"
-    for page in (overview, CHECKOUT / "gateway" / "pages" / "docs" / "index.html"):
+    services_page = CHECKOUT / "gateway" / "console" / "src" / "console_service" / "routes" / "services.py"
+    for page in (services_page, CHECKOUT / "gateway" / "pages" / "docs" / "index.html"):
         assert f"{service.name}-service" in page.read_text(), page
 
 

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from quintet_e2e.browser import open_page
 from quintet_e2e.specs import FLOW_SECONDS, Owner
+from quintet_testing.waiting import eventually
 
 # The pages are the same in both deployment modes.
 pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
@@ -140,6 +141,7 @@ def test_waiting_flow_is_cancelled_after_confirmation(browser, stack, owner, dat
             expect(page.locator(".errors")).to_contain_text("cancelled")
             expect(page.get_by_role("button", name="Cancel flow")).to_have_count(0)
     finally:
+        stack.start("console")
         stack.start("specstore-worker")
 
 
@@ -149,22 +151,24 @@ def refresh(page):
         page.evaluate("document.body.dispatchEvent(new Event('refresh'))")
 
 
-def test_refresh_keeps_the_focus_and_opened_parts_and_survives_an_outage(browser, stack, owner, dataset):
+def test_refresh_keeps_the_focus_and_opened_parts_and_survives_an_outage(browser, stack, client, owner, dataset):
     stack.stop("specstore-worker")
     try:
         owner.upload(dataset)
         with open_page(browser, stack, address(owner, dataset)) as page:
             page.get_by_text("Pipelines as a table").click()
             node(page, "reds_csv").focus()
-            page.route("**/flow?*", lambda route: route.fulfill(status=503, body="<p>unavailable</p>"))
+            stack.stop("console")
             refresh(page)
-            page.unroute("**/flow?*")
+            stack.start("console")
+            eventually(lambda: client.get("/").ok)
             refresh(page)
             expect(page.get_by_role("region", name="Table of the pipelines")).to_be_visible()
             expect(node(page, "reds_csv")).to_be_focused()
             stack.start("specstore-worker")
             expect(page.locator(".facts")).to_contain_text("SUCCEEDED", timeout=FLOW_MS)
     finally:
+        stack.start("console")
         stack.start("specstore-worker")
 
 

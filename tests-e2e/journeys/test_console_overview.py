@@ -25,7 +25,7 @@ def test_overview_shows_each_service_with_its_traffic(browser, stack):
             expect(card(page, service)).to_contain_text("postgres")
             expect(card(page, service)).to_contain_text(re.compile(r"Requests\s*[\d.e-]+/s"))
             expect(card(page, service).get_by_role("img", name="Requests per minute")).to_be_visible()
-            expect(card(page, service)).to_contain_text("to be published")
+            expect(card(page, service)).to_contain_text(re.compile(r"Outbox\s*[\d,]+ waiting"))
 
 
 def test_requests_appear_in_the_traffic_once_their_minute_is_complete(browser, stack, client):
@@ -89,3 +89,21 @@ def test_reader_sees_pages_without_actions(browser, stack):
             page.goto(f"/console/{heading.lower()}")
             expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
             expect(page.locator("form")).to_have_count(0)
+
+
+def test_service_shows_charts_of_the_last_minutes_with_a_table_and_csv(browser, stack):
+    with open_page(browser, stack, "/") as page:
+        expect(card(page, "sequence-service").get_by_role("img", name="Messages that waited")).to_be_visible()
+        page.get_by_role("link", name="sequence-service", exact=True).press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("sequence-service")
+        expect(page.locator("figure canvas")).to_have_count(4)
+        page.get_by_text("Show the data as a table").press("Enter")
+        rows = page.get_by_role("table", name="Figures per minute").get_by_role("row")
+        expect(rows).to_have_count(1 + 16)
+        # A worker counts the outbox every five seconds.
+        expect(rows.last.get_by_role("cell").last).to_have_text(re.compile(r"\d"), timeout=30_000)
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download these figures as CSV").click()
+        text = download.value.path().read_text()
+    assert text.splitlines()[0] == "time,requests,errors,median_ms,slow_ms,backlog"
+    assert text.count("\n") == 17

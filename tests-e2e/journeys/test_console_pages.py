@@ -94,6 +94,7 @@ def create_factory(client, names):
 # Heading and path of each page.
 PAGES = [
     ("Overview", "/"),
+    ("orders-service", "/console/services/orders-service"),
     ("Sequences", "/console/sequences"),
     ("{sequence}", "/console/sequences/{sequence}"),
     ("Streams", "/console/streams"),

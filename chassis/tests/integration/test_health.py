@@ -3,8 +3,10 @@
 import re
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
@@ -13,6 +15,8 @@ import pytest
 from flask import Flask
 
 from chassis.db import Database
+from chassis.messaging import outbox
+from chassis.messaging.outbox import Message
 from chassis.runtime.config import ServiceSettings
 from chassis.web import app as web
 from chassis.web import health, recent_requests
@@ -20,21 +24,24 @@ from quintet_testing import plugin as testing
 from quintet_testing.postgres import TemporaryPostgres
 
 
-def insert_worker(db: Database, is_connected: bool = True, dead_letters: str = "{}", seconds_ago: int = 0) -> None:
+def insert_worker(
+    db: Database, is_connected: bool = True, dead_letters: str = "{}", seconds_ago: int = 0, queues: str = "{}"
+) -> None:
     with db.transaction() as tx:
         tx.run(
             """
-            INSERT INTO workers (worker, seen_at, broker_connected, dead_letters)
-            VALUES ('w', now() - make_interval(secs => %(seconds_ago)s), %(is_connected)s, %(dead_letters)s)
+            INSERT INTO workers (worker, seen_at, broker_connected, dead_letters, queues)
+            VALUES ('w', now() - make_interval(secs => %(seconds_ago)s), %(is_connected)s, %(dead_letters)s, %(queues)s)
             """,
             seconds_ago=seconds_ago,
             is_connected=is_connected,
             dead_letters=dead_letters,
+            queues=queues,
         )
 
 
 def test_reports_ok_with_postgres_and_a_connected_worker(client: Any, db: Database) -> None:
-    insert_worker(db, dead_letters='{"probe.work": 3}')
+    insert_worker(db, dead_letters='{"probe.work": 3}', queues='{"probe.work": {"messages": 7}}')
     with db.transaction() as tx:
         tx.run(
             "INSERT INTO outbox (message_id, exchange, routing_key, type, correlation_id, body, created_at)"
@@ -55,6 +62,7 @@ def test_reports_ok_with_postgres_and_a_connected_worker(client: Any, db: Databa
         {"probe.work": 3},
         1,
     )
+    assert rabbitmq["queues"] == {"probe.work": 7}
     assert 60 <= rabbitmq["outbox_oldest_seconds"] < 600
 
 
@@ -95,6 +103,22 @@ def test_recent_requests_are_those_of_complete_minutes_without_probes(
     newest = report["minutes"][-1]
     assert (newest["time"], newest["errors"], sum(newest["counts"])) == (1_700_000_040, 1, 2)
     assert len(newest["counts"]) == len(report["bounds_seconds"]) + 1
+
+
+def test_recent_backlogs_are_the_greatest_of_each_minute(client: Any, db: Database) -> None:
+    with db.transaction() as tx:
+        outbox.add(tx, *[Message("", "probe.work", "probe.work", "{}", "r") for _ in range(3)])
+        outbox.record_backlog(tx, datetime.now(UTC))
+    with db.transaction() as tx:
+        tx.run("DELETE FROM outbox")
+        outbox.record_backlog(tx, datetime.now(UTC))
+        # Neither the beginning of the next minute nor what is too old may matter.
+        tx.run("UPDATE outbox_backlogs SET minute = date_trunc('minute', now()) - interval '1 minute'")
+        tx.run("INSERT INTO outbox_backlogs VALUES (date_trunc('minute', now()) - interval '16 minutes', 9)")
+    minutes = client.get("/metrics/backlog").json["minutes"]
+    assert [minute["backlog"] for minute in minutes] == [*[None] * 14, 3, None]
+    assert [minute["time"] - minutes[0]["time"] for minute in minutes] == [60 * n for n in range(16)]
+    assert abs(minutes[-1]["time"] + 30 - time.time()) <= 90
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def test_request_is_logged_with_status_500_after_an_unexpected_error(client: Any
     assert (failure["level"], failure["request_id"], failure["path"]) == ("error", "r-5", "/errors/bug")
 
 
-@pytest.mark.parametrize("path", ["/livez", "/healthcheck", "/metrics", "/metrics/recent"])
+@pytest.mark.parametrize("path", ["/livez", "/healthcheck", "/metrics", "/metrics/recent", "/metrics/backlog"])
 def test_probe_is_logged_at_debug(client: Any, logged: Any, path: str) -> None:
     client.get(path)
     assert [(line["level"], line["path"]) for line in logged("request.handled")] == [("debug", path)]

@@ -64,3 +64,15 @@ def test_adds_the_counts_of_all_processes(tmp_path: Path, set_time: Callable[[fl
     recent.observe(200, 1)
     set_time(START + 60)
     assert minutes_with_requests(recent) == {START: (2, [2, 0, 1])}
+
+
+def test_ignores_a_file_that_is_deleted_while_it_reads(
+    tmp_path: Path, set_time: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recent = RecentRequests(str(tmp_path), BOUNDS)
+    recent.observe(200, 0)
+    (file,) = tmp_path.iterdir()
+    deleted_file = tmp_path / f"0{file.suffix}"
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([deleted_file, file]))
+    set_time(START + 60)
+    assert minutes_with_requests(recent) == {START: (0, [1, 0, 0])}

@@ -23,6 +23,7 @@ SERVICES = ("sequence", "event", "orders", "specstore", "factory")
 # Parts of the start page, which is shown without them too.
 EMPTY_PARTS = {
     "/metrics/recent": {"bounds_seconds": [], "minutes": []},
+    "/metrics/backlog": {"minutes": []},
     "/api/v1/events/newest?limit=10": {"events": [], "total": 0, "next": None},
 }
 

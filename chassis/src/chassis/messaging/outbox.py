@@ -12,6 +12,8 @@ from chassis import strictjson
 from chassis.db import Row, Transaction
 
 EVENTS = "events"
+# Complete ones, and the current one.
+_BACKLOG_MINUTES = 15 + 1
 
 _MAX_KEY_PART_BYTES = 127
 _KEY_SAFE = frozenset((string.ascii_letters + string.digits + "_-").encode())
@@ -115,3 +117,31 @@ def backlog(tx: Transaction) -> Row:
         FROM outbox
         """
     )
+
+
+def record_backlog(tx: Transaction, _now: datetime) -> None:
+    """Keep the greatest backlog of the current minute; called every few seconds."""
+    tx.run(
+        """
+        INSERT INTO outbox_backlogs (minute, backlog) SELECT date_trunc('minute', now()), count(*) FROM outbox
+        ON CONFLICT ON CONSTRAINT outbox_backlogs_pkey DO UPDATE
+        SET backlog = greatest(outbox_backlogs.backlog, excluded.backlog)
+        """
+    )
+
+
+def recent_backlogs(tx: Transaction) -> list[Row]:
+    """Return the greatest backlog of each of the last minutes, oldest first; it is None if no worker counted it."""
+    return tx.all(
+        """
+        SELECT extract(epoch FROM minute)::bigint AS time, backlog
+        FROM generate_series(date_trunc('minute', now()) - make_interval(mins => %(minutes)s - 1),
+                             date_trunc('minute', now()), interval '1 minute') AS minute
+        LEFT JOIN outbox_backlogs USING (minute) ORDER BY minute
+        """,
+        minutes=_BACKLOG_MINUTES,
+    )
+
+
+def prune_backlogs(tx: Transaction) -> None:
+    tx.run("DELETE FROM outbox_backlogs WHERE minute < now() - interval '1 hour'")

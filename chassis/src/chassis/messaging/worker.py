@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.errors import Unavailable
-from chassis.messaging import deadletters
+from chassis.messaging import deadletters, outbox, worker_reports
 from chassis.messaging.consumer import Consumer, ConsumerConfig
 from chassis.messaging.relay import Relay
 from chassis.runtime import logs
@@ -21,7 +20,6 @@ from chassis.runtime.config import ServiceSettings
 
 log = logs.logger(__name__)
 
-_REPORT_SECONDS = 5
 _UNHEALTHY_REPORT_SECONDS = 0.5  # `make up` waits for the first report with all connections
 _STOP_SECONDS = 25
 _TIMER_LOCK_NAMESPACE = 0x5174696D
@@ -57,6 +55,7 @@ def run(
     relay = Relay(service, settings.database_url, settings.amqp_url, stop_event)
     all_timers = {
         "prune": Timer(60, _prune),
+        "outbox backlog": Timer(5, outbox.record_backlog),
         "dead letters": Timer(0.5, lambda tx, _now: deadletters.perform_next(tx, settings.amqp_url)),
         **timers,
     }
@@ -82,29 +81,19 @@ def _report_until_stopped(
     worker = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     while not stop_event.is_set():
         is_connected = relay.is_connected and all(consumer.is_connected for consumer in consumers.values())
-        dead_letters = strictjson.dumps({queue: consumer.dead_letter_count for queue, consumer in consumers.items()})
-        queues = strictjson.dumps({queue: consumer.queue_report for queue, consumer in consumers.items()})
-        values = {"worker": worker, "connected": is_connected, "dead_letters": dead_letters, "queues": queues}
+        dead_letters = {queue: consumer.dead_letter_count for queue, consumer in consumers.items()}
+        queues = {queue: consumer.queue_report for queue, consumer in consumers.items()}
         try:
             with database.transaction() as tx:
-                tx.run(_UPSERT_REPORT, **values)
+                worker_reports.save(tx, worker, is_connected=is_connected, dead_letters=dead_letters, queues=queues)
         except Unavailable as problem:
             log.warning("worker.report_failed", reason=problem.detail)
-        stop_event.wait(_REPORT_SECONDS if is_connected else _UNHEALTHY_REPORT_SECONDS)
+        stop_event.wait(worker_reports.REPORT_SECONDS if is_connected else _UNHEALTHY_REPORT_SECONDS)
     try:
         with database.transaction() as tx:
-            tx.run("DELETE FROM workers WHERE worker = %(worker)s", worker=worker)
+            worker_reports.delete(tx, worker)
     except Unavailable:
         pass
-
-
-_UPSERT_REPORT = """
-    INSERT INTO workers (worker, seen_at, broker_connected, dead_letters, queues)
-    VALUES (%(worker)s, now(), %(connected)s, %(dead_letters)s, %(queues)s)
-    ON CONFLICT ON CONSTRAINT workers_pkey DO UPDATE
-    SET seen_at = now(), broker_connected = excluded.broker_connected, dead_letters = excluded.dead_letters,
-        queues = excluded.queues
-"""
 
 
 def _timer_loop(name: str, timer: Timer, database: Database, stop_event: threading.Event) -> Callable[[], None]:
@@ -139,5 +128,6 @@ def _try_lock_timer(tx: Transaction, timer: str) -> bool:
 def _prune(tx: Transaction, _now: datetime) -> None:
     tx.run("DELETE FROM inbox WHERE received_at < now() - interval '14 days'")
     tx.run("DELETE FROM message_failures WHERE failed_at < now() - interval '14 days'")
-    tx.run("DELETE FROM dead_letter_requests WHERE requested_at < now() - interval '1 minute'")
-    tx.run("DELETE FROM workers WHERE seen_at < now() - interval '1 hour'")
+    deadletters.prune(tx)
+    outbox.prune_backlogs(tx)
+    worker_reports.prune(tx)

@@ -24,7 +24,7 @@ MAX_BODY_BYTES = 1024 * 1024
 log = logs.logger(__name__)
 
 # Requested every few seconds by load balancers and monitoring, and therefore logged only at debug.
-_PROBE_ROUTES = ("/livez", "/healthcheck", "/metrics", "/metrics/recent")
+_PROBE_ROUTES = ("/livez", "/healthcheck", "/metrics", "/metrics/recent", "/metrics/backlog")
 
 
 class _Rule(Rule):

@@ -14,12 +14,12 @@ from chassis.db import Row, invariant_runs
 from chassis.db.invariant_runs import Invariants
 from chassis.errors import Problem, Unavailable
 from chassis.messaging import outbox
+from chassis.messaging.worker_reports import live_workers
 from chassis.runtime import logs
 from chassis.web import openapi, queues, traces
 from chassis.web.app import App, json_response, this_app, transaction
 from chassis.web.metrics import CONTENT_TYPE
 from chassis.web.openapi_components import Api
-from chassis.web.queues import live_workers
 from chassis.web.validation import endpoint
 
 log = logs.logger(__name__)
@@ -75,6 +75,12 @@ def blueprint(
     def recent_requests() -> ResponseReturnValue:
         """Report the requests of the last 15 minutes, other than those of monitoring."""
         return this_app().metrics.recent_requests.report()
+
+    @bp.get("/metrics/backlog")
+    def recent_backlogs() -> ResponseReturnValue:
+        """Report the greatest number of unpublished messages in each of the last 15 minutes and the current one."""
+        with transaction() as tx:
+            return {"minutes": outbox.recent_backlogs(tx)}
 
     @bp.get("/invariants")
     @endpoint("Report the invariants", {}, query=InvariantsQuery)
@@ -164,6 +170,7 @@ def _check_rabbitmq(app: App) -> dict[str, Any]:
         "workers_connected": connected_count,
         "outbox_backlog": backlog["backlog"],
         "outbox_oldest_seconds": round(backlog["oldest_seconds"], 1),
+        "queues": {queue: report.get("messages") for queue, report in workers[0]["queues"].items()} if workers else {},
         "dead_letters": _dead_letter_counts(workers),
     }
     if not connected_count:

@@ -1,19 +1,18 @@
 """Queues and dead letters of a service, for admins. Web processes do not reach RabbitMQ; workers do."""
 
-import json
 import time
 from typing import Annotated, Any
 
 from flask import Blueprint
 from pydantic import BaseModel, Field
 
-from chassis import strictjson
-from chassis.db import Row, Transaction
+from chassis.db import Row
 from chassis.errors import NotFound, Problem, Unavailable
+from chassis.messaging import deadletters
+from chassis.messaging.worker_reports import live_workers
 from chassis.web.app import require_admin, transaction
 from chassis.web.validation import endpoint
 
-_MAX_REPORT_AGE_SECONDS = 20  # a worker reports every five seconds
 _MAX_WAIT_SECONDS, _POLL_SECONDS = 8.0, 0.05  # a worker usually takes less, and the console waits longer
 
 
@@ -48,21 +47,6 @@ def add_routes(bp: Blueprint) -> None:
         return {"count": _request("discard", queue, query.id)}
 
 
-def live_workers(tx: Transaction) -> list[Row]:
-    """Return the reports of the workers that are alive, the newest first.
-
-    All workers report the same queues, except those of an older version, which report none and come last.
-    """
-    rows = tx.all(
-        """
-        SELECT worker, broker_connected, dead_letters, queues FROM workers
-        WHERE seen_at > now() - make_interval(secs => %(max_age)s) ORDER BY queues = '{}', seen_at DESC
-        """,
-        max_age=_MAX_REPORT_AGE_SECONDS,
-    )
-    return [row | {name: strictjson.loads(row[name].encode()) for name in ("dead_letters", "queues")} for row in rows]
-
-
 def _describe_queue(queue: str, workers: list[Row]) -> dict[str, Any]:
     rates = [worker["queues"].get(queue, {}).get("handled_per_second", 0) for worker in workers]
     newest = {"name": queue, "dead_letters": workers[0]["dead_letters"].get(queue), **workers[0]["queues"][queue]}
@@ -78,16 +62,14 @@ def _request(action: str, queue: str, message_id: str | None = None) -> Any:
             raise Unavailable("no worker is connected to RabbitMQ")
         if queue not in workers[0]["queues"]:
             raise NotFound(f"{queue}: unknown queue")
-        columns = "(action, queue, message_id) VALUES (%(action)s, %(queue)s, %(id)s)"
-        insert = f"INSERT INTO dead_letter_requests {columns} RETURNING id::text"
-        request = tx.value(insert, action=action, queue=queue, id=message_id)
-    deadline, text = time.monotonic() + _MAX_WAIT_SECONDS, None
-    while text is None and time.monotonic() < deadline:
+        request_id = deadletters.request(tx, action, queue, message_id)
+    deadline, outcome = time.monotonic() + _MAX_WAIT_SECONDS, None
+    while outcome is None and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
         with transaction() as tx:
-            text = tx.value("SELECT result FROM dead_letter_requests WHERE id = %(id)s", id=request)
-    # Bodies may contain U+0000, which `strictjson` rejects.
-    outcome = json.loads(text) if text else {"error": "no worker has responded in time"}
+            outcome = deadletters.find_result(tx, request_id)
+    if outcome is None:
+        outcome = {"error": "no worker has responded in time"}
     if "error" in outcome:
         raise Problem(f"{outcome['error']}; some dead letters may have been moved: list them", status=504)
     if message_id is not None and not outcome["result"]:

@@ -63,7 +63,10 @@ class RecentRequests:
     def _rings(self) -> Iterator[memoryview]:
         if self._directory:
             for file in Path(self._directory).glob(f"*{_SUFFIX}"):
-                content = file.read_bytes()
+                try:
+                    content = file.read_bytes()
+                except FileNotFoundError:  # the service is being restarted
+                    continue
                 if len(content) == self._size:
                     yield memoryview(content).cast("q")
         elif self._ring is not None:

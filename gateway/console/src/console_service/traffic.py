@@ -43,7 +43,10 @@ class Traffic:
 
     def latencies_ms(self, share: float) -> list[float]:
         """Return the same per minute, 0 for one without requests."""
-        return [quantile_ms(self.bounds_seconds, minute.counts, share) or 0 for minute in self.minutes]
+        return [self.minute_latency_ms(minute, share) or 0 for minute in self.minutes]
+
+    def minute_latency_ms(self, minute: Minute, share: float) -> float | None:
+        return quantile_ms(self.bounds_seconds, minute.counts, share)
 
 
 def combine(reports: Iterable[dict[str, Any]]) -> Traffic:
@@ -72,6 +75,6 @@ def quantile_ms(bounds_seconds: Sequence[float], counts: Sequence[int], share: f
     lower = 0.0
     for bound, count in zip(bounds_seconds, counts, strict=False):
         if rank <= count:
-            return 1000 * (lower + (bound - lower) * rank / count)
+            return round(1000 * (lower + (bound - lower) * rank / count), 3)
         lower, rank = bound, rank - count
     return 1000 * lower

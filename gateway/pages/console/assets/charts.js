@@ -5,12 +5,14 @@
    in the color --<data-color>. With two series, the part of the first below the second is shaded: the goal was missed.
    The tables are in #chart-data. When its content changes, the charts are drawn again.
 
+   data-column: only the series with this heading is drawn.
    data-bars: bars of this width in seconds. data-zoom: dragging selects a range, which becomes ?from=&to= of the page.
    data-unit: shown after each value. */
 
-function readTable(table) {
+function readTable(table, column) {
   const headings = [...table.tHead.rows[0].cells];
-  const columns = headings.flatMap((heading, index) => (heading.dataset.color ? [index] : []));
+  const isSeries = (heading) => heading.dataset.color && (!column || heading.textContent === column);
+  const columns = headings.flatMap((heading, index) => (isSeries(heading) ? [index] : []));
   const rows = [...table.tBodies[0].rows];
   const numberIn = (cell) => {
     const number = parseFloat(cell.textContent.replaceAll(',', ''));
@@ -129,7 +131,7 @@ for (const plot of document.querySelectorAll('.plot')) {
     }
     plot.closest('figure').hidden = !table;
     if (!table) return;
-    const content = readTable(table);
+    const content = readTable(table, plot.dataset.column);
     if (chart) chart.setData(drawn(content.data));
     else chart = createChart(plot, content);
   };
