@@ -72,11 +72,9 @@ def with_common_errors(spec: Endpoint, changes_state: bool) -> dict[int, Respons
     """Add the errors of the gateway, and that of a change during which the connection to the database was lost."""
     errors = {429: _TOO_MANY_REQUESTS}
     if spec.security != ():
-        errors[401] = _UNAUTHORIZED
-    if changes_state:
-        errors[403] = _ROLE_REQUIRED
-        if unavailable := spec.responses.get(503):
-            # In the shape of 503.
-            name = (unavailable.name or "").replace("Unavailable", "OutcomeUnknown")
-            errors[504] = replace(unavailable, name=name, description=_UNKNOWN_OUTCOME)
+        errors |= {401: _UNAUTHORIZED, 403: _ROLE_REQUIRED}
+    if changes_state and (unavailable := spec.responses.get(503)):
+        # In the shape of 503.
+        name = (unavailable.name or "").replace("Unavailable", "OutcomeUnknown")
+        errors[504] = replace(unavailable, name=name, description=_UNKNOWN_OUTCOME)
     return {**errors, **spec.responses}
