@@ -133,6 +133,17 @@ def test_bare_loop_that_is_left_refuses_the_event_unless_it_was_acknowledged(str
     assert consumers(stream)["bare", "A"].stuck.reason == "the loop ended"
 
 
+def test_exception_in_a_bare_loop_refuses_the_event_before_it_propagates(stream):
+    stream.append("A", {})
+    reason = None
+    try:
+        for _ in stream.consume("bare", "A"):
+            1 / 0  # noqa: B018
+    except ZeroDivisionError:
+        reason = consumers(stream)["bare", "A"].stuck.reason
+    assert reason == "the loop ended"
+
+
 def test_refused_event_is_delivered_again_then_parked_and_replayed(stream):
     first_id, _ = stream.append_many([("A", {"n": 1}), ("A", {"n": 2})])
     attempts = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import logging
 import random
 import ssl
 import time
@@ -14,6 +15,8 @@ import httpx
 
 from quintet._responses import error_from_response
 from quintet.errors import OutcomeUnknown, ResponseError, Unavailable
+
+log = logging.getLogger("quintet")
 
 # The services send 503 only if nothing was done; the gateway sends 502 or 504 if a connection broke or timed out.
 _RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
@@ -127,6 +130,7 @@ class Attempts:
         delay = self._backoff.next_delay(retry_after) if may_repeat else None
         if delay is None:
             raise self._as_unknown(error) if self._may_be_applied else error
+        log.info("%s; next attempt in %.1f s, request %s", error.detail, delay, self._request_id)
         return delay
 
     def _as_unknown(self, error: ResponseError) -> OutcomeUnknown:

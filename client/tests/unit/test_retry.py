@@ -91,6 +91,12 @@ def test_does_not_repeat_other_errors(clock, status, error):
     assert (raised.value.status, raised.value.request_id) == (status, "r-1")
 
 
+def test_repetition_is_logged_with_its_reason(clock, caplog):
+    with caplog.at_level("INFO", logger="quintet"):
+        create_attempts(clock).after_response(503, {}, b'{"detail": "the database is unreachable"}')
+    assert caplog.messages == ["the database is unreachable; next attempt in 0.1 s, request r-1"]
+
+
 def test_repeats_a_conflict_with_a_request_in_progress(clock):
     assert create_attempts(clock).after_response(409, {"retry-after": "1"}, b"") == 1
 

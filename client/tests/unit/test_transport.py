@@ -200,6 +200,15 @@ def test_names_are_quoted_and_headers_are_utf_8(server, call):
     assert (headers["X-Producer-ID"].encode("latin-1").decode(), headers["X-Expected-Position"]) == ("läden", "3")
 
 
+def test_closed_client_is_an_error(server, call):
+    clients = []
+    server.reply(200, NUMBERS)
+    call(lambda client: clients.append(client) or client.sequences.next("invoice"))
+    with pytest.raises(QuintetError, match="closed"):
+        asyncio.run(clients[0].sequences.next("invoice"))
+    assert len(server.requests) == 1
+
+
 def test_response_of_another_program_is_an_error(server, call):
     server.reply(200, b"<html>Welcome to nginx!</html>")
     with pytest.raises(ResponseError, match="gateway"):

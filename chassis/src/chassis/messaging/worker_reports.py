@@ -1,4 +1,4 @@
-"""Reports that each worker stores in Postgres every few seconds: its connection to RabbitMQ, and its queues."""
+"""The reports that each worker stores in Postgres every few seconds: its connection to RabbitMQ, and its queues."""
 
 from chassis import strictjson
 from chassis.db import Row, Transaction

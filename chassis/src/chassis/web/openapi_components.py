@@ -29,26 +29,25 @@ SERVERS = [
 ]
 BASIC = {"type": "http", "scheme": "basic", "description": "A user of the gateway and its generated password"}
 
+# Without examples, which /docs/ would send: each request needs another value.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "X-Request-ID": {
         "name": "X-Request-ID",
         "in": "header",
         "description": f"ID {_REQUEST_ID_TEXT}: 1 to 128 characters of A-Z a-z 0-9 . _ -, otherwise it is replaced",
         "schema": {"type": "string"},
-        "example": _REQUEST_ID,
     },
     "Idempotency-Key": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "Repeating the key with the same request within 24 h returns the first response again",
+        "description": "Such as a UUID: a request that repeats it within 24 h returns the first response again",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-        "example": "3f2b8a4e-invoice-4711",
     },
 }
 
 
-def _header(description: str, example: str, type_: str = "string") -> dict[str, Any]:
-    return {"description": description, "schema": {"type": type_}, "example": example}
+def _header(description: str, example: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}, "example": example}
 
 
 HEADERS = {
@@ -72,11 +71,9 @@ def with_common_errors(spec: Endpoint, changes_state: bool) -> dict[int, Respons
     """Add the errors of the gateway, and that of a change during which the connection to the database was lost."""
     errors = {429: _TOO_MANY_REQUESTS}
     if spec.security != ():
-        errors[401] = _UNAUTHORIZED
-    if changes_state:
-        errors[403] = _ROLE_REQUIRED
-        if unavailable := spec.responses.get(503):
-            # In the shape of 503.
-            name = (unavailable.name or "").replace("Unavailable", "OutcomeUnknown")
-            errors[504] = replace(unavailable, name=name, description=_UNKNOWN_OUTCOME)
+        errors |= {401: _UNAUTHORIZED, 403: _ROLE_REQUIRED}
+    if changes_state and (unavailable := spec.responses.get(503)):
+        # In the shape of 503.
+        name = (unavailable.name or "").replace("Unavailable", "OutcomeUnknown")
+        errors[504] = replace(unavailable, name=name, description=_UNKNOWN_OUTCOME)
     return {**errors, **spec.responses}

@@ -87,7 +87,8 @@ class AsyncStream:
     ) -> list[str]:
         """Append many events in order and return their IDs; an event is a NewEvent or `(name, payload)`.
 
-        They are sent in batches of at most 1000 events and 1 MiB, each of which is appended completely or not at all.
+        They are sent in batches of at most 1000 events and 1 MiB, each of which is appended completely or not at all,
+        and each with a key of its own. See `append` for errors and keys.
         """
         ids: list[str] = []
         key = idempotency_key or uuid.uuid4().hex

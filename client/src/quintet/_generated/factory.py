@@ -11,13 +11,8 @@ from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accepted:
+class AcceptedProduction:
     accepted: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Actual:
-    sprocket_production_actual: list[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +56,6 @@ class Factory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Goal:
-    sprocket_production_goal: list[int]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Load:
     id: str
     status: Literal["PENDING", "PROGRESS", "SUCCESS", "FAILURE"]
@@ -75,6 +65,21 @@ class Load:
     points: int
     skipped: int
     error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductionActual:
+    sprocket_production_actual: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductionGoal:
+    sprocket_production_goal: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductionTimes:
+    time: list[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +100,3 @@ class StoredSprocket:
     outside_diameter: int
     pitch: int
     id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Time:
-    time: list[int]

@@ -197,11 +197,12 @@ class Consumption:
                 headers={"Content-Type": "application/x-www-form-urlencoded", **self._headers},
                 policy=policy,
             )
+            self._rejected_id = None
         except NotFound:
             # Retention has deleted it.
             pass
         except InvalidInput:
-            # The offset was set to another event, or the lease was taken over: continue from there.
+            # The offset was set to another event, or the leases were ended: continue from there.
             if event.id == self._rejected_id:
                 raise
             self._rejected_id = event.id

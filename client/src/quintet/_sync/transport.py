@@ -20,7 +20,7 @@ from quintet._events import to_json
 from quintet._files import CHUNK_BYTES, OnTransfer, UploadSource
 from quintet._retry import Attempts, Backoff, RetryPolicy
 from quintet.config import ServerAddress
-from quintet.errors import ResponseError
+from quintet.errors import QuintetError, ResponseError
 from quintet.models import TransferProgress
 
 Params = Mapping[str, Any]
@@ -102,6 +102,7 @@ class Transport:
             settled_statuses=settled_statuses,
         )
         while True:
+            self._require_open()
             try:
                 response = self._client.request(
                     method,
@@ -163,6 +164,7 @@ class Transport:
         read_timeout_seconds: float | None = None,
     ) -> Iterator[httpx.Response]:
         """Yield the response to a GET, of any status, before its body is read; without retries."""
+        self._require_open()
         with self._client.stream(
             "GET",
             self._url + path,
@@ -171,6 +173,10 @@ class Transport:
             timeout=self._timeout(read_timeout_seconds),
         ) as response:
             yield response
+
+    def _require_open(self) -> None:
+        if self._client.is_closed:
+            raise QuintetError("the client must not be used after it was closed")
 
     def _timeout(self, read_seconds: float | None) -> httpx.Timeout:
         return httpx.Timeout(self.timeout_seconds, read=read_seconds or self.timeout_seconds)

@@ -23,9 +23,9 @@ _MAX_DAYS = 36_500
 class RetentionRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     max_age_days: Annotated[int, Field(ge=1, le=_MAX_DAYS, description="Delete older events"), INTEGER] | None = None
-    max_events: Annotated[int, Field(ge=1, le=MAX_NUMBER, description="Keep so many, the newest"), INTEGER] | None = (
-        None
-    )
+    max_events: (
+        Annotated[int, Field(ge=1, le=MAX_NUMBER, description="Keep this many events, the newest"), INTEGER] | None
+    ) = None
 
 
 class RetentionState(TypedDict):

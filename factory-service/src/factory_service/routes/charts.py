@@ -43,15 +43,15 @@ class Factory(BaseModel):
     factory: Chart
 
 
-class Actual(BaseModel):
+class ProductionActual(BaseModel):
     sprocket_production_actual: list[int]
 
 
-class Goal(BaseModel):
+class ProductionGoal(BaseModel):
     sprocket_production_goal: list[int]
 
 
-class Time(BaseModel):
+class ProductionTimes(BaseModel):
     time: list[int] = Field(description="Unix seconds")
 
 
@@ -155,7 +155,7 @@ _add_chart_route(
     "get_production_actual",
     "Get the actual production of a factory",
     "One value per point",
-    Actual,
+    ProductionActual,
     examples.ACTUAL,
 )
 _add_chart_route(
@@ -163,7 +163,7 @@ _add_chart_route(
     "get_production_goal",
     "Get the production goal of a factory",
     "One value per point",
-    Goal,
+    ProductionGoal,
     examples.GOAL,
 )
 _add_chart_route(
@@ -171,7 +171,7 @@ _add_chart_route(
     "get_times",
     "Get the times of the points of a factory",
     "One time per point, ascending",
-    Time,
+    ProductionTimes,
     examples.TIMES,
 )
 
@@ -184,8 +184,8 @@ _add_chart_route(
     query=AttainmentQuery,
     headers=IfNoneMatch,
     tag="charts",
-    description="The result equals a recomputation from all points, but is read quickly for years of them too. "
-    "Buckets without points are omitted; with `tz`, days and weeks follow daylight saving time.",
+    description="The result equals a recomputation from all points. Buckets without points are omitted; with `tz`, "
+    "days and weeks follow daylight saving time.",
 )
 def get_attainment(id: str, query: AttainmentQuery, headers: IfNoneMatch) -> Response:
     range_, width = query.time_range, bucket_seconds(query.bucket)

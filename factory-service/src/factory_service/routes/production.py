@@ -28,7 +28,7 @@ _FILE = {"content": {"text/csv": {"schema": {"type": "string"}, "example": examp
 _CSV = {"type": "string", "description": "`time,actual,goal`, ordered by time in Unix seconds"}
 
 
-class Accepted(BaseModel):
+class AcceptedProduction(BaseModel):
     accepted: int = Field(description="Number of points with different times")
 
 
@@ -38,7 +38,7 @@ class Accepted(BaseModel):
     {
         202: ResponseSpec(
             "Accepted. JSON is in the chart within a second; `Location` refers to the status of the load of a file",
-            Accepted | Load,
+            AcceptedProduction | Load,
             headers=("Location",),
             example=examples.ACCEPTED,
         ),
@@ -57,7 +57,7 @@ class Accepted(BaseModel):
     idempotent=True,
     description="JSON is a point or an array of up to 10,000. A file (`text/csv`) of up to 256 MiB has the header "
     "`time,actual,goal`, with times in Unix seconds or RFC 3339. Workers record the points, once per "
-    "time however often they are sent; the value sent last wins in whatever order they arrive.",
+    "time regardless of how often they are sent; the value sent last wins regardless of the order of delivery.",
     tag="production",
     example=examples.POINT,
 )
@@ -104,7 +104,8 @@ def _accept_file(factory_id: int) -> Response:
     },
     path=IdPath,
     query=TimeRangeQuery,
-    description="Points that are written meanwhile may be missing. If the factory is deleted, the connection breaks.",
+    description="Points that are written during the download may be missing. If the factory is deleted, the "
+    "connection breaks.",
     tag="production",
 )
 def download_points(id: str, query: TimeRangeQuery) -> Response:

@@ -162,8 +162,8 @@ def _respond(tx: Transaction, id_: int, status: int, **headers: str) -> Response
     headers=IfMatch,
     idempotent=True,
     tag="sprockets",
-    description="POST and PUT have the same effect. With `If-Match`, the sprocket changes only if it has not "
-    "changed since.",
+    description="POST and PUT have the same effect. With `If-Match`, the change is made only if the sprocket still has "
+    "one of these ETags.",
 )
 def update_sprocket_by_path(id: str, headers: IfMatch, **numbers: str) -> Response:
     return _update(int(id), {name: int(number) for name, number in numbers.items()}, headers)

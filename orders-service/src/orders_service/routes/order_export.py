@@ -39,7 +39,7 @@ _IS_SPECIAL = re.compile(f'["\\r\\n]|{CONTAINS_FORMULA}')
     },
     query=FilterQuery,
     tag="orders",
-    description="The file is read in steps while it is sent: an order that is stored or deleted meanwhile may be "
+    description="The file is read in steps while it is sent: an order that is stored or deleted concurrently may be "
     "in it or not. Cells that a spreadsheet would execute as a formula begin with `'`.",
 )
 def export_orders(query: FilterQuery) -> Response:

@@ -69,7 +69,7 @@ class IssuedList(BaseModel):
     path=responses.SequencePath,
     query=IssuedQuery,
     tag="numbers",
-    description="Only sequences that were created with `audit` have this record, and it is kept forever. Pass the "
+    description="Only sequences that were created with `audit` have this record, and it is kept indefinitely. Pass the "
     "`id` of the last record as `before` to read the next page.",
 )
 def list_issued_numbers(name: str, query: IssuedQuery) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class FormattedNumbers(BaseModel):
     tag="numbers",
     example=examples.NUMBER_REQUEST,
     description="The numbers are contiguous, and no other caller receives them within the same cycle or period, "
-    "whatever is restarted. If fewer are left than requested, none is issued. Works with the built-in "
+    "regardless of restarts. If fewer are left than requested, none is issued. Works with the built-in "
     "sequences too. Send an `Idempotency-Key`: a repeat then returns the same numbers.",
 )
 def issue_numbers(name: str, body: NextNumbersRequest) -> Response:

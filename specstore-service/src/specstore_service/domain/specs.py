@@ -35,7 +35,7 @@ class Meta(OpenModel):
 class InputParameters(OpenModel):
     descriptor: Descriptor
     mapping: Annotated[dict[str, Location], Field(max_length=2 * MAX_RESOURCES)] = Field(
-        {}, alias="resource-mapping", description="Where the data of a resource is, by its name or path"
+        {}, alias="resource-mapping", description="Location of the data of a resource, by its name or path"
     )
 
 
@@ -96,7 +96,7 @@ class Spec(OpenModel):
 
     meta: Meta
     inputs: Annotated[list[Input], Field(min_length=1, max_length=1, description="Exactly one input")]
-    processing: list[Step] = Field([], max_length=MAX_STEPS, description="How the tables of resources are found")
+    processing: list[Step] = Field([], max_length=MAX_STEPS, description="Where tables begin within resources")
     outputs: list[Output] = Field(
         [], max_length=MAX_OUTPUTS, description="Files in addition to those that are written by default"
     )

@@ -10,7 +10,7 @@ API = Api(
     "A registry of source specs: each upload creates a revision, which is planned as pipelines and run.",
     {
         "specs": "Descriptions of sources: uploaded as a new revision, or planned only.",
-        "datasets": "What specs describe, with their revisions.",
+        "datasets": "Data that specs describe, with their revisions.",
         "flows": "The runs of the pipelines of a revision.",
         "pipelines": "The steps of flows, for an external runner.",
         "files": "Uploaded sources and the outputs of pipelines.",

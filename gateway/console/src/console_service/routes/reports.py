@@ -49,7 +49,7 @@ def blueprint(settings: Settings) -> Blueprint:
         query=AnyQuery,
         tag="health",
         security=(),
-        description="The gateway itself responds, without asking any service; no user is required.",
+        description="The gateway itself responds, without querying any service; no user is required.",
     )
     def get_liveness(query: AnyQuery) -> dict[str, str]:
         return {"status": "OK"}
@@ -87,8 +87,8 @@ def blueprint(settings: Settings) -> Blueprint:
         },
         query=AnyQuery,
         tag="health",
-        description="The services are asked in parallel; one that does not respond within 2 s is reported as DOWN. The "
-        "paths `/healthcheck` and `/info` return the same.",
+        description="The services are queried in parallel; one that does not respond within 2 s is reported as DOWN. "
+        "The paths `/healthcheck` and `/info` return the same.",
     )
     def get_health(query: AnyQuery) -> Response:
         return report_health()

@@ -9,11 +9,11 @@ from chassis.web.endpoints import problem
 from chassis.web.openapi_components import Api
 
 API = Api(
-    "What concerns all services: their health and invariants, traces of requests, and dead letters.",
+    "Requests that concern all services: their health and invariants, traces, and dead letters.",
     {
         "health": "Whether the services and their dependencies respond.",
         "invariants": "Conditions that the services recompute from their tables.",
-        "traces": "What a request caused in all services.",
+        "traces": "The effects of a request in all services.",
         "dead-letters": "Queues, and the messages that failed permanently.",
     },
 )
