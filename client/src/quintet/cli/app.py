@@ -57,6 +57,7 @@ COMMANDS: dict[str, dict[str, Handler | tuple[str, dict[str, Handler]]]] = {
         ),
     },
     "Operation": {
+        "trace": messages.trace,
         "dead-letters": (
             "List, requeue and delete messages that failed",
             {
@@ -65,7 +66,6 @@ COMMANDS: dict[str, dict[str, Handler | tuple[str, dict[str, Handler]]]] = {
                 "delete": messages.delete,
             },
         ),
-        "trace": messages.trace,
     },
 }
 

@@ -18,7 +18,8 @@ RETRY_VARIABLE = "QUINTET_RETRY_SECONDS"
 _DEFAULT_RETRY_SECONDS = 60.0
 # A person who looks at a state wants to know immediately that the gateway is unavailable.
 QUICK_SECONDS = 2.0
-_NOTICE_INTERVAL_SECONDS = 15.0
+# An outage that is longer than this is reported, and again in this interval. After a longer pause, it is another one.
+_SHORT_SECONDS, _NOTICE_INTERVAL_SECONDS, _MAX_PAUSE_SECONDS = 1.0, 15.0, 10.0
 
 
 @contextlib.contextmanager
@@ -26,7 +27,9 @@ def connect(url: str | None = None, *, max_retry_seconds: float = float("inf")) 
     """Yield a client, which sends nothing before its first method is called."""
     from quintet import Quintet
 
-    logging.getLogger("quintet").addHandler(_RetryNotices())
+    log = logging.getLogger("quintet")
+    log.setLevel(logging.INFO)
+    log.addHandler(_RetryNotices())
     retry_seconds = min(max_retry_seconds, _configured_retry_seconds())
     with Quintet(url, retry_seconds=retry_seconds) as client:
         yield client
@@ -46,13 +49,17 @@ def _configured_retry_seconds() -> float:
 
 
 class _RetryNotices(logging.Handler):
-    """Prints that a request is repeated, but not each time during an outage."""
+    """Prints why requests are repeated: not during a short interruption, and not each time during a long one."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self._printed_at = float("-inf")
+        super().__init__(logging.INFO)
+        self._began_at = self._last_at = self._printed_at = float("-inf")
 
     def emit(self, record: logging.LogRecord) -> None:
-        if time.monotonic() - self._printed_at > _NOTICE_INTERVAL_SECONDS:
-            self._printed_at = time.monotonic()
+        now = time.monotonic()
+        if now - self._last_at > _MAX_PAUSE_SECONDS:
+            self._began_at = now
+        self._last_at = now
+        if now - self._began_at > _SHORT_SECONDS and now - self._printed_at > _NOTICE_INTERVAL_SECONDS:
+            self._printed_at = now
             typer.echo(f"quintet: {record.getMessage()}", err=True)
