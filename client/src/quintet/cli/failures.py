@@ -61,7 +61,7 @@ def describe(error: QuintetError) -> str:
     fields = [text for text in map(_field_text, error.errors) if text not in error.detail]
     facts = [f"{error.status} {error.title}".strip()] if error.status else []
     facts += [f"request {error.request_id}"] if error.request_id else []
-    sentence = "; ".join([error.detail, *fields])
+    sentence = "; ".join([error.detail.rstrip("."), *fields])
     return f"{sentence} ({', '.join(facts)})" if facts else sentence
 
 
