@@ -50,6 +50,7 @@ def test_every_option_is_described():
     for page in PAGES[1:]:
         options = quintet(*page, "--help").stdout.partition("Options:\n")[2].partition("\n\n")[0]
         for line in options.splitlines():
+            assert line.split()[0] == line.split()[0].lower(), (page, line)
             assert len(line.split("  ", 2)[-1].strip()) > 3, (page, line)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from quintet.cli.output import styled
+
 if TYPE_CHECKING:
     from quintet.models import Chart
 
@@ -50,10 +52,8 @@ def draw_chart(data: "Chart") -> None:
     for row, line in enumerate(canvas.lines()):
         # Every third row has a label.
         label = labels[row] if row % 3 == 0 or row == _HEIGHT - 1 else ""
-        typer.echo(
-            f"{typer.style(label.rjust(label_width), dim=True)} {typer.style('┤' if label else '│', dim=True)}{line}"
-        )
-    typer.echo(typer.style(_time_axis(data, label_width + 2, columns), dim=True))
+        typer.echo(f"{styled(label.rjust(label_width), dim=True)} {styled('┤' if label else '│', dim=True)}{line}")
+    typer.echo(styled(_time_axis(data, label_width + 2, columns), dim=True))
 
 
 def _range(data: "Chart") -> tuple[int, int]:
@@ -80,7 +80,7 @@ def _time_axis(data: "Chart", indent: int, width: int) -> str:
 
 
 def legend() -> str:
-    return f"{typer.style('⠒ actual', fg='cyan')}  {typer.style(f'{_GOAL} goal', fg='yellow')}"
+    return f"{styled('⠒ actual', fg='cyan')}  {styled(f'{_GOAL} goal', fg='yellow')}"
 
 
 class _Canvas:
@@ -126,5 +126,5 @@ class _Canvas:
 
 def _cell(dots: int, is_goal: bool) -> str:
     if dots:
-        return typer.style(chr(_BRAILLE + dots), fg="cyan")
-    return typer.style(_GOAL, fg="yellow") if is_goal else " "
+        return styled(chr(_BRAILLE + dots), fg="cyan")
+    return styled(_GOAL, fg="yellow") if is_goal else " "

@@ -19,7 +19,7 @@ _DEFAULT_RETRY_SECONDS = 60.0
 # A person who looks at a state wants to know immediately that the gateway is unavailable.
 QUICK_SECONDS = 2.0
 # An outage that is longer than this is reported, and again in this interval. After a longer pause, it is another one.
-_SHORT_SECONDS, _NOTICE_INTERVAL_SECONDS, _MAX_PAUSE_SECONDS = 1.0, 15.0, 10.0
+_SHORT_SECONDS, _NOTICE_INTERVAL_SECONDS, _MAX_PAUSE_SECONDS = 3.0, 15.0, 10.0
 
 
 @contextlib.contextmanager

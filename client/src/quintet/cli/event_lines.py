@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from quintet.cli.output import folded, is_terminal, iso, local_time, print_json_line, printable
+from quintet.cli.output import folded, is_terminal, iso, local_time, print_json_line, printable, styled
 
 if TYPE_CHECKING:
     from quintet.models import Event
@@ -36,7 +36,7 @@ def _for_people(event: "Event", payload: str) -> str:
     """Return one line if the payload fits, or else the payload below it, folded at the width of the terminal."""
     width = shutil.get_terminal_size().columns
     time, position, name = _time(event.received_at), f"#{event.position}", printable(event.name)
-    heading = f"{typer.style(time, dim=True)}  {typer.style(position, fg='cyan')}  {typer.style(name, bold=True)}"
+    heading = f"{styled(time, dim=True)}  {styled(position, fg='cyan')}  {styled(name, bold=True)}"
     if len(f"{time}  {position}  {name}  {payload}") <= width:
         return f"{heading}  {payload}"
     return "\n".join([heading, *folded(payload, width)])

@@ -10,7 +10,7 @@ import typer
 from quintet.cli.chart import draw_chart, legend, sparkline, width_in_points
 from quintet.cli.connection import connect
 from quintet.cli.options import Json, Since, Until, parse_moment, parse_optional_moment
-from quintet.cli.output import Column, is_terminal, iso, plain, print_json, print_table, to_document
+from quintet.cli.output import Column, colored, is_terminal, iso, plain, print_json, print_table, to_document
 from quintet.cli.progress import transfer_bar
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ def list_factories(as_json: Json = False) -> None:
     for factory in factories:
         newest = _newest(factory.chart)
         time, actual, goal = newest or (None, None, None)
-        rows.append((str(factory.id), factory.name, actual, goal, time, sparkline(factory.chart.actual)))
+        rows.append(
+            (str(factory.id), factory.name, actual, goal, time, colored(sparkline(factory.chart.actual), "cyan"))
+        )
     print_table(columns, rows, empty="There are no factories.")
 
 
@@ -119,7 +121,7 @@ def chart(
 
 def _summary(buckets: "list[Bucket]") -> str:
     actual, goal = sum(bucket.actual for bucket in buckets), sum(bucket.goal for bucket in buckets)
-    ratio = f" ({actual / goal:.1%})" if goal > 0 else ""
+    ratio = f" ({100 * actual / goal:.1f} %)" if goal > 0 else ""
     missed = sum(bucket.missed for bucket in buckets)
     return f"Produced {actual:,} of {goal:,}{ratio}; {missed:,} {'point' if missed == 1 else 'points'} below the goal"
 

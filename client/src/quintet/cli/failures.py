@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import typer
 
+from quintet.cli.output import styled
 from quintet.errors import (
     FieldError,
     NotConfigured,
@@ -33,7 +34,7 @@ def exit_code_of(error: QuintetError) -> int:
 def print_error(message: str) -> None:
     """Print the message, without control characters that a service may have returned."""
     text = "".join(char if char.isprintable() or char == "\n" else " " for char in message)
-    typer.echo(f"Error: {text}", err=True)
+    typer.echo(f"{styled('Error:', fg='red', bold=True)} {text}", err=True)
 
 
 @contextlib.contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
-import typer
 from typer.core import TyperCommand, TyperGroup
 
 from quintet.cli.failures import reported
+from quintet.cli.output import styled
 
 if TYPE_CHECKING:
     # typer contains its own copy of click, or depends on it: that depends on its version.
@@ -22,13 +21,11 @@ _HEADING = re.compile(r"(Usage|[A-Z][A-Za-z ]+):(?=\s)")
 
 
 def _embolden_headings(formatter: Formatter) -> None:
-    """Print headings in bold; typer removes this if the output is not a terminal."""
-    if "NO_COLOR" not in os.environ:
-        formatter.buffer = [_HEADING.sub(_bold, text, count=1) for text in formatter.buffer]
+    formatter.buffer = [_HEADING.sub(_bold, text, count=1) for text in formatter.buffer]
 
 
 def _bold(match: re.Match[str]) -> str:
-    return typer.style(match[0], bold=True) if match.start() == 0 else match[0]
+    return styled(match[0], bold=True) if match.start() == 0 else match[0]
 
 
 class Command(TyperCommand):

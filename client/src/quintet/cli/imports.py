@@ -100,7 +100,7 @@ def _print_counts(file: Path, status: "ImportStatus", report: Path | None) -> No
 
 def list_orders(
     valid: Annotated[bool | None, typer.Option("--valid/--invalid", help="Only these.", show_default=False)] = None,
-    state: Annotated[str | None, typer.Option(metavar="STATE", help="Such as NY.")] = None,
+    state: Annotated[str | None, typer.Option("--state", metavar="STATE", help="Such as NY.")] = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="Part of the name.")] = None,
     email: Annotated[str | None, typer.Option(metavar="TEXT", help="Part of the address.")] = None,
     zipcode: Annotated[str | None, typer.Option(metavar="TEXT", help="Beginning of the zip code.")] = None,

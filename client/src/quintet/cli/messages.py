@@ -8,7 +8,7 @@ import typer
 
 from quintet.cli.connection import connect
 from quintet.cli.options import Json, Yes
-from quintet.cli.output import Column, folded, is_terminal, local_time, print_json, print_table, printable
+from quintet.cli.output import Column, folded, is_terminal, local_time, print_json, print_table, printable, styled
 
 if TYPE_CHECKING:
     from quintet.models import DeadLetter, Trace
@@ -41,7 +41,7 @@ def list_dead_letters(
 def _print_letter(queue: str, letter: "DeadLetter") -> None:
     """Print one line with the ID, and the reason below it, which may be long."""
     time = local_time(datetime.fromisoformat(letter.dead_at)) if letter.dead_at else ""
-    heading = f"{typer.style(queue, bold=True)}  {letter.id or '(no ID)'}  {time}"
+    heading = f"{styled(queue, bold=True)}  {letter.id or '(no ID)'}  {time}"
     typer.echo("\n".join([heading, *folded(printable(letter.reason), shutil.get_terminal_size().columns)]))
 
 

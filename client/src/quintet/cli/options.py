@@ -25,7 +25,7 @@ _MAX_SECONDS = 7_258_118_400
 
 def parse_moment(text: str, option: str, *, now: datetime | None = None) -> datetime:
     """Return the time that a person wrote: RFC 3339, a local date or time, Unix seconds, `2h` (ago) or `now`."""
-    moment = now or datetime.now(timezone.utc)
+    moment = (now or datetime.now(timezone.utc)).replace(microsecond=0)
     if text == "now":
         return moment
     if match := re.fullmatch(r"(\d{1,6})([smhdw])", text):

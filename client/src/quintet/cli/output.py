@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,11 @@ _STYLES = {
 
 def is_terminal() -> bool:
     return sys.stdout.isatty()
+
+
+def styled(text: str, **style: Any) -> str:
+    """Return the text with a style, which `typer.echo` removes if the output is not a terminal."""
+    return text if os.environ.get("NO_COLOR") else typer.style(text, **style)
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -97,10 +103,15 @@ def printable(text: str) -> str:
 
 
 def folded(text: str, width: int) -> list[str]:
-    """Return the lines of a long text, indented and broken at spaces."""
-    return textwrap.wrap(
-        text, max(20, width), initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False, expand_tabs=False
+    """Return the lines of a long text, indented and broken at spaces, but not between a JSON key and its value."""
+    lines = textwrap.wrap(
+        text.replace('": ', '":\u00a0'),
+        max(20, width),
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_on_hyphens=False,
     )
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +162,15 @@ def cell(value: Any) -> Any:
         return value
     text = shown(value)
     return Text(text, style=_STYLES.get(text, "dim" if value is None else ""), no_wrap=True, overflow="ellipsis")
+
+
+def colored(text: str, color: str) -> Any:
+    """Return a cell that has this color on a terminal."""
+    if not is_terminal():
+        return text
+    from rich.text import Text
+
+    return Text(text, style=color, no_wrap=True, overflow="ellipsis")
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:

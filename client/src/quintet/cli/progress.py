@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,11 +30,17 @@ def transfer_bar(label: str) -> Iterator[OnTransfer | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.progress import DownloadColumn, TransferSpeedColumn
+    from rich.filesize import decimal
+    from rich.progress import DownloadColumn, TextColumn
 
-    with _progress(DownloadColumn(), TransferSpeedColumn()) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda state: progress.update(task, completed=state.done_bytes, total=state.total_bytes)
+    with _progress(DownloadColumn(), TextColumn("{task.fields[rate]}")) as progress:
+        task, started_at = progress.add_task(label, total=None, rate=""), time.monotonic()
+
+        def update(state: "TransferProgress") -> None:
+            rate = f"{decimal(int(state.done_bytes / (time.monotonic() - started_at + 0.001)))}/s"
+            progress.update(task, completed=state.done_bytes, total=state.total_bytes, rate=rate)
+
+        yield update
 
 
 @contextlib.contextmanager

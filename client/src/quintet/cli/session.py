@@ -99,12 +99,14 @@ def status(as_json: Json = False) -> None:
 
 def _print_overview(overview: dict[str, Any]) -> None:
     console().print(f"{overview['url']} as {overview['user']}:", cell(overview["status"]), end="\n\n")
-    columns = [Column("SERVICE"), Column("STATE"), Column("VERSION"), Column("UP"), Column("PROBLEM", may_shrink=True)]
-    rows = [
+    columns = [Column("SERVICE"), Column("STATE"), Column("VERSION"), Column("UP")]
+    rows: list[tuple[Any, ...]] = [
         (name, service["status"], service.get("version"), _uptime(service), _problems(service))
         for name, service in overview["services"].items()
     ]
-    print_table(columns, rows, empty="no service responds")
+    if any(row[-1] for row in rows):
+        columns.append(Column("PROBLEM", may_shrink=True))
+    print_table(columns, [row[: len(columns)] for row in rows], empty="The gateway has no services.")
     if overview["queues"] is not None:
         typer.echo()
         _print_queues(overview["queues"])
@@ -129,7 +131,9 @@ def _uptime(service: dict[str, Any]) -> str | None:
     hours, minutes = duration.seconds // 3600, duration.seconds // 60 % 60
     if duration.days:
         return f"{duration.days} d {hours} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{duration.seconds} s"
 
 
 def _problems(service: dict[str, Any]) -> str:
