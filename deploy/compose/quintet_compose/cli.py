@@ -14,7 +14,7 @@ from quintet_local import commands, envfile, locking, tls
 from quintet_local.gateway import set_administrator
 from quintet_local.layout import MARKER
 from quintet_local.progress import StackError, log_progress
-from quintet_local.restore import reject_interrupted
+from quintet_local.restore import IN_PROGRESS, reject_interrupted
 from quintet_local.watching import StackWatcher
 
 
@@ -131,7 +131,7 @@ def _remove(stack: Compose, stack_identity: Identity, arguments: argparse.Namesp
     for folder in (stack.users, stack.secrets):
         shutil.rmtree(folder, ignore_errors=True)
     envfile.unset_values(stack.env_file, envfile.PROJECT_VARIABLE, envfile.STACK_ID_VARIABLE)
-    for file in (*_removable_env_file(stack), stack.home / locking.NAME):
+    for file in (*_removable_env_file(stack), stack.env_file.with_name(IN_PROGRESS), stack.home / locking.NAME):
         file.unlink(missing_ok=True)
     log_progress("removed")
 

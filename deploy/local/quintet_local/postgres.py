@@ -59,14 +59,14 @@ class Postgres:
             lock.unlink()
 
     def is_ready(self) -> bool:
-        """Return whether it accepts connections; raise a StackError if it rejects the password."""
-        result = self._psql("-d", "postgres", "-c", "SELECT 1")
+        """Return whether it accepts changes, as not during a recovery; raise a StackError if the password is wrong."""
+        result = self._psql("-d", "postgres", "-c", "SELECT pg_is_in_recovery()")
         if "password authentication failed" in result.stderr:
             raise StackError(
                 f"POSTGRES_PASSWORD in {self.layout.env_file} must be the one that the data in {self.data} was created "
                 "with: restore the previous .env, or run `make clean` to start over"
             )
-        return result.returncode == 0
+        return result.stdout.strip() == "f"
 
     def create_roles(self, services: list[str]) -> None:
         script = self.layout.checkout / "deploy" / "postgres" / "roles.sql"

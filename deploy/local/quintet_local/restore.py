@@ -122,7 +122,7 @@ def _reset_broker(stack: Stack, definitions: Path) -> None:
     with tempfile.TemporaryFile() as file:
         file.write(json.dumps(own).encode())
         file.seek(0)
-        stack.broker_tool("-q", "import_definitions").run(stdin=file)
+        stack.broker_tool("-q", "import_definitions", "/dev/stdin").run(stdin=file)
 
 
 def verify(settings: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from quintet_local import envfile, gateway, locking, orphans, ports, postgres, rabbitmq, services, valkey
 from quintet_local.layout import COMPOSE_FILES, MARKER, Layout
 from quintet_local.progress import log_progress
+from quintet_local.restore import IN_PROGRESS
 from quintet_local.supervise import Program, Supervisor
 from quintet_local.tools import Tool
 
@@ -121,7 +122,7 @@ class Stack:
             if self.layout.exists():
                 self._stop()
             paths = self.removable_paths()
-            for path in [*paths, self.layout.env_file.with_name(locking.NAME)]:
+            for path in [*paths, *map(self.layout.env_file.with_name, (IN_PROGRESS, locking.NAME))]:
                 remove(path)
         log_progress(f"removed {', '.join(map(str, paths))}")
 
