@@ -1,5 +1,6 @@
 """Programs that use the Python client notice no killed gateway, web process or Postgres; nothing is lost or doubled."""
 
+import asyncio
 import secrets
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from quintet import Quintet
+from quintet import AsyncQuintet, Quintet
 from quintet_e2e import orders
 from quintet_e2e.clients import ok_json
 from quintet_e2e.faults import assert_recovered, seeded_random
@@ -85,6 +86,33 @@ def test_a_thousand_appended_events_are_stored_and_delivered_once(stack, client,
     )
     (consumer,) = ok_json(client.get(f"/api/v1/streams/{stream.name}/consumers"))["consumers"]
     assert (consumer["offset"], consumer["lag"]) == (COUNT + 1, 0)
+    assert_recovered(stack)
+
+
+@pytest.mark.fault
+def test_a_thousand_events_that_concurrent_tasks_append_are_stored_once(stack, client):
+    name, kills = f"client-{secrets.token_hex(4)}", kills_of(stack, "event")
+
+    async def append_all():
+        numbers, done_count = iter(range(COUNT)), 0
+
+        async def append():
+            nonlocal done_count
+            for number in numbers:
+                await asynchronous.streams(name).append("Counted", {"n": number})
+                done_count += 1
+
+        async with AsyncQuintet(stack.client_url(), retry_seconds=WORK_SECONDS) as asynchronous:
+            workers = [asyncio.create_task(append()) for _ in range(THREADS)]
+            for number, kill in enumerate(kills, 1):
+                while done_count < COUNT * number // (len(kills) + 1):
+                    await asyncio.sleep(0.01)
+                assert done_count < COUNT, "the work ended before the process was killed"
+                await asyncio.to_thread(kill)
+            await asyncio.gather(*workers)
+
+    asyncio.run(asyncio.wait_for(append_all(), 2 * WORK_SECONDS))
+    assert Counter(event["payload"]["n"] for event in read_events(client, name)) == Counter(range(COUNT))
     assert_recovered(stack)
 
 
