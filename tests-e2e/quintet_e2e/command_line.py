@@ -28,7 +28,7 @@ _REMOVED = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "QUINTET_URL", "QUINT
 
 @dataclass(frozen=True)
 class Shown:
-    """What a person sees after a command has ended."""
+    """The screen of a person after a command has ended."""
 
     raw: str
     exit_code: int

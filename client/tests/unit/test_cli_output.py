@@ -1,4 +1,4 @@
-"""What commands make of times, text and errors."""
+"""Times, text, errors and charts as commands read and print them."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -110,3 +110,14 @@ def test_chart_shows_rise_and_goal(monkeypatch, capsys):
     assert lines[11][6] not in " ─" and lines[0].rstrip()[-1] not in " ─"
     assert sum("─" in line for line in lines) == 1
     assert lines[0].split()[0] == "359" and lines[11].split()[0] == "0"
+
+
+def test_folded_json_keeps_keys_and_values_together():
+    lines = output.folded('{"order": "INV-2026-00119", "parcels": 2, "carrier": "DHL", "weight_kg": 28.93}', 78)
+    assert lines == ['  {"order": "INV-2026-00119", "parcels": 2, "carrier": "DHL",', '  "weight_kg": 28.93}']
+
+
+def test_no_color_removes_styles(monkeypatch):
+    assert output.styled("text", bold=True) != "text"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert output.styled("text", bold=True) == "text"

@@ -73,7 +73,7 @@ def create(
     audit: Annotated[bool, typer.Option("--audit", help="Record who received which numbers.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Create a sequence; do nothing if the same one exists."""
+    """Create a sequence, unless the same one exists."""
     limits: dict[str, Any] = {} if maximum is None else {"maximum": maximum}
     with connect() as client:
         sequence = client.sequences.create(

@@ -1,4 +1,4 @@
-"""What commands print: tables for people on a terminal, tab-separated lines for pipes, JSON for programs."""
+"""Output of the commands: tables for people on a terminal, tab-separated lines for pipes, JSON for programs."""
 
 from __future__ import annotations
 

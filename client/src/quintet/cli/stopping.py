@@ -15,7 +15,7 @@ _ACKNOWLEDGE_SECONDS = 10
 
 
 class Stopped(BaseException):
-    """A signal interrupted waiting. It is no Exception, because nothing may handle it as a failure of an event."""
+    """A signal interrupted waiting. Not an Exception, because nothing may handle it as a failure of an event."""
 
 
 class StopSignals:
