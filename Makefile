@@ -22,7 +22,7 @@ RUN = $(PY) deploy/$(STACK)
 PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data help lint test test-long test-all bench screenshots setup pins openapi env release
+.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data backup restore help lint test test-long test-all bench screenshots setup pins openapi env release
 
 up: setup ## Start the stack (RELOAD=1: apply code changes; TLS=1: serve HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
@@ -62,6 +62,12 @@ discard: setup ## Delete the dead letters of a queue, or one: QUEUE=orders.impor
 
 load-data: setup ## Load the sample factories and sprockets, or the files in FILE=...
 	@$(RUN) load-data $(FILE)
+
+backup: setup ## Copy all data into a folder, while the stack runs: [TO=backups/monday]
+	@$(RUN) backup $(TO)
+
+restore: setup ## Replace all data by that of a backup after confirmation: FROM=backups/monday [SKIP=1000] [YES=1]
+	@$(RUN) restore "$(or $(FROM),$(error FROM is required: make restore FROM=backups/monday))" $(if $(SKIP),--skip "$(SKIP)") $(if $(filter 1,$(YES)),--yes)
 
 lint: setup ## Check style, types, import rules and the OpenAPI documents
 	@$(PY) -m ruff check .

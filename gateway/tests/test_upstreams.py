@@ -115,6 +115,19 @@ def test_response_timeout_returns_504(start_gateway):
     assert "same Idempotency-Key" in response.json()["detail"]
 
 
+@pytest.mark.slow
+def test_append_does_not_have_the_time_of_a_long_poll(start_gateway):
+    gateway = start_gateway(lambda text: text.replace("proxy_read_timeout 65s;", "proxy_read_timeout 1s;"))
+
+    def respond_slowly(request):
+        threading.Event().wait(2)
+        request.send_json(200, "id")
+
+    gateway.services["event"].handler = respond_slowly
+    assert gateway.call("POST", "/api/v1/streams/a/events", "ann", body=b"{}").status == 200
+    assert gateway.call("GET", "/api/v1/streams/a/events", "ann").status == 504
+
+
 def test_connections_to_a_service_are_reused(gateway):
     peers = set()
 

@@ -8,15 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from chassis import db as db_package
 from chassis import strictjson
-from chassis.db import Database
+from chassis.db import Database, Transaction
 from chassis.messaging import broker, outbox
-from chassis.messaging.relay import Relay
+from chassis.messaging.relay import LOCK_NAMESPACE, Relay, lock_key
 from chassis.runtime.config import ServiceSettings
 
 RELAY = """
@@ -162,6 +164,25 @@ def test_standby_relay_takes_over_when_the_leader_is_killed(
     numbers += insert_jobs(queue, 100)
     eventually(is_empty)
     assert count_leaders() == 1
+    assert receive_numbers(channel, queue, len(numbers)) == numbers
+
+
+def test_session_that_waits_for_the_lock_stops_the_relay_until_it_ends(
+    insert_jobs: InsertJobs, is_empty: Any, settings: ServiceSettings, start_relay: Any, channel: Any, queue: str,
+    eventually: Any,
+) -> None:  # fmt: skip
+    broker.declare_queue(channel, queue)
+    start_relay()
+    numbers = insert_jobs(queue, 10)
+    eventually(is_empty)
+    with closing(db_package.connect(settings.database_url, name="backup", autocommit=True)) as connection:
+        Transaction(connection).run(f"SELECT pg_advisory_lock({LOCK_NAMESPACE}, {lock_key('probe')})")
+        numbers += insert_jobs(queue, 10)
+        started_at = time.monotonic()
+        # While it is not the leader, a relay tries to become it every second.
+        eventually(lambda: time.monotonic() - started_at > 1.5 or is_empty())
+        assert not is_empty()
+    eventually(is_empty)
     assert receive_numbers(channel, queue, len(numbers)) == numbers
 
 

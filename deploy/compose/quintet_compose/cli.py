@@ -14,6 +14,7 @@ from quintet_local import commands, envfile, locking, tls
 from quintet_local.gateway import set_administrator
 from quintet_local.layout import MARKER
 from quintet_local.progress import StackError, log_progress
+from quintet_local.restore import IN_PROGRESS, reject_interrupted
 from quintet_local.watching import StackWatcher
 
 
@@ -36,6 +37,7 @@ def _create_files(stack: Compose) -> None:
 
 
 def up(stack: Compose, arguments: argparse.Namespace) -> None:
+    reject_interrupted(stack.env_file)
     with stack.exclusive_lock():
         _create_files(stack)
         if arguments.tls:
@@ -53,6 +55,19 @@ def up(stack: Compose, arguments: argparse.Namespace) -> None:
             advice=lambda: "run `make status` and `make logs S=<container>` for details",
         )
     commands.print_access(stack.settings)
+
+
+def restore(stack: Compose, arguments: argparse.Namespace) -> None:
+    commands.restore(stack, arguments, start_servers=_start_servers, up=up)
+
+
+def _start_servers(stack: Compose) -> None:
+    """Create the stack if necessary, and start Postgres, with its roles, and RabbitMQ."""
+    _create_files(stack)
+    log_progress("building the images that have changed")
+    stack.run("build", "--quiet")
+    stack.run("run", "--rm", "-T", "roles")
+    stack.run("up", "--detach", "--wait", "rabbitmq")
 
 
 def start(stack: Compose) -> None:
@@ -116,7 +131,7 @@ def _remove(stack: Compose, stack_identity: Identity, arguments: argparse.Namesp
     for folder in (stack.users, stack.secrets):
         shutil.rmtree(folder, ignore_errors=True)
     envfile.unset_values(stack.env_file, envfile.PROJECT_VARIABLE, envfile.STACK_ID_VARIABLE)
-    for file in (*_removable_env_file(stack), stack.home / locking.NAME):
+    for file in (*_removable_env_file(stack), stack.env_file.with_name(IN_PROGRESS), stack.home / locking.NAME):
         file.unlink(missing_ok=True)
     log_progress("removed")
 
@@ -151,4 +166,5 @@ COMMANDS: dict[str, commands.Command] = {
     "env": env,
     "status": status,
     "logs": logs,
+    "restore": restore,
 }

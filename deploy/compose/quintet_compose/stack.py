@@ -15,6 +15,7 @@ from quintet_local import commands, envfile, locking, services, settings
 from quintet_local.gateway import fetch_health
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import NO_STACK, StackError
+from quintet_local.tools import Tool
 from quintet_local.watching import ProgramState
 
 # The gateway's user must be able to read the files in its container; they contain only hashes.
@@ -60,6 +61,29 @@ class Compose:
         if result.returncode:
             raise StackError(f"`docker compose {' '.join(arguments)}` failed:\n{result.stderr}")
         return result.stdout
+
+    def postgres_tool(self, program: str, *arguments: str) -> Tool:
+        script = 'PGPASSWORD=$(cat /run/secrets/postgres_password) PGUSER=admin exec "$@"'
+        return self._tool(program, "exec", "-T", "postgres", "sh", "-c", script, "sh", program, *arguments)
+
+    def broker_tool(self, *arguments: str) -> Tool:
+        return self._tool("rabbitmqctl", "exec", "-T", "rabbitmq", "rabbitmqctl", *arguments)
+
+    def files_tool(self, script: str) -> Tool:
+        """Return a shell script for a container of its own, because that of the service may be stopped."""
+        run = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "sh", "specstore-worker")
+        return self._tool("tar", *run, "-c", f"cd /data && {{ {script}; }}")
+
+    def stop_programs(self) -> None:
+        """Stop everything but Postgres and RabbitMQ."""
+        programs = [f"{service}-{kind}" for kind in ("web", "worker") for service in self.service_names]
+        self.run("stop", "gateway")
+        self.run("stop", "console", "redis", *programs)
+
+    def skip_numbers(self, count: int) -> str:
+        run = ("run", "--rm", "--no-deps", "-T", "sequence-migrate")
+        self.capture(*run)
+        return self.capture(*run, "skip", str(count)).strip().splitlines()[-1]
 
     def reload_gateway(self) -> bool:
         """Reload the gateway, and return whether it is running."""
@@ -109,6 +133,9 @@ class Compose:
 
     def is_healthy(self) -> bool:
         return self.health().get("status") == "OK"
+
+    def _tool(self, name: str, *arguments: str) -> Tool:
+        return Tool(name, self._command(*arguments), self._environment())
 
     def _command(self, *arguments: str) -> list[str]:
         return [

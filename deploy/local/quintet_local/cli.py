@@ -8,6 +8,7 @@ import time
 from quintet_local import commands, startup
 from quintet_local.layout import default_layout
 from quintet_local.progress import StackError, log_progress
+from quintet_local.restore import reject_interrupted
 from quintet_local.stack import Stack
 
 
@@ -16,6 +17,7 @@ def main() -> int:
 
 
 def up(stack: Stack, arguments: argparse.Namespace) -> None:
+    reject_interrupted(stack.env_file)
     startup.up(stack, reload=arguments.reload, tls=arguments.tls)
     commands.print_access(stack.settings)
 
@@ -65,4 +67,15 @@ def logs(stack: Stack, arguments: argparse.Namespace) -> None:
         os.execvp("tail", ["tail", "-n", "100" if arguments.program else "20", *follow, *files])
 
 
-COMMANDS: dict[str, commands.Command] = {"up": up, "down": down, "clean": clean, "status": status, "logs": logs}
+def restore(stack: Stack, arguments: argparse.Namespace) -> None:
+    commands.restore(stack, arguments, start_servers=startup.start_servers, up=up)
+
+
+COMMANDS: dict[str, commands.Command] = {
+    "up": up,
+    "down": down,
+    "clean": clean,
+    "status": status,
+    "logs": logs,
+    "restore": restore,
+}

@@ -6,26 +6,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from quintet_local import dead_letters, envfile, gateway, loading, ports, settings
+from quintet_local import backup, dead_letters, envfile, gateway, loading, ports, settings
+from quintet_local import restore as restoring
 from quintet_local.log_filter import LEVELS, LogFilter, sorted_by_time
 from quintet_local.progress import StackError, log_progress
 
 Command = Callable[[Any, argparse.Namespace], int | None]
 
 
-class Stack(Protocol):
+class Stack(backup.Stack, Protocol):
     """Interface of a stack that the shared commands use."""
-
-    service_names: Sequence[str]
-
-    @property
-    def settings(self) -> Mapping[str, str]: ...
-
-    def users_environment(self) -> Mapping[str, str]:
-        """Return the environment for gateway/users.py."""
 
     def reload_gateway(self) -> bool:
         """Reload the gateway, and return whether it is running."""
@@ -72,17 +66,50 @@ def _choose_gateway_port(first: int) -> int:
 
 
 def confirm_removal(removals: Iterable[object], arguments: argparse.Namespace) -> None:
-    """List what will be removed, and ask for confirmation. Without a terminal, YES=1 is required."""
-    print(
-        "make clean stops the stack and removes:", *(f"  {removal}" for removal in removals), sep="\n", file=sys.stderr
-    )
+    lines = ["make clean stops the stack and removes:", *(f"  {removal}" for removal in removals)]
+    _confirm("\n".join(lines), "Remove", arguments)
+
+
+def _confirm(warning: str, action: str, arguments: argparse.Namespace) -> None:
+    """Print the warning, and ask for confirmation. Without a terminal, YES=1 is required."""
+    print(warning, file=sys.stderr)
     if arguments.yes or os.environ.get("YES") == "1":
         return
     if not sys.stdin.isatty():
-        raise StackError("nothing was removed: without a terminal, confirm with `make clean YES=1`")
-    print("Remove all of these? [y/N] ", end="", file=sys.stderr, flush=True)
+        raise StackError(f"nothing was changed: without a terminal, confirm with `make {arguments.command} … YES=1`")
+    print(f"{action} all of this? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise StackError("nothing was removed")
+        raise StackError("nothing was changed")
+
+
+def back_up(stack: Stack, arguments: argparse.Namespace) -> None:
+    folder = Path(arguments.folder or f"backups/{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}")
+    with stack.exclusive_lock():
+        backup.create(stack, folder)
+
+
+def restore(
+    stack: Stack,
+    arguments: argparse.Namespace,
+    *,
+    start_servers: Callable[[Any], None],
+    up: Callable[[Any, argparse.Namespace], None],
+) -> None:
+    folder = Path(arguments.folder)
+    manifest = restoring.read_manifest(folder)
+    with stack.exclusive_lock():
+        start_servers(stack)
+        if replaced := restoring.count_current(stack):
+            _confirm(
+                f"make restore replaces all data of this stack: {backup.describe(replaced)}.", "Replace", arguments
+            )
+        report = restoring.replace(stack, folder, manifest, arguments.skip)
+    up(stack, arguments)
+    invariants = restoring.verify(stack.settings)
+    print(
+        f"\n  restored   {backup.describe(manifest['counts'])}\n  state of   {manifest['created_at']}"
+        f" (version {manifest['version']})\n  sequences  {report}\n  verified   {invariants}"
+    )
 
 
 def print_access(settings: Mapping[str, str]) -> None:
@@ -181,6 +208,7 @@ _COMMON: dict[str, Command] = {
     "retry": retry_or_discard,
     "discard": retry_or_discard,
     "load-data": load_data,
+    "backup": back_up,
 }
 
 
@@ -192,7 +220,13 @@ def _parser(prog: str, description: str | None, commands: Mapping[str, Command])
     parsers["up"].add_argument(
         "--tls", action="store_true", help="serve HTTPS; generate a self-signed certificate unless .env names one"
     )
-    parsers["clean"].add_argument("--yes", action="store_true", help="remove without asking")
+    for name in ("clean", "restore"):
+        parsers[name].add_argument("--yes", action="store_true", help="do not ask")
+    parsers["backup"].add_argument("folder", nargs="?", default="")
+    parsers["restore"].add_argument("folder")
+    parsers["restore"].add_argument("--skip", type=int, default=1000, help="numbers of each sequence that are skipped")
+    # The stack is started at the end.
+    parsers["restore"].set_defaults(reload=False, tls=False)
     parsers["logs"].add_argument("program", nargs="?", default="")
     parsers["logs"].add_argument("--request", default="", help="print all lines with this request ID, sorted by time")
     parsers["logs"].add_argument("--level", default="", choices=LEVELS, help="only this level and above")

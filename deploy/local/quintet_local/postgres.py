@@ -14,6 +14,7 @@ from quintet_local.layout import Layout
 from quintet_local.postgres_user import ADMIN, INITDB_OPTIONS
 from quintet_local.progress import StackError, log_progress
 from quintet_local.supervise import Program
+from quintet_local.tools import Tool
 
 NAME = "postgres"
 DATABASE = "quintet"
@@ -58,14 +59,14 @@ class Postgres:
             lock.unlink()
 
     def is_ready(self) -> bool:
-        """Return whether it accepts connections; raise a StackError if it rejects the password."""
-        result = self._psql("-d", "postgres", "-c", "SELECT 1")
+        """Return whether it accepts changes, as not during a recovery; raise a StackError if the password is wrong."""
+        result = self._psql("-d", "postgres", "-c", "SELECT pg_is_in_recovery()")
         if "password authentication failed" in result.stderr:
             raise StackError(
                 f"POSTGRES_PASSWORD in {self.layout.env_file} must be the one that the data in {self.data} was created "
                 "with: restore the previous .env, or run `make clean` to start over"
             )
-        return result.returncode == 0
+        return result.stdout.strip() == "f"
 
     def create_roles(self, services: list[str]) -> None:
         script = self.layout.checkout / "deploy" / "postgres" / "roles.sql"
@@ -83,7 +84,8 @@ class Postgres:
         password = self.settings[envfile.database_password_name(service)]
         return f"postgresql://{service}:{password}@127.0.0.1:{self.port}/{DATABASE}"
 
-    def _psql(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def tool(self, program: str, *arguments: str) -> Tool:
+        """Return a program of Postgres that connects as the administrator."""
         connection = {
             "PGHOST": "127.0.0.1",
             "PGPORT": str(self.port),
@@ -92,8 +94,11 @@ class Postgres:
             "PGCONNECT_TIMEOUT": "5",
             "PGOPTIONS": "-c client_min_messages=warning",
         }
-        command = [str(binaries.postgres("psql")), "-X", "-A", "-t", *arguments]
-        return subprocess.run(command, env=connection | environment, capture_output=True, text=True)
+        return Tool(program, [str(binaries.postgres(program)), *arguments], connection)
+
+    def _psql(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        psql = self.tool("psql", "-X", "-A", "-t", *arguments)
+        return subprocess.run(psql.command, env={**psql.environment, **environment}, capture_output=True, text=True)
 
     def _initialize(self, data: Path) -> Path:
         shutil.rmtree(data, ignore_errors=True)

@@ -15,6 +15,7 @@ from quintet_local import broker_users, envfile, erlang, ports
 from quintet_local.broker_users import ADMINISTRATOR
 from quintet_local.layout import Layout
 from quintet_local.supervise import Program
+from quintet_local.tools import Tool
 
 NAME = "rabbitmq"
 EPMD = "epmd"
@@ -71,6 +72,11 @@ class RabbitMQ:
 
     def service_url(self, service: str) -> str:
         return self._url(service, self.settings[envfile.broker_password_name(service)])
+
+    def tool(self, *arguments: str) -> Tool:
+        """Return rabbitmqctl, which manages the running broker."""
+        command = [str(self.installation.server.with_name("rabbitmqctl")), *arguments]
+        return Tool("rabbitmqctl", command, self._environment())
 
     def is_ready(self) -> bool:
         if ports.is_free(self.ports["amqp"]):

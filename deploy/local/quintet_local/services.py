@@ -12,6 +12,7 @@ from quintet_local.progress import StackError, log_progress
 from quintet_local.rabbitmq import RabbitMQ
 from quintet_local.settings import variables
 from quintet_local.supervise import Program
+from quintet_local.tools import Tool
 from quintet_local.valkey import Valkey
 
 
@@ -61,6 +62,11 @@ class Service:
         """Return whether its web process responds on its socket."""
         return ports.socket_responds(self.socket, b"GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n", b"HTTP/1.")
 
+    def run(self, *arguments: str) -> str:
+        """Run a command of the service, and return its output."""
+        tool = Tool(f"{self.name}-service", self._command(*arguments), self.common_environment | {"LANG": "C.UTF-8"})
+        return tool.run().decode()
+
     def migrate(self) -> None:
         """Run the migration with its output in a separate log; raise a StackError with its end on failure."""
         log = self.layout.log_of(f"{self.name}-migrate")
@@ -76,8 +82,8 @@ class Service:
         orphan_signal = "QUIT" if kind == "web" else "KILL"
         return Program(f"{self.name}-{kind}", self._command(kind), environment, orphan_signal=orphan_signal)
 
-    def _command(self, kind: str) -> list[str]:
-        return [sys.executable, "-m", f"{self.name}_service", kind]
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", f"{self.name}_service", *arguments]
 
 
 def log_tail(log: Path, lines: int = 15) -> str:

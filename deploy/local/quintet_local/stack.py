@@ -1,6 +1,8 @@
 """One stack: its parts, and the operations that work whether or not it is running."""
 
+import os
 import shutil
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import groupby
@@ -9,7 +11,9 @@ from pathlib import Path
 from quintet_local import envfile, gateway, locking, orphans, ports, postgres, rabbitmq, services, valkey
 from quintet_local.layout import COMPOSE_FILES, MARKER, Layout
 from quintet_local.progress import log_progress
+from quintet_local.restore import IN_PROGRESS
 from quintet_local.supervise import Program, Supervisor
+from quintet_local.tools import Tool
 
 
 class Stack:
@@ -19,6 +23,10 @@ class Stack:
         self.layout = layout
         self.supervisor = Supervisor(layout)
         self.service_names = services.discover(layout.checkout)
+
+    @property
+    def env_file(self) -> Path:
+        return self.layout.env_file
 
     @cached_property
     def settings(self) -> dict[str, str]:
@@ -73,6 +81,27 @@ class Stack:
     def exclusive_lock(self) -> AbstractContextManager[None]:
         return locking.exclusive_lock(self.layout.env_file.parent)
 
+    def postgres_tool(self, program: str, *arguments: str) -> Tool:
+        return self.postgres.tool(program, *arguments)
+
+    def broker_tool(self, *arguments: str) -> Tool:
+        return self.broker.tool(*arguments)
+
+    def files_tool(self, script: str) -> Tool:
+        folder = self.layout.data_dir("specstore")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Tool("tar", ["sh", "-c", f'cd "$0" && {{ {script}; }}', str(folder)], {"PATH": os.defpath})
+
+    def stop_programs(self) -> None:
+        """Stop everything but Postgres and RabbitMQ."""
+        servers = (postgres.NAME, rabbitmq.NAME, rabbitmq.EPMD)
+        self._stop_in_order(name for name in self.supervisor.states() if name not in servers)
+
+    def skip_numbers(self, count: int) -> str:
+        sequence = next(service for service in self.services if service.name == "sequence")
+        sequence.migrate()
+        return sequence.run("skip", str(count)).strip().splitlines()[-1]
+
     def down(self) -> None:
         """Stop all programs, regardless of the state of the stack. Its data is kept."""
         if not self.layout.exists():
@@ -93,7 +122,7 @@ class Stack:
             if self.layout.exists():
                 self._stop()
             paths = self.removable_paths()
-            for path in [*paths, self.layout.env_file.with_name(locking.NAME)]:
+            for path in [*paths, *map(self.layout.env_file.with_name, (IN_PROGRESS, locking.NAME))]:
                 remove(path)
         log_progress(f"removed {', '.join(map(str, paths))}")
 
@@ -114,13 +143,17 @@ class Stack:
         paths = [path for path in home.iterdir() if path.name not in {*COMPOSE_FILES, locking.NAME}]
         return sorted(paths, key=lambda path: path.name == MARKER)
 
+    def _stop_in_order(self, programs: Iterable[str]) -> None:
+        states = self.supervisor.states()
+        running = [name for name in programs if states[name]["pid"]]
+        for _, group in groupby(sorted(running, key=stop_rank), key=stop_rank):
+            names = list(group)
+            log_progress(f"stopping {', '.join(names)}")
+            self.supervisor.stop(names)
+
     def _stop(self) -> None:
         if self.supervisor.is_up():
-            running = [name for name, state in self.supervisor.states().items() if state["pid"]]
-            for _, group in groupby(sorted(running, key=stop_rank), key=stop_rank):
-                names = list(group)
-                log_progress(f"stopping {', '.join(names)}")
-                self.supervisor.stop(names)
+            self._stop_in_order(self.supervisor.states())
             self.supervisor.shut_down()
         orphans.wait_for_end(self.layout.programs_lock)
         for socket in self.layout.run.glob("*.sock*"):

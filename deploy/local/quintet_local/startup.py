@@ -36,6 +36,16 @@ def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
         log_progress("ready")
 
 
+def start_servers(stack: Stack) -> None:
+    """Create the stack if necessary, and start Postgres, RabbitMQ and Valkey if they are not running."""
+    stack.layout.check_owner()
+    stack.layout.create_folders()
+    _prepare_settings(stack, with_tls=False)
+    _ensure_supervisor(stack)
+    _start_servers(stack)
+    _wait_for(stack, rabbitmq.NAME, stack.broker.is_ready)
+
+
 def _prepare_settings(stack: Stack, with_tls: bool) -> None:
     commands.ensure_settings(stack.layout.env_file, stack.service_names)
     if with_tls:

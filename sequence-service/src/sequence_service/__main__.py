@@ -1,7 +1,23 @@
-"""The command line: python -m sequence_service web | worker | migrate."""
+"""The command line: python -m sequence_service web | worker | migrate | skip."""
+
+import sys
+from datetime import UTC, datetime
 
 from chassis.cli import Service, main
+from chassis.db import Database
+from sequence_service.operations.sequences import skip_in_all
 from sequence_service.settings import Settings
 
+
+def skip(settings: Settings, arguments: list[str]) -> None:
+    """Skip numbers of every sequence, as `make restore` does; the argument is their number."""
+    if len(arguments) != 1 or not arguments[0].isdecimal():
+        sys.exit("usage: python -m sequence_service skip <count>")
+    database = Database(settings.database_url, name="sequence-skip", size=1, wait_seconds=30)
+    with database.transaction() as tx:
+        count = skip_in_all(tx, int(arguments[0]), datetime.now(UTC))
+    print(f"{arguments[0]} numbers skipped in each of {count} sequences")
+
+
 if __name__ == "__main__":
-    main(Service("sequence", Settings))
+    main(Service("sequence", Settings, commands={"skip": skip}))

@@ -21,7 +21,7 @@ log = logs.logger(__name__)
 
 Settle = Callable[[], None]
 
-_MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.2, 10.0
+_MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.2, 2.0
 # A connection that lasted this long was stable: detecting that a node no longer responds takes longer, and then the
 # next node must be tried without a long delay.
 _STABLE_SECONDS = 5

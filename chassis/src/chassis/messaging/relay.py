@@ -14,10 +14,11 @@ from chassis.runtime import logs
 
 log = logs.logger(__name__)
 
-_LOCK_NAMESPACE = 0x51725265
+LOCK_NAMESPACE = 0x51725265
 _WINDOW_SIZE = 500
-_MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS, _STANDBY_SECONDS = 0.2, 5.0, 1.0
+_MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS, _STANDBY_SECONDS = 0.2, 2.0, 1.0
 _LANE_RETRY_SECONDS, _POLL_SECONDS = 1.0, 0.1
+_SUCCESSOR_CHECK_SECONDS = 0.5
 
 _NEXT_ROWS = """
     SELECT id, message_id::text AS message_id, exchange, routing_key, type, correlation_id, headers, body, mandatory,
@@ -27,14 +28,24 @@ _NEXT_ROWS = """
     ORDER BY id LIMIT %(window_size)s
 """
 
+_SUCCESSOR_WAITS = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objsubid = 2
+          AND (classid, objid) = (%(namespace)s::bigint::oid, (%(key)s::bigint & 4294967295)::oid)
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    )
+"""
+
 
 class Relay:
     """Runs in a dedicated thread. A row is deleted once its message is confirmed.
 
     If the relay dies between publishing and deleting, the message is sent twice. The connection that reads and deletes
-    rows also holds the advisory lock: a relay that lost the lock can no longer delete. Messages keep their order within
-    a lane, which is a job queue or the exchange `events`. A lane whose messages no queue accepts does not delay the
-    other lanes.
+    rows also holds the advisory lock: a relay that lost the lock can no longer delete. A session that waits for the
+    lock, as a backup does, receives it within a second, and no message is published until that session ends.
+
+    Messages keep their order within a lane, which is a job queue or the exchange `events`. A lane whose messages no
+    queue accepts does not delay the other lanes.
     """
 
     def __init__(self, service: str, database_url: str, amqp_url: str, stop_event: threading.Event) -> None:
@@ -60,19 +71,24 @@ class Relay:
             self._stop_event.wait(retry_seconds)
 
     def _run_as_leader(self) -> bool:
-        """Publish until the worker stops; return False if the relay of another process is the leader."""
+        """Publish until the worker stops; return False if another session holds the lock or waits for it."""
         name = f"{self._service}-relay"
         with closing(db.connect(self._database_url, name=name, autocommit=True)) as connection:
             tx = db.Transaction(connection)
-            key = zlib.crc32(self._service.encode()) - 2**31
-            if not tx.value("SELECT pg_try_advisory_lock(%(namespace)s, %(key)s)", namespace=_LOCK_NAMESPACE, key=key):
+            lock = {"namespace": LOCK_NAMESPACE, "key": lock_key(self._service)}
+            if not tx.value("SELECT pg_try_advisory_lock(%(namespace)s, %(key)s)", **lock):
                 self.is_connected = True
                 return False
             log.info("relay.leading")
             self._open_lanes.clear()
             with Publisher(self._nodes, name) as publisher:
+                checked_at = time.monotonic()
                 while not self._stop_event.is_set():
                     self.is_connected = True
+                    if time.monotonic() - checked_at > _SUCCESSOR_CHECK_SECONDS:
+                        checked_at = time.monotonic()
+                        if tx.value(_SUCCESSOR_WAITS, **lock):
+                            return False
                     if not self._publish_window(tx, publisher):
                         publisher.wait(_POLL_SECONDS)
         return True
@@ -127,6 +143,10 @@ class Relay:
             delivery_mode=broker.PERSISTENT,
         )
         return AmqpMessage(row["exchange"], row["routing_key"], properties, row["body"].encode(), row["mandatory"])
+
+
+def lock_key(service: str) -> int:
+    return zlib.crc32(service.encode()) - 2**31
 
 
 def _lane(row: db.Row) -> str:

@@ -1,4 +1,4 @@
-"""The reports that each worker stores in Postgres every few seconds: its connection to RabbitMQ, and its queues."""
+"""Reports that each worker writes into Postgres every few seconds: its connection to RabbitMQ, and its queues."""
 
 from chassis import strictjson
 from chassis.db import Row, Transaction

@@ -118,6 +118,10 @@ class Sequence:
         completed_cycles, position = divmod(self.issued - 1, self.size)
         return replace(extended, issued=completed_cycles * extended.size + position + 1)
 
+    def skip(self, count: int) -> "Sequence":
+        """Return the sequence without its next `count` numbers, or without all that are left of a non-cyclic range."""
+        return replace(self, issued=self.issued + (count if self.cycle else min(count, self.remaining)))
+
     def skip_to(self, number: int) -> "Sequence":
         """Return the sequence whose next number is `number`; raise Conflict if it was passed in the current cycle."""
         if not self.minimum <= number <= self.maximum:

@@ -84,11 +84,33 @@ def change_sequence(tx: Transaction, name: str, change: Change, now: datetime) -
     if new == old:
         return old
     sequences.update_sequence(tx, new)
-    old_values, new_values = ({"next": sequence.next, "maximum": sequence.maximum} for sequence in (old, new))
-    payload = {"old": old_values, "new": new_values, "user": change.username}
-    publish(tx, new, "SequenceAdvanced", payload, now, change.request_id)
+    _publish_advance(tx, old, new, change.username, now, change.request_id)
     publish_thresholds(tx, new, extended.issued, new.issued - extended.issued, now, change.request_id)
     return new
+
+
+def skip_in_all(tx: Transaction, count: int, now: datetime) -> int:
+    """Skip the next `count` numbers of every sequence; return the number of sequences.
+
+    After a restore, the numbers that were issued after the backup must not be issued again. Deleted sequences are
+    included, because they can be revived.
+    """
+    locked = sequences.lock_all_sequences(tx)
+    for old, is_deleted in locked:
+        new = old.skip(count)
+        sequences.update_sequence(tx, new)
+        if not is_deleted:
+            _publish_advance(tx, old, new, "restore", now, "")
+            publish_thresholds(tx, new, old.issued, new.issued - old.issued, now, "")
+    return len(locked)
+
+
+def _publish_advance(
+    tx: Transaction, old: Sequence, new: Sequence, username: str, now: datetime, request_id: str
+) -> None:
+    old_values, new_values = ({"next": sequence.next, "maximum": sequence.maximum} for sequence in (old, new))
+    payload = {"old": old_values, "new": new_values, "user": username}
+    publish(tx, new, "SequenceAdvanced", payload, now, request_id)
 
 
 def list_issued(

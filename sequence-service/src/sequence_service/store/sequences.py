@@ -31,6 +31,15 @@ def find_sequence(tx: Transaction, name: str) -> Sequence | None:
     return _current_sequence(row) if row else None
 
 
+def lock_all_sequences(tx: Transaction) -> list[tuple[Sequence, bool]]:
+    """Lock all sequences until the transaction ends; return each in its current period, and whether it is deleted."""
+    rows = tx.all(
+        f"SELECT {_COLUMNS_NOW}, deleted_at IS NOT NULL AS is_deleted FROM sequences ORDER BY name FOR UPDATE"
+    )
+    deleted = [row.pop("is_deleted") for row in rows]
+    return list(zip(map(_current_sequence, rows), deleted, strict=True))
+
+
 def lock_sequence(tx: Transaction, name: str) -> Sequence | None:
     """Lock the sequence until the transaction ends; return it in the period that has begun, or None."""
     row = tx.find(f"SELECT {_COLUMNS_NOW} FROM sequences WHERE name = %(name)s AND {_EXISTS} FOR UPDATE", name=name)
