@@ -196,7 +196,7 @@ def print_logs(command: Sequence[str], environment: Mapping[str, str], arguments
 
 
 def load_data(stack: Stack, arguments: argparse.Namespace) -> None:
-    loading.load(gateway.address(stack.settings), stack.settings, arguments.files)
+    loading.load(gateway.address_with_password(stack.settings), arguments.files)
 
 
 _COMMON: dict[str, Command] = {
