@@ -14,7 +14,7 @@ MODULES_OR_PACKAGES = {"routes", "handlers", "operations", "domain", "store", "c
 TEST_ENTRIES = {"conftest.py", "unit", "integration", "contract"}
 MAX_FILE_LINES = 250
 MAX_CHASSIS_MODULE_LINES = 215
-MAX_CHASSIS_LINES = 4761
+MAX_CHASSIS_LINES = 4775
 
 
 def count_lines(file):
@@ -54,11 +54,7 @@ def test_package_init_has_only_a_docstring(service):
 
 
 def test_every_module_has_a_docstring():
-    sources = [
-        CHECKOUT / "chassis" / "src",
-        CHECKOUT / "client" / "src",
-        *(service.source for service in all_services()),
-    ]
+    sources = [CHECKOUT / "chassis" / "src", *(service.source for service in all_services())]
     for file in (file for source in sources for file in python_files(source)):
         if file.name not in ("__main__.py", "__init__.py"):
             assert ast.get_docstring(ast.parse(file.read_text())), file
@@ -81,11 +77,6 @@ def test_no_test_file_is_too_long():
     tests = [file for folder in CHECKOUT.glob("*/tests") for file in python_files(folder)]
     tests += python_files(CHECKOUT / "tests-e2e")
     assert {file: count_lines(file) for file in tests if count_lines(file) > MAX_FILE_LINES + 100} == {}
-
-
-def test_no_module_of_client_is_too_long():
-    modules = [file for file in python_files(CHECKOUT / "client") if file.parent.name != "_generated"]
-    assert {file: count_lines(file) for file in modules if count_lines(file) > MAX_FILE_LINES} == {}
 
 
 def test_chassis_and_its_modules_are_short():

@@ -4,10 +4,18 @@ from typing import Any
 
 import pytest
 import yaml
+from flask import Blueprint
+from pydantic import BaseModel, Field, create_model
 
 from chassis.runtime.config import ServiceSettings
+from chassis.web import app as web
 from chassis.web import openapi
+from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.openapi import as_yaml
+from chassis.web.openapi_components import Api
+from chassis.web.validation import endpoint
+
+TOKEN = {"type": "apiKey", "in": "header", "name": "X-Token"}
 
 
 @pytest.fixture
@@ -52,3 +60,64 @@ def test_document_contains_the_types_of_the_routes(document: dict[str, Any]) -> 
 
 def test_document_survives_a_round_trip_through_yaml(document: dict[str, Any]) -> None:
     assert yaml.safe_load(as_yaml(document)) == document
+
+
+def describe(*routes: tuple[str, list[str], Any]) -> dict[str, Any]:
+    """Return the document of an app with these routes: path, methods and view."""
+    blueprint = Blueprint("routes", __name__)
+    for path, methods, view in routes:
+        blueprint.add_url_rule(path, view.__name__, view, methods=methods)
+    app = web.create_app("probe", ServiceSettings(database_url="postgresql://u@127.0.0.1:1/x"), [blueprint])
+    return openapi.document(app, Api("For tests", {}, {"token": TOKEN}))
+
+
+def test_post_and_put_of_one_route_have_different_operation_ids() -> None:
+    @endpoint("Send things", {202: ResponseSpec("Accepted")})
+    def send_things() -> None: ...
+
+    methods = describe(("/things", ["POST", "PUT"], send_things))["paths"]["/things"]
+    ids = {method: operation["operationId"] for method, operation in methods.items()}
+    assert ids == {"post": "send_things", "put": "send_things_with_put"}
+
+
+def test_parameter_that_is_a_security_scheme_is_not_repeated() -> None:
+    class Headers(BaseModel):
+        token: str | None = Field(None, alias="X-Token")
+        other: str | None = Field(None, alias="X-Other")
+
+    @endpoint("Get things", {200: ResponseSpec("Things")}, headers=Headers, security=(("basic", "token"), ()))
+    def get_things(headers: Headers) -> None: ...
+
+    operation = describe(("/things", ["GET"], get_things))["paths"]["/things"]["get"]
+    assert [parameter.get("name") for parameter in operation["parameters"]] == ["X-Other", None]
+    assert operation["parameters"][0]["schema"] == {"type": "string"}  # neither null nor a default
+    assert operation["security"] == [{"basic": [], "token": []}, {}]
+
+
+def test_gateway_errors_are_added_unless_the_operation_is_open() -> None:
+    @endpoint("Get things", {200: ResponseSpec("Things")}, security=())
+    def get_things() -> None: ...
+
+    @endpoint("Send things", {202: ResponseSpec("Accepted"), 503: problem("Unavailable", "Down")})
+    def send_things() -> None: ...
+
+    paths = describe(("/open", ["GET"], get_things), ("/things", ["POST"], send_things))["paths"]
+    assert set(paths["/open"]["get"]["responses"]) == {"200", "429"}
+    assert set(paths["/things"]["post"]["responses"]) == {"202", "401", "403", "429", "503", "504"}
+    assert paths["/things"]["post"]["responses"]["504"] == {"$ref": "#/components/responses/OutcomeUnknown"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (ResponseSpec("", create_model("Thing", size=int)), ResponseSpec("", create_model("Thing", size=str))),
+        (problem("Conflict", "One reason"), problem("Conflict", "Another reason")),
+    ],
+    ids=["schemas", "errors"],
+)
+def test_different_components_with_one_name_are_an_error(first: ResponseSpec, second: ResponseSpec) -> None:
+    @endpoint("Get things", {200: first, 409: second})
+    def get_things() -> None: ...
+
+    with pytest.raises(ValueError, match=r"two .* are named"):
+        describe(("/things", ["GET"], get_things))
