@@ -126,7 +126,7 @@ def test_specs_are_pushed_and_files_downloaded(cli, client, name, spec_file, tmp
     paths = cli.output("data", "get", f"{owner}/{name}/3").splitlines()
     assert len(paths) == 7 and f"{name}/reds.csv" in paths and (tmp_path / name / "reds.csv").stat().st_size
     assert len(cli.json("data", "get", f"{owner}/{name}", "-o", "out")["files"]) == 7
-    assert "100 %" in shown(cli, "data", "get", f"{owner}/{name}", "-o", "out")
+    assert "datapackage.json ━" in shown(cli, "data", "get", f"{owner}/{name}", "-o", "out")
     assert [name, "5"] == next(
         [row[0].split("/")[1], row[1]] for row in cli.rows("data", "list", owner) if name in row[0]
     )

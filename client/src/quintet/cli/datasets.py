@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quintet.cli.connection import connect
+from quintet.cli.failures import REFUSED, print_error
 from quintet.cli.options import Json
 from quintet.cli.output import Column, cell, console, is_terminal, print_json, print_table
 from quintet.cli.progress import transfer_bar
@@ -107,6 +108,9 @@ def get(
     name = dataset if len(parts) == 3 else f"{dataset}/successful"
     with connect() as client, transfer_bar("Downloading") as on_progress:
         paths = client.datasets.flow(name).download(output or Path(parts[1]), on_progress=on_progress)
+    if not paths:
+        print_error(f"no pipeline of {name} has created a file")
+        raise typer.Exit(REFUSED)
     if as_json:
         print_json({"files": [str(path) for path in paths]})
         return

@@ -106,7 +106,7 @@ def _stored_events(
     if last == 0:
         return []
     if start is None:
-        return _newest_events(stream, name, count)
+        return [*stream.events(name=name, newest_first=True, limit=count)][::-1]
     if start == "start":
         return stream.events(name=name)
     if _is_position(start):
@@ -116,16 +116,6 @@ def _stored_events(
 
 def _is_position(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= _MAX_POSITION_DIGITS
-
-
-def _newest_events(stream: "Stream", name: str | None, count: int) -> "list[Event]":
-    newest: list[Event] = []
-    if count:
-        for event in stream.events(name=name, newest_first=True):
-            newest.append(event)
-            if len(newest) == count:
-                break
-    return newest[::-1]
 
 
 def list_streams(as_json: Json = False) -> None:

@@ -1,5 +1,7 @@
 """Commands about orders: the import of files, and queries."""
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,19 +112,22 @@ def list_orders(
     as_json: Json = False,
 ) -> None:
     """List orders by ID."""
-    orders: list[OrderSummary] = []
     with connect() as client:
         matching = client.orders.list(valid=valid, state=state, name=name, email=email, zipcode=zipcode)
-        for order in matching:
-            if limit and len(orders) == limit:
-                typer.echo(f"Only the first {limit:,} orders are listed; see -n.", err=True)
-                break
-            orders.append(order)
-    if as_json:
-        print_json(orders)
-        return
-    rows = [(str(order.id), order.name, order.valid) for order in orders]
-    print_table([Column("ID", True), Column("NAME", may_shrink=True), Column("VALID")], rows, empty="No order matches.")
+        orders = _first(matching, limit) if limit else matching
+        if as_json:
+            print_json(list(orders))
+            return
+        columns = [Column("ID", True), Column("NAME", may_shrink=True), Column("VALID")]
+        rows = ((str(order.id), order.name, order.valid) for order in orders)
+        print_table(columns, rows, empty="No order matches.")
+
+
+def _first(orders: Iterator["OrderSummary"], limit: int) -> Iterator["OrderSummary"]:
+    """Yield the first orders, and report that there are more."""
+    yield from islice(orders, limit)
+    if next(orders, None) is not None:
+        typer.echo(f"Only the first {limit:,} orders are listed; see -n.", err=True)
 
 
 def show_order(

@@ -128,14 +128,18 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, emp
 
     Without rows, `empty` is printed on standard error.
     """
-    cells = list(rows)
-    if not cells:
-        typer.echo(empty, err=True)
-    elif is_terminal():
-        console().print(_table(columns, cells))
+    if is_terminal():
+        cells = list(rows)
+        is_empty = not cells
+        if cells:
+            console().print(_table(columns, cells))
     else:
-        for row in cells:
+        is_empty = True
+        for row in rows:
             print("\t".join(map(plain, row)))
+            is_empty = False
+    if is_empty:
+        typer.echo(empty, err=True)
 
 
 def _table(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> Any:

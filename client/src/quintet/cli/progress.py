@@ -38,7 +38,13 @@ def transfer_bar(label: str) -> Iterator[OnTransfer | None]:
 
         def update(state: "TransferProgress") -> None:
             rate = f"{decimal(int(state.done_bytes / (time.monotonic() - started_at + 0.001)))}/s"
-            progress.update(task, completed=state.done_bytes, total=state.total_bytes, rate=rate)
+            progress.update(
+                task,
+                description=state.name or label,
+                completed=state.done_bytes,
+                total=state.total_bytes,
+                rate=rate,
+            )
 
         yield update
 

@@ -41,7 +41,8 @@ def login(
     if as_json:
         print_json({"url": address.url, "user": address.user, "file": str(file)})
         return
-    typer.echo(f"Logged in to {address.url} as {address.user}; stored in {file}")
+    typer.echo(f"Logged in to {address.url} as {address.user}")
+    typer.echo(f"Stored in {file}", err=True)
     if config.ENVIRONMENT_VARIABLE in os.environ:
         typer.echo(f"Note: the environment variable {config.ENVIRONMENT_VARIABLE} is set and wins.", err=True)
 
