@@ -19,9 +19,8 @@ _PLACEHOLDERS = [
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?Z?", "<time>"),
     (r"\d{4}-\d\d-\d\d", "<date>"),
     (r"\b\d\d:\d\d(:\d\d)?\b", "<time>"),
-    (r"\b\d+ (min|s)\b", "<seconds>"),
+    (r"\b\d+(\.\d+)? (min|s)\b", "<seconds>"),
     (r"\b[\d.,]+ ?[kMG]?B/s|\b[\d.,]+/s", "<rate>"),
-    (r"\b\d+\.\d+ s\b", "<seconds>"),
     (r"\b\d+\.\d+\.\d+\b", "<version>"),
     (r"[\u2800-\u28ff▁▂▃▄▅▆▇█─━]+( +[\u2800-\u28ff▁▂▃▄▅▆▇█─━]+)*", "<chart>"),
     # A rate is shown only if there was time to measure it.
