@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -76,18 +77,28 @@ def tail(
     Prints the time, position, name, ID and payload of each event. Following continues through any outage, without a gap
     or a duplicate; Ctrl-C ends it.
     """
+    first = None if start is None else _parse_start(start)
     printer = EventPrinter(as_json=as_json)
     with connect() as client:
         source = client.streams(stream)
         last = _last_position(source, may_be_missing=follow)
-        for event in _stored_events(source, name, start, count, last):
+        for event in _stored_events(source, name, first, count) if last else ():
             printer.print(event)
             last = max(last, event.position)
-        if start and _is_position(start):
-            last = max(last, int(start) - 1)
+        if isinstance(first, int):
+            last = max(last, first - 1)
         if follow:
             for event in source.follow(name or "*", after=last):
                 printer.print(event)
+
+
+def _parse_start(text: str) -> int | datetime:
+    """Return a position or a time."""
+    if text == "start":
+        return 1
+    if text.isascii() and text.isdigit() and len(text) <= _MAX_POSITION_DIGITS:
+        return int(text)
+    return parse_moment(text, "--from")
 
 
 def _last_position(stream: "Stream", *, may_be_missing: bool) -> int:
@@ -100,22 +111,12 @@ def _last_position(stream: "Stream", *, may_be_missing: bool) -> int:
         raise
 
 
-def _stored_events(
-    stream: "Stream", name: str | None, start: str | None, count: int, last: int
-) -> "Iterator[Event] | list[Event]":
-    if last == 0:
-        return []
-    if start is None:
+def _stored_events(stream: "Stream", name: str | None, first: int | datetime | None, count: int) -> Iterable["Event"]:
+    if first is None:
         return [*stream.events(name=name, newest_first=True, limit=count)][::-1]
-    if start == "start":
-        return stream.events(name=name)
-    if _is_position(start):
-        return stream.events(name=name, start=int(start))
-    return stream.events(name=name, since=parse_moment(start, "--from"))
-
-
-def _is_position(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _MAX_POSITION_DIGITS
+    if isinstance(first, int):
+        return stream.events(name=name, start=first)
+    return stream.events(name=name, since=first)
 
 
 def list_streams(as_json: Json = False) -> None:
