@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 import httpx
 
 from quintet._responses import error_from_response
-from quintet.errors import OutcomeUnknown, ResponseError, Unavailable
+from quintet.errors import InvalidInput, OutcomeUnknown, ResponseError, Unavailable
 
 log = logging.getLogger("quintet")
 
@@ -110,9 +110,12 @@ class Attempts:
         self._record(is_unknown=status in _UNKNOWN_OUTCOMES)
         return self._delay_or_raise(error, parse_retry_after(headers))
 
-    def after_failure(self, failure: httpx.TransportError) -> float:
+    def after_failure(self, failure: httpx.RequestError) -> float:
         """Return the seconds until the next attempt; raise the error if it is final."""
         reason = f"{type(failure).__name__}: {failure}" if str(failure) else type(failure).__name__
+        if isinstance(failure, httpx.LocalProtocolError):
+            # For instance a header with a line break, which is not sent.
+            raise InvalidInput(f"the request is invalid ({reason})", request_id=self._request_id) from failure
         error = Unavailable(f"the connection failed ({reason})", request_id=self._request_id)
         if _is_permanent(failure):
             raise error from failure
@@ -143,9 +146,9 @@ class Attempts:
         )
 
 
-def _is_permanent(failure: httpx.TransportError) -> bool:
-    """Return whether a repetition would fail too: an invalid request or URL, or a certificate that is not trusted."""
-    if isinstance(failure, (httpx.UnsupportedProtocol, httpx.LocalProtocolError)):
+def _is_permanent(failure: httpx.RequestError) -> bool:
+    """Return whether a repetition would fail too: an unknown scheme, or a certificate that is not trusted."""
+    if isinstance(failure, httpx.UnsupportedProtocol):
         return True
     cause: BaseException | None = failure
     while cause is not None:

@@ -101,7 +101,8 @@ class ResponseError(QuintetError):
     def __str__(self) -> str:
         facts = [f"{self.status} {self.title}".strip() if self.status else self.title]
         facts += [f"request {self.request_id}"] if self.request_id else []
-        return f"{self.detail} ({', '.join(filter(None, facts))})"
+        facts = [fact for fact in facts if fact]
+        return f"{self.detail} ({', '.join(facts)})" if facts else self.detail
 
 
 class InvalidInput(ResponseError):

@@ -1,7 +1,6 @@
 """Attempts of one call: what is sent again, and what is returned. Each test runs with both clients."""
 
 import asyncio
-import inspect
 import io
 import json
 
@@ -23,25 +22,6 @@ EVENT = {
     "request_id": "r",
     "received_at": "2026-11-27T10:00:00Z",
 }
-
-
-@pytest.fixture
-def call(server, client_class):
-    """Return a function that runs `use(client)` with a new client of either kind, and returns its result."""
-
-    def run(use, **options):
-        async def run_async():
-            async with client_class(server.url, **options) as client:
-                result = use(client)
-                return [item async for item in result] if inspect.isasyncgen(result) else await result
-
-        if hasattr(client_class, "__aenter__"):
-            return asyncio.run(run_async())
-        with client_class(server.url, **options) as client:
-            result = use(client)
-            return list(result) if inspect.isgenerator(result) else result
-
-    return run
 
 
 def test_all_attempts_of_a_write_are_the_same_request(server, call):

@@ -7,7 +7,6 @@ import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
@@ -19,6 +18,7 @@ from quintet._async.sequences import AsyncSequences
 from quintet._async.streams import AsyncStreams
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._decoding import decode
+from quintet._paths import segment
 from quintet._responses import error_from_response
 from quintet.config import find_url, parse_url
 from quintet.models import Trace
@@ -96,7 +96,7 @@ class AsyncQuintet:
 
     async def trace(self, request_id: str) -> Trace:
         """Return what a request caused in all services, by its ID, for instance an error's; requires the role admin."""
-        return decode(Trace, await self._transport.get(f"/trace/{quote(request_id, safe='')}"))
+        return decode(Trace, await self._transport.get(f"/trace/{segment(request_id)}"))
 
     async def request(
         self,

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from quintet._async.paging import pages_by_offset
 from quintet._async.transport import AsyncTransport
 from quintet._decoding import decode, format_time
 from quintet._events import plain_reason
+from quintet._paths import segment
 from quintet._retry import RetryPolicy
 from quintet.errors import InvalidInput, NotFound, QuintetError
 from quintet.models import Event, ParkedEvent
@@ -215,7 +216,7 @@ class AsyncConsumer:
     def __init__(self, transport: AsyncTransport, stream_path: str, name: str) -> None:
         self.name = name
         self._transport = transport
-        self._path = f"{stream_path}/consumers/{quote(name, safe='')}"
+        self._path = f"{stream_path}/consumers/{segment(name)}"
 
     async def offset(self, event_name: str, to: int | datetime | Literal["end"]) -> None:
         """Move the offset: the consumer continues after the event number `to`, from a time on, or at the end.
@@ -236,7 +237,7 @@ class AsyncConsumer:
         """Deliver a parked event again, or all of them in order."""
         path = f"{self._path}/parked/replay"
         if event_id is not None:
-            path = f"{self._path}/parked/{quote(event_id, safe='')}/replay"
+            path = f"{self._path}/parked/{segment(event_id)}/replay"
         await self._transport.request("POST", path, settled_statuses=[404])
 
     async def delete(self) -> None:

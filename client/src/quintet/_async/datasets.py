@@ -8,13 +8,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from quintet._async.paging import PAGE_SIZE, pages_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._async.waiting import wait_until_finished
 from quintet._decoding import decode
 from quintet._files import CHUNK_BYTES, FileSource, OnTransfer, open_upload, replacing
+from quintet._paths import segment, segments
 from quintet._specs import SpecSource, load_spec
 from quintet.errors import FlowFailed, Forbidden, NotFound, QuintetError, Unauthorized
 from quintet.models import CancelResult, Dataset, FlowStatus, Plan, Revision, StoredFile
@@ -99,7 +99,7 @@ class AsyncDatasets:
     async def list(self, owner: str | None = None) -> AsyncIterator[Dataset]:
         """Yield the datasets of an owner, or of all owners; unlisted and private ones only if they are the user's."""
         after: str | None = None
-        path = "/source" if owner is None else f"/source/{quote(owner, safe='')}"
+        path = "/source" if owner is None else f"/source/{segment(owner)}"
         if owner is not None:
             async for page in pages_by_offset(self._api.transport, path, headers=await self._api.headers()):
                 for dataset in page["datasets"]:
@@ -115,7 +115,7 @@ class AsyncDatasets:
 
     async def revisions(self, owner: str, dataset: str) -> AsyncIterator[Revision]:
         """Yield the revisions of a dataset, newest first."""
-        path = f"/source/{quote(owner, safe='')}/{quote(dataset, safe='')}"
+        path = f"/source/{segment(owner)}/{segment(dataset)}"
         async for page in pages_by_offset(self._api.transport, path, headers=await self._api.headers()):
             for revision in page["revisions"]:
                 yield decode(Revision, revision)
@@ -141,7 +141,7 @@ class AsyncDatasets:
         await self._api.request("DELETE", self._file_path(remote_path))
 
     def _file_path(self, remote_path: str) -> str:
-        return f"/source/{quote(self._api.transport.user, safe='')}/files/{quote(remote_path)}"
+        return f"/source/{segment(self._api.transport.user)}/files/{segments(remote_path)}"
 
 
 class AsyncFlow:
@@ -150,7 +150,7 @@ class AsyncFlow:
     def __init__(self, api: _AsyncSourceApi, flow_id: str) -> None:
         self.id = flow_id
         self._api = api
-        self._path = f"/source/{quote(flow_id)}"
+        self._path = f"/source/{segments(flow_id)}"
 
     async def status(self) -> FlowStatus:
         return decode(FlowStatus, await self._api.request("GET", self._path))
@@ -193,7 +193,7 @@ class AsyncFlow:
     ) -> None:
         with replacing(path) as file:
             await self._api.transport.download(
-                f"/source/{quote(flow_id)}/data/{quote(name, safe='')}",
+                f"/source/{segments(flow_id)}/data/{segment(name)}",
                 file,
                 headers=await self._api.headers(),
                 on_progress=on_progress,

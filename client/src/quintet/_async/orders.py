@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from urllib.parse import quote
 
 from quintet._async.paging import PAGE_SIZE, pages_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
@@ -12,6 +11,7 @@ from quintet._async.waiting import wait_until_finished
 from quintet._decoding import decode
 from quintet._events import to_json
 from quintet._files import FileSource, OnTransfer, open_upload, replacing
+from quintet._paths import segment
 from quintet.errors import ImportFailed
 from quintet.models import ImportStatus, Order, OrderSummary, ReportedRow, UndoStatus
 
@@ -125,8 +125,8 @@ class AsyncImportTask:
     def __init__(self, transport: AsyncTransport, task_id: str) -> None:
         self.id = task_id
         self._transport = transport
-        self._path = f"{_API}/import/{quote(task_id, safe='')}"
-        self._status_path = f"{_API}/import/status/{quote(task_id, safe='')}"
+        self._path = f"{_API}/import/{segment(task_id)}"
+        self._status_path = f"{_API}/import/status/{segment(task_id)}"
 
     async def status(self) -> ImportStatus:
         return decode(ImportStatus, (await self._transport.get(self._status_path))["result"])

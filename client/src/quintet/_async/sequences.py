@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Literal
-from urllib.parse import quote
 
 from quintet._async.paging import PAGE_SIZE, pages_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._decoding import decode
+from quintet._paths import segment
 from quintet.models import IssuedNumbers, IssuedRange, Sequence
 
 MAX_NUMBER = 2**63 - 1
@@ -88,4 +88,4 @@ class AsyncSequences:
 
 
 def _path(name: str) -> str:
-    return f"/sequences/{quote(name, safe='')}"
+    return f"/sequences/{segment(name)}"

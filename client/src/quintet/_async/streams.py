@@ -6,7 +6,6 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from quintet._async.consumers import AsyncConsumer, AsyncConsumption
 from quintet._async.following import follow_events
@@ -14,6 +13,7 @@ from quintet._async.paging import PAGE_SIZE, pages_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._decoding import decode, format_time
 from quintet._events import EventLike, batches, event_body
+from quintet._paths import segment
 from quintet.models import ConsumerState, Event, NewEvent, Retention, SchemaKey, StreamState
 
 # Greater than every position.
@@ -49,7 +49,7 @@ class AsyncStream:
     def __init__(self, transport: AsyncTransport, name: str, producer: str) -> None:
         self.name, self.producer = name, producer
         self._transport = transport
-        self._path = f"/api/v1/streams/{quote(name, safe='')}"
+        self._path = f"/api/v1/streams/{segment(name)}"
 
     async def append(
         self,
@@ -115,7 +115,7 @@ class AsyncStream:
         return decode(StreamState, await self._transport.get(self._path))
 
     async def event(self, event_id: str) -> Event:
-        return decode(Event, await self._transport.get(f"{self._path}/events/{quote(event_id, safe='')}"))
+        return decode(Event, await self._transport.get(f"{self._path}/events/{segment(event_id)}"))
 
     async def events(
         self,
@@ -208,7 +208,7 @@ class AsyncStream:
         await self._transport.request("DELETE", self._schema_path(event_name, version), settled_statuses=[404])
 
     def _schema_path(self, event_name: str, version: int) -> str:
-        return f"{self._path}/schemas/{quote(event_name, safe='')}/{version}"
+        return f"{self._path}/schemas/{segment(event_name)}/{version}"
 
     async def retention(self) -> Retention:
         return decode(Retention, await self._transport.get(f"{self._path}/retention"))
@@ -224,4 +224,4 @@ class AsyncStream:
 
     async def erase(self, event_id: str) -> None:
         """Erase the payload, system and trigger of an event, for instance personal data; requires the role admin."""
-        await self._transport.request("DELETE", f"{self._path}/events/{quote(event_id, safe='')}")
+        await self._transport.request("DELETE", f"{self._path}/events/{segment(event_id)}")

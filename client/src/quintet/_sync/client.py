@@ -10,11 +10,11 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
 from quintet._decoding import decode
+from quintet._paths import segment
 from quintet._responses import error_from_response
 from quintet._sync.datasets import Datasets
 from quintet._sync.dead_letters import DeadLetters
@@ -99,7 +99,7 @@ class Quintet:
 
     def trace(self, request_id: str) -> Trace:
         """Return what a request caused in all services, by its ID, for instance an error's; requires the role admin."""
-        return decode(Trace, self._transport.get(f"/trace/{quote(request_id, safe='')}"))
+        return decode(Trace, self._transport.get(f"/trace/{segment(request_id)}"))
 
     def request(
         self,

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from quintet._decoding import decode
 from quintet._files import CHUNK_BYTES, FileSource, OnTransfer, open_upload, replacing
+from quintet._paths import segment, segments
 from quintet._specs import SpecSource, load_spec
 from quintet._sync.paging import PAGE_SIZE, pages_by_offset
 from quintet._sync.transport import Transport, parse_json
@@ -100,7 +100,7 @@ class Datasets:
     def list(self, owner: str | None = None) -> Iterator[Dataset]:
         """Yield the datasets of an owner, or of all owners; unlisted and private ones only if they are the user's."""
         after: str | None = None
-        path = "/source" if owner is None else f"/source/{quote(owner, safe='')}"
+        path = "/source" if owner is None else f"/source/{segment(owner)}"
         if owner is not None:
             for page in pages_by_offset(self._api.transport, path, headers=self._api.headers()):
                 for dataset in page["datasets"]:
@@ -116,7 +116,7 @@ class Datasets:
 
     def revisions(self, owner: str, dataset: str) -> Iterator[Revision]:
         """Yield the revisions of a dataset, newest first."""
-        path = f"/source/{quote(owner, safe='')}/{quote(dataset, safe='')}"
+        path = f"/source/{segment(owner)}/{segment(dataset)}"
         for page in pages_by_offset(self._api.transport, path, headers=self._api.headers()):
             for revision in page["revisions"]:
                 yield decode(Revision, revision)
@@ -140,7 +140,7 @@ class Datasets:
         self._api.request("DELETE", self._file_path(remote_path))
 
     def _file_path(self, remote_path: str) -> str:
-        return f"/source/{quote(self._api.transport.user, safe='')}/files/{quote(remote_path)}"
+        return f"/source/{segment(self._api.transport.user)}/files/{segments(remote_path)}"
 
 
 class Flow:
@@ -149,7 +149,7 @@ class Flow:
     def __init__(self, api: _SourceApi, flow_id: str) -> None:
         self.id = flow_id
         self._api = api
-        self._path = f"/source/{quote(flow_id)}"
+        self._path = f"/source/{segments(flow_id)}"
 
     def status(self) -> FlowStatus:
         return decode(FlowStatus, self._api.request("GET", self._path))
@@ -192,7 +192,7 @@ class Flow:
     ) -> None:
         with replacing(path) as file:
             self._api.transport.download(
-                f"/source/{quote(flow_id)}/data/{quote(name, safe='')}",
+                f"/source/{segments(flow_id)}/data/{segment(name)}",
                 file,
                 headers=self._api.headers(),
                 on_progress=on_progress,

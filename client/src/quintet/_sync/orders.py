@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from urllib.parse import quote
 
 from quintet._decoding import decode
 from quintet._events import to_json
 from quintet._files import FileSource, OnTransfer, open_upload, replacing
+from quintet._paths import segment
 from quintet._sync.paging import PAGE_SIZE, pages_by_offset
 from quintet._sync.transport import Transport, parse_json
 from quintet._sync.waiting import wait_until_finished
@@ -128,8 +128,8 @@ class ImportTask:
     def __init__(self, transport: Transport, task_id: str) -> None:
         self.id = task_id
         self._transport = transport
-        self._path = f"{_API}/import/{quote(task_id, safe='')}"
-        self._status_path = f"{_API}/import/status/{quote(task_id, safe='')}"
+        self._path = f"{_API}/import/{segment(task_id)}"
+        self._status_path = f"{_API}/import/status/{segment(task_id)}"
 
     def status(self) -> ImportStatus:
         return decode(ImportStatus, (self._transport.get(self._status_path))["result"])

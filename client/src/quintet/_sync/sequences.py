@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Literal
-from urllib.parse import quote
 
 from quintet._decoding import decode
+from quintet._paths import segment
 from quintet._sync.paging import PAGE_SIZE, pages_by_offset
 from quintet._sync.transport import Transport, parse_json
 from quintet.models import IssuedNumbers, IssuedRange, Sequence
@@ -91,4 +91,4 @@ class Sequences:
 
 
 def _path(name: str) -> str:
-    return f"/sequences/{quote(name, safe='')}"
+    return f"/sequences/{segment(name)}"

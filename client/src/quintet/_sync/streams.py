@@ -9,10 +9,10 @@ import uuid
 from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from quintet._decoding import decode, format_time
 from quintet._events import EventLike, batches, event_body
+from quintet._paths import segment
 from quintet._sync.consumers import Consumer, Consumption
 from quintet._sync.following import follow_events
 from quintet._sync.paging import PAGE_SIZE, pages_by_offset
@@ -52,7 +52,7 @@ class Stream:
     def __init__(self, transport: Transport, name: str, producer: str) -> None:
         self.name, self.producer = name, producer
         self._transport = transport
-        self._path = f"/api/v1/streams/{quote(name, safe='')}"
+        self._path = f"/api/v1/streams/{segment(name)}"
 
     def append(
         self,
@@ -118,7 +118,7 @@ class Stream:
         return decode(StreamState, self._transport.get(self._path))
 
     def event(self, event_id: str) -> Event:
-        return decode(Event, self._transport.get(f"{self._path}/events/{quote(event_id, safe='')}"))
+        return decode(Event, self._transport.get(f"{self._path}/events/{segment(event_id)}"))
 
     def events(
         self,
@@ -211,7 +211,7 @@ class Stream:
         self._transport.request("DELETE", self._schema_path(event_name, version), settled_statuses=[404])
 
     def _schema_path(self, event_name: str, version: int) -> str:
-        return f"{self._path}/schemas/{quote(event_name, safe='')}/{version}"
+        return f"{self._path}/schemas/{segment(event_name)}/{version}"
 
     def retention(self) -> Retention:
         return decode(Retention, self._transport.get(f"{self._path}/retention"))
@@ -227,4 +227,4 @@ class Stream:
 
     def erase(self, event_id: str) -> None:
         """Erase the payload, system and trigger of an event, for instance personal data; requires the role admin."""
-        self._transport.request("DELETE", f"{self._path}/events/{quote(event_id, safe='')}")
+        self._transport.request("DELETE", f"{self._path}/events/{segment(event_id)}")
