@@ -1,4 +1,4 @@
-"""Names lead to their own resource, and requests to the own server only. Each test of requests runs with both clients."""
+"""Names lead to their own resource, and requests to their own server. Each test of requests runs with both clients."""
 
 import pytest
 

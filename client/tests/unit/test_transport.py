@@ -132,15 +132,6 @@ def test_file_with_another_hash_is_not_kept(server, call, tmp_path):
     assert [headers["Auth-Token"] for _, _, headers, _ in server.requests] == [None, "t-1", "t-1"]
 
 
-def test_token_is_renewed_once_if_it_is_not_accepted(server, call):
-    server.reply(200, b'{"token": "t-1", "expires_in": 3600}')
-    server.reply(401, b'{"detail": "No token"}')
-    server.reply(200, b'{"token": "t-2", "expires_in": 3600}')
-    server.reply(200, b'{"flow_id": "ann/wines/2"}')
-    assert call(lambda client: client.datasets.flow("ann/wines/1").retry()).id == "ann/wines/2"
-    assert [headers["Auth-Token"] for _, _, headers, _ in server.requests] == [None, "t-1", None, "t-2"]
-
-
 def test_reading_needs_no_token(server, call):
     server.reply(403, b"{}")
     server.reply(200, b'{"datasets": [], "total": 0}')

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from quintet._async.paging import pages_by_offset
+from quintet._async.paging import entries_by_offset
 from quintet._async.transport import AsyncTransport
 from quintet._decoding import decode, format_time
 from quintet._events import plain_reason
@@ -229,9 +229,9 @@ class AsyncConsumer:
 
     async def parked(self) -> AsyncIterator[ParkedEvent]:
         """Yield the events that were set aside after too many failed attempts, oldest first."""
-        async for page in pages_by_offset(self._transport, f"{self._path}/parked"):
-            for entry in page["parked"]:
-                yield decode(ParkedEvent, entry)
+        path, get = f"{self._path}/parked", self._transport.get
+        async for entry in entries_by_offset(get, path, "parked", identity=lambda entry: entry["event"]["id"]):
+            yield decode(ParkedEvent, entry)
 
     async def replay(self, event_id: str | None = None) -> None:
         """Deliver a parked event again, or all of them in order."""

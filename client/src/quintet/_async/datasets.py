@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
-from quintet._async.paging import PAGE_SIZE, pages_by_offset
+from quintet._async.paging import PAGE_SIZE, entries_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._async.waiting import wait_until_finished
 from quintet._decoding import decode
@@ -18,6 +20,8 @@ from quintet._paths import segment, segments
 from quintet._specs import SpecSource, load_spec
 from quintet.errors import FlowFailed, Forbidden, NotFound, QuintetError, Unauthorized
 from quintet.models import CancelResult, Dataset, FlowStatus, Plan, Revision, StoredFile
+
+Result = TypeVar("Result")
 
 # A token is renewed this long before it expires.
 _MARGIN_SECONDS = 60.0
@@ -33,7 +37,7 @@ class _AsyncTokens:
 
     async def headers(self, *, is_required: bool = True) -> dict[str, str]:
         """Return the header with the token; without one if none is issued to this user and none is required."""
-        if time.monotonic() >= self._expires_at:
+        if time.monotonic() >= self._expires_at or (is_required and self._token is None):
             try:
                 document = parse_json(await self._transport.request("POST", "/auth/token"))
             except (Forbidden, NotFound):
@@ -58,20 +62,31 @@ class _AsyncSourceApi:
         self.transport = transport
         self._tokens = _AsyncTokens(transport)
 
-    async def request(self, method: str, path: str, **options: Any) -> Any:
-        is_required = method != "GET" and path != "/source/plan"
+    async def request(self, method: str, path: str, *, key: str | None = None, **options: Any) -> Any:
+        # An attempt whose response was lost may have been applied before the token expired.
+        key = key or uuid.uuid4().hex
+        response = await self._with_token(
+            lambda headers: self.transport.request(method, path, headers=headers, key=key, **options),
+            is_required=method != "GET" and path != "/source/plan",
+        )
+        return parse_json(response) if response.content else None
+
+    async def get(self, path: str, *, params: Mapping[str, Any] | None = None) -> Any:
+        return await self.request("GET", path, params=params)
+
+    async def download(self, path: str, file: IO[bytes], *, on_progress: OnTransfer | None) -> None:
+        await self._with_token(
+            lambda headers: self.transport.download(path, file, headers=headers, on_progress=on_progress),
+            is_required=False,
+        )
+
+    async def _with_token(self, send: Callable[[dict[str, str]], Awaitable[Result]], *, is_required: bool) -> Result:
         try:
-            headers = await self._tokens.headers(is_required=is_required)
-            response = await self.transport.request(method, path, headers=headers, **options)
+            return await send(await self._tokens.headers(is_required=is_required))
         except Unauthorized:
             if not self._tokens.discard():
                 raise
-            headers = await self._tokens.headers(is_required=is_required)
-            response = await self.transport.request(method, path, headers=headers, **options)
-        return parse_json(response) if response.content else None
-
-    async def headers(self) -> dict[str, str]:
-        return await self._tokens.headers(is_required=False)
+        return await send(await self._tokens.headers(is_required=is_required))
 
 
 class AsyncDatasets:
@@ -98,15 +113,15 @@ class AsyncDatasets:
 
     async def list(self, owner: str | None = None) -> AsyncIterator[Dataset]:
         """Yield the datasets of an owner, or of all owners; unlisted and private ones only if they are the user's."""
-        after: str | None = None
-        path = "/source" if owner is None else f"/source/{segment(owner)}"
         if owner is not None:
-            async for page in pages_by_offset(self._api.transport, path, headers=await self._api.headers()):
-                for dataset in page["datasets"]:
-                    yield decode(Dataset, dataset)
+            path = f"/source/{segment(owner)}"
+            async for dataset in entries_by_offset(self._api.get, path, "datasets", identity=itemgetter("id")):
+                yield decode(Dataset, dataset)
             return
+        after: str | None = None
         while True:
-            datasets = (await self._api.request("GET", path, params={"limit": PAGE_SIZE, "after": after}))["datasets"]
+            page = await self._api.get("/source", params={"limit": PAGE_SIZE, "after": after})
+            datasets = page["datasets"]
             for dataset in datasets:
                 yield decode(Dataset, dataset)
             if len(datasets) < PAGE_SIZE:
@@ -116,9 +131,8 @@ class AsyncDatasets:
     async def revisions(self, owner: str, dataset: str) -> AsyncIterator[Revision]:
         """Yield the revisions of a dataset, newest first."""
         path = f"/source/{segment(owner)}/{segment(dataset)}"
-        async for page in pages_by_offset(self._api.transport, path, headers=await self._api.headers()):
-            for revision in page["revisions"]:
-                yield decode(Revision, revision)
+        async for revision in entries_by_offset(self._api.get, path, "revisions", identity=itemgetter("revision")):
+            yield decode(Revision, revision)
 
     def flow(self, name: str) -> AsyncFlow:
         """Return the flow `owner/dataset`, `owner/dataset/3`, `…/latest` or `…/successful`, without any request."""
@@ -192,12 +206,8 @@ class AsyncFlow:
         self, flow_id: str, name: str, expected_hash: str | None, path: Path, on_progress: OnTransfer | None
     ) -> None:
         with replacing(path) as file:
-            await self._api.transport.download(
-                f"/source/{segments(flow_id)}/data/{segment(name)}",
-                file,
-                headers=await self._api.headers(),
-                on_progress=on_progress,
-            )
+            data_path = f"/source/{segments(flow_id)}/data/{segment(name)}"
+            await self._api.download(data_path, file, on_progress=on_progress)
             file.seek(0)
             digest = hashlib.sha256()
             while chunk := file.read(CHUNK_BYTES):

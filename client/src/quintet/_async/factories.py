@@ -6,9 +6,10 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
 from itertools import islice
+from operator import itemgetter
 from typing import TypeAlias
 
-from quintet._async.paging import pages_by_offset
+from quintet._async.paging import entries_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._async.waiting import wait_until_finished
 from quintet._decoding import decode, unix_seconds
@@ -33,9 +34,11 @@ class AsyncFactories:
 
     async def list(self, *, newest: int | None = None) -> AsyncIterator[FactoryState]:
         """Yield all factories, ordered by ID; with at most `newest` points each, the newest ones."""
-        async for page in pages_by_offset(self._transport, "/api/factories", params={"newest": newest}):
-            for factory in page["factories"]:
-                yield FactoryState.from_json(factory)
+        params, get = {"newest": newest}, self._transport.get
+        async for factory in entries_by_offset(
+            get, "/api/factories", "factories", identity=itemgetter("id"), params=params
+        ):
+            yield FactoryState.from_json(factory)
 
     async def create(self, name: str, points: Iterable[Point] = ()) -> AsyncFactory:
         """Create a factory, and return it; a point is `(time, actual, goal)`."""
@@ -144,9 +147,9 @@ class AsyncSprockets:
 
     async def list(self) -> AsyncIterator[Sprocket]:
         """Yield all sprockets, ordered by ID."""
-        async for page in pages_by_offset(self._transport, "/api/sprockets"):
-            for sprocket in page["sprockets"]:
-                yield decode(Sprocket, sprocket)
+        get = self._transport.get
+        async for sprocket in entries_by_offset(get, "/api/sprockets", "sprockets", identity=itemgetter("id")):
+            yield decode(Sprocket, sprocket)
 
     async def create(self, *, teeth: int, pitch_diameter: int, outside_diameter: int, pitch: int) -> Sprocket:
         numbers = {

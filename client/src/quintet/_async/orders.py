@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from operator import itemgetter
 
-from quintet._async.paging import PAGE_SIZE, pages_by_offset
+from quintet._async.paging import PAGE_SIZE, entries_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._async.waiting import wait_until_finished
 from quintet._decoding import decode
@@ -68,9 +69,9 @@ class AsyncOrders:
 
     async def imports(self) -> AsyncIterator[ImportStatus]:
         """Yield the status of all imports, newest first."""
-        async for page in pages_by_offset(self._transport, f"{_API}/import/status"):
-            for status in page["result"]:
-                yield decode(ImportStatus, status)
+        path, get = f"{_API}/import/status", self._transport.get
+        async for status in entries_by_offset(get, path, "result", identity=itemgetter("task_id")):
+            yield decode(ImportStatus, status)
 
     async def list(
         self,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from quintet._async.consumers import AsyncConsumer, AsyncConsumption
 from quintet._async.following import follow_events
-from quintet._async.paging import PAGE_SIZE, pages_by_offset
+from quintet._async.paging import PAGE_SIZE, entries_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._decoding import decode, format_time
 from quintet._events import EventLike, batches, event_body
@@ -183,9 +184,9 @@ class AsyncStream:
 
     async def consumers(self) -> AsyncIterator[ConsumerState]:
         """Yield the offset of each consumer for each event name that it reads."""
-        async for page in pages_by_offset(self._transport, f"{self._path}/consumers"):
-            for entry in page["consumers"]:
-                yield decode(ConsumerState, entry)
+        path, get = f"{self._path}/consumers", self._transport.get
+        async for entry in entries_by_offset(get, path, "consumers", identity=itemgetter("consumer", "eventName")):
+            yield decode(ConsumerState, entry)
 
     def consumer(self, name: str) -> AsyncConsumer:
         """Return the consumer of this name, without any request."""
@@ -193,9 +194,9 @@ class AsyncStream:
 
     async def schemas(self) -> AsyncIterator[SchemaKey]:
         """Yield the event names and versions that have a JSON Schema."""
-        async for page in pages_by_offset(self._transport, f"{self._path}/schemas"):
-            for entry in page["schemas"]:
-                yield decode(SchemaKey, entry)
+        path, get = f"{self._path}/schemas", self._transport.get
+        async for entry in entries_by_offset(get, path, "schemas", identity=itemgetter("eventName", "version")):
+            yield decode(SchemaKey, entry)
 
     async def schema(self, event_name: str, version: int = 1) -> Any:
         return await self._transport.get(self._schema_path(event_name, version))

@@ -17,7 +17,7 @@ from quintet._decoding import decode, format_time
 from quintet._events import plain_reason
 from quintet._paths import segment
 from quintet._retry import RetryPolicy
-from quintet._sync.paging import pages_by_offset
+from quintet._sync.paging import entries_by_offset
 from quintet._sync.transport import Transport
 from quintet.errors import InvalidInput, NotFound, QuintetError
 from quintet.models import Event, ParkedEvent
@@ -229,9 +229,9 @@ class Consumer:
 
     def parked(self) -> Iterator[ParkedEvent]:
         """Yield the events that were set aside after too many failed attempts, oldest first."""
-        for page in pages_by_offset(self._transport, f"{self._path}/parked"):
-            for entry in page["parked"]:
-                yield decode(ParkedEvent, entry)
+        path, get = f"{self._path}/parked", self._transport.get
+        for entry in entries_by_offset(get, path, "parked", identity=lambda entry: entry["event"]["id"]):
+            yield decode(ParkedEvent, entry)
 
     def replay(self, event_id: str | None = None) -> None:
         """Deliver a parked event again, or all of them in order."""

@@ -9,11 +9,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
+from operator import itemgetter
 from typing import TypeAlias
 
 from quintet._decoding import decode, unix_seconds
 from quintet._files import FileSource, OnTransfer, open_upload, replacing
-from quintet._sync.paging import pages_by_offset
+from quintet._sync.paging import entries_by_offset
 from quintet._sync.transport import Transport, parse_json
 from quintet._sync.waiting import wait_until_finished
 from quintet.errors import LoadFailed
@@ -36,9 +37,9 @@ class Factories:
 
     def list(self, *, newest: int | None = None) -> Iterator[FactoryState]:
         """Yield all factories, ordered by ID; with at most `newest` points each, the newest ones."""
-        for page in pages_by_offset(self._transport, "/api/factories", params={"newest": newest}):
-            for factory in page["factories"]:
-                yield FactoryState.from_json(factory)
+        params, get = {"newest": newest}, self._transport.get
+        for factory in entries_by_offset(get, "/api/factories", "factories", identity=itemgetter("id"), params=params):
+            yield FactoryState.from_json(factory)
 
     def create(self, name: str, points: Iterable[Point] = ()) -> Factory:
         """Create a factory, and return it; a point is `(time, actual, goal)`."""
@@ -147,9 +148,9 @@ class Sprockets:
 
     def list(self) -> Iterator[Sprocket]:
         """Yield all sprockets, ordered by ID."""
-        for page in pages_by_offset(self._transport, "/api/sprockets"):
-            for sprocket in page["sprockets"]:
-                yield decode(Sprocket, sprocket)
+        get = self._transport.get
+        for sprocket in entries_by_offset(get, "/api/sprockets", "sprockets", identity=itemgetter("id")):
+            yield decode(Sprocket, sprocket)
 
     def create(self, *, teeth: int, pitch_diameter: int, outside_diameter: int, pitch: int) -> Sprocket:
         numbers = {

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
 
 from quintet._decoding import decode
 from quintet._events import to_json
 from quintet._files import FileSource, OnTransfer, open_upload, replacing
 from quintet._paths import segment
-from quintet._sync.paging import PAGE_SIZE, pages_by_offset
+from quintet._sync.paging import PAGE_SIZE, entries_by_offset
 from quintet._sync.transport import Transport, parse_json
 from quintet._sync.waiting import wait_until_finished
 from quintet.errors import ImportFailed
@@ -71,9 +72,9 @@ class Orders:
 
     def imports(self) -> Iterator[ImportStatus]:
         """Yield the status of all imports, newest first."""
-        for page in pages_by_offset(self._transport, f"{_API}/import/status"):
-            for status in page["result"]:
-                yield decode(ImportStatus, status)
+        path, get = f"{_API}/import/status", self._transport.get
+        for status in entries_by_offset(get, path, "result", identity=itemgetter("task_id")):
+            yield decode(ImportStatus, status)
 
     def list(
         self,

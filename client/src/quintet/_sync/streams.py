@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from quintet._decoding import decode, format_time
@@ -15,7 +16,7 @@ from quintet._events import EventLike, batches, event_body
 from quintet._paths import segment
 from quintet._sync.consumers import Consumer, Consumption
 from quintet._sync.following import follow_events
-from quintet._sync.paging import PAGE_SIZE, pages_by_offset
+from quintet._sync.paging import PAGE_SIZE, entries_by_offset
 from quintet._sync.transport import Transport, parse_json
 from quintet.models import ConsumerState, Event, NewEvent, Retention, SchemaKey, StreamState
 
@@ -186,9 +187,9 @@ class Stream:
 
     def consumers(self) -> Iterator[ConsumerState]:
         """Yield the offset of each consumer for each event name that it reads."""
-        for page in pages_by_offset(self._transport, f"{self._path}/consumers"):
-            for entry in page["consumers"]:
-                yield decode(ConsumerState, entry)
+        path, get = f"{self._path}/consumers", self._transport.get
+        for entry in entries_by_offset(get, path, "consumers", identity=itemgetter("consumer", "eventName")):
+            yield decode(ConsumerState, entry)
 
     def consumer(self, name: str) -> Consumer:
         """Return the consumer of this name, without any request."""
@@ -196,9 +197,9 @@ class Stream:
 
     def schemas(self) -> Iterator[SchemaKey]:
         """Yield the event names and versions that have a JSON Schema."""
-        for page in pages_by_offset(self._transport, f"{self._path}/schemas"):
-            for entry in page["schemas"]:
-                yield decode(SchemaKey, entry)
+        path, get = f"{self._path}/schemas", self._transport.get
+        for entry in entries_by_offset(get, path, "schemas", identity=itemgetter("eventName", "version")):
+            yield decode(SchemaKey, entry)
 
     def schema(self, event_name: str, version: int = 1) -> Any:
         return self._transport.get(self._schema_path(event_name, version))
