@@ -40,7 +40,8 @@ def test_request_with_a_renewed_token_has_the_same_key(server, call):
 
 
 def test_token_is_renewed_between_the_pages_of_a_list(server, call):
-    revision = {"id": "ann/wines/1", "state": "SUCCEEDED", "created": "2026-11-27T10:00:00Z"}
+    times = {"created": "2026-11-27T10:00:00Z", "modified": "2026-11-27T10:00:00Z"}
+    revision = {"id": "ann/wines/1", "state": "SUCCEEDED", **times}
     reply_token(server, "t-1")
     revisions = [{**revision, "revision": number} for number in range(1001, 1, -1)]
     server.reply(200, json.dumps({"revisions": revisions, "total": 1001}).encode())

@@ -15,7 +15,7 @@ from quintet._async.paging import PAGE_SIZE, entries_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._async.waiting import wait_until_finished
 from quintet._decoding import decode
-from quintet._files import CHUNK_BYTES, FileSource, OnTransfer, open_upload, replacing
+from quintet._files import CHUNK_BYTES, FileSource, OnTransfer, file_in, open_upload, replacing
 from quintet._paths import segment, segments
 from quintet._specs import SpecSource, load_spec
 from quintet.errors import FlowFailed, Forbidden, NotFound, QuintetError, Unauthorized
@@ -197,7 +197,7 @@ class AsyncFlow:
         paths = []
         for pipeline in status.pipelines.values():
             if pipeline.status == "SUCCEEDED" and (name := pipeline.stats.get("path")):
-                path = target / os.path.basename(name)
+                path = file_in(target, name)
                 await self._download_file(status.id, name, pipeline.stats.get("hash"), path, on_progress)
                 paths.append(path)
         return paths

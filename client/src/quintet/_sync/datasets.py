@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from quintet._decoding import decode
-from quintet._files import CHUNK_BYTES, FileSource, OnTransfer, open_upload, replacing
+from quintet._files import CHUNK_BYTES, FileSource, OnTransfer, file_in, open_upload, replacing
 from quintet._paths import segment, segments
 from quintet._specs import SpecSource, load_spec
 from quintet._sync.paging import PAGE_SIZE, entries_by_offset
@@ -196,7 +196,7 @@ class Flow:
         paths = []
         for pipeline in status.pipelines.values():
             if pipeline.status == "SUCCEEDED" and (name := pipeline.stats.get("path")):
-                path = target / os.path.basename(name)
+                path = file_in(target, name)
                 self._download_file(status.id, name, pipeline.stats.get("hash"), path, on_progress)
                 paths.append(path)
         return paths
