@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 import types
 import typing
@@ -87,10 +88,10 @@ def format_time(value: datetime | str) -> str:
     return _aware(value).isoformat()
 
 
-def unix_seconds(value: datetime | str | int) -> int:
+def unix_seconds(value: datetime | str | float) -> int:
     """Return the time in whole Unix seconds."""
-    if isinstance(value, int):
-        return value
+    if isinstance(value, (int, float)):
+        return math.floor(value)
     time = parse_time(value) if isinstance(value, str) else _aware(value)
     return (time - _EPOCH) // timedelta(seconds=1)
 

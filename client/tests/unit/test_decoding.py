@@ -56,6 +56,8 @@ def test_times_are_sent_as_they_are_read(time):
 def test_times_of_other_zones_and_kinds():
     berlin = MOMENT.astimezone(timezone(timedelta(hours=1)))
     assert unix_seconds(berlin) == unix_seconds("2026-11-27T10:15:01Z") == unix_seconds(1795774501)
+    assert unix_seconds(1795774501.75) == 1795774501
+    assert unix_seconds(-0.5) == -1
     assert format_time("2026-11-27T10:15:01Z") == "2026-11-27T10:15:01Z"
 
 

@@ -17,7 +17,7 @@ from quintet._files import FileSource, OnTransfer, open_upload, replacing
 from quintet.errors import LoadFailed
 from quintet.models import Bucket, Chart, FactoryState, LoadStatus, Sprocket
 
-Time: TypeAlias = datetime | str | int
+Time: TypeAlias = datetime | str | float
 Point: TypeAlias = tuple[Time, int, int]
 _MAX_BATCH_POINTS = 10_000
 

@@ -20,7 +20,7 @@ from quintet._sync.waiting import wait_until_finished
 from quintet.errors import LoadFailed
 from quintet.models import Bucket, Chart, FactoryState, LoadStatus, Sprocket
 
-Time: TypeAlias = datetime | str | int
+Time: TypeAlias = datetime | str | float
 Point: TypeAlias = tuple[Time, int, int]
 _MAX_BATCH_POINTS = 10_000
 
