@@ -91,7 +91,7 @@ class AsyncTransport:
             all_headers["Content-Length"] = str(content.size)
         all_headers |= headers or {}
         attempts = Attempts(
-            Backoff(policy or self.policy),
+            Backoff(policy or self.policy, is_transfer=isinstance(content, UploadSource)),
             request_id=request_id,
             # A GET that issues numbers is a write.
             is_read=is_read and is_repeatable,
@@ -136,7 +136,7 @@ class AsyncTransport:
     ) -> None:
         """Write the body of the response into the empty file; an attempt that breaks off is repeated from its start."""
         request_id = uuid.uuid4().hex
-        attempts = Attempts(Backoff(self.policy), request_id=request_id, is_read=True)
+        attempts = Attempts(Backoff(self.policy, is_transfer=True), request_id=request_id, is_read=True)
         all_headers = {"X-Request-ID": request_id, **(headers or {})}
         while True:
             try:

@@ -24,11 +24,13 @@ from quintet.models import Event, ParkedEvent
 
 _WAIT_SECONDS = 30
 _BATCH_SIZE = 100
+_MAX_DELAY_SECONDS = 86_400
 # A stream that does not exist yet cannot be waited for, so it is polled.
 _UNKNOWN_STREAM_SECONDS = 1.0
 _INDEFINITELY = RetryPolicy(total_seconds=None)
+_END_SECONDS = 5.0
 # At the end of a loop, perhaps while the program ends, an outage is not waited for: the event is delivered again.
-_AT_THE_END = RetryPolicy(total_seconds=5.0)
+_AT_THE_END = RetryPolicy(total_seconds=_END_SECONDS)
 
 
 class ReceivedEvent(Event):
@@ -164,6 +166,8 @@ class Consumption:
 
     def refuse(self, event: ReceivedEvent, reason: str, delay_seconds: float | None) -> None:
         """Refuse an event; do nothing if it was acknowledged or refused already."""
+        if delay_seconds is not None and not 0 <= delay_seconds <= _MAX_DELAY_SECONDS:
+            raise ValueError(f"delay_seconds must be between 0 and {_MAX_DELAY_SECONDS}")
         if event is self._current:
             self._current = None
             self._refuse(event, reason, delay_seconds, _INDEFINITELY)
@@ -196,6 +200,7 @@ class Consumption:
                 f"{self._path}/{event.id}",
                 content=urlencode({**form, "eventName": self._event_name}).encode(),
                 headers={"Content-Type": "application/x-www-form-urlencoded", **self._headers},
+                read_timeout_seconds=_END_SECONDS if policy is _AT_THE_END else None,
                 policy=policy,
             )
             self._rejected_id = None
