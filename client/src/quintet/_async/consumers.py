@@ -36,6 +36,10 @@ class AsyncReceivedEvent(Event):
 
     _consumption: AsyncConsumption
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy in another process has the content only: the connections remain in this one.
+        return {name: value for name, value in vars(self).items() if name != "_consumption"}
+
     async def acknowledge(self) -> None:
         """Confirm that the event was processed; needed only before leaving the loop, which otherwise does it."""
         await self._consumption.acknowledge(self)

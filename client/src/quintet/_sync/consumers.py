@@ -38,6 +38,10 @@ class ReceivedEvent(Event):
 
     _consumption: Consumption
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy in another process has the content only: the connections remain in this one.
+        return {name: value for name, value in vars(self).items() if name != "_consumption"}
+
     def acknowledge(self) -> None:
         """Confirm that the event was processed; needed only before leaving the loop, which otherwise does it."""
         self._consumption.acknowledge(self)
