@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quintet import models
+from quintet import QuintetError, models
 from quintet._decoding import decode, format_time, parse_time, unix_seconds
 
 MOMENT = datetime(2026, 11, 27, 10, 15, 1, 500000, tzinfo=timezone.utc)
@@ -31,6 +31,15 @@ def test_nested_objects_names_and_times():
 def test_fields_of_a_newer_service_are_ignored():
     newer = CONSUMER | {"added": 1, "stuck": CONSUMER["stuck"] | {"added": 2}}
     assert decode(models.ConsumerState, newer) == decode(models.ConsumerState, CONSUMER)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, [], "text", {}, CONSUMER | {"moved_at": "yesterday"}, CONSUMER | {"moved_at": 1e99}, {"stuck": 1}],
+)
+def test_document_of_another_program_is_an_error(document):
+    with pytest.raises(QuintetError, match="ConsumerState"):
+        decode(models.ConsumerState, document)
 
 
 @pytest.mark.parametrize(
