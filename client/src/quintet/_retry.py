@@ -8,7 +8,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 import httpx
@@ -34,6 +34,12 @@ class RetryPolicy:
     total_seconds: float | None = 60.0
     initial_seconds: float = 0.1
     max_seconds: float = 5.0
+
+    def until(self, remaining_seconds: float) -> RetryPolicy:
+        """Return this policy, or one that ends after the remaining seconds if that is earlier."""
+        if self.total_seconds is not None and self.total_seconds <= remaining_seconds:
+            return self
+        return replace(self, total_seconds=max(0.0, remaining_seconds))
 
 
 class Backoff:

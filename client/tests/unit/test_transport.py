@@ -3,10 +3,11 @@
 import asyncio
 import io
 import json
+import time
 
 import pytest
 
-from quintet import NotFound, OutcomeUnknown, QuintetError, ResponseError, Unavailable
+from quintet import NotFound, OutcomeUnknown, QuintetError, ResponseError, TimedOut, Unavailable
 
 NUMBERS = json.dumps({"sequence_list": [1], "formatted": ["1"]}).encode()
 EVENT = {
@@ -99,6 +100,33 @@ def test_server_that_does_not_listen_is_unavailable(server, call):
     with pytest.raises(Unavailable) as raised:
         call(lambda client: client.sequences.get("invoice"), retry_seconds=0.2)
     assert raised.value.status is None
+
+
+def test_wait_ends_at_its_timeout_during_an_outage(server, call):
+    server.close()
+    started_at = time.monotonic()
+    with pytest.raises(TimedOut, match="import t"):
+        call(lambda client: client.orders.task("t").wait(timeout_seconds=0.3))
+    assert time.monotonic() - started_at < 10
+    with pytest.raises(Unavailable):
+        call(lambda client: client.orders.task("t").wait(timeout_seconds=60), retry_seconds=0)
+
+
+def test_transfer_that_took_longer_than_the_time_for_retries_is_repeated(server, call, tmp_path):
+    server.break_connection()
+    server.reply(202, b'{"result": {"task_id": "t-1"}}')
+
+    def wait_longer(progress):
+        if progress.done_bytes:
+            # As a large file does.
+            time.sleep(0.3)
+
+    upload = io.BytesIO(b"id\n")
+    call(lambda client: client.orders.upload(upload, on_progress=wait_longer), retry_seconds=0.2)
+    server.reply(200, b"half", Content_Length="8")
+    server.reply(200, b"complete")
+    call(lambda client: client.orders.export(tmp_path / "all.csv", on_progress=wait_longer), retry_seconds=0.2)
+    assert len(server.requests) == 4
 
 
 def test_download_that_breaks_off_is_repeated(server, call, tmp_path):

@@ -17,6 +17,7 @@ from quintet._async.waiting import wait_until_finished
 from quintet._decoding import decode
 from quintet._files import CHUNK_BYTES, FileSource, OnTransfer, file_in, open_upload, replacing
 from quintet._paths import segment, segments
+from quintet._retry import RetryPolicy
 from quintet._specs import SpecSource, load_spec
 from quintet.errors import FlowFailed, Forbidden, NotFound, QuintetError, Unauthorized
 from quintet.models import CancelResult, Dataset, FlowStatus, Plan, Revision, StoredFile
@@ -167,7 +168,10 @@ class AsyncFlow:
         self._path = f"/source/{segments(flow_id)}"
 
     async def status(self) -> FlowStatus:
-        return decode(FlowStatus, await self._api.request("GET", self._path))
+        return await self._status(None)
+
+    async def _status(self, policy: RetryPolicy | None) -> FlowStatus:
+        return decode(FlowStatus, await self._api.request("GET", self._path, policy=policy))
 
     async def wait(
         self,
@@ -180,7 +184,11 @@ class AsyncFlow:
         Raises FlowFailed if a pipeline failed, or TimedOut.
         """
         status = await wait_until_finished(
-            self.status, f"flow {self.id}", timeout_seconds=timeout_seconds, on_progress=on_progress
+            self._status,
+            f"flow {self.id}",
+            policy=self._api.transport.policy,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
         )
         if status.state != "SUCCEEDED":
             raise FlowFailed(status)

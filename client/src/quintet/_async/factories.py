@@ -14,6 +14,7 @@ from quintet._async.transport import AsyncTransport, parse_json
 from quintet._async.waiting import wait_until_finished
 from quintet._decoding import decode, unix_seconds
 from quintet._files import FileSource, OnTransfer, open_upload, replacing
+from quintet._retry import RetryPolicy
 from quintet.errors import LoadFailed
 from quintet.models import Bucket, Chart, FactoryState, LoadStatus, Sprocket
 
@@ -122,7 +123,10 @@ class AsyncLoad:
         self._transport = transport
 
     async def status(self) -> LoadStatus:
-        return decode(LoadStatus, await self._transport.get(f"/api/factories/load/{self.id}"))
+        return await self._status(None)
+
+    async def _status(self, policy: RetryPolicy | None) -> LoadStatus:
+        return decode(LoadStatus, await self._transport.get(f"/api/factories/load/{self.id}", policy=policy))
 
     async def wait(
         self,
@@ -132,7 +136,11 @@ class AsyncLoad:
     ) -> LoadStatus:
         """Wait until the load has ended, and return its status; raise LoadFailed or TimedOut."""
         status = await wait_until_finished(
-            self.status, f"load {self.id}", timeout_seconds=timeout_seconds, on_progress=on_progress
+            self._status,
+            f"load {self.id}",
+            policy=self._transport.policy,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
         )
         if status.status != "SUCCESS":
             raise LoadFailed(status)

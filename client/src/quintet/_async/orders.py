@@ -13,6 +13,7 @@ from quintet._decoding import decode
 from quintet._events import to_json
 from quintet._files import FileSource, OnTransfer, open_upload, replacing
 from quintet._paths import segment
+from quintet._retry import RetryPolicy
 from quintet.errors import ImportFailed
 from quintet.models import ImportStatus, Order, OrderSummary, ReportedRow, UndoStatus
 
@@ -130,7 +131,10 @@ class AsyncImportTask:
         self._status_path = f"{_API}/import/status/{segment(task_id)}"
 
     async def status(self) -> ImportStatus:
-        return decode(ImportStatus, (await self._transport.get(self._status_path))["result"])
+        return await self._status(None)
+
+    async def _status(self, policy: RetryPolicy | None) -> ImportStatus:
+        return decode(ImportStatus, (await self._transport.get(self._status_path, policy=policy))["result"])
 
     async def wait(
         self,
@@ -144,7 +148,11 @@ class AsyncImportTask:
         failure: the status counts them, and `save_errors` saves them.
         """
         status = await wait_until_finished(
-            self.status, f"import {self.id}", timeout_seconds=timeout_seconds, on_progress=on_progress
+            self._status,
+            f"import {self.id}",
+            policy=self._transport.policy,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
         )
         if status.status != "SUCCESS":
             raise ImportFailed(status)

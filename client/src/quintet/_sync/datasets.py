@@ -17,6 +17,7 @@ from typing import IO, Any, TypeVar
 from quintet._decoding import decode
 from quintet._files import CHUNK_BYTES, FileSource, OnTransfer, file_in, open_upload, replacing
 from quintet._paths import segment, segments
+from quintet._retry import RetryPolicy
 from quintet._specs import SpecSource, load_spec
 from quintet._sync.paging import PAGE_SIZE, entries_by_offset
 from quintet._sync.transport import Transport, parse_json
@@ -166,7 +167,10 @@ class Flow:
         self._path = f"/source/{segments(flow_id)}"
 
     def status(self) -> FlowStatus:
-        return decode(FlowStatus, self._api.request("GET", self._path))
+        return self._status(None)
+
+    def _status(self, policy: RetryPolicy | None) -> FlowStatus:
+        return decode(FlowStatus, self._api.request("GET", self._path, policy=policy))
 
     def wait(
         self,
@@ -179,7 +183,11 @@ class Flow:
         Raises FlowFailed if a pipeline failed, or TimedOut.
         """
         status = wait_until_finished(
-            self.status, f"flow {self.id}", timeout_seconds=timeout_seconds, on_progress=on_progress
+            self._status,
+            f"flow {self.id}",
+            policy=self._api.transport.policy,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
         )
         if status.state != "SUCCEEDED":
             raise FlowFailed(status)

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from quintet._decoding import decode, unix_seconds
 from quintet._files import FileSource, OnTransfer, open_upload, replacing
+from quintet._retry import RetryPolicy
 from quintet._sync.paging import entries_by_offset
 from quintet._sync.transport import Transport, parse_json
 from quintet._sync.waiting import wait_until_finished
@@ -123,7 +124,10 @@ class Load:
         self._transport = transport
 
     def status(self) -> LoadStatus:
-        return decode(LoadStatus, self._transport.get(f"/api/factories/load/{self.id}"))
+        return self._status(None)
+
+    def _status(self, policy: RetryPolicy | None) -> LoadStatus:
+        return decode(LoadStatus, self._transport.get(f"/api/factories/load/{self.id}", policy=policy))
 
     def wait(
         self,
@@ -133,7 +137,11 @@ class Load:
     ) -> LoadStatus:
         """Wait until the load has ended, and return its status; raise LoadFailed or TimedOut."""
         status = wait_until_finished(
-            self.status, f"load {self.id}", timeout_seconds=timeout_seconds, on_progress=on_progress
+            self._status,
+            f"load {self.id}",
+            policy=self._transport.policy,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
         )
         if status.status != "SUCCESS":
             raise LoadFailed(status)

@@ -13,6 +13,7 @@ from quintet._decoding import decode
 from quintet._events import to_json
 from quintet._files import FileSource, OnTransfer, open_upload, replacing
 from quintet._paths import segment
+from quintet._retry import RetryPolicy
 from quintet._sync.paging import PAGE_SIZE, entries_by_offset
 from quintet._sync.transport import Transport, parse_json
 from quintet._sync.waiting import wait_until_finished
@@ -133,7 +134,10 @@ class ImportTask:
         self._status_path = f"{_API}/import/status/{segment(task_id)}"
 
     def status(self) -> ImportStatus:
-        return decode(ImportStatus, (self._transport.get(self._status_path))["result"])
+        return self._status(None)
+
+    def _status(self, policy: RetryPolicy | None) -> ImportStatus:
+        return decode(ImportStatus, (self._transport.get(self._status_path, policy=policy))["result"])
 
     def wait(
         self,
@@ -147,7 +151,11 @@ class ImportTask:
         failure: the status counts them, and `save_errors` saves them.
         """
         status = wait_until_finished(
-            self.status, f"import {self.id}", timeout_seconds=timeout_seconds, on_progress=on_progress
+            self._status,
+            f"import {self.id}",
+            policy=self._transport.policy,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
         )
         if status.status != "SUCCESS":
             raise ImportFailed(status)
