@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import secrets
 import shutil
@@ -56,8 +57,9 @@ def open_upload(source: FileSource, on_progress: OnTransfer | None = None) -> It
         if isinstance(source, (str, os.PathLike)):
             path = Path(source)
             file: IO[bytes] = stack.enter_context(path.open("rb"))
-            name: str | None = path.name
+            name: str | None = _plain(path.name)
         else:
+            _require_binary(source)
             file = source
             name = _name_of(source)
         if not file.seekable():
@@ -74,7 +76,17 @@ def open_upload(source: FileSource, on_progress: OnTransfer | None = None) -> It
 def _name_of(file: object) -> str | None:
     """Return the name of an open file; None if it has none, or is not named, like `<stdin>`."""
     name = getattr(file, "name", None)
-    return Path(name).name if isinstance(name, str) and not name.startswith("<") else None
+    return _plain(Path(name).name) if isinstance(name, str) and not name.startswith("<") else None
+
+
+def _plain(name: str) -> str:
+    """Return a name that can be sent: one that is not UTF-8 contains surrogates."""
+    return name.encode("utf-8", "replace").decode()
+
+
+def _require_binary(source: object) -> None:
+    if isinstance(source, io.TextIOBase) or not hasattr(source, "read"):
+        raise TypeError("the file must be a path, or a file that was opened in binary mode")
 
 
 @contextlib.contextmanager

@@ -76,6 +76,18 @@ def test_download_that_fails_leaves_the_old_file_and_no_other(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["all.csv"]
 
 
+@pytest.mark.parametrize("source", [io.StringIO("id"), b"id", 3, None])
+def test_source_must_be_a_path_or_a_binary_file(source):
+    with pytest.raises(TypeError, match="binary mode"), open_upload(source):
+        pass
+
+
+def test_name_that_is_not_utf_8_is_replaced_by_one_that_can_be_sent(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/b\xfcro.csv")
+    with open(path, "w+b") as file, open_upload(path) as opened, open_upload(file) as passed:
+        assert opened.name == passed.name == "b?ro.csv"
+
+
 def test_file_that_becomes_shorter_is_an_error(tmp_path):
     file = tmp_path / "log.csv"
     file.write_bytes(b"first, second")

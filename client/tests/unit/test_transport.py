@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from quintet import NotFound, OutcomeUnknown, QuintetError, ResponseError, TimedOut, Unavailable
+from quintet import NewEvent, NotFound, OutcomeUnknown, QuintetError, ResponseError, TimedOut, Unavailable
 
 NUMBERS = json.dumps({"sequence_list": [1], "formatted": ["1"]}).encode()
 EVENT = {
@@ -49,6 +49,18 @@ def test_calls_have_different_keys_unless_one_is_passed(server, call):
     first, second, third, fourth = (headers["Idempotency-Key"] for _, _, headers, _ in server.requests)
     assert first != second
     assert third == fourth == "k"
+
+
+def test_each_batch_has_a_key_of_its_own_that_is_the_same_in_a_later_call(server, call):
+    event = NewEvent("A", {}, system={"time": "2026-11-27 10:00:00"})
+    key = "k" * 255
+    for _ in range(4):
+        server.reply(200, b"[]")
+    for _ in range(2):
+        call(lambda client: client.streams("s").append_many([event] * 1001, idempotency_key=key))
+    first, second, *repeated = (headers["Idempotency-Key"] for _, _, headers, _ in server.requests)
+    assert repeated == [first, second]
+    assert first == key != second and len(second) <= 255
 
 
 def test_upload_is_sent_from_its_beginning_in_each_attempt(server, call):

@@ -35,8 +35,10 @@ class Quintet:
     """A client of Quintet's gateway.
 
     `url` is `http://user:password@host:port`; without it, the environment variable `QUINTET_URL` or the file of
-    `quintet login` is used. `timeout_seconds` limits each attempt to connect, send or receive; attempts are repeated
-    for `retry_seconds`. `verify` is False or an SSL context for a gateway whose certificate no authority has signed.
+    `quintet login` is used. `timeout_seconds` limits how long an attempt waits for a connection, and each time for the
+    next bytes to be sent or received. The last attempt begins `retry_seconds` after the call at the latest; for a file
+    that is uploaded or downloaded, after the first failure. `verify` is False or an SSL context for a gateway whose
+    certificate no authority has signed.
 
     Use one client for all requests: it keeps connections open, and may be shared by threads (the synchronous one) or
     tasks. Close it, or use it in a `with` block.

@@ -22,6 +22,9 @@ from quintet.models import ConsumerState, Event, NewEvent, Retention, SchemaKey,
 
 # Greater than every position.
 _MAX_POSITION = 2**53
+# The namespace of the keys of later batches, which are derived from the key of the first one: of any length, and never
+# equal to another key of the caller.
+_BATCH_KEYS = uuid.UUID("5b1f4d0c-9a57-4e5e-8a53-0d8a8e6f2f11")
 
 
 class Streams:
@@ -92,7 +95,8 @@ class Stream:
         """Append many events in order and return their IDs; an event is a NewEvent or `(name, payload)`.
 
         They are sent in batches of at most 1000 events and 1 MiB, each of which is appended completely or not at all,
-        and each with a key of its own. See `append` for errors and keys.
+        and each with a key of its own. After an error, the batches before it are stored; a later call with the same
+        events, including `system["time"]`, and the same idempotency key appends the rest. See `append` for errors.
         """
         ids: list[str] = []
         key = idempotency_key or uuid.uuid4().hex
@@ -104,7 +108,7 @@ class Stream:
                 f"{self._path}/events",
                 content=batch,
                 headers={"Content-Type": "application/json", **self._headers(position)},
-                key=f"{key}-{number}" if number else key,
+                key=uuid.uuid5(_BATCH_KEYS, f"{number} {key}").hex if number else key,
             )
             ids += parse_json(response)
         return ids
@@ -156,7 +160,8 @@ class Stream:
     def follow(self, event_name: str = "*", *, after: int | None = None) -> Generator[Event, None, None]:
         """Yield events as they are appended: those after the position `after`, by default only new ones.
 
-        It does not end by itself, and reconnects without a gap or a duplicate for as long as an outage lasts.
+        It does not end by itself, and reconnects without a gap or a duplicate for as long as an outage lasts. A stream
+        that does not exist yet is followed from its first event on.
         """
         return follow_events(self._transport, self._path, event_name, after)
 
