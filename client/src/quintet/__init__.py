@@ -4,13 +4,15 @@
 """
 
 from quintet._async.client import AsyncQuintet
-from quintet._async.consumers import AsyncConsumer, AsyncConsumption, AsyncReceivedEvent
+from quintet._async.consumer_states import AsyncConsumer
+from quintet._async.consumers import AsyncConsumption, AsyncReceivedEvent
 from quintet._async.datasets import AsyncFlow
 from quintet._async.factories import AsyncFactory, AsyncLoad
 from quintet._async.orders import AsyncImportTask
 from quintet._async.streams import AsyncStream
 from quintet._sync.client import Quintet
-from quintet._sync.consumers import Consumer, Consumption, ReceivedEvent
+from quintet._sync.consumer_states import Consumer
+from quintet._sync.consumers import Consumption, ReceivedEvent
 from quintet._sync.datasets import Flow
 from quintet._sync.factories import Factory, Load
 from quintet._sync.orders import ImportTask

@@ -71,7 +71,7 @@ class AsyncQuintet:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections; a request in progress in another thread or task may end first."""
         await self._transport.aclose()
 
     def __repr__(self) -> str:

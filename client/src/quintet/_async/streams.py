@@ -8,7 +8,8 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from quintet._async.consumers import AsyncConsumer, AsyncConsumption
+from quintet._async.consumer_states import AsyncConsumer
+from quintet._async.consumers import AsyncConsumption
 from quintet._async.following import follow_events
 from quintet._async.paging import PAGE_SIZE, entries_by_offset
 from quintet._async.transport import AsyncTransport, parse_json

@@ -74,7 +74,7 @@ class Quintet:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; a request in progress in another thread or task may end first."""
         self._transport.close()
 
     def __repr__(self) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 from quintet._decoding import decode, format_time
 from quintet._events import EventLike, batches, event_body
 from quintet._paths import segment
-from quintet._sync.consumers import Consumer, Consumption
+from quintet._sync.consumer_states import Consumer
+from quintet._sync.consumers import Consumption
 from quintet._sync.following import follow_events
 from quintet._sync.paging import PAGE_SIZE, entries_by_offset
 from quintet._sync.transport import Transport, parse_json
