@@ -65,6 +65,10 @@ class Endpoint:
     # Alternatives, each with the names of the security schemes that it requires; None is that of the document.
     security: Sequence[Sequence[str]] | None = None
 
+    @property
+    def has_body(self) -> bool:
+        return self.body is not None or self.form is not None or self.streamed_body is not None
+
     @functools.cached_property
     def is_body_optional(self) -> bool:
         """True if the model accepts an empty object: an omitted body is equivalent to one."""
