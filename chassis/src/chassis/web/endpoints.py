@@ -19,11 +19,11 @@ class ProblemDocument(BaseModel):
     """A problem document (RFC 9457)."""
 
     type: str
-    title: str
+    title: str = Field(description="The reason phrase of the status")
     status: int
-    detail: str
+    detail: str = Field(description="What is wrong, and what to do")
     instance: str = Field(description="The request ID")
-    errors: list[FieldError] = []
+    errors: list[FieldError] = Field([], description="Each invalid field, if the request is invalid")
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class ResponseSpec:
 
     description: str
     type: Any = None
-    content_type: str = JSON
+    content_type: str | Sequence[str] = JSON
     name: str | None = None
     headers: Sequence[str] = ()
     example: Any = None
 
 
-def problem(name: str, description: str) -> ResponseSpec:
-    return ResponseSpec(description, ProblemDocument, PROBLEM, name)
+def problem(name: str, description: str, headers: Sequence[str] = ()) -> ResponseSpec:
+    return ResponseSpec(description, ProblemDocument, PROBLEM, name, headers)
 
 
 @dataclass(frozen=True)

@@ -165,11 +165,11 @@ class _Components:
             if spec.type is None:
                 continue
             schema = spec.type if isinstance(spec.type, dict) else self._schema(spec.type, "serialization")
-            media = content.setdefault(spec.content_type, {"schema": schema})
-            if media["schema"] != schema:
-                media["schema"] = {"anyOf": [media["schema"], schema]}
-            if spec.example is not None:
-                media["example"] = spec.example
+            example = {} if spec.example is None else {"example": spec.example}
+            for content_type in [spec.content_type] if isinstance(spec.content_type, str) else spec.content_type:
+                media = content.setdefault(content_type, {"schema": schema, **example})
+                if media["schema"] != schema:
+                    media["schema"] = {"anyOf": [media["schema"], schema]}
         return content
 
     def _schema(
