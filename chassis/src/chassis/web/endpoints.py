@@ -42,8 +42,8 @@ class ResponseSpec:
     example: Any = None
 
 
-def problem(name: str, description: str, headers: Sequence[str] = ()) -> ResponseSpec:
-    return ResponseSpec(description, ProblemDocument, PROBLEM, name, headers)
+def problem(name: str, description: str) -> ResponseSpec:
+    return ResponseSpec(description, ProblemDocument, PROBLEM, name)
 
 
 @dataclass(frozen=True)

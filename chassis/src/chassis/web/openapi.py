@@ -135,9 +135,8 @@ class _Components:
         body, content_type = (spec.form, FORM) if spec.form else (spec.body, JSON)
         contents: dict[str, Any] = {}
         if body is not None:
-            contents[content_type] = {"schema": self._schema(body, generator=_TextSchema if spec.form else _JsonSchema)}
-            if spec.example is not None:
-                contents[content_type]["example"] = spec.example
+            schema = self._schema(body, "validation", _TextSchema if spec.form else _JsonSchema)
+            contents[content_type] = {"schema": schema, **_example(spec)}
         if spec.streamed_body:
             return {**spec.streamed_body, "content": {**contents, **spec.streamed_body["content"]}}
         if body is None:
@@ -165,25 +164,19 @@ class _Components:
             if spec.type is None:
                 continue
             schema = spec.type if isinstance(spec.type, dict) else self._schema(spec.type, "serialization")
-            example = {} if spec.example is None else {"example": spec.example}
             for content_type in [spec.content_type] if isinstance(spec.content_type, str) else spec.content_type:
-                media = content.setdefault(content_type, {"schema": schema, **example})
+                media = content.setdefault(content_type, {"schema": schema, **_example(spec)})
                 if media["schema"] != schema:
                     media["schema"] = {"anyOf": [media["schema"], schema]}
         return content
 
-    def _schema(
-        self,
-        type_: Any,
-        mode: JsonSchemaMode = "validation",
-        generator: type[GenerateJsonSchema] = _JsonSchema,
-    ) -> dict[str, Any]:
+    def _schema(self, type_: Any, mode: JsonSchemaMode, generator: type[_JsonSchema] = _JsonSchema) -> dict[str, Any]:
         schema = self._inline_schema(type_, mode, generator)
         if schema.get("type") == "object" and "title" in schema:
             return self._add("schemas", schema["title"], schema)
         return schema
 
-    def _inline_schema(self, type_: Any, mode: JsonSchemaMode, generator: type[GenerateJsonSchema]) -> dict[str, Any]:
+    def _inline_schema(self, type_: Any, mode: JsonSchemaMode, generator: type[_JsonSchema]) -> dict[str, Any]:
         schema = TypeAdapter(type_).json_schema(
             ref_template="#/components/schemas/{model}", mode=mode, schema_generator=generator
         )
@@ -208,3 +201,7 @@ class _Components:
             for name, property_ in schema.get("properties", {}).items()
             if (name, location) not in schemes
         ]
+
+
+def _example(spec: Endpoint | ResponseSpec) -> dict[str, Any]:
+    return {} if spec.example is None else {"example": spec.example}

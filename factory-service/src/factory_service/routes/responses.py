@@ -27,7 +27,7 @@ CONFLICT = problem(
     "The first request with this `Idempotency-Key` is still in progress, or another one is changing the same resource",
 )
 KEY_REUSED = problem("KeyReused", "This `Idempotency-Key` was already used for a different request")
-UNSUPPORTED_MEDIA_TYPE = problem("UnsupportedMediaType", "The body must be JSON, with `Content-Type: application/json`")
+UNSUPPORTED_MEDIA_TYPE = problem("UnsupportedMediaType", "`Content-Type` must be `application/json`")
 FACTORY_NOT_FOUND = problem("FactoryNotFound", "The factory does not exist")
 UPLOAD_TIMEOUT = problem("UploadTimeout", "The upload is too slow or takes too long")
 BODY_TOO_LARGE = problem(

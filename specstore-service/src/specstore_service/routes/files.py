@@ -1,5 +1,6 @@
 """Files: those that owners upload as sources, and those that pipelines have created."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -178,7 +179,7 @@ def delete_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) 
         304: ResponseSpec("The file is unchanged", headers=("ETag",)),
         400: INVALID,
         404: NOT_FOUND,
-        416: problem("RangeNotSatisfiable", "The range is outside the file", headers=("Content-Range",)),
+        416: replace(problem("RangeNotSatisfiable", "The range is outside the file"), headers=("Content-Range",)),
         503: UNAVAILABLE,
     },
     path=ResultPath,
