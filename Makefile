@@ -73,6 +73,7 @@ lint: setup ## Check style, types, import rules and the OpenAPI documents
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(PY) -m mypy --python-version 3.10 client/src
 	@.venv/bin/lint-imports
 	@$(PY) tests-e2e/conventions/language.py
 	@sh deploy/lint/openapi.sh
@@ -98,10 +99,11 @@ setup: ## Create or update .venv
 pins: setup ## Update the pinned versions from the version ranges (ARGS=--upgrade: to the newest)
 	@sh deploy/pins.sh $(ARGS)
 
-openapi: setup ## Regenerate every openapi.yaml from its code
+openapi: setup ## Regenerate every openapi.yaml from its code, and the generated parts of the client
 	@for folder in *-service; do service=$${folder%-service}; \
 	    DATABASE_URL=postgresql://unused $(PY) -m $${service}_service openapi > $$folder/openapi.yaml || exit 1; done
 	@SERVICES=none $(PY) -m console_service openapi > gateway/console/openapi.yaml
+	@$(PY) client/generate.py
 
 release: setup ## Build wheels (dist/) and images of the version in VERSION, and tag the commit
 	@sh deploy/release.sh

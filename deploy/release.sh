@@ -15,7 +15,7 @@ grep -q "^## \[$version\]" CHANGELOG.md || fail "CHANGELOG.md must have a sectio
 log_progress "building the wheels of $version into dist/"
 rm -rf dist
 packages=""
-for package in chassis testing ./*-service gateway/console deploy/local; do
+for package in chassis testing ./*-service gateway/console deploy/local client; do
     packages="$packages ./${package#./}"
 done
 # The timestamps in the wheels are those of the commit, so the same commit produces the same files.

@@ -11,7 +11,7 @@ log_progress() { echo "  setup: $*" >&2; }
 fail() { echo "setup: $*" >&2; exit 1; }
 
 inputs_hash() {  # .venv depends on the pins, the packages of this checkout, its path and the interpreter
-    { pwd; "$PYTHON" -c 'import sys; print(sys.version)'; cat VERSION deploy/setup.sh deploy/requirements.txt chassis/pyproject.toml testing/pyproject.toml ./*-service/pyproject.toml gateway/console/pyproject.toml deploy/local/pyproject.toml; } | sha256sum
+    { pwd; "$PYTHON" -c 'import sys; print(sys.version)'; cat VERSION deploy/setup.sh deploy/requirements.txt chassis/pyproject.toml testing/pyproject.toml ./*-service/pyproject.toml gateway/console/pyproject.toml deploy/local/pyproject.toml client/pyproject.toml; } | sha256sum
 }
 
 command -v "$PYTHON" > /dev/null || fail "PYTHON must be an installed interpreter: $PYTHON. Install Python 3.11 or newer, or set PYTHON"
@@ -55,7 +55,7 @@ fi
 
 log_progress "linking the code of this checkout into .venv"
 editable=""
-for package in chassis testing ./*-service gateway/console deploy/local; do
+for package in chassis testing ./*-service gateway/console deploy/local client; do
     if [ -f "$package/pyproject.toml" ]; then editable="$editable -e ./${package#./}"; fi
 done
 # No build isolation, because the build backend is one of the pinned packages.

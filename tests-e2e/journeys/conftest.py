@@ -1,4 +1,4 @@
-"""Fixtures that open pages in Chromium, and a client with the role writer."""
+"""Fixtures that open pages in Chromium, a client with the role writer, and the Python client of the administrator."""
 
 import secrets
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
+from quintet import Quintet
 from quintet_e2e import orders
 from quintet_e2e.browser import chromium, open_page
 from quintet_e2e.clients import Client
@@ -31,3 +32,9 @@ def writer(stack: RunningStack) -> Iterator[Client]:
     client = Client(stack, name, stack.add_user(name, "writer"))
     yield client
     client.close()
+
+
+@pytest.fixture
+def quintet(stack: RunningStack) -> Iterator[Quintet]:
+    with Quintet(stack.client_url()) as client:
+        yield client

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
+from urllib.parse import quote
 
 import pika
 import pika.exceptions
@@ -96,6 +97,11 @@ class RunningStack(ABC):
     @property
     def password(self) -> str:
         return self.settings["ADMIN_PASSWORD"]
+
+    def client_url(self, user: str | None = None, password: str | None = None) -> str:
+        """Return the URL with the credentials of a user, by default the administrator."""
+        host = self.url.removeprefix("http://")
+        return f"http://{quote(user or self.user, safe='')}:{quote(password or self.password, safe='')}@{host}"
 
     def freeze(self, program: str) -> None:
         """Suspend all processes of the program until `thaw`."""

@@ -4,6 +4,7 @@ Problem
 ├── Invalid      the request violates a rule; the caller must fix it
 ├── NotFound     the named resource does not exist
 ├── Conflict     the resource exists, but not in the state that the caller assumed
+│   └── Busy     another request is in progress; the same request may succeed after it
 └── Unavailable  a dependency is down; the same request may succeed later
     └── OutcomeUnknown  the connection was lost after the change was sent: it may have been made
 """
@@ -50,6 +51,12 @@ class NotFound(Problem):
 
 class Conflict(Problem):
     status = 409
+
+
+class Busy(Conflict):
+    """Nothing was done, because of another request that is in progress; it is reported with `Retry-After`."""
+
+    retry_after_seconds = 1
 
 
 class Unavailable(Problem):

@@ -18,6 +18,8 @@ _STACK_VARIABLES = re.compile(
 _CONSOLE_STACK_VARIABLES = (
     "BIND", "SERVICES", "SERVICE_URL", "USERS_FILE", "USERS_PROGRAM", "ACCESS_LOG_FILE", "WEB_CONCURRENCY",
 )  # fmt: skip
+# For backups, migrations and people.
+_RESERVED_CONNECTIONS = 10
 _UNUSED_URL = "postgresql://unused"
 
 
@@ -58,12 +60,25 @@ def validate(settings: Mapping[str, str], services: Iterable[str]) -> None:
     services = list(services)
     for warning in warnings(settings, services):
         log_progress(f"WARNING: {warning}")
+    connection_count = 0
     for service in services:
         values = {name: settings[name] for name in variables(service) if name in settings}
         try:
-            settings_class(service).load(values | {"DATABASE_URL": _UNUSED_URL})
+            loaded = settings_class(service).load(values | {"DATABASE_URL": _UNUSED_URL})
         except ConfigError as error:
             raise StackError(f"the settings of {service}-service in .env must be valid:\n{error}") from None
+        connection_count += loaded.connection_count
+    if connection_count > (available := max_connections() - _RESERVED_CONNECTIONS):
+        raise StackError(
+            f"POOL_SIZE, WEB_CONCURRENCY and WORKER_THREADS in .env must allow at most {available} connections to"
+            f" Postgres, but the services would need up to {connection_count}"
+        )
+
+
+def max_connections() -> int:
+    """Return how many connections Postgres accepts."""
+    configuration = (CHECKOUT / "deploy" / "postgres" / "postgresql.conf").read_text()
+    return int(re.findall(r"^max_connections = (\d+)$", configuration, re.MULTILINE)[0])
 
 
 def warnings(settings: Mapping[str, str], services: Iterable[str]) -> list[str]:

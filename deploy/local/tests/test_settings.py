@@ -71,6 +71,20 @@ def test_invalid_value_is_rejected():
         settings.validate({"RULES_OFF": "no_such_rule"}, SERVICES)
 
 
+def test_settings_that_need_more_connections_than_postgres_accepts_are_rejected():
+    settings.validate({}, SERVICES)
+    settings.validate({"POOL_SIZE": "10"}, SERVICES)
+    with pytest.raises(StackError, match=r"at most 190 connections to Postgres, but .* up to 3\d\d"):
+        settings.validate({"POOL_SIZE": "10", "WEB_CONCURRENCY": "5"}, SERVICES)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_connections_are_counted_for_each_queue(service):
+    handlers = CHECKOUT / f"{service}-service" / "src" / f"{service}_service" / "handlers.py"
+    queues = handlers.read_text().count("ConsumerConfig(") if handlers.exists() else 0
+    assert settings.settings_class(service).queue_count == queues
+
+
 def test_secret_variables_are_those_without_a_representation():
     assert settings.secret_variables("specstore") == ["S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"]
     assert settings.secret_variables("orders") == []

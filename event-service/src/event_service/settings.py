@@ -1,11 +1,15 @@
 """Settings of the event-service, from environment variables."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from chassis.runtime.config import ServiceSettings
 
 
 class Settings(ServiceSettings):
+    queue_count: ClassVar[int] = 1
+
     reserved_streams: str = Field(
         "sequence,event,orders,specstore,factory",
         pattern="^[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)*$",

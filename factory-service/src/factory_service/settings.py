@@ -1,11 +1,15 @@
 """Every environment variable of this service."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from chassis.runtime.config import UploadSettings
 
 
 class Settings(UploadSettings):
+    queue_count: ClassVar[int] = 3
+
     redis_url: str | None = Field(
         None,
         repr=False,

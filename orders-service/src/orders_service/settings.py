@@ -1,6 +1,7 @@
 """The environment variables of this service."""
 
 import os
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
@@ -9,6 +10,8 @@ from orders_service.domain.rules import RULES_BY_NAME, Policy
 
 
 class Settings(UploadSettings):
+    queue_count: ClassVar[int] = 2
+
     sequence_url: str = Field(
         "http://sequence-web:8000",
         pattern="^(http://|unix:/).+",

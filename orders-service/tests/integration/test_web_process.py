@@ -197,6 +197,7 @@ def test_key_is_free_as_soon_as_the_process_that_held_it_is_killed(web_process, 
         eventually(lambda: count_uploads_and_chunks(db)[1] >= 1)
         response = put(web_process, **key)
         assert (response.status_code, "still in progress" in response.json()["message"]) == (409, True)
+        assert response.headers["Retry-After"] == "1"
         for pid in web_process.workers():
             os.kill(pid, signal.SIGKILL)
         # The row of the killed upload is still recent; it must not keep the key from being free.

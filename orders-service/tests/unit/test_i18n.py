@@ -19,7 +19,7 @@ SOURCE = Path(routes.__file__).parents[1]
 CATALOGS = sorted((SOURCE / "routes" / "translations").glob("*/LC_MESSAGES/messages.po"))
 # Functions and exceptions with a text that is translated, and the index of this argument.
 TEXT_ARGUMENTS = {
-    **dict.fromkeys(("translate", "ValueError", "Problem", "Invalid", "NotFound", "Conflict"), 0),
+    **dict.fromkeys(("translate", "ValueError", "Problem", "Invalid", "NotFound", "Conflict", "Busy"), 0),
     **dict.fromkeys(("Unavailable", "OutcomeUnknown"), 0),
     "field": 1,
     "integer_between": 3,

@@ -1,11 +1,15 @@
 """The environment variables of this service."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from chassis.runtime.config import UploadSettings
 
 
 class Settings(UploadSettings):
+    queue_count: ClassVar[int] = 2
+
     auth_server: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9.\[\]:_-]+$",

@@ -10,7 +10,7 @@ from psycopg2.extras import execute_values
 
 from chassis.db.connection import Connection, connect
 from chassis.db.pool import Pool
-from chassis.errors import Conflict, OutcomeUnknown, Unavailable
+from chassis.errors import Busy, OutcomeUnknown, Unavailable
 
 Row = dict[str, Any]
 
@@ -136,13 +136,13 @@ class Database:
 
 @contextmanager
 def translate_db_errors() -> Iterator[None]:
-    """Replace errors of psycopg2 that may not recur in a retry by Unavailable or Conflict."""
+    """Replace errors of psycopg2 that may not recur in a retry by Unavailable or Busy."""
     try:
         yield
     except (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable) as error:
         raise Unavailable("the database timed out") from error
     except psycopg2.errors.TransactionRollbackError as error:
-        raise Conflict("another request is changing the same data; retry") from error
+        raise Busy("another request is changing the same data; retry") from error
     except ConnectionLost as error:
         raise Unavailable("the database is unreachable") from error
 

@@ -16,7 +16,7 @@ from chassis.messaging import deadletters, outbox, worker_reports
 from chassis.messaging.consumer import Consumer, ConsumerConfig
 from chassis.messaging.relay import Relay
 from chassis.runtime import logs
-from chassis.runtime.config import ServiceSettings
+from chassis.runtime.config import ServiceSettings, worker_pool_size
 
 log = logs.logger(__name__)
 
@@ -44,7 +44,7 @@ def run(
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         # In a thread: the signal may arrive while the main thread holds the event's own lock.
         signal.signal(signal_number, lambda *_: threading.Thread(target=stop_event.set).start())
-    size = settings.worker_threads * max(1, len(consumers)) + 3
+    size = worker_pool_size(settings.worker_threads, len(consumers))
     database = Database(settings.database_url, name=f"{service}-worker", size=size, wait_seconds=30)
     running = {
         queue: Consumer(

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
@@ -59,6 +59,9 @@ class WebSettings(Settings):
 class ServiceSettings(WebSettings):
     """Settings of every service with a database: its web process and its worker have the same settings."""
 
+    # The number of queues that the worker consumes.
+    queue_count: ClassVar[int] = 0
+
     database_url: str = Field(
         repr=False,
         pattern="^postgres(ql)?://",
@@ -75,6 +78,12 @@ class ServiceSettings(WebSettings):
     )
     worker_threads: int = Field(4, ge=1, le=64, description="Messages of one queue that a worker handles concurrently")
 
+    @property
+    def connection_count(self) -> int:
+        """The maximum number of Postgres connections of one web program, with its processes, and one worker."""
+        relay = 1
+        return self.web_concurrency * self.pool_size + worker_pool_size(self.worker_threads, self.queue_count) + relay
+
     @field_validator("amqp_url")
     @classmethod
     def _check_amqp_url(cls, url: str) -> str:
@@ -83,6 +92,11 @@ class ServiceSettings(WebSettings):
                 "amqp_url", "must be amqp://user:password@host:port/vhost, with commas between several host:port"
             )
         return url
+
+
+def worker_pool_size(threads: int, queue_count: int) -> int:
+    """Return how many connections a worker pools: one for each concurrent message, and three for timers and reports."""
+    return threads * max(1, queue_count) + 3
 
 
 class UploadSettings(ServiceSettings):

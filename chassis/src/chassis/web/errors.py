@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
 from chassis import strictjson
-from chassis.errors import OutcomeUnknown, Problem, Unavailable
+from chassis.errors import Busy, OutcomeUnknown, Problem, Unavailable
 from chassis.runtime import logs
 
 log = logs.logger(__name__)
@@ -59,7 +59,7 @@ def register(app: Flask, render: Render, count_unexpected: Callable[[], None]) -
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("request.unavailable", detail=problem.detail, cause=repr(problem.__cause__))
         response = render(problem)
-        if isinstance(problem, Unavailable) and not isinstance(problem, OutcomeUnknown):
+        if isinstance(problem, Busy | Unavailable) and not isinstance(problem, OutcomeUnknown):
             response.headers["Retry-After"] = str(problem.retry_after_seconds)
         return response
 

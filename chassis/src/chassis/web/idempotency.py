@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from chassis import strictjson
 from chassis.db import Transaction
-from chassis.errors import Conflict, Invalid
+from chassis.errors import Busy, Conflict, Invalid
 from chassis.web.app import this_app, transaction, username
 
 _VALID_KEY = re.compile(r"[!-~]{1,255}\Z")
@@ -71,14 +71,14 @@ def _request_content() -> bytes:
 def claim(tx: Transaction, key: str, fingerprint: str) -> Response | None:
     """Return the stored response of the key, or None for the first request, which holds the key until `tx` ends.
 
-    Raises Conflict: 409 while the first request is still in progress, 422 if the key was used for a different request.
+    Raises Busy while the first request is in progress, and Conflict (422) if the key was used for a different one.
     """
     is_locked = tx.value(
         "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || %(name)s, 0))",
         name=f"\x01{username()}\x01{key}",
     )
     if not is_locked:
-        raise Conflict("a request with this Idempotency-Key is still in progress; retry after it completes")
+        raise Busy("a request with this Idempotency-Key is still in progress; retry after it completes")
     stored = tx.find(
         """
         SELECT fingerprint, status, headers, body FROM idempotency_keys

@@ -8,7 +8,7 @@ from typing import Any
 
 from chassis.db import Database, Transaction, connect, translate_db_errors
 from chassis.db.stored_uploads import UploadWriter
-from chassis.errors import Conflict, Problem
+from chassis.errors import Busy, Problem
 from chassis.runtime import logs
 from orders_service.settings import Settings
 from orders_service.store import upload_keys
@@ -50,7 +50,7 @@ class _KeyLocks:
 
     @contextmanager
     def holding(self, username: str, key: str | None) -> Iterator[None]:
-        """Hold the key within the block; raise Conflict if another upload still holds it after a short wait.
+        """Hold the key within the block; raise Busy if another upload still holds it after a short wait.
 
         The wait is for clients that retry after a broken connection before the service has ended their first upload.
         """
@@ -60,7 +60,7 @@ class _KeyLocks:
         deadline = time.monotonic() + _KEY_WAIT_SECONDS
         while not self._hold(username, key):
             if time.monotonic() > deadline:
-                raise Conflict(_KEY_IN_USE)
+                raise Busy(_KEY_IN_USE)
             time.sleep(_KEY_POLL_SECONDS)
         try:
             yield

@@ -1,0 +1,43 @@
+"""Polling until an import, a load or a flow has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from quintet.errors import TimedOut
+
+_MIN_DELAY_SECONDS, _MAX_DELAY_SECONDS = 0.1, 1.0
+
+
+class _Finishing(Protocol):
+    @property
+    def is_finished(self) -> bool: ...
+
+
+Status = TypeVar("Status", bound=_Finishing)
+
+
+async def wait_until_finished(
+    get_status: Callable[[], Awaitable[Status]],
+    what: str,
+    *,
+    timeout_seconds: float | None,
+    on_progress: Callable[[Status], object] | None,
+) -> Status:
+    """Return the first status that is final; raise TimedOut if there is none in time."""
+    deadline = float("inf") if timeout_seconds is None else time.monotonic() + timeout_seconds
+    delay = _MIN_DELAY_SECONDS
+    while True:
+        status = await get_status()
+        if on_progress:
+            on_progress(status)
+        if status.is_finished:
+            return status
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimedOut(f"{what} has not ended within {timeout_seconds} seconds; it continues")
+        await asyncio.sleep(min(delay, remaining))
+        delay = min(delay * 1.5, _MAX_DELAY_SECONDS)
