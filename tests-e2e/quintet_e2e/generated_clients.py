@@ -50,10 +50,11 @@ def generate(name: str, folder: Path) -> str:
         text=True,
         timeout=120,
     )
-    assert result.returncode == 0, result.stdout + result.stderr
-    warnings = re.findall(r"^(?:WARNING|ERROR) parsing (\S+ \S+) ", result.stdout, re.MULTILINE)
-    has_warnings = "Warning(s) encountered" in result.stdout or bool(result.stderr)
-    assert (warnings, has_warnings) == (_WARNINGS.get(name, []), name in _WARNINGS), result.stdout + result.stderr
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    warnings = re.findall(r"^(?:WARNING|ERROR) parsing (\S+ \S+) ", output, re.MULTILINE)
+    has_warnings = "Warning(s) encountered" in output
+    assert (warnings, has_warnings) == (_WARNINGS.get(name, []), name in _WARNINGS), output
     return package
 
 

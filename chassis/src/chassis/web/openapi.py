@@ -146,7 +146,8 @@ class _Components:
     def _response(self, status: int, specs: list[ResponseSpec], idempotent: bool) -> dict[str, Any]:
         """Describe a response of the service, of the gateway, or of either."""
         names = ["X-Request-ID", *specs[0].headers]
-        if status in (429, 503):
+        # 409 has it while the first request with the key is in progress.
+        if status in (429, 503) or (status == 409 and idempotent):
             names.append("Retry-After")
         if idempotent and status < 300:
             names.append("Idempotent-Replayed")

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from flask import Blueprint, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from chassis.db import Transaction
 from chassis.timestamps import TimezoneName, load_timezone
@@ -74,11 +74,13 @@ class TimeRangeQuery(BaseModel):
     from_: Seconds | None = Field(None, alias="from", description="Only points at or after this time, in Unix seconds")
     to: Seconds | None = Field(None, description="Only points at or before this time, in Unix seconds")
 
-    @model_validator(mode="after")
-    def _is_in_order(self) -> "TimeRangeQuery":
-        if self.from_ is not None and self.to is not None and self.from_ > self.to:
-            raise ValueError("from must not be after to")
-        return self
+    @field_validator("to")
+    @classmethod
+    def _is_in_order(cls, to: int | None, info: ValidationInfo) -> int | None:
+        first = info.data.get("from_")
+        if first is not None and to is not None and to < first:
+            raise ValueError("must not be before from")
+        return to
 
     @property
     def time_range(self) -> dict[str, int | bool]:

@@ -1,7 +1,7 @@
 """Responses as the contract defines them, and the request parts that several routes share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar, cast
 
 from flask import Response, current_app, request
@@ -158,7 +158,13 @@ def not_found() -> NotFound:
 
 
 UPLOAD_REJECTED = ResponseSpec("The upload failed; `errors` lists the reasons", UploadResult, name="UploadRejected")
-UPLOAD_FAILED = dict.fromkeys((400, 401, 403, 409, 413, 422, 503), UPLOAD_REJECTED)
+_IN_PROGRESS = (
+    "The first request with this `Idempotency-Key` is still in progress, or another one changes the same data"
+)
+UPLOAD_FAILED = {
+    **dict.fromkeys((400, 401, 403, 413, 422, 503), UPLOAD_REJECTED),
+    409: replace(UPLOAD_REJECTED, name="UploadInProgress", description=_IN_PROGRESS),
+}
 INVALID = problem("InvalidRequest", "The request is invalid; `errors` names the fields")
 NO_TOKEN = problem("NoToken", "The token is missing, invalid, or that of another owner")
 NOT_FOUND = problem("NotFound", "The resource does not exist or is not visible to the caller")

@@ -47,8 +47,9 @@ class DependencyHealth(TypedDict):
     status: Literal["OK", "DOWN"]
     latency_ms: NotRequired[float]
     detail: NotRequired[Annotated[str, Field(description="The reason if the dependency is down")]]
-    workers_alive: NotRequired[Annotated[int, Field(description="Of RabbitMQ, as all following fields")]]
-    workers_connected: NotRequired[int]
+    # Only of RabbitMQ.
+    workers_alive: NotRequired[Annotated[int, Field(description="Number of workers that have reported recently")]]
+    workers_connected: NotRequired[Annotated[int, Field(description="Number of these that are connected")]]
     outbox_backlog: NotRequired[Annotated[int, Field(description="Number of messages that are not published yet")]]
     outbox_oldest_seconds: NotRequired[Annotated[float, Field(description="Age of the oldest of these messages")]]
     queues: NotRequired[Annotated[dict[str, int | None], Field(description="Number of waiting messages by queue")]]
@@ -134,7 +135,7 @@ class DeadLetter(TypedDict):
     reason: Annotated[str, Field(description="The last error, or `unknown`")]
     dead_at: Annotated[str | None, Field(description="When it was dead-lettered; text if another program set it")]
     size_bytes: Annotated[int, Field(description="Size of the body")]
-    body: Annotated[str, Field(description="The first 10,000 bytes")]
+    body: Annotated[str, Field(description="The first 10,000 bytes of the body, as text")]
 
 
 class DeadLetters(TypedDict):
