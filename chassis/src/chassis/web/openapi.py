@@ -166,8 +166,10 @@ class _Components:
                 continue
             schema = spec.type if isinstance(spec.type, dict) else self._schema(spec.type, "serialization")
             for content_type in [spec.content_type] if isinstance(spec.content_type, str) else spec.content_type:
-                media = content.setdefault(content_type, {"schema": schema, **_example(spec)})
-                if media["schema"] != schema:
+                # A file of any type may be JSON, which is more than text.
+                part = {"schema": {} if content_type == "*/*" else schema, **_example(spec)}
+                media = content.setdefault(content_type, part)
+                if media["schema"] != part["schema"]:
                     media["schema"] = {"anyOf": [media["schema"], schema]}
         return content
 
