@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -215,7 +216,8 @@ class AsyncFlow:
     ) -> None:
         with replacing(path) as file:
             data_path = f"/source/{segments(flow_id)}/data/{segment(name)}"
-            await self._api.download(data_path, file, on_progress=on_progress)
+            report = on_progress and (lambda progress: on_progress(replace(progress, name=name)))
+            await self._api.download(data_path, file, on_progress=report)
             file.seek(0)
             digest = hashlib.sha256()
             while chunk := file.read(CHUNK_BYTES):

@@ -10,6 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -214,7 +215,8 @@ class Flow:
     ) -> None:
         with replacing(path) as file:
             data_path = f"/source/{segments(flow_id)}/data/{segment(name)}"
-            self._api.download(data_path, file, on_progress=on_progress)
+            report = on_progress and (lambda progress: on_progress(replace(progress, name=name)))
+            self._api.download(data_path, file, on_progress=report)
             file.seek(0)
             digest = hashlib.sha256()
             while chunk := file.read(CHUNK_BYTES):
