@@ -20,8 +20,6 @@ import pyte
 COMMAND = [sys.executable, "-W", "error", "-m", "quintet"]
 COLUMNS, ROWS = 80, 24
 SECONDS = 120
-# The emulator has more columns and rows than the program sees, so that it neither wraps lines nor scrolls.
-_EMULATED_COLUMNS, _EMULATED_ROWS = 300, 2000
 # These would change what is printed, or connect to another server.
 _REMOVED = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "QUINTET_URL", "QUINTET_RETRY_SECONDS"}
 
@@ -35,7 +33,9 @@ class Shown:
 
     @property
     def lines(self) -> list[str]:
-        screen = pyte.Screen(_EMULATED_COLUMNS, _EMULATED_ROWS)
+        raw_lines = self.raw.expandtabs().split("\n")
+        # The emulator is so large that it neither wraps lines nor scrolls.
+        screen = pyte.Screen(max(map(len, raw_lines)) + 1, len(raw_lines) + 1)
         pyte.Stream(screen).feed(self.raw)
         lines = [line.rstrip() for line in screen.display]
         while lines and not lines[-1]:
@@ -108,7 +108,9 @@ class CommandLine:
             env=self.environment,
         )
 
-    def show(self, *arguments: object, typed: str = "", program: list[str] | None = None) -> Shown:
+    def show(
+        self, *arguments: object, typed: str = "", program: list[str] | None = None, seconds: float = SECONDS
+    ) -> Shown:
         """Run a command on a terminal of 80 columns, and return what it shows in the end."""
         master, slave = pty.openpty()
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
@@ -118,7 +120,7 @@ class CommandLine:
         )  # fmt: skip
         os.close(slave)
         try:
-            raw = _read_to_end(master, typed.encode())
+            raw = _read_to_end(master, typed.encode(), time.monotonic() + seconds)
             return Shown(raw, process.wait(SECONDS))
         finally:
             process.kill()
@@ -132,9 +134,9 @@ def _with_json(arguments: tuple[object, ...]) -> list[object]:
     return [*arguments[:index], "--json", *arguments[index:]]
 
 
-def _read_to_end(master: int, typed: bytes) -> str:
+def _read_to_end(master: int, typed: bytes, deadline: float) -> str:
     """Return all output; type the text once the program has asked for it, that is, has printed a colon and a space."""
-    output, deadline = b"", time.monotonic() + SECONDS
+    output = b""
     while True:
         readable, _, _ = select.select([master], [], [], max(0.0, deadline - time.monotonic()))
         assert readable, f"the command has not ended: {output!r}"

@@ -14,21 +14,6 @@ from quintet_e2e.stacks import CHECKOUT, RunningStack
 SHOWN_ADDRESS, SHOWN_HOME = "127.0.0.1:8080", "/home/ann"
 _SAMPLE = CHECKOUT / "orders-service" / "samples" / "orders.csv"
 _BLOCK = re.compile(r"```console\n.*?```\n", re.DOTALL)
-# Text that differs from run to run.
-_PLACEHOLDERS = [
-    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>"),
-    (r"\b[0-9a-f]{32}\b", "<request>"),
-    (r"\be2e-[0-9a-f]{8}-\d+", "<request>"),
-    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?Z?", "<time>"),
-    (r"\d{4}-\d\d-\d\d", "<date>"),
-    (r"\b\d\d:\d\d(:\d\d)?\b", "<time>"),
-    (r"\b\d+ (min|s)\b", "<seconds>"),
-    (r"\b[\d.,]+ ?[kMG]?B/s|\b[\d.,]+/s", "<rate>"),
-    (r"\b\d+\.\d+ s\b", "<seconds>"),
-    (r"\b\d+\.\d+\.\d+\b", "<version>"),
-    # Charts, and bars whose length depends on the text beside them.
-    (r"[\u2800-\u28ff▁▂▃▄▅▆▇█─━]+( +[\u2800-\u28ff▁▂▃▄▅▆▇█─━]+)*", "<chart>"),
-]
 # The production of the last days is generated, so its numbers differ from hour to hour; those of queues are measured.
 _GENERATED = re.compile(r"quintet (factory|status)")
 
@@ -74,15 +59,14 @@ def record(document: Path, recorder: Recorder) -> str:
 
 
 def normalize(command: str, output: str) -> str:
-    """Return the output without what differs from run to run; the widths of columns depend on it too."""
-    for pattern, replacement in _PLACEHOLDERS:
-        output = re.sub(pattern, replacement, output)
+    """Return the output without what differs from run to run."""
+    output = transcripts.normalize(output)
     if _GENERATED.match(command):
         output = re.sub(r"[\d,.]+", "<number>", re.sub(r"[│┤]|<chart>", "", output))
         # The labels of an axis.
-        output = re.sub(r"^ *<number>$", "", output, flags=re.MULTILINE)
-    lines = [re.sub(r"\s+", " ", line).strip() for line in output.splitlines()]
+        output = re.sub(r"^ *<number> *$", "", output, flags=re.MULTILINE)
+        output = transcripts.normalize(output)
     if command.startswith("quintet trace"):
         # Several processes write the entries.
-        lines.sort()
-    return "\n".join(lines).strip()
+        output = "\n".join(sorted(output.splitlines()))
+    return output
