@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -10,6 +11,7 @@ from quintet import Quintet
 from quintet_e2e import orders
 from quintet_e2e.browser import chromium, open_page
 from quintet_e2e.clients import Client
+from quintet_e2e.command_line import CommandLine
 from quintet_e2e.stacks import RunningStack
 
 
@@ -38,3 +40,9 @@ def writer(stack: RunningStack) -> Iterator[Client]:
 def quintet(stack: RunningStack) -> Iterator[Quintet]:
     with Quintet(stack.client_url()) as client:
         yield client
+
+
+@pytest.fixture
+def cli(stack: RunningStack, tmp_path: Path) -> CommandLine:
+    """Return the command line of the administrator, in a temporary folder."""
+    return CommandLine(stack.client_url(), tmp_path)

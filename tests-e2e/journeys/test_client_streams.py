@@ -58,6 +58,8 @@ def test_events_are_read_by_position_name_and_time_in_both_directions(stream):
     assert positions(start=3, name="A") == [3, 5, 7]
     assert positions(newest_first=True, start=5) == [8, 7, 6, 5]
     assert positions(newest_first=True, name="B") == [8, 6, 4, 2]
+    assert positions(newest_first=True, limit=3) == [8, 7, 6]
+    assert (positions(start=2, limit=2), positions(limit=0)) == ([2, 3], [])
     received_at = stream.event(next(iter(stream.events())).id).received_at
     assert positions(since=received_at) == positions(since=received_at.isoformat()) == [*range(1, 9)]
     assert positions(since=datetime.now(UTC) + timedelta(days=1)) == []

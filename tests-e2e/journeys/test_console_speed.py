@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from quintet import Quintet
 from quintet_e2e.clients import Client, ok_json
 from quintet_e2e.large_data import EVENT_COUNT, ORDER_COUNT, fill_factories, fill_orders, fill_streams
 from quintet_e2e.stacks import local_stack
@@ -40,10 +41,11 @@ PATHS = [
 def large_client():
     """A client of a stack of its own, because the data would slow down other journeys."""
     with local_stack() as stack:
+        with Quintet(stack.client_url()) as quintet:
+            fill_orders(quintet)
+            fill_streams(stack, quintet, "shipments")
+            fill_factories(quintet)
         client = Client(stack)
-        fill_orders(client)
-        fill_streams(client, "shipments")
-        fill_factories(client)
         yield client
         client.close()
 

@@ -1,13 +1,16 @@
 """Charts and sprockets stay correct and are never stale while processes are killed and frozen."""
 
+import io
+import json
 import os
 import secrets
 import time
 
 import pytest
 
-from quintet_e2e.clients import attempt_request, background_threads, ok_json, run_concurrently
-from quintet_e2e.factories import CountingSprocket, ProducingFactory, production_events, send_through_outage
+from quintet import Quintet
+from quintet_e2e.clients import background_threads, ok_json, run_concurrently
+from quintet_e2e.factories import OUTCOME_SECONDS, CountingSprocket, ProducingFactory, production_events
 from quintet_e2e.faults import BROKER_RECOVERY_SECONDS, assert_recovered, seeded_random
 from quintet_testing.waiting import eventually
 
@@ -71,23 +74,14 @@ def file_with_duplicate_factory():
         "sprocket_production_goal": [1] * 30_000,
         "time": list(range(30_000)),
     }
-    return {"factories": [{"factory": {"chart_data": chart}}] * 2}
+    return json.dumps({"factories": [{"factory": {"chart_data": chart}}] * 2}).encode()
 
 
-def load_completely(client, file):
+def load_completely(stack, file):
     """Load the file and return how many entries were processed, and how many of them were added."""
-    load_id = send_through_outage(client, "POST", "/api/factories/load", json=file)["id"]
-    status = {}
-
-    def has_ended():
-        attempt = attempt_request(lambda: client.get(f"/api/factories/load/{load_id}"))
-        if attempt.is_ok:
-            status.update(attempt.response.json())
-        return status.get("status") in ("SUCCESS", "FAILURE")
-
-    eventually(has_ended, 180)
-    assert status["status"] == "SUCCESS", status
-    return status["factories"] + status["skipped"], status["factories"]
+    with Quintet(stack.client_url(), retry_seconds=OUTCOME_SECONDS) as quintet:
+        status = quintet.factories.load(io.BytesIO(file)).wait(timeout_seconds=180)
+    return status.factories + status.skipped, status.factories
 
 
 def faults_on(stack, random):
@@ -140,7 +134,7 @@ def test_no_data_is_lost_duplicated_or_stale_while_processes_are_killed_and_froz
         elif number < SPROCKETS + FACTORIES:
             factories[number - SPROCKETS].send()
         elif number == SPROCKETS + FACTORIES:
-            loads.append(load_completely(client, file))
+            loads.append(load_completely(stack, file))
         else:
             sprockets[number % SPROCKETS].read()
         time.sleep(0.02)

@@ -5,20 +5,19 @@ import random
 
 import psycopg2
 
-from quintet_e2e.clients import Client, ok_json
-from quintet_e2e.orders import API, CSV, orders_file
-from quintet_e2e.streams import event_body, stream_path
-from quintet_testing.waiting import eventually
+from quintet import Quintet
+from quintet_e2e.orders import orders_file
+from quintet_e2e.stacks import RunningStack
 
 EVENT_COUNT, ORDER_COUNT, POINT_COUNT = 1_000_000, 1_000_000, 5_000_000
 FIRST_TIME = 1_700_000_000
 LOAD_SECONDS = 600
 
 
-def fill_streams(client: Client, stream: str) -> None:
+def fill_streams(stack: RunningStack, client: Quintet, stream: str) -> None:
     """Append one event to the stream and copy it within the database, as appends of one event each."""
-    ok_json(client.post(f"{stream_path(stream)}/events", json=event_body(), headers={"X-Producer-ID": "warehouse"}))
-    with psycopg2.connect(client.stack.database_url, options="-csearch_path=event") as connection:
+    client.streams(stream, producer="warehouse").append("OrderPlaced", {})
+    with psycopg2.connect(stack.database_url, options="-csearch_path=event") as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT id FROM streams WHERE name = %s", [stream])
         parameters = {"stream_id": cursor.fetchone()[0], "count": EVENT_COUNT}
@@ -39,31 +38,17 @@ def fill_streams(client: Client, stream: str) -> None:
     connection.close()
 
 
-def fill_orders(client: Client) -> None:
-    response = ok_json(client.put(f"{API}/import", data=orders_file(1, ORDER_COUNT), headers=CSV))
-    wait_for_success(client, f"{API}/import/status/{response['result']['task_id']}")
+def fill_orders(client: Quintet) -> None:
+    client.orders.upload(io.BytesIO(orders_file(1, ORDER_COUNT))).wait(timeout_seconds=LOAD_SECONDS)
 
 
-def fill_factories(client: Client, factory_count: int = 10) -> None:
+def fill_factories(client: Quintet, factory_count: int = 10) -> None:
     """Create factories with a point per minute each."""
     rng = random.Random(1)
     for number in range(factory_count):
-        factory = ok_json(client.post("/api/factories", json={"name": f"Plant {number}"}))["id"]
-        rows = io.StringIO()
-        rows.write("time,actual,goal\n")
+        rows = io.BytesIO()
+        rows.write(b"time,actual,goal\n")
         for minute in range(POINT_COUNT // factory_count):
-            rows.write(f"{FIRST_TIME + 60 * minute},{rng.randint(80, 120)},100\n")
-        path = f"/api/factory/{factory}/production"
-        response = client.post(path, data=rows.getvalue(), headers={"Content-Type": "text/csv"})
-        assert response.status_code == 202, response.text
-        wait_for_success(client, response.headers["Location"])
-
-
-def wait_for_success(client: Client, path: str) -> None:
-    def is_finished() -> bool:
-        status = ok_json(client.get(path))
-        status = status.get("result", status)["status"]
-        assert status != "FAILURE"
-        return bool(status == "SUCCESS")
-
-    eventually(is_finished, LOAD_SECONDS)
+            rows.write(b"%d,%d,100\n" % (FIRST_TIME + 60 * minute, rng.randint(80, 120)))
+        rows.seek(0)
+        client.factories.create(f"Plant {number}").load_csv(rows).wait(timeout_seconds=LOAD_SECONDS)

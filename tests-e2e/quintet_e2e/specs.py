@@ -1,9 +1,11 @@
 """Specs with unique datasets: their upload, the end of their flows, and their events in the stream `specstore`."""
 
 import hashlib
+import io
 import secrets
 from typing import Any
 
+from quintet import Quintet
 from quintet_e2e.clients import UNAVAILABLE_STATUSES, Client, attempt_request, ok_json
 from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
@@ -12,6 +14,16 @@ ROWS = [{"name": "Malbec", "year": 2020}, {"name": "Syrah", "year": 2021}]
 FIELDS = [{"name": "name", "type": "string"}, {"name": "year", "type": "integer"}]
 FINAL_STATES = ("SUCCEEDED", "FAILED")
 FLOW_SECONDS = 120
+
+
+def spec(owner: str, dataset: str, rows: Any, **options: Any) -> dict[str, Any]:
+    resource = {"name": "reds", "data": rows, "schema": {"fields": FIELDS}}
+    parameters = {"descriptor": {"name": "wines", "resources": [resource]}}
+    return {
+        "meta": {"owner": "E2E", "ownerid": owner, "dataset": dataset, "version": 1, "findability": "published"},
+        "inputs": [{"kind": "datapackage", "url": "datapackage.json", "parameters": parameters}],
+        **options,
+    }
 
 
 class Owner:
@@ -26,13 +38,7 @@ class Owner:
         return f"wines-{secrets.token_hex(4)}"
 
     def spec(self, dataset: str, *, rows: Any = None, **options: Any) -> dict[str, Any]:
-        resource = {"name": "reds", "data": ROWS if rows is None else rows, "schema": {"fields": FIELDS}}
-        parameters = {"descriptor": {"name": "wines", "resources": [resource]}}
-        return {
-            "meta": {"owner": "E2E", "ownerid": self.id, "dataset": dataset, "version": 1, "findability": "published"},
-            "inputs": [{"kind": "datapackage", "url": "datapackage.json", "parameters": parameters}],
-            **options,
-        }
+        return spec(self.id, dataset, ROWS if rows is None else rows, **options)
 
     def upload(self, dataset: str, **spec: Any) -> str:
         """Upload one revision, regardless of retries, and return the ID of its flow."""
@@ -61,16 +67,9 @@ class Owner:
 
     def store_file(self, path: str, content: bytes) -> None:
         """Store the file, with retries until the outcome is known."""
-
-        def is_stored() -> bool:
-            url = f"/source/{self.id}/files/{path}"
-            attempt = attempt_request(lambda: self.client.put(url, headers=self.headers, data=content))
-            if attempt.is_unavailable:
-                return False
-            assert attempt.is_ok, attempt.description
-            return True
-
-        eventually(is_stored, FLOW_SECONDS)
+        url = self.client.stack.client_url(*self.client.credentials)
+        with Quintet(url, retry_seconds=FLOW_SECONDS) as quintet:
+            quintet.datasets.upload_file(io.BytesIO(content), path)
 
     def output_files(self, status: dict[str, Any]) -> dict[str, bytes]:
         """Return the output file of each pipeline that succeeded; check each against its hash."""

@@ -1,26 +1,39 @@
-"""Console blocks of a document: run their commands against a stack and compare the output with the document."""
+"""Console blocks of a document: run their commands against a stack and compare what a terminal shows."""
 
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from quintet_e2e.command_line import CommandLine, Shown
 from quintet_e2e.stacks import CHECKOUT, RunningStack
 
 RUN_SECONDS = 300
-_END_OF_STEP = "----"
+_END_OF_STEP = "---- end of step ----"
 
-# For text that differs from run to run: IDs, times, and how far a sequence or a stream has advanced.
+# For text that differs from run to run: IDs, times, rates, and charts and bars, whose length depends on other text.
 _PLACEHOLDERS = [
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>"),
     (r"\b[0-9a-f]{32}\b", "<request>"),
-    (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "<time>"),
-    (r'("id":"sequence","name":"sequence-service","time":")[^"]+', r"\1<time>"),
+    (r"\be2e-[0-9a-f]{8}-\d+", "<request>"),
+    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?Z?", "<time>"),
+    (r"\d{4}-\d\d-\d\d", "<date>"),
+    (r"\b\d\d:\d\d(:\d\d)?\b", "<time>"),
+    (r"\b\d+(\.\d+)? (min|s)\b", "<seconds>"),
+    (r"\b[\d.,]+ ?[kMG]?B/s|\b[\d.,]+/s", "<rate>"),
+    (r"\b\d+\.\d+\.\d+\b", "<version>"),
+    (r"[\u2800-\u28ff▁▂▃▄▅▆▇█─━]+( +[\u2800-\u28ff▁▂▃▄▅▆▇█─━]+)*", "<chart>"),
+    # A rate is shown only if there was time to measure it.
+    (r"(<chart> 100 %) .*", r"\1"),
+]
+# How far sequences, streams and IDs have advanced depends on what ran before on the same stack, and how long a command
+# of the stack waits depends on the machine.
+_CIRCUMSTANCES = [
     (r'("stream":"sequence","sequence":)\d+(,"position":)\d+', r"\1<n>\2<n>"),
     (r'("batch_no":)\d+', r"\1<number>"),
+    (r"^Factory \d+:", "Factory <id>:"),
     (r"\b[1-9]\d{3}\b", "<number>"),
+    (r"^<seconds> still waiting: .*\n", ""),
 ]
 
 
@@ -37,28 +50,30 @@ def steps(document: Path) -> Iterator[tuple[str, str]]:
 
 
 def normalize(text: str) -> str:
+    """Return the text without what differs from run to run; the widths of columns depend on it too."""
     for pattern, replacement in _PLACEHOLDERS:
         text = re.sub(pattern, replacement, text)
-    return text.strip()
+    return "\n".join(re.sub(r"\s+", " ", line).strip() for line in text.splitlines()).strip()
 
 
 def assert_runs_as_shown(document: Path, stack: RunningStack, folder: Path) -> None:
-    """Run all steps in one shell, with temporary files in `folder`, and compare the output of each."""
-    address = stack.url.replace("://", f"://{stack.user}:{stack.password}@")
+    """Run all steps in one shell on a terminal, with temporary files in `folder`, and compare the output of each."""
     load_data = f"STACK_DIR={stack.home} {sys.executable} {CHECKOUT / 'deploy' / stack.kind} load-data"
     expected = list(steps(document))
-    script = "\n".join(f"{command}\nprintf '\\n%s\\n' {_END_OF_STEP}" for command, _ in expected)
+    script = "\n".join([f"cd {CHECKOUT}", *(f"{command}\necho; echo {_END_OF_STEP!r}" for command, _ in expected)])
     script = script.replace("/tmp/", f"{folder}/").replace("make load-data", load_data)
-    script = script.replace("U=$(make -s url)", f"U={address}")
-    run = subprocess.run(
-        ["bash", "-c", script],
-        capture_output=True,
-        text=True,
-        cwd=CHECKOUT,
-        env=os.environ | {"TMPDIR": str(folder)},
-        timeout=RUN_SECONDS,
-    )
-    outputs = [output.strip() for output in run.stdout.split(f"{_END_OF_STEP}\n")][:-1]
-    assert len(outputs) == len(expected), run.stderr
-    for (command, shown), output in zip(expected, outputs, strict=True):
-        assert normalize(output) == normalize(shown), f"{command}\n{run.stderr}"
+    script = script.replace("$(make -s url)", stack.client_url())
+    shell = CommandLine(None, folder, TMPDIR=str(folder))
+    screen = shell.show(script, program=["bash", "-c"], seconds=RUN_SECONDS)
+    outputs = screen.raw.split(f"{_END_OF_STEP}\r\n")[:-1]
+    assert len(outputs) == len(expected), screen.text
+    for (command, shown), raw in zip(expected, outputs, strict=True):
+        output = Shown(raw, screen.exit_code).text.replace(f"{folder}/", "/tmp/")
+        assert _comparable(output) == _comparable(shown), f"{command}\n{output}"
+
+
+def _comparable(text: str) -> str:
+    text = normalize(text)
+    for pattern, replacement in _CIRCUMSTANCES:
+        text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
+    return text

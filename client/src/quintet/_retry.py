@@ -130,7 +130,7 @@ class Attempts:
         delay = self._backoff.next_delay(retry_after) if may_repeat else None
         if delay is None:
             raise self._as_unknown(error) if self._may_be_applied else error
-        log.info("%s; next attempt in %.1f s, request %s", error.detail, delay, self._request_id)
+        log.info("%s; next attempt in %.1f s, request %s", error.detail.rstrip("."), delay, self._request_id)
         return delay
 
     def _as_unknown(self, error: ResponseError) -> OutcomeUnknown:

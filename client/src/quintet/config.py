@@ -55,7 +55,7 @@ def find_url(url: str | None = None) -> str:
         stored = json.loads(file.read_text(encoding="utf-8"))["url"]
     except FileNotFoundError:
         raise NotConfigured(
-            f"a URL is required: pass it, set {ENVIRONMENT_VARIABLE}, or run `quintet login URL`"
+            f"a URL is required: run `quintet login URL`, set {ENVIRONMENT_VARIABLE}, or pass a URL to the client"
         ) from None
     except (OSError, ValueError, KeyError, TypeError):
         raise NotConfigured(f"{file} must be readable, and contain a URL: run `quintet login URL` again") from None

@@ -59,10 +59,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TransferProgress:
-    """How much of a file has been sent or received. An attempt that is repeated begins at 0 again."""
+    """How much of a file has been sent or received. An attempt that is repeated begins at 0 again.
+
+    `name` is the file, if several are downloaded one after the other.
+    """
 
     done_bytes: int
     total_bytes: int | None
+    name: str | None = None
 
     @property
     def percent(self) -> float | None:

@@ -116,7 +116,7 @@ def print_access(settings: Mapping[str, str]) -> None:
     print(
         f"\n  URL       {gateway.address(settings)}\n  user      {settings['ADMIN_USER']}\n"
         f"  password  {settings['ADMIN_PASSWORD']}\n\n"
-        "  next: first steps with curl in README.md; make status; make logs S=<program>; make help"
+        "  next: first steps with curl and quintet in README.md; make status; make logs S=<program>; make help"
     )
 
 
@@ -196,7 +196,7 @@ def print_logs(command: Sequence[str], environment: Mapping[str, str], arguments
 
 
 def load_data(stack: Stack, arguments: argparse.Namespace) -> None:
-    loading.load(gateway.address(stack.settings), stack.settings, arguments.files)
+    loading.load(gateway.address_with_password(stack.settings), arguments.files)
 
 
 _COMMON: dict[str, Command] = {

@@ -9,6 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -195,7 +196,7 @@ class Flow:
                 f"/source/{quote(flow_id)}/data/{quote(name, safe='')}",
                 file,
                 headers=self._api.headers(),
-                on_progress=on_progress,
+                on_progress=on_progress and (lambda progress: on_progress(replace(progress, name=name))),
             )
             file.seek(0)
             digest = hashlib.sha256()

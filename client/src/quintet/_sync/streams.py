@@ -127,10 +127,12 @@ class Stream:
         name: str | None = None,
         newest_first: bool = False,
         since: datetime | str | None = None,
+        limit: int | None = None,
     ) -> Iterator[Event]:
         """Yield the events that are stored now, regardless of any consumer.
 
-        `start` is the first position, `since` the time from which they were received, `name` their only name.
+        `start` is the first position, `since` the time from which they were received, `name` their only name, and
+        `limit` their number at most.
         """
         if since is not None:
             first = self._page({"from_time": format_time(since), "limit": 1})
@@ -138,15 +140,16 @@ class Stream:
                 return
             start = max(start, first[0]["position"])
         key, position = ("before", _MAX_POSITION) if newest_first else ("from", start)
-        while True:
-            page = self._page({key: position, "name": name, "limit": PAGE_SIZE})
+        while (size := PAGE_SIZE if limit is None else min(limit, PAGE_SIZE)) > 0:
+            page = self._page({key: position, "name": name, "limit": size})
             for document in page:
                 if document["position"] < start:
                     return
                 yield decode(Event, document)
-            if len(page) < PAGE_SIZE:
+            if len(page) < size:
                 return
             position = page[-1]["position"] + (0 if newest_first else 1)
+            limit = None if limit is None else limit - size
 
     def _page(self, params: dict[str, Any]) -> list[dict[str, Any]]:
         page: list[dict[str, Any]] = self._transport.get(f"{self._path}/events", params=params)

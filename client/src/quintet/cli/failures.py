@@ -1,0 +1,70 @@
+"""Failures as one sentence on standard error, and as an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import typer
+
+from quintet.cli.output import styled
+from quintet.errors import (
+    FieldError,
+    NotConfigured,
+    QuintetError,
+    RateLimited,
+    ResponseError,
+    TimedOut,
+    Unavailable,
+)
+
+REFUSED, USAGE, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 130
+_EXIT_CODES: list[tuple[type[QuintetError], int]] = [
+    (NotConfigured, USAGE),
+    (Unavailable, UNAVAILABLE),
+    (RateLimited, UNAVAILABLE),
+    (TimedOut, UNAVAILABLE),
+]
+
+
+def exit_code_of(error: QuintetError) -> int:
+    return next((code for class_, code in _EXIT_CODES if isinstance(error, class_)), REFUSED)
+
+
+def print_error(message: str) -> None:
+    """Print the message, without control characters that a service may have returned."""
+    text = "".join(char if char.isprintable() or char == "\n" else " " for char in message)
+    typer.echo(f"{styled('Error:', fg='red', bold=True)} {text}", err=True)
+
+
+@contextlib.contextmanager
+def reported() -> Iterator[None]:
+    """Turn the failures of a command into a message and an exit code; no traceback helps the person who sees it."""
+    try:
+        yield
+    except QuintetError as error:
+        print_error(describe(error))
+        raise typer.Exit(exit_code_of(error)) from None
+    except (BrokenPipeError, typer.Exit, typer.Abort):
+        raise
+    except OSError as error:
+        print_error(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        raise typer.Exit(REFUSED) from None
+    except ValueError as error:
+        print_error(str(error))
+        raise typer.Exit(USAGE) from None
+
+
+def describe(error: QuintetError) -> str:
+    """Return the sentence for people: what was refused and why, the invalid fields, and the ID of the request."""
+    if not isinstance(error, ResponseError):
+        return str(error)
+    fields = [text for text in map(_field_text, error.errors) if text not in error.detail]
+    facts = [f"{error.status} {error.title}".strip()] if error.status else []
+    facts += [f"request {error.request_id}"] if error.request_id else []
+    sentence = "; ".join([error.detail.rstrip("."), *fields])
+    return f"{sentence} ({', '.join(facts)})" if facts else sentence
+
+
+def _field_text(error: FieldError) -> str:
+    return error.message if error.message.startswith(error.field) else f"{error.field}: {error.message}"
