@@ -16,7 +16,7 @@ if [ "$(cat $STAMP 2> /dev/null)" != "$(lock_hash)" ]; then
         QUINTET_LINT_LOCKED=1 exec flock ./openapi.sh sh ./openapi.sh
     fi
     echo "  lint: installing Spectral and Redocly" >&2
-    npm ci --ignore-scripts --no-audit --no-fund --silent
+    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
     lock_hash > $STAMP
 fi
 

@@ -109,6 +109,17 @@ def test_errors_are_described_once(document, operations):
         assert errors and all("$ref" in response for response in errors.values()), name
 
 
+def test_errors_that_depend_on_the_request_are_described(operations):
+    for name, operation in operations.items():
+        statuses = set(operation["responses"])
+        assert "requestBody" not in operation or "413" in statuses, name
+        has_key = {"$ref": "#/components/parameters/Idempotency-Key"} in operation["parameters"]
+        assert not has_key or {"409", "422"} <= statuses, name
+        in_path = [parameter for parameter in operation["parameters"] if parameter.get("in") == "path"]
+        # An integer out of range, for instance, or a name with a control character.
+        assert not in_path or {"400", "404"} & statuses, name
+
+
 def test_security_schemes_are_those_that_the_gateway_and_the_tokens_require(document, operations):
     assert document["security"] == [{"basic": []}]
     assert document["components"]["securitySchemes"]["basic"]["scheme"] == "basic"

@@ -204,3 +204,17 @@ def test_tail_continues_after_stored_events(cli, stream):
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=SECONDS)
+
+
+def test_event_is_delivered_again_after_the_command_was_killed(cli, stream, handler, tmp_path):
+    blocked = handler("open('started', 'w').close()\nwhile not os.path.exists('finish'):\n    time.sleep(0.01)\n")
+    with cli.start("consume", stream, "OrderPlaced", "--consumer", "mailer", "--", *blocked) as process:
+        eventually((tmp_path / "started").exists, SECONDS)
+        process.kill()
+        # Its handler continues, and holds its output open.
+        (tmp_path / "finish").touch()
+        process.communicate(timeout=SECONDS)
+    command = handler(APPEND_TO_LOG)
+    arguments = ("consume", stream, "OrderPlaced", "--consumer", "mailer", "--stop-when-empty")
+    assert cli.run(*arguments, "--", *command).returncode == 0
+    assert handled(tmp_path) == [1, 2, 3, 4, 5]

@@ -162,6 +162,18 @@ def test_refused_event_is_delivered_again_then_parked_and_replayed(stream):
     consumer.replay()
 
 
+@pytest.mark.parametrize("delay_seconds", [-1, 86_401, float("nan")])
+def test_event_is_not_refused_with_an_invalid_delay(stream, delay_seconds):
+    stream.append("A", {})
+    with stream.consume("hasty", "A") as events:
+        event = next(events)
+        with pytest.raises(ValueError, match="delay_seconds"):
+            event.refuse("later", delay_seconds=delay_seconds)
+        event.acknowledge()
+    state = consumers(stream)["hasty", "A"]
+    assert (state.lag, state.stuck) == (0, None)
+
+
 def test_readers_with_leases_divide_the_events(stream):
     stream.append_many(("A", {"n": n}) for n in range(4))
     with stream.consume("team", "A", lease_seconds=60) as one, stream.consume("team", "A", lease_seconds=60) as two:

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import io
 import json
+import re
 import subprocess
 import sys
 import typing
@@ -23,38 +24,38 @@ DOCUMENTS = {
     **{service.name: service.folder / "openapi.yaml" for service in all_services()},
     "console": CHECKOUT / "gateway" / "console" / "openapi.yaml",
 }
-# The generator knows these types by others that are treated in the same way.
-_CONFIG = {
-    "content_type_overrides": {
+# The generator does not know these types of files. If they are declared as another one, an operation must not accept
+# JSON with an array too: the client would check `isinstance(body, A | list[A])`, which Python rejects.
+_OVERRIDES = {
+    "orders": {
         "text/csv": "application/octet-stream",
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "application/octet-stream",
     }
 }
+# The operations that the generator warns about, because it omits a body of a type that it does not know.
+_WARNINGS = {"factory": ["POST /api/factory/{id}/production"]}
 
 
 def generate(name: str, folder: Path) -> str:
-    """Generate the package of a document into the folder, and return its name. Warnings are errors."""
+    """Generate the package of a document into the folder, and return its name. Unexpected warnings are errors."""
     package, config = f"{name}_generated_client", folder / "config.yaml"
-    config.write_text(yaml.safe_dump(_CONFIG))
+    config.write_text(yaml.safe_dump({"content_type_overrides": _OVERRIDES.get(name, {})}))
     options = {"--path": DOCUMENTS[name], "--output-path": folder / package, "--config": config, "--meta": "none"}
     arguments = [str(part) for option in options.items() for part in option]
     program = Path(sys.executable).with_name("openapi-python-client")
     result = subprocess.run(
-        [program, "generate", "--fail-on-warning", *arguments],
+        [program, "generate", *arguments],
         env={"PATH": str(program.parent)},
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert result.returncode == 0, result.stdout + result.stderr
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    warnings = re.findall(r"^(?:WARNING|ERROR) parsing (\S+ \S+) ", output, re.MULTILINE)
+    has_warnings = "Warning(s) encountered" in output
+    assert (warnings, has_warnings) == (_WARNINGS.get(name, []), name in _WARNINGS), output
     return package
-
-
-class _List:
-    """`list[A]` without A."""
-
-    def __class_getitem__(cls, _item: Any) -> type:
-        return list
 
 
 class GeneratedClient:
@@ -110,10 +111,7 @@ class GeneratedClient:
 
     def _module(self, operation_id: str) -> ModuleType:
         tag = self._operations[operation_id]["tags"][0].replace("-", "_")
-        module = importlib.import_module(f"{self._package}.api.{tag}.{operation_id}")
-        # If a body has several types, version 0.29 checks `isinstance(body, A | list[A])`, which Python rejects.
-        module.list = _List  # type: ignore[attr-defined]
-        return module
+        return importlib.import_module(f"{self._package}.api.{tag}.{operation_id}")
 
     def _arguments(self, module: ModuleType, operation_id: str, body: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments as the types that the generated function requires."""

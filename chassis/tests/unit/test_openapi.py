@@ -94,17 +94,43 @@ def test_parameter_that_is_a_security_scheme_is_not_repeated() -> None:
     assert operation["security"] == [{"basic": [], "token": []}, {}]
 
 
-def test_gateway_errors_are_added_unless_the_operation_is_open() -> None:
+def test_errors_of_the_gateway_are_added() -> None:
     @endpoint("Get things", {200: ResponseSpec("Things")}, security=())
     def get_things() -> None: ...
 
-    @endpoint("Send things", {202: ResponseSpec("Accepted"), 503: problem("Unavailable", "Down")})
-    def send_things() -> None: ...
+    @endpoint("Send things", {202: ResponseSpec("Accepted"), 503: problem("Unavailable", "Down")}, body=int)
+    def send_things(body: int) -> None: ...
 
     paths = describe(("/open", ["GET"], get_things), ("/things", ["POST"], send_things))["paths"]
-    assert set(paths["/open"]["get"]["responses"]) == {"200", "429"}
-    assert set(paths["/things"]["post"]["responses"]) == {"202", "401", "403", "429", "503", "504"}
-    assert paths["/things"]["post"]["responses"]["504"] == {"$ref": "#/components/responses/OutcomeUnknown"}
+    from_all_paths = {"429", "502", "503", "504"}
+    assert set(paths["/open"]["get"]["responses"]) == {"200"} | from_all_paths
+    assert set(paths["/things"]["post"]["responses"]) == {"202", "401", "403", "413"} | from_all_paths
+    assert paths["/things"]["post"]["responses"]["504"] == {"$ref": "#/components/responses/OutcomeUnknownOrTimeout"}
+
+
+def test_errors_of_the_service_and_of_the_gateway_are_described_together() -> None:
+    failed = ResponseSpec("It failed", {"type": "integer"}, name="Failed")
+
+    @endpoint("Send things", {202: ResponseSpec("Accepted"), 401: failed, 403: failed})
+    def send_things() -> None: ...
+
+    responses = describe(("/things", ["POST"], send_things))["components"]["responses"]
+    unauthorized, forbidden = responses["FailedOrUnauthorized"], responses["FailedOrRoleRequired"]
+    alternatives = [{"type": "integer"}, {"type": "string", "const": "Unauthorized"}]
+    assert unauthorized["content"] == {"application/json": {"schema": {"anyOf": alternatives}}}
+    assert unauthorized["description"].startswith("It failed. From the gateway: ")
+    assert set(forbidden["content"]) == {"application/json", "application/problem+json"}
+
+
+def test_field_of_a_form_cannot_be_null() -> None:
+    class Form(BaseModel):
+        reason: str | None = None
+
+    @endpoint("Send things", {202: ResponseSpec("Accepted")}, form=Form)
+    def send_things(form: Form) -> None: ...
+
+    schemas = describe(("/things", ["POST"], send_things))["components"]["schemas"]
+    assert schemas["Form"]["properties"] == {"reason": {"type": "string"}}
 
 
 @pytest.mark.parametrize(

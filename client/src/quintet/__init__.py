@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quintet._async.client import AsyncQuintet
-    from quintet._async.consumers import AsyncConsumer, AsyncConsumption, AsyncReceivedEvent
+    from quintet._async.consumer_states import AsyncConsumer
+    from quintet._async.consumers import AsyncConsumption, AsyncReceivedEvent
     from quintet._async.datasets import AsyncFlow
     from quintet._async.factories import AsyncFactory, AsyncLoad
     from quintet._async.orders import AsyncImportTask
     from quintet._async.streams import AsyncStream
     from quintet._sync.client import Quintet
-    from quintet._sync.consumers import Consumer, Consumption, ReceivedEvent
+    from quintet._sync.consumer_states import Consumer
+    from quintet._sync.consumers import Consumption, ReceivedEvent
     from quintet._sync.datasets import Flow
     from quintet._sync.factories import Factory, Load
     from quintet._sync.orders import ImportTask
@@ -92,13 +94,15 @@ _MODULES = {
     name: module
     for module, names in {
         "quintet._async.client": "AsyncQuintet",
-        "quintet._async.consumers": "AsyncConsumer AsyncConsumption AsyncReceivedEvent",
+        "quintet._async.consumer_states": "AsyncConsumer",
+        "quintet._async.consumers": "AsyncConsumption AsyncReceivedEvent",
         "quintet._async.datasets": "AsyncFlow",
         "quintet._async.factories": "AsyncFactory AsyncLoad",
         "quintet._async.orders": "AsyncImportTask",
         "quintet._async.streams": "AsyncStream",
         "quintet._sync.client": "Quintet",
-        "quintet._sync.consumers": "Consumer Consumption ReceivedEvent",
+        "quintet._sync.consumer_states": "Consumer",
+        "quintet._sync.consumers": "Consumption ReceivedEvent",
         "quintet._sync.datasets": "Flow",
         "quintet._sync.factories": "Factory Load",
         "quintet._sync.orders": "ImportTask",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 import types
 import typing
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar, cast
+
+from quintet.errors import QuintetError
 
 Decoder = Callable[[Any], Any]
 T = TypeVar("T")
@@ -18,9 +21,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def decode(class_: type[T], document: Any) -> T:
-    """Return an instance of the dataclass, whose nested objects are decoded too."""
-    # To mypy, a class of a type variable is not hashable.
-    instance: T = _object_decoder(cast(Any, class_))(document)
+    """Return an instance of the dataclass, whose nested objects are decoded too; raise QuintetError if it does not fit.
+
+    Only another program than Quintet, or an older one, sends such a document.
+    """
+    try:
+        # To mypy, a class of a type variable is not hashable.
+        instance: T = _object_decoder(cast(Any, class_))(document)
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        raise QuintetError(f"the response must be a {class_.__name__} of Quintet: {error}") from error
     return instance
 
 
@@ -87,10 +96,10 @@ def format_time(value: datetime | str) -> str:
     return _aware(value).isoformat()
 
 
-def unix_seconds(value: datetime | str | int) -> int:
+def unix_seconds(value: datetime | str | float) -> int:
     """Return the time in whole Unix seconds."""
-    if isinstance(value, int):
-        return value
+    if isinstance(value, (int, float)):
+        return math.floor(value)
     time = parse_time(value) if isinstance(value, str) else _aware(value)
     return (time - _EPOCH) // timedelta(seconds=1)
 

@@ -56,7 +56,7 @@ def _parse(body: bytes) -> _Parsed:
     """Return the detail, the invalid fields and the request ID in the body."""
     try:
         document: Any = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         # An error page of a proxy, for instance; HTML does not help.
         text = body.decode("utf-8", "replace").strip()
         return ("" if text.startswith("<") else text[:_MAX_TEXT_LENGTH]), [], None
@@ -68,9 +68,19 @@ def _parse(body: bytes) -> _Parsed:
     if "message" in document and "status_code" in document:
         return _parse_envelope(document)
     if "detail" in document:
-        fields = [FieldError(str(entry["field"]), str(entry["message"])) for entry in document.get("errors", [])]
+        fields = [
+            FieldError(str(entry["field"]), str(entry["message"]))
+            for entry in _list_of(document, "errors")
+            if isinstance(entry, dict) and {"field", "message"} <= entry.keys()
+        ]
         return str(document["detail"]), fields, document.get("instance")
-    return "; ".join(map(str, document.get("errors", []))), [], None
+    return "; ".join(map(str, _list_of(document, "errors"))), [], None
+
+
+def _list_of(document: dict[str, Any], name: str) -> list[Any]:
+    """Return the list; an empty one if another program has sent something else."""
+    value = document.get(name)
+    return value if isinstance(value, list) else []
 
 
 def _parse_envelope(document: dict[str, Any]) -> _Parsed:

@@ -8,19 +8,21 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 import httpx
 
 from quintet._responses import error_from_response
-from quintet.errors import OutcomeUnknown, ResponseError, Unavailable
+from quintet.errors import InvalidInput, OutcomeUnknown, ResponseError, Unavailable
 
 log = logging.getLogger("quintet")
 
 # The services send 503 only if nothing was done; the gateway sends 502 or 504 if a connection broke or timed out.
 _RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 _UNKNOWN_OUTCOMES = frozenset({502, 504})
+# More cannot be slept.
+_MAX_RETRY_AFTER_SECONDS = 1e6
 # The request was not sent.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -33,19 +35,30 @@ class RetryPolicy:
     initial_seconds: float = 0.1
     max_seconds: float = 5.0
 
+    def until(self, remaining_seconds: float) -> RetryPolicy:
+        """Return this policy, or one that ends after the remaining seconds if that is earlier."""
+        if self.total_seconds is not None and self.total_seconds <= remaining_seconds:
+            return self
+        return replace(self, total_seconds=max(0.0, remaining_seconds))
+
 
 class Backoff:
-    """The delays between the attempts of one call."""
+    """The delays between the attempts of one call.
+
+    The time until the deadline begins with the call, or with its first failure if `is_transfer`: sending or receiving a
+    file may take longer, and would not be repeated otherwise.
+    """
 
     def __init__(
         self,
         policy: RetryPolicy,
         *,
+        is_transfer: bool = False,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._policy, self._clock, self._jitter = policy, clock, jitter
-        self._deadline = None if policy.total_seconds is None else clock() + policy.total_seconds
+        self._started_at = None if is_transfer else clock()
         self._count = 0
 
     def next_delay(self, retry_after: float = 0.0) -> float | None:
@@ -53,8 +66,10 @@ class Backoff:
         limit: float = min(self._policy.max_seconds, self._policy.initial_seconds * 2.0 ** min(self._count, 20))
         self._count += 1
         delay = self._jitter() * limit
-        if self._deadline is not None:
-            remaining = self._deadline - self._clock()
+        if self._policy.total_seconds is not None:
+            now = self._clock()
+            self._started_at = now if self._started_at is None else self._started_at
+            remaining = self._started_at + self._policy.total_seconds - now
             if remaining <= 0 or retry_after > remaining:
                 return None
             delay = min(delay, remaining)
@@ -69,12 +84,14 @@ def parse_retry_after(headers: Mapping[str, str]) -> float:
     """Return the seconds in `Retry-After`, which may also be a date; 0 if it is absent or invalid."""
     text = headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
-        return float(text)
+        return min(float(text), _MAX_RETRY_AFTER_SECONDS)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
-    return max(0.0, (moment - datetime.now(timezone.utc)).total_seconds()) if moment.tzinfo else 0.0
+    if moment.tzinfo is None:
+        return 0.0
+    return min(max(0.0, (moment - datetime.now(timezone.utc)).total_seconds()), _MAX_RETRY_AFTER_SECONDS)
 
 
 class Attempts:
@@ -110,9 +127,12 @@ class Attempts:
         self._record(is_unknown=status in _UNKNOWN_OUTCOMES)
         return self._delay_or_raise(error, parse_retry_after(headers))
 
-    def after_failure(self, failure: httpx.TransportError) -> float:
+    def after_failure(self, failure: httpx.RequestError) -> float:
         """Return the seconds until the next attempt; raise the error if it is final."""
         reason = f"{type(failure).__name__}: {failure}" if str(failure) else type(failure).__name__
+        if isinstance(failure, httpx.LocalProtocolError):
+            # For instance a header with a line break, which is not sent.
+            raise InvalidInput(f"the request is invalid ({reason})", request_id=self._request_id) from failure
         error = Unavailable(f"the connection failed ({reason})", request_id=self._request_id)
         if _is_permanent(failure):
             raise error from failure
@@ -143,9 +163,9 @@ class Attempts:
         )
 
 
-def _is_permanent(failure: httpx.TransportError) -> bool:
-    """Return whether a repetition would fail too: an invalid request or URL, or a certificate that is not trusted."""
-    if isinstance(failure, (httpx.UnsupportedProtocol, httpx.LocalProtocolError)):
+def _is_permanent(failure: httpx.RequestError) -> bool:
+    """Return whether a repetition would fail too: an unknown scheme, or a certificate that is not trusted."""
+    if isinstance(failure, httpx.UnsupportedProtocol):
         return True
     cause: BaseException | None = failure
     while cause is not None:

@@ -25,7 +25,7 @@ QuintetError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from quintet.models import FlowStatus, ImportStatus, LoadStatus
@@ -57,6 +57,10 @@ class ImportFailed(QuintetError):
         super().__init__(f"import {status.task_id} failed: {status.message}")
         self.status = status
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default, the message would be passed to the constructor when the exception arrives in another process.
+        return type(self), (self.status,)
+
 
 class LoadFailed(QuintetError):
     """A load ended as FAILURE, and nothing was loaded; `status` is its last status."""
@@ -64,6 +68,9 @@ class LoadFailed(QuintetError):
     def __init__(self, status: LoadStatus) -> None:
         super().__init__(f"load {status.id} failed: {status.error}")
         self.status = status
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status,)
 
 
 class FlowFailed(QuintetError):
@@ -73,6 +80,9 @@ class FlowFailed(QuintetError):
         reason = status.error_log[0] if status.error_log else "no pipeline reported an error"
         super().__init__(f"flow {status.id} failed: {reason}")
         self.status = status
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status,)
 
 
 class ResponseError(QuintetError):
@@ -101,7 +111,8 @@ class ResponseError(QuintetError):
     def __str__(self) -> str:
         facts = [f"{self.status} {self.title}".strip() if self.status else self.title]
         facts += [f"request {self.request_id}"] if self.request_id else []
-        return f"{self.detail} ({', '.join(filter(None, facts))})"
+        facts = [fact for fact in facts if fact]
+        return f"{self.detail} ({', '.join(facts)})" if facts else self.detail
 
 
 class InvalidInput(ResponseError):

@@ -1,5 +1,7 @@
 """A server that responds, or breaks the connection, as a test requires."""
 
+import asyncio
+import inspect
 import threading
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -80,3 +82,22 @@ def client_class(request, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     return request.param
+
+
+@pytest.fixture
+def call(server, client_class):
+    """Return a function that runs `use(client)` with a new client of either kind, and returns its result."""
+
+    def run(use, **options):
+        async def run_async():
+            async with client_class(server.url, **options) as client:
+                result = use(client)
+                return [item async for item in result] if inspect.isasyncgen(result) else await result
+
+        if hasattr(client_class, "__aenter__"):
+            return asyncio.run(run_async())
+        with client_class(server.url, **options) as client:
+            result = use(client)
+            return list(result) if inspect.isgenerator(result) else result
+
+    return run

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quintet import models
+from quintet import QuintetError, models
 from quintet._decoding import decode, format_time, parse_time, unix_seconds
 
 MOMENT = datetime(2026, 11, 27, 10, 15, 1, 500000, tzinfo=timezone.utc)
@@ -34,6 +34,15 @@ def test_fields_of_a_newer_service_are_ignored():
 
 
 @pytest.mark.parametrize(
+    "document",
+    [None, [], "text", {}, CONSUMER | {"moved_at": "yesterday"}, CONSUMER | {"moved_at": 1e99}, {"stuck": 1}],
+)
+def test_document_of_another_program_is_an_error(document):
+    with pytest.raises(QuintetError, match="ConsumerState"):
+        decode(models.ConsumerState, document)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "2026-11-27T10:15:01.5Z",
@@ -56,6 +65,8 @@ def test_times_are_sent_as_they_are_read(time):
 def test_times_of_other_zones_and_kinds():
     berlin = MOMENT.astimezone(timezone(timedelta(hours=1)))
     assert unix_seconds(berlin) == unix_seconds("2026-11-27T10:15:01Z") == unix_seconds(1795774501)
+    assert unix_seconds(1795774501.75) == 1795774501
+    assert unix_seconds(-0.5) == -1
     assert format_time("2026-11-27T10:15:01Z") == "2026-11-27T10:15:01Z"
 
 

@@ -112,3 +112,21 @@ def test_exceptions_have_the_documented_hierarchy():
         if depth:
             assert parents[depth - 1] in exceptions[name].__bases__, name
     assert documented == set(exceptions)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"detail": "d", "errors": None},
+        {"detail": "d", "errors": [{"loc": ["body"]}, "text", {"field": "f"}]},
+        {"detail": "d", "errors": {"field": "f"}},
+    ],
+)
+def test_fields_of_other_programs_do_not_hide_the_error(document):
+    error = parse(400, document)
+    assert (error.detail, error.errors) == ("d", ())
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"\xff\xfe", b'{"errors": 3}', b"null", b"3", b"NaN"])
+def test_unexpected_bodies_do_not_hide_the_error(body):
+    assert type(error_from_response(503, {}, body)) is errors.Unavailable

@@ -1,6 +1,8 @@
 """When a call is repeated, how long it waits, and which error ends it."""
 
 import ssl
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 
 import httpx
 import pytest
@@ -57,6 +59,16 @@ def test_does_not_wait_for_a_retry_after_that_is_later_than_the_deadline(clock):
     assert backoff.next_delay(retry_after=11) is None
 
 
+def test_time_until_the_deadline_of_a_transfer_begins_with_its_first_failure(clock):
+    backoff = Backoff(RetryPolicy(total_seconds=10), is_transfer=True, clock=clock)
+    clock.now += 1000
+    assert backoff.next_delay() is not None
+    clock.now += 9
+    assert backoff.next_delay() is not None
+    clock.now += 1
+    assert backoff.next_delay() is None
+
+
 def test_policy_without_a_limit_repeats_indefinitely(clock):
     backoff = Backoff(RetryPolicy(total_seconds=None), clock=clock, jitter=lambda: 1.0)
     for _ in range(2000):
@@ -67,14 +79,28 @@ def test_policy_without_a_limit_repeats_indefinitely(clock):
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [("7", 7), ("", 0), ("soon", 0), ("-1", 0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0)]
+    ("value", "seconds"),
+    [
+        ("7", 7),
+        ("", 0),
+        ("soon", 0),
+        ("-1", 0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("1 Jan 99999999999999999999 00:00:00 GMT", 0),
+    ],
 )
 def test_retry_after_is_seconds_or_a_date(value, seconds):
     assert parse_retry_after({"retry-after": value}) == seconds
 
 
+@pytest.mark.parametrize("value", ["Fri, 01 Jan 2999 00:00:00 GMT", "9" * 400])
+def test_retry_after_is_not_longer_than_what_can_be_slept(value):
+    assert 1e5 < parse_retry_after({"retry-after": value}) < 1e9
+
+
 def test_retry_after_may_be_a_future_date():
-    assert parse_retry_after({"retry-after": "Fri, 01 Jan 2999 00:00:00 GMT"}) > 1e9
+    moment = datetime.now(timezone.utc) + timedelta(seconds=100)
+    assert 90 < parse_retry_after({"retry-after": format_datetime(moment, usegmt=True)}) <= 100
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])

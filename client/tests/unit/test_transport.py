@@ -1,13 +1,13 @@
 """Attempts of one call: what is sent again, and what is returned. Each test runs with both clients."""
 
 import asyncio
-import inspect
 import io
 import json
+import time
 
 import pytest
 
-from quintet import NotFound, OutcomeUnknown, QuintetError, ResponseError, Unavailable
+from quintet import NewEvent, NotFound, OutcomeUnknown, QuintetError, ResponseError, TimedOut, Unavailable
 
 NUMBERS = json.dumps({"sequence_list": [1], "formatted": ["1"]}).encode()
 EVENT = {
@@ -23,25 +23,6 @@ EVENT = {
     "request_id": "r",
     "received_at": "2026-11-27T10:00:00Z",
 }
-
-
-@pytest.fixture
-def call(server, client_class):
-    """Return a function that runs `use(client)` with a new client of either kind, and returns its result."""
-
-    def run(use, **options):
-        async def run_async():
-            async with client_class(server.url, **options) as client:
-                result = use(client)
-                return [item async for item in result] if inspect.isasyncgen(result) else await result
-
-        if hasattr(client_class, "__aenter__"):
-            return asyncio.run(run_async())
-        with client_class(server.url, **options) as client:
-            result = use(client)
-            return list(result) if inspect.isgenerator(result) else result
-
-    return run
 
 
 def test_all_attempts_of_a_write_are_the_same_request(server, call):
@@ -68,6 +49,18 @@ def test_calls_have_different_keys_unless_one_is_passed(server, call):
     first, second, third, fourth = (headers["Idempotency-Key"] for _, _, headers, _ in server.requests)
     assert first != second
     assert third == fourth == "k"
+
+
+def test_each_batch_has_a_key_of_its_own_that_is_the_same_in_a_later_call(server, call):
+    event = NewEvent("A", {}, system={"time": "2026-11-27 10:00:00"})
+    key = "k" * 255
+    for _ in range(4):
+        server.reply(200, b"[]")
+    for _ in range(2):
+        call(lambda client: client.streams("s").append_many([event] * 1001, idempotency_key=key))
+    first, second, *repeated = (headers["Idempotency-Key"] for _, _, headers, _ in server.requests)
+    assert repeated == [first, second]
+    assert first == key != second and len(second) <= 255
 
 
 def test_upload_is_sent_from_its_beginning_in_each_attempt(server, call):
@@ -121,6 +114,33 @@ def test_server_that_does_not_listen_is_unavailable(server, call):
     assert raised.value.status is None
 
 
+def test_wait_ends_at_its_timeout_during_an_outage(server, call):
+    server.close()
+    started_at = time.monotonic()
+    with pytest.raises(TimedOut, match="import t"):
+        call(lambda client: client.orders.task("t").wait(timeout_seconds=0.3))
+    assert time.monotonic() - started_at < 10
+    with pytest.raises(Unavailable):
+        call(lambda client: client.orders.task("t").wait(timeout_seconds=60), retry_seconds=0)
+
+
+def test_transfer_that_took_longer_than_the_time_for_retries_is_repeated(server, call, tmp_path):
+    server.break_connection()
+    server.reply(202, b'{"result": {"task_id": "t-1"}}')
+
+    def wait_longer(progress):
+        if progress.done_bytes:
+            # As a large file does.
+            time.sleep(0.3)
+
+    upload = io.BytesIO(b"id\n")
+    call(lambda client: client.orders.upload(upload, on_progress=wait_longer), retry_seconds=0.2)
+    server.reply(200, b"half", Content_Length="8")
+    server.reply(200, b"complete")
+    call(lambda client: client.orders.export(tmp_path / "all.csv", on_progress=wait_longer), retry_seconds=0.2)
+    assert len(server.requests) == 4
+
+
 def test_download_that_breaks_off_is_repeated(server, call, tmp_path):
     server.reply(200, b"half", Content_Length="8")
     server.reply(503)
@@ -150,15 +170,6 @@ def test_file_with_another_hash_is_not_kept(server, call, tmp_path):
         call(lambda client: client.datasets.flow("ann/wines").download(tmp_path))
     assert not list(tmp_path.iterdir())
     assert [headers["Auth-Token"] for _, _, headers, _ in server.requests] == [None, "t-1", "t-1"]
-
-
-def test_token_is_renewed_once_if_it_is_not_accepted(server, call):
-    server.reply(200, b'{"token": "t-1", "expires_in": 3600}')
-    server.reply(401, b'{"detail": "No token"}')
-    server.reply(200, b'{"token": "t-2", "expires_in": 3600}')
-    server.reply(200, b'{"flow_id": "ann/wines/2"}')
-    assert call(lambda client: client.datasets.flow("ann/wines/1").retry()).id == "ann/wines/2"
-    assert [headers["Auth-Token"] for _, _, headers, _ in server.requests] == [None, "t-1", None, "t-2"]
 
 
 def test_reading_needs_no_token(server, call):

@@ -129,6 +129,11 @@ def test_rejects_invalid_chart_parameters(client, a_factory, query):
     assert client.get(f"/api/factory/{a_factory(1)}/chart-data?{query}").status_code == 400
 
 
+def test_range_that_ends_before_it_begins_is_an_error_of_its_end(client, a_factory):
+    response = client.get(f"/api/factory/{a_factory(1)}/chart-data?from=2&to=1")
+    assert response.json["errors"] == [{"field": "to", "message": "must not be before from"}]
+
+
 def test_response_of_too_many_points_is_rejected_with_the_parameters_that_narrow_it(
     client, redis, a_factory, monkeypatch
 ):

@@ -13,15 +13,22 @@ if TYPE_CHECKING:
 _REQUEST_ID = {"$ref": "#/components/parameters/X-Request-ID"}
 
 
-def fuzz(app: Flask, *, stricter_than_schema: tuple[str, ...] = (), max_examples: int = 25) -> None:
+def fuzz(
+    app: Flask,
+    *,
+    stricter_than_schema: tuple[str, ...] = (),
+    validated_later: tuple[str, ...] = (),
+    max_examples: int = 25,
+) -> None:
     """Send valid and invalid requests to every operation: each response must be documented, and none may be a 5xx.
 
-    `stricter_than_schema` names operations with rules that no schema can express.
+    `stricter_than_schema` names operations with rules that no schema can express, and `validated_later` those that
+    accept a body before a worker validates it.
     """
     import hypothesis
     import schemathesis
     import yaml
-    from schemathesis.specs.openapi.checks import positive_data_acceptance
+    from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
     settings = hypothesis.settings(max_examples=max_examples)
     # The gateway authenticates requests, not the service.
@@ -44,8 +51,10 @@ def fuzz(app: Flask, *, stricter_than_schema: tuple[str, ...] = (), max_examples
         if endpoint.rpartition(".")[2] != operation_id:
             # With the generated parameters, the path is that of another operation or of none.
             return
-        is_lenient = operation_id in stricter_than_schema
-        case.call_and_validate(excluded_checks=[positive_data_acceptance] if is_lenient else [])
+        exclusions = {positive_data_acceptance: stricter_than_schema, negative_data_rejection: validated_later}
+        case.call_and_validate(
+            excluded_checks=[excluded for excluded, names in exclusions.items() if operation_id in names]
+        )
 
     for result in schema.get_all_operations():
         operation = result.ok()  # type: ignore[union-attr]

@@ -166,7 +166,7 @@ class Consumer:
         # pika cannot encode every header value that it decodes, for example a float.
         headers = (properties.headers or {}).items()
         encodable = {name: value if isinstance(value, str | int) else repr(value) for name, value in headers}
-        added = {"x-reason": reason, "x-queue": self._queue, "x-dead-at": datetime.now(UTC).isoformat()}
+        added = {"x-reason": reason, "x-queue": self._queue, "x-dead-at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
         properties.headers = encodable | added
         publish(self._nodes, self._name, AmqpMessage("", broker.dead_letter_queue(self._queue), properties, body))
 

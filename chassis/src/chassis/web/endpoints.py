@@ -19,11 +19,11 @@ class ProblemDocument(BaseModel):
     """A problem document (RFC 9457)."""
 
     type: str
-    title: str
+    title: str = Field(description="The reason phrase of the status")
     status: int
-    detail: str
+    detail: str = Field(description="What is wrong, and what to do")
     instance: str = Field(description="The request ID")
-    errors: list[FieldError] = []
+    errors: list[FieldError] = Field([], description="Each invalid field, if the request is invalid")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ResponseSpec:
 
     description: str
     type: Any = None
-    content_type: str = JSON
+    content_type: str | Sequence[str] = JSON
     name: str | None = None
     headers: Sequence[str] = ()
     example: Any = None
@@ -64,6 +64,10 @@ class Endpoint:
     example: Any = None
     # Alternatives, each with the names of the security schemes that it requires; None is that of the document.
     security: Sequence[Sequence[str]] | None = None
+
+    @property
+    def has_body(self) -> bool:
+        return self.body is not None or self.form is not None or self.streamed_body is not None
 
     @functools.cached_property
     def is_body_optional(self) -> bool:

@@ -12,9 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from chassis.web import openapi_components
 from chassis.web.app import App, this_app
 from chassis.web.endpoints import FORM, JSON, Endpoint, ResponseSpec
-from chassis.web.openapi_components import Api, with_common_errors
-
-_SAFE_METHODS = {"get", "head"}
+from chassis.web.openapi_components import Api, all_responses, header_parameter
 
 
 class _JsonSchema(GenerateJsonSchema):
@@ -28,6 +26,13 @@ class _JsonSchema(GenerateJsonSchema):
         if json_schema.get("default", "") is None:
             del json_schema["default"]
         return json_schema
+
+
+class _TextSchema(_JsonSchema):
+    """JSON Schema of parameters and forms, without null: clients cannot send it, only omit an optional one."""
+
+    def nullable_schema(self, schema: Any) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
 
 
 class _YamlDumper(yaml.SafeDumper):
@@ -67,8 +72,7 @@ def document(app: App, api: Api) -> dict[str, Any]:
         for method in methods:
             # The ID of the second method of a route must be another one.
             operation_id = f"{name}_with_put" if method == "put" and "post" in methods else name
-            changes_state = method not in _SAFE_METHODS or "HEAD" not in (rule.methods or ())
-            operation = {"operationId": operation_id, **components.operation(spec, changes_state)}
+            operation = {"operationId": operation_id, **components.operation(spec, method)}
             paths.setdefault(path, {})[method] = operation
     return {
         "openapi": "3.1.0",
@@ -91,13 +95,14 @@ class _Components:
 
     def __init__(self, api: Api) -> None:
         self._security_schemes = {"basic": openapi_components.BASIC, **api.security_schemes}
+        self._headers = api.headers
         self._parts: dict[str, dict[str, Any]] = {"parameters": {}, "headers": {}, "responses": {}, "schemas": {}}
 
     def as_dict(self) -> dict[str, Any]:
         parts = {name: dict(sorted(part.items())) for name, part in self._parts.items()}
         return {"securitySchemes": self._security_schemes, **parts}
 
-    def operation(self, spec: Endpoint, changes_state: bool) -> dict[str, Any]:
+    def operation(self, spec: Endpoint, method: str) -> dict[str, Any]:
         operation: dict[str, Any] = {"summary": spec.summary}
         if spec.description:
             operation["description"] = spec.description
@@ -110,13 +115,13 @@ class _Components:
         operation["parameters"] = [
             *(parameter for location, model in models.items() for parameter in self._parameters(model, location)),
             *(self._add("parameters", name, openapi_components.PARAMETERS[name]) for name in names),
+            *(self._add("parameters", name, header_parameter(name, text)) for name, text in self._headers.items()),
         ]
         if body := self._request_body(spec):
             operation["requestBody"] = body
-        responses = with_common_errors(spec, changes_state)
         operation["responses"] = {
-            str(status): self._response(status, response, spec.idempotent)
-            for status, response in sorted(responses.items())
+            str(status): self._response(status, responses, spec.idempotent)
+            for status, responses in all_responses(spec, method).items()
         }
         return operation
 
@@ -130,39 +135,53 @@ class _Components:
         body, content_type = (spec.form, FORM) if spec.form else (spec.body, JSON)
         contents: dict[str, Any] = {}
         if body is not None:
-            contents[content_type] = {"schema": self._schema(body)}
-            if spec.example is not None:
-                contents[content_type]["example"] = spec.example
+            schema = self._schema(body, "validation", _TextSchema if spec.form else _JsonSchema)
+            contents[content_type] = {"schema": schema, **_example(spec)}
         if spec.streamed_body:
             return {**spec.streamed_body, "content": {**contents, **spec.streamed_body["content"]}}
         if body is None:
             return None
         return {"required": not spec.is_body_optional, "content": contents}
 
-    def _response(self, status: int, spec: ResponseSpec, idempotent: bool) -> dict[str, Any]:
-        names = ["X-Request-ID", *spec.headers]
-        if status in (429, 503):
+    def _response(self, status: int, specs: list[ResponseSpec], idempotent: bool) -> dict[str, Any]:
+        """Describe a response of the service, of the gateway, or of either."""
+        names = ["X-Request-ID", *specs[0].headers]
+        # 409 has it while the first request with the key is in progress.
+        if status in (429, 503) or (status == 409 and idempotent):
             names.append("Retry-After")
         if idempotent and status < 300:
             names.append("Idempotent-Replayed")
         headers = {name: self._add("headers", name, openapi_components.HEADERS[name]) for name in names}
-        response: dict[str, Any] = {"description": spec.description, "headers": headers}
-        if spec.type is not None:
-            content = {"schema": spec.type if isinstance(spec.type, dict) else self._schema(spec.type, "serialization")}
-            if spec.example is not None:
-                content["example"] = spec.example
-            response["content"] = {spec.content_type: content}
-        return self._add("responses", spec.name, response) if spec.name else response
+        description = ". From the gateway: ".join(spec.description for spec in specs)
+        response: dict[str, Any] = {"description": description, "headers": headers}
+        if content := self._content(specs):
+            response["content"] = content
+        name = "Or".join(dict.fromkeys(spec.name for spec in specs if spec.name))
+        return self._add("responses", name, response) if specs[0].name else response
 
-    def _schema(self, type_: Any, mode: JsonSchemaMode = "validation") -> dict[str, Any]:
-        schema = self._inline_schema(type_, mode)
+    def _content(self, specs: list[ResponseSpec]) -> dict[str, Any]:
+        content: dict[str, Any] = {}
+        for spec in specs:
+            if spec.type is None:
+                continue
+            schema = spec.type if isinstance(spec.type, dict) else self._schema(spec.type, "serialization")
+            for content_type in [spec.content_type] if isinstance(spec.content_type, str) else spec.content_type:
+                # A file of any type may be JSON, which is more than text.
+                part = {"schema": {} if content_type == "*/*" else schema, **_example(spec)}
+                media = content.setdefault(content_type, part)
+                if media["schema"] != part["schema"]:
+                    media["schema"] = {"anyOf": [media["schema"], schema]}
+        return content
+
+    def _schema(self, type_: Any, mode: JsonSchemaMode, generator: type[_JsonSchema] = _JsonSchema) -> dict[str, Any]:
+        schema = self._inline_schema(type_, mode, generator)
         if schema.get("type") == "object" and "title" in schema:
             return self._add("schemas", schema["title"], schema)
         return schema
 
-    def _inline_schema(self, type_: Any, mode: JsonSchemaMode = "validation") -> dict[str, Any]:
+    def _inline_schema(self, type_: Any, mode: JsonSchemaMode, generator: type[_JsonSchema]) -> dict[str, Any]:
         schema = TypeAdapter(type_).json_schema(
-            ref_template="#/components/schemas/{model}", mode=mode, schema_generator=_JsonSchema
+            ref_template="#/components/schemas/{model}", mode=mode, schema_generator=generator
         )
         for name, definition in schema.pop("$defs", {}).items():
             self._add("schemas", name, definition)
@@ -171,7 +190,7 @@ class _Components:
     def _parameters(self, model: type[BaseModel] | None, location: str) -> list[dict[str, Any]]:
         if model is None:
             return []
-        schema = self._inline_schema(model)
+        schema = self._inline_schema(model, "validation", _TextSchema)
         required = schema.get("required", [])
         schemes = {(scheme.get("name"), scheme.get("in")) for scheme in self._security_schemes.values()}
         return [
@@ -180,17 +199,12 @@ class _Components:
                 "in": location,
                 "required": location == "path" or name in required,
                 **({"description": property_.pop("description")} if "description" in property_ else {}),
-                "schema": _without_null(property_),
+                "schema": property_,
             }
             for name, property_ in schema.get("properties", {}).items()
             if (name, location) not in schemes
         ]
 
 
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Remove null from the schema of an optional parameter: clients cannot send it, only omit the parameter."""
-    remaining = {key: value for key, value in schema.items() if key != "anyOf"}
-    branches = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
-    if len(branches) > 1:
-        return {**remaining, "anyOf": branches}
-    return {**remaining, **(branches[0] if branches else {})}
+def _example(spec: Endpoint | ResponseSpec) -> dict[str, Any]:
+    return {} if spec.example is None else {"example": spec.example}

@@ -12,11 +12,15 @@ _REQUEST_ID = "0f8fad5bd9cb469fa16570867728950e"
 
 @dataclass(frozen=True)
 class Api:
-    """The description of a document, its tags with theirs, and its security schemes other than `basic`."""
+    """The description of a document, its tags with theirs, and its security schemes other than `basic`.
+
+    Each operation accepts the `headers`, in addition to those that all services accept.
+    """
 
     description: str
     tags: Mapping[str, str]
     security_schemes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 INFO = {
@@ -29,20 +33,24 @@ SERVERS = [
 ]
 BASIC = {"type": "http", "scheme": "basic", "description": "A user of the gateway and its generated password"}
 
+
+def header_parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string", **schema}}
+
+
 # Without examples, which /docs/ would send: each request needs another value.
-PARAMETERS: dict[str, dict[str, Any]] = {
-    "X-Request-ID": {
-        "name": "X-Request-ID",
-        "in": "header",
-        "description": f"ID {_REQUEST_ID_TEXT}: 1 to 128 characters of A-Z a-z 0-9 . _ -, otherwise it is replaced",
-        "schema": {"type": "string"},
-    },
-    "Idempotency-Key": {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "Such as a UUID: a request that repeats it within 24 h returns the first response again",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    },
+PARAMETERS = {
+    "X-Request-ID": header_parameter(
+        "X-Request-ID",
+        f"ID {_REQUEST_ID_TEXT}: 1 to 128 characters of A-Z a-z 0-9 . _ -, otherwise it is replaced",
+    ),
+    "Idempotency-Key": header_parameter(
+        "Idempotency-Key",
+        "Such as a UUID: a request that repeats it within 24 h returns the first response again",
+        minLength=1,
+        maxLength=255,
+        pattern="^[!-~]+$",
+    ),
 }
 
 
@@ -53,27 +61,46 @@ def _header(description: str, example: str) -> dict[str, Any]:
 HEADERS = {
     "X-Request-ID": _header(f"ID {_REQUEST_ID_TEXT}", _REQUEST_ID),
     "Retry-After": _header("Seconds after which the request can be repeated", "1"),
+    "Content-Range": _header("The bytes that were sent, or `*`, and the size of the file", "bytes 5-15/33"),
     "Location": _header("Path of the resource that was created or that shows the progress", "/path/of/the/resource"),
-    "ETag": _header("Version of the resource, for `If-Match` and `If-None-Match`", '"42"'),
+    "ETag": _header(
+        "Version of the resource, for `If-Match` and `If-None-Match`", '"1-c2ffb902-a2b4-4160-9eae-9497c41e0e22"'
+    ),
     "Idempotent-Replayed": _header("`true` if this is the stored response of an earlier request", "true"),
 }
 
-# Errors of the gateway.
+# Errors of the gateway. It names them in the same way in all documents, also if a service has another shape of errors.
 _UNAUTHORIZED = ResponseSpec(
     "The user is unknown, or the password is wrong", {"type": "string", "const": "Unauthorized"}, name="Unauthorized"
 )
 _ROLE_REQUIRED = problem("RoleRequired", "The role of the user does not allow this request")
-_TOO_MANY_REQUESTS = problem("TooManyRequests", "The user has sent too many requests, or too many concurrently")
-_UNKNOWN_OUTCOME = "It is unknown whether the change was made; the message states what to do"
+_BODY_TOO_LARGE = problem("RequestTooLarge", "The body exceeds the limit of the path: 1 MiB unless stated otherwise")
+_FROM_ALL_PATHS = {
+    429: problem("TooManyRequests", "The user has sent too many requests, or too many concurrently"),
+    502: problem("BadGateway", "The service broke the connection; the change may have been made"),
+    503: problem("Unreachable", "No process of the service is reachable; nothing was done"),
+    504: problem("Timeout", "The service has not responded in time; the change may have been made"),
+}
 
 
-def with_common_errors(spec: Endpoint, changes_state: bool) -> dict[int, ResponseSpec]:
-    """Add the errors of the gateway, and that of a change during which the connection to the database was lost."""
-    errors = {429: _TOO_MANY_REQUESTS}
+def outcome_unknown(unavailable: ResponseSpec) -> ResponseSpec:
+    """Return the description of 504, which has the shape of the service's 503."""
+    name = (unavailable.name or "").removesuffix("Unavailable") + "OutcomeUnknown"
+    text = "It is unknown whether the change was made; the message states what to do"
+    return replace(unavailable, name=name, description=text)
+
+
+def all_responses(spec: Endpoint, method: str) -> dict[int, list[ResponseSpec]]:
+    """Return the responses of the service by status, each followed by that of the gateway with the same status."""
+    own = dict(spec.responses)
+    if method != "get" and 503 in own:
+        own.setdefault(504, outcome_unknown(own[503]))
+    gateway = dict(_FROM_ALL_PATHS)
     if spec.security != ():
-        errors |= {401: _UNAUTHORIZED, 403: _ROLE_REQUIRED}
-    if changes_state and (unavailable := spec.responses.get(503)):
-        # In the shape of 503.
-        name = (unavailable.name or "").replace("Unavailable", "OutcomeUnknown")
-        errors[504] = replace(unavailable, name=name, description=_UNKNOWN_OUTCOME)
-    return {**errors, **spec.responses}
+        gateway |= {401: _UNAUTHORIZED, 403: _ROLE_REQUIRED}
+    if spec.has_body:
+        gateway[413] = _BODY_TOO_LARGE
+    return {
+        status: [responses[status] for responses in (own, gateway) if status in responses]
+        for status in sorted({*own, *gateway})
+    }

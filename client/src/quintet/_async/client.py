@@ -7,7 +7,6 @@ import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
@@ -19,6 +18,7 @@ from quintet._async.sequences import AsyncSequences
 from quintet._async.streams import AsyncStreams
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._decoding import decode
+from quintet._paths import segment
 from quintet._responses import error_from_response
 from quintet.config import find_url, parse_url
 from quintet.models import Trace
@@ -32,8 +32,10 @@ class AsyncQuintet:
     """A client of Quintet's gateway.
 
     `url` is `http://user:password@host:port`; without it, the environment variable `QUINTET_URL` or the file of
-    `quintet login` is used. `timeout_seconds` limits each attempt to connect, send or receive; attempts are repeated
-    for `retry_seconds`. `verify` is False or an SSL context for a gateway whose certificate no authority has signed.
+    `quintet login` is used. `timeout_seconds` limits how long an attempt waits for a connection, and each time for the
+    next bytes to be sent or received. The last attempt begins `retry_seconds` after the call at the latest; for a file
+    that is uploaded or downloaded, after the first failure. `verify` is False or an SSL context for a gateway whose
+    certificate no authority has signed.
 
     Use one client for all requests: it keeps connections open, and may be shared by threads (the synchronous one) or
     tasks. Close it, or use it in a `with` block.
@@ -69,7 +71,7 @@ class AsyncQuintet:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections; a request in progress in another thread or task may end first."""
         await self._transport.aclose()
 
     def __repr__(self) -> str:
@@ -96,7 +98,7 @@ class AsyncQuintet:
 
     async def trace(self, request_id: str) -> Trace:
         """Return what a request caused in all services, by its ID, for instance an error's; requires the role admin."""
-        return decode(Trace, await self._transport.get(f"/trace/{quote(request_id, safe='')}"))
+        return decode(Trace, await self._transport.get(f"/trace/{segment(request_id)}"))
 
     async def request(
         self,

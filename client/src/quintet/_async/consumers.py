@@ -1,4 +1,4 @@
-"""Consumers of a stream: reading with acknowledgements, and the administration of offsets and parked events."""
+"""Consumers of a stream: reading with acknowledgements."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal
-from urllib.parse import quote, urlencode
+from typing import Any
+from urllib.parse import urlencode
 
-from quintet._async.paging import pages_by_offset
 from quintet._async.transport import AsyncTransport
-from quintet._decoding import decode, format_time
+from quintet._decoding import decode
 from quintet._events import plain_reason
 from quintet._retry import RetryPolicy
 from quintet.errors import InvalidInput, NotFound, QuintetError
-from quintet.models import Event, ParkedEvent
+from quintet.models import Event
 
 _WAIT_SECONDS = 30
 _BATCH_SIZE = 100
+_MAX_DELAY_SECONDS = 86_400
 # A stream that does not exist yet cannot be waited for, so it is polled.
 _UNKNOWN_STREAM_SECONDS = 1.0
 _INDEFINITELY = RetryPolicy(total_seconds=None)
+_END_SECONDS = 5.0
 # At the end of a loop, perhaps while the program ends, an outage is not waited for: the event is delivered again.
-_AT_THE_END = RetryPolicy(total_seconds=5.0)
+_AT_THE_END = RetryPolicy(total_seconds=_END_SECONDS)
 
 
 class AsyncReceivedEvent(Event):
     """An event that a consumer received, to be acknowledged or refused."""
 
     _consumption: AsyncConsumption
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy in another process has the content only: the connections remain in this one.
+        return {name: value for name, value in vars(self).items() if name != "_consumption"}
 
     async def acknowledge(self) -> None:
         """Confirm that the event was processed; needed only before leaving the loop, which otherwise does it."""
@@ -161,6 +165,8 @@ class AsyncConsumption:
 
     async def refuse(self, event: AsyncReceivedEvent, reason: str, delay_seconds: float | None) -> None:
         """Refuse an event; do nothing if it was acknowledged or refused already."""
+        if delay_seconds is not None and not 0 <= delay_seconds <= _MAX_DELAY_SECONDS:
+            raise ValueError(f"delay_seconds must be between 0 and {_MAX_DELAY_SECONDS}")
         if event is self._current:
             self._current = None
             await self._refuse(event, reason, delay_seconds, _INDEFINITELY)
@@ -195,6 +201,7 @@ class AsyncConsumption:
                 f"{self._path}/{event.id}",
                 content=urlencode({**form, "eventName": self._event_name}).encode(),
                 headers={"Content-Type": "application/x-www-form-urlencoded", **self._headers},
+                read_timeout_seconds=_END_SECONDS if policy is _AT_THE_END else None,
                 policy=policy,
             )
             self._rejected_id = None
@@ -207,38 +214,3 @@ class AsyncConsumption:
                 raise
             self._rejected_id = event.id
             self._batch.clear()
-
-
-class AsyncConsumer:
-    """The administration of a consumer: its offsets, its parked events, and its deletion."""
-
-    def __init__(self, transport: AsyncTransport, stream_path: str, name: str) -> None:
-        self.name = name
-        self._transport = transport
-        self._path = f"{stream_path}/consumers/{quote(name, safe='')}"
-
-    async def offset(self, event_name: str, to: int | datetime | Literal["end"]) -> None:
-        """Move the offset: the consumer continues after the event number `to`, from a time on, or at the end.
-
-        0 delivers all events again. All leases of the consumer end.
-        """
-        target: Any = {"time": format_time(to)} if isinstance(to, datetime) else to
-        body = {"eventName": event_name, "offset": target}
-        await self._transport.request("PUT", f"{self._path}/offset", json=body)
-
-    async def parked(self) -> AsyncIterator[ParkedEvent]:
-        """Yield the events that were set aside after too many failed attempts, oldest first."""
-        async for page in pages_by_offset(self._transport, f"{self._path}/parked"):
-            for entry in page["parked"]:
-                yield decode(ParkedEvent, entry)
-
-    async def replay(self, event_id: str | None = None) -> None:
-        """Deliver a parked event again, or all of them in order."""
-        path = f"{self._path}/parked/replay"
-        if event_id is not None:
-            path = f"{self._path}/parked/{quote(event_id, safe='')}/replay"
-        await self._transport.request("POST", path, settled_statuses=[404])
-
-    async def delete(self) -> None:
-        """Delete the offsets, leases and parked events of the consumer."""
-        await self._transport.request("DELETE", self._path)

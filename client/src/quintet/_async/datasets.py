@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import IO, Any, TypeVar
 
-from quintet._async.paging import PAGE_SIZE, pages_by_offset
+from quintet._async.paging import PAGE_SIZE, entries_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._async.waiting import wait_until_finished
 from quintet._decoding import decode
-from quintet._files import CHUNK_BYTES, FileSource, OnTransfer, open_upload, replacing
+from quintet._files import CHUNK_BYTES, FileSource, OnTransfer, file_in, open_upload, replacing
+from quintet._paths import segment, segments
+from quintet._retry import RetryPolicy
 from quintet._specs import SpecSource, load_spec
 from quintet.errors import FlowFailed, Forbidden, NotFound, QuintetError, Unauthorized
 from quintet.models import CancelResult, Dataset, FlowStatus, Plan, Revision, StoredFile
+
+Result = TypeVar("Result")
 
 # A token is renewed this long before it expires.
 _MARGIN_SECONDS = 60.0
@@ -34,7 +39,7 @@ class _AsyncTokens:
 
     async def headers(self, *, is_required: bool = True) -> dict[str, str]:
         """Return the header with the token; without one if none is issued to this user and none is required."""
-        if time.monotonic() >= self._expires_at:
+        if time.monotonic() >= self._expires_at or (is_required and self._token is None):
             try:
                 document = parse_json(await self._transport.request("POST", "/auth/token"))
             except (Forbidden, NotFound):
@@ -59,20 +64,31 @@ class _AsyncSourceApi:
         self.transport = transport
         self._tokens = _AsyncTokens(transport)
 
-    async def request(self, method: str, path: str, **options: Any) -> Any:
-        is_required = method != "GET" and path != "/source/plan"
+    async def request(self, method: str, path: str, *, key: str | None = None, **options: Any) -> Any:
+        # An attempt whose response was lost may have been applied before the token expired.
+        key = key or uuid.uuid4().hex
+        response = await self._with_token(
+            lambda headers: self.transport.request(method, path, headers=headers, key=key, **options),
+            is_required=method != "GET" and path != "/source/plan",
+        )
+        return parse_json(response) if response.content else None
+
+    async def get(self, path: str, *, params: Mapping[str, Any] | None = None) -> Any:
+        return await self.request("GET", path, params=params)
+
+    async def download(self, path: str, file: IO[bytes], *, on_progress: OnTransfer | None) -> None:
+        await self._with_token(
+            lambda headers: self.transport.download(path, file, headers=headers, on_progress=on_progress),
+            is_required=False,
+        )
+
+    async def _with_token(self, send: Callable[[dict[str, str]], Awaitable[Result]], *, is_required: bool) -> Result:
         try:
-            headers = await self._tokens.headers(is_required=is_required)
-            response = await self.transport.request(method, path, headers=headers, **options)
+            return await send(await self._tokens.headers(is_required=is_required))
         except Unauthorized:
             if not self._tokens.discard():
                 raise
-            headers = await self._tokens.headers(is_required=is_required)
-            response = await self.transport.request(method, path, headers=headers, **options)
-        return parse_json(response) if response.content else None
-
-    async def headers(self) -> dict[str, str]:
-        return await self._tokens.headers(is_required=False)
+        return await send(await self._tokens.headers(is_required=is_required))
 
 
 class AsyncDatasets:
@@ -99,15 +115,15 @@ class AsyncDatasets:
 
     async def list(self, owner: str | None = None) -> AsyncIterator[Dataset]:
         """Yield the datasets of an owner, or of all owners; unlisted and private ones only if they are the user's."""
-        after: str | None = None
-        path = "/source" if owner is None else f"/source/{quote(owner, safe='')}"
         if owner is not None:
-            async for page in pages_by_offset(self._api.transport, path, headers=await self._api.headers()):
-                for dataset in page["datasets"]:
-                    yield decode(Dataset, dataset)
+            path = f"/source/{segment(owner)}"
+            async for dataset in entries_by_offset(self._api.get, path, "datasets", identity=itemgetter("id")):
+                yield decode(Dataset, dataset)
             return
+        after: str | None = None
         while True:
-            datasets = (await self._api.request("GET", path, params={"limit": PAGE_SIZE, "after": after}))["datasets"]
+            page = await self._api.get("/source", params={"limit": PAGE_SIZE, "after": after})
+            datasets = page["datasets"]
             for dataset in datasets:
                 yield decode(Dataset, dataset)
             if len(datasets) < PAGE_SIZE:
@@ -116,10 +132,9 @@ class AsyncDatasets:
 
     async def revisions(self, owner: str, dataset: str) -> AsyncIterator[Revision]:
         """Yield the revisions of a dataset, newest first."""
-        path = f"/source/{quote(owner, safe='')}/{quote(dataset, safe='')}"
-        async for page in pages_by_offset(self._api.transport, path, headers=await self._api.headers()):
-            for revision in page["revisions"]:
-                yield decode(Revision, revision)
+        path = f"/source/{segment(owner)}/{segment(dataset)}"
+        async for revision in entries_by_offset(self._api.get, path, "revisions", identity=itemgetter("revision")):
+            yield decode(Revision, revision)
 
     def flow(self, name: str) -> AsyncFlow:
         """Return the flow `owner/dataset`, `owner/dataset/3`, `…/latest` or `…/successful`, without any request."""
@@ -142,7 +157,7 @@ class AsyncDatasets:
         await self._api.request("DELETE", self._file_path(remote_path))
 
     def _file_path(self, remote_path: str) -> str:
-        return f"/source/{quote(self._api.transport.user, safe='')}/files/{quote(remote_path)}"
+        return f"/source/{segment(self._api.transport.user)}/files/{segments(remote_path)}"
 
 
 class AsyncFlow:
@@ -151,10 +166,13 @@ class AsyncFlow:
     def __init__(self, api: _AsyncSourceApi, flow_id: str) -> None:
         self.id = flow_id
         self._api = api
-        self._path = f"/source/{quote(flow_id)}"
+        self._path = f"/source/{segments(flow_id)}"
 
     async def status(self) -> FlowStatus:
-        return decode(FlowStatus, await self._api.request("GET", self._path))
+        return await self._status(None)
+
+    async def _status(self, policy: RetryPolicy | None) -> FlowStatus:
+        return decode(FlowStatus, await self._api.request("GET", self._path, policy=policy))
 
     async def wait(
         self,
@@ -167,7 +185,11 @@ class AsyncFlow:
         Raises FlowFailed if a pipeline failed, or TimedOut.
         """
         status = await wait_until_finished(
-            self.status, f"flow {self.id}", timeout_seconds=timeout_seconds, on_progress=on_progress
+            self._status,
+            f"flow {self.id}",
+            policy=self._api.transport.policy,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
         )
         if status.state != "SUCCEEDED":
             raise FlowFailed(status)
@@ -184,7 +206,7 @@ class AsyncFlow:
         paths = []
         for pipeline in status.pipelines.values():
             if pipeline.status == "SUCCEEDED" and (name := pipeline.stats.get("path")):
-                path = target / os.path.basename(name)
+                path = file_in(target, name)
                 await self._download_file(status.id, name, pipeline.stats.get("hash"), path, on_progress)
                 paths.append(path)
         return paths
@@ -193,12 +215,9 @@ class AsyncFlow:
         self, flow_id: str, name: str, expected_hash: str | None, path: Path, on_progress: OnTransfer | None
     ) -> None:
         with replacing(path) as file:
-            await self._api.transport.download(
-                f"/source/{quote(flow_id)}/data/{quote(name, safe='')}",
-                file,
-                headers=await self._api.headers(),
-                on_progress=on_progress and (lambda progress: on_progress(replace(progress, name=name))),
-            )
+            data_path = f"/source/{segments(flow_id)}/data/{segment(name)}"
+            report = on_progress and (lambda progress: on_progress(replace(progress, name=name)))
+            await self._api.download(data_path, file, on_progress=report)
             file.seek(0)
             digest = hashlib.sha256()
             while chunk := file.read(CHUNK_BYTES):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import TypeAlias
-from urllib.parse import quote
 
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._decoding import decode
+from quintet._paths import segment
 from quintet.models import DeadLetter, Queue
 
 # Within the class, `list` is its method.
@@ -45,4 +45,4 @@ class AsyncDeadLetters:
 
 
 def _path(queue: str) -> str:
-    return f"/dead-letters/{quote(queue, safe='')}"
+    return f"/dead-letters/{segment(queue)}"

@@ -6,17 +6,19 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
 from itertools import islice
+from operator import itemgetter
 from typing import TypeAlias
 
-from quintet._async.paging import pages_by_offset
+from quintet._async.paging import entries_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._async.waiting import wait_until_finished
 from quintet._decoding import decode, unix_seconds
 from quintet._files import FileSource, OnTransfer, open_upload, replacing
+from quintet._retry import RetryPolicy
 from quintet.errors import LoadFailed
 from quintet.models import Bucket, Chart, FactoryState, LoadStatus, Sprocket
 
-Time: TypeAlias = datetime | str | int
+Time: TypeAlias = datetime | str | float
 Point: TypeAlias = tuple[Time, int, int]
 _MAX_BATCH_POINTS = 10_000
 
@@ -33,9 +35,11 @@ class AsyncFactories:
 
     async def list(self, *, newest: int | None = None) -> AsyncIterator[FactoryState]:
         """Yield all factories, ordered by ID; with at most `newest` points each, the newest ones."""
-        async for page in pages_by_offset(self._transport, "/api/factories", params={"newest": newest}):
-            for factory in page["factories"]:
-                yield FactoryState.from_json(factory)
+        params, get = {"newest": newest}, self._transport.get
+        async for factory in entries_by_offset(
+            get, "/api/factories", "factories", identity=itemgetter("id"), params=params
+        ):
+            yield FactoryState.from_json(factory)
 
     async def create(self, name: str, points: Iterable[Point] = ()) -> AsyncFactory:
         """Create a factory, and return it; a point is `(time, actual, goal)`."""
@@ -119,7 +123,10 @@ class AsyncLoad:
         self._transport = transport
 
     async def status(self) -> LoadStatus:
-        return decode(LoadStatus, await self._transport.get(f"/api/factories/load/{self.id}"))
+        return await self._status(None)
+
+    async def _status(self, policy: RetryPolicy | None) -> LoadStatus:
+        return decode(LoadStatus, await self._transport.get(f"/api/factories/load/{self.id}", policy=policy))
 
     async def wait(
         self,
@@ -129,7 +136,11 @@ class AsyncLoad:
     ) -> LoadStatus:
         """Wait until the load has ended, and return its status; raise LoadFailed or TimedOut."""
         status = await wait_until_finished(
-            self.status, f"load {self.id}", timeout_seconds=timeout_seconds, on_progress=on_progress
+            self._status,
+            f"load {self.id}",
+            policy=self._transport.policy,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
         )
         if status.status != "SUCCESS":
             raise LoadFailed(status)
@@ -144,9 +155,9 @@ class AsyncSprockets:
 
     async def list(self) -> AsyncIterator[Sprocket]:
         """Yield all sprockets, ordered by ID."""
-        async for page in pages_by_offset(self._transport, "/api/sprockets"):
-            for sprocket in page["sprockets"]:
-                yield decode(Sprocket, sprocket)
+        get = self._transport.get
+        async for sprocket in entries_by_offset(get, "/api/sprockets", "sprockets", identity=itemgetter("id")):
+            yield decode(Sprocket, sprocket)
 
     async def create(self, *, teeth: int, pitch_diameter: int, outside_diameter: int, pitch: int) -> Sprocket:
         numbers = {

@@ -51,7 +51,7 @@ async def follow_events(
                 else:
                     body = await response.aread()
                     delay = attempts.after_response(response.status_code, response.headers, body)
-        except httpx.TransportError as failure:
+        except httpx.RequestError as failure:
             delay = attempts.after_failure(failure)
         parser.reset()
         await asyncio.sleep(delay or 0.0)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from urllib.parse import quote
+from operator import itemgetter
 
-from quintet._async.paging import PAGE_SIZE, pages_by_offset
+from quintet._async.paging import PAGE_SIZE, entries_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._async.waiting import wait_until_finished
 from quintet._decoding import decode
 from quintet._events import to_json
 from quintet._files import FileSource, OnTransfer, open_upload, replacing
+from quintet._paths import segment
+from quintet._retry import RetryPolicy
 from quintet.errors import ImportFailed
 from quintet.models import ImportStatus, Order, OrderSummary, ReportedRow, UndoStatus
 
@@ -68,9 +70,9 @@ class AsyncOrders:
 
     async def imports(self) -> AsyncIterator[ImportStatus]:
         """Yield the status of all imports, newest first."""
-        async for page in pages_by_offset(self._transport, f"{_API}/import/status"):
-            for status in page["result"]:
-                yield decode(ImportStatus, status)
+        path, get = f"{_API}/import/status", self._transport.get
+        async for status in entries_by_offset(get, path, "result", identity=itemgetter("task_id")):
+            yield decode(ImportStatus, status)
 
     async def list(
         self,
@@ -125,11 +127,14 @@ class AsyncImportTask:
     def __init__(self, transport: AsyncTransport, task_id: str) -> None:
         self.id = task_id
         self._transport = transport
-        self._path = f"{_API}/import/{quote(task_id, safe='')}"
-        self._status_path = f"{_API}/import/status/{quote(task_id, safe='')}"
+        self._path = f"{_API}/import/{segment(task_id)}"
+        self._status_path = f"{_API}/import/status/{segment(task_id)}"
 
     async def status(self) -> ImportStatus:
-        return decode(ImportStatus, (await self._transport.get(self._status_path))["result"])
+        return await self._status(None)
+
+    async def _status(self, policy: RetryPolicy | None) -> ImportStatus:
+        return decode(ImportStatus, (await self._transport.get(self._status_path, policy=policy))["result"])
 
     async def wait(
         self,
@@ -143,7 +148,11 @@ class AsyncImportTask:
         failure: the status counts them, and `save_errors` saves them.
         """
         status = await wait_until_finished(
-            self.status, f"import {self.id}", timeout_seconds=timeout_seconds, on_progress=on_progress
+            self._status,
+            f"import {self.id}",
+            policy=self._transport.policy,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
         )
         if status.status != "SUCCESS":
             raise ImportFailed(status)

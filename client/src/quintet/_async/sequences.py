@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from operator import itemgetter
 from typing import Literal
-from urllib.parse import quote
 
-from quintet._async.paging import PAGE_SIZE, pages_by_offset
+from quintet._async.paging import PAGE_SIZE, entries_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._decoding import decode
+from quintet._paths import segment
 from quintet.models import IssuedNumbers, IssuedRange, Sequence
 
 MAX_NUMBER = 2**63 - 1
@@ -30,9 +31,9 @@ class AsyncSequences:
 
     async def list(self) -> AsyncIterator[Sequence]:
         """Yield all sequences, ordered by name, including the four built-in ones."""
-        async for page in pages_by_offset(self._transport, "/sequences"):
-            for sequence in page["sequences"]:
-                yield decode(Sequence, sequence)
+        get = self._transport.get
+        async for sequence in entries_by_offset(get, "/sequences", "sequences", identity=itemgetter("name")):
+            yield decode(Sequence, sequence)
 
     async def get(self, name: str) -> Sequence:
         return decode(Sequence, await self._transport.get(_path(name)))
@@ -88,4 +89,4 @@ class AsyncSequences:
 
 
 def _path(name: str) -> str:
-    return f"/sequences/{quote(name, safe='')}"
+    return f"/sequences/{segment(name)}"

@@ -5,19 +5,24 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
-from urllib.parse import quote
 
-from quintet._async.consumers import AsyncConsumer, AsyncConsumption
+from quintet._async.consumer_states import AsyncConsumer
+from quintet._async.consumers import AsyncConsumption
 from quintet._async.following import follow_events
-from quintet._async.paging import PAGE_SIZE, pages_by_offset
+from quintet._async.paging import PAGE_SIZE, entries_by_offset
 from quintet._async.transport import AsyncTransport, parse_json
 from quintet._decoding import decode, format_time
 from quintet._events import EventLike, batches, event_body
+from quintet._paths import segment
 from quintet.models import ConsumerState, Event, NewEvent, Retention, SchemaKey, StreamState
 
 # Greater than every position.
 _MAX_POSITION = 2**53
+# The namespace of the keys of later batches, which are derived from the key of the first one: of any length, and never
+# equal to another key of the caller.
+_BATCH_KEYS = uuid.UUID("5b1f4d0c-9a57-4e5e-8a53-0d8a8e6f2f11")
 
 
 class AsyncStreams:
@@ -49,7 +54,7 @@ class AsyncStream:
     def __init__(self, transport: AsyncTransport, name: str, producer: str) -> None:
         self.name, self.producer = name, producer
         self._transport = transport
-        self._path = f"/api/v1/streams/{quote(name, safe='')}"
+        self._path = f"/api/v1/streams/{segment(name)}"
 
     async def append(
         self,
@@ -88,7 +93,8 @@ class AsyncStream:
         """Append many events in order and return their IDs; an event is a NewEvent or `(name, payload)`.
 
         They are sent in batches of at most 1000 events and 1 MiB, each of which is appended completely or not at all,
-        and each with a key of its own. See `append` for errors and keys.
+        and each with a key of its own. After an error, the batches before it are stored; a later call with the same
+        events, including `system["time"]`, and the same idempotency key appends the rest. See `append` for errors.
         """
         ids: list[str] = []
         key = idempotency_key or uuid.uuid4().hex
@@ -100,7 +106,7 @@ class AsyncStream:
                 f"{self._path}/events",
                 content=batch,
                 headers={"Content-Type": "application/json", **self._headers(position)},
-                key=f"{key}-{number}" if number else key,
+                key=uuid.uuid5(_BATCH_KEYS, f"{number} {key}").hex if number else key,
             )
             ids += parse_json(response)
         return ids
@@ -115,7 +121,7 @@ class AsyncStream:
         return decode(StreamState, await self._transport.get(self._path))
 
     async def event(self, event_id: str) -> Event:
-        return decode(Event, await self._transport.get(f"{self._path}/events/{quote(event_id, safe='')}"))
+        return decode(Event, await self._transport.get(f"{self._path}/events/{segment(event_id)}"))
 
     async def events(
         self,
@@ -155,7 +161,8 @@ class AsyncStream:
     def follow(self, event_name: str = "*", *, after: int | None = None) -> AsyncGenerator[Event, None]:
         """Yield events as they are appended: those after the position `after`, by default only new ones.
 
-        It does not end by itself, and reconnects without a gap or a duplicate for as long as an outage lasts.
+        It does not end by itself, and reconnects without a gap or a duplicate for as long as an outage lasts. A stream
+        that does not exist yet is followed from its first event on.
         """
         return follow_events(self._transport, self._path, event_name, after)
 
@@ -186,9 +193,9 @@ class AsyncStream:
 
     async def consumers(self) -> AsyncIterator[ConsumerState]:
         """Yield the offset of each consumer for each event name that it reads."""
-        async for page in pages_by_offset(self._transport, f"{self._path}/consumers"):
-            for entry in page["consumers"]:
-                yield decode(ConsumerState, entry)
+        path, get = f"{self._path}/consumers", self._transport.get
+        async for entry in entries_by_offset(get, path, "consumers", identity=itemgetter("consumer", "eventName")):
+            yield decode(ConsumerState, entry)
 
     def consumer(self, name: str) -> AsyncConsumer:
         """Return the consumer of this name, without any request."""
@@ -196,9 +203,9 @@ class AsyncStream:
 
     async def schemas(self) -> AsyncIterator[SchemaKey]:
         """Yield the event names and versions that have a JSON Schema."""
-        async for page in pages_by_offset(self._transport, f"{self._path}/schemas"):
-            for entry in page["schemas"]:
-                yield decode(SchemaKey, entry)
+        path, get = f"{self._path}/schemas", self._transport.get
+        async for entry in entries_by_offset(get, path, "schemas", identity=itemgetter("eventName", "version")):
+            yield decode(SchemaKey, entry)
 
     async def schema(self, event_name: str, version: int = 1) -> Any:
         return await self._transport.get(self._schema_path(event_name, version))
@@ -211,7 +218,7 @@ class AsyncStream:
         await self._transport.request("DELETE", self._schema_path(event_name, version), settled_statuses=[404])
 
     def _schema_path(self, event_name: str, version: int) -> str:
-        return f"{self._path}/schemas/{quote(event_name, safe='')}/{version}"
+        return f"{self._path}/schemas/{segment(event_name)}/{version}"
 
     async def retention(self) -> Retention:
         return decode(Retention, await self._transport.get(f"{self._path}/retention"))
@@ -227,4 +234,4 @@ class AsyncStream:
 
     async def erase(self, event_id: str) -> None:
         """Erase the payload, system and trigger of an event, for instance personal data; requires the role admin."""
-        await self._transport.request("DELETE", f"{self._path}/events/{quote(event_id, safe='')}")
+        await self._transport.request("DELETE", f"{self._path}/events/{segment(event_id)}")

@@ -7,7 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from quintet.errors import TimedOut
+from quintet._retry import RetryPolicy
+from quintet.errors import TimedOut, Unavailable
 
 _MIN_DELAY_SECONDS, _MAX_DELAY_SECONDS = 0.1, 1.0
 
@@ -21,23 +22,33 @@ Status = TypeVar("Status", bound=_Finishing)
 
 
 async def wait_until_finished(
-    get_status: Callable[[], Awaitable[Status]],
+    get_status: Callable[[RetryPolicy], Awaitable[Status]],
     what: str,
     *,
+    policy: RetryPolicy,
     timeout_seconds: float | None,
     on_progress: Callable[[Status], object] | None,
 ) -> Status:
-    """Return the first status that is final; raise TimedOut if there is none in time."""
+    """Return the first status that is final; raise TimedOut if there is none in time, also because of an outage."""
     deadline = float("inf") if timeout_seconds is None else time.monotonic() + timeout_seconds
     delay = _MIN_DELAY_SECONDS
     while True:
-        status = await get_status()
+        try:
+            status = await get_status(policy.until(deadline - time.monotonic()))
+        except Unavailable as error:
+            if policy.until(deadline - time.monotonic()) is policy:
+                raise
+            raise _timed_out(what, timeout_seconds) from error
         if on_progress:
             on_progress(status)
         if status.is_finished:
             return status
         remaining = deadline - time.monotonic()
         if remaining <= 0:
-            raise TimedOut(f"{what} has not ended within {timeout_seconds} seconds; it continues")
+            raise _timed_out(what, timeout_seconds)
         await asyncio.sleep(min(delay, remaining))
         delay = min(delay * 1.5, _MAX_DELAY_SECONDS)
+
+
+def _timed_out(what: str, timeout_seconds: float | None) -> TimedOut:
+    return TimedOut(f"{what} has not ended within {timeout_seconds} seconds; it continues")

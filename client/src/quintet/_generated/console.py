@@ -31,6 +31,12 @@ class DependencyHealth:
     status: Literal["OK", "DOWN"]
     latency_ms: float | None = None
     detail: str | None = None
+    workers_alive: int | None = None
+    workers_connected: int | None = None
+    outbox_backlog: int | None = None
+    outbox_oldest_seconds: float | None = None
+    queues: dict[str, int | None] | None = None
+    dead_letters: dict[str, int | None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
 from quintet._decoding import decode
+from quintet._paths import segment
 from quintet._responses import error_from_response
 from quintet._sync.datasets import Datasets
 from quintet._sync.dead_letters import DeadLetters
@@ -35,8 +35,10 @@ class Quintet:
     """A client of Quintet's gateway.
 
     `url` is `http://user:password@host:port`; without it, the environment variable `QUINTET_URL` or the file of
-    `quintet login` is used. `timeout_seconds` limits each attempt to connect, send or receive; attempts are repeated
-    for `retry_seconds`. `verify` is False or an SSL context for a gateway whose certificate no authority has signed.
+    `quintet login` is used. `timeout_seconds` limits how long an attempt waits for a connection, and each time for the
+    next bytes to be sent or received. The last attempt begins `retry_seconds` after the call at the latest; for a file
+    that is uploaded or downloaded, after the first failure. `verify` is False or an SSL context for a gateway whose
+    certificate no authority has signed.
 
     Use one client for all requests: it keeps connections open, and may be shared by threads (the synchronous one) or
     tasks. Close it, or use it in a `with` block.
@@ -72,7 +74,7 @@ class Quintet:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; a request in progress in another thread or task may end first."""
         self._transport.close()
 
     def __repr__(self) -> str:
@@ -99,7 +101,7 @@ class Quintet:
 
     def trace(self, request_id: str) -> Trace:
         """Return what a request caused in all services, by its ID, for instance an error's; requires the role admin."""
-        return decode(Trace, self._transport.get(f"/trace/{quote(request_id, safe='')}"))
+        return decode(Trace, self._transport.get(f"/trace/{segment(request_id)}"))
 
     def request(
         self,

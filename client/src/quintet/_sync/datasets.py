@@ -8,20 +8,25 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import IO, Any, TypeVar
 
 from quintet._decoding import decode
-from quintet._files import CHUNK_BYTES, FileSource, OnTransfer, open_upload, replacing
+from quintet._files import CHUNK_BYTES, FileSource, OnTransfer, file_in, open_upload, replacing
+from quintet._paths import segment, segments
+from quintet._retry import RetryPolicy
 from quintet._specs import SpecSource, load_spec
-from quintet._sync.paging import PAGE_SIZE, pages_by_offset
+from quintet._sync.paging import PAGE_SIZE, entries_by_offset
 from quintet._sync.transport import Transport, parse_json
 from quintet._sync.waiting import wait_until_finished
 from quintet.errors import FlowFailed, Forbidden, NotFound, QuintetError, Unauthorized
 from quintet.models import CancelResult, Dataset, FlowStatus, Plan, Revision, StoredFile
+
+Result = TypeVar("Result")
 
 # A token is renewed this long before it expires.
 _MARGIN_SECONDS = 60.0
@@ -37,7 +42,7 @@ class _Tokens:
 
     def headers(self, *, is_required: bool = True) -> dict[str, str]:
         """Return the header with the token; without one if none is issued to this user and none is required."""
-        if time.monotonic() >= self._expires_at:
+        if time.monotonic() >= self._expires_at or (is_required and self._token is None):
             try:
                 document = parse_json(self._transport.request("POST", "/auth/token"))
             except (Forbidden, NotFound):
@@ -62,20 +67,31 @@ class _SourceApi:
         self.transport = transport
         self._tokens = _Tokens(transport)
 
-    def request(self, method: str, path: str, **options: Any) -> Any:
-        is_required = method != "GET" and path != "/source/plan"
+    def request(self, method: str, path: str, *, key: str | None = None, **options: Any) -> Any:
+        # An attempt whose response was lost may have been applied before the token expired.
+        key = key or uuid.uuid4().hex
+        response = self._with_token(
+            lambda headers: self.transport.request(method, path, headers=headers, key=key, **options),
+            is_required=method != "GET" and path != "/source/plan",
+        )
+        return parse_json(response) if response.content else None
+
+    def get(self, path: str, *, params: Mapping[str, Any] | None = None) -> Any:
+        return self.request("GET", path, params=params)
+
+    def download(self, path: str, file: IO[bytes], *, on_progress: OnTransfer | None) -> None:
+        self._with_token(
+            lambda headers: self.transport.download(path, file, headers=headers, on_progress=on_progress),
+            is_required=False,
+        )
+
+    def _with_token(self, send: Callable[[dict[str, str]], Result], *, is_required: bool) -> Result:
         try:
-            headers = self._tokens.headers(is_required=is_required)
-            response = self.transport.request(method, path, headers=headers, **options)
+            return send(self._tokens.headers(is_required=is_required))
         except Unauthorized:
             if not self._tokens.discard():
                 raise
-            headers = self._tokens.headers(is_required=is_required)
-            response = self.transport.request(method, path, headers=headers, **options)
-        return parse_json(response) if response.content else None
-
-    def headers(self) -> dict[str, str]:
-        return self._tokens.headers(is_required=False)
+        return send(self._tokens.headers(is_required=is_required))
 
 
 class Datasets:
@@ -100,15 +116,15 @@ class Datasets:
 
     def list(self, owner: str | None = None) -> Iterator[Dataset]:
         """Yield the datasets of an owner, or of all owners; unlisted and private ones only if they are the user's."""
-        after: str | None = None
-        path = "/source" if owner is None else f"/source/{quote(owner, safe='')}"
         if owner is not None:
-            for page in pages_by_offset(self._api.transport, path, headers=self._api.headers()):
-                for dataset in page["datasets"]:
-                    yield decode(Dataset, dataset)
+            path = f"/source/{segment(owner)}"
+            for dataset in entries_by_offset(self._api.get, path, "datasets", identity=itemgetter("id")):
+                yield decode(Dataset, dataset)
             return
+        after: str | None = None
         while True:
-            datasets = (self._api.request("GET", path, params={"limit": PAGE_SIZE, "after": after}))["datasets"]
+            page = self._api.get("/source", params={"limit": PAGE_SIZE, "after": after})
+            datasets = page["datasets"]
             for dataset in datasets:
                 yield decode(Dataset, dataset)
             if len(datasets) < PAGE_SIZE:
@@ -117,10 +133,9 @@ class Datasets:
 
     def revisions(self, owner: str, dataset: str) -> Iterator[Revision]:
         """Yield the revisions of a dataset, newest first."""
-        path = f"/source/{quote(owner, safe='')}/{quote(dataset, safe='')}"
-        for page in pages_by_offset(self._api.transport, path, headers=self._api.headers()):
-            for revision in page["revisions"]:
-                yield decode(Revision, revision)
+        path = f"/source/{segment(owner)}/{segment(dataset)}"
+        for revision in entries_by_offset(self._api.get, path, "revisions", identity=itemgetter("revision")):
+            yield decode(Revision, revision)
 
     def flow(self, name: str) -> Flow:
         """Return the flow `owner/dataset`, `owner/dataset/3`, `…/latest` or `…/successful`, without any request."""
@@ -141,7 +156,7 @@ class Datasets:
         self._api.request("DELETE", self._file_path(remote_path))
 
     def _file_path(self, remote_path: str) -> str:
-        return f"/source/{quote(self._api.transport.user, safe='')}/files/{quote(remote_path)}"
+        return f"/source/{segment(self._api.transport.user)}/files/{segments(remote_path)}"
 
 
 class Flow:
@@ -150,10 +165,13 @@ class Flow:
     def __init__(self, api: _SourceApi, flow_id: str) -> None:
         self.id = flow_id
         self._api = api
-        self._path = f"/source/{quote(flow_id)}"
+        self._path = f"/source/{segments(flow_id)}"
 
     def status(self) -> FlowStatus:
-        return decode(FlowStatus, self._api.request("GET", self._path))
+        return self._status(None)
+
+    def _status(self, policy: RetryPolicy | None) -> FlowStatus:
+        return decode(FlowStatus, self._api.request("GET", self._path, policy=policy))
 
     def wait(
         self,
@@ -166,7 +184,11 @@ class Flow:
         Raises FlowFailed if a pipeline failed, or TimedOut.
         """
         status = wait_until_finished(
-            self.status, f"flow {self.id}", timeout_seconds=timeout_seconds, on_progress=on_progress
+            self._status,
+            f"flow {self.id}",
+            policy=self._api.transport.policy,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
         )
         if status.state != "SUCCEEDED":
             raise FlowFailed(status)
@@ -183,7 +205,7 @@ class Flow:
         paths = []
         for pipeline in status.pipelines.values():
             if pipeline.status == "SUCCEEDED" and (name := pipeline.stats.get("path")):
-                path = target / os.path.basename(name)
+                path = file_in(target, name)
                 self._download_file(status.id, name, pipeline.stats.get("hash"), path, on_progress)
                 paths.append(path)
         return paths
@@ -192,12 +214,9 @@ class Flow:
         self, flow_id: str, name: str, expected_hash: str | None, path: Path, on_progress: OnTransfer | None
     ) -> None:
         with replacing(path) as file:
-            self._api.transport.download(
-                f"/source/{quote(flow_id)}/data/{quote(name, safe='')}",
-                file,
-                headers=self._api.headers(),
-                on_progress=on_progress and (lambda progress: on_progress(replace(progress, name=name))),
-            )
+            data_path = f"/source/{segments(flow_id)}/data/{segment(name)}"
+            report = on_progress and (lambda progress: on_progress(replace(progress, name=name)))
+            self._api.download(data_path, file, on_progress=report)
             file.seek(0)
             digest = hashlib.sha256()
             while chunk := file.read(CHUNK_BYTES):

@@ -9,17 +9,19 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
+from operator import itemgetter
 from typing import TypeAlias
 
 from quintet._decoding import decode, unix_seconds
 from quintet._files import FileSource, OnTransfer, open_upload, replacing
-from quintet._sync.paging import pages_by_offset
+from quintet._retry import RetryPolicy
+from quintet._sync.paging import entries_by_offset
 from quintet._sync.transport import Transport, parse_json
 from quintet._sync.waiting import wait_until_finished
 from quintet.errors import LoadFailed
 from quintet.models import Bucket, Chart, FactoryState, LoadStatus, Sprocket
 
-Time: TypeAlias = datetime | str | int
+Time: TypeAlias = datetime | str | float
 Point: TypeAlias = tuple[Time, int, int]
 _MAX_BATCH_POINTS = 10_000
 
@@ -36,9 +38,9 @@ class Factories:
 
     def list(self, *, newest: int | None = None) -> Iterator[FactoryState]:
         """Yield all factories, ordered by ID; with at most `newest` points each, the newest ones."""
-        for page in pages_by_offset(self._transport, "/api/factories", params={"newest": newest}):
-            for factory in page["factories"]:
-                yield FactoryState.from_json(factory)
+        params, get = {"newest": newest}, self._transport.get
+        for factory in entries_by_offset(get, "/api/factories", "factories", identity=itemgetter("id"), params=params):
+            yield FactoryState.from_json(factory)
 
     def create(self, name: str, points: Iterable[Point] = ()) -> Factory:
         """Create a factory, and return it; a point is `(time, actual, goal)`."""
@@ -122,7 +124,10 @@ class Load:
         self._transport = transport
 
     def status(self) -> LoadStatus:
-        return decode(LoadStatus, self._transport.get(f"/api/factories/load/{self.id}"))
+        return self._status(None)
+
+    def _status(self, policy: RetryPolicy | None) -> LoadStatus:
+        return decode(LoadStatus, self._transport.get(f"/api/factories/load/{self.id}", policy=policy))
 
     def wait(
         self,
@@ -132,7 +137,11 @@ class Load:
     ) -> LoadStatus:
         """Wait until the load has ended, and return its status; raise LoadFailed or TimedOut."""
         status = wait_until_finished(
-            self.status, f"load {self.id}", timeout_seconds=timeout_seconds, on_progress=on_progress
+            self._status,
+            f"load {self.id}",
+            policy=self._transport.policy,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
         )
         if status.status != "SUCCESS":
             raise LoadFailed(status)
@@ -147,9 +156,9 @@ class Sprockets:
 
     def list(self) -> Iterator[Sprocket]:
         """Yield all sprockets, ordered by ID."""
-        for page in pages_by_offset(self._transport, "/api/sprockets"):
-            for sprocket in page["sprockets"]:
-                yield decode(Sprocket, sprocket)
+        get = self._transport.get
+        for sprocket in entries_by_offset(get, "/api/sprockets", "sprockets", identity=itemgetter("id")):
+            yield decode(Sprocket, sprocket)
 
     def create(self, *, teeth: int, pitch_diameter: int, outside_diameter: int, pitch: int) -> Sprocket:
         numbers = {

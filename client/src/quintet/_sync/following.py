@@ -54,7 +54,7 @@ def follow_events(
                 else:
                     body = response.read()
                     delay = attempts.after_response(response.status_code, response.headers, body)
-        except httpx.TransportError as failure:
+        except httpx.RequestError as failure:
             delay = attempts.after_failure(failure)
         parser.reset()
         time.sleep(delay or 0.0)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from urllib.parse import quote
+from operator import itemgetter
 
 from quintet._decoding import decode
 from quintet._events import to_json
 from quintet._files import FileSource, OnTransfer, open_upload, replacing
-from quintet._sync.paging import PAGE_SIZE, pages_by_offset
+from quintet._paths import segment
+from quintet._retry import RetryPolicy
+from quintet._sync.paging import PAGE_SIZE, entries_by_offset
 from quintet._sync.transport import Transport, parse_json
 from quintet._sync.waiting import wait_until_finished
 from quintet.errors import ImportFailed
@@ -71,9 +73,9 @@ class Orders:
 
     def imports(self) -> Iterator[ImportStatus]:
         """Yield the status of all imports, newest first."""
-        for page in pages_by_offset(self._transport, f"{_API}/import/status"):
-            for status in page["result"]:
-                yield decode(ImportStatus, status)
+        path, get = f"{_API}/import/status", self._transport.get
+        for status in entries_by_offset(get, path, "result", identity=itemgetter("task_id")):
+            yield decode(ImportStatus, status)
 
     def list(
         self,
@@ -128,11 +130,14 @@ class ImportTask:
     def __init__(self, transport: Transport, task_id: str) -> None:
         self.id = task_id
         self._transport = transport
-        self._path = f"{_API}/import/{quote(task_id, safe='')}"
-        self._status_path = f"{_API}/import/status/{quote(task_id, safe='')}"
+        self._path = f"{_API}/import/{segment(task_id)}"
+        self._status_path = f"{_API}/import/status/{segment(task_id)}"
 
     def status(self) -> ImportStatus:
-        return decode(ImportStatus, (self._transport.get(self._status_path))["result"])
+        return self._status(None)
+
+    def _status(self, policy: RetryPolicy | None) -> ImportStatus:
+        return decode(ImportStatus, (self._transport.get(self._status_path, policy=policy))["result"])
 
     def wait(
         self,
@@ -146,7 +151,11 @@ class ImportTask:
         failure: the status counts them, and `save_errors` saves them.
         """
         status = wait_until_finished(
-            self.status, f"import {self.id}", timeout_seconds=timeout_seconds, on_progress=on_progress
+            self._status,
+            f"import {self.id}",
+            policy=self._transport.policy,
+            timeout_seconds=timeout_seconds,
+            on_progress=on_progress,
         )
         if status.status != "SUCCESS":
             raise ImportFailed(status)

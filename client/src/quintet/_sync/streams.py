@@ -8,19 +8,24 @@ from __future__ import annotations
 import uuid
 from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
-from urllib.parse import quote
 
 from quintet._decoding import decode, format_time
 from quintet._events import EventLike, batches, event_body
-from quintet._sync.consumers import Consumer, Consumption
+from quintet._paths import segment
+from quintet._sync.consumer_states import Consumer
+from quintet._sync.consumers import Consumption
 from quintet._sync.following import follow_events
-from quintet._sync.paging import PAGE_SIZE, pages_by_offset
+from quintet._sync.paging import PAGE_SIZE, entries_by_offset
 from quintet._sync.transport import Transport, parse_json
 from quintet.models import ConsumerState, Event, NewEvent, Retention, SchemaKey, StreamState
 
 # Greater than every position.
 _MAX_POSITION = 2**53
+# The namespace of the keys of later batches, which are derived from the key of the first one: of any length, and never
+# equal to another key of the caller.
+_BATCH_KEYS = uuid.UUID("5b1f4d0c-9a57-4e5e-8a53-0d8a8e6f2f11")
 
 
 class Streams:
@@ -52,7 +57,7 @@ class Stream:
     def __init__(self, transport: Transport, name: str, producer: str) -> None:
         self.name, self.producer = name, producer
         self._transport = transport
-        self._path = f"/api/v1/streams/{quote(name, safe='')}"
+        self._path = f"/api/v1/streams/{segment(name)}"
 
     def append(
         self,
@@ -91,7 +96,8 @@ class Stream:
         """Append many events in order and return their IDs; an event is a NewEvent or `(name, payload)`.
 
         They are sent in batches of at most 1000 events and 1 MiB, each of which is appended completely or not at all,
-        and each with a key of its own. See `append` for errors and keys.
+        and each with a key of its own. After an error, the batches before it are stored; a later call with the same
+        events, including `system["time"]`, and the same idempotency key appends the rest. See `append` for errors.
         """
         ids: list[str] = []
         key = idempotency_key or uuid.uuid4().hex
@@ -103,7 +109,7 @@ class Stream:
                 f"{self._path}/events",
                 content=batch,
                 headers={"Content-Type": "application/json", **self._headers(position)},
-                key=f"{key}-{number}" if number else key,
+                key=uuid.uuid5(_BATCH_KEYS, f"{number} {key}").hex if number else key,
             )
             ids += parse_json(response)
         return ids
@@ -118,7 +124,7 @@ class Stream:
         return decode(StreamState, self._transport.get(self._path))
 
     def event(self, event_id: str) -> Event:
-        return decode(Event, self._transport.get(f"{self._path}/events/{quote(event_id, safe='')}"))
+        return decode(Event, self._transport.get(f"{self._path}/events/{segment(event_id)}"))
 
     def events(
         self,
@@ -158,7 +164,8 @@ class Stream:
     def follow(self, event_name: str = "*", *, after: int | None = None) -> Generator[Event, None, None]:
         """Yield events as they are appended: those after the position `after`, by default only new ones.
 
-        It does not end by itself, and reconnects without a gap or a duplicate for as long as an outage lasts.
+        It does not end by itself, and reconnects without a gap or a duplicate for as long as an outage lasts. A stream
+        that does not exist yet is followed from its first event on.
         """
         return follow_events(self._transport, self._path, event_name, after)
 
@@ -189,9 +196,9 @@ class Stream:
 
     def consumers(self) -> Iterator[ConsumerState]:
         """Yield the offset of each consumer for each event name that it reads."""
-        for page in pages_by_offset(self._transport, f"{self._path}/consumers"):
-            for entry in page["consumers"]:
-                yield decode(ConsumerState, entry)
+        path, get = f"{self._path}/consumers", self._transport.get
+        for entry in entries_by_offset(get, path, "consumers", identity=itemgetter("consumer", "eventName")):
+            yield decode(ConsumerState, entry)
 
     def consumer(self, name: str) -> Consumer:
         """Return the consumer of this name, without any request."""
@@ -199,9 +206,9 @@ class Stream:
 
     def schemas(self) -> Iterator[SchemaKey]:
         """Yield the event names and versions that have a JSON Schema."""
-        for page in pages_by_offset(self._transport, f"{self._path}/schemas"):
-            for entry in page["schemas"]:
-                yield decode(SchemaKey, entry)
+        path, get = f"{self._path}/schemas", self._transport.get
+        for entry in entries_by_offset(get, path, "schemas", identity=itemgetter("eventName", "version")):
+            yield decode(SchemaKey, entry)
 
     def schema(self, event_name: str, version: int = 1) -> Any:
         return self._transport.get(self._schema_path(event_name, version))
@@ -214,7 +221,7 @@ class Stream:
         self._transport.request("DELETE", self._schema_path(event_name, version), settled_statuses=[404])
 
     def _schema_path(self, event_name: str, version: int) -> str:
-        return f"{self._path}/schemas/{quote(event_name, safe='')}/{version}"
+        return f"{self._path}/schemas/{segment(event_name)}/{version}"
 
     def retention(self) -> Retention:
         return decode(Retention, self._transport.get(f"{self._path}/retention"))
@@ -230,4 +237,4 @@ class Stream:
 
     def erase(self, event_id: str) -> None:
         """Erase the payload, system and trigger of an event, for instance personal data; requires the role admin."""
-        self._transport.request("DELETE", f"{self._path}/events/{quote(event_id, safe='')}")
+        self._transport.request("DELETE", f"{self._path}/events/{segment(event_id)}")

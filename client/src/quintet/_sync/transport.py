@@ -20,7 +20,7 @@ from quintet._events import to_json
 from quintet._files import CHUNK_BYTES, OnTransfer, UploadSource
 from quintet._retry import Attempts, Backoff, RetryPolicy
 from quintet.config import ServerAddress
-from quintet.errors import QuintetError, ResponseError
+from quintet.errors import InvalidInput, QuintetError, ResponseError
 from quintet.models import TransferProgress
 
 Params = Mapping[str, Any]
@@ -94,7 +94,7 @@ class Transport:
             all_headers["Content-Length"] = str(content.size)
         all_headers |= headers or {}
         attempts = Attempts(
-            Backoff(policy or self.policy),
+            Backoff(policy or self.policy, is_transfer=isinstance(content, UploadSource)),
             request_id=request_id,
             # A GET that issues numbers is a write.
             is_read=is_read and is_repeatable,
@@ -106,13 +106,12 @@ class Transport:
             try:
                 response = self._client.request(
                     method,
-                    self._url + path,
-                    params=_present(params),
+                    self._complete_url(path, params),
                     content=_stream(content) if isinstance(content, UploadSource) else content,
                     headers=httpx.Headers(all_headers, encoding="utf-8"),
                     timeout=self._timeout(read_timeout_seconds),
                 )
-            except httpx.TransportError as failure:
+            except httpx.RequestError as failure:
                 delay: float | None = attempts.after_failure(failure)
             else:
                 if response.status_code in accepted_statuses:
@@ -140,7 +139,7 @@ class Transport:
     ) -> None:
         """Write the body of the response into the empty file; an attempt that breaks off is repeated from its start."""
         request_id = uuid.uuid4().hex
-        attempts = Attempts(Backoff(self.policy), request_id=request_id, is_read=True)
+        attempts = Attempts(Backoff(self.policy, is_transfer=True), request_id=request_id, is_read=True)
         all_headers = {"X-Request-ID": request_id, **(headers or {})}
         while True:
             try:
@@ -150,7 +149,7 @@ class Transport:
                         return
                     body = response.read()
                     delay = attempts.after_response(response.status_code, response.headers, body)
-            except httpx.TransportError as failure:
+            except httpx.RequestError as failure:
                 delay = attempts.after_failure(failure)
             time.sleep(delay or 0.0)
 
@@ -167,8 +166,7 @@ class Transport:
         self._require_open()
         with self._client.stream(
             "GET",
-            self._url + path,
-            params=_present(params),
+            self._complete_url(path, params),
             headers=httpx.Headers(headers, encoding="utf-8"),
             timeout=self._timeout(read_timeout_seconds),
         ) as response:
@@ -177,6 +175,17 @@ class Transport:
     def _require_open(self) -> None:
         if self._client.is_closed:
             raise QuintetError("the client must not be used after it was closed")
+
+    def _complete_url(self, path: str, params: Params | None) -> httpx.URL:
+        """Return the URL with the parameters added; raise InvalidInput for one of another server, or an invalid one."""
+        if not path.startswith("/"):
+            raise InvalidInput("the path must begin with /")
+        try:
+            url = httpx.URL(self._url + path)
+        except httpx.InvalidURL as error:
+            raise InvalidInput(f"the path must be valid: {error}") from error
+        present = _present(params or {})
+        return url.copy_merge_params(present) if present else url
 
     def _timeout(self, read_seconds: float | None) -> httpx.Timeout:
         return httpx.Timeout(self.timeout_seconds, read=read_seconds or self.timeout_seconds)
@@ -194,16 +203,17 @@ def parse_json(response: httpx.Response) -> Any:
         ) from error
 
 
-def _present(params: Params | None) -> dict[str, str] | None:
-    """Return the parameters that have a value, as text."""
-    if params is None:
-        return None
-    texts = {True: "true", False: "false"}
+def _present(params: Params) -> dict[str, str | list[str]]:
+    """Return the parameters that have a value, as text; a list is a parameter that is repeated."""
     return {
-        name: texts[value] if isinstance(value, bool) else str(value)
+        name: [_text(item) for item in value] if isinstance(value, (list, tuple)) else _text(value)
         for name, value in params.items()
         if value is not None
     }
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _stream(source: UploadSource) -> Iterator[bytes]:

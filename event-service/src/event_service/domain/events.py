@@ -63,21 +63,21 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 class EventHeader(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
     name: Annotated[EventName, Field(description="What happened", examples=["Webshop order was placed"])]
-    version: Version
+    version: Annotated[Version, Field(description="Version of the structure of the payload")]
 
 
 class System(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
-    id: Name
-    name: Name
+    id: Annotated[Name, Field(description="ID of the system that sends the event")]
+    name: Annotated[Name, Field(description="Name of that system")]
     time: SystemTime
-    timezone: TimezoneName
+    timezone: Annotated[TimezoneName, Field(description="The time zone of `time`, if that has no offset")]
 
 
 class Trigger(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
-    type: Name
-    name: Name
+    type: Annotated[Name, Field(description="The kind of the cause, such as `user` or `timer`")]
+    name: Annotated[Name, Field(description="The cause of the event")]
 
 
 class PostedEvent(TypedDict):
@@ -149,7 +149,7 @@ class Append:
 
 
 class StoredEventHeader(EventHeader):
-    id: str
+    id: Annotated[str, Field(description="A UUID, which the service generated")]
 
 
 class StoredEvent(TypedDict):
@@ -159,11 +159,11 @@ class StoredEvent(TypedDict):
     system: System | None
     trigger: Trigger | None
     payload: dict[str, Any] | None
-    stream: str
+    stream: Annotated[str, Field(description="Name of the stream")]
     sequence: Annotated[int, Field(description="Number among the events of this name in the stream, without gaps")]
     position: Annotated[int, Field(description="Number among all events of the stream, without gaps")]
-    producer: str
+    producer: Annotated[str, Field(description="ID of the producer")]
     user: Annotated[str | None, Field(description="The user who appended the event; null for events of services")]
-    request_id: str
+    request_id: Annotated[str, Field(description="ID of the request that appended or caused the event")]
     received_at: Time
     erased_at: NotRequired[Annotated[Time, Field(description="Present if system, trigger and payload were erased")]]

@@ -46,7 +46,7 @@ class Acknowledgement(BaseModel):
     {
         200: responses.OK,
         403: responses.FORBIDDEN,
-        409: responses.CONFLICT,
+        409: responses.KEY_IN_USE,
         422: responses.KEY_REUSED,
         **COMMON_ERRORS,
     },

@@ -13,6 +13,7 @@ from chassis.errors import Invalid
 from chassis.web.app import json_response
 from chassis.web.endpoints import ResponseSpec
 from chassis.web.idempotency import run_idempotent
+from chassis.web.openapi_components import outcome_unknown
 from chassis.web.validation import DIGITS, endpoint
 from event_service.batcher import MAX_BATCHED_EVENTS, AppendFailed
 from event_service.domain.events import Append, AppendBody, PostedEvent, StoredEvent, check_sizes, create_event_id
@@ -130,6 +131,7 @@ def _create_append(stream: str, headers: AppendHeaders, events: list[PostedEvent
         ),
         403: responses.FORBIDDEN,
         409: responses.MIXED_READS,
+        504: outcome_unknown(responses.UNAVAILABLE),
         **COMMON_ERRORS,
     },
     path=StreamPath,

@@ -1,5 +1,7 @@
 """Examples of requests and responses, for the OpenAPI document."""
 
+import json
+
 EVENT_ID = "019ac0de-7a5b-7c3d-8e4f-1a2b3c4d5e6f"
 POSTED_EVENT = {
     "event": {"name": "Webshop order was placed", "version": 1},
@@ -20,7 +22,7 @@ EVENT = {
 }
 EVENTS = {"events": [EVENT], "total": 1}
 NEWEST_EVENTS = {**EVENTS, "next": None}
-LIVE_EVENTS = f'retry: 1000\nid: 41\n\nid: 42\ndata: {{"event": {{"id": "{EVENT_ID}", …}}, …}}\n\n:\n\n'
+LIVE_EVENTS = f"retry: 1000\nid: 41\n\nid: 42\ndata: {json.dumps(EVENT, separators=(',', ':'))}\n\n:\n\n"
 STREAM = {
     "stream": "webshop",
     "producer": "d3b07384",

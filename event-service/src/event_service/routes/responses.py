@@ -45,7 +45,7 @@ def text_response(name: str, description: str, text: str) -> ResponseSpec:
 
 OK = ResponseSpec("The request succeeded", {"type": "string", "const": "OK"}, example="OK")
 INVALID = text_response("InvalidRequest", "The request is invalid; the text names the field", "Bad Request - ")
-NOT_FOUND = text_response("NotFound", "Stream or event not found", "Not Found")
+NOT_FOUND = text_response("NotFound", "The stream, the event or the schema does not exist", "Not Found")
 LOCKED = text_response(
     "Locked", "The stream belongs to another producer or user, or to a service", "Locked - Second writers not allowed$"
 )
@@ -56,6 +56,9 @@ CONFLICT = text_response(
     "Conflict",
     "The stream is at another position, or the first request with this `Idempotency-Key` is still in progress",
     "Conflict - ",
+)
+KEY_IN_USE = text_response(
+    "KeyInUse", "The first request with this `Idempotency-Key` is still in progress", "Conflict - "
 )
 MIXED_READS = text_response(
     "MixedReads", "The consumer uses leases, and the request does not, or vice versa", "Conflict - "

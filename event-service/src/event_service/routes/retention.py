@@ -18,19 +18,19 @@ from event_service.routes.responses import COMMON_ERRORS, FORBIDDEN, OK, ok
 bp = Blueprint("retention", __name__, url_prefix="/api/v1/streams/<stream>/retention")
 
 _MAX_DAYS = 36_500
+_MAX_AGE = "Days after which an event is deleted; null if its age does not matter"
+_MAX_EVENTS = "Number of events that are kept, the newest; null if their number does not matter"
 
 
 class RetentionRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    max_age_days: Annotated[int, Field(ge=1, le=_MAX_DAYS, description="Delete older events"), INTEGER] | None = None
-    max_events: (
-        Annotated[int, Field(ge=1, le=MAX_NUMBER, description="Keep this many events, the newest"), INTEGER] | None
-    ) = None
+    max_age_days: Annotated[int, Field(ge=1, le=_MAX_DAYS), INTEGER] | None = Field(None, description=_MAX_AGE)
+    max_events: Annotated[int, Field(ge=1, le=MAX_NUMBER), INTEGER] | None = Field(None, description=_MAX_EVENTS)
 
 
 class RetentionState(TypedDict):
-    max_age_days: int | None
-    max_events: int | None
+    max_age_days: Annotated[int | None, Field(description=_MAX_AGE)]
+    max_events: Annotated[int | None, Field(description=_MAX_EVENTS)]
 
 
 @bp.get("")
@@ -55,8 +55,9 @@ def get_retention(stream: str) -> dict[str, Any]:
     {200: OK, 403: FORBIDDEN, **COMMON_ERRORS},
     path=StreamPath,
     body=RetentionRequest,
-    description="An event is deleted within a minute after one of the limits applies to it, the oldest first. A limit "
-    "that is null or omitted does not apply; without any, the events are kept indefinitely.",
+    description="Only the owner of the stream and admins may do this. An event is deleted within a minute after one of "
+    "the limits applies to it, the oldest first. A limit that is null or omitted does not apply; without any, the "
+    "events are kept indefinitely.",
     tag="retention",
     example=examples.RETENTION,
 )

@@ -34,7 +34,9 @@ bp = Blueprint("schemas", __name__, url_prefix="/api/v1/streams/<stream>/schemas
 
 
 class SchemaPath(StreamPath):
-    name: Annotated[EventName, Field(description="Name of the events", examples=["Webshop order was placed"])]
+    name: Annotated[
+        EventName, Field(description="Name of the events, without `/`", examples=["Webshop order was placed"])
+    ]
     version: Annotated[int, Field(ge=1, le=MAX_VERSION, description="Version of the events"), DIGITS]
 
 

@@ -6,7 +6,7 @@ from factory_service.routes import charts, factories, loads, production, sprocke
 BLUEPRINTS = [factories.bp, charts.bp, production.bp, loads.bp, sprockets.bp]
 
 API = Api(
-    "Factories, their production over time, and their sprockets: read far more often than written.",
+    "Factories with their production over time, and the sprockets that they make.",
     {
         "factories": "Factories, each with a chart of its production.",
         "charts": "Production over time, and its comparison with the goal.",

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from flask import Blueprint, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from chassis.db import Transaction
 from chassis.timestamps import TimezoneName, load_timezone
@@ -14,7 +14,7 @@ from factory_service.domain.charts import MAX_TIME, MIN_DOWNSAMPLED_POINTS, Char
 from factory_service.operations import charts as operations
 from factory_service.operations.factories import unknown_factory
 from factory_service.routes import examples, responses
-from factory_service.routes.responses import IdPath, IfNoneMatch
+from factory_service.routes.responses import FactoryPath, IfNoneMatch
 from factory_service.store import charts
 from factory_service.store.replica import Query, Row, single_statement
 
@@ -22,7 +22,8 @@ bp = Blueprint("charts", __name__, url_prefix="/api/factory/<id>")
 
 _READING = (
     "A response shows every write that returned 2xx before, and has at most 1,000,000 points: narrow a longer series "
-    "with `from` and `to`, or downsample it with `points`."
+    "with `from` and `to`, or downsample it with `points`. While Postgres is unavailable, a cached response is served "
+    "with `Warning: 110` and `Age`."
 )
 
 Seconds = Annotated[int, Field(ge=0, le=MAX_TIME), DIGITS]
@@ -59,7 +60,7 @@ class Bucket(BaseModel):
     time: int = Field(description="Start of the bucket, in Unix seconds")
     actual: int = Field(description="Sum of the actual production")
     goal: int = Field(description="Sum of the goals")
-    ratio: float | None = Field(description="actual / goal; null if goal is 0 or less")
+    ratio: float | None = Field(description="`actual` divided by `goal`; null if `goal` is 0 or less")
     missed: int = Field(description="Number of points below their goal")
     longest_miss: int = Field(description="Length of the longest run of consecutive misses")
 
@@ -70,14 +71,16 @@ class Attainment(BaseModel):
 
 class TimeRangeQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    from_: Seconds | None = Field(None, alias="from", description="Unix seconds, inclusive")
-    to: Seconds | None = Field(None, description="Unix seconds, inclusive")
+    from_: Seconds | None = Field(None, alias="from", description="Only points at or after this time, in Unix seconds")
+    to: Seconds | None = Field(None, description="Only points at or before this time, in Unix seconds")
 
-    @model_validator(mode="after")
-    def _is_in_order(self) -> "TimeRangeQuery":
-        if self.from_ is not None and self.to is not None and self.from_ > self.to:
-            raise ValueError("from must not be after to")
-        return self
+    @field_validator("to")
+    @classmethod
+    def _is_in_order(cls, to: int | None, info: ValidationInfo) -> int | None:
+        first = info.data.get("from_")
+        if first is not None and to is not None and to < first:
+            raise ValueError("must not be before from")
+        return to
 
     @property
     def time_range(self) -> dict[str, int | bool]:
@@ -132,7 +135,7 @@ def _add_chart_route(
     @endpoint(
         summary,
         _response_specs(response, type_, example),
-        path=IdPath,
+        path=FactoryPath,
         query=ChartQuery,
         headers=IfNoneMatch,
         tag=tag,
@@ -180,7 +183,7 @@ _add_chart_route(
 @endpoint(
     "Compare actual production with the goal, per time bucket",
     _response_specs("The buckets that contain points, oldest first", Attainment, examples.ATTAINMENT),
-    path=IdPath,
+    path=FactoryPath,
     query=AttainmentQuery,
     headers=IfNoneMatch,
     tag="charts",

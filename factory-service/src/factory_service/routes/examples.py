@@ -13,7 +13,9 @@ ACTUAL = {"sprocket_production_actual": [32, 29]}
 GOAL = {"sprocket_production_goal": [31, 31]}
 TIMES = {"time": [1611204818, 1611204878]}
 ATTAINMENT = {
-    "buckets": [{"time": 1611204600, "actual": 61, "goal": 62, "ratio": 0.984, "missed": 1, "longest_miss": 1}]
+    "buckets": [
+        {"time": 1611204600, "actual": 61, "goal": 62, "ratio": 0.9838709677419355, "missed": 1, "longest_miss": 1}
+    ]
 }
 POINT = {"time": 1611204938, "actual": 33, "goal": 31}
 ACCEPTED = {"accepted": 1}

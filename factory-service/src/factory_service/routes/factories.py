@@ -21,7 +21,7 @@ from factory_service.domain.charts import (
 from factory_service.operations import factories as operations
 from factory_service.routes import examples, responses
 from factory_service.routes.charts import Factory
-from factory_service.routes.responses import IdPath, IfMatch, IfNoneMatch
+from factory_service.routes.responses import FactoryPath, IfMatch, IfNoneMatch
 from factory_service.store import charts
 from factory_service.store.replica import Query, single_statement
 
@@ -30,7 +30,7 @@ bp = Blueprint("factories", __name__)
 
 class Factories(BaseModel):
     factories: list[Factory]
-    count: int
+    count: int = Field(description="Number of all factories")
 
 
 class FactoriesQuery(ListQuery):
@@ -42,7 +42,7 @@ class FactoriesQuery(ListQuery):
 class NewFactory(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: Annotated[PlainText, Field(min_length=1, max_length=255)]
-    chart_data: ChartData | None = None
+    chart_data: ChartData | None = Field(None, description="The first points; none by default")
 
 
 @bp.get("/api/factories", strict_slashes=False)
@@ -112,7 +112,7 @@ def create_factory(body: NewFactory) -> Response:
         412: responses.PRECONDITION_FAILED,
         503: responses.UNAVAILABLE,
     },
-    path=IdPath,
+    path=FactoryPath,
     headers=IfMatch,
     tag="factories",
     description="With `If-Match`, the factory is deleted only if it has not changed since; of several such "

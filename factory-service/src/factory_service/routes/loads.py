@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response, request
 from pydantic import AfterValidator, BaseModel, Field
@@ -24,12 +24,30 @@ bp = Blueprint("loads", __name__, url_prefix="/api/factories/load")
 MAX_UPLOAD_BYTES = 256 * 1024 * 1024
 _READ_BYTES = 64 * 1024
 
+
+def _file_of(name: str, title: str, entry: dict[str, Any]) -> dict[str, Any]:
+    properties = {name: {"type": "array", "items": entry}}
+    return {"type": "object", "title": title, "required": [name], "properties": properties}
+
+
+_FACTORY = {
+    "type": "object",
+    "title": "FactoryEntry",
+    "required": ["factory"],
+    "properties": {"factory": {"$ref": "#/components/schemas/Chart"}},
+}
+_SPROCKET = {"$ref": "#/components/schemas/Sprocket"}
 # The OpenAPI description of the body, which is validated only after the upload is complete.
 FILE = {
     "required": True,
     "content": {
         "application/json": {
-            "schema": {},
+            "schema": {
+                "oneOf": [
+                    _file_of("factories", "FactoriesFile", _FACTORY),
+                    _file_of("sprockets", "SprocketsFile", _SPROCKET),
+                ]
+            },
             "examples": {
                 "factories": {"value": examples.FACTORIES_FILE},
                 "sprockets": {"value": examples.SPROCKETS_FILE},
@@ -60,7 +78,9 @@ class Load(BaseModel):
     sprockets: int = Field(description="Number of sprockets created")
     points: int = Field(description="Number of points of the created factories, or of the recorded production")
     skipped: int = Field(description="Number of entries that had been loaded before")
-    error: str | None = Field(description="The reason why nothing was loaded: the position in the file and the error")
+    error: str | None = Field(
+        description="Why nothing was loaded: the position in the file and the error; otherwise null"
+    )
 
 
 @bp.post("", strict_slashes=False)
@@ -139,7 +159,8 @@ def _status(tx: Transaction, id_: str) -> str:
     },
     path=LoadPath,
     tag="loads",
-    description="Also for a file of production. `error` states why nothing was loaded.",
+    description="Also for a file of production. A load has ended when its status is SUCCESS or FAILURE, and a failed "
+    "one has stored nothing.",
 )
 def get_load(load: str) -> Response:
     with transaction() as tx:

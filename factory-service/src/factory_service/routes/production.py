@@ -17,7 +17,7 @@ from factory_service.operations.factories import unknown_factory
 from factory_service.routes import examples, responses
 from factory_service.routes.charts import TimeRangeQuery
 from factory_service.routes.loads import Load, accept_file
-from factory_service.routes.responses import IdPath
+from factory_service.routes.responses import FactoryPath
 from factory_service.store import factories, loads
 
 bp = Blueprint("production", __name__, url_prefix="/api/factory/<id>")
@@ -51,7 +51,7 @@ class AcceptedProduction(BaseModel):
         422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,
     },
-    path=IdPath,
+    path=FactoryPath,
     body=Production,
     streamed_body={"required": True, **_FILE},
     idempotent=True,
@@ -102,7 +102,7 @@ def _accept_file(factory_id: int) -> Response:
         404: responses.FACTORY_NOT_FOUND,
         503: responses.UNAVAILABLE,
     },
-    path=IdPath,
+    path=FactoryPath,
     query=TimeRangeQuery,
     description="Points that are written during the download may be missing. If the factory is deleted, the "
     "connection breaks.",

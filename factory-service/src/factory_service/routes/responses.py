@@ -24,10 +24,10 @@ UNAVAILABLE = problem("Unavailable", "A dependency is unavailable; retry after `
 PRECONDITION_FAILED = problem("PreconditionFailed", "`If-Match` does not list the current ETag")
 CONFLICT = problem(
     "Conflict",
-    "The first request with this Idempotency-Key is still in progress, or another one is changing the same resource",
+    "The first request with this `Idempotency-Key` is still in progress, or another one is changing the same resource",
 )
-KEY_REUSED = problem("KeyReused", "The Idempotency-Key was already used for a different request")
-UNSUPPORTED_MEDIA_TYPE = problem("UnsupportedMediaType", "The body must be JSON, with `Content-Type: application/json`")
+KEY_REUSED = problem("KeyReused", "This `Idempotency-Key` was already used for a different request")
+UNSUPPORTED_MEDIA_TYPE = problem("UnsupportedMediaType", "`Content-Type` must be `application/json`")
 FACTORY_NOT_FOUND = problem("FactoryNotFound", "The factory does not exist")
 UPLOAD_TIMEOUT = problem("UploadTimeout", "The upload is too slow or takes too long")
 BODY_TOO_LARGE = problem(
@@ -36,8 +36,8 @@ BODY_TOO_LARGE = problem(
 NOT_MODIFIED = ResponseSpec("`If-None-Match` lists the current ETag", headers=("ETag",))
 
 
-class IdPath(BaseModel):
-    id: Annotated[Id, Field(description="ID of the resource", examples=[1])]
+class FactoryPath(BaseModel):
+    id: Annotated[Id, Field(description="ID of the factory", examples=[1])]
 
 
 class IfNoneMatch(BaseModel):

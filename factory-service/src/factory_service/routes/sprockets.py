@@ -14,24 +14,28 @@ from factory_service.cache import warming
 from factory_service.domain.sprockets import MAX_NUMBER, Sprocket, SprocketPatch
 from factory_service.operations import sprockets as operations
 from factory_service.routes import examples, responses
-from factory_service.routes.responses import IdPath, IfMatch, IfNoneMatch
+from factory_service.routes.responses import Id, IfMatch, IfNoneMatch
 from factory_service.store import sprockets as store
 from factory_service.store.replica import single_statement
 
 bp = Blueprint("sprockets", __name__)
 _NUMBERS_PATH = "<teeth>/<pitch_diameter>/<outside_diameter>/<pitch>"
 
-PathNumber = Annotated[int, Field(ge=1, le=MAX_NUMBER, description="A number of the sprocket", examples=[5]), DIGITS]
+PathNumber = Annotated[int, Field(ge=1, le=MAX_NUMBER), DIGITS]
+
+
+class SprocketPath(BaseModel):
+    id: Annotated[Id, Field(description="ID of the sprocket", examples=[1])]
 
 
 class NumbersPath(BaseModel):
-    teeth: PathNumber
-    pitch_diameter: PathNumber
-    outside_diameter: PathNumber
-    pitch: PathNumber
+    teeth: Annotated[PathNumber, Field(description="Number of teeth", examples=[5])]
+    pitch_diameter: Annotated[PathNumber, Field(description="Pitch diameter", examples=[5])]
+    outside_diameter: Annotated[PathNumber, Field(description="Outside diameter", examples=[6])]
+    pitch: Annotated[PathNumber, Field(description="Pitch", examples=[1])]
 
 
-class UpdatePath(NumbersPath, IdPath):
+class UpdatePath(NumbersPath, SprocketPath):
     pass
 
 
@@ -45,7 +49,7 @@ class SprocketResponse(BaseModel):
 
 class Sprockets(BaseModel):
     sprockets: list[StoredSprocket]
-    count: int
+    count: int = Field(description="Number of all sprockets")
 
 
 _NOT_FOUND = problem("SprocketNotFound", "The sprocket does not exist")
@@ -95,7 +99,7 @@ def list_sprockets(query: ListQuery, headers: IfNoneMatch) -> Response:
         404: _NOT_FOUND,
         503: responses.UNAVAILABLE,
     },
-    path=IdPath,
+    path=SprocketPath,
     headers=IfNoneMatch,
     tag="sprockets",
     description="A response shows every write that returned 2xx before. Its ETag is for `If-Match`.",
@@ -173,7 +177,7 @@ def update_sprocket_by_path(id: str, headers: IfMatch, **numbers: str) -> Respon
 @endpoint(
     "Replace some numbers of a sprocket",
     {**_UPDATE_RESPONSES, 409: responses.CONFLICT, 415: responses.UNSUPPORTED_MEDIA_TYPE, 422: responses.KEY_REUSED},
-    path=IdPath,
+    path=SprocketPath,
     headers=IfMatch,
     body=SprocketPatch,
     idempotent=True,
@@ -204,7 +208,7 @@ def _update(id_: int, numbers: dict[str, int], headers: IfMatch) -> Response:
         412: responses.PRECONDITION_FAILED,
         503: responses.UNAVAILABLE,
     },
-    path=IdPath,
+    path=SprocketPath,
     headers=IfMatch,
     tag="sprockets",
     description="With `If-Match`, the sprocket is deleted only if it has not changed since.",

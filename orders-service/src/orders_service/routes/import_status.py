@@ -60,14 +60,14 @@ class ImportStatus(TypedDict):
     status: Literal["PENDING", "PROGRESS", "SUCCESS", "FAILURE"]
     current: Annotated[int, Field(description="Number of rows that are imported so far")]
     total: Annotated[int, Field(description="Number of rows; an estimate until the import ends")]
-    percent: float
+    percent: Annotated[float, Field(description="`current` of `total`; 100 only after a success")]
     valid: Annotated[int, Field(description="Number of orders that pass all rules")]
     invalid: Annotated[int, Field(description="Number of stored orders that violate a rule")]
     updated: Annotated[int, Field(description="Number of stored orders that were replaced; also in valid or invalid")]
     duplicates: Annotated[int, Field(description="Number of rows whose ID exists already")]
     rejected: Annotated[int, Field(description="Number of rows that cannot be an order")]
     ignored_columns: Annotated[list[str], Field(description="Unknown columns of the file")]
-    rows_per_second: float
+    rows_per_second: Annotated[float, Field(description="Average since the import started")]
     started_at: Time | None
     finished_at: Time | None
     message: Annotated[str, Field(description="The result, or the reason of a failure; empty until the import ends")]
@@ -83,7 +83,7 @@ class ImportStatus(TypedDict):
             "ImportListResponse",
             list[ImportStatus] | ImportStatus,
             example=examples.STATUSES,
-            total=int | None,
+            total=Annotated[int, Field(description="Number of imports; omitted with `task_id`")],
         ),
         **COMMON_ERRORS,
     },

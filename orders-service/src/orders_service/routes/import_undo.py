@@ -44,7 +44,9 @@ class ImportUndo(TypedDict):
             example=examples.UNDONE,
         ),
         409: error_response(
-            "NotUndoable", "The import is running, is a dry run, is older than undo, or is or was already undone"
+            "NotUndoable",
+            "The import is running, is a dry run, is older than undo, or is or was already undone. "
+            "Or the first request with this `Idempotency-Key` is still in progress",
         ),
         422: KEY_REUSED,
         **COMMON_ERRORS,

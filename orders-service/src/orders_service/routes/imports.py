@@ -65,7 +65,7 @@ class ImportQuery(Query):
         ),
         400: responses.INVALID_REQUEST,
         408: error_response("UploadTimeout", "The upload is too slow or takes too long"),
-        409: error_response("KeyInUse", "The first request with this Idempotency-Key is still in progress"),
+        409: responses.KEY_IN_USE,
         413: error_response("UploadTooLarge", "The file, or another part of the form, is larger than allowed"),
         415: error_response(
             "UnsupportedFile", "The name of the file does not end in .csv or .xlsx, or the body is compressed"

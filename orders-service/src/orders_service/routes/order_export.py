@@ -17,7 +17,7 @@ from orders_service.domain.reports import quote_cell
 from orders_service.domain.rules import failed_rules
 from orders_service.routes import examples
 from orders_service.routes.orders import FilterQuery
-from orders_service.routes.responses import COMMON_ERRORS
+from orders_service.routes.responses import INVALID_REQUEST, UNAVAILABLE
 from orders_service.store.order_queries import OrderFilter, find_rows_end, list_rows
 from orders_service.store.orders import MAX_ID, MIN_ID
 
@@ -35,7 +35,8 @@ _IS_SPECIAL = re.compile(f'["\\r\\n]|{CONTAINS_FORMULA}')
         200: ResponseSpec(
             "The matching orders", {"type": "string"}, "text/csv; charset=utf-8", example=examples.EXPORT
         ),
-        **COMMON_ERRORS,
+        400: INVALID_REQUEST,
+        503: UNAVAILABLE,
     },
     query=FilterQuery,
     tag="orders",

@@ -22,7 +22,10 @@ from orders_service.routes import examples
 from orders_service.routes.messages import rule_message
 from orders_service.routes.responses import (
     COMMON_ERRORS,
+    INVALID_REQUEST,
+    KEY_IN_USE,
     KEY_REUSED,
+    UNAVAILABLE,
     PageQuery,
     Query,
     boolean,
@@ -62,11 +65,11 @@ _TEXT_FIELD = Field(min_length=1, max_length=_MAX_TEXT_LENGTH, pattern="^[^\\x00
 class FilterQuery(Query):
     valid: Annotated[bool | None, boolean("valid")] = Field(None, description="Only valid or only invalid orders")
     state: Annotated[str | None, Field(pattern="^[A-Za-z]{2}$"), BeforeValidator(_validate_state)] = Field(
-        None, description="Two letters, case-insensitive"
+        None, description="Orders with this state: two letters, case-insensitive"
     )
-    name: Annotated[str | None, _TEXT_FIELD, _text("name")] = Field(None, description="Substring, case-insensitive")
-    email: Annotated[str | None, _TEXT_FIELD, _text("email")] = Field(None, description="Substring, case-insensitive")
-    zipcode: Annotated[str | None, _TEXT_FIELD, _text("zipcode")] = Field(None, description="Prefix")
+    name: Annotated[str | None, _TEXT_FIELD, _text("name")] = Field(None, description="Part of it, case-insensitive")
+    email: Annotated[str | None, _TEXT_FIELD, _text("email")] = Field(None, description="Part of it, case-insensitive")
+    zipcode: Annotated[str | None, _TEXT_FIELD, _text("zipcode")] = Field(None, description="Its first characters")
 
     @property
     def order_filter(self) -> OrderFilter:
@@ -84,6 +87,9 @@ class OrdersQuery(FilterQuery, PageQuery):
     )
 
 
+Total = Annotated[int, Field(description="Number of orders that match the filter")]
+
+
 class OrderSummary(TypedDict):
     id: int
     name: str
@@ -92,18 +98,18 @@ class OrderSummary(TypedDict):
 
 class RuleViolation(TypedDict):
     rule: Annotated[str, Field(description="Name of the rule, or why the row was rejected")]
-    message: str
+    message: Annotated[str, Field(description="In the language of `Accept-Language`")]
 
 
 class Order(TypedDict):
     id: int
     name: str
     email: str
-    state: str
+    state: Annotated[str, Field(description="Normalized: the code of the state, if it is known")]
     zipcode: str
     birthday: Annotated[str, Field(description="In the language of `Accept-Language`")]
     valid: bool
-    errors: list[RuleViolation]
+    errors: Annotated[list[RuleViolation], Field(description="All violated rules; empty if the order is valid")]
 
 
 class OrderPath(BaseModel):
@@ -124,9 +130,10 @@ class OrderPath(BaseModel):
     "List orders, ordered by ID",
     {
         200: success_response(
-            "A page of orders", "OrderListResponse", list[OrderSummary], total=int | None, example=examples.ORDERS
+            "A page of orders", "OrderListResponse", list[OrderSummary], total=Total, example=examples.ORDERS
         ),
-        **COMMON_ERRORS,
+        400: INVALID_REQUEST,
+        503: UNAVAILABLE,
     },
     query=OrdersQuery,
     tag="orders",
@@ -172,6 +179,7 @@ def get_order(order_id: str, query: Query) -> Response:
     "Delete an order",
     {
         204: ResponseSpec("The order was deleted"),
+        409: KEY_IN_USE,
         422: KEY_REUSED,
         **COMMON_ERRORS,
     },

@@ -127,6 +127,7 @@ def success_response(
     description: str, name: str, result: Any, *, example: Any, headers: Sequence[str] = (), **extra: Any
 ) -> ResponseSpec:
     """Describe a response whose envelope contains such a result; `name` is its name in the OpenAPI document."""
+    # They are omitted, never null.
     fields: dict[str, Any] = {name: (type_, None) for name, type_ in extra.items()}
     model = create_model(name, __base__=_Envelope, result=(result, ...), **fields)
     return ResponseSpec(description, model, example=example, headers=headers)
@@ -146,5 +147,6 @@ NOT_FOUND = error_response("NotFound", "The resource does not exist")
 UNAVAILABLE = error_response(
     "Unavailable", "A dependency is unavailable, or the service is overloaded; retry after `Retry-After` seconds"
 )
-KEY_REUSED = error_response("KeyReused", "The Idempotency-Key was already used for a different request")
+KEY_IN_USE = error_response("KeyInUse", "The first request with this `Idempotency-Key` is still in progress")
+KEY_REUSED = error_response("KeyReused", "This `Idempotency-Key` was already used for a different request")
 COMMON_ERRORS: dict[int, ResponseSpec] = {400: INVALID_REQUEST, 404: NOT_FOUND, 503: UNAVAILABLE}

@@ -12,6 +12,7 @@ from chassis.errors import Problem
 from chassis.runtime.batching import Batcher
 from chassis.web.app import username
 from chassis.web.endpoints import ResponseSpec
+from chassis.web.openapi_components import outcome_unknown
 from chassis.web.validation import endpoint
 from sequence_service.domain.sequences import BUILT_IN_RANGES, max_per_request
 from sequence_service.operations import numbers
@@ -26,8 +27,9 @@ BATCHERS_KEY = "number_batchers"
 
 
 class Numbers(BaseModel):
-    sequence_no: int | None = Field(None, description="The number, present only if `n` is 1 or absent")
-    sequence_list: list[int]
+    # Omitted, never null.
+    sequence_no: int = Field(None, description="The number, only if `n` is 1 or omitted")  # type: ignore[assignment]
+    sequence_list: list[int] = Field(description="The numbers, in the order in which they were issued")
 
 
 def create_batchers(database: Database) -> dict[str, Batcher[NumberRequest, IssuedNumbers]]:
@@ -60,10 +62,13 @@ def _create_view(name: str) -> Callable[..., Response]:
         f"Issue the next numbers of the built-in sequence `{name}`",
         {
             200: ResponseSpec(
-                "Numbers that no other caller receives within the same cycle", Numbers, example=examples.BUILT_IN_NUMBER
+                "Numbers that no other caller receives within the same cycle",
+                Numbers,
+                example=examples.built_in_number(BUILT_IN_RANGES[name][0]),
             ),
             400: responses.INVALID,
             503: responses.UNAVAILABLE,
+            504: outcome_unknown(responses.UNAVAILABLE),
         },
         query=query_model,
         tag="numbers",

@@ -43,15 +43,15 @@ class IssuedRange(BaseModel):
     id: int = Field(description="A cursor for `before`: the position among the records of the sequence")
     first: int = Field(description="The first number that was issued")
     last: int = Field(description="The last number that was issued")
-    period: str | None = Field(description="null without `reset`")
-    user: str
+    period: str | None = Field(description="The period of the numbers; null without `reset`")
+    user: str = Field(description="The user who received the numbers")
     request_id: str
     issued_at: str = Field(json_schema_extra={"format": "date-time"})
 
 
 class IssuedList(BaseModel):
     issued: list[IssuedRange]
-    total: int
+    total: int = Field(description="Number of records of the sequence, or of those that contain `number`")
 
 
 @bp.get("/sequences/<name>/issued")

@@ -27,9 +27,10 @@ class NextNumbersRequest(BaseModel):
 
 
 class FormattedNumbers(BaseModel):
-    sequence_list: list[int]
+    sequence_list: list[int] = Field(description="The numbers, in the order in which they were issued")
     formatted: list[str] = Field(description="The same numbers in the format of the sequence")
-    period: str | None = Field(None, description="The period of the numbers, only if the sequence has `reset`")
+    # Omitted, never null.
+    period: str = Field(None, description="The period of the numbers, only if the sequence has `reset`")  # type: ignore[assignment]
 
 
 @bp.post("/sequences/<name>/next")
@@ -41,7 +42,9 @@ class FormattedNumbers(BaseModel):
         ),
         400: responses.INVALID,
         404: responses.NOT_FOUND,
-        409: problem("Exhausted", "The sequence has fewer numbers left than requested; none was issued"),
+        409: problem(
+            "Exhausted", f"The sequence has fewer numbers left than requested; none was issued. {responses.IN_PROGRESS}"
+        ),
         415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
         503: responses.UNAVAILABLE,

@@ -17,4 +17,6 @@ INVALID = problem("InvalidRequest", "The request is invalid; `errors` names the 
 UNAVAILABLE = problem("Unavailable", "A dependency is unavailable; retry after `Retry-After` seconds")
 NOT_FOUND = problem("SequenceNotFound", "Sequence not found")
 UNSUPPORTED_MEDIA_TYPE = problem("UnsupportedMediaType", "`Content-Type` must be `application/json`")
+# Part of the description of 409.
+IN_PROGRESS = "Or the first request with this `Idempotency-Key` is still in progress"
 KEY_REUSED = problem("KeyReused", "This `Idempotency-Key` was already used for a different request")

@@ -72,7 +72,7 @@ class SequenceState(BaseModel):
     audit: bool
     period: str | None = Field(description="The current period: 2026, 2026-11 or 2026-11-25; null without `reset`")
     last: int | None = Field(description="The last number issued in this period; null before the first")
-    next: int | None = Field(description="null if no number is left")
+    next: int | None = Field(description="The number that is issued next; null if no number is left")
     remaining: int = Field(description="Numbers that are left in this cycle or period")
     cycles: int = Field(description="How often the sequence has wrapped around")
 
@@ -123,11 +123,12 @@ def get_sequence(name: str) -> dict[str, Any]:
     "Create a sequence, or revive a deleted one where it stopped",
     {
         200: ResponseSpec("A sequence with the same definition exists already", SequenceState, example=examples.STATE),
-        201: ResponseSpec("The sequence was created or revived", SequenceState, example=examples.STATE),
+        201: ResponseSpec("The sequence was created or revived", SequenceState, example=examples.CREATED),
         400: responses.INVALID,
         409: problem(
             "DefinitionDiffers",
-            "The sequence exists with a different definition; the name of a deleted sequence stays reserved",
+            "The sequence exists with a different definition; the name of a deleted sequence stays reserved. "
+            f"{responses.IN_PROGRESS}",
         ),
         415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,
@@ -160,7 +161,8 @@ def create_sequence(name: str, body: SequenceDefinition) -> Response:
         404: responses.NOT_FOUND,
         409: problem(
             "ChangeRejected",
-            "The number was passed already, the maximum is less than the current one, or it is built in",
+            "The number was passed already, the maximum is less than the current one, or the sequence is built in. "
+            f"{responses.IN_PROGRESS}",
         ),
         415: responses.UNSUPPORTED_MEDIA_TYPE,
         422: responses.KEY_REUSED,

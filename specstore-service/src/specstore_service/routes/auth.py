@@ -56,7 +56,7 @@ def issue_token() -> ResponseReturnValue:
 
 @bp.get("/public-key")
 @endpoint(
-    "Return the public key that verifies tokens",
+    "Get the public key that verifies tokens",
     {
         200: ResponseSpec("The key as PEM", {"type": "string"}, "text/plain", example=examples.PUBLIC_KEY),
         404: _DISABLED,

@@ -1,5 +1,6 @@
 """Files: those that owners upload as sources, and those that pipelines have created."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from specstore_service.routes.responses import (
     OPTIONAL_TOKEN,
     TOKEN,
     UNAVAILABLE,
+    DownloadHeaders,
     OwnerPath,
     RevisionPath,
     TokenHeader,
@@ -47,8 +49,10 @@ from specstore_service.store.objects import (
 
 bp = Blueprint("files", __name__, url_prefix="/source/<owner>")
 
-
+_PATH = "Path of the file, as specs refer to it; `%2F`, as which many generated clients send `/`, is rejected"
 _BINARY = {"type": "string", "format": "binary"}
+# The second is that of the file.
+_TYPES = (files.BYTES_TYPE, "*/*")
 _FILE = {
     "required": True,
     "description": "The file; any other `Content-Type` is accepted too",
@@ -58,7 +62,7 @@ _FILE = {
 
 class StoredFile(TypedDict):
     path: str
-    bytes: int
+    bytes: Annotated[int, Field(description="Size of the file")]
     hash: Annotated[str, Field(description="`sha256:` and the digest of the file")]
 
 
@@ -71,7 +75,7 @@ def _check_relative(value: str) -> str:
 class FilePath(OwnerPath):
     path: Annotated[
         str,
-        Field(max_length=1024, description="Path of the file, as specs refer to it", examples=["wines/reds.csv"]),
+        Field(max_length=1024, description=_PATH, examples=["wines/reds.csv"]),
         AfterValidator(_check_relative),
     ]
 
@@ -107,7 +111,6 @@ class ResultPath(RevisionPath):
     "that are reading the older file continue to read that.",
 )
 def upload_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) -> StoredFile:
-    """Replace the file atomically. Pipelines that are reading an older file continue to read that."""
     require_owner(owner, headers, query)
     if "Content-Range" in request.headers:
         raise Invalid.field("Content-Range", "is not supported: send the complete file")
@@ -167,26 +170,29 @@ def delete_file(owner: str, path: str, query: TokenQuery, headers: TokenHeader) 
 
 @bp.get("/<dataset>/<revision>/data/<file>")
 @endpoint(
-    "Return a file that a pipeline created; supports `Range` and `If-None-Match`",
+    "Download a file that a pipeline created; supports `Range` and `If-None-Match`",
     {
-        200: ResponseSpec("The file", _BINARY, files.BYTES_TYPE, headers=("ETag",), example=examples.CSV),
-        206: ResponseSpec("The requested range", _BINARY, files.BYTES_TYPE, headers=("ETag",), example="year\nMalbec"),
+        200: ResponseSpec("The file", _BINARY, _TYPES, headers=("ETag",), example=examples.CSV),
+        206: ResponseSpec(
+            "The requested range", _BINARY, _TYPES, headers=("Content-Range", "ETag"), example="year\nMalbec"
+        ),
         304: ResponseSpec("The file is unchanged", headers=("ETag",)),
         400: INVALID,
         404: NOT_FOUND,
-        416: problem("RangeNotSatisfiable", "The range is outside the file"),
+        416: replace(problem("RangeNotSatisfiable", "The range is outside the file"), headers=("Content-Range",)),
         503: UNAVAILABLE,
     },
     path=ResultPath,
     query=TokenQuery,
-    headers=TokenHeader,
+    headers=DownloadHeaders,
     tag="files",
     security=OPTIONAL_TOKEN,
     description="`datapackage.json` describes all files of the revision, with paths relative to it. The file of a "
-    "revision with a number never changes; `latest` and `successful` may refer to another one later.",
+    "revision with a number never changes; `latest` and `successful` may refer to another one later. `Content-Type` is "
+    "that of the file, such as `text/csv`.",
 )
 def download_output(
-    owner: str, dataset: str, revision: str, file: str, query: TokenQuery, headers: TokenHeader
+    owner: str, dataset: str, revision: str, file: str, query: TokenQuery, headers: DownloadHeaders
 ) -> Response:
     is_owner = is_owner_token(owner, headers, query)
     with transaction() as tx:

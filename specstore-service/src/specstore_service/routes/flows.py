@@ -47,6 +47,9 @@ from specstore_service.store import flows
 bp = Blueprint("flows", __name__, url_prefix="/source/<owner>/<dataset>/<revision>")
 
 
+_STATS = "`bytes`, `count_of_rows`, `hash` and `path` of the file"
+
+
 class PipelineStatus(TypedDict):
     title: str
     kind: str
@@ -54,22 +57,24 @@ class PipelineStatus(TypedDict):
     status: State
     started: Time | None
     finished: Time | None
-    stats: Annotated[dict[str, Any], Field(description="Size, rows and hash of the file that the pipeline wrote")]
+    stats: Annotated[dict[str, Any], Field(description=f"{_STATS}; empty before it is written")]
     log: list[str]
     error_log: list[str]
 
 
 class FlowStatus(TypedDict):
-    id: str
+    id: Annotated[str, Field(description="`<owner>/<dataset>/<revision>`")]
     event_ref: Annotated[
         str | None, Field(description="Reference used in the events of a private revision; otherwise null")
     ]
     spec_contents: Annotated[dict[str, Any], Field(description="The spec as it was uploaded")]
     modified: Time
     state: State
-    logs: list[str]
-    error_log: list[str]
-    stats: dict[str, Any]
+    logs: Annotated[list[str], Field(description="The logs of all pipelines")]
+    error_log: Annotated[
+        list[str], Field(description="The errors that pipelines reported, then those of their dependents")
+    ]
+    stats: Annotated[dict[str, Any], Field(description=f"{_STATS}, of the package; null before it is created")]
     pipelines: Annotated[dict[str, PipelineStatus], Field(description="By ID")]
 
 
@@ -81,7 +86,7 @@ class CancelResult(TypedDict):
 
 @bp.get("")
 @endpoint(
-    "Return the status of a revision: by number, the latest, or the latest successful one",
+    "Get the status of a revision: by number, the latest, or the latest successful one",
     {
         200: ResponseSpec("The status of the revision and its pipelines", FlowStatus, example=examples.FLOW),
         400: INVALID,

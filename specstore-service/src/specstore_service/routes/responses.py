@@ -79,6 +79,16 @@ class TokenHeader(BaseModel):
     token: str | None = Field(None, alias="Auth-Token")
 
 
+class DownloadHeaders(TokenHeader):
+    range: str | None = Field(None, alias="Range", description="One range of bytes, such as `bytes=0-1023`")
+    if_range: str | None = Field(
+        None, alias="If-Range", description="An ETag: the complete file is returned if it has another one"
+    )
+    if_none_match: str | None = Field(
+        None, alias="If-None-Match", description="ETags: the response is 304 if the file still has one of them"
+    )
+
+
 class TokenQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     jwt: str | None = Field(None, description="Token, instead of the header Auth-Token")
@@ -148,11 +158,14 @@ def not_found() -> NotFound:
 
 
 UPLOAD_REJECTED = ResponseSpec("The upload failed; `errors` lists the reasons", UploadResult, name="UploadRejected")
-UPLOAD_FAILED: dict[int, ResponseSpec] = {
-    **dict.fromkeys((400, 401, 403, 409, 413, 422), UPLOAD_REJECTED),
-    503: replace(UPLOAD_REJECTED, name="UploadUnavailable"),
+_IN_PROGRESS = (
+    "The first request with this `Idempotency-Key` is still in progress, or another one changes the same data"
+)
+UPLOAD_FAILED = {
+    **dict.fromkeys((400, 401, 403, 413, 422, 503), UPLOAD_REJECTED),
+    409: replace(UPLOAD_REJECTED, name="UploadInProgress", description=_IN_PROGRESS),
 }
 INVALID = problem("InvalidRequest", "The request is invalid; `errors` names the fields")
-NO_TOKEN = problem("NoToken", "The token is missing, invalid, or belongs to another user")
+NO_TOKEN = problem("NoToken", "The token is missing, invalid, or that of another owner")
 NOT_FOUND = problem("NotFound", "The resource does not exist or is not visible to the caller")
 UNAVAILABLE = problem("Unavailable", "A dependency is unavailable; retry after `Retry-After` seconds")

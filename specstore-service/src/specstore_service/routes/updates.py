@@ -1,6 +1,5 @@
 """Updates of pipelines, sent by a runner."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -40,9 +39,11 @@ class PipelineUpdateRequest(BaseModel):
     pipeline_id: Annotated[PipelineId | None, Field(description="Another name of `pipeline`")] = None
     event: Literal["queue", "start", "progress", "finish"]
     success: Annotated[bool | None, Field(description="Required if the event is `finish`")] = None
-    errors: Lines | None = None
-    log: Lines | str | None = None
-    stats: dict[str, Any] | None = None
+    errors: Annotated[Lines | None, Field(description="Why the pipeline failed")] = None
+    log: Annotated[Lines | str | None, Field(description="The complete log so far")] = None
+    stats: Annotated[
+        dict[str, Any] | None, Field(description="`bytes`, `count_of_rows`, `hash` and `path` of the file")
+    ] = None
 
     @model_validator(mode="after")
     def _check_combination(self) -> Self:
@@ -64,7 +65,7 @@ class UpdateResult(TypedDict):
     success: Annotated[str, Field(json_schema_extra={"enum": ["pending", "success", "fail"]})]
     status: Annotated[str, Field(json_schema_extra={"enum": ["pending", "running", "success", "failed"]})]
     id: Annotated[str | None, Field(description="ID of the flow; null after a failure")]
-    errors: list[str]
+    errors: Annotated[list[str], Field(description="The reasons of a failure")]
 
 
 def _error_body(problem: Problem) -> UpdateResult:
@@ -80,8 +81,7 @@ _FAILED = ResponseSpec("The update failed; `errors` lists the reasons", UpdateRe
     "Report that a pipeline was queued, has begun, has made progress or has ended",
     {
         200: ResponseSpec("The state of the flow", UpdateResult, example=examples.UPDATED),
-        **dict.fromkeys((400, 401, 404, 413, 415), _FAILED),
-        503: replace(_FAILED, name="UpdateUnavailable"),
+        **dict.fromkeys((400, 401, 404, 413, 415, 503), _FAILED),
     },
     query=TokenQuery,
     headers=TokenHeader,

@@ -135,7 +135,7 @@ def upload_result(flow_id: str) -> UploadResult:
         200: ResponseSpec("The pipelines, in an order in which they can run", Plan, example=examples.PLAN),
         400: INVALID,
         413: problem("SpecTooLarge", "The spec is too large"),
-        415: problem("UnsupportedMediaType", "The content type must be application/json"),
+        415: problem("UnsupportedMediaType", "`Content-Type` must be `application/json`"),
         503: UNAVAILABLE,
     },
     query=TokenQuery,

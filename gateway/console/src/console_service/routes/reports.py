@@ -33,7 +33,12 @@ from console_service.settings import Settings
 
 READINESS_TTL_SECONDS = 1.0
 
-_HEALTH = {"status": "OK", "services": {"sequence-service": {"status": "OK", "service": "sequence-service"}}}
+_HEALTHY = {
+    **responses.HEALTH_EXAMPLE,
+    "status": "OK",
+    "dependencies": {"postgres": {"status": "OK", "latency_ms": 0.8}},
+}
+_HEALTH = {"status": "OK", "services": {"orders-service": _HEALTHY}}
 _DEGRADED_HEALTH = {"status": "DEGRADED", "services": {"orders-service": responses.HEALTH_EXAMPLE}}
 _DOWN = {"status": "DOWN", "service": "orders-service", "error": "unreachable"}
 
@@ -125,10 +130,14 @@ def blueprint(settings: Settings) -> Blueprint:
         "Report the invariants of all services",
         {
             200: ResponseSpec("Each invariant holds", Invariants, example=responses.INVARIANTS_EXAMPLE),
-            202: ResponseSpec("Each service has started a full run", Invariants, example=responses.INVARIANTS_EXAMPLE),
+            202: ResponseSpec(
+                "Each service has started a full run", Invariants, example=responses.STARTED_RUNS_EXAMPLE
+            ),
             400: responses.INVALID,
             403: responses.ADMIN_REQUIRED,
-            503: ResponseSpec("An invariant is broken, or a service is down", Invariants),
+            503: ResponseSpec(
+                "An invariant is broken, or a service is down", Invariants, example=responses.BROKEN_EXAMPLE
+            ),
         },
         query=InvariantsQuery,
         tag="invariants",

@@ -1,6 +1,6 @@
 """The JSON responses of the console, for its OpenAPI document."""
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
@@ -47,6 +47,13 @@ class DependencyHealth(TypedDict):
     status: Literal["OK", "DOWN"]
     latency_ms: NotRequired[float]
     detail: NotRequired[Annotated[str, Field(description="The reason if the dependency is down")]]
+    # Only of RabbitMQ.
+    workers_alive: NotRequired[Annotated[int, Field(description="Number of workers that have reported recently")]]
+    workers_connected: NotRequired[Annotated[int, Field(description="Number of these that are connected")]]
+    outbox_backlog: NotRequired[Annotated[int, Field(description="Number of messages that are not published yet")]]
+    outbox_oldest_seconds: NotRequired[Annotated[float, Field(description="Age of the oldest of these messages")]]
+    queues: NotRequired[Annotated[dict[str, int | None], Field(description="Number of waiting messages by queue")]]
+    dead_letters: NotRequired[Annotated[dict[str, int | None], Field(description="Number of dead letters by queue")]]
 
 
 class ServiceHealth(TypedDict):
@@ -94,8 +101,8 @@ class TraceEntry(TypedDict):
     at: Time
     service: str
     kind: Annotated[str, Field(description="`event`, `job`, `import`, `flow`, `number` or `load`")]
-    what: str
-    id: str
+    what: Annotated[str, Field(description="What happened, for people")]
+    id: Annotated[str, Field(description="ID of the event, the message, the import, the flow, …")]
     caused_by: Annotated[str, Field(description="`request`, or the trigger of an event")]
 
 
@@ -123,12 +130,12 @@ class Queues(TypedDict):
 
 class DeadLetter(TypedDict):
     id: Annotated[str | None, Field(description="The message ID, for `?id=`")]
-    type: str | None
-    request_id: str | None
-    reason: str
-    dead_at: str | None
-    size_bytes: int
-    body: Annotated[str, Field(description="The first 10,000 bytes")]
+    type: Annotated[str | None, Field(description="The name of the event or the job")]
+    request_id: Annotated[str | None, Field(description="ID of the request that caused the message")]
+    reason: Annotated[str, Field(description="The last error, or `unknown`")]
+    dead_at: Annotated[str | None, Field(description="When it was dead-lettered; text if another program set it")]
+    size_bytes: Annotated[int, Field(description="Size of the body")]
+    body: Annotated[str, Field(description="The first 10,000 bytes of the body, as text")]
 
 
 class DeadLetters(TypedDict):
@@ -153,25 +160,41 @@ HEALTH_EXAMPLE = {
     "uptime_seconds": 86400,
     "dependencies": {
         "postgres": {"status": "OK", "latency_ms": 0.8},
-        "rabbitmq": {"status": "DOWN", "detail": "no worker is connected to RabbitMQ"},
+        "rabbitmq": {
+            "status": "DOWN",
+            "latency_ms": 1.2,
+            "detail": "no worker is connected to RabbitMQ",
+            "workers_alive": 1,
+            "workers_connected": 0,
+            "outbox_backlog": 3,
+            "outbox_oldest_seconds": 41.5,
+            "queues": {"orders.import": 0, "orders.undo": 0},
+            "dead_letters": {"orders.import": 1, "orders.undo": 0},
+        },
     },
 }
+_CHECKS = [{"name": "a finished import has counted each row once", "status": "OK", "detail": ""}]
 _FULL_RUN = {
     "status": "SUCCESS",
     "started_at": "2026-11-27T08:00:00Z",
     "finished_at": "2026-11-27T08:00:04Z",
-    "checks": [{"name": "counts_add_up", "status": "OK", "detail": ""}],
+    "checks": _CHECKS,
 }
 INVARIANTS_EXAMPLE = {
     "status": "OK",
     "full": "SUCCESS",
-    "services": {
-        "orders-service": {
-            "status": "OK",
-            "checks": [{"name": "counts_add_up", "status": "OK", "detail": ""}],
-            "full": _FULL_RUN,
-        }
-    },
+    "services": {"orders-service": {"status": "OK", "checks": _CHECKS, "full": _FULL_RUN}},
+}
+_STARTED_RUN: dict[str, Any] = {"status": "PENDING", "started_at": None, "finished_at": None, "checks": []}
+STARTED_RUNS_EXAMPLE = {
+    "status": "OK",
+    "full": "PENDING",
+    "services": {"orders-service": {"status": "OK", "checks": _CHECKS, "full": _STARTED_RUN}},
+}
+BROKEN_EXAMPLE = {
+    "status": "BROKEN",
+    "full": "SUCCESS",
+    "services": {"orders-service": {"status": "DOWN", "service": "orders-service", "error": "unreachable"}},
 }
 TRACE_EXAMPLE = {
     "request_id": "0f8fad5bd9cb469fa16570867728950e",
@@ -209,7 +232,7 @@ DEAD_LETTERS_EXAMPLE = {
             "type": "orders.import",
             "request_id": "0f8fad5bd9cb469fa16570867728950e",
             "reason": "the import does not exist",
-            "dead_at": "2026-11-27T08:30:00+00:00",
+            "dead_at": "2026-11-27T08:30:00.123456Z",
             "size_bytes": 55,
             "body": '{"task_id": "019ac0de-7a5b-7c3d-8e4f-1a2b3c4d5e6f"}',
         }
