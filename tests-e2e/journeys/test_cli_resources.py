@@ -78,6 +78,11 @@ def test_orders_are_imported_with_report_and_listed(cli, tmp_path):
     text = shown(cli, "import", file.name)
     assert "Uploading" in text and "Importing" in text and "100 %" in text and "3,000 rows" in text
     assert "rows        3,000\n" in text and "orders.errors.csv" in text and report.exists()
+    other_report = tmp_path / "other.csv"
+    cli.json("import", file.name, "--dry-run", "--report", other_report)
+    assert other_report.exists()
+    rejected = cli.run("import", file.name, "--report", tmp_path / "missing" / "errors.csv")
+    assert rejected.returncode == 2 and "choose --report" in rejected.stderr
     document = cli.json("import", report.name, "--update")
     assert document["updated"] == document["total"] == int(counts["invalid"])
     assert document["report"] == "orders.errors.errors.csv"

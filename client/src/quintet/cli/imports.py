@@ -1,5 +1,6 @@
 """Commands about orders: the import of files, and queries."""
 
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from quintet.cli.output import Column, print_fields, print_json, print_table, to
 from quintet.cli.progress import row_bar, transfer_bar
 
 if TYPE_CHECKING:
-    from quintet import ImportTask, Quintet
+    from quintet import ImportTask
     from quintet.models import ImportStatus, OrderSummary
 
 _MAX_SHOWN_ORDERS = 100
@@ -33,6 +34,9 @@ def import_file(
     date_format: Annotated[
         str | None, typer.Option(metavar="FORMAT", help="An additional form of dates, such as %d.%m.%Y.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Where to save rows with errors.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Import a file of orders and wait for the result.
@@ -40,6 +44,9 @@ def import_file(
     Invalid, duplicate and rejected rows are saved beside the file, for orders.csv as orders.errors.csv: correct them
     there, and import that file with --update. Ctrl-C does not end an import whose upload is complete.
     """
+    report = report or file.with_name(f"{file.stem}.errors.csv")
+    if not os.access(report.parent, os.W_OK):
+        raise typer.BadParameter(f"{report.parent} is not a writable folder: choose --report")
     with connect() as client:
         with transfer_bar("Uploading") as on_upload:
             task = client.orders.upload(
@@ -52,11 +59,13 @@ def import_file(
                 on_progress=on_upload,
             )
         status = _wait(task)
-        report = _save_report(client, task, status, file)
+        has_errors = bool(status.invalid + status.duplicates + status.rejected)
+        if has_errors:
+            task.save_errors(report)
     if as_json:
-        print_json({**to_document(status), "report": str(report) if report else None})
+        print_json({**to_document(status), "report": str(report) if has_errors else None})
     else:
-        _print_counts(file, status, report)
+        _print_counts(file, status, report if has_errors else None)
 
 
 def _parse_columns(texts: list[str]) -> dict[str, str]:
@@ -73,14 +82,6 @@ def _wait(task: "ImportTask") -> "ImportStatus":
     except KeyboardInterrupt:
         typer.echo(f"Import {task.id} continues in the background.", err=True)
         raise
-
-
-def _save_report(client: "Quintet", task: "ImportTask", status: "ImportStatus", file: Path) -> Path | None:
-    if not status.invalid + status.duplicates + status.rejected:
-        return None
-    report = file.with_name(f"{file.stem}.errors.csv")
-    task.save_errors(report)
-    return report
 
 
 def _print_counts(file: Path, status: "ImportStatus", report: Path | None) -> None:

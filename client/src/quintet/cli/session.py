@@ -80,6 +80,8 @@ def status(as_json: Json = False) -> None:
     """
     with connect(max_retry_seconds=QUICK_SECONDS) as client:
         health = client.health()
+        # The order of the gateway's response differs with containers.
+        health["services"] = dict(sorted(health["services"].items()))
         try:
             queues = client.dead_letters.queues()
         except Forbidden:
