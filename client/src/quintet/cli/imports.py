@@ -45,6 +45,8 @@ def import_file(
     there, and import that file with --update. Ctrl-C does not end an import whose upload is complete.
     """
     report = report or file.with_name(f"{file.stem}.errors.csv")
+    if report.resolve() == file.resolve():
+        raise typer.BadParameter("--report must be another file than FILE")
     if not os.access(report.parent, os.W_OK):
         raise typer.BadParameter(f"{report.parent} is not a writable folder: choose --report")
     with connect() as client:
