@@ -53,3 +53,15 @@ def test_report_must_not_replace_the_imported_file(quintet, tmp_path, server):
     for report in ("orders.csv", "link.csv"):
         assert_error(quintet("import", file, "--report", report), 2, "--report must be another file than FILE")
     assert server.requests == [] and file.read_text() == "id|name\n"
+
+
+@pytest.mark.parametrize("first_line", ["#!/nonexistent/interpreter\n", "no interpreter\n"])
+def test_event_is_not_refused_if_its_handler_cannot_be_started(quintet, server, tmp_path, first_line):
+    """Otherwise, restarts of a program that is configured wrongly would park its events."""
+    handler = tmp_path / "handler"
+    handler.write_text(first_line)
+    handler.chmod(0o755)
+    server.reply(200, json.dumps([EVENT]).encode())
+    result = quintet("consume", "s", "A", "--consumer", "c", "--", "./handler")
+    assert_error(result, 2, "Error: ./handler could not be started: ")
+    assert [method for method, *_ in server.requests] == ["GET"]
