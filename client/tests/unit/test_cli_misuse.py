@@ -65,3 +65,11 @@ def test_event_is_not_refused_if_its_handler_cannot_be_started(quintet, server, 
     result = quintet("consume", "s", "A", "--consumer", "c", "--", "./handler")
     assert_error(result, 2, "Error: ./handler could not be started: ")
     assert [method for method, *_ in server.requests] == ["GET"]
+
+
+def test_empty_key_is_sent_instead_of_a_new_one(quintet, server):
+    """`--key "$ID"` with an unset variable must not issue numbers without a key."""
+    server.reply(400, b'{"detail": "Idempotency-Key: must be 1 to 255 visible ASCII characters"}')
+    assert_error(quintet("next", "invoice", "--key", ""), 1, "Idempotency-Key: must be")
+    ((_, _, headers, _),) = server.requests
+    assert headers["Idempotency-Key"] == ""
