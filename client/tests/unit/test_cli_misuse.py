@@ -73,3 +73,31 @@ def test_empty_key_is_sent_instead_of_a_new_one(quintet, server):
     assert_error(quintet("next", "invoice", "--key", ""), 1, "Idempotency-Key: must be")
     ((_, _, headers, _),) = server.requests
     assert headers["Idempotency-Key"] == ""
+
+
+def test_json_is_valid_in_every_encoding_and_without_control_characters(quintet, server):
+    for encoding, text in {"ascii": r"\u00e9\u009b31m", "latin-1": r"\u00e9\u009b31m", "utf-8": r"é\u009b31m"}.items():
+        server.reply(200, json.dumps({"stream": "s", "producer": "p", "events": {}, "position": 7, "first_at": None,
+                                      "last_at": None}).encode())  # fmt: skip
+        server.reply(200, json.dumps([EVENT]).encode())
+        result = quintet("tail", "s", "--from", "7", "--no-follow", "--json", PYTHONIOENCODING=encoding)
+        assert result.returncode == 0, result.stderr
+        assert f'"text":"{text}"' in result.stdout
+        assert json.loads(result.stdout)["payload"] == EVENT["payload"]
+
+
+def test_json_escapes_text_that_changes_a_terminal():
+    text = "\x1b[31m \x7f \x9b31m \u202e \ud800 é 😀"
+    line = output.json_line({"text": text})
+    assert json.loads(line) == {"text": text}
+    assert line == r'{"text":"\u001b[31m \u007f \u009b31m \u202e \ud800 é 😀"}'
+
+
+def test_narrow_terminal_shows_names_and_complete_numbers(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(output, "is_terminal", lambda: True)
+    columns = [output.Column("NAME", may_shrink=True), output.Column("LAST", True), output.Column("REMAINING", True)]
+    output.print_table(columns, [("a-sequence-with-a-long-name", 30000, 2**63 - 1)], empty="")
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["NAME", "LAST", "REMAINING"]
+    assert row.split() == ["a-sequence-…", "30,000", "9,223,372,036,854,775,807"]
