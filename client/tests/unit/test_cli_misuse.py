@@ -46,6 +46,33 @@ def assert_error(result, exit_code, text):
     assert text in result.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("payload", "text"),
+    [
+        ("", "must be valid"),
+        ("[1]", "must be an object"),
+        ('{"a": NaN}', "NaN is not a number of JSON"),
+        ('{"a": "\\ud800"}', "must be valid"),
+        ("[" * 50_000, "must be valid"),
+        (b'{"a": "\xff"}', "must be valid"),
+    ],
+    ids=["empty", "list", "NaN", "surrogate", "nested", "not UTF-8"],
+)
+def test_payload_must_be_an_object(payload, text):
+    with pytest.raises(typer.BadParameter, match=text):
+        _parse_payload(payload)
+
+
+def test_payload_of_standard_input_is_an_argument(quintet):
+    assert_error(quintet("append", "s", "A", "-"), 2, "JSON must be valid")
+
+
+@pytest.mark.parametrize("text", ["999999w", "0001-01-01T00:00+10:00", "9999-12-31T23:59:59-10:00"])
+def test_time_outside_the_calendar_is_no_time(text):
+    with pytest.raises(typer.BadParameter, match="--from must be a time"):
+        options.parse_moment(text, "--from")
+
+
 def test_report_must_not_replace_the_imported_file(quintet, tmp_path, server):
     file = tmp_path / "orders.csv"
     file.write_text("id|name\n")
