@@ -128,3 +128,27 @@ def test_narrow_terminal_shows_names_and_complete_numbers(monkeypatch, capsys):
     heading, row = capsys.readouterr().out.splitlines()
     assert heading.split() == ["NAME", "LAST", "REMAINING"]
     assert row.split() == ["a-sequence-…", "30,000", "9,223,372,036,854,775,807"]
+
+
+@pytest.mark.parametrize("url", ["foo", "http://[::1", "ftp://a:secret@h", "http://a:secret@h:99999"])
+def test_login_rejects_a_wrong_url_without_showing_the_password(quintet, server, url):
+    result = quintet("login", url)
+    assert_error(result, 2, "URL must have the form http://user")
+    assert "secret" not in result.stderr and server.requests == []
+
+
+def test_no_password_is_left_after_a_failed_login(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "quintet" / "login.json").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        config.save_login("http://ann:secret@h")
+    assert [entry.name for entry in (tmp_path / "quintet").iterdir()] == ["login.json"]
+
+
+def test_unknown_home_folder_is_reported(monkeypatch):
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.delenv("QUINTET_URL", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 987654321)
+    with pytest.raises(NotConfigured, match="set HOME"):
+        config.find_url()
