@@ -102,6 +102,37 @@ def test_empty_key_is_sent_instead_of_a_new_one(quintet, server):
     assert headers["Idempotency-Key"] == ""
 
 
+@pytest.mark.parametrize("body", [b"[]", b"null", b"{}", b"<html>", b"[" * 50_000], ids=lambda body: body[:6].decode())
+@pytest.mark.parametrize("arguments", [("streams", "list"), ("next", "s"), ("data", "list"), ("status",)], ids=" ".join)
+def test_response_of_another_server_is_reported(quintet, server, arguments, body):
+    server.reply(200, body)
+    result = quintet(*arguments)
+    assert result.returncode == 1 and result.stderr.startswith("Error: "), result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_developer_mode_shows_where_a_defect_is(server, tmp_path):
+    server.reply(200, b"{}")
+    command = [sys.executable, "-X", "dev", "-m", "quintet", "streams", "list"]
+    result = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"QUINTET_URL": server.url})
+    assert "Traceback" in result.stderr and result.stderr.splitlines()[-1] == "KeyError: 'streams'"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_failure(quintet, server, closed):
+    server.reply(200, b'{"sequence_list": [1], "formatted": ["A1"]}')
+    result = quintet("next", "s", shell_suffix=closed)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == ("" if ">&-" in closed.split() else "A1\n")
+
+
+@pytest.mark.parametrize("arguments", [("append", "s", "A", "-"), ("dead-letters", "delete", "q")], ids=" ".join)
+def test_closed_standard_input_is_empty(quintet, server, arguments):
+    result = quintet(*arguments, shell_suffix="<&-")
+    assert result.returncode in (1, 2) and "Traceback" not in result.stderr
+    assert server.requests == []
+
+
 def test_json_is_valid_in_every_encoding_and_without_control_characters(quintet, server):
     for encoding, text in {"ascii": r"\u00e9\u009b31m", "latin-1": r"\u00e9\u009b31m", "utf-8": r"é\u009b31m"}.items():
         server.reply(200, json.dumps({"stream": "s", "producer": "p", "events": {}, "position": 7, "first_at": None,
@@ -128,6 +159,11 @@ def test_narrow_terminal_shows_names_and_complete_numbers(monkeypatch, capsys):
     heading, row = capsys.readouterr().out.splitlines()
     assert heading.split() == ["NAME", "LAST", "REMAINING"]
     assert row.split() == ["a-sequence-…", "30,000", "9,223,372,036,854,775,807"]
+
+
+def test_wrong_password_is_named():
+    error = Unauthorized("Unauthorized", status=401, title="Unauthorized", request_id="r1")
+    assert describe(error) == "the user name or the password is wrong (401 Unauthorized, request r1)"
 
 
 @pytest.mark.parametrize("url", ["foo", "http://[::1", "ftp://a:secret@h", "http://a:secret@h:99999"])
