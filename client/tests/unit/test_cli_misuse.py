@@ -1,7 +1,9 @@
 """Wrong arguments, closed streams and foreign servers: one sentence and an exit code, never a traceback."""
 
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -9,10 +11,11 @@ import pytest
 import typer
 
 from quintet import config
-from quintet.cli import options, output
+from quintet.cli import options, output, progress
 from quintet.cli.events import _parse_payload
-from quintet.cli.failures import describe
+from quintet.cli.failures import describe, reported
 from quintet.errors import NotConfigured, Unauthorized
+from quintet.models import TransferProgress
 
 EVENT = {
     "event": {"name": "A", "version": 1, "id": "e-1"}, "system": None, "trigger": None,
@@ -188,3 +191,78 @@ def test_unknown_home_folder_is_reported(monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 987654321)
     with pytest.raises(NotConfigured, match="set HOME"):
         config.find_url()
+
+
+def test_text_of_a_server_does_not_control_the_terminal(quintet, server):
+    server.reply(400, json.dumps({"detail": "no\x1b[2J\nError: forged \x9b31m"}).encode())
+    result = quintet("next", "s")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: no [2J Error: forged  31m (400 Bad Request, request ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_ignored_columns_do_not_control_the_terminal(quintet, server, tmp_path):
+    (tmp_path / "orders.csv").write_text("id\n")
+    counts = dict.fromkeys(("current", "total", "valid", "invalid", "updated", "duplicates", "rejected", "percent"), 0)
+    status = {
+        **counts, "task_id": "t", "batch_no": 1, "file_name": "orders.csv", "dry_run": False, "on_duplicate": "skip",
+        "status": "SUCCESS", "ignored_columns": ["a\x1b[2Jb"], "rows_per_second": 0.0, "message": "", "undo": None,
+        "started_at": EVENT["received_at"], "finished_at": EVENT["received_at"],
+    }  # fmt: skip
+    server.reply(202, json.dumps({"result": {"task_id": "t"}}).encode())
+    server.reply(200, json.dumps({"result": status}).encode())
+    result = quintet("import", "orders.csv")
+    assert "Ignored columns: a [2Jb\n" in result.stderr, (result.stderr, server.requests)
+
+
+def test_name_of_a_downloaded_file_is_neither_markup_nor_control_characters(monkeypatch, capsys):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    with progress.transfer_bar("Downloading") as on_progress:
+        on_progress(TransferProgress(1, 1, "[/x][bold]\x1b[2J.csv"))
+    assert "[/x][bold] [2J.csv" in capsys.readouterr().err
+
+
+def test_interrupted_question_has_the_exit_code_of_an_interruption(monkeypatch):
+    class Interrupted(io.StringIO):
+        def readline(self, *_):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stdin", Interrupted())
+    with pytest.raises(typer.Exit) as raised, reported():
+        typer.confirm("Delete?")
+    assert raised.value.exit_code == 130
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("s.yaml", b"a: ["), ("s.yaml", b"\xb2\xff"), ("s.yaml", b"a: &a [*a]"), ("s.json", b'{"a": NaN}'),
+     ("s.json", b"[" * 50_000)],
+    ids=["incomplete", "binary", "alias of itself", "NaN", "nested"],
+)  # fmt: skip
+def test_invalid_spec_is_reported_in_one_line_with_its_name(quintet, server, tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    result = quintet("spec", "push", name)
+    assert_error(result, 2, f"Error: {name} must be valid JSON or YAML: ")
+    assert len(result.stderr.splitlines()) == 1 and server.requests == []
+
+
+def test_handler_may_finish_after_a_signal_that_cannot_be_announced(server, tmp_path):
+    handler = tmp_path / "handler"
+    handler.write_text("#!/bin/sh\necho started\nread line\nwhile ! [ -e finish ]; do sleep 0.01; done\n")
+    handler.chmod(0o755)
+    server.reply(200, json.dumps([EVENT]).encode())
+    server.reply(200, b"{}")
+    command = [sys.executable, "-m", "quintet", "consume", "s", "A", "--consumer", "c", "--", "./handler"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path,
+        env=os.environ | {"QUINTET_URL": server.url},
+    )  # fmt: skip
+    with process:
+        assert process.stdout.readline() == b"started\n"
+        process.stderr.close()
+        process.send_signal(signal.SIGTERM)
+        (tmp_path / "finish").touch()
+        process.wait(30)
+    assert b"action=ACK" in server.requests[1][3]

@@ -9,7 +9,7 @@ from quintet.cli.connection import connect
 from quintet.cli.event_handler import EventHandler, NotStarted, Outcome
 from quintet.cli.failures import REFUSED, UNAVAILABLE, USAGE, print_error
 from quintet.cli.options import JsonLines
-from quintet.cli.output import print_json_line
+from quintet.cli.output import print_json_line, printable
 from quintet.cli.stopping import Stopped, StopSignals
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ class _Loop:
                 }
             )
         elif not outcome.is_success:
-            typer.echo(f"refused #{event.position} {event.name} {event.id}: {outcome.reason}", err=True)
+            name = printable(event.name)
+            typer.echo(f"refused #{event.position} {name} {event.id}: {outcome.reason}", err=True)
 
     def print_summary(self) -> None:
         if not self._as_json:

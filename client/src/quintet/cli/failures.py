@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import typer
 
-from quintet.cli.output import styled
+from quintet.cli.output import printable, styled
 from quintet.errors import (
     FieldError,
     NotConfigured,
@@ -39,8 +39,7 @@ def exit_code_of(error: QuintetError) -> int:
 
 def print_error(message: str) -> None:
     """Print the message, without control characters that a service may have returned."""
-    text = "".join(char if char.isprintable() or char == "\n" else " " for char in message)
-    typer.echo(f"{styled('Error:', fg='red', bold=True)} {text}", err=True)
+    typer.echo(f"{styled('Error:', fg='red', bold=True)} {printable(message)}", err=True)
 
 
 @contextlib.contextmanager
@@ -51,8 +50,14 @@ def reported() -> Iterator[None]:
     except QuintetError as error:
         print_error(describe(error))
         raise typer.Exit(exit_code_of(error)) from None
-    except (BrokenPipeError, typer.Exit, typer.Abort):
+    except (BrokenPipeError, typer.Exit):
         raise
+    except typer.Abort as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        # Ctrl-C at a question has the exit code of Ctrl-C elsewhere.
+        typer.echo(err=True)
+        raise typer.Exit(INTERRUPTED) from None
     except OSError as error:
         text = error.strerror or str(error)
         print_error(f"{error.filename}: {text}" if error.filename else text)
