@@ -26,7 +26,7 @@ _STYLES = {
 # Control characters that JSON need not escape, among them those that change the direction of text; and surrogates.
 _UNSAFE = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # A column that is shortened keeps so many characters.
-_MIN_SHRUNK_WIDTH = 12
+_MIN_SHRUNK_WIDTH = 8
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
