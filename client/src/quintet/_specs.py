@@ -44,11 +44,15 @@ def load_spec(source: SpecSource, user: str) -> dict[str, Any]:
 
 
 def _read_spec(path: Path) -> dict[str, Any]:
-    text = path.read_text(encoding="utf-8-sig")
+    content = path.read_bytes()
     try:
+        text = content.decode("utf-8-sig")
         spec = json.loads(text) if path.suffix.lower() == ".json" else yaml.load(text, _Yaml12Loader)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(f"{path} must be valid JSON or YAML: {error}") from error
+        # An alias of YAML may contain itself.
+        json.dumps(spec, ensure_ascii=False, allow_nan=False).encode()
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+        # The text of an error of YAML has several lines.
+        raise ValueError(f"{path} must be valid JSON or YAML: {' '.join(str(error).split())}") from error
     if not isinstance(spec, dict):
         raise ValueError(f"{path} must contain an object, with meta and inputs")
     return spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -42,7 +43,13 @@ def parse_url(url: str) -> ServerAddress:
 
 def login_file() -> Path:
     """Return the path of the file that `quintet login` keeps."""
-    folder = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    try:
+        folder = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    except RuntimeError:
+        # In a container, the user may have neither a name nor HOME.
+        raise NotConfigured(
+            f"the home folder is unknown: set HOME, XDG_CONFIG_HOME or {ENVIRONMENT_VARIABLE}"
+        ) from None
     return Path(folder) / "quintet" / "login.json"
 
 
@@ -67,11 +74,15 @@ def save_login(url: str) -> Path:
     parse_url(url)
     file = login_file()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = file.with_name(f"{file.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as stream:
-        json.dump({"url": url}, stream)
-    temporary.replace(file)
+    temporary = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as stream:
+            json.dump({"url": url}, stream)
+        temporary.replace(file)
+    finally:
+        # After a failure, it would contain the password.
+        temporary.unlink(missing_ok=True)
     return file
 
 

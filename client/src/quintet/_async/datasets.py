@@ -66,7 +66,7 @@ class _AsyncSourceApi:
 
     async def request(self, method: str, path: str, *, key: str | None = None, **options: Any) -> Any:
         # An attempt whose response was lost may have been applied before the token expired.
-        key = key or uuid.uuid4().hex
+        key = uuid.uuid4().hex if key is None else key
         response = await self._with_token(
             lambda headers: self.transport.request(method, path, headers=headers, key=key, **options),
             is_required=method != "GET" and path != "/source/plan",

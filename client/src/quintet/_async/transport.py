@@ -83,7 +83,8 @@ class AsyncTransport:
         all_headers: dict[str, str] = {"X-Request-ID": request_id}
         is_read = method in ("GET", "HEAD", "OPTIONS")
         if not is_read:
-            all_headers["Idempotency-Key"] = key or uuid.uuid4().hex
+            # An empty key, perhaps an unset variable, must be refused rather than replaced.
+            all_headers["Idempotency-Key"] = uuid.uuid4().hex if key is None else key
         if json is not None:
             content = to_json(json)
             all_headers |= _JSON
@@ -192,7 +193,7 @@ def parse_json(response: httpx.Response) -> Any:
     """Return the document in the body; raise ResponseError if it is not JSON, which no service of Quintet returns."""
     try:
         return response.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ResponseError(
             "the response must be JSON: check whether the URL is that of Quintet's gateway",
             status=response.status_code,

@@ -100,7 +100,7 @@ class Stream:
         events, including `system["time"]`, and the same idempotency key appends the rest. See `append` for errors.
         """
         ids: list[str] = []
-        key = idempotency_key or uuid.uuid4().hex
+        key = uuid.uuid4().hex if idempotency_key is None else idempotency_key
         bodies = (event_body(event, self.producer) for event in events)
         for number, (batch, _) in enumerate(batches(bodies)):
             position = None if expected_position is None else expected_position + len(ids)

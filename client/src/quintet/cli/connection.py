@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from quintet.cli.output import printable
+
 if TYPE_CHECKING:
     from quintet import Quintet
 
@@ -62,4 +64,4 @@ class _RetryNotices(logging.Handler):
         self._last_at = now
         if now - self._began_at > _SHORT_SECONDS and now - self._printed_at > _NOTICE_INTERVAL_SECONDS:
             self._printed_at = now
-            typer.echo(f"quintet: {record.getMessage()}", err=True)
+            typer.echo(f"quintet: {printable(record.getMessage())}", err=True)

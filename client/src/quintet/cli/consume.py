@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quintet.cli.connection import connect
-from quintet.cli.event_handler import EventHandler, Outcome
+from quintet.cli.event_handler import EventHandler, NotStarted, Outcome
 from quintet.cli.failures import REFUSED, UNAVAILABLE, USAGE, print_error
 from quintet.cli.options import JsonLines
-from quintet.cli.output import print_json_line
+from quintet.cli.output import print_json_line, printable
 from quintet.cli.stopping import Stopped, StopSignals
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ def consume(
         except Stopped:
             pass
     loop.print_summary()
+    if loop.start_failure is not None:
+        print_error(f"{command[0]} could not be started: {loop.start_failure}")
+        raise typer.Exit(USAGE)
     if signals.was_acknowledgement_interrupted:
         print_error("the last event was handled, but could not be acknowledged: it will be delivered again")
         raise typer.Exit(UNAVAILABLE)
@@ -78,13 +81,17 @@ class _Loop:
         self._counts = {"acknowledged": 0, "refused": 0}
         # Whether the last attempt of an event was refused.
         self.is_refused = False
+        # Why the handler could not be started, which says nothing about the event.
+        self.start_failure: str | None = None
 
     def run(self) -> None:
         """Run until a signal, or until there is no event; raise Stopped if a signal interrupts waiting."""
         with self._events as events:
             while (event := self._next(events)) is not None:
                 outcome = self._handler.run(event)
-                if outcome is None:
+                if isinstance(outcome, NotStarted):
+                    self.start_failure = outcome.reason
+                if outcome is None or isinstance(outcome, NotStarted):
                     return
                 self._settle(event, outcome)
 
@@ -112,7 +119,8 @@ class _Loop:
                 }
             )
         elif not outcome.is_success:
-            typer.echo(f"refused #{event.position} {event.name} {event.id}: {outcome.reason}", err=True)
+            name = printable(event.name)
+            typer.echo(f"refused #{event.position} {name} {event.id}: {outcome.reason}", err=True)
 
     def print_summary(self) -> None:
         if not self._as_json:

@@ -11,7 +11,7 @@ import typer
 from quintet.cli.connection import connect
 from quintet.cli.failures import REFUSED, print_error
 from quintet.cli.options import Json
-from quintet.cli.output import Column, cell, console, is_terminal, print_json, print_table
+from quintet.cli.output import Column, cell, console, is_terminal, plain, print_json, print_table, printable
 from quintet.cli.progress import transfer_bar
 from quintet.errors import FlowFailed
 
@@ -50,7 +50,7 @@ def push(
         print_json(status)
     elif not is_terminal() and wait:
         for pipeline_id, pipeline in status.pipelines.items():
-            typer.echo("\t".join((pipeline_id, pipeline.title, pipeline.status)))
+            typer.echo("\t".join(map(plain, (pipeline_id, pipeline.title, pipeline.status))))
     if not as_json:
         typer.echo(f"{status.id}: {status.state}")
     if failure:
@@ -115,7 +115,7 @@ def get(
         print_json({"files": [str(path) for path in paths]})
         return
     for path in paths:
-        typer.echo(str(path))
+        typer.echo(printable(str(path)))
 
 
 def list_datasets(

@@ -35,6 +35,13 @@ class Outcome:
             return f"ended by signal {-self.exit_code}"
 
 
+@dataclass(frozen=True)
+class NotStarted:
+    """The handler could not be started, for instance because its interpreter does not exist."""
+
+    reason: str
+
+
 class EventHandler:
     """Starts the command for each event, and waits for its end."""
 
@@ -44,16 +51,19 @@ class EventHandler:
         self._command, self._consumer, self._signals = command, consumer, signals
         self._stdout = sys.stderr if is_stdout_reserved else None
 
-    def run(self, event: "ReceivedEvent") -> Outcome | None:
+    def run(self, event: "ReceivedEvent") -> Outcome | NotStarted | None:
         """Return the outcome; None if the user ended the handler, which says nothing about the event."""
-        process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=self._stdout,
-            env={**os.environ, **_variables(event, self._consumer)},
-            # Ctrl-C in a terminal is sent to the whole process group, but the handler may finish.
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=self._stdout,
+                env={**os.environ, **_variables(event, self._consumer)},
+                # Ctrl-C in a terminal is sent to the whole process group, but the handler may finish.
+                start_new_session=True,
+            )
+        except OSError as error:
+            return NotStarted(error.strerror or str(error))
         with self._signals.terminating(process):
             # A handler need not read its input: `communicate` ignores a closed pipe.
             process.communicate(json_line(event).encode() + b"\n")

@@ -38,7 +38,7 @@ def append(
 
     The first event creates the stream, which belongs to its user and producer.
     """
-    content = _parse_payload(sys.stdin.read() if payload == "-" else payload)
+    content = _parse_payload(sys.stdin.buffer.read() if payload == "-" else payload)
     with connect() as client:
         event_id = client.streams(stream, producer).append(event, content, version=version, idempotency_key=key)
     if as_json:
@@ -47,14 +47,20 @@ def append(
         typer.echo(event_id)
 
 
-def _parse_payload(text: str) -> dict[str, Any]:
+def _parse_payload(text: str | bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except ValueError as error:
+        value = json.loads(text, parse_constant=_reject_constant)
+        # A half of a surrogate pair is valid JSON, but not text.
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"JSON must be valid: {error}") from None
     if not isinstance(value, dict):
         raise typer.BadParameter('JSON must be an object, such as {"order": 1}')
     return value
+
+
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 def tail(

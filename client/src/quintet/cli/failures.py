@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 
 import typer
 
-from quintet.cli.output import styled
+from quintet.cli.output import printable, styled
 from quintet.errors import (
     FieldError,
     NotConfigured,
@@ -15,6 +16,7 @@ from quintet.errors import (
     RateLimited,
     ResponseError,
     TimedOut,
+    Unauthorized,
     Unavailable,
 )
 
@@ -25,6 +27,10 @@ _EXIT_CODES: list[tuple[type[QuintetError], int]] = [
     (RateLimited, UNAVAILABLE),
     (TimedOut, UNAVAILABLE),
 ]
+_UNEXPECTED = (
+    "the response is not that of Quintet's gateway, or this is a defect ({}); "
+    "`python -X dev -m quintet` prints where it happened"
+)
 
 
 def exit_code_of(error: QuintetError) -> int:
@@ -33,8 +39,7 @@ def exit_code_of(error: QuintetError) -> int:
 
 def print_error(message: str) -> None:
     """Print the message, without control characters that a service may have returned."""
-    text = "".join(char if char.isprintable() or char == "\n" else " " for char in message)
-    typer.echo(f"{styled('Error:', fg='red', bold=True)} {text}", err=True)
+    typer.echo(f"{styled('Error:', fg='red', bold=True)} {printable(message)}", err=True)
 
 
 @contextlib.contextmanager
@@ -45,14 +50,27 @@ def reported() -> Iterator[None]:
     except QuintetError as error:
         print_error(describe(error))
         raise typer.Exit(exit_code_of(error)) from None
-    except (BrokenPipeError, typer.Exit, typer.Abort):
+    except (BrokenPipeError, typer.Exit):
         raise
+    except typer.Abort as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        # Ctrl-C at a question has the exit code of Ctrl-C elsewhere.
+        typer.echo(err=True)
+        raise typer.Exit(INTERRUPTED) from None
     except OSError as error:
-        print_error(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        text = error.strerror or str(error)
+        print_error(f"{error.filename}: {text}" if error.filename else text)
         raise typer.Exit(REFUSED) from None
     except ValueError as error:
         print_error(str(error))
         raise typer.Exit(USAGE) from None
+    except Exception as error:
+        # Click's own exceptions, such as a usage error, have an exit code.
+        if sys.flags.dev_mode or hasattr(error, "exit_code"):
+            raise
+        print_error(_UNEXPECTED.format(f"{type(error).__name__}: {error}"))
+        raise typer.Exit(REFUSED) from None
 
 
 def describe(error: QuintetError) -> str:
@@ -62,7 +80,10 @@ def describe(error: QuintetError) -> str:
     fields = [text for text in map(_field_text, error.errors) if text not in error.detail]
     facts = [f"{error.status} {error.title}".strip()] if error.status else []
     facts += [f"request {error.request_id}"] if error.request_id else []
-    sentence = "; ".join([error.detail.rstrip("."), *fields])
+    # The gateway's text repeats the title.
+    is_login_wrong = isinstance(error, Unauthorized) and error.detail == error.title
+    detail = "the user name or the password is wrong" if is_login_wrong else error.detail.rstrip(".")
+    sentence = "; ".join([detail, *fields])
     return f"{sentence} ({', '.join(facts)})" if facts else sentence
 
 

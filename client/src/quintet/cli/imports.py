@@ -10,7 +10,7 @@ import typer
 
 from quintet.cli.connection import connect
 from quintet.cli.options import Json
-from quintet.cli.output import Column, print_fields, print_json, print_table, to_document
+from quintet.cli.output import Column, print_fields, print_json, print_table, printable, to_document
 from quintet.cli.progress import row_bar, transfer_bar
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def import_file(
     there, and import that file with --update. Ctrl-C does not end an import whose upload is complete.
     """
     report = report or file.with_name(f"{file.stem}.errors.csv")
+    if report.resolve() == file.resolve():
+        raise typer.BadParameter("--report must be another file than FILE")
     if not os.access(report.parent, os.W_OK):
         raise typer.BadParameter(f"{report.parent} is not a writable folder: choose --report")
     with connect() as client:
@@ -96,7 +98,7 @@ def _print_counts(file: Path, status: "ImportStatus", report: Path | None) -> No
     }
     print_fields(counts)
     if status.ignored_columns:
-        typer.echo(f"Ignored columns: {', '.join(status.ignored_columns)}", err=True)
+        typer.echo(f"Ignored columns: {printable(', '.join(status.ignored_columns))}", err=True)
     if report:
         typer.echo(f"Saved the rows with errors as {report}", err=True)
 

@@ -41,7 +41,7 @@ def list_dead_letters(
 def _print_letter(queue: str, letter: "DeadLetter") -> None:
     """Print one line with the ID, and the reason below it, which may be long."""
     time = local_time(datetime.fromisoformat(letter.dead_at)) if letter.dead_at else ""
-    heading = f"{styled(queue, bold=True)}  {letter.id or '(no ID)'}  {time}"
+    heading = f"{styled(queue, bold=True)}  {printable(letter.id or '(no ID)')}  {time}"
     typer.echo("\n".join([heading, *folded(printable(letter.reason), shutil.get_terminal_size().columns)]))
 
 

@@ -28,18 +28,17 @@ def parse_moment(text: str, option: str, *, now: datetime | None = None) -> date
     moment = (now or datetime.now(timezone.utc)).replace(microsecond=0)
     if text == "now":
         return moment
-    if match := re.fullmatch(r"(\d{1,6})([smhdw])", text):
-        return moment - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
-    if re.fullmatch(r"\d{5,10}", text) and int(text) <= _MAX_SECONDS:
-        return datetime.fromtimestamp(int(text), timezone.utc)
     try:
+        if match := re.fullmatch(r"(\d{1,6})([smhdw])", text):
+            return moment - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+        if re.fullmatch(r"\d{5,10}", text) and int(text) <= _MAX_SECONDS:
+            return datetime.fromtimestamp(int(text), timezone.utc)
         # Before 3.11, Python accepts no Z.
-        parsed = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
-    except ValueError:
+        return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text)).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
         raise typer.BadParameter(
             f"{option} must be a time such as 2026-11-27T10:00:00Z, 2026-11-27, 2h (ago) or now"
         ) from None
-    return parsed.astimezone(timezone.utc)
 
 
 def parse_optional_moment(text: str | None, option: str) -> datetime | None:

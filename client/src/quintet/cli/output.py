@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,12 @@ _STYLES = {
     "PROGRESS": "cyan", "INPROGRESS": "cyan", "PENDING": "dim", "QUEUED": "dim", "FAILURE": "bold red",
     "FAILED": "bold red", "invalid": "yellow", "stuck": "yellow",
 }  # fmt: skip
+
+# Control characters that JSON need not escape, among them those that change the direction of text; and surrogates.
+_UNSAFE = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# A column that is shortened keeps so many characters.
+_MIN_SHRUNK_WIDTH = 8
+_NON_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def is_terminal() -> bool:
@@ -62,17 +69,31 @@ def iso(value: datetime) -> str:
 
 def print_json(value: Any) -> None:
     """Print one document; on several lines for people."""
-    document = to_document(value)
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=2 if is_terminal() else None))
+    text = json.dumps(to_document(value), ensure_ascii=False, indent=2 if is_terminal() else None)
+    typer.echo(_encodable(_escaped(text)))
 
 
 def json_line(value: Any) -> str:
-    return json.dumps(to_document(value), ensure_ascii=False, separators=(",", ":"))
+    return _escaped(json.dumps(to_document(value), ensure_ascii=False, separators=(",", ":")))
 
 
 def print_json_line(value: Any) -> None:
     """Print one document of many, immediately."""
-    print(json_line(value), flush=True)
+    print(_encodable(json_line(value)), flush=True)
+
+
+def _escaped(text: str) -> str:
+    """Return the same JSON without control characters, which a terminal would obey, and without surrogates."""
+    return _UNSAFE.sub(_escape, text)
+
+
+def _encodable(text: str) -> str:
+    """Return the same JSON in ASCII if standard output is not encoded as a UTF."""
+    return text if (sys.stdout.encoding or "utf-8").lower().startswith("utf") else _NON_ASCII.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1]
 
 
 def plain(value: Any) -> str:
@@ -132,7 +153,8 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, emp
         cells = list(rows)
         is_empty = not cells
         if cells:
-            console().print(_table(columns, cells))
+            # Cells that cannot be shortened may exceed a narrow terminal, which then wraps the lines.
+            console().print(_table(columns, cells), crop=False)
     else:
         is_empty = True
         for row in rows:
@@ -146,15 +168,19 @@ def _table(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), collapse_padding=True)
-    for column in columns:
+    texts = [[cell(value) for value in row] for row in rows]
+    for index, column in enumerate(columns):
+        width = max(len(column.heading), *(row[index].cell_len for row in texts))
         table.add_column(
             column.heading,
             justify="right" if column.is_number else "left",
             no_wrap=not column.may_shrink,
             overflow="ellipsis",
+            # Otherwise a narrow terminal would show numbers without their last digits, and no names at all.
+            min_width=min(width, _MIN_SHRUNK_WIDTH) if column.may_shrink else width,
         )
-    for row in rows:
-        table.add_row(*map(cell, row))
+    for row in texts:
+        table.add_row(*row)
     return table
 
 

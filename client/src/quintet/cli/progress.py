@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
+from quintet.cli.output import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
@@ -40,7 +42,7 @@ def transfer_bar(label: str) -> Iterator[OnTransfer | None]:
             rate = f"{decimal(int(state.done_bytes / (time.monotonic() - started_at + 0.001)))}/s"
             progress.update(
                 task,
-                description=state.name or label,
+                description=printable(state.name or label),
                 completed=state.done_bytes,
                 total=state.total_bytes,
                 rate=rate,
@@ -74,7 +76,8 @@ def _progress(*columns: "ProgressColumn") -> "Progress":
     from quintet.cli.output import console
 
     return Progress(
-        TextColumn("{task.description}"),
+        # The name of a file must not be read as markup.
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None, complete_style="cyan", finished_style="green", pulse_style="cyan"),
         TextColumn("{task.percentage:>3.0f} %"),
         *columns,

@@ -49,8 +49,12 @@ def login(
 
 def _with_credentials(url: str) -> str:
     """Return the URL with the user and the password, which a person enters if they are missing."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_valid = False
+    if not is_valid:
         raise typer.BadParameter("URL must have the form http://user@host:port")
     user = unquote(parts.username) if parts.username else typer.prompt("User", err=True)
     password = unquote(parts.password) if parts.password is not None else _read_password(user)

@@ -85,7 +85,9 @@ class StopSignals:
             raise Stopped
         if self._process is not None:
             if is_first:
-                typer.echo("Stopping when the handler has finished; a second signal ends it.", err=True)
+                # Standard error may be a pipe that was closed; an exception here would abandon the handler.
+                with contextlib.suppress(OSError):
+                    typer.echo("Stopping when the handler has finished; a second signal ends it.", err=True)
             else:
                 self._terminate(self._process)
         elif self._is_acknowledging:
