@@ -1,4 +1,4 @@
-"""What a backup and a restore check before they change data; the journeys of tests-e2e run both on a whole stack."""
+"""Checks before a backup or a restore changes data; the journeys of tests-e2e run both on a whole stack."""
 
 import argparse
 import json
