@@ -64,7 +64,7 @@ load-data: setup ## Load the sample factories and sprockets, or the files in FIL
 	@$(RUN) load-data $(FILE)
 
 backup: setup ## Copy all data into a folder, while the stack runs: [TO=backups/monday]
-	@$(RUN) backup $(TO)
+	@$(RUN) backup $(if $(TO),"$(TO)")
 
 restore: setup ## Replace all data by that of a backup after confirmation: FROM=backups/monday [SKIP=1000] [YES=1]
 	@$(RUN) restore "$(or $(FROM),$(error FROM is required: make restore FROM=backups/monday))" $(if $(SKIP),--skip "$(SKIP)") $(if $(filter 1,$(YES)),--yes)

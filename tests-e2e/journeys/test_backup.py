@@ -126,7 +126,7 @@ def test_restore_of_what_is_not_a_backup_changes_nothing(stack, client, tmp_path
     with pytest.raises(RuntimeError, match="must not exist"):
         stack.run_command("backup", str(tmp_path / "backup"))
     (tmp_path / "backup" / "database.dump").write_bytes(b"damaged")
-    with pytest.raises(RuntimeError, match="pg_restore failed"):
+    with pytest.raises(RuntimeError, match=r"nothing was changed: .*database\.dump is damaged"):
         stack.run_command("restore", str(tmp_path / "backup"), "--yes")
     assert stack.is_healthy()
 

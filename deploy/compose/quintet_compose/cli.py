@@ -37,8 +37,8 @@ def _create_files(stack: Compose) -> None:
 
 
 def up(stack: Compose, arguments: argparse.Namespace) -> None:
-    reject_interrupted(stack.env_file)
     with stack.exclusive_lock():
+        reject_interrupted(stack.env_file)
         _create_files(stack)
         if arguments.tls:
             # The user in the gateway's container must be able to read the key.

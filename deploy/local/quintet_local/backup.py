@@ -8,6 +8,7 @@ their session, so that a backup that is killed stops nothing.
 
 import json
 import shutil
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from quintet_local import new_folder
 from quintet_local.broker_users import VHOST
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import StackError, log_progress, wait_until
@@ -36,6 +38,8 @@ COUNTED = {
 # The namespace and the keys are those of chassis.messaging.relay; a test compares them.
 RELAY_LOCK_NAMESPACE = 0x51725265
 _LOCK_SECONDS, _DRAIN_SECONDS = 30, 60
+# RabbitMQ counts the messages of a quorum queue every 5 s; before that, a queue with a message can appear to be empty.
+_COUNT_SECONDS = 6
 # After a restore, a pipeline that was waiting is queued again, and one that was running fails with a time-out.
 _RECOVERABLE_QUEUE = "specstore.pipeline"
 
@@ -81,7 +85,13 @@ def lock_key(service: str) -> int:
 
 
 def count_rows(session: Session) -> dict[str, int]:
-    return {name: int(session.value(f"SELECT count(*) FROM {table}")) for name, table in COUNTED.items()}
+    """Return the number of rows of each counted table that exists: not all do in the data of another version."""
+    tables = {
+        name: table
+        for name, table in COUNTED.items()
+        if session.value(f"SELECT to_regclass('{table}') IS NOT NULL") == "t"
+    }
+    return {name: int(session.value(f"SELECT count(*) FROM {table}")) for name, table in tables.items()}
 
 
 def describe(counts: Mapping[str, int]) -> str:
@@ -90,22 +100,25 @@ def describe(counts: Mapping[str, int]) -> str:
 
 def create(stack: Stack, folder: Path) -> None:
     """Write a backup into a new folder, which appears when it is complete."""
-    if folder.exists():
-        raise StackError(f"{folder} must not exist: choose a new folder")
-    new = folder.with_name(f"{folder.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(mode=0o700, parents=True)
-    manifest = _write_database(stack, new / DATABASE)
-    # After the database: every file to which it refers exists by then.
-    manifest["files"] = _write_files(stack, new / FILES)
-    _write_users(stack, new / USERS)
-    (new / DEFINITIONS).write_bytes(stack.broker_tool("-q", "export_definitions", "-").run())
-    (new / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    new.rename(folder)
+    with new_folder.create(folder) as new:
+        _require_servers(stack)
+        manifest = _write_data(stack, new)
+        _write_users(stack, new / USERS)
+        (new / DEFINITIONS).write_bytes(stack.broker_tool("-q", "export_definitions", "-").run())
+        manifest["sha256"] = new_folder.digests(new)
+        (new / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     log_progress(f"{folder}: {describe(manifest['counts'])}")
 
 
-def _write_database(stack: Stack, file: Path) -> dict[str, Any]:
+def _require_servers(stack: Stack) -> None:
+    try:
+        psql(stack, "quintet").run()
+        _list_queues(stack)
+    except StackError as error:
+        raise StackError(f"the stack must be running: run `make up`, then try again\n{error}") from None
+
+
+def _write_data(stack: Stack, folder: Path) -> dict[str, Any]:
     with Session(psql(stack, "quintet")) as session:
         _stop_relays(session, stack.service_names)
         _wait_until_handled(stack)
@@ -113,7 +126,7 @@ def _write_database(stack: Stack, file: Path) -> dict[str, Any]:
         snapshot = session.value("SELECT pg_export_snapshot()")
         created_at = datetime.now(UTC)
         session.query("SELECT pg_advisory_unlock_all()")
-        log_progress("the snapshot is taken; copying the database")
+        log_progress("the snapshot is taken; copying the files and the database")
         manifest = {
             "format": FORMAT,
             "version": (CHECKOUT / "VERSION").read_text().strip(),
@@ -121,7 +134,9 @@ def _write_database(stack: Stack, file: Path) -> dict[str, Any]:
             "services": list(stack.service_names),
             "counts": count_rows(session),
         }
-        with file.open("wb") as out:
+        # Right after the snapshot: every file to which it refers exists, and few can have been deleted since.
+        manifest["files"] = _write_files(stack, folder / FILES)
+        with (folder / DATABASE).open("wb") as out:
             dump = stack.postgres_tool("pg_dump", "--format=custom", f"--snapshot={snapshot}", "quintet")
             dump.run(stdout=out)
         return manifest
@@ -132,31 +147,47 @@ def _stop_relays(session: Session, services: Sequence[str]) -> None:
     log_progress("waiting until no message is being delivered")
     session.query(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
     for service in services:
-        session.query(f"SELECT pg_advisory_lock({RELAY_LOCK_NAMESPACE}, {lock_key(service)})")
+        try:
+            session.query(f"SELECT pg_advisory_lock({RELAY_LOCK_NAMESPACE}, {lock_key(service)})")
+        except StackError as error:
+            raise StackError(
+                f"nothing was backed up: {service}-worker did not stop delivering within {_LOCK_SECONDS} s. If it"
+                " runs an older version, apply this one with `make up RELOAD=1`; see also"
+                f" `make logs S={service}-worker`\n{error}"
+            ) from None
 
 
 def _wait_until_handled(stack: Stack) -> None:
+    started_at = time.monotonic()
     pending: dict[str, int] = {}
 
     def is_handled() -> bool:
         nonlocal pending
-        pending = _list_queues(stack)
-        dead = {queue: pending.pop(queue) for queue in list(pending) if queue.endswith(".dead")}
-        if not pending and dead:
+        seconds = time.monotonic() - started_at
+        if seconds < _COUNT_SECONDS:
+            return False
+        queues = _list_queues(stack)
+        dead = {queue: count for queue, count in queues.items() if queue.endswith(".dead")}
+        pending = {queue: count for queue, count in queues.items() if queue not in dead}
+        if set(pending) == {_RECOVERABLE_QUEUE} and seconds > _DRAIN_SECONDS:
+            log_progress("pipelines that are running will fail with a time-out after a restore, and can be run again")
+        elif pending:
+            return False
+        if dead:
             log_progress(f"not in the backup: dead letters ({_describe_queues(dead)}); see `make dead-letters`")
-        return not pending
+        return True
 
-    try:
-        wait_until(
-            "all messages: handled", is_handled, _DRAIN_SECONDS, describe_pending=lambda: _describe_queues(pending)
-        )
-    except StackError:
-        if set(pending) != {_RECOVERABLE_QUEUE}:
-            raise StackError(
-                f"nothing was backed up: these queues were not empty within {_DRAIN_SECONDS} s:"
-                f" {_describe_queues(pending)}. Run `make status`, and try again when less is in progress"
-            ) from None
-        log_progress("pipelines that are running will fail with a time-out after a restore, and can be run again")
+    wait_until(
+        "all messages: handled",
+        is_handled,
+        # Longer than the time after which running pipelines are ignored.
+        _DRAIN_SECONDS + 2 * _COUNT_SECONDS,
+        advice=lambda: (
+            f"nothing was backed up, because these queues are not empty: {_describe_queues(pending)}."
+            " Run `make status`, and try again when less is in progress"
+        ),
+        describe_pending=lambda: _describe_queues(pending),
+    )
 
 
 def _list_queues(stack: Stack) -> dict[str, int]:

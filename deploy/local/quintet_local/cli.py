@@ -8,7 +8,6 @@ import time
 from quintet_local import commands, startup
 from quintet_local.layout import default_layout
 from quintet_local.progress import StackError, log_progress
-from quintet_local.restore import reject_interrupted
 from quintet_local.stack import Stack
 
 
@@ -17,7 +16,6 @@ def main() -> int:
 
 
 def up(stack: Stack, arguments: argparse.Namespace) -> None:
-    reject_interrupted(stack.env_file)
     startup.up(stack, reload=arguments.reload, tls=arguments.tls)
     commands.print_access(stack.settings)
 

@@ -83,8 +83,10 @@ def _confirm(warning: str, action: str, arguments: argparse.Namespace) -> None:
 
 
 def back_up(stack: Stack, arguments: argparse.Namespace) -> None:
-    folder = Path(arguments.folder or f"backups/{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}")
+    folder = Path(arguments.folder or f"backups/{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}").resolve()
+    envfile.load_existing(stack.env_file)  # before the lock, which would create the folder of a stack
     with stack.exclusive_lock():
+        restoring.reject_interrupted(stack.env_file)
         backup.create(stack, folder)
 
 
@@ -95,10 +97,11 @@ def restore(
     start_servers: Callable[[Any], None],
     up: Callable[[Any, argparse.Namespace], None],
 ) -> None:
-    folder = Path(arguments.folder)
-    manifest = restoring.read_manifest(folder)
+    folder = Path(arguments.folder).resolve()
+    manifest = restoring.read_manifest(stack, folder)
     with stack.exclusive_lock():
         start_servers(stack)
+        restoring.reject_other_storage(stack, manifest)
         if replaced := restoring.count_current(stack):
             _confirm(
                 f"make restore replaces all data of this stack: {backup.describe(replaced)}.", "Replace", arguments
@@ -224,7 +227,7 @@ def _parser(prog: str, description: str | None, commands: Mapping[str, Command])
         parsers[name].add_argument("--yes", action="store_true", help="do not ask")
     parsers["backup"].add_argument("folder", nargs="?", default="")
     parsers["restore"].add_argument("folder")
-    parsers["restore"].add_argument("--skip", type=int, default=1000, help="numbers of each sequence that are skipped")
+    parsers["restore"].add_argument("--skip", type=restoring.skip_count, default=1000)
     # The stack is started at the end.
     parsers["restore"].set_defaults(reload=False, tls=False)
     parsers["logs"].add_argument("program", nargs="?", default="")

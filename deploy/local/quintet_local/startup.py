@@ -7,6 +7,7 @@ from typing import Any
 
 from quintet_local import commands, gateway, orphans, ports, postgres, rabbitmq, tls, valkey
 from quintet_local.progress import StackError, log_progress, wait_until
+from quintet_local.restore import reject_interrupted
 from quintet_local.services import Service, log_tail
 from quintet_local.stack import Stack
 from quintet_local.watching import ProgramState, StackWatcher
@@ -16,6 +17,7 @@ def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
     """Start everything that is not running and wait until /health is OK; raise a StackError if that fails."""
     stack.layout.check_owner()
     with stack.exclusive_lock():
+        reject_interrupted(stack.env_file)
         stack.layout.create_folders()
         _prepare_settings(stack, tls)
         was_running = _ensure_supervisor(stack)
@@ -43,7 +45,9 @@ def start_servers(stack: Stack) -> None:
     _prepare_settings(stack, with_tls=False)
     _ensure_supervisor(stack)
     _start_servers(stack)
-    _wait_for(stack, rabbitmq.NAME, stack.broker.is_ready)
+    # Its virtual host need not exist: a restore that was interrupted may have deleted it.
+    _wait_for(stack, rabbitmq.NAME, lambda: not ports.is_free(stack.ports["amqp"]))
+    stack.broker_tool("-q", "await_startup").run()
 
 
 def _prepare_settings(stack: Stack, with_tls: bool) -> None:

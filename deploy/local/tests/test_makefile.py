@@ -59,6 +59,12 @@ def test_stack_in_containers_is_used_unless_the_one_without_containers_is_runnin
     assert "deploy/local clean" in dry_run("clean", f"STACK_DIR={folder}").stdout
 
 
+def test_folder_of_a_backup_may_contain_spaces():
+    assert 'backup "my backups/monday"' in dry_run("backup", "TO=my backups/monday", "STACK=local").stdout
+    assert 'restore "my backups/monday"' in dry_run("restore", "FROM=my backups/monday", "STACK=local").stdout
+    assert dry_run("backup", "STACK=local").stdout.splitlines()[-1].endswith("deploy/local backup ")
+
+
 def test_each_line_of_help_fits_120_columns_and_describes_its_target():
     lines = run_make("--silent", "help").stdout.splitlines()
     assert len(lines) > 20
