@@ -12,8 +12,6 @@ import requests
 
 from factory_service.handlers import timers
 from factory_service.routes import loads
-from quintet_local import loading
-from quintet_local.progress import StackError
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 FACTORIES, SPROCKETS = (SAMPLES / f"seed_{name}.json" for name in ("factory_data", "sprocket_types"))
@@ -321,17 +319,3 @@ def test_upload_to_the_previous_version_is_abandoned_only_after_the_maximum_uplo
         timers(settings)["stale uploads"].run(tx, datetime.now(UTC))
         assert tx.value("SELECT count(*) FROM loads WHERE id = %(id)s", id=id_) == is_kept
         assert tx.value("SELECT count(*) FROM load_chunks WHERE load_id = %(id)s", id=id_) == is_kept
-
-
-def test_load_data_loads_the_files_of_the_operator(settings, client, start_web, run_jobs, tmp_path, eventually):
-    web, files = start_web(settings), [tmp_path / "own.json", tmp_path / "broken.json"]
-    files[0].write_text(json.dumps({"factories": [entry((1, 2, 3))]}))
-    files[1].write_text("{")
-    user = {"ADMIN_USER": "admin", "ADMIN_PASSWORD": "secret"}
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        loaded = pool.submit(loading.load, web.base, user, [str(file) for file in files])
-        eventually(lambda: run_jobs() == 0 and loaded.done())
-        with pytest.raises(StackError, match=r"broken\.json could not be loaded: file: must be valid JSON"):
-            loaded.result()
-    (factory,) = client.get("/api/factories").json["factories"]
-    assert factory["factory"] == json.loads(files[0].read_text())["factories"][0]["factory"]
