@@ -9,13 +9,13 @@ their session, so that a backup that is killed stops nothing.
 import json
 import shutil
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from chassis.messaging.relay import LOCK_NAMESPACE, lock_key
 from quintet_local import new_folder
 from quintet_local.broker_users import VHOST
 from quintet_local.layout import CHECKOUT
@@ -35,8 +35,6 @@ COUNTED = {
     "factories": "factory.factories",
     "sprockets": "factory.sprockets",
 }
-# The namespace and the keys are those of chassis.messaging.relay; a test compares them.
-RELAY_LOCK_NAMESPACE = 0x51725265
 _LOCK_SECONDS, _DRAIN_SECONDS = 30, 60
 # RabbitMQ counts the messages of a quorum queue every 5 s; before that, a queue with a message can appear to be empty.
 _COUNT_SECONDS = 6
@@ -78,10 +76,6 @@ class Stack(Protocol):
 
 def psql(stack: Stack, database: str) -> Tool:
     return stack.postgres_tool("psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", database)
-
-
-def lock_key(service: str) -> int:
-    return zlib.crc32(service.encode()) - 2**31
 
 
 def count_rows(session: Session) -> dict[str, int]:
@@ -148,7 +142,7 @@ def _stop_relays(session: Session, services: Sequence[str]) -> None:
     session.query(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
     for service in services:
         try:
-            session.query(f"SELECT pg_advisory_lock({RELAY_LOCK_NAMESPACE}, {lock_key(service)})")
+            session.query(f"SELECT pg_advisory_lock({LOCK_NAMESPACE}, {lock_key(service)})")
         except StackError as error:
             raise StackError(
                 f"nothing was backed up: {service}-worker did not stop delivering within {_LOCK_SECONDS} s. If it"

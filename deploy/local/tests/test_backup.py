@@ -7,18 +7,10 @@ import stat
 
 import pytest
 
-from chassis.messaging import relay
 from quintet_local import backup, commands, new_folder, restore, startup
 from quintet_local.layout import Layout
 from quintet_local.progress import StackError
 from quintet_local.stack import Stack
-
-
-def test_lock_of_a_relay_is_that_of_the_chassis():
-    assert backup.RELAY_LOCK_NAMESPACE == relay.LOCK_NAMESPACE
-    assert [backup.lock_key(service) for service in ("event", "orders")] == [
-        relay.lock_key(service) for service in ("event", "orders")
-    ]
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ class AsyncConsumption:
                 raise
 
     async def _next(self) -> AsyncReceivedEvent | None:
-        """Acknowledge the current event, and return the next one; None if there is none and this does not wait."""
+        """Acknowledge the current event, and return the next one, or None at the end."""
         if self._current is not None:
             await self.acknowledge(self._current)
         if time.monotonic() > self._batch_expires_at:
@@ -133,7 +133,7 @@ class AsyncConsumption:
         return event
 
     async def _read_batch(self) -> bool:
-        """Read the next events, and wait for one if there is none; return whether there are any."""
+        """Read the next events, waiting for the first one; return whether any were received."""
         wait_seconds = 0 if self._stop_when_empty else _WAIT_SECONDS
         params = {
             "eventName": self._event_name,

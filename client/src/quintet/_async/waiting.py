@@ -29,7 +29,7 @@ async def wait_until_finished(
     timeout_seconds: float | None,
     on_progress: Callable[[Status], object] | None,
 ) -> Status:
-    """Return the first status that is final; raise TimedOut if there is none in time, also because of an outage."""
+    """Return the first status that is final; raise TimedOut at the deadline, even during an outage."""
     deadline = float("inf") if timeout_seconds is None else time.monotonic() + timeout_seconds
     delay = _MIN_DELAY_SECONDS
     while True:

@@ -121,7 +121,7 @@ class Consumption:
                 raise
 
     def _next(self) -> ReceivedEvent | None:
-        """Acknowledge the current event, and return the next one; None if there is none and this does not wait."""
+        """Acknowledge the current event, and return the next one, or None at the end."""
         if self._current is not None:
             self.acknowledge(self._current)
         if time.monotonic() > self._batch_expires_at:
@@ -135,7 +135,7 @@ class Consumption:
         return event
 
     def _read_batch(self) -> bool:
-        """Read the next events, and wait for one if there is none; return whether there are any."""
+        """Read the next events, waiting for the first one; return whether any were received."""
         wait_seconds = 0 if self._stop_when_empty else _WAIT_SECONDS
         params = {
             "eventName": self._event_name,

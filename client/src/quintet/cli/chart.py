@@ -84,7 +84,7 @@ def legend() -> str:
 
 
 class _Canvas:
-    """Cells with dots of the production, and cells of the goal where there is none."""
+    """Cells with dots of the production, and cells of the goal elsewhere."""
 
     def __init__(self, columns: int, low: int, high: int, start: int, end: int) -> None:
         self._columns, self._low, self._high, self._start, self._end = columns, low, high, start, end
