@@ -51,10 +51,12 @@ def fuzz(
         if endpoint.rpartition(".")[2] != operation_id:
             # With the generated parameters, the path is that of another operation or of none.
             return
-        exclusions = {positive_data_acceptance: stricter_than_schema, negative_data_rejection: validated_later}
-        case.call_and_validate(
-            excluded_checks=[excluded for excluded, names in exclusions.items() if operation_id in names]
-        )
+        exclusions = {
+            positive_data_acceptance: operation_id in stricter_than_schema,
+            # A worker validates CSV too, and any generated body is a string, which is all that the schema asks for.
+            negative_data_rejection: operation_id in validated_later or case.media_type == "text/csv",
+        }
+        case.call_and_validate(excluded_checks=[check for check, excluded in exclusions.items() if excluded])
 
     for result in schema.get_all_operations():
         operation = result.ok()  # type: ignore[union-attr]
