@@ -16,7 +16,7 @@ from typing import Any
 from chassis.errors import Problem
 from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.worker import Timer
-from chassis.runtime import logs
+from chassis.runtime import logs, tracing
 from chassis.runtime.config import METRICS_VARIABLE, ConfigError, ServiceSettings, WebSettings, environment
 
 log = logs.logger(__name__)
@@ -89,6 +89,7 @@ def _worker(service: Service, settings: ServiceSettings) -> None:
     from chassis.web import idempotency
 
     os.nice(_WORKER_NICENESS)
+    tracing.configure(service.name, "worker", settings.otel_exporter_otlp_endpoint)
     invariants = import_module(f"{service.package}.app").INVARIANTS
     timers = {
         "prune-idempotency-keys": Timer(60, idempotency.prune),

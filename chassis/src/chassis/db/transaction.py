@@ -11,6 +11,7 @@ from psycopg2.extras import execute_values
 from chassis.db.connection import Connection, connect
 from chassis.db.pool import Pool
 from chassis.errors import Busy, OutcomeUnknown, Unavailable
+from chassis.runtime import tracing
 
 Row = dict[str, Any]
 
@@ -100,7 +101,7 @@ class Database:
         breaks during the commit. When a connection breaks, the idle ones are closed with it, and one that Postgres
         closed while it was idle is never used again: a restart causes errors only while it lasts.
         """
-        with translate_db_errors(), self._pool.lease() as lease:
+        with tracing.span("transaction"), translate_db_errors(), self._pool.lease() as lease:
             connection = lease.item
             tx = Transaction(connection)
             try:
@@ -119,7 +120,7 @@ class Database:
 
         Raises the errors of `transaction`; OutcomeUnknown if the connection breaks during any statement.
         """
-        with translate_db_errors(), self._pool.lease() as lease:
+        with tracing.span("statements"), translate_db_errors(), self._pool.lease() as lease:
             connection = lease.item
             try:
                 connection.autocommit = True

@@ -14,7 +14,7 @@ from chassis.messaging.broker import BlockingConnection, Channel, Deliver, Prope
 from chassis.messaging.message_processor import Handler, Interrupted, JobContext, MessageProcessor
 from chassis.messaging.nodes import Nodes
 from chassis.messaging.publisher import AmqpMessage, publish
-from chassis.runtime import logs
+from chassis.runtime import logs, tracing
 from chassis.runtime.config import ServiceSettings
 
 log = logs.logger(__name__)
@@ -148,7 +148,12 @@ class Consumer:
         self, connection: BlockingConnection, cancel_event: Event, settle: Settle, properties: Properties, body: bytes
     ) -> None:
         """Process a message in a thread of the pool, which may use the connection only to schedule a callback."""
-        with logs.bound(request_id=properties.correlation_id or "", message_id=properties.message_id or ""):
+        traceparent = (properties.headers or {}).get(tracing.HEADER)
+        attributes = {"messaging.system": "rabbitmq", "messaging.message.id": properties.message_id or ""}
+        with (
+            logs.bound(request_id=properties.correlation_id or "", message_id=properties.message_id or ""),
+            tracing.entry_span("CONSUMER", f"handle {self._queue}", traceparent, attributes),
+        ):
             try:
                 if reason := self._processor.run(properties, body, cancel_event):
                     self._dead_letter(properties, body, reason)

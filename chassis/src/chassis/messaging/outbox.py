@@ -10,6 +10,7 @@ from typing import Any
 
 from chassis import strictjson
 from chassis.db import Row, Transaction
+from chassis.runtime import tracing
 
 EVENTS = "events"
 # Complete ones, and the current one.
@@ -50,7 +51,7 @@ def event_message(
         type=key_part(name),
         body=body,
         correlation_id=request_id,
-        headers={"stream": stream, "event": name},
+        headers={"stream": stream, "event": name, **tracing.headers()},
         mandatory=mandatory,
         message_id=message_id,
     )
@@ -76,7 +77,7 @@ def service_event(
 
 def job(queue: str, body: dict[str, Any], *, request_id: str) -> Message:
     """Return a job for the service that consumes the queue."""
-    return Message("", queue, queue, strictjson.dumps(body), request_id)
+    return Message("", queue, queue, strictjson.dumps(body), request_id, tracing.headers())
 
 
 def add(tx: Transaction, *messages: Message) -> None:

@@ -10,7 +10,7 @@ from chassis.errors import Unavailable
 from chassis.messaging import broker
 from chassis.messaging.nodes import Nodes
 from chassis.messaging.publisher import AmqpMessage, Publisher
-from chassis.runtime import logs
+from chassis.runtime import logs, tracing
 
 log = logs.logger(__name__)
 
@@ -96,7 +96,10 @@ class Relay:
     def _publish_window(self, tx: db.Transaction, publisher: Publisher) -> bool:
         """Publish the next rows and delete those that were accepted; return False if there were none to publish."""
         window = self._select_publishable(self._next_rows(tx))
-        accepted_indices = publisher.publish([self._message(row) for row in window])
+        messages = [self._message(row) for row in window]
+        names = [f"publish {_lane(row)}" for row in window]
+        with tracing.publish_spans(names, [message.properties.headers for message in messages]):
+            accepted_indices = publisher.publish(messages)
         accepted = [row for index, row in enumerate(window) if index in accepted_indices]
         rejected = [row for index, row in enumerate(window) if index not in accepted_indices]
         self._update_lanes(accepted, rejected)

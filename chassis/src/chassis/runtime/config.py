@@ -54,6 +54,11 @@ class WebSettings(Settings):
     bind: str = Field("0.0.0.0:8000", description="Address on which web listens: `host:port` or `unix:/path`")
     web_concurrency: int = Field(2, ge=1, le=64, description="Number of web processes")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level that is logged")
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="URL of an OpenTelemetry collector that receives traces; none are recorded if empty",
+    )
 
 
 class ServiceSettings(WebSettings):

@@ -10,17 +10,21 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
+from chassis.runtime import tracing
+
 
 def request(method: str, base_url: str, path: str, **options: Any) -> requests.Response:
     """Send a request to `http://host:port` or `unix:/path`; `options` are those of `requests.request`.
 
-    Proxies and other settings of the environment are ignored. Raises requests.RequestException.
+    The request is part of the current trace. Proxies and other settings of the environment are ignored. Raises
+    requests.RequestException.
     """
     socket_path = base_url.removeprefix("unix:")
     base = base_url.rstrip("/") if socket_path == base_url else f"unix://{quote(socket_path, safe='')}"
     with requests.Session() as session:
         session.trust_env = False
         session.mount("unix://", _UnixAdapter())
+        session.headers.update(tracing.headers())
         return session.request(method, base + path, **options)
 
 

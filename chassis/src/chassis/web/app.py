@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 
 from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Problem
-from chassis.runtime import logs, request_ids
+from chassis.runtime import logs, request_ids, tracing
 from chassis.runtime.config import ServiceSettings, WebSettings, metrics_directory
 from chassis.web import errors
 from chassis.web.metrics import Metrics
@@ -57,6 +57,16 @@ class App(Flask):
                 settings.database_url, name=service, size=settings.pool_size, wait_seconds=settings.pool_wait_seconds
             )
 
+    def full_dispatch_request(self) -> Response:
+        """Handle the request as a part of the trace that its header names."""
+        route = request.url_rule.rule if request.url_rule else "-"
+        attributes: dict[str, Any] = {"http.request.method": request.method, "http.route": route}
+        traceparent = request.environ.get("HTTP_TRACEPARENT")
+        with tracing.entry_span("SERVER", f"{request.method} {route}", traceparent, attributes):
+            response = super().full_dispatch_request()
+            attributes["http.response.status_code"] = response.status_code
+            return response
+
     @property
     def database(self) -> Database:
         if self._database is None:
@@ -78,6 +88,7 @@ def create_app(
     with another value of one of them returns 422.
     """
     app = App(service, settings)
+    tracing.configure(service, "web", settings.otel_exporter_otlp_endpoint)
     app.render, app.idempotent_headers = render, tuple(idempotent_headers)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False

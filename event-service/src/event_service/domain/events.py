@@ -146,6 +146,8 @@ class Append:
     # The revision of the schemas that the events were validated against; None if no schemas apply.
     schemas_revision: int | None = 0
     caller: Caller = NO_USER
+    # The trace context of the request; empty if it is part of no trace.
+    traceparent: str = ""
 
 
 class StoredEventHeader(EventHeader):

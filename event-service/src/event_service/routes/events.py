@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chassis import strictjson
 from chassis.db import Transaction
 from chassis.errors import Invalid
+from chassis.runtime import tracing
 from chassis.web.app import json_response
 from chassis.web.endpoints import ResponseSpec
 from chassis.web.idempotency import run_idempotent
@@ -119,6 +120,7 @@ def _create_append(stream: str, headers: AppendHeaders, events: list[PostedEvent
         events,
         expected_position=headers.expected_position,
         caller=caller(),
+        traceparent=tracing.current(),
     )
 
 

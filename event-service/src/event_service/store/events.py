@@ -40,6 +40,7 @@ def _append_document(append: Append) -> dict[str, Any]:
         "revision": append.schemas_revision,
         "expected_position": append.expected_position,
         "request_id": append.request_id,
+        "traceparent": append.traceparent or None,
         "events": [
             {"id": id_, "key": outbox.key_part(event["event"]["name"]), **event}
             for id_, event in zip(append.ids, append.events, strict=True)

@@ -6,6 +6,7 @@ from itertools import accumulate
 
 from chassis.db import Transaction
 from chassis.errors import Conflict, Invalid, Problem
+from chassis.runtime import tracing
 from sequence_service.domain.sequences import Sequence
 from sequence_service.operations.events import publish_thresholds
 from sequence_service.operations.sequences import unknown_sequence_error
@@ -19,6 +20,8 @@ class NumberRequest:
     count: int
     request_id: str
     username: str
+    # The trace context of the request; empty if it is part of no trace.
+    traceparent: str
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ def issue_batch(tx: Transaction, requests: list[NumberRequest], now: datetime) -
     for request, result in zip(requests, results, strict=True):
         if isinstance(result, IssuedNumbers):
             _record(tx, request, result)
-            publish_thresholds(tx, result.sequence, result.first_ticket, result.count, now, request.request_id)
+            with tracing.continued(request.traceparent):
+                publish_thresholds(tx, result.sequence, result.first_ticket, result.count, now, request.request_id)
     return results
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from chassis.db import Database
 from chassis.errors import Problem
+from chassis.runtime import tracing
 from chassis.runtime.batching import Batcher
 from chassis.web.app import username
 from chassis.web.endpoints import ResponseSpec
@@ -87,7 +88,7 @@ def _create_view(name: str) -> Callable[..., Response]:
 
 def _issue(name: str, count: int) -> list[int]:
     batchers: dict[str, Batcher[NumberRequest, IssuedNumbers]] = current_app.extensions[BATCHERS_KEY]
-    return batchers[name].submit(NumberRequest(name, count, g.request_id, username())).numbers
+    return batchers[name].submit(NumberRequest(name, count, g.request_id, username(), tracing.current())).numbers
 
 
 for _name in BUILT_IN_RANGES:

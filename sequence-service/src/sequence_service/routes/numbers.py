@@ -7,6 +7,7 @@ import orjson
 from flask import Blueprint, Response, g
 from pydantic import BaseModel, ConfigDict, Field
 
+from chassis.runtime import tracing
 from chassis.web.app import json_response, username
 from chassis.web.endpoints import ResponseSpec, problem
 from chassis.web.idempotency import run_idempotent
@@ -59,7 +60,7 @@ class FormattedNumbers(BaseModel):
     "sequences too. Send an `Idempotency-Key`: a repeat then returns the same numbers.",
 )
 def issue_numbers(name: str, body: NextNumbersRequest) -> Response:
-    request = NumberRequest(name, body.n, g.request_id, username())
+    request = NumberRequest(name, body.n, g.request_id, username(), tracing.current())
     return run_idempotent(lambda tx: _formatted_response(numbers.issue_numbers(tx, request, datetime.now(UTC))))
 
 
