@@ -65,7 +65,8 @@ def process_environment() -> Callable[..., dict[str, str]]:
     """Return a function that returns the environment of a process of the probe service."""
 
     def environment(settings: ServiceSettings, **variables: str) -> dict[str, str]:
-        overrides = {"DATABASE_URL": settings.database_url, "PYTHONPATH": str(HERE), **variables}
-        return {**os.environ, **overrides, "PYTHONUNBUFFERED": "1"}
+        # Port 0 is any free one: several workers may run at the same time.
+        defaults = {"DATABASE_URL": settings.database_url, "PYTHONPATH": str(HERE), "WORKER_BIND": "127.0.0.1:0"}
+        return {**os.environ, **defaults, "PYTHONUNBUFFERED": "1", **variables}
 
     return environment

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib import import_module
@@ -16,6 +16,7 @@ from typing import Any
 from chassis.errors import Problem
 from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.worker import Timer
+from chassis.messaging.worker_metrics import StateGauge
 from chassis.runtime import logs, tracing
 from chassis.runtime.config import METRICS_VARIABLE, ConfigError, ServiceSettings, WebSettings, environment
 
@@ -34,6 +35,8 @@ class Service:
     settings: type[WebSettings]
     consumers: Callable[[Any], Mapping[str, ConsumerConfig]] = lambda _settings: {}
     timers: Callable[[Any], Mapping[str, Timer]] = lambda _settings: {}
+    # Gauges of the service's state, in addition to those that every worker has.
+    gauges: Callable[[Any], Sequence[StateGauge]] = lambda _settings: ()
     # Further commands of the service: functions of its settings and the remaining arguments.
     commands: Mapping[str, Callable[[Any, list[str]], None]] = field(default_factory=dict)
 
@@ -96,7 +99,10 @@ def _worker(service: Service, settings: ServiceSettings) -> None:
         "verify-invariants": Timer(1, lambda tx, _now: invariant_runs.advance(tx, invariants)),
         **service.timers(settings),
     }
-    worker.run(service.name, settings, service.consumers(settings), timers)
+    try:
+        worker.run(service.name, settings, service.consumers(settings), timers, service.gauges(settings))
+    except ConfigError as error:
+        sys.exit(f"{service.name}-service cannot start its worker: {error}")
 
 
 def _openapi(service: Service, settings: WebSettings) -> None:

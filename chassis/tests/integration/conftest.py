@@ -21,6 +21,7 @@ from chassis.messaging import broker, message_processor
 from chassis.messaging import consumer as consumer_module
 from chassis.messaging.consumer import Consumer, ConsumerConfig
 from chassis.messaging.outbox import EVENTS
+from chassis.messaging.worker_metrics import WorkerMetrics
 from chassis.runtime.config import ServiceSettings
 from quintet_testing.postgres import free_port
 
@@ -234,11 +235,17 @@ def consume(
     started = []
 
     def start(
-        handler: Any, *, threads: int = 4, url: str = node.url, database: Database = db, **options: Any
+        handler: Any,
+        *,
+        threads: int = 4,
+        url: str = node.url,
+        database: Database = db,
+        metrics: WorkerMetrics | None = None,
+        **options: Any,
     ) -> threading.Event:
         stop_event = threading.Event()
         config = ConsumerConfig(handler, **options)
-        consumer = Consumer("probe", queue, config, database, url, stop_event, threads, settings)
+        consumer = Consumer("probe", queue, config, database, url, stop_event, threads, settings, metrics)
         thread = threading.Thread(target=consumer.run)
         thread.start()
         started.append((stop_event, thread))

@@ -20,7 +20,7 @@ from chassis.runtime.config import ServiceSettings
 from quintet_testing.postgres import free_port
 
 ESTABLISHED = "01"
-COUNT = re.compile(r'^http_request_duration_seconds_count\{([^}]*route="/numbers"[^}]*)\} (\S+)$', re.MULTILINE)
+COUNT = re.compile(r'^quintet_http_request_duration_seconds_count\{([^}]*route="/numbers"[^}]*)\} (\S+)$', re.MULTILINE)
 
 
 class Web:

@@ -15,6 +15,7 @@ from chassis import strictjson
 from chassis.db import Database
 from chassis.messaging import broker, worker
 from chassis.runtime.config import ServiceSettings
+from chassis.runtime.liveness import Liveness
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -129,7 +130,9 @@ def test_timer_that_works_in_batches_is_called_again_without_its_pause_until_not
     db: Database, eventually: Any
 ) -> None:
     stop_event, sizes = threading.Event(), list(range(99, -1, -1))
-    loop = worker._timer_loop("batches", worker.Timer(2, lambda _tx, _now: sizes.pop() < 99), db, stop_event)
+    loop = worker._timer_loop(
+        "batches", worker.Timer(2, lambda _tx, _now: sizes.pop() < 99), db, stop_event, Liveness()
+    )
     thread = threading.Thread(target=loop)
     thread.start()
     # With a pause between the batches, it would take 200 s.

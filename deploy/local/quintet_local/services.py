@@ -56,7 +56,8 @@ class Service:
 
     @property
     def worker(self) -> Program:
-        return self._program("worker", self.common_environment | {"AMQP_URL": self.amqp_url})
+        bind = f"unix:{self.layout.socket(f'{self.name}-worker')}"
+        return self._program("worker", self.common_environment | {"AMQP_URL": self.amqp_url, "WORKER_BIND": bind})
 
     def is_ready(self) -> bool:
         """Return whether its web process responds on its socket."""

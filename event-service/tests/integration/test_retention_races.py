@@ -195,6 +195,7 @@ def test_worker_that_is_killed_during_deletions_leaves_a_consistent_stream(api, 
         **os.environ,
         "DATABASE_URL": settings.database_url,
         "AMQP_URL": f"amqp://nobody:nothing@127.0.0.1:{free_port()}/",
+        "WORKER_BIND": "127.0.0.1:0",
     }
 
     def first_position():

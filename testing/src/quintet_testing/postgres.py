@@ -6,7 +6,11 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from chassis import db
 from chassis.errors import Unavailable
@@ -57,6 +61,21 @@ class TemporaryPostgres:
         """Stop the server. The default is SIGINT: SIGTERM would wait for a connection that a test left open."""
         self.process.send_signal(signal_number)
         self.process.wait(timeout=60)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Freeze all processes of the server: it accepts connections and never responds."""
+        parent = psutil.Process(self.process.pid)
+        processes = [parent, *parent.children()]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):  # an autovacuum worker ends by itself
+                process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def remove(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)

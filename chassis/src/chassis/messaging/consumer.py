@@ -14,8 +14,10 @@ from chassis.messaging.broker import BlockingConnection, Channel, Deliver, Prope
 from chassis.messaging.message_processor import Handler, Interrupted, JobContext, MessageProcessor
 from chassis.messaging.nodes import Nodes
 from chassis.messaging.publisher import AmqpMessage, publish
+from chassis.messaging.worker_metrics import WorkerMetrics
 from chassis.runtime import logs, tracing
 from chassis.runtime.config import ServiceSettings
+from chassis.runtime.liveness import Liveness
 
 log = logs.logger(__name__)
 
@@ -56,17 +58,21 @@ class Consumer:
         stop_event: Event,
         threads: int,
         settings: ServiceSettings | None = None,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
+        metrics = metrics or WorkerMetrics(service)
         self._name, self._queue, self._config = f"{service}-worker {queue}", queue, config
         self._nodes, self._stop_event = Nodes(amqp_url), stop_event
         self._threads = 1 if config.in_order else threads
         job_context = JobContext(database, settings, stop_event) if config.is_long_running else None
-        self._processor = MessageProcessor(queue, config.handler, database, job_context)
+        self._processor = MessageProcessor(queue, config.handler, database, metrics.message_seconds, job_context)
+        self._redelivered = metrics.redelivered.labels(queue)
         self._connection: BlockingConnection
         self._pool = ThreadPoolExecutor()
         # Set once the messages of the current connection must not be attempted again.
         self._cancel_event = Event()
         self._unsettled_count = 0
+        self.liveness = Liveness()
         self.is_connected = False
         self.dead_letter_count = 0
         self._handled_count = 0
@@ -75,6 +81,7 @@ class Consumer:
     def run(self) -> None:
         retry_seconds = _MIN_RETRY_SECONDS
         while not self._stop_event.is_set():
+            self.liveness.tick()
             started_at = time.monotonic()
             try:
                 with broker.connected(self._nodes, self._name) as self._connection:
@@ -120,6 +127,7 @@ class Consumer:
     def _process_until_stopped(self, channel: Channel) -> None:
         checked_at = 0.0
         while not self._stop_event.is_set():
+            self.liveness.tick()
             self._connection.process_data_events(0.5)
             if time.monotonic() - checked_at > _DEAD_LETTER_CHECK_SECONDS:
                 seconds, checked_at = time.monotonic() - checked_at, time.monotonic()
@@ -141,6 +149,8 @@ class Consumer:
 
     def _on_message(self, channel: Channel, method: Deliver, properties: Properties, body: bytes) -> None:
         self._unsettled_count += 1
+        if method.redelivered:
+            self._redelivered.inc()
         acknowledge = functools.partial(self._acknowledge, channel, method.delivery_tag)
         self._pool.submit(self._handle, self._connection, self._cancel_event, acknowledge, properties, body)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from prometheus_client import Histogram
+
 from chassis import strictjson
 from chassis.db import Database
 from chassis.errors import Invalid, Problem, Unavailable
@@ -82,8 +84,17 @@ class MessageProcessor:
     handler raises Unavailable, because a dependency is down, the message is retried indefinitely.
     """
 
-    def __init__(self, queue: str, handler: Handler, database: Database, job_context: JobContext | None = None) -> None:
+    def __init__(
+        self,
+        queue: str,
+        handler: Handler,
+        database: Database,
+        durations: Histogram,
+        job_context: JobContext | None = None,
+    ) -> None:
+        """Observe the duration of each attempt in `durations`, by queue and outcome."""
         self._queue, self._handler, self._database, self._job_context = queue, handler, database, job_context
+        self._durations = durations
 
     def run(self, properties: Properties, body: bytes, cancel_event: threading.Event) -> str | None:
         """Return None once the effect is committed, or the reason to dead-letter the message.
@@ -94,31 +105,40 @@ class MessageProcessor:
             delivery = parse_delivery(self._queue, properties, body)
         except Invalid as problem:
             log.error("message.unparsable", queue=self._queue, reason=problem.detail)
+            self._durations.labels(self._queue, "rejected").observe(0)
             return problem.detail
         started_at, retry_seconds = time.perf_counter(), _MIN_RETRY_SECONDS
         while not cancel_event.is_set():
+            attempted_at = time.perf_counter()
             try:
                 self._attempt(delivery)
+                self._observe("handled", attempted_at)
                 seconds = round(time.perf_counter() - started_at, 4)
                 log.info("message.handled", queue=self._queue, type=delivery.type, seconds=seconds)
                 return None
             except Interrupted:
                 raise
             except Invalid as problem:
+                self._observe("rejected", attempted_at)
                 log.error("message.rejected", queue=self._queue, reason=problem.detail)
                 return _storable(problem.detail) or "rejected"
             except Unavailable as problem:
+                self._observe("delayed", attempted_at)
                 log.warning("message.delayed", queue=self._queue, reason=problem.detail, retry_seconds=retry_seconds)
                 cancel_event.wait(retry_seconds)
                 retry_seconds = min(retry_seconds * 2, _MAX_RETRY_SECONDS)
             except Exception as error:
                 reason = _storable(repr(error))
                 failures = self._record_failure(delivery, reason)
+                self._observe("failed" if failures < MAX_FAILURES else "dead_lettered", attempted_at)
                 log.exception("message.failed", queue=self._queue, failures=failures)
                 if failures >= MAX_FAILURES:
                     return reason
                 cancel_event.wait(_FAILURE_DELAYS_SECONDS[max(failures, 1) - 1])
         raise Interrupted
+
+    def _observe(self, outcome: str, attempted_at: float) -> None:
+        self._durations.labels(self._queue, outcome).observe(time.perf_counter() - attempted_at)
 
     def _attempt(self, delivery: Delivery) -> None:
         if self._job_context:

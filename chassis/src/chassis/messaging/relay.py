@@ -10,7 +10,9 @@ from chassis.errors import Unavailable
 from chassis.messaging import broker
 from chassis.messaging.nodes import Nodes
 from chassis.messaging.publisher import AmqpMessage, Publisher
+from chassis.messaging.worker_metrics import WorkerMetrics
 from chassis.runtime import logs, tracing
+from chassis.runtime.liveness import Liveness
 
 log = logs.logger(__name__)
 
@@ -48,9 +50,17 @@ class Relay:
     queue accepts does not delay the other lanes.
     """
 
-    def __init__(self, service: str, database_url: str, amqp_url: str, stop_event: threading.Event) -> None:
+    def __init__(
+        self,
+        service: str,
+        database_url: str,
+        amqp_url: str,
+        stop_event: threading.Event,
+        metrics: WorkerMetrics | None = None,
+    ) -> None:
         self._service, self._database_url, self._nodes = service, database_url, Nodes(amqp_url)
-        self._stop_event = stop_event
+        self._stop_event, self._metrics = stop_event, metrics or WorkerMetrics(service)
+        self.liveness = Liveness()
         # Lanes whose last message was accepted by a queue.
         self._open_lanes: set[str] = set()
         # Lanes whose last message was not accepted, and the time at which to try them again.
@@ -61,6 +71,7 @@ class Relay:
     def run(self) -> None:
         retry_seconds = _MIN_RETRY_SECONDS
         while not self._stop_event.is_set():
+            self.liveness.tick()
             try:
                 retry_seconds = _MIN_RETRY_SECONDS if self._run_as_leader() else _STANDBY_SECONDS
             except Exception as error:
@@ -76,18 +87,22 @@ class Relay:
         with closing(db.connect(self._database_url, name=name, autocommit=True)) as connection:
             tx = db.Transaction(connection)
             lock = {"namespace": LOCK_NAMESPACE, "key": lock_key(self._service)}
-            if not tx.value("SELECT pg_try_advisory_lock(%(namespace)s, %(key)s)", **lock):
+            with self.liveness.suspended():
+                is_leader = tx.value("SELECT pg_try_advisory_lock(%(namespace)s, %(key)s)", **lock)
+            if not is_leader:
                 self.is_connected = True
                 return False
             log.info("relay.leading")
             self._open_lanes.clear()
-            with Publisher(self._nodes, name) as publisher:
+            with Publisher(self._nodes, name) as publisher, self._metrics.relay_leading.track_inprogress():
                 checked_at = time.monotonic()
                 while not self._stop_event.is_set():
                     self.is_connected = True
                     if time.monotonic() - checked_at > _SUCCESSOR_CHECK_SECONDS:
                         checked_at = time.monotonic()
-                        if tx.value(_SUCCESSOR_WAITS, **lock):
+                        with self.liveness.suspended():
+                            has_successor = tx.value(_SUCCESSOR_WAITS, **lock)
+                        if has_successor:
                             return False
                     if not self._publish_window(tx, publisher):
                         publisher.wait(_POLL_SECONDS)
@@ -104,13 +119,16 @@ class Relay:
         rejected = [row for index, row in enumerate(window) if index not in accepted_indices]
         self._update_lanes(accepted, rejected)
         if accepted:
-            tx.run("DELETE FROM outbox WHERE id = ANY(%(ids)s)", ids=[row["id"] for row in accepted])
+            self._metrics.relay_published.inc(len(accepted))
+            with self.liveness.suspended():
+                tx.run("DELETE FROM outbox WHERE id = ANY(%(ids)s)", ids=[row["id"] for row in accepted])
         return bool(window)
 
     def _next_rows(self, tx: db.Transaction) -> list[db.Row]:
         now = time.monotonic()
         blocked_lanes = [lane for lane, until in self._blocked_until.items() if until > now]
-        return tx.all(_NEXT_ROWS, blocked_lanes=blocked_lanes, window_size=_WINDOW_SIZE)
+        with self.liveness.suspended():
+            return tx.all(_NEXT_ROWS, blocked_lanes=blocked_lanes, window_size=_WINDOW_SIZE)
 
     def _select_publishable(self, rows: list[db.Row]) -> list[db.Row]:
         """Return the rows to publish now.

@@ -82,6 +82,11 @@ class ServiceSettings(WebSettings):
         3, gt=0, le=60, description="How long a request waits for a connection before it fails with 503"
     )
     worker_threads: int = Field(4, ge=1, le=64, description="Messages of one queue that a worker handles concurrently")
+    worker_bind: str = Field(
+        "0.0.0.0:9100",
+        pattern="^(unix:.+|.+:[0-9]{1,5})$",
+        description="Address on which the worker serves `/livez` and `/metrics`: `host:port` or `unix:/path`",
+    )
 
     @property
     def connection_count(self) -> int:

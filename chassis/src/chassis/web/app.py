@@ -4,7 +4,6 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from importlib import metadata
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
@@ -15,8 +14,9 @@ from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Problem
 from chassis.runtime import logs, request_ids, tracing
 from chassis.runtime.config import ServiceSettings, WebSettings, metrics_directory
+from chassis.runtime.metrics import installed_version
 from chassis.web import errors
-from chassis.web.metrics import Metrics
+from chassis.web.metrics import WebMetrics
 
 JSON_TYPE = "application/json; charset=utf-8"
 MAX_BODY_BYTES = 1024 * 1024
@@ -43,8 +43,8 @@ class App(Flask):
 
     def __init__(self, service: str, settings: WebSettings) -> None:
         super().__init__(service, static_folder=None)
-        self.service, self.version, self.settings = service, _installed_version(service), settings
-        self.metrics = Metrics(metrics_directory())
+        self.service, self.version, self.settings = service, installed_version(service), settings
+        self.metrics = WebMetrics(service, metrics_directory())
         self.started_at = time.time()
         self.render: errors.Render = errors.problem_json
         # Headers that are part of the fingerprint of an idempotent request, in addition to its method, path and body.
@@ -137,14 +137,6 @@ def json_response(text: str | bytes, status: int = 200) -> Response:
     """Return a response whose body is `text`, which is serialized JSON, and a newline for terminals."""
     body = text.encode() if isinstance(text, str) else text
     return Response(body + b"\n", status, content_type=JSON_TYPE)
-
-
-def _installed_version(service: str) -> str:
-    """Return the version of the service's distribution; for an app that has none, that of the chassis."""
-    try:
-        return metadata.version(f"quintet-{service}-service")
-    except metadata.PackageNotFoundError:
-        return metadata.version("quintet-chassis")
 
 
 def _before_request() -> None:

@@ -10,15 +10,15 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field
 
 from chassis import strictjson
-from chassis.db import Row, invariant_runs
+from chassis.db import invariant_runs
 from chassis.db.invariant_runs import Invariants
-from chassis.errors import Problem, Unavailable
+from chassis.errors import Problem
 from chassis.messaging import outbox
 from chassis.messaging.worker_reports import live_workers
 from chassis.runtime import logs
+from chassis.runtime.metrics import CONTENT_TYPE
 from chassis.web import openapi, queues, traces
 from chassis.web.app import App, json_response, this_app, transaction
-from chassis.web.metrics import CONTENT_TYPE
 from chassis.web.openapi_components import Api
 from chassis.web.validation import endpoint
 
@@ -64,12 +64,7 @@ def blueprint(
 
     @bp.get("/metrics")
     def metrics() -> ResponseReturnValue:
-        try:
-            gauges = _gauges()
-        except Unavailable:
-            # The other metrics are most useful when a dependency is down.
-            gauges = {}
-        return Response(this_app().metrics.exposition(gauges), content_type=CONTENT_TYPE)
+        return Response(this_app().metrics.exposition(), content_type=CONTENT_TYPE)
 
     @bp.get("/metrics/recent")
     def recent_requests() -> ResponseReturnValue:
@@ -98,17 +93,6 @@ def blueprint(
 
     openapi.add_route(bp, api)
     return bp
-
-
-def _gauges() -> dict[str, float]:
-    with transaction() as tx:
-        backlog, workers = outbox.backlog(tx), live_workers(tx)
-    return {
-        "outbox_backlog": float(backlog["backlog"]),
-        "outbox_oldest_seconds": backlog["oldest_seconds"],
-        "workers_alive": float(len(workers)),
-        "dead_letters": float(sum(_dead_letter_counts(workers).values())),
-    }
 
 
 def _run_checks(app: App, pool: ThreadPoolExecutor, checks: dict[str, Check]) -> dict[str, dict[str, Any]]:
@@ -171,14 +155,9 @@ def _check_rabbitmq(app: App) -> dict[str, Any]:
         "outbox_backlog": backlog["backlog"],
         "outbox_oldest_seconds": round(backlog["oldest_seconds"], 1),
         "queues": {queue: report.get("messages") for queue, report in workers[0]["queues"].items()} if workers else {},
-        "dead_letters": _dead_letter_counts(workers),
+        "dead_letters": workers[0]["dead_letters"] if workers else {},
     }
     if not connected_count:
         reason = "no worker is connected to RabbitMQ" if workers else "no worker is alive"
         return {"status": "DOWN", "detail": reason, **result}
     return result
-
-
-def _dead_letter_counts(workers: list[Row]) -> dict[str, int]:
-    """Return the number of dead letters per queue from the newest report; all workers report the same queues."""
-    return workers[0]["dead_letters"] if workers else {}

@@ -95,6 +95,14 @@ def post_worker_init(worker: Any) -> None:
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
 
 
+def child_exit(_server: Any, worker: Any) -> None:
+    """Remove the gauges of a worker process that has ended; its counts remain."""
+    from prometheus_client import multiprocess
+
+    if metrics_directory():
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
 def on_exit(_server: Any) -> None:
     if directory := metrics_directory():
         shutil.rmtree(directory, ignore_errors=True)
