@@ -29,6 +29,7 @@ HTMX_DIR=${HTMX_DIR:-$here/htmx}
 UPLOT_DIR=${UPLOT_DIR:-$here/uplot}
 SOCKETS_DIR=${SOCKETS_DIR:-}
 LISTEN=${LISTEN:-8080}
+METRICS_LISTEN=${METRICS_LISTEN:-}
 ACCESS_LOG=${ACCESS_LOG:-/dev/stdout}
 ERROR_LEVEL=${ERROR_LEVEL:-warn}
 RESOLVER=${RESOLVER:-127.0.0.11}
@@ -54,6 +55,24 @@ if [ -n "$SOCKETS_DIR" ]; then
         UPSTREAM_LINES="$UPSTREAM_LINES
     upstream $name { server \"unix:$SOCKETS_DIR/${name%-web}.sock\"; keepalive 32; keepalive_timeout 2s; }"
     done
+fi
+# A second server, without passwords, for Prometheus, which does not scrape sockets.
+METRICS_LINES=''
+if [ -n "$METRICS_LISTEN" ]; then
+    for service in $(echo "$SERVICES" | tr , ' '); do
+        UPSTREAM_LINES="$UPSTREAM_LINES
+    upstream $service-worker { server \"unix:$SOCKETS_DIR/$service-worker.sock\"; }"
+    done
+    METRICS_LINES="server {
+        listen $METRICS_LISTEN;
+        access_log off;
+        location ~ ^/(?<process>($SERVICES_PATTERN)-(web|worker))(?<endpoint>/metrics|/livez)\$ {
+            limit_except GET { deny all; }
+            rewrite ^ \$endpoint break;
+            proxy_pass http://\$process;
+        }
+        location / { return 404; }
+    }"
 fi
 TRUSTED_PROXY_LINES=''
 if [ -n "$TRUSTED_PROXIES" ]; then

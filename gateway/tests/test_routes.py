@@ -79,6 +79,8 @@ def test_path_is_forwarded_as_sent(gateway, path):
         "/metrics",
         "/metrics/recent",
         "/metrics/backlog",
+        "/sequence-web/metrics",
+        "/sequence-worker/metrics",
         "/.env",
         "/.git/config",
         "/docs/../users.py",

@@ -93,6 +93,22 @@ def test_requests_are_counted_exactly_across_processes_even_if_one_was_killed(
     assert web.request_count() == 300
 
 
+@pytest.mark.fault
+def test_gauges_are_the_sum_of_the_processes_that_run(
+    web: Web, settings: ServiceSettings, eventually: Callable[..., Any]
+) -> None:
+    size = re.compile(r'^quintet_pool_connections\{pool="probe"\} (\S+)$', re.MULTILINE)
+
+    def pool_size() -> float:
+        return float(size.findall(web.get("/metrics").text)[0])
+
+    eventually(lambda: pool_size() == 2 * settings.pool_size)
+    killed = web.workers()[0]
+    killed.kill()
+    eventually(lambda: len(workers := web.workers()) == 2 and killed not in workers)
+    eventually(lambda: pool_size() == 2 * settings.pool_size)
+
+
 def test_requests_of_one_process_wait_for_postgres_concurrently(
     web: Web, db: Database, eventually: Callable[..., Any]
 ) -> None:

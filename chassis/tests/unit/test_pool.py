@@ -8,6 +8,7 @@ import pytest
 
 from chassis.db.pool import Pool
 from chassis.errors import Unavailable
+from chassis.runtime.metrics import Metrics
 
 
 class Item:
@@ -16,7 +17,9 @@ class Item:
     is_closed = False
 
 
-def create_pool(size: int = 2, wait_seconds: float = 0.05, create: Callable[[], Item] = Item) -> Pool[Item]:
+def create_pool(
+    size: int = 2, wait_seconds: float = 0.05, create: Callable[[], Item] = Item, metrics: Metrics | None = None
+) -> Pool[Item]:
     def close(item: Item) -> None:
         item.is_closed = True
         raise RuntimeError("closing failed")
@@ -27,6 +30,7 @@ def create_pool(size: int = 2, wait_seconds: float = 0.05, create: Callable[[], 
         wait_seconds=wait_seconds,
         is_alive=lambda item, idle_seconds: item.is_alive and idle_seconds < item.max_idle_seconds,
         close=close,
+        metrics=(metrics or Metrics("probe")).pool("items", size),
     )
 
 
@@ -137,3 +141,36 @@ def test_never_leases_more_items_than_its_size() -> None:
     for thread in threads:
         thread.join()
     assert max_leased <= 3
+
+
+def test_metrics_show_items_in_use_waiters_and_their_wait(eventually: Callable[..., object]) -> None:
+    metrics = Metrics("probe")
+
+    def value(name: str) -> float | None:
+        return metrics.registry.get_sample_value(f"quintet_pool_{name}", {"pool": "items"})
+
+    def lease() -> None:
+        with pool.lease():
+            pass
+
+    pool = create_pool(size=1, wait_seconds=60, metrics=metrics)
+    assert (value("connections"), value("connections_in_use"), value("waiting")) == (1, 0, 0)
+    thread = threading.Thread(target=lease)
+    with pool.lease():
+        thread.start()
+        eventually(lambda: value("waiting") == 1)
+        assert (value("connections_in_use"), value("wait_seconds_count")) == (1, 1)
+    thread.join(60)
+    assert (value("connections_in_use"), value("waiting"), value("wait_seconds_count")) == (0, 0, 2)
+    assert value("wait_seconds_sum")
+
+
+def test_exhausted_pool_is_counted_as_a_wait() -> None:
+    metrics = Metrics("probe")
+    pool = create_pool(size=1, wait_seconds=0.05, metrics=metrics)
+    with pool.lease(), pytest.raises(Unavailable), pool.lease():
+        pass
+    labels = {"pool": "items"}
+    assert metrics.registry.get_sample_value("quintet_pool_waiting", labels) == 0
+    assert metrics.registry.get_sample_value("quintet_pool_wait_seconds_bucket", labels | {"le": "0.025"}) == 1
+    assert metrics.registry.get_sample_value("quintet_pool_wait_seconds_count", labels) == 2

@@ -53,15 +53,15 @@ def bind_env_file(env_file: Path) -> None:
 def ensure_settings(env_file: Path, services: Sequence[str]) -> dict[str, str]:
     """Return the settings in .env after adding those that do not exist; raise a StackError for an invalid value."""
     bind_env_file(env_file)
-    values = envfile.ensure(env_file, services, _choose_gateway_port)
+    values = envfile.ensure(env_file, services, _choose_port)
     settings.validate(values, services)
     return values
 
 
-def _choose_gateway_port(first: int) -> int:
+def _choose_port(first: int) -> int:
     port = ports.next_free_port(first)
     if port != first:
-        log_progress(f"port {first} is in use: the gateway uses {port} (GATEWAY_PORT in .env)")
+        log_progress(f"port {first} is in use: the gateway uses {port} (see .env)")
     return port
 
 

@@ -11,7 +11,8 @@ from quintet_local.progress import NO_STACK, StackError
 
 HEADER = "# Created by the first `make up`. It contains secrets: keep this file out of version control.\n"
 SECRET_BYTES = 24
-FIRST_GATEWAY_PORT = 8080
+# The first port that is tried for each.
+PORT_VARIABLES = {"GATEWAY_PORT": 8080, "METRICS_PORT": 9180}
 # The folder for which the file was created, so that a copied checkout is recognized as a copy.
 HOME_VARIABLE = "STACK_HOME"
 PROJECT_VARIABLE, STACK_ID_VARIABLE = "COMPOSE_PROJECT_NAME", "STACK_ID"
@@ -95,7 +96,7 @@ def bind_to_folder(file: Path) -> Path | None:
     """
     original, settings = original_of(file), load(file)
     if original:
-        unset_values(file, PROJECT_VARIABLE, STACK_ID_VARIABLE, "GATEWAY_PORT", HOME_VARIABLE)
+        unset_values(file, PROJECT_VARIABLE, STACK_ID_VARIABLE, *PORT_VARIABLES, HOME_VARIABLE)
     if settings:
         is_legacy = HOME_VARIABLE not in settings and "POSTGRES_PASSWORD" in settings
         set_values(file, ({STACK_ID_VARIABLE: ""} if is_legacy else {}) | {HOME_VARIABLE: str(file.parent)})
@@ -118,10 +119,13 @@ def broker_password_name(service: str) -> str:
 def _generators(
     file: Path, services: Iterable[str], next_free_port: Callable[[int], int]
 ) -> dict[str, Callable[[], str]]:
-    first_port = int(os.environ.get("GATEWAY_PORT") or FIRST_GATEWAY_PORT)
+    def choose_port(name: str) -> Callable[[], str]:
+        first_port = int(os.environ.get(name) or PORT_VARIABLES[name])
+        return lambda: str(next_free_port(first_port))
+
     return {
         HOME_VARIABLE: lambda: str(file.parent),
-        "GATEWAY_PORT": lambda: str(next_free_port(first_port)),
+        **{name: choose_port(name) for name in PORT_VARIABLES},
         "ADMIN_USER": lambda: "admin",
         "ADMIN_PASSWORD": _secret,
         "POSTGRES_PASSWORD": _secret,

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import requests
 from urllib3.exceptions import InsecureRequestWarning
 
-from quintet_local import binaries
+from quintet_local import binaries, envfile
 from quintet_local.layout import CHECKOUT, Layout
 from quintet_local.progress import StackError, wait_until
 from quintet_local.settings import console_variables, gateway_variables
@@ -33,9 +33,13 @@ class Gateway:
         self.layout = layout
         self.settings = settings
         self.services = services
-        self.port = int(settings["GATEWAY_PORT"])
         self.configuration = layout.home / "nginx.conf"
         self.run_dir = layout.run / NAME
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Return the ports by their names in .env, which has all of them after `make up` of this version."""
+        return {name: int(self.settings[name]) for name in envfile.PORT_VARIABLES}
 
     @property
     def address(self) -> str:
@@ -85,7 +89,8 @@ class Gateway:
             "SWAGGER_DIR": str(binaries.package("flask_swagger_ui") / "dist"),
             "HTMX_DIR": str(binaries.package("django_htmx") / "static" / "django_htmx"),
             "UPLOT_DIR": str(binaries.package("uplot") / "static"),
-            "LISTEN": f"127.0.0.1:{self.port}",
+            "LISTEN": f"127.0.0.1:{self.ports['GATEWAY_PORT']}",
+            "METRICS_LISTEN": f"127.0.0.1:{self.ports['METRICS_PORT']}",
             # Standard output is a pipe to the supervisor, which rotates the log.
             "ACCESS_LOG": "/dev/stdout",
             "NGINX": str(binaries.nginx()),

@@ -21,7 +21,7 @@ def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
         stack.layout.create_folders()
         _prepare_settings(stack, tls)
         was_running = _ensure_supervisor(stack)
-        _check_gateway_port(stack)
+        _check_gateway_ports(stack)
         if was_running and not reload and _all_running(stack):
             stack.postgres.create_roles(stack.service_names)
             _start_gateway(stack)
@@ -71,12 +71,13 @@ def _ensure_supervisor(stack: Stack) -> bool:
     return False
 
 
-def _check_gateway_port(stack: Stack) -> None:
-    if not _is_running(stack, gateway.NAME) and not ports.is_free(stack.gateway.port):
-        raise StackError(
-            f"GATEWAY_PORT must be a free port, but another program uses {stack.gateway.port}: stop that program, "
-            f"or change GATEWAY_PORT in {stack.layout.env_file}, then run `make up` again"
-        )
+def _check_gateway_ports(stack: Stack) -> None:
+    for name, port in stack.gateway.ports.items():
+        if not _is_running(stack, gateway.NAME) and not ports.is_free(port):
+            raise StackError(
+                f"{name} must be a free port, but another program uses {port}: stop that program, "
+                f"or change {name} in {stack.layout.env_file}, then run `make up` again"
+            )
 
 
 def _all_running(stack: Stack) -> bool:

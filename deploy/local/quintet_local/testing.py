@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from quintet_local import locking, ports, startup
+from quintet_local.envfile import PORT_VARIABLES
 from quintet_local.layout import Layout
 from quintet_local.progress import StackError
 from quintet_local.stack import Stack
@@ -114,7 +115,7 @@ def prepared_stack(**settings: str) -> Iterator[TestStack]:
     layout = Layout(home=home, env_file=home / ".env")
     layout.create_folders()
     with owner_lock(home):
-        lines = {"GATEWAY_PORT": str(ports.find_free_port(set()))} | settings
+        lines = {name: str(ports.find_free_port(set())) for name in PORT_VARIABLES} | settings
         layout.env_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
         stack = TestStack(layout)
         try:

@@ -15,7 +15,7 @@ def test_secrets_are_generated_once_and_readable_only_by_owner(tmp_path):
     file = tmp_path / ".env"
     first = envfile.ensure(file, ["sequence"], lambda port: port)
     assert mode_of(file) == 0o600
-    assert first["GATEWAY_PORT"] == "8080"
+    assert (first["GATEWAY_PORT"], first["METRICS_PORT"]) == ("8080", "9180")
     assert len(first["SEQUENCE_DB_PASSWORD"]) >= 32
     assert envfile.ensure(file, ["sequence"], lambda port: port + 1) == first
     assert envfile.load(file) == first

@@ -72,6 +72,7 @@ def test_unprivileged_user_starts_and_removes_a_stack_from_a_bare_checkout(check
         "PYTHON": python,
         "STACK": "local",
         "GATEWAY_PORT": str(ports.find_free_port(set())),
+        "METRICS_PORT": str(ports.find_free_port(set())),
     }
 
     def make(*arguments):

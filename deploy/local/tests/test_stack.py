@@ -61,7 +61,7 @@ def test_programs_listen_only_on_loopback(stack):
 
 
 def test_commands_print_address_state_and_logs(stack):
-    assert stack.run("url").stdout == f"http://admin:{stack.password}@127.0.0.1:{stack.gateway.port}\n"
+    assert stack.run("url").stdout == f"http://admin:{stack.password}@127.0.0.1:{stack.gateway.ports['GATEWAY_PORT']}\n"
     status = stack.run("status")
     assert status.returncode == 0, status.stdout
     assert "health" in status.stdout
@@ -130,7 +130,7 @@ def test_two_stacks_run_concurrently_and_down_ends_programs_of_a_killed_supervis
         startup.up(second)
         assert second.url != stack.url
         assert second.is_healthy()
-        used_ports = [second.gateway.port, *second.ports.values()]
+        used_ports = [*second.gateway.ports.values(), *second.ports.values()]
         web, nginx = second.pid("sequence-web"), second.pid("nginx")
         # A stopped process does not end by itself; nor do the workers of a killed nginx.
         os.kill(web, signal.SIGSTOP)

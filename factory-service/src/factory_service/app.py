@@ -26,19 +26,18 @@ def create_app(settings: Settings | None = None) -> web.App:
     blueprints = [*BLUEPRINTS, health.blueprint(API, INVARIANTS, TRACE, checks, vital)]
     app = web.create_app("factory", settings, blueprints)
     app.extensions["redis"] = redis
-    app.extensions["responses"] = _response_cache(settings, redis, app.database)
+    app.extensions["responses"] = _response_cache(settings, redis, app)
     return app
 
 
-def _response_cache(settings: Settings, redis: RedisClient | None, primary: Database) -> ResponseCache:
-    versions = CurrentVersions(_database(settings.database_url, "versions", 1))
+def _response_cache(settings: Settings, redis: RedisClient | None, app: web.App) -> ResponseCache:
+    def database(url: str, purpose: str, size: int) -> Database:
+        return Database(url, name=f"factory-{purpose}", size=size, wait_seconds=3, metrics=app.metrics)
+
+    versions = CurrentVersions(database(settings.database_url, "versions", 1))
     replica_url = settings.read_database_url
-    replica = _database(replica_url, "replica", settings.pool_size) if replica_url else None
-    return ResponseCache(redis, versions, ReplicaAwareReader(primary, replica))
-
-
-def _database(url: str, purpose: str, size: int) -> Database:
-    return Database(url, name=f"factory-{purpose}", size=size, wait_seconds=3)
+    replica = database(replica_url, "replica", settings.pool_size) if replica_url else None
+    return ResponseCache(redis, versions, ReplicaAwareReader(app.database, replica))
 
 
 def _ping(redis: RedisClient) -> health.Check:

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from chassis.errors import Unavailable
 from chassis.runtime.fair_semaphore import FairSemaphore
+from chassis.runtime.metrics import PoolMetrics
 
 Item = TypeVar("Item")
 
@@ -38,9 +39,10 @@ class Pool(Generic[Item]):
         wait_seconds: float,
         is_alive: Callable[[Item, float], bool],
         close: Callable[[Item], None],
+        metrics: PoolMetrics,
     ) -> None:
         self._create, self._is_alive, self._close = create, is_alive, close
-        self._wait_seconds = wait_seconds
+        self._wait_seconds, self._metrics = wait_seconds, metrics
         self._slots = FairSemaphore(size)
         self._idle: list[tuple[Item, float, float]] = []
         self._lock = threading.Lock()
@@ -48,16 +50,25 @@ class Pool(Generic[Item]):
     @contextmanager
     def lease(self) -> Iterator[Lease[Item]]:
         """Lend an item to the block. Raises Unavailable if none becomes free in time, and the errors of `create`."""
-        if not self._slots.acquire(timeout=self._wait_seconds):
+        if not self._acquire_slot():
             raise Unavailable("all database connections are in use")
         try:
-            lease = self._acquire()
-            try:
-                yield lease
-            finally:
-                self._return(lease)
+            with self._metrics.in_use.track_inprogress():
+                lease = self._acquire()
+                try:
+                    yield lease
+                finally:
+                    self._return(lease)
         finally:
             self._slots.release()
+
+    def _acquire_slot(self) -> bool:
+        if self._slots.acquire(timeout=0):
+            # Much faster than the timer below.
+            self._metrics.wait_seconds.observe(0)
+            return True
+        with self._metrics.waiting.track_inprogress(), self._metrics.wait_seconds.time():
+            return self._slots.acquire(timeout=self._wait_seconds)
 
     def _acquire(self) -> Lease[Item]:
         while True:

@@ -12,6 +12,7 @@ from chassis.db.connection import Connection, connect
 from chassis.db.pool import Pool
 from chassis.errors import Busy, OutcomeUnknown, Unavailable
 from chassis.runtime import tracing
+from chassis.runtime.metrics import Metrics
 
 Row = dict[str, Any]
 
@@ -82,7 +83,8 @@ class Transaction:
 class Database:
     """A pool of connections and the transactions on it."""
 
-    def __init__(self, dsn: str, *, name: str, size: int, wait_seconds: float) -> None:
+    def __init__(self, dsn: str, *, name: str, size: int, wait_seconds: float, metrics: Metrics | None = None) -> None:
+        """Create the pool, whose use appears in `metrics` under its name."""
         self.name = name
         self._pool = Pool(
             lambda: connect(dsn, name=name),
@@ -90,6 +92,7 @@ class Database:
             wait_seconds=wait_seconds,
             is_alive=_is_alive,
             close=lambda connection: connection.close(),
+            metrics=(metrics or Metrics(name)).pool(name, size),
         )
 
     @contextmanager

@@ -67,6 +67,10 @@ class Consumer:
         job_context = JobContext(database, settings, stop_event) if config.is_long_running else None
         self._processor = MessageProcessor(queue, config.handler, database, metrics.message_seconds, job_context)
         self._redelivered = metrics.redelivered.labels(queue)
+        self._queue_messages, self._dead_letters = (
+            metrics.queue_messages.labels(queue),
+            metrics.dead_letters.labels(queue),
+        )
         self._connection: BlockingConnection
         self._pool = ThreadPoolExecutor()
         # Set once the messages of the current connection must not be attempted again.
@@ -134,6 +138,8 @@ class Consumer:
                 queue = channel.queue_declare(self._queue, passive=True).method
                 dead_queue = channel.queue_declare(broker.dead_letter_queue(self._queue), passive=True).method
                 self.dead_letter_count = dead_queue.message_count
+                self._queue_messages.set(queue.message_count)
+                self._dead_letters.set(dead_queue.message_count)
                 handled_count, self._handled_count = self._handled_count, 0
                 self.queue_report = {
                     "messages": queue.message_count,

@@ -52,8 +52,8 @@ def run(
         # In a thread: the signal may arrive while the main thread holds the event's own lock.
         signal.signal(signal_number, lambda *_: threading.Thread(target=stop_event.set).start())
     size = worker_pool_size(settings.worker_threads, len(consumers))
-    database = Database(settings.database_url, name=f"{service}-worker", size=size, wait_seconds=30)
     metrics = WorkerMetrics(service, gauges)
+    database = Database(settings.database_url, name=f"{service}-worker", size=size, wait_seconds=30, metrics=metrics)
     running = {
         queue: Consumer(
             service, queue, config, database, settings.amqp_url, stop_event, settings.worker_threads, settings, metrics
@@ -73,9 +73,7 @@ def run(
     loops = {"relay": relay.liveness, "report": report_loop}
     loops |= {f"consumer {queue}": consumer.liveness for queue, consumer in running.items()}
     loops |= {f"timer {name}": liveness for name, liveness in timer_loops.items()}
-    metrics.observe_loops(loops)
-    metrics.observe_queues(running)
-    metrics.observe_connection(lambda: _is_connected(relay, running))
+    metrics.observe_worker(lambda: _is_connected(relay, running), loops)
     worker_server.start(settings.worker_bind, metrics, loops)
     targets = [relay.run, *(consumer.run for consumer in running.values())]
     targets += [_timer_loop(name, timer, database, stop_event, timer_loops[name]) for name, timer in all_timers.items()]

@@ -4,18 +4,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from math import inf, nan
-from typing import Protocol
+from math import inf
 
-from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from chassis.db import Transaction
 from chassis.messaging import outbox
 from chassis.runtime.liveness import Liveness
-from chassis.runtime.metrics import BUCKETS, Metrics
+from chassis.runtime.metrics import Metrics
 
 STATE_SECONDS = 5
 _MAX_STATE_AGE_SECONDS = 4 * STATE_SECONDS
@@ -36,94 +33,53 @@ class StateGauge:
 
 _COMMON_GAUGES = (
     StateGauge(
-        "quintet_outbox_messages",
+        "outbox_messages",
         "Messages that wait to be published",
         lambda tx: {"": outbox.backlog(tx)["backlog"]},
     ),
     StateGauge(
-        "quintet_outbox_oldest_seconds",
+        "outbox_oldest_seconds",
         "Age of the oldest message that waits to be published",
         lambda tx: {"": outbox.backlog(tx)["oldest_seconds"]},
     ),
     StateGauge(
-        "quintet_postgres_connections",
+        "postgres_connections",
         "Connections to the Postgres server, of all clients",
         lambda tx: {"": tx.value("SELECT sum(numbackends) FROM pg_stat_database")},
     ),
     StateGauge(
-        "quintet_postgres_max_connections",
+        "postgres_max_connections",
         "Connections that the Postgres server accepts",
         lambda tx: {"": tx.value("SELECT current_setting('max_connections')::int")},
     ),
 )
 
 
-class _QueueStatus(Protocol):
-    dead_letter_count: int
-    queue_report: dict[str, float]
-
-
 class WorkerMetrics(Metrics):
     def __init__(self, service: str, gauges: Sequence[StateGauge] = ()) -> None:
         super().__init__(service)
-        self.message_seconds = Histogram(
-            "quintet_message_duration_seconds",
-            "Duration of each attempt to process a message",
-            ["queue", "outcome"],
-            buckets=BUCKETS,
-            registry=self.registry,
+        self.message_seconds = self.histogram(
+            "message_duration_seconds", "Duration of each attempt to process a message", ["queue", "outcome"]
         )
-        self.redelivered = Counter(
-            "quintet_messages_redelivered_total",
-            "Messages that the broker had delivered before",
-            ["queue"],
-            registry=self.registry,
+        self.redelivered = self.counter(
+            "messages_redelivered_total", "Messages that the broker had delivered before", ["queue"]
         )
-        self.relay_published = Counter(
-            "quintet_relay_published_total", "Messages that the broker confirmed", registry=self.registry
+        self.relay_published = self.counter("relay_published_total", "Messages that the broker confirmed")
+        self.relay_leading = self.gauge("relay_leading", "1 if the relay of this worker publishes, 0 on standby")
+        self.queue_messages = self.gauge(
+            "queue_messages", "Messages in the queue, those that are being processed excluded", ["queue"]
         )
-        self.relay_leading = Gauge(
-            "quintet_relay_leading",
-            "1 if the relay of this worker publishes the messages of the service",
-            registry=self.registry,
-        )
+        self.dead_letters = self.gauge("dead_letters", "Messages that failed permanently", ["queue"])
         self.state = _State([*_COMMON_GAUGES, *gauges])
         self.registry.register(self.state)
 
-    def observe_connection(self, is_connected: Callable[[], bool]) -> None:
-        gauge = Gauge(
-            "quintet_broker_connected", "1 if all connections to RabbitMQ are established", registry=self.registry
-        )
-        gauge.set_function(is_connected)
-
-    def observe_loops(self, loops: Mapping[str, Liveness]) -> None:
-        gauge = Gauge(
-            "quintet_worker_loop_age_seconds", "Time since the loop's last tick", ["loop"], registry=self.registry
-        )
+    def observe_worker(self, is_connected: Callable[[], bool], loops: Mapping[str, Liveness]) -> None:
+        """Evaluate the connection to RabbitMQ and the ages of the loops at each scrape."""
+        connected = self.gauge("broker_connected", "1 if all connections to RabbitMQ are established")
+        connected.set_function(is_connected)
+        ages = self.gauge("worker_loop_age_seconds", "Time since the last tick of the loop", ["loop"])
         for name, liveness in loops.items():
-            gauge.labels(name).set_function(liveness.age_seconds)
-
-    def observe_queues(self, consumers: Mapping[str, _QueueStatus]) -> None:
-        messages = Gauge(
-            "quintet_queue_messages",
-            "Messages in the queue, also unacknowledged ones",
-            ["queue"],
-            registry=self.registry,
-        )
-        dead_letters = Gauge(
-            "quintet_dead_letters", "Messages that failed permanently", ["queue"], registry=self.registry
-        )
-        for queue, consumer in consumers.items():
-            messages.labels(queue).set_function(partial(_message_count, consumer))
-            dead_letters.labels(queue).set_function(partial(_dead_letter_count, consumer))
-
-
-def _message_count(queue: _QueueStatus) -> float:
-    return queue.queue_report.get("messages", nan)
-
-
-def _dead_letter_count(queue: _QueueStatus) -> float:
-    return queue.dead_letter_count
+            ages.labels(name).set_function(liveness.age_seconds)
 
 
 class _State(Collector):
@@ -137,7 +93,9 @@ class _State(Collector):
     def read(self, tx: Transaction, _now: datetime) -> None:
         families = []
         for gauge in self._gauges:
-            family = GaugeMetricFamily(gauge.name, gauge.documentation, labels=[gauge.label] if gauge.label else [])
+            family = GaugeMetricFamily(
+                f"quintet_{gauge.name}", gauge.documentation, labels=[gauge.label] if gauge.label else []
+            )
             for label, value in gauge.read(tx).items():
                 family.add_metric([label] if gauge.label else [], value)
             families.append(family)

@@ -54,7 +54,11 @@ class App(Flask):
         self._database = None
         if isinstance(settings, ServiceSettings):
             self._database = Database(
-                settings.database_url, name=service, size=settings.pool_size, wait_seconds=settings.pool_wait_seconds
+                settings.database_url,
+                name=service,
+                size=settings.pool_size,
+                wait_seconds=settings.pool_wait_seconds,
+                metrics=self.metrics,
             )
 
     def full_dispatch_request(self) -> Response:

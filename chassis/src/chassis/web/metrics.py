@@ -1,6 +1,6 @@
 """Metrics of the requests to an app, correct across several web processes."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Histogram
 
 from chassis.runtime.metrics import BUCKETS, Metrics
 from chassis.web.recent_requests import RecentRequests
@@ -11,17 +11,13 @@ class WebMetrics(Metrics):
 
     def __init__(self, service: str, directory: str | None = None) -> None:
         super().__init__(service, directory)
-        self._latency = Histogram(
-            "quintet_http_request_duration_seconds",
+        self._latency = self.histogram(
+            "http_request_duration_seconds",
             "Time between the arrival of a request at the service and its response",
             ["method", "route", "status"],
-            buckets=BUCKETS,
-            registry=self.registry,
         )
-        self.unexpected_errors = Counter(
-            "quintet_unexpected_errors_total",
-            "Responses with status 500; the log has a traceback of each",
-            registry=self.registry,
+        self.unexpected_errors = self.counter(
+            "unexpected_errors_total", "Responses with status 500; the log has a traceback of each"
         )
         self.recent_requests = RecentRequests(directory, BUCKETS)
         self._children: dict[tuple[str, str, int], Histogram] = {}
