@@ -22,7 +22,7 @@ RUN = $(PY) deploy/$(STACK)
 PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data backup restore help lint test test-long test-all bench screenshots setup pins openapi env release
+.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data backup restore help lint test test-long test-all test-faults bench screenshots setup pins openapi env release
 
 up: setup ## Start the stack (RELOAD=1: apply code changes; TLS=1: serve HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
@@ -86,6 +86,9 @@ test-long: setup ## Run the tests that `make test` leaves out (ARGS=...)
 
 test-all: setup ## Run all tests, the journeys on both stacks, and measure coverage (ARGS=...)
 	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
+
+test-faults: setup ## Inject faults under load; print what was lost or slow ([SEED=...] [ROUNDS=...] [FAULTS=kill-*])
+	@PYTHONPATH=tests-e2e:deploy/local:deploy/compose $(PY) -m quintet_faults --stack $(STACK) $(if $(SEED),--seed "$(SEED)") $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(FAULTS),--faults "$(FAULTS)")
 
 bench: setup ## Measure throughput and latency through the gateway
 	@$(PY) bench/run.py $(ARGS)

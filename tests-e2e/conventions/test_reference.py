@@ -52,3 +52,14 @@ def test_guarantees_name_existing_tests():
         files = code_spans(test)
         assert files, promise
         assert [file for file in files if not (CHECKOUT / file).is_file()] == [], promise
+
+
+def test_each_fault_and_race_names_existing_tests():
+    text = (CHECKOUT / "docs" / "testing.md").read_text(encoding="utf-8")
+    rows = table_rows(text, "fault or race", "test")
+    expected = [f"F{number}" for number in range(1, 23)] + [f"R{number}" for number in range(1, 13)]
+    assert [name.partition(":")[0] for name, _ in rows] == expected
+    for name, test in rows:
+        files = [code for code in code_spans(test) if "/" in code]
+        assert files, name
+        assert [file for file in files if not (CHECKOUT / file).is_file()] == [], name

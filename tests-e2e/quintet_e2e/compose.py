@@ -72,6 +72,37 @@ class ComposeStack(RunningStack):
         container.kill()
         container.start()
 
+    def kill_everything(self) -> None:
+        killed_pids = {name: container.attrs["State"]["Pid"] for name, container in self._containers().items()}
+        for pid in filter(None, killed_pids.values()):
+            os.kill(pid, signal.SIGKILL)
+        for program, killed_pid in killed_pids.items():
+            # Those that only prepare the others have ended.
+            if killed_pid:
+                eventually(lambda program=program, pid=killed_pid: self._pid(program) not in (0, pid), RESTART_SECONDS)
+
+    def rabbitmqctl(self, *arguments: str) -> None:
+        self._execute("rabbitmq", "rabbitmqctl", *arguments)
+
+    def exhaust_memory(self, program: str) -> None:
+        """Fill the container's memory with a file until the kernel kills its processes, and wait for the restart."""
+        full_pid = self._pid(program)
+
+        def is_restarted() -> bool:
+            if self._pid(program) == full_pid:
+                self._execute(program, "dd", "if=/dev/zero", "of=/tmp/memory", "bs=1M")
+            return self._pid(program) not in (0, full_pid)
+
+        eventually(is_restarted, RESTART_SECONDS)
+
+    def volume(self, program: str, folder: str) -> Path:
+        """Return where the engine stores the volume that the container has mounted at this folder."""
+        mounts = self._container(program).attrs["Mounts"]
+        return next(Path(mount["Source"]) for mount in mounts if mount["Destination"] == folder)
+
+    def _execute(self, program: str, *command: str) -> int:
+        return int(self._container(program).exec_run(list(command)).exit_code)
+
     def stop(self, program: str) -> None:
         self._container(program).stop(timeout=60)
 
@@ -179,6 +210,14 @@ def _engine() -> Any:
     except subprocess.SubprocessError as error:
         output = getattr(error, "stderr", None) or b""
         pytest.skip(f"the Docker engine does not respond: {error} {output.decode(errors='replace').strip()}")
+
+
+def engine_responds() -> bool:
+    try:
+        _docker("info")
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
 
 
 def _docker(*arguments: str) -> str:

@@ -1,6 +1,7 @@
 """A running stack in either deployment mode: its addresses, its state, and faults to inject."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -78,6 +79,13 @@ class RunningStack(ABC):
 
     @abstractmethod
     def start(self, program: str) -> None: ...
+
+    @abstractmethod
+    def kill_everything(self) -> None:
+        """Send SIGKILL to all programs, as if the machine had crashed, and wait until all have been restarted."""
+
+    @abstractmethod
+    def rabbitmqctl(self, *arguments: str) -> None: ...
 
     @abstractmethod
     def processes(self, program: str) -> list[psutil.Process]:
@@ -222,6 +230,16 @@ class LocalStack(RunningStack):
 
     def crash(self, program: str) -> None:
         self.kill(program)
+
+    def kill_everything(self) -> None:
+        killed_pids = self._stack.pids()
+        for pid in filter(None, killed_pids.values()):
+            os.kill(pid, signal.SIGKILL)
+        for program, killed_pid in killed_pids.items():
+            eventually(lambda program=program, pid=killed_pid: self._stack.pid(program) not in (0, pid))
+
+    def rabbitmqctl(self, *arguments: str) -> None:
+        self._stack.broker.tool(*arguments).run()
 
     def stop(self, program: str) -> None:
         self._stack.stop(_local_name(program))

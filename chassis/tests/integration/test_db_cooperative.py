@@ -114,3 +114,49 @@ os.kill(pid, signal.SIGCONT)
 """,
         settings.database_url,
     )
+
+
+@pytest.mark.fault
+def test_frozen_server_is_unavailable_within_seconds_and_recovers(restartable_postgres: TemporaryPostgres) -> None:
+    """Test a statement in progress, an idle connection and a new one, on each transport."""
+    for url in (restartable_postgres.url, restartable_postgres.socket_url):
+        run(
+            f"""
+import psutil
+server = psutil.Process({restartable_postgres.process.pid})
+def outcome(sql):
+    try:
+        return query(sql)
+    except Unavailable as problem:
+        return problem.detail
+assert query("SELECT 1") == 1
+running = [gevent.spawn(outcome, "SELECT pg_sleep(60)") for _ in range(2)]
+wait_until_active(2)
+frozen = [server, *server.children()]
+try:
+    for process in frozen:
+        process.suspend()
+    started_at = time.monotonic()
+    gevent.sleep(1.1)
+    later = [gevent.spawn(outcome, "SELECT 1") for _ in range(3)]
+    gevent.joinall([*running, *later], raise_error=True, timeout=25)
+    seconds = time.monotonic() - started_at
+finally:
+    for process in frozen:
+        process.resume()
+assert {{job.value for job in [*running, *later]}} <= {{"the database is unreachable", "Postgres is unreachable"}}
+assert seconds < 15, seconds
+assert query("SELECT 1") == 1
+""",
+            url,
+        )
+
+
+def test_slow_statement_is_awaited_while_postgres_accepts_connections(settings: ServiceSettings) -> None:
+    run(
+        """
+connection._PROBE_AFTER_SECONDS = 0.1
+assert query("SELECT pg_sleep(1), 1") == ""
+""",
+        settings.database_url,
+    )

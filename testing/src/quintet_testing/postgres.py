@@ -18,7 +18,6 @@ from quintet_local import binaries, ports, postgres_user
 
 _OPTIONS = {
     "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",
     "max_connections": 200,
     "client_connection_check_interval": "2s",
 }
@@ -38,10 +37,11 @@ class TemporaryPostgres:
             os.chown(self._folder, postgres_user.NOBODY, postgres_user.NOBODY)
         self._port = free_port()
         self.url = f"postgresql://{postgres_user.ADMIN}@127.0.0.1:{self._port}/postgres"
+        self.socket_url = f"postgresql://{postgres_user.ADMIN}@/postgres?host={self._folder}&port={self._port}"
         self._run("initdb", *postgres_user.INITDB_OPTIONS, "-A", "trust", "--no-sync").wait()
 
     def start(self) -> None:
-        options = {**_OPTIONS, "port": self._port}
+        options = {**_OPTIONS, "unix_socket_directories": self._folder, "port": self._port}
         command = ["postgres", *(part for name, value in options.items() for part in ("-c", f"{name}={value}"))]
         self.process = self._run(*command)
         deadline = time.monotonic() + 60

@@ -2,6 +2,7 @@
 
 import random
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,9 @@ Connection = pgext.connection
 _CONNECT_SECONDS = 3
 # Longer than the role's statement_timeout: Postgres responds first unless it is frozen or unreachable.
 _RESPONSE_SECONDS = 31
+# A statement may take long, but then Postgres accepts other connections. If it does not, requests wait no longer.
+_PROBE_AFTER_SECONDS, _PROBE_SECONDS = 3, 2
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _DEFAULT_PORT = "5432"
 
 _OPTIONS: dict[str, Any] = {
@@ -89,6 +93,10 @@ def _addresses(host: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**host, "hostaddr": address[0]} for *_, address in resolved]
 
 
+class NotResponding(psycopg2.OperationalError):
+    """Postgres does not respond on any connection: it is frozen, or the network is interrupted."""
+
+
 def enable_gevent() -> None:
     """Let other greenlets run while one waits for Postgres. Applies to the whole process."""
     from gevent import socket as gevent_socket
@@ -96,16 +104,43 @@ def enable_gevent() -> None:
     def wait(connection: Connection) -> None:
         # psycopg2 calls this function once for the whole process of connecting.
         is_connecting = connection.status == pgext.STATUS_SETUP
-        deadline = time.monotonic() + _CONNECT_SECONDS
+        deadline = time.monotonic() + (_CONNECT_SECONDS if is_connecting else _RESPONSE_SECONDS)
         while True:
             state = connection.poll()
             if state == pgext.POLL_OK:
                 return
             wait_until_ready = gevent_socket.wait_read if state == pgext.POLL_READ else gevent_socket.wait_write
-            timeout_seconds = max(0.0, deadline - time.monotonic()) if is_connecting else _RESPONSE_SECONDS
+            timeout_seconds = max(0.0, deadline - time.monotonic())
+            if not is_connecting:
+                timeout_seconds = min(timeout_seconds, _PROBE_AFTER_SECONDS)
             try:
                 wait_until_ready(connection.fileno(), timeout=timeout_seconds)
             except TimeoutError:
-                raise psycopg2.OperationalError("Postgres did not respond in time") from None
+                if is_connecting or time.monotonic() >= deadline:
+                    raise psycopg2.OperationalError("Postgres did not respond in time") from None
+                if not _accepts_connections(connection):
+                    raise NotResponding("Postgres does not respond") from None
+            else:
+                # Each part of a response may take that long.
+                deadline = deadline if is_connecting else time.monotonic() + _RESPONSE_SECONDS
 
     pgext.set_wait_callback(wait)
+
+
+def _accepts_connections(connection: Connection) -> bool:
+    """Return whether Postgres responds to the request that precedes authentication."""
+    from gevent import socket as gevent_socket
+
+    host, port = connection.info.dsn_parameters.get("hostaddr") or connection.info.host, connection.info.port
+    try:
+        if host.startswith("/"):
+            probe = gevent_socket.socket(socket.AF_UNIX)
+            probe.settimeout(_PROBE_SECONDS)
+            probe.connect(f"{host}/.s.PGSQL.{port}")
+        else:
+            probe = gevent_socket.create_connection((host, port), timeout=_PROBE_SECONDS)
+        with probe:
+            probe.sendall(_SSL_REQUEST)
+            return bool(probe.recv(1))
+    except OSError:
+        return False

@@ -8,7 +8,7 @@ import psycopg2
 import psycopg2.errors
 from psycopg2.extras import execute_values
 
-from chassis.db.connection import Connection, connect
+from chassis.db.connection import Connection, NotResponding, connect
 from chassis.db.pool import Pool
 from chassis.errors import Busy, OutcomeUnknown, Unavailable
 from chassis.runtime import tracing
@@ -185,6 +185,9 @@ def _is_alive(connection: Connection, idle_seconds: float) -> bool:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         connection.rollback()
+    except NotResponding:
+        # Nor would the other connections respond.
+        raise
     except psycopg2.Error:
         return False
     return True

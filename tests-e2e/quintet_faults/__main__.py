@@ -1,0 +1,53 @@
+"""`make test-faults`: inject faults under load, and print a table. Exit with 1 if anything was lost or too slow."""
+
+import argparse
+import sys
+import time
+from random import Random
+
+import pytest
+
+from quintet_e2e.compose import compose_stack
+from quintet_e2e.stacks import local_stack
+from quintet_faults import table
+from quintet_faults.injection import faults_for, select
+from quintet_faults.rounds import run_rounds
+
+_STACKS = {"compose": compose_stack, "local": local_stack}
+
+
+def main() -> int:
+    arguments = _parse_arguments()
+    print(f"SEED={arguments.seed}", flush=True)
+    random = Random(arguments.seed)
+    try:
+        with _STACKS[arguments.stack]() as stack:
+            faults = select(faults_for(stack), arguments.faults.split(","))
+            for fault in faults:
+                if fault.skipped_because:
+                    print(f"skipped: {fault.name}: {fault.skipped_because}")
+            possible = [fault for fault in faults if not fault.skipped_because]
+            rounds = [fault for _ in range(arguments.rounds) for fault in random.sample(possible, len(possible))]
+            if not rounds:
+                return 1
+            result = run_rounds(stack, rounds, random, lambda line: print(f"  {line}", flush=True))
+    except pytest.skip.Exception as reason:
+        print(f"the stack cannot run here: {reason}", file=sys.stderr)
+        return 1
+    print(table.render(result))
+    failures = [violation.description for violation in result.all_violations] + table.slow_rows(result)
+    print("\n".join(failures), file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make test-faults", description=__doc__)
+    parser.add_argument("--seed", type=int, default=time.time_ns(), help="repeat the faults of an earlier run")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each fault is injected")
+    parser.add_argument("--faults", default="*", help="names or patterns such as kill-*, separated by commas")
+    parser.add_argument("--stack", choices=sorted(_STACKS), default="compose")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
