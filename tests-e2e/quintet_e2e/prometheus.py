@@ -1,19 +1,23 @@
-"""Prometheus and its tool promtool: those of the system, or else Debian's package, unpacked into .venv."""
+"""Prometheus and promtool: those of the system, or else of Debian's package; and what deploy/observability contains."""
 
 import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
 from quintet_e2e.checkout import CHECKOUT
-from quintet_local import debian
+from quintet_local import debian, ports
 from quintet_local.progress import StackError
+from quintet_testing.waiting import eventually
 
 FOLDER = CHECKOUT / "deploy" / "observability"
 _UNPACKED = Path(sys.prefix) / "prometheus"
@@ -36,12 +40,19 @@ def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program("promtool"), *arguments], capture_output=True, text=True)
 
 
-def dashboard_queries() -> list[str]:
-    """Return each query of the committed dashboards with the variables replaced as Grafana does, for all services."""
+def dashboard_queries() -> dict[str, str]:
+    """Return the legend of each query of the dashboards; variables are replaced as Grafana does, for all services."""
     files = sorted((FOLDER / "grafana" / "dashboards").glob("*.json"))
     panels = [panel for file in files for panel in json.loads(file.read_text())["panels"]]
-    queries = [target["expr"] for panel in panels for target in panel.get("targets", [])]
-    return [query.replace("$service", ".+").replace("$__rate_interval", "1m") for query in queries]
+    targets = [target for panel in panels for target in panel.get("targets", [])]
+    variables = (("$service", ".+"), ("$__rate_interval", "1m"))
+    return {_replace_all(target["expr"], variables): target["legendFormat"] for target in targets}
+
+
+def _replace_all(text: str, replacements: Iterable[tuple[str, str]]) -> str:
+    for old, new in replacements:
+        text = text.replace(old, new)
+    return text
 
 
 def rules() -> list[dict[str, Any]]:
@@ -49,3 +60,47 @@ def rules() -> list[dict[str, Any]]:
     files = sorted((FOLDER / "rules").glob("*.yml"))
     groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
     return [rule for group in groups for rule in group["rules"]]
+
+
+def used_metrics() -> set[str]:
+    """Return the names of the metrics that rules, alerts and dashboards read, without those that rules record."""
+    queries = [*dashboard_queries(), *(rule["expr"] for rule in rules())]
+    return {name for query in queries for name in re.findall(r"(?<![\w:])quintet_\w+", query)}
+
+
+class Server:
+    """A running Prometheus."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """Return the data of a response of its API."""
+        response = requests.get(f"{self._url}/api/v1/{path}", params=parameters, timeout=10)
+        assert response.ok, response.text
+        return response.json()["data"]
+
+    def query(self, expression: str) -> list[dict[str, str]]:
+        """Return the labels of each series that the query returns."""
+        return [series["metric"] for series in self.get("query", query=expression)["result"]]
+
+    def firing_alerts(self) -> list[dict[str, str]]:
+        return [alert["labels"] for alert in self.get("alerts")["alerts"] if alert["state"] == "firing"]
+
+
+@contextmanager
+def running_prometheus(configuration: Path, folder: Path) -> Iterator[Server]:
+    """Run Prometheus with this configuration, but with intervals of a second, until the block ends."""
+    file = folder / "prometheus.yml"
+    file.write_text(configuration.read_text().replace("_interval: 15s", "_interval: 1s"))
+    address = f"127.0.0.1:{ports.find_free_port(set())}"
+    options = [f"--config.file={file}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([program("prometheus"), *options], stdout=log, stderr=log)
+    try:
+        server = Server(f"http://{address}")
+        eventually(lambda: server.get("status/buildinfo"))
+        yield server
+    finally:
+        process.terminate()
+        process.wait(60)
