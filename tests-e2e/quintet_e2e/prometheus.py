@@ -1,7 +1,9 @@
 """Prometheus and promtool: those of the system, or else of Debian's package; and what deploy/observability contains."""
 
 import json
+import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -104,3 +106,24 @@ def running_prometheus(configuration: Path, folder: Path) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait(60)
+
+
+_DOCKERFILE = """
+FROM {base}
+COPY prometheus /bin/prometheus
+RUN install -d -o 65534 -g 65534 /prometheus
+ENTRYPOINT ["/bin/prometheus"]
+"""
+
+
+@contextmanager
+def container_image(folder: Path) -> Iterator[str]:
+    """Build an image that is used like prom/prometheus, with the program of Debian; remove it at the end."""
+    name = f"quintet-tests-prometheus:{secrets.token_hex(4)}"
+    (folder / "Dockerfile").write_text(_DOCKERFILE.format(base=os.environ.get("PYTHON_IMAGE") or "python:3.13-slim"))
+    shutil.copy(program("prometheus"), folder)
+    subprocess.run(["docker", "build", "--quiet", "--tag", name, str(folder)], check=True, capture_output=True)
+    try:
+        yield name
+    finally:
+        subprocess.run(["docker", "image", "rm", name], capture_output=True)
