@@ -22,7 +22,7 @@ RUN = $(PY) deploy/$(STACK)
 PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data backup restore help lint test test-long test-all test-faults bench screenshots setup pins openapi env release
+.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data backup restore help lint test test-long test-all test-faults bench screenshots setup pins openapi dashboards env release
 
 up: setup ## Start the stack (RELOAD=1: apply code changes; TLS=1: serve HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
@@ -107,6 +107,9 @@ openapi: setup ## Regenerate every openapi.yaml from its code, and the generated
 	    DATABASE_URL=postgresql://unused $(PY) -m $${service}_service openapi > $$folder/openapi.yaml || exit 1; done
 	@SERVICES=none $(PY) -m console_service openapi > gateway/console/openapi.yaml
 	@$(PY) client/generate.py
+
+dashboards: setup ## Regenerate the dashboards of Grafana from their code
+	@$(PY) deploy/observability
 
 release: setup ## Build wheels (dist/) and images of the version in VERSION, and tag the commit
 	@sh deploy/release.sh

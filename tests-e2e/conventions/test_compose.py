@@ -6,10 +6,12 @@ import pytest
 import yaml
 
 from quintet_compose import secret_files
+from quintet_compose.stack import ALL_PROFILES
 from quintet_e2e.checkout import CHECKOUT
 from quintet_local import envfile, settings
 
 GATEWAY = "gateway"
+MONITORING_PROGRAMS = {"prometheus", "grafana"}
 # Docker runs health checks often; each of these commands needs only milliseconds of processor time.
 CHEAP_PROBES = {"bash", "curl", "pg_isready", "redis-cli"}
 
@@ -53,9 +55,19 @@ def test_compose_names_exactly_the_services_of_this_checkout(compose, service_na
     assert services == set(service_names)
 
 
-def test_only_the_gateway_publishes_a_port(compose):
-    assert [name for name, program in compose["services"].items() if "ports" in program] == [GATEWAY]
-    assert [port.split(":")[0] for port in compose["services"][GATEWAY]["ports"]] == ["${GATEWAY_ADDRESS"]
+def test_only_the_gateway_publishes_a_port_beyond_this_machine(compose):
+    ports = {name: program["ports"] for name, program in compose["services"].items() if "ports" in program}
+    assert [port.split(":")[0] for port in ports.pop(GATEWAY)] == ["${GATEWAY_ADDRESS"]
+    assert ports.keys() == MONITORING_PROGRAMS
+    assert [port for published in ports.values() for port in published if not port.startswith("127.0.0.1:")] == []
+
+
+def test_up_does_not_start_monitoring(compose):
+    profiles = {name: program["profiles"] for name, program in compose["services"].items() if "profiles" in program}
+    assert profiles == {name: ["observability"] for name in MONITORING_PROGRAMS}
+    assert ALL_PROFILES == ("--profile", "observability")
+    for name, program in compose["services"].items():
+        assert not MONITORING_PROGRAMS & set(program.get("depends_on", ())), name
 
 
 def test_every_container_is_confined(compose):
@@ -146,10 +158,12 @@ def test_no_variable_holds_a_secret(compose):
     assert not [name for name in names if re.search("PASSWORD|SECRET_|(?<!TLS_)KEY|COOKIE", name)]
 
 
-def test_only_gateway_and_specstore_can_reach_the_outside(compose):
+def test_only_gateway_specstore_and_monitoring_can_reach_the_outside(compose):
     external_networks = {name for name, network in compose["networks"].items() if not (network or {}).get("internal")}
     externally_connected = {name for name, networks in networks_of(compose).items() if external_networks & networks}
-    assert externally_connected == {GATEWAY, "specstore-web", "specstore-worker"}
+    assert externally_connected == {GATEWAY, "specstore-web", "specstore-worker", *MONITORING_PROGRAMS}
+    members = {name for name, networks in networks_of(compose).items() if "monitoring" in networks}
+    assert members == MONITORING_PROGRAMS
 
 
 def networks_of(compose):

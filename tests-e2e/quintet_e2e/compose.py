@@ -18,6 +18,7 @@ import docker
 import docker.errors
 import psutil
 import pytest
+import yaml
 
 from quintet_e2e.stacks import CHECKOUT, RESTART_SECONDS, RunningStack, environment_for
 from quintet_local import envfile, ports
@@ -242,9 +243,13 @@ def _require_base_images(engine: Any) -> None:
 
 
 def base_images() -> set[str]:
-    """Return the images that the Dockerfiles and docker-compose.yml name, or that environment variables replace."""
-    files = [*CHECKOUT.glob("*/Dockerfile"), CHECKOUT / "docker-compose.yml"]
-    text = "\n".join(file.read_text() for file in files)
+    """Return the images that `make up` needs: those that the Dockerfiles and docker-compose.yml name, or variables.
+
+    The programs of a profile do not run in tests.
+    """
+    programs = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())["services"].values()
+    started_images = [program["image"] for program in programs if "profiles" not in program]
+    text = "\n".join([*(file.read_text() for file in CHECKOUT.glob("*/Dockerfile")), *started_images])
     fixed = re.findall(r"^FROM ([a-z][\w./-]*:[\w.-]+)", text, re.MULTILINE)
     configurable = re.findall(r"\b([A-Z]+_IMAGE)(?:=|:-)([\w./-]+:[\w.-]+)", text)
     return {*fixed, *(os.environ.get(name) or default for name, default in configurable)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from quintet_compose import identity, secret_files
 from quintet_compose.identity import Identity
-from quintet_compose.stack import Compose
+from quintet_compose.stack import ALL_PROFILES, Compose
 from quintet_local import commands, envfile, locking, tls
 from quintet_local.gateway import set_administrator
 from quintet_local.layout import MARKER
@@ -91,7 +91,7 @@ def down(stack: Compose, arguments: argparse.Namespace) -> None:
             log_progress("nothing to stop: no stack exists here")
             return
         identity.reject_foreign(stack_identity, stack.env_file, "nothing was stopped")
-        stack.run("down", "--remove-orphans")
+        stack.run(*ALL_PROFILES, "down", "--remove-orphans")
         log_progress("stopped; the data is kept (`make clean` removes it)")
 
 
@@ -125,7 +125,7 @@ def _remove(stack: Compose, stack_identity: Identity, arguments: argparse.Namesp
     files = [file for file in (stack.users, stack.secrets, *_removable_env_file(stack)) if file.exists()]
     removals = [*(f"volume {name}" for name in volumes), *(f"image {name}" for name in images), *files]
     commands.confirm_removal(removals, arguments)
-    stack.run("down", "--remove-orphans", "--volumes")
+    stack.run(*ALL_PROFILES, "down", "--remove-orphans", "--volumes")
     if images:
         subprocess.run(["docker", "image", "rm", *images], capture_output=True)
     for folder in (stack.users, stack.secrets):

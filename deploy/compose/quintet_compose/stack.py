@@ -21,6 +21,8 @@ from quintet_local.watching import ProgramState
 # The gateway's user must be able to read the files in its container; they contain only hashes.
 USERS_MODE = "644"
 LOG_LINES = "15"
+# `docker compose down` ignores the containers of profiles that are not enabled.
+ALL_PROFILES = ("--profile", "observability")
 RELOAD_COMMAND = ("nginx", "-e", "stderr", "-c", "/run/gateway/nginx.conf", "-s", "reload")
 
 

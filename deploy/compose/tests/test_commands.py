@@ -95,6 +95,14 @@ def test_logs_of_an_unknown_container_are_reported_as_failed(docker, option):
     assert result.returncode == 1 and "see above" in result.stderr
 
 
+@pytest.mark.usefixtures("stack")
+def test_down_also_stops_programs_of_profiles(docker):
+    (docker / "output").write_text("")
+    result = command("down")
+    assert result.returncode == 0, result.stderr
+    assert arguments_after_options(docker) == ["--profile", "observability", "down", "--remove-orphans"]
+
+
 @pytest.mark.usefixtures("stack", "docker")
 def test_truncated_output_ends_the_command_silently():
     pipeline = f"{sys.executable} {CHECKOUT / 'deploy' / 'compose'} logs --level info --no-follow | true"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from quintet_local import commands, gateway, orphans, ports, postgres, rabbitmq, tls, valkey
+from quintet_local import commands, gateway, orphans, ports, postgres, prometheus, rabbitmq, tls, valkey
 from quintet_local.progress import StackError, log_progress, wait_until
 from quintet_local.restore import reject_interrupted
 from quintet_local.services import Service, log_tail
@@ -150,6 +150,7 @@ def _stop_web(stack: Stack, service: Service) -> None:
 
 def _start_gateway(stack: Stack) -> None:
     stack.gateway.prepare()
+    prometheus.write_configuration(stack.layout, stack.service_names, stack.settings["METRICS_PORT"])
     stack.reload_gateway()
     stack.supervisor.start_program(gateway.CONSOLE)
     stack.supervisor.start_program(gateway.NAME)

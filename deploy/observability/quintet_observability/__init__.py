@@ -1,0 +1,1 @@
+"""Generates the dashboards of Grafana from the lists of panels in `services` and `work`."""
