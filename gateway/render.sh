@@ -32,7 +32,9 @@ LISTEN=${LISTEN:-8080}
 METRICS_LISTEN=${METRICS_LISTEN:-}
 ACCESS_LOG=${ACCESS_LOG:-/dev/stdout}
 ERROR_LEVEL=${ERROR_LEVEL:-warn}
+RESOLVER=${RESOLVER:-$(awk '/^nameserver/ { print ($2 ~ /:/ ? "[" $2 "]" : $2); exit }' /etc/resolv.conf 2> /dev/null || true)}
 RESOLVER=${RESOLVER:-127.0.0.11}
+UPSTREAM_DOMAIN=${UPSTREAM_DOMAIN:-}
 USER_LINE=${USER_LINE:-}
 WORKERS=${WORKERS:-2}
 
@@ -48,9 +50,9 @@ echo "$TRUSTED_PROXIES" | grep -Eqx '[0-9A-Fa-f.:/,]*' \
 
 SERVICES_PATTERN=$(echo "$SERVICES" | tr , '|')
 # Connections to sockets are kept open; without sockets, an upstream is a DNS name with a port.
-UPSTREAM_LINES='' UPSTREAM_PORT=:8000
+UPSTREAM_LINES='' UPSTREAM_SUFFIX=${UPSTREAM_DOMAIN:+.$UPSTREAM_DOMAIN}:8000
 if [ -n "$SOCKETS_DIR" ]; then
-    UPSTREAM_PORT=''
+    UPSTREAM_SUFFIX=''
     for name in $(echo "$SERVICES" | sed 's/[a-z]*/&-web/g; s/,/ /g') console; do
         UPSTREAM_LINES="$UPSTREAM_LINES
     upstream $name { server \"unix:$SOCKETS_DIR/${name%-web}.sock\"; keepalive 32; keepalive_timeout 2s; }"

@@ -148,7 +148,7 @@ def test_every_variable_is_in_the_readme():
     script = (GATEWAY / "render.sh").read_text()
     settable = set(re.findall(r'^: "\$\{([A-Z_]+):=', script, re.MULTILINE))
     deployment = set(re.findall(r"^([A-Z_]+)=\$\{\1:-", script, re.MULTILINE))
-    computed = set(re.findall(r"^([A-Z_]+)=(?!\$\{\1:-)", script, re.MULTILINE)) | {"UPSTREAM_PORT"}
+    computed = set(re.findall(r"^([A-Z_]+)=(?!\$\{\1:-)", script, re.MULTILINE)) | {"UPSTREAM_SUFFIX"}
     assert template <= settable | deployment | computed
     table = set(re.findall(r"^\| `([A-Z_]+)`", (GATEWAY / "README.md").read_text(), re.MULTILINE))
     assert table == settable | deployment | {"SERVICES"}

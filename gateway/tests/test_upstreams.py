@@ -1,9 +1,12 @@
 """Services that die, hang, restart, or have several replicas."""
 
 import http.client
+import os
 import re
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -181,3 +184,25 @@ def test_reload_does_not_close_a_connection_in_use(start_gateway):
             gateway.reload()
         finished.set()
         assert [client.result() for client in clients] == [{200}] * 8
+
+
+def test_names_of_upstreams_end_with_the_domain():
+    """The resolver of nginx ignores search domains, on which Kubernetes relies for short names."""
+    rendered = render(SERVICES="sequence", UPSTREAM_DOMAIN="quintet.svc.cluster.local", RESOLVER="10.96.0.10")
+    targets = set(re.findall(r"proxy_pass (\S+);", rendered))
+    assert targets == {"http://$upstream.quintet.svc.cluster.local:8000"}
+    assert "resolver 10.96.0.10 valid=1s" in rendered
+    assert set(re.findall(r"proxy_pass (\S+);", render(SERVICES="sequence"))) == {"http://$upstream:8000"}
+
+
+def test_name_server_is_that_of_the_machine():
+    servers = re.findall(r"^nameserver\s+(\S+)", Path("/etc/resolv.conf").read_text(), re.MULTILINE)
+    expected = servers[0] if servers else "127.0.0.11"
+    assert f"resolver {f'[{expected}]' if ':' in expected else expected} valid=1s" in render(SERVICES="sequence")
+
+
+def render(**variables):
+    """Return the configuration for a container, in which upstreams are names instead of sockets."""
+    environment = {"PATH": os.environ["PATH"], **variables}
+    script = Path(__file__).parents[1] / "render.sh"
+    return subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=True).stdout

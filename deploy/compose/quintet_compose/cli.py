@@ -1,13 +1,14 @@
 """Commands that the Makefile's targets call when the stack runs in containers."""
 
 import argparse
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from quintet_compose import identity, secret_files
+from quintet_compose import identity, kubernetes, secret_files
 from quintet_compose.identity import Identity
 from quintet_compose.stack import ALL_PROFILES, Compose
 from quintet_local import commands, envfile, locking, tls
@@ -34,6 +35,18 @@ def _create_files(stack: Compose) -> None:
     settings = commands.ensure_settings(stack.env_file, stack.service_names)
     secret_files.write(stack.secrets, settings, stack.service_names)
     set_administrator(settings, stack.users_environment())
+
+
+def kubernetes_secrets(stack: Compose, arguments: argparse.Namespace) -> None:
+    """Print the Secrets for `kubectl apply -f -`; the overlay `production` has read replicas."""
+    with stack.exclusive_lock():
+        settings = commands.ensure_settings(stack.env_file, stack.service_names)
+        set_administrator(settings, stack.users_environment())
+    users = {name: (stack.users / name).read_text() for name in kubernetes.USERS_FILES}
+    items = kubernetes.secrets(
+        settings, stack.service_names, users, has_read_replicas=arguments.overlay == "production"
+    )
+    print(json.dumps(items, indent=2))
 
 
 def up(stack: Compose, arguments: argparse.Namespace) -> None:
@@ -167,4 +180,5 @@ COMMANDS: dict[str, commands.Command] = {
     "status": status,
     "logs": logs,
     "restore": restore,
+    "kubernetes-secrets": kubernetes_secrets,
 }

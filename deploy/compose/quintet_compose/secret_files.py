@@ -4,6 +4,7 @@ Only its owner can enter the folder; the files in it are readable by any user th
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,10 +16,24 @@ DATABASE = "quintet"
 CHANGED_MARKER = "changed"
 
 
-def write(folder: Path, settings: Mapping[str, str], services: Iterable[str]) -> None:
+@dataclass(frozen=True)
+class Addresses:
+    """Where programs reach the servers; the database's address follows the user and password in its URL."""
+
+    database: str = f"/{DATABASE}?host=/run/postgresql"
+    broker: str = "rabbitmq:5672"
+    cache: str = "redis:6379"
+
+
+COMPOSE_ADDRESSES = Addresses()
+
+
+def write(
+    folder: Path, settings: Mapping[str, str], services: Iterable[str], addresses: Addresses = COMPOSE_ADDRESSES
+) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
-    for name, content in contents(settings, services).items():
+    for name, content in contents(settings, services, addresses).items():
         file = folder / name
         if file.exists() and file.read_text() != content:
             (folder / CHANGED_MARKER).touch()
@@ -29,7 +44,9 @@ def write(folder: Path, settings: Mapping[str, str], services: Iterable[str]) ->
             new.replace(file)
 
 
-def contents(settings: Mapping[str, str], services: Iterable[str]) -> dict[str, str]:
+def contents(
+    settings: Mapping[str, str], services: Iterable[str], addresses: Addresses = COMPOSE_ADDRESSES
+) -> dict[str, str]:
     services = list(services)
     secrets = {
         "postgres_password": settings["POSTGRES_PASSWORD"],
@@ -38,19 +55,22 @@ def contents(settings: Mapping[str, str], services: Iterable[str]) -> dict[str, 
         "rabbitmq_definitions": broker_users.definitions(settings, services),
     }
     for service in services:
-        secrets |= {f"{service}_{name}": content for name, content in _service_secrets(settings, service).items()}
+        secrets |= {
+            f"{service}_{name}": content for name, content in service_secrets(settings, service, addresses).items()
+        }
     return secrets
 
 
-def _service_secrets(settings: Mapping[str, str], service: str) -> dict[str, str]:
+def service_secrets(settings: Mapping[str, str], service: str, addresses: Addresses) -> dict[str, str]:
+    """Return the secrets of one service by their names without the name of the service."""
     database_password = settings[envfile.database_password_name(service)]
     broker_password = settings[envfile.broker_password_name(service)]
     secrets = {
         "db_password": database_password,
-        "database_url": f"postgresql://{service}:{quote(database_password, safe='')}@/{DATABASE}?host=/run/postgresql",
-        "amqp_url": broker_users.url(service, broker_password, "rabbitmq:5672"),
+        "database_url": f"postgresql://{service}:{quote(database_password, safe='')}@{addresses.database}",
+        "amqp_url": broker_users.url(service, broker_password, addresses.broker),
     }
     if "redis_url" in settings_class(service).model_fields:
-        secrets["redis_url"] = f"redis://:{quote(settings['REDIS_PASSWORD'], safe='')}@redis:6379/0"
+        secrets["redis_url"] = f"redis://:{quote(settings['REDIS_PASSWORD'], safe='')}@{addresses.cache}/0"
     # An empty file means that the setting is unset.
     return secrets | {name.lower(): settings.get(name, "") for name in secret_variables(service)}

@@ -246,4 +246,6 @@ def _parser(prog: str, description: str | None, commands: Mapping[str, Command])
         parsers[name].add_argument("queue")
         parsers[name].add_argument("message", nargs="?", default="", help="the ID of one dead letter; all if omitted")
     parsers["load-data"].add_argument("files", nargs="*")
+    for name in parsers.keys() & {"kubernetes-secrets"}:
+        parsers[name].add_argument("overlay", choices=("small", "production"))
     return parser
