@@ -31,7 +31,7 @@ _ALARMS = {
 
 @dataclass(frozen=True)
 class Context:
-    """What a fault needs: the stack, the random generator of the run, and how long a fault may last."""
+    """The input of a fault: the stack, the random generator of the run, and how long a fault may last."""
 
     stack: RunningStack
     random: Random

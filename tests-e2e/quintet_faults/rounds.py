@@ -24,7 +24,7 @@ _RECOVERY_SECONDS = 240
 
 @dataclass
 class Measurement:
-    """What clients noticed of all rounds of a fault."""
+    """The effects on clients of all rounds of a fault."""
 
     fault: str
     rounds: int = 0

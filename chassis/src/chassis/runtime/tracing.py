@@ -1,6 +1,6 @@
 """Trace contexts (W3C Trace Context), which pass from a request to everything that it causes, and the spans of a trace.
 
-Contexts always pass. Spans are recorded only in a process that was told where to send them.
+Contexts always pass. Spans are recorded only if a collector is configured.
 """
 
 import re
