@@ -32,7 +32,8 @@ LISTEN=${LISTEN:-8080}
 METRICS_LISTEN=${METRICS_LISTEN:-}
 ACCESS_LOG=${ACCESS_LOG:-/dev/stdout}
 ERROR_LEVEL=${ERROR_LEVEL:-warn}
-RESOLVER=${RESOLVER:-$(awk '/^nameserver/ { print ($2 ~ /:/ ? "[" $2 "]" : $2); exit }' /etc/resolv.conf 2> /dev/null || true)}
+# nginx does not accept a link-local address, which has a zone.
+RESOLVER=${RESOLVER:-$(awk '/^nameserver/ && $2 !~ /%/ { print ($2 ~ /:/ ? "[" $2 "]" : $2); exit }' /etc/resolv.conf 2> /dev/null || true)}
 RESOLVER=${RESOLVER:-127.0.0.11}
 UPSTREAM_DOMAIN=${UPSTREAM_DOMAIN:-}
 USER_LINE=${USER_LINE:-}

@@ -17,8 +17,8 @@ Connection = pgext.connection
 _CONNECT_SECONDS = 3
 # Longer than the role's statement_timeout: Postgres responds first unless it is frozen or unreachable.
 _RESPONSE_SECONDS = 31
-# A statement may take long, but then Postgres accepts other connections. If it does not, requests wait no longer.
-_PROBE_AFTER_SECONDS, _PROBE_SECONDS = 3, 2
+# A statement may take long, but then Postgres accepts other connections. If it twice does not, requests wait no longer.
+_PROBE_AFTER_SECONDS, _PROBE_SECONDS, _MAX_FAILED_PROBES = 3, 2, 2
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _DEFAULT_PORT = "5432"
 
@@ -105,6 +105,7 @@ def enable_gevent() -> None:
         # psycopg2 calls this function once for the whole process of connecting.
         is_connecting = connection.status == pgext.STATUS_SETUP
         deadline = time.monotonic() + (_CONNECT_SECONDS if is_connecting else _RESPONSE_SECONDS)
+        failed_probes = 0
         while True:
             state = connection.poll()
             if state == pgext.POLL_OK:
@@ -118,9 +119,11 @@ def enable_gevent() -> None:
             except TimeoutError:
                 if is_connecting or time.monotonic() >= deadline:
                     raise psycopg2.OperationalError("Postgres did not respond in time") from None
-                if not _accepts_connections(connection):
+                failed_probes = 0 if _accepts_connections(connection) else failed_probes + 1
+                if failed_probes == _MAX_FAILED_PROBES:
                     raise NotResponding("Postgres does not respond") from None
             else:
+                failed_probes = 0
                 # Each part of a response may take that long.
                 deadline = deadline if is_connecting else time.monotonic() + _RESPONSE_SECONDS
 
@@ -133,10 +136,12 @@ def _accepts_connections(connection: Connection) -> bool:
 
     host, port = connection.info.dsn_parameters.get("hostaddr") or connection.info.host, connection.info.port
     try:
-        if host.startswith("/"):
+        if host.startswith(("/", "@")):
             probe = gevent_socket.socket(socket.AF_UNIX)
             probe.settimeout(_PROBE_SECONDS)
-            probe.connect(f"{host}/.s.PGSQL.{port}")
+            # For libpq, `@` stands for the NUL byte of an abstract address.
+            folder = host if host.startswith("/") else f"\0{host[1:]}"
+            probe.connect(f"{folder}/.s.PGSQL.{port}")
         else:
             probe = gevent_socket.create_connection((host, port), timeout=_PROBE_SECONDS)
         with probe:

@@ -172,10 +172,12 @@ class Consumer:
         ):
             try:
                 if reason := self._processor.run(properties, body, cancel_event):
+                    attributes["error.type"] = "dead_lettered"
                     self._dead_letter(properties, body, reason)
             except Interrupted:
                 settle = self._leave_unacknowledged
             except BaseException:
+                attributes["error.type"] = "processing_failed"
                 log.exception("message.processing_failed", queue=self._queue)
                 settle = self._abort_connection
             try:

@@ -22,6 +22,8 @@ class FairSemaphore:
             if self._free_slots:
                 self._free_slots -= 1
                 return True
+            if not timeout:
+                return False
             waiter = threading.Lock()
             waiter.acquire()
             self._waiting.append(waiter)

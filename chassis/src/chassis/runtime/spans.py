@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from chassis.errors import Problem
 from chassis.runtime.tracing import HEADER
 
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -40,17 +41,22 @@ class SpanRecorder:
         """Record the block as a span; yield the trace context of what it causes.
 
         `parent` is a trace context, or empty for the first span of a trace. The span has the attributes at its end.
-        It has failed if the block raises, or if the status of the response is a server error.
+        It has failed if they have an `error.type`, if the response is a server error, or if the block raises something
+        other than a Problem. Texts of exceptions are not recorded, because they may quote data.
         """
-        context = _PROPAGATOR.extract({HEADER: parent})
-        with self._tracer.start_as_current_span(name, context, SpanKind[kind]) as span:
-            own = span.get_span_context()
-            try:
-                yield f"00-{own.trace_id:032x}-{own.span_id:016x}-{own.trace_flags:02x}"
-            finally:
-                span.set_attributes(attributes)
-            if attributes.get("http.response.status_code", 0) >= _SERVER_ERROR:
+        span = self._tracer.start_span(name, _PROPAGATOR.extract({HEADER: parent}), SpanKind[kind])
+        own = span.get_span_context()
+        try:
+            yield f"00-{own.trace_id:032x}-{own.span_id:016x}-{own.trace_flags:02x}"
+        except BaseException as error:
+            if not isinstance(error, Problem):
+                attributes["error.type"] = type(error).__qualname__
+            raise
+        finally:
+            if "error.type" in attributes or attributes.get("http.response.status_code", 0) >= _SERVER_ERROR:
                 span.set_status(StatusCode.ERROR)
+            span.set_attributes(attributes)
+            span.end()
 
     @contextmanager
     def record_publishing(self, names: Sequence[str], headers_of_messages: Sequence[dict[str, Any]]) -> Iterator[None]:

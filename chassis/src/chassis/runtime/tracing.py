@@ -26,6 +26,7 @@ _recorder: "SpanRecorder | None" = None
 def configure(service: str, process: str, otlp_endpoint: str | None) -> None:
     """Record spans from now on and send them to the collector; without an endpoint, record none."""
     global _recorder  # noqa: PLW0603
+    _recorder = None
     if otlp_endpoint:
         # Not before: importing OpenTelemetry takes memory and time.
         from chassis.runtime.spans import SpanRecorder

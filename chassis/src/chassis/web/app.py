@@ -63,10 +63,10 @@ class App(Flask):
 
     def full_dispatch_request(self) -> Response:
         """Handle the request as a part of the trace that its header names."""
-        route = request.url_rule.rule if request.url_rule else "-"
-        attributes: dict[str, Any] = {"http.request.method": request.method, "http.route": route}
+        method, route = _labels()
+        attributes: dict[str, Any] = {"http.request.method": method, "http.route": route}
         traceparent = request.environ.get("HTTP_TRACEPARENT")
-        with tracing.entry_span("SERVER", f"{request.method} {route}", traceparent, attributes):
+        with tracing.entry_span("SERVER", f"{method} {route}", traceparent, attributes):
             response = super().full_dispatch_request()
             attributes["http.response.status_code"] = response.status_code
             return response
@@ -174,10 +174,14 @@ def _check_encoding(raw: bytes) -> None:
             raise Invalid("%(part)s: must not contain the character U+0000", parameters={"part": part_name})
 
 
+def _labels() -> tuple[str, str]:
+    """Return the method and the route of the request; unmatched ones share a label: clients choose their paths."""
+    return (request.method, request.url_rule.rule) if request.url_rule else ("-", "-")
+
+
 def _after_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
-    # Unmatched requests share one label: clients choose their methods and paths.
-    method, route = (request.method, request.url_rule.rule) if request.url_rule else ("-", "-")
+    method, route = _labels()
     seconds = time.perf_counter() - g.started_at
     this_app().metrics.observe(method, route, response.status_code, seconds)
     is_probe = route in _PROBE_ROUTES
