@@ -1,14 +1,18 @@
 import contextlib
 import io
 import itertools
+import threading
 from datetime import UTC, datetime
 
 import pytest
 
 from chassis.db import Transaction
 from chassis.errors import Unavailable
+from chassis.messaging.message_processor import JobContext
+from chassis.runtime.metrics import Metrics
 from orders_service.app import create_app
 from orders_service.domain.rules import Policy
+from orders_service.operations.import_metrics import ImportMetrics
 from orders_service.operations.importing import run_slice
 from orders_service.settings import Settings
 from quintet_testing import plugin as testing
@@ -103,6 +107,12 @@ class Api:
 @pytest.fixture
 def api(client, db):
     return Api(client, db)
+
+
+@pytest.fixture
+def job_context(db, settings):
+    """The context that a worker passes to its jobs."""
+    return JobContext(db, settings, threading.Event(), ImportMetrics(Metrics("orders")))
 
 
 @pytest.fixture

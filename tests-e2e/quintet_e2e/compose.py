@@ -54,6 +54,9 @@ class ComposeStack(RunningStack):
         folder = Path("/proc", str(self._pid("postgres")), "root", "run", "postgresql")
         return f"postgresql://admin:{self.settings['POSTGRES_PASSWORD']}@/quintet?host={folder}"
 
+    def monitoring_url(self, program: str) -> str:
+        return f"http://{self._address(program)}:{9100 if program.endswith('-worker') else 8000}"
+
     @property
     def programs(self) -> list[str]:
         return sorted(self._containers())

@@ -57,6 +57,10 @@ class RunningStack(ABC):
     def database_url(self) -> str:
         """The URL for the administrator's role."""
 
+    @abstractmethod
+    def monitoring_url(self, program: str) -> str:
+        """Return the URL of `/livez` and `/metrics` of a web or a worker, which the gateway's port does not serve."""
+
     @property
     @abstractmethod
     def programs(self) -> list[str]: ...
@@ -215,6 +219,9 @@ class LocalStack(RunningStack):
     @property
     def database_url(self) -> str:
         return self._stack.admin_database_url
+
+    def monitoring_url(self, program: str) -> str:
+        return f"http://127.0.0.1:{self.settings['METRICS_PORT']}/{program}"
 
     @property
     def programs(self) -> list[str]:

@@ -16,9 +16,10 @@ from typing import Any
 from chassis.errors import Problem
 from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.worker import Timer
-from chassis.messaging.worker_metrics import StateGauge
+from chassis.messaging.worker_metrics import StateGauge, WorkerMetrics
 from chassis.runtime import logs, tracing
 from chassis.runtime.config import METRICS_VARIABLE, ConfigError, ServiceSettings, WebSettings, environment
+from chassis.runtime.metrics import Metrics
 
 log = logs.logger(__name__)
 
@@ -37,6 +38,8 @@ class Service:
     timers: Callable[[Any], Mapping[str, Timer]] = lambda _settings: {}
     # Gauges of the service's state, in addition to those that every worker has.
     gauges: Callable[[Any], Sequence[StateGauge]] = lambda _settings: ()
+    # Creates the metrics of the service that its jobs receive in their context.
+    metrics: Callable[[Metrics], Any] = lambda _metrics: None
     # Further commands of the service: functions of its settings and the remaining arguments.
     commands: Mapping[str, Callable[[Any, list[str]], None]] = field(default_factory=dict)
 
@@ -99,8 +102,9 @@ def _worker(service: Service, settings: ServiceSettings) -> None:
         "verify-invariants": Timer(1, lambda tx, _now: invariant_runs.advance(tx, invariants)),
         **service.timers(settings),
     }
+    metrics = WorkerMetrics(service.name, service.gauges(settings), service.metrics)
     try:
-        worker.run(service.name, settings, service.consumers(settings), timers, service.gauges(settings))
+        worker.run(service.name, settings, service.consumers(settings), timers, metrics)
     except ConfigError as error:
         sys.exit(f"{service.name}-service cannot start its worker: {error}")
 

@@ -37,7 +37,8 @@ def _response_cache(settings: Settings, redis: RedisClient | None, app: web.App)
     versions = CurrentVersions(database(settings.database_url, "versions", 1))
     replica_url = settings.read_database_url
     replica = database(replica_url, "replica", settings.pool_size) if replica_url else None
-    return ResponseCache(redis, versions, ReplicaAwareReader(app.database, replica))
+    requests = app.metrics.counter("cache_requests_total", "Responses that the cache was queried for", ["result"])
+    return ResponseCache(redis, versions, ReplicaAwareReader(app.database, replica), requests)
 
 
 def _ping(redis: RedisClient) -> health.Check:

@@ -3,7 +3,7 @@
 import functools
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated
@@ -16,6 +16,7 @@ from chassis.messaging import inbox
 from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.message_processor import Delivery, Interrupted, JobContext
 from chassis.messaging.worker import Timer
+from chassis.messaging.worker_metrics import StateGauge
 from chassis.runtime import logs
 from chassis.web.validation import checked
 from factory_service.cache import warming
@@ -27,6 +28,7 @@ from factory_service.operations import factories, loading
 from factory_service.settings import Settings
 from factory_service.store import factories as factory_store
 from factory_service.store import loads, rollups
+from factory_service.store.replica import find_lag_seconds
 
 log = logs.logger(__name__)
 
@@ -177,6 +179,18 @@ def timers(settings: Settings) -> Mapping[str, Timer]:
         "roll-ups": Timer(1, build_rollups),
         "stale uploads": Timer(5, delete_stale_uploads),
     }
+
+
+def gauges(settings: Settings) -> Sequence[StateGauge]:
+    replica_url = settings.read_database_url
+    if not replica_url:
+        return []
+
+    def read_lag(tx: Transaction) -> Mapping[str, float]:
+        lag = find_lag_seconds(tx, replica_url)
+        return {} if lag is None else {"": lag}
+
+    return [StateGauge("follower_lag_seconds", "Age of the newest state that the read replica has", read_lag)]
 
 
 def rebuild_rollups(settings: Settings, arguments: list[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from chassis import db as postgres
 from chassis.errors import Unavailable
 from factory_service.app import create_app
+from factory_service.handlers import gauges
 from factory_service.settings import Settings
 from factory_service.store import replica as replica_store
 from quintet_local import binaries, postgres_user
@@ -159,3 +160,29 @@ def test_documents_are_read_from_the_primary_when_the_replica_is_down(app_with_r
     redis.client().flushall()
     assert client.get("/api/sprocket/1").json["sprocket"]["teeth"] == 1
     assert client.get("/api/sprockets").json["count"] == 1
+
+
+def test_lag_is_zero_for_an_up_to_date_replica_and_grows_while_replay_is_paused(
+    app_with_replica, primary, read_replica, eventually
+):
+    (gauge,) = gauges(app_with_replica.settings)
+
+    def lag():
+        with app_with_replica.database.transaction() as tx:
+            return gauge.read(tx)
+
+    client = app_with_replica.test_client()
+    client.post("/api/sprocket/create/1/2/3/4")
+    eventually(lambda: lag() == {"": 0})
+    read_replica.execute_as_admin(primary, "SELECT pg_wal_replay_pause()")
+    client.post("/api/sprocket/create/1/2/3/4")
+    first = eventually(lambda: lag()[""])
+    eventually(lambda: lag()[""] > first)
+    read_replica.execute_as_admin(primary, "SELECT pg_wal_replay_resume()")
+    eventually(lambda: lag() == {"": 0})
+    read_replica.kill()
+    assert lag() == {}
+
+
+def test_lag_is_not_exported_without_a_replica(app):
+    assert gauges(app.settings) == []

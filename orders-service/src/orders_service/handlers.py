@@ -53,7 +53,9 @@ def on_import_requested(context: JobContext, delivery: Delivery) -> None:
         return context.stop_event.is_set() or (now > ends_at and chunks_left > _MAX_OVERTIME_CHUNKS)
 
     policy = context.settings.policy
-    run_slice(context.database, str(job.task_id), job.turn, policy, lambda: datetime.now(UTC), is_time_up)
+    ended = run_slice(context.database, str(job.task_id), job.turn, policy, lambda: datetime.now(UTC), is_time_up)
+    if ended:
+        context.metrics.count(ended)
 
 
 class Undo(BaseModel):

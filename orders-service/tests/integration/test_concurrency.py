@@ -11,7 +11,7 @@ import openpyxl
 import pytest
 
 from chassis.errors import Invalid
-from chassis.messaging.message_processor import Delivery, JobContext
+from chassis.messaging.message_processor import Delivery
 from orders_service.handlers import delete_stale_data, on_import_requested
 
 PATH = "/acme_orders/api/v1/orders/import"
@@ -150,15 +150,13 @@ def test_import_cancelled_while_running_keeps_stored_orders(api, client, build_c
 
 
 @pytest.fixture
-def deliver(api, settings):
+def deliver(job_context):
     """Return a function that processes a job as the worker does; setting its `stop_event` stops the worker."""
-    stop_event = threading.Event()
 
     def process(body):
-        context = JobContext(api.db, settings, stop_event)
-        on_import_requested(context, Delivery("orders.import", "", "orders.import", "orders", "r", {}, body))
+        on_import_requested(job_context, Delivery("orders.import", "", "orders.import", "orders", "r", {}, body))
 
-    process.stop_event = stop_event
+    process.stop_event = job_context.stop_event
     return process
 
 

@@ -6,13 +6,12 @@ import itertools
 import re
 import zipfile
 from pathlib import Path
-from threading import Event
 from types import SimpleNamespace
 
 import openpyxl
 import pytest
 
-from chassis.messaging.message_processor import Delivery, JobContext
+from chassis.messaging.message_processor import Delivery
 from orders_service.handlers import on_import_requested
 from orders_service.operations.workbooks import WorkbookReader
 
@@ -203,14 +202,14 @@ def test_no_transaction_is_idle_while_a_workbook_is_unpacked(api, import_workboo
     assert len(locked) > 3
 
 
-def test_most_of_a_slice_is_spent_on_rows(api, settings, small_steps, before_seek, monkeypatch):
+def test_most_of_a_slice_is_spent_on_rows(api, job_context, small_steps, before_seek, monkeypatch):
     times = itertools.count(0, 30)
     before_seek.append(lambda: [next(times), next(times)])
     monkeypatch.setattr("orders_service.handlers.time", SimpleNamespace(monotonic=lambda: next(times)))
     content = build_workbook(*[(id, "Ann", "a@b.de", "TX", 10001, BIRTHDAY) for id in range(40)])
     task_id = api.client.put(PATH, data=content, content_type=XLSX).json["result"]["task_id"]
     delivery = Delivery("orders.import", "", "", "", "", {}, {"task_id": task_id, "turn": 1})
-    on_import_requested(JobContext(api.db, settings, Event()), delivery)
+    on_import_requested(job_context, delivery)
     # Unpacking takes a minute, and each step half a minute.
     assert 10 < api.status(task_id)["current"] < 40
 

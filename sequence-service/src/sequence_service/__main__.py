@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 from chassis.cli import Service, main
 from chassis.db import Database
+from chassis.messaging.worker_metrics import StateGauge
 from sequence_service.operations.sequences import skip_in_all
 from sequence_service.settings import Settings
+from sequence_service.store.sequences import list_remaining_ratios
 
 
 def skip(settings: Settings, arguments: list[str]) -> None:
@@ -20,4 +22,10 @@ def skip(settings: Settings, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Service("sequence", Settings, commands={"skip": skip}))
+    remaining = StateGauge(
+        "sequence_remaining_ratio",
+        "Share of the numbers that are left, of the sequences that end first",
+        list_remaining_ratios,
+        "sequence",
+    )
+    main(Service("sequence", Settings, gauges=lambda _settings: [remaining], commands={"skip": skip}))

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from chassis.cli import Service, main
 from chassis.messaging.worker import Timer
+from chassis.messaging.worker_metrics import StateGauge
 from specstore_service.handlers import HANDLERS
 from specstore_service.operations import scheduling, updates
 from specstore_service.settings import Settings
+from specstore_service.store.flows import count_flows_by_state
 from specstore_service.store.object_stores import create_object_store
 from specstore_service.store.objects import delete_abandoned_files
 
@@ -24,4 +26,12 @@ def timers(settings: Settings) -> Mapping[str, Timer]:
 
 
 if __name__ == "__main__":
-    main(Service("specstore", Settings, consumers=lambda _settings: HANDLERS, timers=timers))
+    main(
+        Service(
+            "specstore",
+            Settings,
+            consumers=lambda _settings: HANDLERS,
+            timers=timers,
+            gauges=lambda _settings: [StateGauge("flows", "Flows by state", count_flows_by_state, "state")],
+        )
+    )

@@ -64,7 +64,7 @@ class Consumer:
         self._name, self._queue, self._config = f"{service}-worker {queue}", queue, config
         self._nodes, self._stop_event = Nodes(amqp_url), stop_event
         self._threads = 1 if config.in_order else threads
-        job_context = JobContext(database, settings, stop_event) if config.is_long_running else None
+        job_context = JobContext(database, settings, stop_event, metrics.of_service) if config.is_long_running else None
         self._processor = MessageProcessor(queue, config.handler, database, metrics.message_seconds, job_context)
         self._redelivered = metrics.redelivered.labels(queue)
         self._queue_messages, self._dead_letters = (

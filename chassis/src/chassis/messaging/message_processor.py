@@ -42,12 +42,14 @@ class JobContext:
     """The argument of a handler of long-running jobs, in place of a transaction.
 
     The handler opens its own transactions, must be idempotent, and raises Interrupted once `stop_event` is set, because
-    the worker stops. It continues if the connection to the broker is lost. `settings` are those of the service.
+    the worker stops. It continues if the connection to the broker is lost. `settings` and `metrics` are those of the
+    service.
     """
 
     database: Database
     settings: Any
     stop_event: threading.Event
+    metrics: Any = None
 
 
 # The first argument is a Transaction, or the JobContext of a long-running job.

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from chassis.errors import Unavailable
 from chassis.messaging import deadletters, outbox, worker_reports, worker_server
 from chassis.messaging.consumer import Consumer, ConsumerConfig
 from chassis.messaging.relay import Relay
-from chassis.messaging.worker_metrics import STATE_SECONDS, StateGauge, WorkerMetrics
+from chassis.messaging.worker_metrics import STATE_SECONDS, WorkerMetrics
 from chassis.runtime import logs
 from chassis.runtime.config import ServiceSettings, worker_pool_size
 from chassis.runtime.liveness import Liveness
@@ -44,7 +44,7 @@ def run(
     settings: ServiceSettings,
     consumers: Mapping[str, ConsumerConfig],
     timers: Mapping[str, Timer],
-    gauges: Sequence[StateGauge] = (),
+    metrics: WorkerMetrics,
 ) -> None:
     """Run until SIGTERM; then let running handlers finish, and return all other messages to their queues."""
     stop_event = threading.Event()
@@ -52,7 +52,6 @@ def run(
         # In a thread: the signal may arrive while the main thread holds the event's own lock.
         signal.signal(signal_number, lambda *_: threading.Thread(target=stop_event.set).start())
     size = worker_pool_size(settings.worker_threads, len(consumers))
-    metrics = WorkerMetrics(service, gauges)
     database = Database(settings.database_url, name=f"{service}-worker", size=size, wait_seconds=30, metrics=metrics)
     running = {
         queue: Consumer(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
+from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -56,8 +57,16 @@ _COMMON_GAUGES = (
 
 
 class WorkerMetrics(Metrics):
-    def __init__(self, service: str, gauges: Sequence[StateGauge] = ()) -> None:
+    """`of_service` are the metrics of the service itself, which its jobs receive in their context."""
+
+    def __init__(
+        self,
+        service: str,
+        gauges: Sequence[StateGauge] = (),
+        create_metrics_of_service: Callable[[Metrics], Any] = lambda _metrics: None,
+    ) -> None:
         super().__init__(service)
+        self.of_service = create_metrics_of_service(self)
         self.message_seconds = self.histogram(
             "message_duration_seconds", "Duration of each attempt to process a message", ["queue", "outcome"]
         )

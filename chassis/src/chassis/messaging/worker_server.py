@@ -29,8 +29,8 @@ def start(bind: str, metrics: Metrics, loops: Mapping[str, Liveness]) -> BaseSer
     routes = {"/livez": livez, "/metrics": lambda: (HTTPStatus.OK, CONTENT_TYPE, metrics.exposition())}
     try:
         server = _listen(bind, type("Handler", (_Handler,), {"routes": routes}))
-    except OSError as error:
-        raise ConfigError(f"WORKER_BIND must be a free address: {bind}: {error.strerror}") from None
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"WORKER_BIND must be a free address: {bind}: {error}") from None
     threading.Thread(target=server.serve_forever, name="worker-server", daemon=True).start()
     return server
 

@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any
 
 from flask import Response, current_app, request
+from prometheus_client import Gauge
 
 from chassis.runtime.batching import Batcher
 from chassis.runtime.fair_semaphore import FairSemaphore
@@ -26,6 +27,8 @@ class Context:
     append_batcher: Batcher[Append, None]
     schema_cache: SchemaCache
     poller: AppendPoller
+    # By kind: `long_poll` or `sse`.
+    live_readers: Gauge
     large_requests: FairSemaphore = field(default_factory=lambda: FairSemaphore(_MAX_LARGE_REQUESTS))
 
 

@@ -120,14 +120,15 @@ def _event_chunks(
     # A client that loses the connection before the first event resumes from this ID.
     yield f"retry: 1000\nid: {start}\n\n"
     try:
-        while not context.poller.is_stopping():
-            with database.statements() as tx:
-                rows, after = _list_next_events(tx, stream, name, after)
-            for sequence, position, document in rows:
-                after = position if name is None else sequence
-                yield f"id: {position}\ndata: {document}\n\n"
-            if not rows and not context.poller.wait(stream, name, after, context.settings.live_heartbeat_seconds):
-                yield ":\n\n"
+        with context.live_readers.labels("sse").track_inprogress():
+            while not context.poller.is_stopping():
+                with database.statements() as tx:
+                    rows, after = _list_next_events(tx, stream, name, after)
+                for sequence, position, document in rows:
+                    after = position if name is None else sequence
+                    yield f"id: {position}\ndata: {document}\n\n"
+                if not rows and not context.poller.wait(stream, name, after, context.settings.live_heartbeat_seconds):
+                    yield ":\n\n"
     except Unavailable as problem:
         log.warning("live.ended", reason=problem.detail)
 

@@ -54,7 +54,8 @@ def _wait_for_documents(stream: str, name: str, wait_seconds: float, read: Calla
     while not page.documents and (seconds := deadline - time.monotonic()) > 0 and not poller.is_stopping():
         if page.retry_seconds is not None:
             seconds = min(seconds, page.retry_seconds)
-        poller.wait(stream, None if name == ALL_NAMES else name, page.last, seconds)
+        with context().live_readers.labels("long_poll").track_inprogress():
+            poller.wait(stream, None if name == ALL_NAMES else name, page.last, seconds)
         page = read()
     return page.documents
 

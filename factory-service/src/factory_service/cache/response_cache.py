@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from typing import NamedTuple
 
+from prometheus_client import Counter
+
 from chassis.errors import Unavailable
 from chassis.runtime.batching import Batcher
 from factory_service.cache.client import Lock, RedisClient, RedisUnavailable
@@ -38,13 +40,19 @@ class _LookupResult(NamedTuple):
 
     version: str | Unavailable | None
     value: bytes | None
+    is_redis_available: bool
 
 
 class ResponseCache:
     """A cache of complete responses; without `redis`, every response is read from Postgres."""
 
-    def __init__(self, redis: RedisClient | None, versions: CurrentVersions, documents: ReplicaAwareReader) -> None:
-        self._redis, self._versions, self._documents = redis, versions, documents
+    def __init__(
+        self, redis: RedisClient | None, versions: CurrentVersions, documents: ReplicaAwareReader, requests: Counter
+    ) -> None:
+        """Count each request for an existing resource in `requests`, by its result."""
+        self._redis, self._versions, self._documents, self._requests = redis, versions, documents, requests
+        for result in ("hit", "miss", "stale", "error"):
+            requests.labels(result)
         self._lookups: Batcher[tuple[str, str], _LookupResult] = Batcher(self._look_up)
         self._reads: dict[tuple[str, str], Future[CachedResponse | None]] = {}
 
@@ -60,13 +68,17 @@ class ResponseCache:
         `variant` distinguishes the responses of one resource, such as the pages of a list. `check_size` raises Invalid
         if the response would have too many points or buckets.
         """
-        version, value = self._lookups.submit((resource, variant))
+        version, value, is_redis_available = self._lookups.submit((resource, variant))
         if isinstance(version, Unavailable):
-            return _stale_response(value, version)
+            stale = _stale_response(value, version)
+            self._requests.labels("stale").inc()
+            return stale
         if version is None:
             return None
         if (cached := _unpack_current(value, version)) and cached.body:
+            self._requests.labels("hit").inc()
             return cached
+        self._requests.labels("miss" if is_redis_available else "error").inc()
 
         def read_document() -> CachedResponse | None:
             row = self._documents.find(version, query)
@@ -87,15 +99,20 @@ class ResponseCache:
             unavailable = error
         values = self._find_values({cache_key(*lookup) for lookup in lookups})
         return [
-            _LookupResult(unavailable or versions.get(resource), values.get(cache_key(resource, variant)))
+            _LookupResult(
+                unavailable or versions.get(resource),
+                values.get(cache_key(resource, variant)) if values else None,
+                values is not None,
+            )
             for resource, variant in lookups
         ]
 
-    def _find_values(self, keys: Collection[str]) -> dict[str, bytes | None]:
+    def _find_values(self, keys: Collection[str]) -> dict[str, bytes | None] | None:
+        """Return None if Redis is unavailable."""
         try:
             return self._redis.find([*keys]) if self._redis else {}
         except RedisUnavailable:
-            return {}
+            return None
 
     def _read_once(
         self, key: str, version: str, read_document: Callable[[], CachedResponse | None]

@@ -1,10 +1,11 @@
 """Reads a document from the read replica if the replica has its current version, otherwise from the primary."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.db import Database, Transaction
+from chassis.db import ConnectionLost, Database, Transaction, connect
 from chassis.errors import Unavailable
 
 # The version, the document and, for charts and attainment, the number of points or buckets.
@@ -19,6 +20,13 @@ _BEGIN_SNAPSHOT = """
     SET LOCAL jit = off;
     SET LOCAL enable_bitmapscan = off;
     SET LOCAL enable_seqscan = off
+"""
+
+
+# A replica that has everything does not lag, although its newest transaction may be old.
+_LAG = """
+    SELECT CASE WHEN NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= %(position)s::pg_lsn THEN 0
+           ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END::float
 """
 
 
@@ -53,6 +61,20 @@ class ReplicaAwareReader:
             return _find(self._replica, query) if self._replica else None
         except Unavailable:
             return None
+
+
+def find_lag_seconds(tx: Transaction, replica_url: str) -> float | None:
+    """Return the age of the newest state that the replica has, None if it is unavailable; `tx` is on the primary.
+
+    A connection for each call: only connecting has a time limit, and the replica may be frozen.
+    """
+    position = tx.value("SELECT pg_current_wal_lsn()::text")
+    try:
+        with closing(connect(replica_url, name="factory-lag", autocommit=True)) as connection:
+            lag: float | None = Transaction(connection).value(_LAG, position=position)
+    except (Unavailable, *ConnectionLost):
+        return None
+    return lag
 
 
 def _find(database: Database, query: Query) -> Row | None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from chassis import strictjson
 from chassis.db import Database, Transaction, stored_uploads
@@ -29,8 +30,10 @@ def run_slice(
     policy: Policy,
     clock: Callable[[], datetime],
     is_time_up: Callable[[int], bool],
-) -> None:
+) -> dict[str, Any] | None:
     """Continue the import until it ends or its time is up, then request the next slice.
+
+    Return the status of the import if this call has ended it.
 
     `is_time_up` receives the number of chunks that are left. The process may be killed at any moment and the slice
     may be repeated, also concurrently: each step locks the import and begins where the last committed one ended.
@@ -38,12 +41,15 @@ def run_slice(
     with database.transaction() as tx:
         import_ = _lock_slice(tx, import_id, slice_)
     if import_ is None:
-        return
-    reader, has_more_steps = FileReader(database, import_), True
+        return None
+    reader, has_more_steps, status = FileReader(database, import_), True, None
     while has_more_steps:
         with database.transaction() as tx:
             import_ = _lock_slice(tx, import_id, slice_)
             has_more_steps = import_ is not None and _run_step(tx, import_, reader, policy, clock(), is_time_up)
+            if import_ and not has_more_steps:
+                status = imports.find_status(tx, import_id)
+    return status if status and status["finished_at"] else None
 
 
 def _lock_slice(tx: Transaction, import_id: str, slice_: int) -> Import | None:

@@ -10,6 +10,7 @@ _COLUMNS = f"name, {_DEFINITION}, issued, period"
 # Postgres has the clock that all processes share; they compute the current period from it.
 _COLUMNS_NOW = f"{_COLUMNS}, clock_timestamp() AS now"
 _EXISTS = "deleted_at IS NULL"
+_MAX_REMAINING_RATIOS = 20
 _SIZE = "(maximum::numeric - minimum + 1)"
 
 
@@ -29,6 +30,20 @@ def count_sequences(tx: Transaction) -> int:
 def find_sequence(tx: Transaction, name: str) -> Sequence | None:
     row = tx.find(f"SELECT {_COLUMNS_NOW} FROM sequences WHERE name = %(name)s AND {_EXISTS}", name=name)
     return _current_sequence(row) if row else None
+
+
+def list_remaining_ratios(tx: Transaction) -> dict[str, float]:
+    """Return the share of the numbers that are left, for the sequences without cycles that have the smallest."""
+    # Some of these may have entered a new period since their last number.
+    rows = tx.all(
+        f"""
+        SELECT {_COLUMNS_NOW} FROM sequences WHERE {_EXISTS} AND NOT cycle
+        ORDER BY issued / {_SIZE} DESC LIMIT {10 * _MAX_REMAINING_RATIOS}
+        """
+    )
+    sequences = [_current_sequence(row) for row in rows]
+    ratios = sorted((sequence.remaining / sequence.size, sequence.name) for sequence in sequences)
+    return {name: ratio for ratio, name in ratios[:_MAX_REMAINING_RATIOS]}
 
 
 def lock_all_sequences(tx: Transaction) -> list[tuple[Sequence, bool]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from chassis import strictjson
 from chassis.db import Transaction
+from specstore_service.domain.flows import FAILED, INPROGRESS, QUEUED, SUCCEEDED
 from specstore_service.domain.plans import PlanEntry
 from specstore_service.store.pipelines import STATE_COLUMNS
 
@@ -144,3 +145,8 @@ def list_flows(
 
 def count_flows(tx: Transaction, owner: str, dataset: str, *, is_owner: bool) -> int:
     return int(tx.value(f"SELECT count(*) {_OF_DATASET}", owner=owner, dataset=dataset, is_owner=is_owner))
+
+
+def count_flows_by_state(tx: Transaction) -> dict[str, int]:
+    states = dict.fromkeys((QUEUED, INPROGRESS, SUCCEEDED, FAILED), 0)
+    return states | dict(tx.rows("SELECT state, count(*) FROM flows GROUP BY state"))
