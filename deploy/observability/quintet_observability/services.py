@@ -2,8 +2,6 @@
 
 from quintet_observability.panels import Panel, quantile, rate, select, state, total
 
-_PROCESS = "{{service}}-{{process}}"
-
 ROWS = {
     "Requests": [
         Panel(
@@ -65,7 +63,7 @@ ROWS = {
             "Programs that respond to scrapes",
             "The alerts NoWeb and NoWorker fire at 0.",
             "none",
-            {total("up", "service", "process"): _PROCESS},
+            {total("up", "service", "process"): "{{service}}-{{process}}"},
         ),
         Panel(
             "Age of the loops of workers",
@@ -86,21 +84,21 @@ ROWS = {
             "Of all processes together, and the size of their pools.",
             "none",
             {
-                total("quintet_pool_connections_in_use", "service", "process"): f"{_PROCESS} in use",
-                total("quintet_pool_connections", "service", "process"): f"{_PROCESS} limit",
+                total("quintet_pool_connections_in_use", "pool"): "{{pool}} in use",
+                total("quintet_pool_connections", "pool"): "{{pool}} limit",
             },
         ),
         Panel(
             "Waiting for a connection",
             "The alert PoolExhausted fires after two minutes above 0.",
             "none",
-            {total("quintet_pool_waiting", "service", "process"): _PROCESS},
+            {total("quintet_pool_waiting", "pool"): "{{pool}}"},
         ),
         Panel(
             "Time until a connection is available",
             "99th percentile.",
             "s",
-            {quantile(0.99, "quintet_pool_wait_seconds", "service", "process"): _PROCESS},
+            {quantile(0.99, "quintet_pool_wait_seconds", "pool"): "{{pool}}"},
         ),
         Panel(
             "Connections of the server",
@@ -136,7 +134,7 @@ ROWS = {
         ),
         Panel(
             "Messages in queues",
-            "Ready or being processed.",
+            "Those that are being processed are not counted.",
             "none",
             {state("quintet_queue_messages", "queue"): "{{queue}}"},
         ),
