@@ -184,10 +184,10 @@ class ComposeStack(RunningStack):
 @contextmanager
 def compose_stack() -> Iterator[RunningStack]:
     """Yield a stack in a temporary folder, from `make up` to `make clean`. Skip if a requirement is not met."""
-    engine = _engine()
+    engine = connect_engine()
     try:
-        _require_root()
-        _require_base_images(engine)
+        require_root()
+        require_base_images(engine)
         for home in abandoned_folders(FOLDER_PREFIX):
             _clean(home)
         home = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX)).resolve()
@@ -203,7 +203,7 @@ def compose_stack() -> Iterator[RunningStack]:
         engine.close()
 
 
-def _engine() -> Any:
+def connect_engine() -> Any:
     """Return a client of the engine that the `docker` command uses."""
     try:
         _docker("info")
@@ -229,12 +229,12 @@ def _docker(*arguments: str) -> str:
     return result.stdout.decode().strip()
 
 
-def _require_root() -> None:
+def require_root() -> None:
     if os.getuid() != 0:
         pytest.skip("only root can kill processes inside containers")
 
 
-def _require_base_images(engine: Any) -> None:
+def require_base_images(engine: Any) -> None:
     for name in sorted(base_images()):
         try:
             engine.images.get(name)

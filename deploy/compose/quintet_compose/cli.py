@@ -4,11 +4,11 @@ import argparse
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from quintet_compose import identity, kubernetes, secret_files
+from quintet_compose import identity, kubernetes, secret_files, swarm
 from quintet_compose.identity import Identity
 from quintet_compose.stack import ALL_PROFILES, Compose
 from quintet_local import commands, envfile, locking, tls
@@ -20,7 +20,13 @@ from quintet_local.watching import StackWatcher
 
 
 def main() -> int:
-    return commands.run("deploy/compose", __doc__, COMMANDS, Compose)
+    return commands.run("deploy/compose", __doc__, COMMANDS, Compose, _add_arguments)
+
+
+def _add_arguments(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
+    parsers["kubernetes-secrets"].add_argument("overlay", choices=("small", "production"))
+    parsers["swarm-stack"].add_argument("step", choices=("servers", "all"))
+    parsers["swarm-stack"].add_argument("replicas", nargs="*", type=swarm.parse_replicas, metavar="PROGRAM=N")
 
 
 def env(stack: Compose, arguments: argparse.Namespace) -> None:
@@ -47,6 +53,17 @@ def kubernetes_secrets(stack: Compose, arguments: argparse.Namespace) -> None:
         settings, stack.service_names, users, has_read_replicas=arguments.overlay == "production"
     )
     print(json.dumps(items, indent=2))
+
+
+def swarm_stack(stack: Compose, arguments: argparse.Namespace) -> None:
+    """Print a file for `docker stack deploy`. Its secrets are in a folder of their own, because addresses differ."""
+    with stack.exclusive_lock():
+        _create_files(stack)
+        secret_files.write(stack.swarm_secrets, stack.settings, stack.service_names, swarm.ADDRESSES)
+    compose = json.loads(stack.capture("config", "--format", "json"))
+    print(
+        json.dumps(swarm.stack_file(compose, stack.swarm_secrets, dict(arguments.replicas), arguments.step), indent=2)
+    )
 
 
 def up(stack: Compose, arguments: argparse.Namespace) -> None:
@@ -135,13 +152,15 @@ def _locked_identity(stack: Compose) -> Iterator[Identity | None]:
 
 def _remove(stack: Compose, stack_identity: Identity, arguments: argparse.Namespace) -> None:
     volumes, images = [volume.name for volume in identity.volumes(stack_identity.project)], stack.images()
-    files = [file for file in (stack.users, stack.secrets, *_removable_env_file(stack)) if file.exists()]
+    files = [
+        file for file in (stack.users, stack.secrets, stack.swarm_secrets, *_removable_env_file(stack)) if file.exists()
+    ]
     removals = [*(f"volume {name}" for name in volumes), *(f"image {name}" for name in images), *files]
     commands.confirm_removal(removals, arguments)
     stack.run(*ALL_PROFILES, "down", "--remove-orphans", "--volumes")
     if images:
         subprocess.run(["docker", "image", "rm", *images], capture_output=True)
-    for folder in (stack.users, stack.secrets):
+    for folder in (stack.users, stack.secrets, stack.swarm_secrets):
         shutil.rmtree(folder, ignore_errors=True)
     envfile.unset_values(stack.env_file, envfile.PROJECT_VARIABLE, envfile.STACK_ID_VARIABLE)
     for file in (*_removable_env_file(stack), stack.env_file.with_name(IN_PROGRESS), stack.home / locking.NAME):
@@ -181,4 +200,5 @@ COMMANDS: dict[str, commands.Command] = {
     "logs": logs,
     "restore": restore,
     "kubernetes-secrets": kubernetes_secrets,
+    "swarm-stack": swarm_stack,
 }

@@ -35,6 +35,7 @@ class Compose:
         self.env_file = self.home / ".env"
         self.users = self.home / ".users"
         self.secrets = self.home / ".secrets"
+        self.swarm_secrets = self.home / ".swarm-secrets"
         self.service_names = services.discover(CHECKOUT)
 
     @cached_property

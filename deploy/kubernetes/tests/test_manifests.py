@@ -58,7 +58,9 @@ def processors_of(quantity):
 
 def test_workloads_are_the_programs_of_compose(manifests, compose):
     operated = set() if manifests.name == "small" else {"postgres", "rabbitmq"}
-    assert {program_of(name) for name in manifests.workloads} == compose.keys() - operated
+    # A cluster has its own way to monitor what runs in it.
+    always = {name for name, program in compose.items() if "profiles" not in program}
+    assert {program_of(name) for name in manifests.workloads} == always - operated
 
 
 def test_images_commands_and_limits_equal_those_of_compose(manifests, compose):
@@ -154,6 +156,15 @@ def test_probes_check_no_dependency(manifests):
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                 assert container[probe]["httpGet"] == {"path": "/livez", "port": ports.get(kind, "http")}, name
                 assert container[probe]["timeoutSeconds"] >= 10, name
+
+
+def test_ports_are_those_on_which_programs_listen(manifests):
+    for service in SERVICES:
+        defaults = settings.settings_class(service).load({"DATABASE_URL": UNUSED_URL})
+        for kind, address in (("web", defaults.bind), ("worker", defaults.worker_bind)):
+            (port,) = container_of(manifests.workloads[f"{service}-{kind}"])["ports"]
+            assert address == f"0.0.0.0:{port['containerPort']}"
+            assert not manifests.environment_of(f"{service}-{kind}").keys() & {"BIND", "WORKER_BIND"}
 
 
 def test_pods_with_clients_end_after_their_last_request(manifests):

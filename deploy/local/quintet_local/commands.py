@@ -16,6 +16,8 @@ from quintet_local.log_filter import LEVELS, LogFilter, sorted_by_time
 from quintet_local.progress import StackError, log_progress
 
 Command = Callable[[Any, argparse.Namespace], int | None]
+# Adds arguments to the parsers of commands that only one deployment mode has.
+AddArguments = Callable[[Mapping[str, argparse.ArgumentParser]], None]
 
 
 class Stack(backup.Stack, Protocol):
@@ -26,11 +28,15 @@ class Stack(backup.Stack, Protocol):
 
 
 def run(
-    prog: str, description: str | None, stack_commands: Mapping[str, Command], create_stack: Callable[[], Any]
+    prog: str,
+    description: str | None,
+    stack_commands: Mapping[str, Command],
+    create_stack: Callable[[], Any],
+    add_arguments: AddArguments = lambda _parsers: None,
 ) -> int:
     """Run the command that the arguments name, and return its exit code."""
     commands = {**stack_commands, **_COMMON}
-    arguments = _parser(prog, description, commands).parse_args()
+    arguments = _parser(prog, description, commands, add_arguments).parse_args()
     try:
         return commands[arguments.command](create_stack(), arguments) or 0
     except StackError as error:
@@ -215,7 +221,9 @@ _COMMON: dict[str, Command] = {
 }
 
 
-def _parser(prog: str, description: str | None, commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+def _parser(
+    prog: str, description: str | None, commands: Mapping[str, Command], add_arguments: AddArguments
+) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=description)
     choices = parser.add_subparsers(dest="command", required=True, metavar="|".join(commands))
     parsers = {name: choices.add_parser(name) for name in commands}
@@ -246,6 +254,5 @@ def _parser(prog: str, description: str | None, commands: Mapping[str, Command])
         parsers[name].add_argument("queue")
         parsers[name].add_argument("message", nargs="?", default="", help="the ID of one dead letter; all if omitted")
     parsers["load-data"].add_argument("files", nargs="*")
-    for name in parsers.keys() & {"kubernetes-secrets"}:
-        parsers[name].add_argument("overlay", choices=("small", "production"))
+    add_arguments(parsers)
     return parser
