@@ -107,6 +107,10 @@ class ComposeStack(RunningStack):
     def _execute(self, program: str, *command: str) -> int:
         return int(self._container(program).exec_run(list(command)).exit_code)
 
+    def halt(self, program: str) -> None:
+        """Kill the program. It does not run again before `start`."""
+        self._container(program).kill()
+
     def stop(self, program: str) -> None:
         self._container(program).stop(timeout=60)
 

@@ -68,6 +68,12 @@ class Sprockets(Workload):
         self._updates += [event for event in events if event["event"]["name"] == "SprocketUpdated"]
         return self._updates
 
+    def have_arrived(self, before: float) -> bool:
+        """Return whether the events of all updates that were acknowledged before this time are stored."""
+        arrived = [operation for operation, _ in self.arrivals() if operation.acknowledged_at < before]
+        acknowledged = [operation for operation in self.operations() if 0 < operation.acknowledged_at < before]
+        return len(arrived) == len(acknowledged)
+
     def arrivals(self) -> list[tuple[Operation, float]]:
         """Return each update with the wall-clock time at which event-service stored its event."""
         stored_at = {

@@ -14,7 +14,7 @@ class Flows(Workload):
     """A client that uploads revisions of one dataset."""
 
     name = "flows"
-    pace_seconds = 1.0
+    pace_seconds = 3.0
 
     def __init__(self, client: Client, ledger: Ledger) -> None:
         super().__init__(client, ledger)

@@ -19,7 +19,11 @@ WORKERS = tuple(f"{service}-worker" for service in SERVICES)
 INFRASTRUCTURE = ("gateway", "postgres", "rabbitmq", "redis")
 # Longer than every timeout that a request is permitted to wait for.
 _HOLD_SECONDS = (12.0, 25.0)
-_MIN_HOLD_SECONDS = 5.0
+_POWER_LOSSES, _SECONDS_WITH_POWER = 3, (1.0, 5.0)
+# No request takes longer, unless the only program that could respond is frozen or unreachable: the gateway waits up to
+# 30 s for a service, and a client of an unreachable gateway notices its return when it sends again, with backoff.
+MAX_REQUEST_SECONDS = 10.0
+_MAX_FROZEN_WEB_SECONDS, _MAX_GATEWAY_SECONDS = 32.0, 52.0
 _ALARMS = {
     "memory": (
         ["set_vm_memory_high_watermark", "absolute", "1MB"],
@@ -45,12 +49,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault; `inject` returns the monotonic time from which on the system can recover. `reference`: see FAULTS."""
+    """A fault; `inject` returns the monotonic time from which on the system can recover."""
 
     name: str
     inject: Callable[[Context], float]
     # The reason why it is impossible with this stack, or nothing.
     skipped_because: str = ""
+    # No request may take longer.
+    max_request_seconds: float = MAX_REQUEST_SECONDS
 
 
 def faults_for(stack: RunningStack) -> list[Fault]:
@@ -58,7 +64,7 @@ def faults_for(stack: RunningStack) -> list[Fault]:
     is_compose = stack.kind == "compose"
     no_network = "" if is_compose else "only containers have networks that can be cut"
     no_limit = "" if is_compose else "only containers have a memory limit"
-    no_volume = "" if is_compose else "only containers have volumes that can be replaced by a small disk"
+    no_volume = "" if is_compose else "only containers have volumes that can be replaced by another disk"
     programs = (*INFRASTRUCTURE, *WEBS, *WORKERS)
     return [
         *(Fault(f"kill-{program}", _kill(program)) for program in programs),
@@ -69,12 +75,18 @@ def faults_for(stack: RunningStack) -> list[Fault]:
         Fault("stop-postgres", _stop("postgres")),
         *(Fault(f"restart-{program}", _restart(program)) for program in (*WEBS, *WORKERS)),
         Fault("terminate-connections", _terminate_connections),
-        *(Fault(f"pause-{program}", _pause(program)) for program in programs),
+        *(Fault(f"pause-{program}", _pause(program), "", _max_seconds(program)) for program in programs),
         # Postgres has no network: programs connect to its socket.
-        *(Fault(f"cut-{program}", _cut(program), no_network) for program in programs if program != "postgres"),
+        *(
+            Fault(f"cut-{program}", _cut(program), no_network)
+            for program in programs
+            if program not in ("postgres", "gateway")
+        ),
+        Fault("cut-gateway", _cut("gateway"), no_network, _MAX_GATEWAY_SECONDS),
         *(Fault(f"{name}-alarm", _raise_alarm(*commands)) for name, commands in _ALARMS.items()),
         *(Fault(f"out-of-memory-{program}", _exhaust_memory(program), no_limit) for program in (*WEBS, *WORKERS)),
         *(Fault(f"full-disk-{program}", _fill_disk(program), no_volume) for program in disks.FOLDERS),
+        *(Fault(f"lose-power-{program}", _lose_power(program), no_volume) for program in ("postgres", "rabbitmq")),
     ]
 
 
@@ -84,6 +96,12 @@ def select(faults: list[Fault], patterns: list[str]) -> list[Fault]:
         if not any(fnmatch(fault.name, pattern) for fault in faults):
             raise ValueError(f"{pattern} matches no fault; the faults are {', '.join(fault.name for fault in faults)}")
     return [fault for fault in faults if any(fnmatch(fault.name, pattern) for pattern in patterns)]
+
+
+def _max_seconds(frozen_program: str) -> float:
+    if frozen_program == "gateway":
+        return _MAX_GATEWAY_SECONDS
+    return _MAX_FROZEN_WEB_SECONDS if frozen_program in WEBS else MAX_REQUEST_SECONDS
 
 
 def _kill(program: str) -> Callable[[Context], float]:
@@ -193,13 +211,34 @@ def _exhaust_memory(program: str) -> Callable[[Context], float]:
 
 def _fill_disk(program: str) -> Callable[[Context], float]:
     def inject(context: Context) -> float:
-        with disks.small_disk(context.stack, program) as disk:
-            threading.Event().wait(_MIN_HOLD_SECONDS)
+        with disks.replaced_volume(context.stack, program) as disk:
+            context.stack.wait_until_healthy()
             disk.fill()
             context.hold()
             disk.free()
             freed_at = time.monotonic()
             context.stack.wait_until_healthy()
         return freed_at
+
+    return inject
+
+
+def _lose_power(program: str) -> Callable[[Context], float]:
+    """Return a fault after which the program has only what it flushed before it confirmed it."""
+
+    def inject(context: Context) -> float:
+        stack = context.stack
+        with disks.replaced_volume(stack, program) as disk:
+            for _ in range(_POWER_LOSSES):
+                stack.wait_until_healthy()
+                threading.Event().wait(context.random.uniform(*_SECONDS_WITH_POWER))
+                stack.freeze(program)
+                disk.copy_flushed()
+                stack.halt(program)
+                disk.restore_flushed()
+                stack.start(program)
+                lost_at = time.monotonic()
+            stack.wait_until_healthy()
+        return lost_at
 
     return inject

@@ -58,7 +58,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._attempt_starts: dict[int, float] = {}
         self._last_success: dict[str, float] = {}
-        self._failed_at: list[float] = []
+        self._failures: list[tuple[float, str]] = []
 
     def perform(self, workload: str, value: Any, send: Callable[[dict[str, str]], requests.Response]) -> Operation:
         """Send the request with one Idempotency-Key until its outcome is known, or for OUTCOME_SECONDS."""
@@ -92,7 +92,7 @@ class Ledger:
             if response is not None and response.ok:
                 self._last_success[operation.workload] = attempt.ended_at
             else:
-                self._failed_at.append(attempt.ended_at)
+                self._failures.append((attempt.ended_at, f"{operation.workload}: {attempt.description:.60}"))
         return attempt
 
     def _is_decided(self, operation: Operation, attempt: Attempt) -> bool:
@@ -119,16 +119,17 @@ class Ledger:
         An attempt that began before the end of the fault and has not ended may still fail.
         """
         with self._lock:
-            start = max(since, self._failed_at[-1] if self._failed_at else since)
+            start = max(since, self._failures[-1][0] if self._failures else since)
             if any(started_at < since for started_at in self._attempt_starts.values()):
                 return False
             has_succeeded = all(self._last_success.get(workload, 0.0) > start for workload in workloads)
         return has_succeeded and time.monotonic() > start + seconds
 
-    def last_failure_after(self, moment: float) -> float:
-        """Return how many seconds after the moment the last attempt failed, or 0."""
+    def last_failure_after(self, moment: float) -> tuple[float, str]:
+        """Return how many seconds after the moment the last attempt failed, or 0, and a description of it."""
         with self._lock:
-            return max((failed_at - moment for failed_at in self._failed_at if failed_at > moment), default=0.0)
+            seconds, description = max(self._failures, default=(0.0, ""))
+        return (seconds - moment, description) if seconds > moment else (0.0, "")
 
 
 def _is_unavailable(attempt: Attempt) -> bool:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from random import Random
 
@@ -11,7 +11,7 @@ from quintet_e2e.faults import assert_recovered
 from quintet_e2e.stacks import RunningStack
 from quintet_faults import checker
 from quintet_faults.checker import Violation
-from quintet_faults.injection import Context, Fault
+from quintet_faults.injection import MAX_REQUEST_SECONDS, Context, Fault
 from quintet_faults.ledger import Ledger
 from quintet_faults.load import Load
 from quintet_testing.waiting import eventually
@@ -33,6 +33,7 @@ class Measurement:
     slowest_seconds: float = 0.0
     lag_seconds: float = 0.0
     violations: list[Violation] = field(default_factory=list)
+    max_request_seconds: float = MAX_REQUEST_SECONDS
 
     def count(self, *kinds: str) -> int:
         return sum(violation.kind in kinds for violation in self.violations)
@@ -67,10 +68,12 @@ def run_rounds(
         with load.running():
             eventually(lambda: load.is_stable(0.0, 0.0), _RECOVERY_SECONDS)
             for fault in faults:
-                row = measurements.setdefault(fault.name, Measurement(fault.name))
-                began_at, answered_at = _run_round(context, load, fault, row)
+                row = measurements.setdefault(
+                    fault.name, Measurement(fault.name, max_request_seconds=fault.max_request_seconds)
+                )
+                began_at, answered_at, last_failure = _run_round(context, load, fault, row)
                 answering_at.setdefault(fault.name, []).append((began_at, answered_at))
-                log(f"{fault.name}: HTTP recovered after {row.recovery_seconds:.1f} s")
+                log(f"{fault.name}: HTTP recovered after {row.recovery_seconds:.1f} s {last_failure}".strip())
         violations = [*load.violations(), *checker.problems(ledger), *_dead_letters(client)]
         _measure_requests(ledger, measurements)
         _measure_lags(load, measurements, answering_at)
@@ -78,8 +81,8 @@ def run_rounds(
     return _attribute(measurements, violations)
 
 
-def _run_round(context: Context, load: Load, fault: Fault, row: Measurement) -> tuple[float, float]:
-    """Return the wall-clock times at which the round began, and at which Postgres and RabbitMQ respond again."""
+def _run_round(context: Context, load: Load, fault: Fault, row: Measurement) -> tuple[float, float, str]:
+    """Return the times at which the round began and Postgres and RabbitMQ respond again, and the last failure."""
     stack, ledger = context.stack, load.ledger
     ledger.fault, began_at = fault.name, time.time()
     time.sleep(context.random.uniform(*_STEADY_SECONDS))
@@ -88,9 +91,14 @@ def _run_round(context: Context, load: Load, fault: Fault, row: Measurement) -> 
     eventually(stack.is_broker_reachable, _RECOVERY_SECONDS)
     answered_at = time.time()
     eventually(lambda: load.is_stable(ended_at, _STABLE_SECONDS), _RECOVERY_SECONDS)
+    # The lag of events belongs to this fault, and not to the next one.
+    with suppress(AssertionError):
+        recovered_at = time.time()
+        eventually(lambda: load.sprockets.have_arrived(recovered_at), _RECOVERY_SECONDS)
     row.rounds += 1
-    row.recovery_seconds = max(row.recovery_seconds, ledger.last_failure_after(ended_at))
-    return began_at, answered_at
+    recovery_seconds, last_failure = ledger.last_failure_after(ended_at)
+    row.recovery_seconds = max(row.recovery_seconds, recovery_seconds)
+    return began_at, answered_at, last_failure and f"({last_failure})"
 
 
 def _measure_requests(ledger: Ledger, measurements: dict[str, Measurement]) -> None:

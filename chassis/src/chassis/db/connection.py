@@ -18,7 +18,7 @@ _CONNECT_SECONDS = 3
 # Longer than the role's statement_timeout: Postgres responds first unless it is frozen or unreachable.
 _RESPONSE_SECONDS = 31
 # A statement may take long, but then Postgres accepts other connections. If it twice does not, requests wait no longer.
-_PROBE_AFTER_SECONDS, _PROBE_SECONDS, _MAX_FAILED_PROBES = 3, 2, 2
+_PROBE_AFTER_SECONDS, _PROBE_SECONDS, _MAX_FAILED_PROBES = 2.5, 2, 2
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _DEFAULT_PORT = "5432"
 
