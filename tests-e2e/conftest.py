@@ -17,6 +17,7 @@ STACKS = {
     "replicas": partial(
         compose_stack, DEPLOY_FOLDER / "replicas.yml", POOL_SIZE="3", WEB_CONCURRENCY="1", WORKER_THREADS="1"
     ),
+    "cluster": partial(compose_stack, DEPLOY_FOLDER / "rabbitmq-cluster.yml"),
 }
 # A stack starts within the first test that uses it, which takes minutes if images must be built.
 TIMEOUT_SECONDS = 900 * max(1, int(os.environ.get("E2E_ROUNDS") or 1))
