@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from quintet_e2e.clients import Client
-from quintet_e2e.compose import DEPLOY_FOLDER, compose_stack
+from quintet_e2e.compose import DEPLOY_FOLDER, TOPOLOGIES, compose_stack
 from quintet_e2e.stacks import RunningStack, local_stack
 
 STACKS = {
@@ -17,6 +17,7 @@ STACKS = {
     "replicas": partial(
         compose_stack, DEPLOY_FOLDER / "replicas.yml", POOL_SIZE="3", WEB_CONCURRENCY="1", WORKER_THREADS="1"
     ),
+    "standby": partial(compose_stack, TOPOLOGIES / "standby.yml"),
     "cluster": partial(compose_stack, DEPLOY_FOLDER / "rabbitmq-cluster.yml"),
 }
 # A stack starts within the first test that uses it, which takes minutes if images must be built.
