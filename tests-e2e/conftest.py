@@ -2,15 +2,24 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from quintet_e2e.clients import Client
-from quintet_e2e.compose import compose_stack
+from quintet_e2e.compose import DEPLOY_FOLDER, TOPOLOGIES, compose_stack
 from quintet_e2e.stacks import RunningStack, local_stack
 
-STACKS = {"local": local_stack, "compose": compose_stack}
+STACKS = {
+    "local": local_stack,
+    "compose": compose_stack,
+    "replicas": partial(
+        compose_stack, DEPLOY_FOLDER / "replicas.yml", POOL_SIZE="3", WEB_CONCURRENCY="1", WORKER_THREADS="1"
+    ),
+    "standby": partial(compose_stack, TOPOLOGIES / "standby.yml"),
+    "cluster": partial(compose_stack, DEPLOY_FOLDER / "rabbitmq-cluster.yml"),
+}
 # A stack starts within the first test that uses it, which takes minutes if images must be built.
 TIMEOUT_SECONDS = 900 * max(1, int(os.environ.get("E2E_ROUNDS") or 1))
 MAX_LOG_LINES = 10
@@ -18,7 +27,10 @@ MAX_LOG_LINES = 10
 
 @pytest.fixture(scope="session", params=["local", pytest.param("compose", marks=pytest.mark.slow)])
 def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
-    """Yield a stack of each mode, shared by all tests, with its own folder and ports. Tests must leave it healthy."""
+    """Yield a stack of each mode, shared by all tests, with its own folder and ports. Tests must leave it healthy.
+
+    A test that is parametrized with other names of STACKS runs on these instead.
+    """
     with STACKS[request.param]() as running_stack:
         yield running_stack
 

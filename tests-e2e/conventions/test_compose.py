@@ -12,6 +12,9 @@ from quintet_local import envfile, settings
 
 GATEWAY = "gateway"
 MONITORING_PROGRAMS = {"prometheus", "grafana"}
+REPLICAS = 3
+# For backups, migrations and people.
+RESERVED_CONNECTIONS = 10
 # Docker runs health checks often; each of these commands needs only milliseconds of processor time.
 CHEAP_PROBES = {"bash", "curl", "pg_isready", "redis-cli"}
 
@@ -200,3 +203,15 @@ def test_names_are_unique_to_the_stack(compose):
             assert program["image"].endswith(":${QUINTET_TAG:-${COMPOSE_PROJECT_NAME}}"), name
     for name, volume in compose["volumes"].items():
         assert "STACK_ID" in volume["labels"]["quintet.stack"], name
+
+
+def test_replicas_of_all_webs_and_workers_fit_the_connections_of_postgres(service_names):
+    override = yaml.safe_load((CHECKOUT / "deploy" / "compose" / "replicas.yml").read_text())
+    programs = {f"{name}-{kind}" for name in service_names for kind in ("web", "worker")}
+    assert override["services"] == {program: {"scale": REPLICAS} for program in programs}
+    guide = (CHECKOUT / "docs" / "how-to" / "survive-the-loss-of-a-server.md").read_text()
+    values = dict(re.findall(r"^(POOL_SIZE|WEB_CONCURRENCY|WORKER_THREADS)=(\d+)$", guide, re.MULTILINE))
+    with_unused_url = {**values, "DATABASE_URL": "postgresql://unused"}
+    counts = [settings.settings_class(name).load(with_unused_url).connection_count for name in service_names]
+    assert len(values) == 3
+    assert REPLICAS * sum(counts) <= settings.max_connections() - RESERVED_CONNECTIONS

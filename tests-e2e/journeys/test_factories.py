@@ -12,6 +12,7 @@ from quintet import Quintet
 from quintet_e2e.clients import background_threads, ok_json, run_concurrently
 from quintet_e2e.factories import OUTCOME_SECONDS, CountingSprocket, ProducingFactory, production_events
 from quintet_e2e.faults import BROKER_RECOVERY_SECONDS, assert_recovered, seeded_random
+from quintet_e2e.stacks import ALSO_ON_REPLICAS
 from quintet_testing.waiting import eventually
 
 # Faults with a long recovery are injected less often, unless E2E_ROUNDS sets one count for all.
@@ -20,6 +21,7 @@ QUICK_ROUNDS, SLOW_ROUNDS, SLOWEST_ROUNDS = (ROUNDS or rounds for rounds in (10,
 SPROCKETS, FACTORIES = 3, 2
 
 
+@ALSO_ON_REPLICAS
 def test_production_is_added_to_chart_and_published(client):
     factory_id = ok_json(client.post("/api/factories", json={"name": "Journey"}))["id"]
     response = client.post(
@@ -40,6 +42,7 @@ def test_production_is_added_to_chart_and_published(client):
     assert (event["producer"], event["user"]) == ("factory", None)
 
 
+@ALSO_ON_REPLICAS
 def test_etag_of_compressed_response_is_valid_in_conditional_requests(client):
     chart = {name: list(range(300)) for name in ("sprocket_production_actual", "sprocket_production_goal", "time")}
     factory_id = ok_json(client.post("/api/factories", json={"name": "Compressed", "chart_data": chart}))["id"]
@@ -51,6 +54,7 @@ def test_etag_of_compressed_response_is_valid_in_conditional_requests(client):
     assert client.send("DELETE", path, headers={"If-Match": etag}).status_code == 204
 
 
+@ALSO_ON_REPLICAS
 @pytest.mark.slow
 def test_one_of_twenty_concurrent_changes_succeeds(client):
     for _ in range(5):

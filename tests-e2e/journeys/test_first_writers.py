@@ -5,7 +5,10 @@ import secrets
 import pytest
 
 from quintet_e2e.clients import run_concurrently
+from quintet_e2e.stacks import ALSO_ON_REPLICAS
 from quintet_e2e.streams import event_body, read_events, stream_path
+
+pytestmark = ALSO_ON_REPLICAS
 
 WRITERS = 20
 ROUNDS = 10

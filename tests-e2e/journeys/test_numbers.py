@@ -15,6 +15,7 @@ from quintet_e2e.faults import (
     assert_recovered,
     seeded_random,
 )
+from quintet_e2e.stacks import ALSO_ON_REPLICAS
 from quintet_testing.waiting import eventually
 
 CLIENTS = 50
@@ -148,6 +149,7 @@ def test_fifty_clients_receive_distinct_numbers_while_processes_are_killed(stack
     assert_recovered(stack)
 
 
+@ALSO_ON_REPLICAS
 def test_no_number_is_skipped_without_faults(client):
     before = get_state(client, "image-sequence")
     requests_per_client = TOTAL_WITHOUT_FAULTS // CLIENTS
@@ -160,6 +162,7 @@ def test_no_number_is_skipped_without_faults(client):
     assert issued_count(get_state(client, "image-sequence")) == issued_count(before) + TOTAL_WITHOUT_FAULTS
 
 
+@ALSO_ON_REPLICAS
 def test_response_has_all_numbers_or_is_an_error(client):
     name = create_sequence(client, 10, cycle=False)
     assert ok_json(client.post(f"/sequences/{name}/next", json={"n": 8}))["sequence_list"] == list(range(1, 9))
@@ -167,6 +170,7 @@ def test_response_has_all_numbers_or_is_an_error(client):
     assert ok_json(client.post(f"/sequences/{name}/next", json={"n": 2}))["sequence_list"] == [9, 10]
 
 
+@ALSO_ON_REPLICAS
 def test_retry_with_same_key_returns_same_numbers(client):
     name = create_sequence(client, 1000, cycle=False)
     key = {"Idempotency-Key": secrets.token_hex()}

@@ -7,6 +7,7 @@ import pytest
 from quintet_e2e import orders
 from quintet_e2e.clients import attempt_request, background_threads, ok_json, run_concurrently
 from quintet_e2e.faults import assert_recovered
+from quintet_e2e.stacks import ALSO_ON_REPLICAS
 from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
 
@@ -28,6 +29,7 @@ def events_of_import(client, task_id):
     return [event for event in read_events(client, "orders") if event["payload"]["task_id"] == task_id]
 
 
+@ALSO_ON_REPLICAS
 @pytest.mark.parametrize("request_options", [as_body, as_form])
 def test_sample_is_imported_and_published(stack, client, request_options):
     content = orders.sample_file(orders.first_unused_id())
@@ -49,6 +51,7 @@ def test_sample_is_imported_and_published(stack, client, request_options):
     assert orders.row_counts(end["payload"]) == SAMPLE_COUNTS
 
 
+@ALSO_ON_REPLICAS
 def test_repeated_file_changes_nothing(stack, client):
     first_id, count = orders.first_unused_id(), 500
     content = orders.orders_file(first_id, count)
@@ -60,6 +63,7 @@ def test_repeated_file_changes_nothing(stack, client):
     assert before[:2] == (count, orders.expected_counts(count)["valid"])
 
 
+@ALSO_ON_REPLICAS
 @pytest.mark.fault
 def test_import_continues_without_sequence_service_and_receives_batch_number_later(stack, client):
     stack.stop("sequence-web")

@@ -14,6 +14,7 @@ from quintet_e2e.faults import (
     assert_recovered,
     seeded_random,
 )
+from quintet_e2e.stacks import ALSO_ON_REPLICAS
 from quintet_e2e.streams import event_body, read_events, stream_path
 from quintet_testing.waiting import eventually
 
@@ -118,6 +119,7 @@ def test_readers_see_all_events_in_order_while_processes_are_killed(stack, clien
     assert_recovered(stack)
 
 
+@ALSO_ON_REPLICAS
 @pytest.mark.slow
 def test_concurrent_acknowledgements_of_one_event_advance_offset_once(client):
     stream = f"busy {secrets.token_hex(4)}"

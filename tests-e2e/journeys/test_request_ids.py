@@ -7,6 +7,7 @@ import secrets
 from quintet_e2e.clients import ok_json
 from quintet_e2e.faults import POSTGRES_RECOVERY_SECONDS, assert_recovered
 from quintet_e2e.sequences import UniqueSequence
+from quintet_e2e.stacks import ALSO_ON_REPLICAS
 from quintet_e2e.streams import event_body, read_events, stream_path
 from quintet_e2e.subscriber import subscription
 from quintet_testing.waiting import eventually
@@ -17,6 +18,7 @@ def log_lines_with(stack, program, request_id):
     return [json.loads(line[line.index("{") :]) for line in stack.log(program).splitlines() if request_id in line]
 
 
+@ALSO_ON_REPLICAS
 def test_request_id_of_client_is_in_response_event_message_and_log(stack, client):
     request_id = f"{client.request_id_prefix}.custom_{secrets.token_hex(4)}"
     stream = f"traced {secrets.token_hex(4)}"
@@ -59,6 +61,7 @@ def test_error_responses_contain_request_id(client):
     assert (response.status_code, response.json()["instance"]) == (404, request_id)
 
 
+@ALSO_ON_REPLICAS
 def test_services_return_503_without_postgres_and_recover(stack, client):
     """Requests during the outage must not take effect."""
     stream = f"traced {secrets.token_hex(4)}"

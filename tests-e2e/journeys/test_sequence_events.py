@@ -4,8 +4,11 @@ import pytest
 
 from quintet_e2e.clients import ok_json
 from quintet_e2e.sequences import UniqueSequence
+from quintet_e2e.stacks import ALSO_ON_REPLICAS
 from quintet_e2e.streams import event_body, read_events, stream_path
 from quintet_testing.waiting import eventually
+
+pytestmark = ALSO_ON_REPLICAS
 
 
 def published_events(sequence, count):

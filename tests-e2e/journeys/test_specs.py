@@ -9,6 +9,7 @@ import pytest
 from quintet_e2e.clients import Client, ok_json, run_concurrently
 from quintet_e2e.faults import assert_recovered
 from quintet_e2e.specs import ROWS, Owner
+from quintet_e2e.stacks import ALSO_ON_REPLICAS
 from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
 
@@ -20,6 +21,7 @@ def owner(client):
     return Owner(client)
 
 
+@ALSO_ON_REPLICAS
 def test_spec_becomes_data_package(stack, client, owner):
     dataset = owner.new_dataset_name()
     flow = owner.upload(dataset)
@@ -41,6 +43,7 @@ def test_spec_becomes_data_package(stack, client, owner):
     assert_recovered(stack)
 
 
+@ALSO_ON_REPLICAS
 @pytest.mark.slow
 def test_invalid_row_is_reported_and_fails_dependent_pipelines(owner):
     flow = owner.upload(owner.new_dataset_name(), rows=[*ROWS, {"name": "Merlot", "year": "last year"}])
@@ -50,6 +53,7 @@ def test_invalid_row_is_reported_and_fails_dependent_pipelines(owner):
     assert any("Dependency unsuccessful" in text for text in status["pipelines"][flow]["error_log"])
 
 
+@ALSO_ON_REPLICAS
 @pytest.mark.slow
 def test_canceled_flow_ends_immediately_and_can_be_retried(client, owner):
     flow = owner.upload(owner.new_dataset_name())
@@ -62,6 +66,7 @@ def test_canceled_flow_ends_immediately_and_can_be_retried(client, owner):
     assert owner.wait_for_end(retried)["state"] == "SUCCEEDED"
 
 
+@ALSO_ON_REPLICAS
 @pytest.mark.slow
 def test_concurrent_uploads_become_revisions_without_gaps(client, owner):
     dataset = owner.new_dataset_name()

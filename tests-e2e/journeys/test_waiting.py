@@ -11,6 +11,7 @@ import pytest
 from quintet_e2e.clients import attempt_request, ok_json
 from quintet_e2e.faults import SERVICE_RECOVERY_SECONDS, assert_recovered
 from quintet_e2e.sockets import pending_requests, read_responses
+from quintet_e2e.stacks import ALSO_ON_REPLICAS
 from quintet_e2e.streams import event_body, stream_path
 from quintet_testing.waiting import eventually
 
@@ -93,6 +94,7 @@ def test_waiting_reader_receives_event_within_200_ms(client):
     assert median < max(MAX_DELAY_SECONDS, 10 * request_seconds)
 
 
+@ALSO_ON_REPLICAS
 @pytest.mark.slow
 def test_waiting_reader_receives_empty_list_after_timeout(client):
     stream = UniqueStream(client)
@@ -118,6 +120,7 @@ def next_events(response, count):
     raise AssertionError(f"the stream ended after {events}")
 
 
+@ALSO_ON_REPLICAS
 def test_live_stream_resumes_after_last_event_without_gaps_or_duplicates(client):
     stream = UniqueStream(client)
     stream.append("A", "B", "A")

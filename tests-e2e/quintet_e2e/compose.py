@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,9 @@ FOLDER_PREFIX = "quintet-compose-tests-"
 # Test stacks of one checkout share their images, so only the first one builds them.
 IMAGE_TAG = "tests-" + hashlib.sha256(os.fsencode(CHECKOUT)).hexdigest()[:8]
 UP_SECONDS = 900
+# Override files for users, and those that only tests need.
+DEPLOY_FOLDER = CHECKOUT / "deploy" / "compose"
+TOPOLOGIES = Path(__file__).parent / "topologies"
 ENGINE_TIMEOUT_SECONDS = 20
 PROBE_SECONDS = 5
 
@@ -47,6 +50,15 @@ class ComposeStack(RunningStack):
     @property
     def amqp_url(self) -> str:
         return f"amqp://quintet:{self.settings['RABBITMQ_PASSWORD']}@{self._address('rabbitmq')}:5672/quintet"
+
+    def postgres_url(self, program: str) -> str:
+        """Return the URL for the administrator's role on a server of Postgres that accepts connections by network."""
+        return f"postgresql://admin:{self.settings['POSTGRES_PASSWORD']}@{self._address(program)}/quintet"
+
+    def flush_cache(self) -> None:
+        command = 'REDISCLI_AUTH="$(cat /run/secrets/redis_password)" redis-cli flushall'
+        code, output = self._container("redis").exec_run(["sh", "-c", command])
+        assert code == 0, output
 
     @property
     def database_url(self) -> str:
@@ -112,10 +124,12 @@ class ComposeStack(RunningStack):
         self._container(program).kill()
 
     def stop(self, program: str) -> None:
-        self._container(program).stop(timeout=60)
+        for container in self.containers(program):
+            container.stop(timeout=60)
 
     def start(self, program: str) -> None:
-        self._container(program).start()
+        for container in self.containers(program):
+            container.start()
 
     @contextmanager
     def disconnected(self, program: str) -> Iterator[None]:
@@ -132,12 +146,19 @@ class ComposeStack(RunningStack):
                 network.connect(container, aliases=settings[name]["Aliases"])
 
     def processes(self, program: str) -> list[psutil.Process]:
-        first = psutil.Process(self._pid(program))
-        return [first, *first.children(recursive=True)]
+        firsts = [psutil.Process(container.attrs["State"]["Pid"]) for container in self.containers(program)]
+        return [process for first in firsts for process in (first, *first.children(recursive=True))]
 
     def log(self, program: str) -> str:
-        output: bytes = self._container(program).logs()
+        output = b"".join(container.logs() for container in self.containers(program))
         return output.decode(errors="replace")
+
+    def containers(self, program: str) -> list[Any]:
+        """Return the containers of all replicas of the program, also of those that are stopped."""
+        # Listing the containers of all programs takes too long for a kill at a certain moment.
+        labels = [f"com.docker.compose.project={self._project}", f"com.docker.compose.service={program}"]
+        containers: list[Any] = self._engine.containers.list(all=True, filters={"label": labels})
+        return containers
 
     def inspect_containers(self) -> list[Any]:
         """Return the output of `docker inspect` for each container."""
@@ -168,9 +189,7 @@ class ComposeStack(RunningStack):
         return {container.labels["com.docker.compose.service"]: container for container in containers}
 
     def _container(self, program: str) -> Any:
-        # Listing all containers takes too long for a kill at a certain moment.
-        labels = [f"com.docker.compose.project={self._project}", f"com.docker.compose.service={program}"]
-        return self._engine.containers.list(all=True, filters={"label": labels})[0]
+        return self.containers(program)[0]
 
     @cached_property
     def _project(self) -> str:
@@ -186,8 +205,11 @@ class ComposeStack(RunningStack):
 
 
 @contextmanager
-def compose_stack() -> Iterator[RunningStack]:
-    """Yield a stack in a temporary folder, from `make up` to `make clean`. Skip if a requirement is not met."""
+def compose_stack(*override_files: Path, **settings: str) -> Iterator[RunningStack]:
+    """Yield a stack in a temporary folder, from `make up` to `make clean`. Skip if a requirement is not met.
+
+    The override files change docker-compose.yml, and the settings are additional lines of .env.
+    """
     engine = connect_engine()
     try:
         require_root()
@@ -195,8 +217,7 @@ def compose_stack() -> Iterator[RunningStack]:
         for home in abandoned_folders(FOLDER_PREFIX):
             _clean(home)
         home = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX)).resolve()
-        port = ports.find_free_port(set())
-        (home / ".env").write_text(f"GATEWAY_PORT={port}\nRATE_LIMITS=off\nQUINTET_TAG={IMAGE_TAG}\n")
+        _write_settings(home, override_files, settings)
         with owner_lock(home):
             try:
                 _run_compose(home, "up")
@@ -205,6 +226,18 @@ def compose_stack() -> Iterator[RunningStack]:
                 _clean(home)
     finally:
         engine.close()
+
+
+def _write_settings(home: Path, override_files: Iterable[Path], settings: Mapping[str, str]) -> None:
+    files = [CHECKOUT / "docker-compose.yml", *override_files]
+    lines = {
+        "GATEWAY_PORT": ports.find_free_port(set()),
+        "RATE_LIMITS": "off",
+        "QUINTET_TAG": IMAGE_TAG,
+        "COMPOSE_FILE": os.pathsep.join(map(str, files)),
+        **settings,
+    }
+    (home / ".env").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
 
 def connect_engine() -> Any:

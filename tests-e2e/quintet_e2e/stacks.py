@@ -17,6 +17,7 @@ import pika
 import pika.exceptions
 import psutil
 import psycopg2
+import pytest
 
 from quintet_local.gateway import fetch_health
 from quintet_local.testing import TestStack, running_stack
@@ -26,6 +27,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 300
 # Docker doubles the delay before a restart each time a container has run for less than ten seconds.
 RESTART_SECONDS = 120
+# For journeys that must also succeed with three replicas of each web and worker.
+ALSO_ON_REPLICAS = pytest.mark.parametrize(
+    "stack",
+    ["local", *(pytest.param(name, marks=pytest.mark.slow) for name in ("compose", "replicas"))],
+    indirect=True,
+)
 _RUNNING_SECONDS, _FROZEN_SECONDS = 0.1, 0.4
 
 

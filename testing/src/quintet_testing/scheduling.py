@@ -4,7 +4,7 @@ import re
 
 from xdist.scheduler import LoadScopeScheduling
 
-_STACK = re.compile(r"[\[-](local|compose)[\]-]")
+_STACK = re.compile(r"[\[-](local|compose|replicas|standby|cluster)[\]-]")
 
 
 class SharedServerScheduling(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no complete types
