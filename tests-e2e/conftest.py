@@ -46,13 +46,15 @@ def client(stack: RunningStack) -> Iterator[Client]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the journeys first because they take longest, beginning with those of documents that expect a new stack.
 
-    With pytest-xdist, all journeys on one stack run in one process, so two processes test both stacks concurrently.
+    Tests on one stack follow each other, and those of a swarm come after them. With pytest-xdist, all journeys with
+    containers run in one process, so that two processes test with and without containers concurrently.
     """
     for item in items:
         if "journeys" in item.path.parts:
             item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+    kinds = {kind: rank for rank, kind in enumerate(STACKS)}
     ranks = {"test_readme": 0, "test_tutorial": 1}
-    items.sort(key=lambda item: (_stack_of(item) is None, ranks.get(item.path.stem, len(ranks))))
+    items.sort(key=lambda item: (kinds.get(_stack_of(item), len(kinds)), ranks.get(item.path.stem, len(ranks))))
 
 
 def _stack_of(item: pytest.Item) -> str | None:
