@@ -210,21 +210,22 @@ def _exhaust_memory(program: str) -> Callable[[Context], float]:
 
 
 def _fill_disk(program: str) -> Callable[[Context], float]:
+    """Return a fault whose end is the restart on the original volume, before which the stack must become healthy."""
+
     def inject(context: Context) -> float:
         with disks.replaced_volume(context.stack, program) as disk:
             context.stack.wait_until_healthy()
             disk.fill()
             context.hold()
             disk.free()
-            freed_at = time.monotonic()
             context.stack.wait_until_healthy()
-        return freed_at
+        return time.monotonic()
 
     return inject
 
 
 def _lose_power(program: str) -> Callable[[Context], float]:
-    """Return a fault after which the program has only what it flushed before it confirmed it."""
+    """Return a fault after which the program has only what it flushed. Its end is as that of a full disk."""
 
     def inject(context: Context) -> float:
         stack = context.stack
@@ -237,8 +238,7 @@ def _lose_power(program: str) -> Callable[[Context], float]:
                 stack.halt(program)
                 disk.restore_flushed()
                 stack.start(program)
-                lost_at = time.monotonic()
             stack.wait_until_healthy()
-        return lost_at
+        return time.monotonic()
 
     return inject
