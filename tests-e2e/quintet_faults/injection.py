@@ -86,7 +86,7 @@ def faults_for(stack: RunningStack) -> list[Fault]:
         *(Fault(f"{name}-alarm", _raise_alarm(*commands)) for name, commands in _ALARMS.items()),
         *(Fault(f"out-of-memory-{program}", _exhaust_memory(program), no_limit) for program in (*WEBS, *WORKERS)),
         *(Fault(f"full-disk-{program}", _fill_disk(program), no_volume) for program in disks.FOLDERS),
-        *(Fault(f"lose-power-{program}", _lose_power(program), no_volume) for program in ("postgres", "rabbitmq")),
+        *(Fault(f"lose-power-{program}", _lose_power(program), no_volume) for program in disks.FOLDERS),
     ]
 
 
