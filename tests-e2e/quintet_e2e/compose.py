@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,9 @@ class ComposeStack(RunningStack):
 
     def halt(self, program: str) -> None:
         """Kill the program. It does not run again before `start`."""
-        self._container(program).kill()
+        with suppress(docker.errors.APIError):  # a busy engine reports an error if the exit takes long
+            self._container(program).kill()
+        eventually(lambda: not self._pid(program), RESTART_SECONDS)
 
     def stop(self, program: str) -> None:
         for container in self.containers(program):

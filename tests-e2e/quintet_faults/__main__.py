@@ -1,6 +1,7 @@
 """`make test-faults`: inject faults under load, and print a table. Exit with 1 if anything was lost or too slow."""
 
 import argparse
+import signal
 import sys
 import time
 from random import Random
@@ -18,6 +19,9 @@ _STACKS = {"compose": compose_stack, "local": local_stack}
 
 def main() -> int:
     arguments = _parse_arguments()
+    # Remove the stack also if the run is ended, even in the background.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(1))
     print(f"SEED={arguments.seed}", flush=True)
     random = Random(arguments.seed)
     try:

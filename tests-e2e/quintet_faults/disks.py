@@ -10,8 +10,8 @@ from pathlib import Path
 
 from quintet_e2e.stacks import RunningStack
 
-# The folder of each program in its container that a full disk affects.
-FOLDERS = {"postgres": "/var/lib/postgresql/data", "rabbitmq": "/var/lib/rabbitmq", "specstore-worker": "/data"}
+# Where programs that share their volume with no other have it. The disk of specstore-service has tests of its own.
+FOLDERS = {"postgres": "/var/lib/postgresql/data", "rabbitmq": "/var/lib/rabbitmq"}
 # More than the 200 MB below which RabbitMQ blocks publishers.
 _FREE_BYTES = 512 * 1024 * 1024
 _BLOCK = b"\0" * 4096

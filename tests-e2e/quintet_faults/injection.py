@@ -86,7 +86,7 @@ def faults_for(stack: RunningStack) -> list[Fault]:
         *(Fault(f"{name}-alarm", _raise_alarm(*commands)) for name, commands in _ALARMS.items()),
         *(Fault(f"out-of-memory-{program}", _exhaust_memory(program), no_limit) for program in (*WEBS, *WORKERS)),
         *(Fault(f"full-disk-{program}", _fill_disk(program), no_volume) for program in disks.FOLDERS),
-        *(Fault(f"lose-power-{program}", _lose_power(program), no_volume) for program in ("postgres", "rabbitmq")),
+        *(Fault(f"lose-power-{program}", _lose_power(program), no_volume) for program in disks.FOLDERS),
     ]
 
 
@@ -210,21 +210,22 @@ def _exhaust_memory(program: str) -> Callable[[Context], float]:
 
 
 def _fill_disk(program: str) -> Callable[[Context], float]:
+    """Return a fault whose end is the restart on the original volume, before which the stack must become healthy."""
+
     def inject(context: Context) -> float:
         with disks.replaced_volume(context.stack, program) as disk:
             context.stack.wait_until_healthy()
             disk.fill()
             context.hold()
             disk.free()
-            freed_at = time.monotonic()
             context.stack.wait_until_healthy()
-        return freed_at
+        return time.monotonic()
 
     return inject
 
 
 def _lose_power(program: str) -> Callable[[Context], float]:
-    """Return a fault after which the program has only what it flushed before it confirmed it."""
+    """Return a fault after which the program has only what it flushed. Its end is as that of a full disk."""
 
     def inject(context: Context) -> float:
         stack = context.stack
@@ -237,8 +238,7 @@ def _lose_power(program: str) -> Callable[[Context], float]:
                 stack.halt(program)
                 disk.restore_flushed()
                 stack.start(program)
-                lost_at = time.monotonic()
             stack.wait_until_healthy()
-        return lost_at
+        return time.monotonic()
 
     return inject
