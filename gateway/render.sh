@@ -51,8 +51,10 @@ UPSTREAM_LINES='' UPSTREAM_PORT=:8000
 if [ -n "$SOCKETS_DIR" ]; then
     UPSTREAM_PORT=''
     for name in $(echo "$SERVICES" | sed 's/[a-z]*/&-web/g; s/,/ /g') console; do
-        UPSTREAM_LINES="$UPSTREAM_LINES
-    upstream $name { server \"unix:$SOCKETS_DIR/${name%-web}.sock\"; keepalive 32; keepalive_timeout 2s; }"
+        for suffix in '' -standby; do
+            UPSTREAM_LINES="$UPSTREAM_LINES
+    upstream $name$suffix { server \"unix:$SOCKETS_DIR/${name%-web}$suffix.sock\"; keepalive 32; keepalive_timeout 2s; }"
+        done
     done
 fi
 TRUSTED_PROXY_LINES=''
