@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from quintet_compose import identity, secret_files
+from quintet_compose.containers import Containers
 from quintet_compose.identity import Identity
 from quintet_compose.stack import Compose
-from quintet_local import commands, envfile, locking, tls
-from quintet_local.gateway import set_administrator
+from quintet_local import commands, envfile, locking, tls, upgrade
 from quintet_local.layout import MARKER
 from quintet_local.progress import StackError, log_progress
 from quintet_local.restore import IN_PROGRESS, reject_interrupted
-from quintet_local.watching import StackWatcher
 
 
 def main() -> int:
@@ -25,21 +24,13 @@ def main() -> int:
 def env(stack: Compose, arguments: argparse.Namespace) -> None:
     """Create the files that docker-compose.yml reads, also for calling `docker compose` by hand."""
     with stack.exclusive_lock():
-        _create_files(stack)
-
-
-def _create_files(stack: Compose) -> None:
-    commands.bind_env_file(stack.env_file)
-    stack.identity = identity.ensure(stack.home, stack.env_file)
-    settings = commands.ensure_settings(stack.env_file, stack.service_names)
-    secret_files.write(stack.secrets, settings, stack.service_names)
-    set_administrator(settings, stack.users_environment())
+        stack.create_files()
 
 
 def up(stack: Compose, arguments: argparse.Namespace) -> None:
     with stack.exclusive_lock():
         reject_interrupted(stack.env_file)
-        _create_files(stack)
+        stack.create_files()
         if arguments.tls:
             # The user in the gateway's container must be able to read the key.
             tls.ensure(stack.env_file, stack.users / "tls", key_mode=0o644)
@@ -48,12 +39,8 @@ def up(stack: Compose, arguments: argparse.Namespace) -> None:
         log_progress("starting the containers")
         start(stack)
         stack.reload_gateway()
-        # `up --wait` does not detect a worker that fails repeatedly, and fails if a web process has ended once.
-        StackWatcher(stack.container_states, stack.log_tail, stack.health).wait(
-            "all services: healthy",
-            stack.is_healthy,
-            advice=lambda: "run `make status` and `make logs S=<container>` for details",
-        )
+        stack.wait_until_healthy()
+        upgrade.remove_standbys(Containers(stack))
     commands.print_access(stack.settings)
 
 
@@ -63,7 +50,7 @@ def restore(stack: Compose, arguments: argparse.Namespace) -> None:
 
 def _start_servers(stack: Compose) -> None:
     """Create the stack if necessary, and start Postgres, with its roles, and RabbitMQ."""
-    _create_files(stack)
+    stack.create_files()
     log_progress("building the images that have changed")
     stack.run("build", "--quiet")
     stack.run("run", "--rm", "-T", "roles")
@@ -85,13 +72,17 @@ def start(stack: Compose) -> None:
         ) from None
 
 
+def upgrade_containers(stack: Compose, arguments: argparse.Namespace) -> None:
+    upgrade.run(stack, Containers(stack), arguments)
+
+
 def down(stack: Compose, arguments: argparse.Namespace) -> None:
     with _locked_identity(stack) as stack_identity:
         if stack_identity is None:
             log_progress("nothing to stop: no stack exists here")
             return
         identity.reject_foreign(stack_identity, stack.env_file, "nothing was stopped")
-        stack.run("down", "--remove-orphans")
+        stack.run("--profile", "*", "down", "--remove-orphans")
         log_progress("stopped; the data is kept (`make clean` removes it)")
 
 
@@ -125,7 +116,7 @@ def _remove(stack: Compose, stack_identity: Identity, arguments: argparse.Namesp
     files = [file for file in (stack.users, stack.secrets, *_removable_env_file(stack)) if file.exists()]
     removals = [*(f"volume {name}" for name in volumes), *(f"image {name}" for name in images), *files]
     commands.confirm_removal(removals, arguments)
-    stack.run("down", "--remove-orphans", "--volumes")
+    stack.run("--profile", "*", "down", "--remove-orphans", "--volumes")
     if images:
         subprocess.run(["docker", "image", "rm", *images], capture_output=True)
     for folder in (stack.users, stack.secrets):
@@ -167,4 +158,5 @@ COMMANDS: dict[str, commands.Command] = {
     "status": status,
     "logs": logs,
     "restore": restore,
+    "upgrade": upgrade_containers,
 }
