@@ -22,10 +22,13 @@ RUN = $(PY) deploy/$(STACK)
 PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up down clean url status logs user user-remove users dead-letters retry discard load-data backup restore help lint test test-long test-all test-faults bench screenshots setup pins openapi dashboards env release
+.PHONY: up upgrade down clean url status logs user user-remove users dead-letters retry discard load-data backup restore help lint test test-long test-all test-faults bench screenshots setup pins openapi dashboards env release
 
 up: setup ## Start the stack (RELOAD=1: apply code changes; TLS=1: serve HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
+
+upgrade: setup ## Replace all programs by the new version without failed requests (BACKUP=0: without a backup)
+	@$(RUN) upgrade $(if $(filter 0,$(BACKUP)),--no-backup)
 
 down: setup ## Stop the stack and keep its data
 	@$(RUN) down

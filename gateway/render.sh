@@ -55,8 +55,10 @@ UPSTREAM_LINES='' UPSTREAM_SUFFIX=${UPSTREAM_DOMAIN:+.$UPSTREAM_DOMAIN}:8000
 if [ -n "$SOCKETS_DIR" ]; then
     UPSTREAM_SUFFIX=''
     for name in $(echo "$SERVICES" | sed 's/[a-z]*/&-web/g; s/,/ /g') console; do
-        UPSTREAM_LINES="$UPSTREAM_LINES
-    upstream $name { server \"unix:$SOCKETS_DIR/${name%-web}.sock\"; keepalive 32; keepalive_timeout 2s; }"
+        for suffix in '' -standby; do
+            UPSTREAM_LINES="$UPSTREAM_LINES
+    upstream $name$suffix { server \"unix:$SOCKETS_DIR/${name%-web}$suffix.sock\"; keepalive 32; keepalive_timeout 2s; }"
+        done
     done
 fi
 # A second server, without passwords, for Prometheus, which does not scrape sockets.

@@ -38,6 +38,11 @@ def test_compose_runs_each_service_as_three_programs(compose, service):
     assert f"{name}_db_password" in compose["services"]["roles"]["secrets"]
 
 
+def test_every_web_program_has_a_standby_that_only_an_upgrade_starts(compose, service_names):
+    for web in [*(f"{name}-web" for name in service_names), "console"]:
+        assert compose["services"][f"{web}-standby"] == {**compose["services"][web], "profiles": ["standby"]}
+
+
 def test_only_workers_receive_broker_url(compose, service):
     kinds = {
         kind
@@ -164,7 +169,13 @@ def test_no_variable_holds_a_secret(compose):
 def test_only_gateway_specstore_and_monitoring_can_reach_the_outside(compose):
     external_networks = {name for name, network in compose["networks"].items() if not (network or {}).get("internal")}
     externally_connected = {name for name, networks in networks_of(compose).items() if external_networks & networks}
-    assert externally_connected == {GATEWAY, "specstore-web", "specstore-worker", *MONITORING_PROGRAMS}
+    assert externally_connected == {
+        GATEWAY,
+        "specstore-web",
+        "specstore-web-standby",
+        "specstore-worker",
+        *MONITORING_PROGRAMS,
+    }
     members = {name for name, networks in networks_of(compose).items() if "monitoring" in networks}
     assert members == MONITORING_PROGRAMS
 

@@ -24,7 +24,7 @@ from quintet_local.testing import TestStack, running_stack
 from quintet_testing.waiting import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-COMMAND_SECONDS = 300
+COMMAND_SECONDS = 600
 # Docker doubles the delay before a restart each time a container has run for less than ten seconds.
 RESTART_SECONDS = 120
 # For journeys that must also succeed with three replicas of each web and worker.

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from quintet_compose import identity, kubernetes, secret_files, swarm
+from quintet_compose.containers import Containers
 from quintet_compose.identity import Identity
 from quintet_compose.stack import ALL_PROFILES, Compose
-from quintet_local import commands, envfile, locking, tls
+from quintet_local import commands, envfile, locking, tls, upgrade
 from quintet_local.gateway import set_administrator
 from quintet_local.layout import MARKER
 from quintet_local.progress import StackError, log_progress
 from quintet_local.restore import IN_PROGRESS, reject_interrupted
-from quintet_local.watching import StackWatcher
 
 
 def main() -> int:
@@ -32,15 +32,7 @@ def _add_arguments(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
 def env(stack: Compose, arguments: argparse.Namespace) -> None:
     """Create the files that docker-compose.yml reads, also for calling `docker compose` by hand."""
     with stack.exclusive_lock():
-        _create_files(stack)
-
-
-def _create_files(stack: Compose) -> None:
-    commands.bind_env_file(stack.env_file)
-    stack.identity = identity.ensure(stack.home, stack.env_file)
-    settings = commands.ensure_settings(stack.env_file, stack.service_names)
-    secret_files.write(stack.secrets, settings, stack.service_names)
-    set_administrator(settings, stack.users_environment())
+        stack.create_files()
 
 
 def kubernetes_secrets(stack: Compose, arguments: argparse.Namespace) -> None:
@@ -58,7 +50,7 @@ def kubernetes_secrets(stack: Compose, arguments: argparse.Namespace) -> None:
 def swarm_stack(stack: Compose, arguments: argparse.Namespace) -> None:
     """Print a file for `docker stack deploy`. Its secrets are in a folder of their own, because addresses differ."""
     with stack.exclusive_lock():
-        _create_files(stack)
+        stack.create_files()
         secret_files.write(stack.swarm_secrets, stack.settings, stack.service_names, swarm.ADDRESSES)
     compose = json.loads(stack.capture("config", "--format", "json"))
     print(
@@ -69,7 +61,7 @@ def swarm_stack(stack: Compose, arguments: argparse.Namespace) -> None:
 def up(stack: Compose, arguments: argparse.Namespace) -> None:
     with stack.exclusive_lock():
         reject_interrupted(stack.env_file)
-        _create_files(stack)
+        stack.create_files()
         if arguments.tls:
             # The user in the gateway's container must be able to read the key.
             tls.ensure(stack.env_file, stack.users / "tls", key_mode=0o644)
@@ -78,12 +70,8 @@ def up(stack: Compose, arguments: argparse.Namespace) -> None:
         log_progress("starting the containers")
         start(stack)
         stack.reload_gateway()
-        # `up --wait` does not detect a worker that fails repeatedly, and fails if a web process has ended once.
-        StackWatcher(stack.container_states, stack.log_tail, stack.health).wait(
-            "all services: healthy",
-            stack.is_healthy,
-            advice=lambda: "run `make status` and `make logs S=<container>` for details",
-        )
+        stack.wait_until_healthy()
+        upgrade.remove_standbys(Containers(stack))
     commands.print_access(stack.settings)
 
 
@@ -93,7 +81,7 @@ def restore(stack: Compose, arguments: argparse.Namespace) -> None:
 
 def _start_servers(stack: Compose) -> None:
     """Create the stack if necessary, and start Postgres, with its roles, and RabbitMQ."""
-    _create_files(stack)
+    stack.create_files()
     log_progress("building the images that have changed")
     stack.run("build", "--quiet")
     stack.run("run", "--rm", "-T", "roles")
@@ -113,6 +101,10 @@ def start(stack: Compose) -> None:
             f" authentication failed` means that the data was not created with {stack.env_file}: restore the file that"
             " it was created with, or remove the data with `make clean`"
         ) from None
+
+
+def upgrade_containers(stack: Compose, arguments: argparse.Namespace) -> None:
+    upgrade.run(stack, Containers(stack), arguments)
 
 
 def down(stack: Compose, arguments: argparse.Namespace) -> None:
@@ -201,4 +193,5 @@ COMMANDS: dict[str, commands.Command] = {
     "restore": restore,
     "kubernetes-secrets": kubernetes_secrets,
     "swarm-stack": swarm_stack,
+    "upgrade": upgrade_containers,
 }

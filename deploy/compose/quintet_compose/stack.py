@@ -9,20 +9,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from quintet_compose import identity
+from quintet_compose import identity, secret_files
 from quintet_compose.identity import Identity
 from quintet_local import commands, envfile, locking, services, settings
-from quintet_local.gateway import fetch_health
+from quintet_local.gateway import fetch_health, set_administrator
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import NO_STACK, StackError
 from quintet_local.tools import Tool
-from quintet_local.watching import ProgramState
+from quintet_local.watching import ProgramState, StackWatcher
 
 # The gateway's user must be able to read the files in its container; they contain only hashes.
 USERS_MODE = "644"
 LOG_LINES = "15"
 # `docker compose down` ignores the containers of profiles that are not enabled.
-ALL_PROFILES = ("--profile", "observability")
+ALL_PROFILES = ("--profile", "*")
 RELOAD_COMMAND = ("nginx", "-e", "stderr", "-c", "/run/gateway/nginx.conf", "-s", "reload")
 
 
@@ -51,6 +51,14 @@ class Compose:
     @property
     def settings(self) -> dict[str, str]:
         return envfile.load_existing(self.env_file)
+
+    def create_files(self) -> None:
+        """Create or update the files that docker-compose.yml reads."""
+        commands.bind_env_file(self.env_file)
+        self.identity = identity.ensure(self.home, self.env_file)
+        settings = commands.ensure_settings(self.env_file, self.service_names)
+        secret_files.write(self.secrets, settings, self.service_names)
+        set_administrator(settings, self.users_environment())
 
     def run(self, *arguments: str) -> None:
         """Run `docker compose` without standard input: newer versions would ask whether to recreate volumes."""
@@ -136,6 +144,14 @@ class Compose:
 
     def is_healthy(self) -> bool:
         return self.health().get("status") == "OK"
+
+    def wait_until_healthy(self) -> None:
+        # `up --wait` does not detect a worker that fails repeatedly, and fails if a web process has ended once.
+        StackWatcher(self.container_states, self.log_tail, self.health).wait(
+            "all services: healthy",
+            self.is_healthy,
+            advice=lambda: "run `make status` and `make logs S=<container>` for details",
+        )
 
     def _tool(self, name: str, *arguments: str) -> Tool:
         return Tool(name, self._command(*arguments), self._environment())

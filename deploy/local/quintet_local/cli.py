@@ -5,8 +5,9 @@ import os
 import sys
 import time
 
-from quintet_local import commands, startup
+from quintet_local import commands, startup, upgrade
 from quintet_local.layout import default_layout
+from quintet_local.processes import Processes
 from quintet_local.progress import StackError, log_progress
 from quintet_local.stack import Stack
 
@@ -69,6 +70,10 @@ def restore(stack: Stack, arguments: argparse.Namespace) -> None:
     commands.restore(stack, arguments, start_servers=startup.start_servers, up=up)
 
 
+def upgrade_programs(stack: Stack, arguments: argparse.Namespace) -> None:
+    upgrade.run(stack, Processes(stack), arguments)
+
+
 COMMANDS: dict[str, commands.Command] = {
     "up": up,
     "down": down,
@@ -76,4 +81,5 @@ COMMANDS: dict[str, commands.Command] = {
     "status": status,
     "logs": logs,
     "restore": restore,
+    "upgrade": upgrade_programs,
 }

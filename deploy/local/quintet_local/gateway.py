@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -44,6 +45,31 @@ class Gateway:
     @property
     def address(self) -> str:
         return address(self.settings)
+
+    def console_standby(self) -> Program:
+        """Return the program that takes the requests while `make upgrade` replaces the console."""
+        socket = self.layout.socket(f"{CONSOLE}-standby")
+        console = self.programs()[0]
+        return replace(
+            console, name=f"{CONSOLE}-standby", environment={**console.environment, "BIND": f"unix:{socket}"}
+        )
+
+    def select(self, web: str, *, standby: bool) -> None:
+        """Let nginx send new requests for a web program to its standby, or to the program itself."""
+        self._standby_dir.mkdir(mode=0o700, exist_ok=True)
+        file = self._standby_dir / web
+        if standby:
+            file.touch()
+        else:
+            file.unlink(missing_ok=True)
+
+    def deselect_standbys(self) -> None:
+        for file in self._standby_dir.glob("*"):
+            file.unlink()
+
+    @property
+    def _standby_dir(self) -> Path:
+        return self.run_dir / "standby"
 
     def programs(self) -> list[Program]:
         environment = {

@@ -65,6 +65,11 @@ def _can_bind(family: socket.AddressFamily, host: str, port: int) -> bool:
     return True
 
 
+def responds_to_livez(file: Path) -> bool:
+    """Return whether a web program accepts requests on the Unix socket."""
+    return socket_responds(file, b"GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n", b"HTTP/1.")
+
+
 def socket_responds(file: Path, request: bytes, response: bytes) -> bool:
     """Return whether the server on the Unix socket responds with something that begins with `response`."""
     try:

@@ -55,13 +55,19 @@ class Service:
         return self._program("web", self.common_environment | {"BIND": f"unix:{self.socket}"})
 
     @property
+    def standby(self) -> Program:
+        """The program that takes the requests while `make upgrade` replaces the web program."""
+        environment = self.common_environment | {"BIND": f"unix:{self.layout.socket(f'{self.name}-standby')}"}
+        return self._program("web", environment, f"{self.web.name}-standby")
+
+    @property
     def worker(self) -> Program:
         bind = f"unix:{self.layout.socket(f'{self.name}-worker')}"
         return self._program("worker", self.common_environment | {"AMQP_URL": self.amqp_url, "WORKER_BIND": bind})
 
     def is_ready(self) -> bool:
         """Return whether its web process responds on its socket."""
-        return ports.socket_responds(self.socket, b"GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n", b"HTTP/1.")
+        return ports.responds_to_livez(self.socket)
 
     def run(self, *arguments: str) -> str:
         """Run a command of the service, and return its output."""
@@ -78,10 +84,10 @@ class Service:
             raise StackError(f"{self.name} could not be migrated; the end of {log}:\n{log_tail(log)}")
         log_progress(f"{self.name}: migrated")
 
-    def _program(self, kind: str, environment: Mapping[str, str]) -> Program:
+    def _program(self, kind: str, environment: Mapping[str, str], name: str = "") -> Program:
         # SIGQUIT makes gunicorn end its workers; after SIGTERM it would wait for its clients.
         orphan_signal = "QUIT" if kind == "web" else "KILL"
-        return Program(f"{self.name}-{kind}", self._command(kind), environment, orphan_signal=orphan_signal)
+        return Program(name or f"{self.name}-{kind}", self._command(kind), environment, orphan_signal=orphan_signal)
 
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", f"{self.name}_service", *arguments]

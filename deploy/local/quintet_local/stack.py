@@ -63,10 +63,12 @@ class Stack:
             for name in self.service_names
         ]
 
+    def server_programs(self) -> list[Program]:
+        return [*self.broker.programs(), self.postgres.program(), self.cache.program()]
+
     def programs(self) -> list[Program]:
-        infrastructure = [*self.broker.programs(), self.postgres.program(), self.cache.program()]
         service_programs = [program for service in self.services for program in (service.worker, service.web)]
-        return [*infrastructure, *service_programs, *self.gateway.programs()]
+        return [*self.server_programs(), *service_programs, *self.gateway.programs()]
 
     def users_environment(self) -> dict[str, str]:
         return self.gateway.users_environment()

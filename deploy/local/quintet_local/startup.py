@@ -19,22 +19,22 @@ def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
     with stack.exclusive_lock():
         reject_interrupted(stack.env_file)
         stack.layout.create_folders()
-        _prepare_settings(stack, tls)
+        prepare_settings(stack, tls)
         was_running = _ensure_supervisor(stack)
         _check_gateway_ports(stack)
         if was_running and not reload and _all_running(stack):
             stack.postgres.create_roles(stack.service_names)
-            _start_gateway(stack)
+            start_gateway(stack)
             log_progress("everything is already running")
             return
-        _start_servers(stack)
-        _migrate(stack)
+        ensure_servers(stack)
+        migrate(stack)
         if reload:
             _replace_services(stack)
         else:
             _start_services(stack)
         log_progress("services: started")
-        _start_gateway(stack)
+        start_gateway(stack)
         log_progress("ready")
 
 
@@ -42,15 +42,15 @@ def start_servers(stack: Stack) -> None:
     """Create the stack if necessary, and start Postgres, RabbitMQ and Valkey if they are not running."""
     stack.layout.check_owner()
     stack.layout.create_folders()
-    _prepare_settings(stack, with_tls=False)
+    prepare_settings(stack)
     _ensure_supervisor(stack)
-    _start_servers(stack)
+    ensure_servers(stack)
     # Its virtual host need not exist: a restore that was interrupted may have deleted it.
-    _wait_for(stack, rabbitmq.NAME, lambda: not ports.is_free(stack.ports["amqp"]))
+    wait_for(stack, rabbitmq.NAME, lambda: not ports.is_free(stack.ports["amqp"]))
     stack.broker_tool("-q", "await_startup").run()
 
 
-def _prepare_settings(stack: Stack, with_tls: bool) -> None:
+def prepare_settings(stack: Stack, with_tls: bool = False) -> None:
     commands.ensure_settings(stack.layout.env_file, stack.service_names)
     if with_tls:
         tls.ensure(stack.layout.env_file, stack.layout.users / "tls", key_mode=0o600)
@@ -58,6 +58,8 @@ def _prepare_settings(stack: Stack, with_tls: bool) -> None:
 
 def _ensure_supervisor(stack: Stack) -> bool:
     """Start the supervisor, or apply changed programs to a running one; return whether it was running."""
+    # An interrupted upgrade may have left standbys, which are no longer among the programs.
+    stack.gateway.deselect_standbys()
     if stack.supervisor.is_up():
         stack.supervisor.configure(stack.programs())
         if changed := stack.supervisor.reload_config():
@@ -84,23 +86,23 @@ def _all_running(stack: Stack) -> bool:
     return all(_is_running(stack, program.name) for program in stack.programs())
 
 
-def _start_servers(stack: Stack) -> None:
+def ensure_servers(stack: Stack) -> None:
     """Start the servers; do not wait for RabbitMQ, which boots slowly while the web processes start."""
     stack.broker.prepare()
     stack.supervisor.start_program(rabbitmq.EPMD)
-    _wait_for(stack, rabbitmq.EPMD, lambda: not ports.is_free(stack.ports["epmd"]))
+    wait_for(stack, rabbitmq.EPMD, lambda: not ports.is_free(stack.ports["epmd"]))
     stack.supervisor.start_program(rabbitmq.NAME)
     stack.supervisor.start_program(valkey.NAME)
     if not _is_running(stack, postgres.NAME):
         stack.postgres.prepare()
         stack.supervisor.start_program(postgres.NAME)
-    _wait_for(stack, postgres.NAME, stack.postgres.is_ready)
+    wait_for(stack, postgres.NAME, stack.postgres.is_ready)
     stack.postgres.create_roles(stack.service_names)
     log_progress("postgres: ready, roles created")
-    _wait_for(stack, valkey.NAME, stack.cache.is_ready)
+    wait_for(stack, valkey.NAME, stack.cache.is_ready)
 
 
-def _migrate(stack: Stack) -> None:
+def migrate(stack: Stack) -> None:
     """Run all migrations concurrently, without a time limit: a large table may need hours."""
     with ThreadPoolExecutor() as pool:
         futures = {service.name: pool.submit(service.migrate) for service in stack.services}
@@ -117,24 +119,24 @@ def _migrate(stack: Stack) -> None:
 def _start_services(stack: Stack) -> None:
     for service in stack.services:
         stack.supervisor.start_program(service.web.name)
-    _start_workers(stack)
+    start_workers(stack)
     for service in stack.services:
-        _wait_for(stack, service.web.name, service.is_ready)
+        wait_for(stack, service.web.name, service.is_ready)
 
 
 def _replace_services(stack: Stack) -> None:
     """Replace the workers before the web processes, whose messages a worker of the previous version may not know."""
     stack.supervisor.stop([service.worker.name for service in stack.services])
-    _start_workers(stack)
+    start_workers(stack)
     for service in stack.services:
         _stop_web(stack, service)
         stack.supervisor.start_program(service.web.name)
-        _wait_for(stack, service.web.name, service.is_ready)
+        wait_for(stack, service.web.name, service.is_ready)
     stack.supervisor.stop([gateway.CONSOLE])
 
 
-def _start_workers(stack: Stack) -> None:
-    _wait_for(stack, rabbitmq.NAME, stack.broker.is_ready)
+def start_workers(stack: Stack) -> None:
+    wait_for(stack, rabbitmq.NAME, stack.broker.is_ready)
     log_progress("rabbitmq: ready")
     for service in stack.services:
         stack.supervisor.start_program(service.worker.name)
@@ -148,7 +150,7 @@ def _stop_web(stack: Stack, service: Service) -> None:
     stack.supervisor.wait_until_stopped([service.web.name])
 
 
-def _start_gateway(stack: Stack) -> None:
+def start_gateway(stack: Stack) -> None:
     stack.gateway.prepare()
     prometheus.write_configuration(stack.layout, stack.service_names, stack.settings["METRICS_PORT"])
     stack.reload_gateway()
@@ -166,7 +168,7 @@ def _wait_for_health(stack: Stack) -> None:
     )
 
 
-def _wait_for(stack: Stack, name: str, is_ready: Callable[[], bool]) -> None:
+def wait_for(stack: Stack, name: str, is_ready: Callable[[], bool]) -> None:
     _watcher(stack, [name]).wait(f"{name}: ready", is_ready, advice=lambda: _log_tail(stack, name))
 
 

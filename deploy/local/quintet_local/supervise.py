@@ -5,7 +5,7 @@ import resource
 import subprocess
 import sys
 import xmlrpc.client
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,15 +79,25 @@ class Supervisor:
         )
         wait_until("supervisor: running", self.is_up, within_seconds=60)
 
-    def reload_config(self) -> list[str]:
-        """Apply the configuration file; return the names of new and changed programs, which are stopped now."""
-        added, changed, removed = self.call("reloadConfig")[0]
+    def reload_config(self, names: Collection[str] | None = None) -> list[str]:
+        """Apply the configuration file, of only the named programs if there are any.
+
+        Return the names of new and changed programs, which are stopped now.
+        """
+        added, changed, removed = (
+            [name for name in programs if names is None or name in names] for programs in self.call("reloadConfig")[0]
+        )
         for name in [*changed, *removed]:
-            self.stop([name])
-            self.call("removeProcessGroup", name)
+            self.remove(name)
         for name in [*added, *changed]:
             self.call("addProcessGroup", name)
         return [*added, *changed]
+
+    def remove(self, name: str) -> None:
+        """Stop a program, and let the supervisor forget it; do nothing if it does not exist."""
+        if name in self.states():
+            self.stop([name])
+            self.call("removeProcessGroup", name)
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return the supervisor's report for each program, or an empty dict if it is not running."""

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 import requests
 from flask import g
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
 from chassis import strictjson
 from chassis.errors import Invalid, NotFound, Problem, Unavailable
@@ -16,6 +17,7 @@ from chassis.runtime import http_client
 from chassis.web.app import role, this_app, username
 from console_service.settings import Settings
 
+_ADDRESS_END = re.compile(r"(\.sock|:\d+)?/?$")
 _INVALID_SPEC = "Validation failed for contents: "
 
 
@@ -36,7 +38,7 @@ def fetch_report(
     A service that is unreachable, too slow, or returns anything else is reported as DOWN.
     """
     try:
-        response = http_client.request("GET", url, path, headers=headers, timeout=timeout_seconds)
+        response = _request("GET", url, path, headers=headers, timeout=timeout_seconds)
         report = response.json()
     except requests.ConnectionError:
         return {"status": "DOWN", "service": service, "error": "unreachable"}
@@ -90,7 +92,7 @@ def send(
     if query:
         target += "?" + urlencode(query)
     try:
-        response = http_client.request(
+        response = _request(
             method,
             url or settings.service_urls[service],
             target,
@@ -106,6 +108,27 @@ def send(
     if response.ok:
         return response
     raise _problem(service, response)
+
+
+def _request(method: str, url: str, path: str, **options: Any) -> requests.Response:
+    """Send a request to a service, or to the standby that takes its requests while `make upgrade` replaces it."""
+    try:
+        return http_client.request(method, url, path, **options)
+    except requests.ConnectionError as error:
+        if method != "GET" and not _was_never_sent(error):
+            raise
+        try:
+            return http_client.request(method, _ADDRESS_END.sub(r"-standby\1", url, count=1), path, **options)
+        except requests.RequestException:
+            raise error from None
+
+
+def _was_never_sent(error: requests.ConnectionError) -> bool:
+    """Return whether no connection was made: to an address or to a Unix socket."""
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, MaxRetryError):
+        return isinstance(cause.reason, NewConnectionError)
+    return isinstance(cause, ProtocolError) and isinstance(cause.args[-1], FileNotFoundError | ConnectionRefusedError)
 
 
 def _problem(service: str, response: requests.Response) -> Problem:
