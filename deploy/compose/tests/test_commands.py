@@ -100,7 +100,7 @@ def test_down_also_stops_programs_of_profiles(docker):
     (docker / "output").write_text("")
     result = command("down")
     assert result.returncode == 0, result.stderr
-    assert arguments_after_options(docker) == ["--profile", "observability", "down", "--remove-orphans"]
+    assert arguments_after_options(docker) == ["--profile", "*", "down", "--remove-orphans"]
 
 
 @pytest.mark.usefixtures("stack", "docker")
