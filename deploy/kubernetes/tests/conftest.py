@@ -97,6 +97,19 @@ def render(tools):
     return run
 
 
+@pytest.fixture(scope="session")
+def render_overlay(render, tmp_path_factory):
+    """Return a function that renders an operator's overlay, in which `path/to/quintet` is the path of the checkout."""
+
+    def run(text):
+        folder = tmp_path_factory.mktemp("overlay")
+        # kustomize accepts relative paths only.
+        (folder / "kustomization.yaml").write_text(text.replace("path/to/quintet", os.path.relpath(CHECKOUT, folder)))
+        return render(folder)
+
+    return run
+
+
 @pytest.fixture(scope="session", params=OVERLAYS)
 def manifests(request, render):
     return Manifests(request.param, render(KUBERNETES / "overlays" / request.param))

@@ -172,8 +172,10 @@ def test_pods_with_clients_end_after_their_last_request(manifests):
         container = container_of(workload)
         if any(port["name"] == "http" for port in container["ports"]):
             wait = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-            # gunicorn waits up to 20 s for requests in progress, and nginx for as long as clients read.
-            assert wait >= 5 and pod_of(workload)["terminationGracePeriodSeconds"] > wait + 30, name
+            # gunicorn waits up to 20 s for requests in progress.
+            shutdown = manifests.environment_of(name).get("SHUTDOWN_TIMEOUT", "20s")
+            assert wait >= 5, name
+            assert pod_of(workload)["terminationGracePeriodSeconds"] >= wait + int(shutdown.removesuffix("s")) + 5, name
             assert workload["spec"]["strategy"] == {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}, name
             keys = {spread["topologyKey"] for spread in pod_of(workload)["topologySpreadConstraints"]}
             assert "kubernetes.io/hostname" in keys, name
@@ -248,7 +250,11 @@ def test_servers_of_operators_have_the_settings_that_programs_rely_on(render):
     assert objects["Cluster"]["spec"]["instances"] == objects["RabbitmqCluster"]["spec"]["replicas"] == 3
     broker = (CHECKOUT / "deploy" / "rabbitmq" / "rabbitmq.conf").read_text()
     timeout = re.search(r"^consumer_timeout = .*$", broker, re.MULTILINE)[0]
-    assert timeout in objects["RabbitmqCluster"]["spec"]["rabbitmq"]["additionalConfig"].splitlines()
+    cluster = (CHECKOUT / "deploy" / "compose" / "rabbitmq-cluster.conf").read_text()
+    membership = re.findall(r"^quorum_queue\..*(?:enabled|target_group_size) = .*$", cluster, re.MULTILINE)
+    assert len(membership) == 2
+    lines = objects["RabbitmqCluster"]["spec"]["rabbitmq"]["additionalConfig"].splitlines()
+    assert {timeout, *membership} <= {*lines}
 
 
 def test_scaled_queues_are_those_that_workers_consume(manifests_with_keda):
