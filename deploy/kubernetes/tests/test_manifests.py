@@ -231,13 +231,13 @@ def connections_of(manifests):
     return total
 
 
-def test_postgres_accepts_the_connections_of_all_replicas(manifests, manifests_with_keda):
+def test_postgres_accepts_the_connections_of_all_replicas(manifests, manifests_with_components):
     if manifests.name == "small":
         assert connections_of(manifests) <= settings.max_connections() - RESERVED_CONNECTIONS
         return
     parameters = manifests.of_kind("Cluster")["postgres"]["spec"]["postgresql"]["parameters"]
     available = int(parameters["max_connections"]) - RESERVED_CONNECTIONS
-    assert connections_of(manifests) <= connections_of(manifests_with_keda) <= available
+    assert connections_of(manifests) <= connections_of(manifests_with_components) <= available
 
 
 def test_servers_of_operators_have_the_settings_that_programs_rely_on(render):
@@ -257,12 +257,12 @@ def test_servers_of_operators_have_the_settings_that_programs_rely_on(render):
     assert {timeout, *membership} <= {*lines}
 
 
-def test_scaled_queues_are_those_that_workers_consume(manifests_with_keda):
-    for name, scaled in manifests_with_keda.of_kind("ScaledObject").items():
+def test_scaled_queues_are_those_that_workers_consume(manifests_with_components):
+    for name, scaled in manifests_with_components.of_kind("ScaledObject").items():
         service = name.removesuffix("-worker")
         queues = [trigger["metadata"]["queueName"] for trigger in scaled["spec"]["triggers"]]
         assert all(queue.startswith(f"{service}.") for queue in queues)
         assert len({*queues}) == settings.settings_class(service).queue_count
         handlers = "".join(file.read_text() for file in (CHECKOUT / f"{service}-service" / "src").rglob("*.py"))
         assert [queue for queue in queues if f'"{queue}"' not in handlers] == []
-        assert "replicas" not in manifests_with_keda.workloads[name]["spec"]
+        assert "replicas" not in manifests_with_components.workloads[name]["spec"]
