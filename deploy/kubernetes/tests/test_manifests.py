@@ -206,16 +206,14 @@ def secret_sources(volume):
     return [source["secret"] for source in volume.get("projected", {}).get("sources", []) if "secret" in source]
 
 
-def max_replicas(manifests, name):
-    """Return the largest number of pods: a rolling update adds one to those that the autoscaler requests."""
+def max_pods(manifests, name):
+    """Return the largest number of pods: during a rolling update, all pods of the previous generation may be ending."""
     scalers = [
         scaler["spec"].get("maxReplicas") or scaler["spec"].get("maxReplicaCount")
         for scaler in manifests.of_kind("HorizontalPodAutoscaler", "ScaledObject").values()
         if scaler["spec"]["scaleTargetRef"]["name"] == name
     ]
-    specification = manifests.workloads[name]["spec"]
-    surge = specification["strategy"]["rollingUpdate"]["maxSurge"]
-    return (scalers[0] if scalers else specification.get("replicas", 1)) + surge
+    return 2 * (scalers[0] if scalers else manifests.workloads[name]["spec"].get("replicas", 1))
 
 
 def connections_of(manifests):
@@ -226,8 +224,8 @@ def connections_of(manifests):
             variables = manifests.environment_of(name)
             values = {variable: value for variable, value in variables.items() if not variable.endswith("_FILE")}
             loaded = settings.settings_class(service).load(values | {"DATABASE_URL": UNUSED_URL})
-            web = loaded.web_concurrency * loaded.pool_size
-            total += max_replicas(manifests, name) * (web if kind == "web" else loaded.connection_count - web)
+            count = loaded.web_connection_count if kind == "web" else loaded.worker_connection_count
+            total += max_pods(manifests, name) * count
     return total
 
 
