@@ -3,9 +3,11 @@
 import fcntl
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import textwrap
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -97,21 +99,34 @@ def render(tools):
     return run
 
 
+@pytest.fixture(scope="session")
+def render_overlay(render, tmp_path_factory):
+    """Return a function that renders an operator's overlay, in which `path/to/quintet` is the path of the checkout."""
+
+    def run(text):
+        folder = tmp_path_factory.mktemp("overlay")
+        # kustomize accepts relative paths only.
+        (folder / "kustomization.yaml").write_text(text.replace("path/to/quintet", os.path.relpath(CHECKOUT, folder)))
+        return render(folder)
+
+    return run
+
+
 @pytest.fixture(scope="session", params=OVERLAYS)
 def manifests(request, render):
     return Manifests(request.param, render(KUBERNETES / "overlays" / request.param))
 
 
 @pytest.fixture(scope="session")
-def manifests_with_keda(render, tmp_path_factory):
-    """Return the overlay `production` with the optional component."""
-    folder = tmp_path_factory.mktemp("keda")
-    resources, component = (
-        os.path.relpath(KUBERNETES / part, folder) for part in ("overlays/production", "components/keda")
-    )
-    text = f"namespace: quintet\nresources: [{resources}]\ncomponents: [{component}]\n"
-    (folder / "kustomization.yaml").write_text(text)
-    return Manifests("production with KEDA", render(folder))
+def page():
+    return (CHECKOUT / "docs" / "how-to" / "run-on-kubernetes.md").read_text()
+
+
+@pytest.fixture(scope="session")
+def manifests_with_components(render_overlay, page):
+    """Return the operator's overlay of the page: `production` with all components."""
+    block = re.search(r"```yaml\n(\s*# kustomization.yaml\n.*?)```", page, re.DOTALL)[1]
+    return Manifests("production with components", render_overlay(textwrap.dedent(block)))
 
 
 @pytest.fixture(scope="session")

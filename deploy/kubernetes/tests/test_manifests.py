@@ -172,8 +172,10 @@ def test_pods_with_clients_end_after_their_last_request(manifests):
         container = container_of(workload)
         if any(port["name"] == "http" for port in container["ports"]):
             wait = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-            # gunicorn waits up to 20 s for requests in progress, and nginx for as long as clients read.
-            assert wait >= 5 and pod_of(workload)["terminationGracePeriodSeconds"] > wait + 30, name
+            # gunicorn waits up to 20 s for requests in progress.
+            shutdown = manifests.environment_of(name).get("SHUTDOWN_TIMEOUT", "20s")
+            assert wait >= 5, name
+            assert pod_of(workload)["terminationGracePeriodSeconds"] >= wait + int(shutdown.removesuffix("s")) + 5, name
             assert workload["spec"]["strategy"] == {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}, name
             keys = {spread["topologyKey"] for spread in pod_of(workload)["topologySpreadConstraints"]}
             assert "kubernetes.io/hostname" in keys, name
@@ -204,16 +206,14 @@ def secret_sources(volume):
     return [source["secret"] for source in volume.get("projected", {}).get("sources", []) if "secret" in source]
 
 
-def max_replicas(manifests, name):
-    """Return the largest number of pods: a rolling update adds one to those that the autoscaler requests."""
+def max_pods(manifests, name):
+    """Return the largest number of pods: during a rolling update, all pods of the previous generation may be ending."""
     scalers = [
         scaler["spec"].get("maxReplicas") or scaler["spec"].get("maxReplicaCount")
         for scaler in manifests.of_kind("HorizontalPodAutoscaler", "ScaledObject").values()
         if scaler["spec"]["scaleTargetRef"]["name"] == name
     ]
-    specification = manifests.workloads[name]["spec"]
-    surge = specification["strategy"]["rollingUpdate"]["maxSurge"]
-    return (scalers[0] if scalers else specification.get("replicas", 1)) + surge
+    return 2 * (scalers[0] if scalers else manifests.workloads[name]["spec"].get("replicas", 1))
 
 
 def connections_of(manifests):
@@ -224,18 +224,18 @@ def connections_of(manifests):
             variables = manifests.environment_of(name)
             values = {variable: value for variable, value in variables.items() if not variable.endswith("_FILE")}
             loaded = settings.settings_class(service).load(values | {"DATABASE_URL": UNUSED_URL})
-            web = loaded.web_concurrency * loaded.pool_size
-            total += max_replicas(manifests, name) * (web if kind == "web" else loaded.connection_count - web)
+            count = loaded.web_connection_count if kind == "web" else loaded.worker_connection_count
+            total += max_pods(manifests, name) * count
     return total
 
 
-def test_postgres_accepts_the_connections_of_all_replicas(manifests, manifests_with_keda):
+def test_postgres_accepts_the_connections_of_all_replicas(manifests, manifests_with_components):
     if manifests.name == "small":
         assert connections_of(manifests) <= settings.max_connections() - RESERVED_CONNECTIONS
         return
     parameters = manifests.of_kind("Cluster")["postgres"]["spec"]["postgresql"]["parameters"]
     available = int(parameters["max_connections"]) - RESERVED_CONNECTIONS
-    assert connections_of(manifests) <= connections_of(manifests_with_keda) <= available
+    assert connections_of(manifests) <= connections_of(manifests_with_components) <= available
 
 
 def test_servers_of_operators_have_the_settings_that_programs_rely_on(render):
@@ -248,15 +248,19 @@ def test_servers_of_operators_have_the_settings_that_programs_rely_on(render):
     assert objects["Cluster"]["spec"]["instances"] == objects["RabbitmqCluster"]["spec"]["replicas"] == 3
     broker = (CHECKOUT / "deploy" / "rabbitmq" / "rabbitmq.conf").read_text()
     timeout = re.search(r"^consumer_timeout = .*$", broker, re.MULTILINE)[0]
-    assert timeout in objects["RabbitmqCluster"]["spec"]["rabbitmq"]["additionalConfig"].splitlines()
+    cluster = (CHECKOUT / "deploy" / "compose" / "rabbitmq-cluster.conf").read_text()
+    membership = re.findall(r"^quorum_queue\..*(?:enabled|target_group_size) = .*$", cluster, re.MULTILINE)
+    assert len(membership) == 2
+    lines = objects["RabbitmqCluster"]["spec"]["rabbitmq"]["additionalConfig"].splitlines()
+    assert {timeout, *membership} <= {*lines}
 
 
-def test_scaled_queues_are_those_that_workers_consume(manifests_with_keda):
-    for name, scaled in manifests_with_keda.of_kind("ScaledObject").items():
+def test_scaled_queues_are_those_that_workers_consume(manifests_with_components):
+    for name, scaled in manifests_with_components.of_kind("ScaledObject").items():
         service = name.removesuffix("-worker")
         queues = [trigger["metadata"]["queueName"] for trigger in scaled["spec"]["triggers"]]
         assert all(queue.startswith(f"{service}.") for queue in queues)
         assert len({*queues}) == settings.settings_class(service).queue_count
         handlers = "".join(file.read_text() for file in (CHECKOUT / f"{service}-service" / "src").rglob("*.py"))
         assert [queue for queue in queues if f'"{queue}"' not in handlers] == []
-        assert "replicas" not in manifests_with_keda.workloads[name]["spec"]
+        assert "replicas" not in manifests_with_components.workloads[name]["spec"]

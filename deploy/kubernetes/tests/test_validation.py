@@ -12,12 +12,12 @@ import pytest
 pytestmark = pytest.mark.slow
 
 KUBERNETES = Path(__file__).resolve().parents[1]
-COUNTS = {"small": 68, "production": 74}
+COUNTS = {"small": 69, "production": 75}
 # The validator has no schemas of custom resources, and accepts an object of an unknown kind with a warning.
 CUSTOM_KINDS = {
     "small": set(),
     "production": {"Cluster", "ObjectStore", "ScheduledBackup", "RabbitmqCluster"},
-    "production with KEDA": {
+    "production with components": {
         "Cluster", "ObjectStore", "ScheduledBackup", "RabbitmqCluster", "ScaledObject", "TriggerAuthentication",
     },
 }  # fmt: skip
@@ -50,11 +50,21 @@ def test_every_object_is_valid(manifests, tools, tmp_path):
     assert_valid(manifests, tools, tmp_path)
 
 
-def test_optional_component_is_valid(manifests_with_keda, tools, tmp_path):
-    assert_valid(manifests_with_keda, tools, tmp_path)
-    scaled = manifests_with_keda.of_kind("ScaledObject")
+def test_overlay_of_the_page_is_valid(manifests_with_components, tools, tmp_path):
+    assert_valid(manifests_with_components, tools, tmp_path)
+    scaled = manifests_with_components.of_kind("ScaledObject")
     assert scaled.keys() == {"event-worker", "orders-worker", "specstore-worker", "factory-worker"}
-    assert all(item["metadata"]["namespace"] == "quintet" for item in scaled.values())
+    assert all(
+        item["metadata"]["namespace"] == "quintet"
+        for item in manifests_with_components.objects
+        if item["kind"] != "Namespace"
+    )
+
+
+def test_policy_of_the_page_is_valid(page, tools, tmp_path):
+    (policy,) = re.findall(r"```yaml\n(# traces.yaml\n.*?)```", page, re.DOTALL)
+    (line,) = validate(tools, policy, tmp_path)
+    assert line.startswith("INFO")
 
 
 @pytest.mark.parametrize(

@@ -25,3 +25,8 @@ class Settings(UploadSettings):
         pattern="^postgres(ql)?://",
         description="A read replica; only documents that have the version stated by the primary are read from it",
     )
+
+    @property
+    def web_connection_count(self) -> int:
+        """Count also the connection of each process that reads the versions of cached resources."""
+        return super().web_connection_count + self.web_concurrency

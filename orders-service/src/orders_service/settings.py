@@ -40,6 +40,11 @@ class Settings(UploadSettings):
         return self
 
     @property
+    def web_connection_count(self) -> int:
+        """Count also the connection of each process that holds the idempotency keys of uploads."""
+        return super().web_connection_count + self.web_concurrency
+
+    @property
     def policy(self) -> Policy:
         return Policy(
             frozenset(_split_names(self.rules_off)),

@@ -58,3 +58,8 @@ class Settings(UploadSettings):
     s3_region: str = Field("us-east-1", description="Region of the bucket")
     s3_access_key_id: str | None = Field(None, repr=False, description="Access key of the bucket")
     s3_secret_access_key: str | None = Field(None, repr=False, description="Secret key of the bucket")
+
+    @property
+    def worker_connection_count(self) -> int:
+        """Count also the connection of the process of each concurrent pipeline."""
+        return super().worker_connection_count + self.worker_threads

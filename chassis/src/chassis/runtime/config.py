@@ -89,10 +89,18 @@ class ServiceSettings(WebSettings):
     )
 
     @property
+    def web_connection_count(self) -> int:
+        """The maximum number of Postgres connections of one web program, with its processes."""
+        return self.web_concurrency * self.pool_size
+
+    @property
+    def worker_connection_count(self) -> int:
+        """The maximum number of Postgres connections of one worker: its pool, and one of the relay."""
+        return worker_pool_size(self.worker_threads, self.queue_count) + 1
+
+    @property
     def connection_count(self) -> int:
-        """The maximum number of Postgres connections of one web program, with its processes, and one worker."""
-        relay = 1
-        return self.web_concurrency * self.pool_size + worker_pool_size(self.worker_threads, self.queue_count) + relay
+        return self.web_connection_count + self.worker_connection_count
 
     @field_validator("amqp_url")
     @classmethod
