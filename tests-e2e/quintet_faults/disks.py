@@ -14,6 +14,8 @@ from quintet_e2e.stacks import RunningStack
 FOLDERS = {"postgres": "/var/lib/postgresql/data", "rabbitmq": "/var/lib/rabbitmq"}
 # More than the 200 MB below which RabbitMQ blocks publishers.
 _FREE_BYTES = 512 * 1024 * 1024
+# RabbitMQ loses messages if another program fills its disk completely (docs/guarantees.md, what is not guaranteed).
+REMAINING_BYTES = {"rabbitmq": 100 * 1024 * 1024}
 _BLOCK = b"\0" * 4096
 
 
@@ -40,12 +42,16 @@ class Disk:
     def unmount(self) -> None:
         _run("umount", str(self.folder))
 
-    def fill(self) -> None:
-        """Leave no space: programs that write receive ENOSPC."""
+    def fill(self, remaining_bytes: int = 0) -> None:
+        """Leave this much space; with 0, programs that write receive ENOSPC."""
         status = os.statvfs(self.folder)
+        free_bytes = status.f_bavail * status.f_frsize
         with self._filler.open("wb", buffering=0) as filler:
+            if remaining_bytes:
+                os.posix_fallocate(filler.fileno(), 0, free_bytes - remaining_bytes)
+                return
             try:
-                os.posix_fallocate(filler.fileno(), 0, status.f_bavail * status.f_frsize * 9 // 10)
+                os.posix_fallocate(filler.fileno(), 0, free_bytes * 9 // 10)
                 filler.seek(0, os.SEEK_END)
                 while True:
                     filler.write(_BLOCK)

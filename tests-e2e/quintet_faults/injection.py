@@ -215,7 +215,7 @@ def _fill_disk(program: str) -> Callable[[Context], float]:
     def inject(context: Context) -> float:
         with disks.replaced_volume(context.stack, program) as disk:
             context.stack.wait_until_healthy()
-            disk.fill()
+            disk.fill(disks.REMAINING_BYTES.get(program, 0))
             context.hold()
             disk.free()
             context.stack.wait_until_healthy()
