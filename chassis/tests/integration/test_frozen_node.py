@@ -43,7 +43,9 @@ def cluster(addresses: Any, cluster_url: Any) -> str:
 
 @pytest.fixture
 def relay(settings: ServiceSettings, cluster: str, start_in_thread: Any) -> Relay:
-    return start_in_thread(lambda stop_event: Relay("probe", settings.database_url, cluster, stop_event))
+    return start_in_thread(
+        lambda stop_event: Relay("probe", settings.database_url, cluster, stop_event, WorkerMetrics("probe"))
+    )
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_livez_names_loops_that_no_longer_tick(serve: Serve, monkeypatch: pytest
     assert (response.status_code, response.json()) == (503, {"status": "DOWN", "stuck_loops": ["relay"]})
 
 
-def test_loop_that_waits_for_a_long_time_ticks_meanwhile(monkeypatch: pytest.MonkeyPatch, eventually: Any) -> None:
+def test_loop_that_waits_for_a_long_time_ticks_at_intervals(monkeypatch: pytest.MonkeyPatch, eventually: Any) -> None:
     monkeypatch.setattr(liveness, "_MAX_WAIT_SECONDS", 0.01)
     loop, stop_event = Liveness(), threading.Event()
     loop._ticked_at -= 1000

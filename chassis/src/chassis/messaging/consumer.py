@@ -57,10 +57,9 @@ class Consumer:
         amqp_url: str,
         stop_event: Event,
         threads: int,
-        settings: ServiceSettings | None = None,
-        metrics: WorkerMetrics | None = None,
+        settings: ServiceSettings,
+        metrics: WorkerMetrics,
     ) -> None:
-        metrics = metrics or WorkerMetrics(service)
         self._name, self._queue, self._config = f"{service}-worker {queue}", queue, config
         self._nodes, self._stop_event = Nodes(amqp_url), stop_event
         self._threads = 1 if config.in_order else threads
