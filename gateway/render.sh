@@ -64,6 +64,7 @@ fi
 # A second server, without passwords, for Prometheus, which does not scrape sockets.
 METRICS_LINES=''
 if [ -n "$METRICS_LISTEN" ]; then
+    [ -n "$SOCKETS_DIR" ] || fail 'SOCKETS_DIR must name the folder of the sockets that METRICS_LISTEN serves'
     for service in $(echo "$SERVICES" | tr , ' '); do
         UPSTREAM_LINES="$UPSTREAM_LINES
     upstream $service-worker { server \"unix:$SOCKETS_DIR/$service-worker.sock\"; }"
@@ -71,6 +72,8 @@ if [ -n "$METRICS_LISTEN" ]; then
     METRICS_LINES="server {
         listen $METRICS_LISTEN;
         access_log off;
+        # Prometheus reports a program that does not run; otherwise each scrape of it would write a line of text.
+        error_log stderr emerg;
         location ~ ^/(?<process>($SERVICES_PATTERN)-(web|worker))(?<endpoint>/metrics|/livez)\$ {
             limit_except GET { deny all; }
             rewrite ^ \$endpoint break;

@@ -207,6 +207,7 @@ def test_hostile_path_is_logged_within_five_milliseconds(start_gateway):
         ({"TRUSTED_PROXIES": "*"}, "TRUSTED_PROXIES must be comma-separated addresses"),
         ({"TLS_CERT": "/cert.pem"}, "TLS_KEY must name the key"),
         ({"TLS_KEY": "/key.pem"}, "TLS_CERT must name the certificate"),
+        ({"METRICS_LISTEN": "127.0.0.1:9180"}, "SOCKETS_DIR must name the folder of the sockets"),
     ],
 )
 def test_invalid_setting_is_rejected_with_its_name(invalid, message):

@@ -8,13 +8,22 @@ from quintet_testing.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def metrics_url(start_gateway):
-    port = free_port()
+def port():
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def gateway(start_gateway, port):
     # The web process of event-service stands in for the worker of sequence-service.
     gateway = start_gateway(
         lambda text: text.replace("/sequence-worker.sock", "/event.sock"), METRICS_LISTEN=f"127.0.0.1:{port}"
     )
     eventually(lambda: gateway.call("GET", "/livez").status == 200)
+    return gateway
+
+
+@pytest.fixture
+def metrics_url(gateway, port):
     return f"http://127.0.0.1:{port}"
 
 
@@ -53,5 +62,6 @@ def test_other_methods_are_denied(metrics_url):
     assert requests.post(f"{metrics_url}/sequence-web/metrics").status_code == 403
 
 
-def test_worker_that_does_not_run_returns_502(metrics_url):
+def test_worker_that_does_not_run_returns_502_without_a_line_in_the_log(gateway, metrics_url):
     assert requests.get(f"{metrics_url}/event-worker/metrics").status_code == 502
+    assert "event-worker" not in (gateway.directory / "error.log").read_text()

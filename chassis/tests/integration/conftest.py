@@ -245,7 +245,9 @@ def consume(
     ) -> threading.Event:
         stop_event = threading.Event()
         config = ConsumerConfig(handler, **options)
-        consumer = Consumer("probe", queue, config, database, url, stop_event, threads, settings, metrics)
+        consumer = Consumer(
+            "probe", queue, config, database, url, stop_event, threads, settings, metrics or WorkerMetrics("probe")
+        )
         thread = threading.Thread(target=consumer.run)
         thread.start()
         started.append((stop_event, thread))

@@ -11,11 +11,14 @@ import pytest
 
 from chassis.db import Database, Transaction
 from chassis.messaging import broker, outbox
+from chassis.messaging.consumer import Consumer, ConsumerConfig
 from chassis.messaging.message_processor import Delivery
 from chassis.messaging.nodes import Nodes
 from chassis.messaging.publisher import AmqpMessage
 from chassis.messaging.publisher import publish as publish_one
 from chassis.messaging.relay import Relay
+from chassis.messaging.worker_metrics import WorkerMetrics
+from chassis.runtime import liveness
 from chassis.runtime.config import ServiceSettings
 
 pytestmark = pytest.mark.fault
@@ -40,7 +43,9 @@ def cluster(addresses: Any, cluster_url: Any) -> str:
 
 @pytest.fixture
 def relay(settings: ServiceSettings, cluster: str, start_in_thread: Any) -> Relay:
-    return start_in_thread(lambda stop_event: Relay("probe", settings.database_url, cluster, stop_event))
+    return start_in_thread(
+        lambda stop_event: Relay("probe", settings.database_url, cluster, stop_event, WorkerMetrics("probe"))
+    )
 
 
 @pytest.fixture
@@ -70,6 +75,31 @@ def test_consumer_abandons_a_frozen_node(
     publish(queue, b'{"name": "after"}')
     eventually(lambda: effects() == ["after"], within_seconds=TIMEOUT_SECONDS)
     assert (first.accepted, second.accepted) == (1, 1)
+
+
+def test_consumer_that_waits_for_a_frozen_node_is_not_stuck(
+    start_in_thread: Any,
+    settings: ServiceSettings,
+    db: Database,
+    queue: str,
+    addresses: Any,
+    cluster: str,
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Any,
+) -> None:
+    """A queue without a leader delays a response in the same way, for longer."""
+    monkeypatch.setattr(liveness, "MAX_AGE_SECONDS", 4)
+    config = ConsumerConfig(record_effect)
+    consumer = start_in_thread(
+        lambda stop_event: Consumer(
+            "probe", queue, config, db, cluster, stop_event, 1, settings, WorkerMetrics("probe")
+        )
+    )
+    eventually(lambda: consumer.is_connected)
+    addresses[0].freeze()
+    eventually(lambda: consumer.liveness.age_seconds() > 5, within_seconds=TIMEOUT_SECONDS)
+    assert not consumer.liveness.is_stuck
+    eventually(lambda: consumer.liveness.age_seconds() < 4, within_seconds=TIMEOUT_SECONDS)
 
 
 def test_idle_relay_abandons_a_frozen_node(relay: Relay, addresses: Any, eventually: Any) -> None:

@@ -19,12 +19,14 @@ from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.messaging import broker, outbox
 from chassis.messaging.relay import LOCK_NAMESPACE, Relay, lock_key
+from chassis.messaging.worker_metrics import WorkerMetrics
 from chassis.runtime.config import ServiceSettings
 
 RELAY = """
 import sys, threading
 from chassis.messaging.relay import Relay
-Relay("probe", sys.argv[1], sys.argv[2], threading.Event()).run()
+from chassis.messaging.worker_metrics import WorkerMetrics
+Relay("probe", sys.argv[1], sys.argv[2], threading.Event(), WorkerMetrics("probe")).run()
 """
 InsertJobs = Callable[[str, int], list[int]]
 
@@ -36,7 +38,8 @@ def start_relay(settings: ServiceSettings, node: Any) -> Iterator[Callable[[], t
 
     def start() -> threading.Event:
         stop_event = threading.Event()
-        thread = threading.Thread(target=Relay("probe", settings.database_url, node.url, stop_event).run)
+        relay = Relay("probe", settings.database_url, node.url, stop_event, WorkerMetrics("probe"))
+        thread = threading.Thread(target=relay.run)
         thread.start()
         started.append((stop_event, thread))
         return stop_event

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Unavailable
 from chassis.messaging import broker, outbox
 from chassis.messaging.message_processor import Delivery
-from chassis.messaging.worker_metrics import WorkerMetrics
+from chassis.messaging.worker_metrics import StateGauge, WorkerMetrics
 from chassis.runtime import http_client
 from chassis.runtime.config import ServiceSettings
 from quintet_testing import plugin as testing
@@ -105,6 +106,29 @@ def test_one_relay_leads_and_state_is_exported_by_every_worker(
     leader.process.kill()
     workers.remove(leader)
     eventually(lambda: values("quintet_relay_leading") == [1])
+
+
+def test_gauge_that_cannot_be_read_does_not_hide_the_others(db: Database) -> None:
+    reads = []
+
+    def read_pair(tx: Transaction) -> dict[str, float]:
+        reads.append(tx)
+        return {"first": 1, "second": 2}
+
+    metrics = WorkerMetrics(
+        "probe",
+        [
+            StateGauge("failing", "Not readable", lambda tx: {"": tx.value("SELECT 1 / 0")}),
+            StateGauge("first", "Read together with the next", read_pair, key="first"),
+            StateGauge("second", "Read together with the previous", read_pair, key="second"),
+        ],
+    )
+    with db.transaction() as tx:
+        metrics.state.read(tx, datetime.now(UTC))
+    names = ("failing", "first", "second", "outbox_messages", "outbox_oldest_seconds")
+    values = {name: metrics.registry.get_sample_value(f"quintet_{name}") for name in names}
+    assert values == {"failing": None, "first": 1, "second": 2, "outbox_messages": 0, "outbox_oldest_seconds": 0}
+    assert len(reads) == 1
 
 
 def test_each_attempt_is_counted_with_its_outcome(

@@ -1,6 +1,7 @@
 """The HTTP server of a worker: its liveness depends on the loops alone."""
 
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,7 +45,7 @@ def test_livez_names_loops_that_no_longer_tick(serve: Serve, monkeypatch: pytest
     assert (response.status_code, response.json()) == (503, {"status": "DOWN", "stuck_loops": ["relay"]})
 
 
-def test_loop_that_waits_for_a_long_time_ticks_meanwhile(monkeypatch: pytest.MonkeyPatch, eventually: Any) -> None:
+def test_loop_that_waits_for_a_long_time_ticks_at_intervals(monkeypatch: pytest.MonkeyPatch, eventually: Any) -> None:
     monkeypatch.setattr(liveness, "_MAX_WAIT_SECONDS", 0.01)
     loop, stop_event = Liveness(), threading.Event()
     loop._ticked_at -= 1000
@@ -78,6 +79,49 @@ def test_address_in_use_is_reported() -> None:
 def test_unknown_path_returns_404(serve: Serve) -> None:
     assert requests.get(f"{serve()}/metrics/recent").status_code == 404
     assert requests.get(f"{serve()}/metrics?name=x").status_code == 200
+
+
+def send_request(url: str) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])))
+    connection.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+    return connection
+
+
+def test_short_response_is_sent_at_once(serve: Serve) -> None:
+    """The health check of the container closes its connection after it has read the status."""
+    with send_request(serve()) as connection:
+        assert connection.recv(65536).endswith(b'{"status": "OK"}\n')
+
+
+def test_probe_that_does_not_read_the_response_is_not_logged(
+    serve: Serve, capfd: pytest.CaptureFixture[str], eventually: Any
+) -> None:
+    entered, may_respond = threading.Event(), threading.Event()
+
+    class SlowLoop(Liveness):
+        @property
+        def is_stuck(self) -> bool:
+            entered.set()
+            return not may_respond.wait(30)
+
+    with send_request(serve(relay=SlowLoop())) as connection:
+        assert entered.wait(30)
+        # Closing then resets the connection.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    may_respond.set()
+    eventually(lambda: not [thread for thread in threading.enumerate() if "process_request_thread" in thread.name])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_defect_of_the_server_is_logged(serve: Serve, caplog: pytest.LogCaptureFixture, eventually: Any) -> None:
+    class DefectiveLoop(Liveness):
+        @property
+        def is_stuck(self) -> bool:
+            raise RuntimeError("a defect")
+
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{serve(relay=DefectiveLoop())}/livez")
+    eventually(lambda: "worker_server.failed" in caplog.text and "a defect" in caplog.text)
 
 
 def test_metrics_state_the_program(serve: Serve) -> None:

@@ -115,7 +115,10 @@ def prepared_stack(**settings: str) -> Iterator[TestStack]:
     layout = Layout(home=home, env_file=home / ".env")
     layout.create_folders()
     with owner_lock(home):
-        lines = {name: str(ports.find_free_port(set())) for name in PORT_VARIABLES} | settings
+        chosen_ports: set[int] = set()
+        for _ in PORT_VARIABLES:
+            chosen_ports.add(ports.find_free_port(chosen_ports))
+        lines = dict(zip(PORT_VARIABLES, map(str, chosen_ports), strict=True)) | settings
         layout.env_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
         stack = TestStack(layout)
         try:

@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 
+from chassis.messaging.relay import LOCK_NAMESPACE
 from quintet_e2e.checkout import CHECKOUT, all_services
 from quintet_e2e.prometheus import FOLDER, promtool, rules
 
@@ -65,6 +66,10 @@ def test_each_alert_has_a_section_in_the_runbook(alert):
 def test_runbook_describes_only_existing_alerts():
     headings = re.findall(r"^## (\w+)$", (CHECKOUT / "docs" / "runbook.md").read_text(), re.MULTILINE)
     assert sorted(headings) == sorted(alert_names())
+
+
+def test_runbook_selects_the_lock_of_the_relay():
+    assert f"classid = {LOCK_NAMESPACE}`" in (CHECKOUT / "docs" / "runbook.md").read_text()
 
 
 def test_routes_that_rules_omit_exist():

@@ -57,10 +57,9 @@ class Consumer:
         amqp_url: str,
         stop_event: Event,
         threads: int,
-        settings: ServiceSettings | None = None,
-        metrics: WorkerMetrics | None = None,
+        settings: ServiceSettings,
+        metrics: WorkerMetrics,
     ) -> None:
-        metrics = metrics or WorkerMetrics(service)
         self._name, self._queue, self._config = f"{service}-worker {queue}", queue, config
         self._nodes, self._stop_event = Nodes(amqp_url), stop_event
         self._threads = 1 if config.in_order else threads
@@ -89,6 +88,7 @@ class Consumer:
             started_at = time.monotonic()
             try:
                 with broker.connected(self._nodes, self._name) as self._connection:
+                    self.liveness.tick()
                     self._consume()
             except (broker.Error, OSError) as error:
                 log.warning("consumer.disconnected", queue=self._queue, reason=repr(error))
@@ -105,12 +105,14 @@ class Consumer:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._queue)
         self._unsettled_count = 0
         try:
-            channel = self._connection.channel()
-            broker.declare_queue(channel, self._queue, self._config.bindings, single_active=self._config.in_order)
-            # A long-running job that was prefetched would wait here while another worker is idle.
-            prefetch_count = self._threads if self._config.is_long_running else max(2 * self._threads, 20)
-            channel.basic_qos(prefetch_count=prefetch_count)
-            channel.basic_consume(self._queue, self._on_message)
+            # While a queue has no leader, each of these requests may wait for a minute.
+            with self.liveness.suspended():
+                channel = self._connection.channel()
+                broker.declare_queue(channel, self._queue, self._config.bindings, single_active=self._config.in_order)
+                # A long-running job that was prefetched would wait here while another worker is idle.
+                prefetch_count = self._threads if self._config.is_long_running else max(2 * self._threads, 20)
+                channel.basic_qos(prefetch_count=prefetch_count)
+                channel.basic_consume(self._queue, self._on_message)
             self.is_connected = True
             log.info("consumer.connected", queue=self._queue)
             self._process_until_stopped(channel)
@@ -119,7 +121,8 @@ class Consumer:
         finally:
             self._cancel_event.set()
             if self._connection.is_open:
-                self._close_connection()
+                with self.liveness.suspended():
+                    self._close_connection()
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _close_connection(self) -> None:
@@ -135,8 +138,9 @@ class Consumer:
             self._connection.process_data_events(0.5)
             if time.monotonic() - checked_at > _DEAD_LETTER_CHECK_SECONDS:
                 seconds, checked_at = time.monotonic() - checked_at, time.monotonic()
-                queue = channel.queue_declare(self._queue, passive=True).method
-                dead_queue = channel.queue_declare(broker.dead_letter_queue(self._queue), passive=True).method
+                with self.liveness.suspended():
+                    queue = channel.queue_declare(self._queue, passive=True).method
+                    dead_queue = channel.queue_declare(broker.dead_letter_queue(self._queue), passive=True).method
                 self.dead_letter_count = dead_queue.message_count
                 self._queue_messages.set(queue.message_count)
                 self._dead_letters.set(dead_queue.message_count)

@@ -3,7 +3,9 @@
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from contextlib import closing
+from typing import TypeVar
 
 from chassis import db, strictjson
 from chassis.errors import Unavailable
@@ -15,6 +17,8 @@ from chassis.runtime import logs, tracing
 from chassis.runtime.liveness import Liveness
 
 log = logs.logger(__name__)
+
+Result = TypeVar("Result")
 
 LOCK_NAMESPACE = 0x51725265
 _WINDOW_SIZE = 500
@@ -56,10 +60,10 @@ class Relay:
         database_url: str,
         amqp_url: str,
         stop_event: threading.Event,
-        metrics: WorkerMetrics | None = None,
+        metrics: WorkerMetrics,
     ) -> None:
         self._service, self._database_url, self._nodes = service, database_url, Nodes(amqp_url)
-        self._stop_event, self._metrics = stop_event, metrics or WorkerMetrics(service)
+        self._stop_event, self._metrics = stop_event, metrics
         self.liveness = Liveness()
         # Lanes whose last message was accepted by a queue.
         self._open_lanes: set[str] = set()
@@ -87,9 +91,7 @@ class Relay:
         with closing(db.connect(self._database_url, name=name, autocommit=True)) as connection:
             tx = db.Transaction(connection)
             lock = {"namespace": LOCK_NAMESPACE, "key": lock_key(self._service)}
-            with self.liveness.suspended():
-                is_leader = tx.value("SELECT pg_try_advisory_lock(%(namespace)s, %(key)s)", **lock)
-            if not is_leader:
+            if not self._query(tx.value, "SELECT pg_try_advisory_lock(%(namespace)s, %(key)s)", **lock):
                 self.is_connected = True
                 return False
             log.info("relay.leading")
@@ -100,9 +102,7 @@ class Relay:
                     self.is_connected = True
                     if time.monotonic() - checked_at > _SUCCESSOR_CHECK_SECONDS:
                         checked_at = time.monotonic()
-                        with self.liveness.suspended():
-                            has_successor = tx.value(_SUCCESSOR_WAITS, **lock)
-                        if has_successor:
+                        if self._query(tx.value, _SUCCESSOR_WAITS, **lock):
                             return False
                     if not self._publish_window(tx, publisher):
                         publisher.wait(_POLL_SECONDS)
@@ -120,15 +120,18 @@ class Relay:
         self._update_lanes(accepted, rejected)
         if accepted:
             self._metrics.relay_published.inc(len(accepted))
-            with self.liveness.suspended():
-                tx.run("DELETE FROM outbox WHERE id = ANY(%(ids)s)", ids=[row["id"] for row in accepted])
+            self._query(tx.run, "DELETE FROM outbox WHERE id = ANY(%(ids)s)", ids=[row["id"] for row in accepted])
         return bool(window)
+
+    def _query(self, execute: Callable[..., Result], sql: str, **params: object) -> Result:
+        """Wait for Postgres for any time: the relay is not stuck until the response arrives."""
+        with self.liveness.suspended():
+            return execute(sql, **params)
 
     def _next_rows(self, tx: db.Transaction) -> list[db.Row]:
         now = time.monotonic()
         blocked_lanes = [lane for lane, until in self._blocked_until.items() if until > now]
-        with self.liveness.suspended():
-            return tx.all(_NEXT_ROWS, blocked_lanes=blocked_lanes, window_size=_WINDOW_SIZE)
+        return self._query(tx.all, _NEXT_ROWS, blocked_lanes=blocked_lanes, window_size=_WINDOW_SIZE)
 
     def _select_publishable(self, rows: list[db.Row]) -> list[db.Row]:
         """Return the rows to publish now.

@@ -10,10 +10,15 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from chassis.db import Transaction
+from chassis.db import ConnectionLost, Transaction
 from chassis.messaging import outbox
+from chassis.runtime import logs
 from chassis.runtime.liveness import Liveness
 from chassis.runtime.metrics import Metrics
+
+log = logs.logger(__name__)
+
+Read = Callable[[Transaction], Mapping[str, float]]
 
 STATE_SECONDS = 5
 _MAX_STATE_AGE_SECONDS = 4 * STATE_SECONDS
@@ -23,25 +28,24 @@ _MAX_STATE_AGE_SECONDS = 4 * STATE_SECONDS
 class StateGauge:
     """A gauge that every worker reads from Postgres periodically, so that a scrape never waits for Postgres.
 
-    `read` returns the value for each value of `label`; a gauge without a label has the key "".
+    `read` returns the value for each value of `label`; a gauge without a label has `key`. Gauges with the same `read`
+    share one call.
     """
 
     name: str
     documentation: str
-    read: Callable[[Transaction], Mapping[str, float]]
+    read: Read
     label: str = ""
+    key: str = ""
 
 
 _COMMON_GAUGES = (
-    StateGauge(
-        "outbox_messages",
-        "Messages that wait to be published",
-        lambda tx: {"": outbox.backlog(tx)["backlog"]},
-    ),
+    StateGauge("outbox_messages", "Messages that wait to be published", outbox.backlog, key="backlog"),
     StateGauge(
         "outbox_oldest_seconds",
         "Age of the oldest message that waits to be published",
-        lambda tx: {"": outbox.backlog(tx)["oldest_seconds"]},
+        outbox.backlog,
+        key="oldest_seconds",
     ),
     StateGauge(
         "postgres_connections",
@@ -100,16 +104,32 @@ class _State(Collector):
         self._read_at = -inf
 
     def read(self, tx: Transaction, _now: datetime) -> None:
-        families = []
-        for gauge in self._gauges:
-            family = GaugeMetricFamily(
-                f"quintet_{gauge.name}", gauge.documentation, labels=[gauge.label] if gauge.label else []
-            )
-            for label, value in gauge.read(tx).items():
-                family.add_metric([label] if gauge.label else [], value)
-            families.append(family)
-        self._families, self._read_at = families, time.monotonic()
+        values = {read: _read_alone(tx, read) for read in {gauge.read for gauge in self._gauges}}
+        self._families = [_family(gauge, values[gauge.read]) for gauge in self._gauges]
+        self._read_at = time.monotonic()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         if time.monotonic() - self._read_at < _MAX_STATE_AGE_SECONDS:
             yield from self._families
+
+
+def _read_alone(tx: Transaction, read: Read) -> Mapping[str, float]:
+    """Return the values, or none if they cannot be read, which must not hide the other gauges."""
+    tx.run("SAVEPOINT before_read")
+    try:
+        return read(tx)
+    except ConnectionLost:
+        raise
+    except Exception:
+        log.warning("worker.gauge_failed", exc_info=True)
+        tx.run("ROLLBACK TO SAVEPOINT before_read")
+        return {}
+
+
+def _family(gauge: StateGauge, values: Mapping[str, float]) -> GaugeMetricFamily:
+    labels = [gauge.label] if gauge.label else []
+    family = GaugeMetricFamily(f"quintet_{gauge.name}", gauge.documentation, labels=labels)
+    for name, value in values.items():
+        if gauge.label or name == gauge.key:
+            family.add_metric([name] if gauge.label else [], value)
+    return family

@@ -2,17 +2,21 @@
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import BaseServer, ThreadingMixIn, ThreadingTCPServer, UnixStreamServer
+from socketserver import BaseServer, TCPServer, ThreadingMixIn, UnixStreamServer
 from typing import ClassVar
 
+from chassis.runtime import logs
 from chassis.runtime.config import ConfigError
 from chassis.runtime.liveness import Liveness
 from chassis.runtime.metrics import CONTENT_TYPE, Metrics
+
+log = logs.logger(__name__)
 
 _UNIX_PREFIX = "unix:"
 
@@ -45,12 +49,21 @@ def _listen(bind: str, handler: type[BaseHTTPRequestHandler]) -> BaseServer:
     return _TcpServer((host.strip("[]"), int(port)), handler)
 
 
-class _UnixServer(ThreadingMixIn, UnixStreamServer):
+class _Threads(ThreadingMixIn):
     daemon_threads = True
 
+    def handle_error(self, *_: object) -> None:
+        """Log unexpected errors only: a probe may close its connection before it has read the whole response."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            log.exception("worker_server.failed")
 
-class _TcpServer(ThreadingTCPServer):
-    daemon_threads = allow_reuse_address = True
+
+class _UnixServer(_Threads, UnixStreamServer):
+    pass
+
+
+class _TcpServer(_Threads, TCPServer):
+    allow_reuse_address = True
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -59,6 +72,8 @@ class _TcpServer(ThreadingTCPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     timeout = 10
+    # Buffer, so that the head and a short body are sent together.
+    wbufsize = -1
     routes: ClassVar[Mapping[str, Callable[[], tuple[HTTPStatus, str, bytes]]]]
 
     def do_GET(self) -> None:

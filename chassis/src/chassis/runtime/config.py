@@ -113,7 +113,10 @@ class ServiceSettings(WebSettings):
 
 
 def worker_pool_size(threads: int, queue_count: int) -> int:
-    """Return how many connections a worker pools: one for each concurrent message, and three for timers and reports."""
+    """Return how many connections a worker pools: one for each concurrent message, and three for timers and reports.
+
+    There are more timers than three, but each uses a connection briefly, and can wait 30 s for one.
+    """
     return threads * max(1, queue_count) + 3
 
 

@@ -21,10 +21,11 @@ class Liveness:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Expect no tick during the block, which runs a job or waits for Postgres.
+        """Expect no tick during the block, which calls a timer or waits for a response of Postgres or RabbitMQ.
 
-        Either may take any time: nothing limits how long a process waits for a frozen Postgres, and to restart it
-        would not help.
+        Each may take any time: nothing limits how long a process waits for a frozen Postgres or for a queue without a
+        leader, and to restart it would not help. A loop whose timer never ends is therefore not stuck either: only
+        `age_seconds` shows it.
         """
         self._is_suspended = True
         try:
@@ -34,7 +35,7 @@ class Liveness:
             self._is_suspended = False
 
     def wait(self, stop_event: Event, seconds: float) -> bool:
-        """Wait like `stop_event.wait`, and tick meanwhile."""
+        """Wait like `stop_event.wait`, and tick at intervals."""
         ends_at = time.monotonic() + seconds
         while (remaining := ends_at - time.monotonic()) > 0 and not stop_event.wait(min(remaining, _MAX_WAIT_SECONDS)):
             self.tick()

@@ -39,7 +39,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._directory = directory
         build_info = self.gauge(
-            "build_info", "Always 1; the labels describe the program", ["service", "version", "python"], mode="max"
+            "build_info", "Always 1; the labels describe the program", ["service", "version", "python"], mode="livemax"
         )
         build_info.labels(service, installed_version(service), platform.python_version()).set(1)
         self._pool_sizes = self.gauge("pool_connections", "Connections to Postgres that the pool may hold", ["pool"])

@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import socket
+from pathlib import Path
 from typing import Any
 
 from gunicorn import util
@@ -97,10 +98,10 @@ def post_worker_init(worker: Any) -> None:
 
 def child_exit(_server: Any, worker: Any) -> None:
     """Remove the gauges of a worker process that has ended; its counts remain."""
-    from prometheus_client import multiprocess
-
-    if metrics_directory():
-        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    # As prometheus_client's mark_process_dead does, whose import would cost the arbiter memory.
+    if directory := metrics_directory():
+        for file in Path(directory).glob(f"gauge_live*_{worker.pid}.db"):
+            file.unlink(missing_ok=True)
 
 
 def on_exit(_server: Any) -> None:
