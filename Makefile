@@ -22,7 +22,7 @@ RUN = $(PY) deploy/$(STACK)
 PYTEST = $(PY) -m pytest --numprocesses logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL = help
-.PHONY: up upgrade down clean url status logs user user-remove users dead-letters retry discard load-data backup restore help lint test test-long test-all test-faults bench screenshots setup pins openapi dashboards env release
+.PHONY: up upgrade down clean url status logs user user-remove users dead-letters retry discard load-data backup restore rotate-passwords help lint test test-long test-all test-faults bench screenshots setup pins openapi dashboards env release
 
 up: setup ## Start the stack (RELOAD=1: apply code changes; TLS=1: serve HTTPS; STACK=compose|local)
 	@$(RUN) up $(if $(RELOAD),--reload) $(if $(TLS),--tls)
@@ -71,6 +71,9 @@ backup: setup ## Copy all data into a folder, while the stack runs: [TO=backups/
 
 restore: setup ## Replace all data by that of a backup after confirmation: FROM=backups/monday [SKIP=1000] [YES=1]
 	@$(RUN) restore "$(or $(FROM),$(error FROM is required: make restore FROM=backups/monday))" $(if $(SKIP),--skip "$(SKIP)") $(if $(filter 1,$(YES)),--yes)
+
+rotate-passwords: setup ## Replace the passwords of all servers while the stack runs (ADMIN=1: also ADMIN_PASSWORD)
+	@$(RUN) rotate-passwords $(if $(filter 1,$(ADMIN)),--administrator)
 
 lint: setup ## Check style, types, import rules and the OpenAPI documents
 	@$(PY) -m ruff check .

@@ -47,6 +47,9 @@ class ComposeStack(RunningStack):
     def settings(self) -> Mapping[str, str]:
         return envfile.load(self.home / ".env")
 
+    def reload_settings(self) -> None:
+        self.__dict__.pop("settings", None)
+
     @property
     def amqp_url(self) -> str:
         return f"amqp://quintet:{self.settings['RABBITMQ_PASSWORD']}@{self._address('rabbitmq')}:5672/quintet"
@@ -59,6 +62,11 @@ class ComposeStack(RunningStack):
         command = 'REDISCLI_AUTH="$(cat /run/secrets/redis_password)" redis-cli flushall'
         code, output = self._container("redis").exec_run(["sh", "-c", command])
         assert code == 0, output
+
+    def is_cache_password(self, password: str) -> bool:
+        redis = self._container("redis")
+        output: bytes = redis.exec_run(["redis-cli", "ping"], environment={"REDISCLI_AUTH": password}).output
+        return output.split()[-1:] == [b"PONG"]
 
     @property
     def database_url(self) -> str:

@@ -185,6 +185,10 @@ class RunningStack(ABC):
     def remove_user(self, name: str) -> None:
         self.run_command("user-remove", name)
 
+    @abstractmethod
+    def reload_settings(self) -> None:
+        """Read .env again after a command has changed it."""
+
     def is_healthy(self) -> bool:
         return fetch_health(self.settings).get("status") == "OK"
 
@@ -218,6 +222,9 @@ class LocalStack(RunningStack):
     @property
     def settings(self) -> Mapping[str, str]:
         return self._stack.settings
+
+    def reload_settings(self) -> None:
+        self._stack = self._stack.reopened()
 
     @property
     def amqp_url(self) -> str:

@@ -12,7 +12,7 @@ from quintet_compose import identity, kubernetes, secret_files, swarm
 from quintet_compose.containers import Containers
 from quintet_compose.identity import Identity
 from quintet_compose.stack import ALL_PROFILES, Compose
-from quintet_local import commands, envfile, locking, tls, upgrade
+from quintet_local import commands, envfile, locking, rotation, tls, upgrade
 from quintet_local.gateway import set_administrator
 from quintet_local.layout import MARKER
 from quintet_local.progress import StackError, log_progress
@@ -72,6 +72,7 @@ def up(stack: Compose, arguments: argparse.Namespace) -> None:
         stack.reload_gateway()
         stack.wait_until_healthy()
         upgrade.remove_standbys(Containers(stack))
+        upgrade.forget_rotation(stack.env_file)
     commands.print_access(stack.settings)
 
 
@@ -105,6 +106,10 @@ def start(stack: Compose) -> None:
 
 def upgrade_containers(stack: Compose, arguments: argparse.Namespace) -> None:
     upgrade.run(stack, Containers(stack), arguments)
+
+
+def rotate_passwords(stack: Compose, arguments: argparse.Namespace) -> None:
+    rotation.run(stack, lambda stack: Containers(stack, always=True), arguments)
 
 
 def down(stack: Compose, arguments: argparse.Namespace) -> None:
@@ -155,7 +160,12 @@ def _remove(stack: Compose, stack_identity: Identity, arguments: argparse.Namesp
     for folder in (stack.users, stack.secrets, stack.swarm_secrets):
         shutil.rmtree(folder, ignore_errors=True)
     envfile.unset_values(stack.env_file, envfile.PROJECT_VARIABLE, envfile.STACK_ID_VARIABLE)
-    for file in (*_removable_env_file(stack), stack.env_file.with_name(IN_PROGRESS), stack.home / locking.NAME):
+    for file in (
+        *_removable_env_file(stack),
+        stack.env_file.with_name(IN_PROGRESS),
+        stack.env_file.with_name(upgrade.ROTATING),
+        stack.home / locking.NAME,
+    ):
         file.unlink(missing_ok=True)
     log_progress("removed")
 
@@ -193,5 +203,6 @@ COMMANDS: dict[str, commands.Command] = {
     "restore": restore,
     "kubernetes-secrets": kubernetes_secrets,
     "swarm-stack": swarm_stack,
+    "rotate-passwords": rotate_passwords,
     "upgrade": upgrade_containers,
 }

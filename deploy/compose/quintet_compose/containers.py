@@ -52,7 +52,8 @@ class Containers:
         return [web for web in self.webs if web in names]
 
     def start_standby(self, web: str) -> None:
-        self._replace(f"{web}{_STANDBY}")
+        # Without its dependencies: `roles` and the migrations, which need the password that is current in Postgres.
+        self._replace(f"{web}{_STANDBY}", options=["--no-deps"])
 
     def select(self, web: str, *, standby: bool) -> None:
         file = f"{_STANDBY_DIR}/{web}"
@@ -69,10 +70,10 @@ class Containers:
         self._stack.run("up", "--detach", "--remove-orphans", *self._scale(self._counts()))
         self._stack.wait_until_healthy()
 
-    def _replace(self, *programs: str) -> None:
+    def _replace(self, *programs: str, options: Sequence[str] = ()) -> None:
         """Replace the containers that have changed, and wait until the new ones are healthy. Keep their number."""
-        # With --no-deps, Compose stores another description of the container, and would replace it again later.
-        self._stack.run("up", "--detach", "--wait", *self._options, *self._scale(programs), *programs)
+        # With --no-deps, Compose stores another description of a container, and would replace it again later.
+        self._stack.run("up", "--detach", "--wait", *options, *self._options, *self._scale(programs), *programs)
 
     def _scale(self, programs: Sequence[str] | Counter[str]) -> list[str]:
         counts = self._counts()

@@ -3,7 +3,7 @@
 Only its owner can enter the folder; the files in it are readable by any user that a container runs as.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +14,8 @@ from quintet_local.settings import secret_variables, settings_class
 DATABASE = "quintet"
 # This file exists while containers may still run with the previous content of a secret.
 CHANGED_MARKER = "changed"
+# The secrets of a service that contain the password of its role in Postgres.
+ROLE_SECRETS = ("db_password", "database_url")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,27 @@ def write(
             new.write_text(content)
             new.chmod(0o444)
             new.replace(file)
+
+
+def update_in_place(
+    folder: Path, settings: Mapping[str, str], services: Iterable[str], rotated: Collection[str]
+) -> None:
+    """Change the files that running containers have mounted, which do not see a file that replaces another.
+
+    The role of a service keeps its password in Postgres until the service is among `rotated`: `roles`, which runs
+    whenever a container is replaced, sets the passwords of all roles, and a container may restart at any time.
+    """
+    services = list(services)
+    kept = {f"{service}_{name}" for service in services if service not in rotated for name in ROLE_SECRETS}
+    for name, content in contents(settings, services).items():
+        file = folder / name
+        if name not in kept and file.read_text() != content:
+            file.chmod(0o644)
+            # Without emptying the file first: a program may start at any time, and this one may be killed.
+            with file.open("r+") as out:
+                out.write(content)
+                out.truncate()
+            file.chmod(0o444)
 
 
 def contents(

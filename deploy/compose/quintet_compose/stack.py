@@ -3,7 +3,8 @@
 import argparse
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +60,23 @@ class Compose:
         settings = commands.ensure_settings(self.env_file, self.service_names)
         secret_files.write(self.secrets, settings, self.service_names)
         set_administrator(settings, self.users_environment())
+
+    def reopened(self) -> "Compose":
+        return Compose()
+
+    def update_secrets(self, rotated: Collection[str]) -> None:
+        secret_files.update_in_place(self.secrets, self.settings, self.service_names, rotated)
+
+    def set_cache_password(self, password: str) -> None:
+        """Set the password of the running Redis, which reads the file with its password only when it is started."""
+        # The first command fails if the password has been set before, and the second one if it has not.
+        commands = f"AUTH {self.settings['REDIS_PASSWORD']}\nAUTH {password}\nCONFIG SET requirepass {password}\n"
+        with tempfile.TemporaryFile() as file:
+            file.write(commands.encode())
+            file.seek(0)
+            output = self._tool("redis-cli", "exec", "-T", "redis", "redis-cli").run(stdin=file).decode()
+        if output.strip().splitlines()[-1] != "OK":
+            raise StackError(f"the password of Redis could not be replaced:\n{output}")
 
     def run(self, *arguments: str) -> None:
         """Run `docker compose` without standard input: newer versions would ask whether to recreate volumes."""

@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
+from quintet_compose.containers import Containers
 from quintet_compose.stack import Compose
 from quintet_local import envfile, services
 from quintet_local.layout import CHECKOUT
+from quintet_local.progress import StackError
 
 RECORD_CALL = """#!/bin/sh
 printf '%s\\n' "$@" > "$RECORD/arguments"
@@ -108,3 +110,22 @@ def test_truncated_output_ends_the_command_silently():
     pipeline = f"{sys.executable} {CHECKOUT / 'deploy' / 'compose'} logs --level info --no-follow | true"
     result = subprocess.run(["sh", "-c", pipeline], capture_output=True, text=True, timeout=60)
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("replies", [["OK", "WRONGPASS invalid", "OK"], ["WRONGPASS invalid", "OK", "OK"]])
+def test_password_of_redis_is_set_with_the_previous_or_the_new_one_and_is_no_argument(stack, docker, replies):
+    (docker / "output").write_text("\n".join(replies) + "\n")
+    stack.set_cache_password("another-password")
+    assert "another-password" not in (docker / "arguments").read_text()
+
+
+def test_password_of_redis_that_cannot_be_set_is_reported(stack, docker):
+    (docker / "output").write_text("WRONGPASS invalid\nWRONGPASS invalid\nNOAUTH Authentication required.\n")
+    with pytest.raises(StackError, match="the password of Redis could not be replaced"):
+        stack.set_cache_password("another-password")
+
+
+def test_standby_is_started_without_its_dependencies_which_need_the_password_in_postgres(stack, docker):
+    Containers(stack, always=True).start_standby("event-web")
+    arguments = (docker / "arguments").read_text().split()
+    assert arguments[-6:] == ["up", "--detach", "--wait", "--no-deps", "--force-recreate", "event-web-standby"]

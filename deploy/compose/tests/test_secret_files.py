@@ -37,6 +37,28 @@ def test_changed_secret_is_marked_and_the_marker_is_kept_by_the_next_write(tmp_p
     assert (tmp_path / "redis_password").read_text() == "another"
 
 
+def test_update_in_place_keeps_mounted_files_and_the_passwords_of_roles_not_yet_rotated(tmp_path):
+    secret_files.write(tmp_path, SETTINGS, SERVICES)
+    before = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    inodes = {file.name: file.stat().st_ino for file in tmp_path.iterdir()}
+    changed = SETTINGS | {name: f"another {name}" for name in envfile.password_names(SERVICES)}
+    secret_files.update_in_place(tmp_path, changed, SERVICES, rotated=["event"])
+    assert {file.name: file.stat().st_ino for file in tmp_path.iterdir()} == inodes
+    assert {mode_of(file) for file in tmp_path.iterdir()} == {0o444}
+    kept = {f"{service}_{name}" for service in ("factory", "specstore") for name in ("db_password", "database_url")}
+    contents = secret_files.contents(changed, SERVICES)
+    assert {name for name in contents if (tmp_path / name).read_text() != contents[name]} == kept
+    assert {name: (tmp_path / name).read_text() for name in kept} == {name: before[name] for name in kept}
+
+
+def test_update_in_place_after_the_last_service_leaves_nothing_to_change(tmp_path):
+    secret_files.write(tmp_path, SETTINGS, SERVICES)
+    changed = SETTINGS | {name: f"another {name}" for name in envfile.password_names(SERVICES)}
+    secret_files.update_in_place(tmp_path, changed, SERVICES, rotated=SERVICES)
+    secret_files.write(tmp_path, changed, SERVICES)
+    assert not (tmp_path / secret_files.CHANGED_MARKER).exists()
+
+
 def test_unset_secret_is_an_empty_file():
     contents = secret_files.contents(SETTINGS, SERVICES)
     assert contents["specstore_s3_secret_access_key"] == contents["factory_read_database_url"] == ""

@@ -1,12 +1,14 @@
-"""RabbitMQ's users, their permissions and the exchange for events, as definitions that the broker loads at startup."""
+"""RabbitMQ's users, their permissions and the exchange for events, as definitions that the broker loads."""
 
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import quote
 
 from quintet_local import envfile
+from quintet_local.tools import Tool
 
 VHOST = "quintet"
 # The user of the operator, and of external programs that follow streams.
@@ -61,6 +63,19 @@ def definitions(settings: Mapping[str, str], services: Iterable[str]) -> str:
         },
         indent=2,
     )
+
+
+def update(rabbitmqctl: Callable[..., Tool], settings: Mapping[str, str], services: Iterable[str]) -> None:
+    """Change the users of a running broker, which keeps the connections of those whose password changes."""
+    load(rabbitmqctl, definitions(settings, services))
+
+
+def load(rabbitmqctl: Callable[..., Tool], content: str) -> None:
+    """Add definitions to those of a running broker, or replace those of the same name."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content.encode())
+        file.seek(0)
+        rabbitmqctl("-q", "import_definitions", "/dev/stdin").run(stdin=file)
 
 
 def _permissions(service: str) -> dict[str, str]:

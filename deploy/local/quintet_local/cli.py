@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from quintet_local import commands, startup, upgrade
+from quintet_local import commands, rotation, startup, upgrade
 from quintet_local.layout import default_layout
 from quintet_local.processes import Processes
 from quintet_local.progress import StackError, log_progress
@@ -74,6 +74,16 @@ def upgrade_programs(stack: Stack, arguments: argparse.Namespace) -> None:
     upgrade.run(stack, Processes(stack), arguments)
 
 
+def rotate_passwords(stack: Stack, arguments: argparse.Namespace) -> None:
+    def open_programs(stack: Stack) -> Processes:
+        programs = Processes(stack)
+        programs.configure()
+        return programs
+
+    Processes(stack).check_running()
+    rotation.run(stack, open_programs, arguments)
+
+
 COMMANDS: dict[str, commands.Command] = {
     "up": up,
     "down": down,
@@ -81,5 +91,6 @@ COMMANDS: dict[str, commands.Command] = {
     "status": status,
     "logs": logs,
     "restore": restore,
+    "rotate-passwords": rotate_passwords,
     "upgrade": upgrade_programs,
 }

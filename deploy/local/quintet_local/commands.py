@@ -238,6 +238,7 @@ def _parser(
     parsers["restore"].add_argument("--skip", type=restoring.skip_count, default=1000)
     # The stack is started at the end.
     parsers["upgrade"].add_argument("--no-backup", dest="backup", action="store_false", help="make no backup first")
+    parsers["rotate-passwords"].add_argument("--administrator", action="store_true", help="also ADMIN_PASSWORD")
     parsers["restore"].set_defaults(reload=False, tls=False)
     parsers["logs"].add_argument("program", nargs="?", default="")
     parsers["logs"].add_argument("--request", default="", help="print all lines with this request ID, sorted by time")

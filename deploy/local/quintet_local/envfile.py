@@ -116,6 +116,12 @@ def broker_password_name(service: str) -> str:
     return f"{service.upper()}_AMQP_PASSWORD"
 
 
+def password_names(services: Iterable[str]) -> list[str]:
+    """Return the settings that are passwords of servers."""
+    of_services = [name(service) for service in services for name in (database_password_name, broker_password_name)]
+    return ["POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "REDIS_PASSWORD", *of_services]
+
+
 def _generators(
     file: Path, services: Iterable[str], next_free_port: Callable[[int], int]
 ) -> dict[str, Callable[[], str]]:
@@ -127,15 +133,12 @@ def _generators(
         HOME_VARIABLE: lambda: str(file.parent),
         **{name: choose_port(name) for name in PORT_VARIABLES},
         "ADMIN_USER": lambda: "admin",
-        "ADMIN_PASSWORD": _secret,
-        "POSTGRES_PASSWORD": _secret,
-        "RABBITMQ_PASSWORD": _secret,
-        "RABBITMQ_ERLANG_COOKIE": _secret,
-        "REDIS_PASSWORD": _secret,
-        **{name(service): _secret for service in services for name in (database_password_name, broker_password_name)},
+        "ADMIN_PASSWORD": new_secret,
+        "RABBITMQ_ERLANG_COOKIE": new_secret,
+        **dict.fromkeys(password_names(services), new_secret),
     }
 
 
-def _secret() -> str:
+def new_secret() -> str:
     # Hexadecimal needs no quoting in a URL, in SQL, in a shell or in a configuration file.
     return secrets.token_hex(SECRET_BYTES)

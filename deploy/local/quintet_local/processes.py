@@ -21,9 +21,12 @@ class Processes:
     def webs(self) -> Sequence[str]:
         return [*(service.web.name for service in self._stack.services), gateway.CONSOLE]
 
-    def configure(self) -> None:
+    def check_running(self) -> None:
         if not self._supervisor.is_up():
             raise StackError("the stack must be running: run `make up`, then try again")
+
+    def configure(self) -> None:
+        self.check_running()
         self._stack.layout.create_folders()
         startup.prepare_settings(self._stack)
         self._supervisor.configure([*self._stack.programs(), *self._standby_programs()])

@@ -7,7 +7,6 @@ stack's folder shows that a restore has begun to replace data: until it is run a
 import argparse
 import json
 import shlex
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -182,10 +181,7 @@ def _reset_broker(stack: Stack, definitions: Path) -> None:
     # An interrupted restore may have deleted it already.
     if VHOST in stack.broker_tool("-q", "list_vhosts", "name").run().decode().split():
         stack.broker_tool("-q", "delete_vhost", VHOST).run()
-    with tempfile.TemporaryFile() as file:
-        file.write(json.dumps(own).encode())
-        file.seek(0)
-        stack.broker_tool("-q", "import_definitions", "/dev/stdin").run(stdin=file)
+    broker_users.load(stack.broker_tool, json.dumps(own))
 
 
 def verify(settings: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import groupby
@@ -14,6 +14,7 @@ from quintet_local.progress import log_progress
 from quintet_local.restore import IN_PROGRESS
 from quintet_local.supervise import Program, Supervisor
 from quintet_local.tools import Tool
+from quintet_local.upgrade import ROTATING
 
 
 class Stack:
@@ -80,6 +81,17 @@ class Stack:
             self.supervisor.signal(gateway.NAME, "HUP")
         return is_up
 
+    def reopened(self) -> "Stack":
+        """Return the stack as the next command reads it, without cached settings."""
+        return type(self)(self.layout)
+
+    def update_secrets(self, rotated: Collection[str]) -> None:
+        """Update the file of users that RabbitMQ reads when it is started."""
+        self.broker.prepare()
+
+    def set_cache_password(self, password: str) -> None:
+        """Do nothing: Valkey has no password, but a socket that only its owner can use."""
+
     def exclusive_lock(self) -> AbstractContextManager[None]:
         return locking.exclusive_lock(self.layout.env_file.parent)
 
@@ -124,7 +136,7 @@ class Stack:
             if self.layout.exists():
                 self._stop()
             paths = self.removable_paths()
-            for path in [*paths, *map(self.layout.env_file.with_name, (IN_PROGRESS, locking.NAME))]:
+            for path in [*paths, *map(self.layout.env_file.with_name, (IN_PROGRESS, ROTATING, locking.NAME))]:
                 remove(path)
         log_progress(f"removed {', '.join(map(str, paths))}")
 

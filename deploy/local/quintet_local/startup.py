@@ -5,7 +5,19 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from quintet_local import commands, gateway, orphans, ports, postgres, prometheus, rabbitmq, tls, valkey
+from quintet_local import (
+    broker_users,
+    commands,
+    gateway,
+    orphans,
+    ports,
+    postgres,
+    prometheus,
+    rabbitmq,
+    tls,
+    upgrade,
+    valkey,
+)
 from quintet_local.progress import StackError, log_progress, wait_until
 from quintet_local.restore import reject_interrupted
 from quintet_local.services import Service, log_tail
@@ -24,7 +36,9 @@ def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
         _check_gateway_ports(stack)
         if was_running and not reload and _all_running(stack):
             stack.postgres.create_roles(stack.service_names)
+            _update_broker_users(stack)
             start_gateway(stack)
+            upgrade.forget_rotation(stack.env_file)
             log_progress("everything is already running")
             return
         ensure_servers(stack)
@@ -35,6 +49,7 @@ def up(stack: Stack, reload: bool = False, tls: bool = False) -> None:
             _start_services(stack)
         log_progress("services: started")
         start_gateway(stack)
+        upgrade.forget_rotation(stack.env_file)
         log_progress("ready")
 
 
@@ -88,7 +103,7 @@ def _all_running(stack: Stack) -> bool:
 
 def ensure_servers(stack: Stack) -> None:
     """Start the servers; do not wait for RabbitMQ, which boots slowly while the web processes start."""
-    stack.broker.prepare()
+    _update_broker_users(stack)
     stack.supervisor.start_program(rabbitmq.EPMD)
     wait_for(stack, rabbitmq.EPMD, lambda: not ports.is_free(stack.ports["epmd"]))
     stack.supervisor.start_program(rabbitmq.NAME)
@@ -100,6 +115,14 @@ def ensure_servers(stack: Stack) -> None:
     stack.postgres.create_roles(stack.service_names)
     log_progress("postgres: ready, roles created")
     wait_for(stack, valkey.NAME, stack.cache.is_ready)
+
+
+def _update_broker_users(stack: Stack) -> None:
+    """Update the files that RabbitMQ reads at startup, and its users if it is running."""
+    if stack.broker.has_changed_users() and _is_running(stack, rabbitmq.NAME):
+        stack.broker_tool("-q", "await_startup").run()
+        broker_users.update(stack.broker_tool, stack.settings, stack.service_names)
+    stack.broker.prepare()
 
 
 def migrate(stack: Stack) -> None:

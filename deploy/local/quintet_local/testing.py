@@ -51,10 +51,6 @@ class TestStack(Stack):
         """Return a URL with the role of the service, whose search path is its schema."""
         return self.postgres.service_url(service)
 
-    def reopened(self) -> "TestStack":
-        """Return the stack as the next command reads it, without cached settings."""
-        return TestStack(self.layout)
-
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command as the Makefile does."""
         return subprocess.run(

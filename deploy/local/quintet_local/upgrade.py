@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Protocol
 
 from quintet_local import backup
-from quintet_local.progress import log_progress
+from quintet_local.progress import StackError, log_progress
 from quintet_local.restore import reject_interrupted
 
+# The new passwords while they are being replaced (rotation.py), next to .env.
+ROTATING = ".rotation"
 # A request that the gateway has routed resolves a name and connects within 2 s. It closes idle connections after 2 s.
 _SETTLE_SECONDS = 3
 
@@ -60,9 +62,21 @@ class Programs(Protocol):
         """Replace what else has changed, and wait until everything is healthy."""
 
 
+def reject_rotation(env_file: Path) -> None:
+    """Raise a StackError if a rotation of passwords has begun and was not completed."""
+    if env_file.with_name(ROTATING).exists():
+        raise StackError("a rotation of passwords was interrupted: run `make rotate-passwords` again")
+
+
+def forget_rotation(env_file: Path) -> None:
+    """Delete the new passwords of a rotation, after all servers and programs have received those in .env."""
+    env_file.with_name(ROTATING).unlink(missing_ok=True)
+
+
 def run(stack: backup.Stack, programs: Programs, arguments: argparse.Namespace) -> None:
     with stack.exclusive_lock():
         reject_interrupted(stack.env_file)
+        reject_rotation(stack.env_file)
         if arguments.backup:
             backup.create(stack, Path(f"backups/before-upgrade-{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}").resolve())
         programs.configure()

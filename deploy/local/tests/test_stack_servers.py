@@ -6,7 +6,7 @@ import psycopg2
 import psycopg2.errors
 import pytest
 
-from quintet_local import envfile, startup
+from quintet_local import envfile, startup, upgrade
 
 pytestmark = pytest.mark.slow
 
@@ -83,9 +83,34 @@ def test_changed_broker_password_takes_effect_at_the_next_up(stack):
     try:
         startup.up(stack.reopened())
         changed = {name for name, pid in stack.pids().items() if pid != before[name]}
-        assert changed == {"rabbitmq", "sequence-worker"}
+        assert changed == {"sequence-worker"}
         stack.reopened().wait_until_healthy()
         pika.BlockingConnection(pika.URLParameters(stack.reopened().broker.service_url("sequence"))).close()
     finally:
         envfile.set_values(stack.layout.env_file, {"SEQUENCE_AMQP_PASSWORD": stack.settings["SEQUENCE_AMQP_PASSWORD"]})
         startup.up(stack.reopened())
+
+
+def test_interrupted_rotation_of_passwords_is_completed_by_up(stack):
+    """A rotation first changes the administrator of Postgres, then .env, and then one service after another."""
+    names = ["POSTGRES_PASSWORD", "EVENT_DB_PASSWORD", "EVENT_AMQP_PASSWORD"]
+    stored = stack.layout.env_file.with_name(upgrade.ROTATING)
+    previous = {name: stack.settings[name] for name in names}
+    try:
+        set_passwords(stack, {name: envfile.new_secret() for name in names})
+        stored.write_text("{}")
+        startup.up(stack.reopened())
+        assert not stored.exists()
+        assert rows(stack.reopened().database_url("event"), "SELECT 1") == [(1,)]
+        pika.BlockingConnection(pika.URLParameters(stack.reopened().broker.service_url("event"))).close()
+    finally:
+        set_passwords(stack.reopened(), previous)
+        startup.up(stack.reopened())
+
+
+def set_passwords(stack, passwords):
+    connection = psycopg2.connect(stack.admin_database_url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("ALTER ROLE admin PASSWORD %s", [passwords["POSTGRES_PASSWORD"]])
+    connection.close()
+    envfile.set_values(stack.layout.env_file, passwords)
