@@ -109,6 +109,8 @@ def upgrade_containers(stack: Compose, arguments: argparse.Namespace) -> None:
 
 
 def rotate_passwords(stack: Compose, arguments: argparse.Namespace) -> None:
+    if not stack.is_running("postgres"):
+        raise StackError("the stack must be running: run `make up`, then try again")
     rotation.run(stack, lambda stack: Containers(stack, always=True), arguments)
 
 

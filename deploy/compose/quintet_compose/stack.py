@@ -116,11 +116,14 @@ class Compose:
 
     def reload_gateway(self) -> bool:
         """Reload the gateway, and return whether it is running."""
-        is_up = "gateway" in self.capture("ps", "--services", "--status", "running").split()
+        is_up = self.is_running("gateway")
         if is_up:
             # After `docker compose kill`, with any signal, the engine would not restart the gateway if it crashed.
             self.capture("exec", "-T", "gateway", *RELOAD_COMMAND)
         return is_up
+
+    def is_running(self, program: str) -> bool:
+        return program in self.capture("ps", "--services", "--status", "running").split()
 
     def users_environment(self) -> dict[str, str]:
         """Return the environment for gateway/users.py."""

@@ -9,7 +9,7 @@ import pytest
 
 from quintet_compose.containers import Containers
 from quintet_compose.stack import Compose
-from quintet_local import envfile, services
+from quintet_local import envfile, services, upgrade
 from quintet_local.layout import CHECKOUT
 from quintet_local.progress import StackError
 
@@ -129,3 +129,11 @@ def test_standby_is_started_without_its_dependencies_which_need_the_password_in_
     Containers(stack, always=True).start_standby("event-web")
     arguments = (docker / "arguments").read_text().split()
     assert arguments[-6:] == ["up", "--detach", "--wait", "--no-deps", "--force-recreate", "event-web-standby"]
+
+
+def test_rotation_of_passwords_begins_only_if_the_stack_is_running(stack, docker):
+    (docker / "output").write_text("gateway\n")
+    result = command("rotate-passwords")
+    assert result.returncode == 1
+    assert "the stack must be running" in result.stderr
+    assert not stack.env_file.with_name(upgrade.ROTATING).exists()
