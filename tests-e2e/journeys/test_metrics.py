@@ -75,9 +75,3 @@ def test_containers_of_workers_are_healthy(stack):
         return {containers[f"{service}-worker"]["Health"]["Status"] for service in SERVICES}
 
     eventually(lambda: states() == {"healthy"}, within_seconds=120)
-
-
-def test_document_names_all_processes():
-    programs = {f"{service}-{process}" for service in SERVICES for process in ("web", "worker")}
-    assert set(re.findall(r"^          - (\S+)$", DOCUMENT, re.MULTILINE)) == programs
-    assert programs <= set(re.findall(r"[a-z]+-(?:web|worker)", DOCUMENT.split("## With containers")[1]))
