@@ -1,6 +1,5 @@
 """Each process exports the metrics that docs/how-to/scrape-metrics.md describes, in both deployment modes."""
 
-import re
 
 import pytest
 import requests
