@@ -1,6 +1,5 @@
 """Each process exports the metrics that docs/how-to/scrape-metrics.md describes, in both deployment modes."""
 
-
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
