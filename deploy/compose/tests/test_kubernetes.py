@@ -58,7 +58,7 @@ def test_secrets_are_those_of_env_and_stay_the_same(items, overlay, tmp_path):
     assert items["redis"] == {"redis_password": values["REDIS_PASSWORD"]}
     assert values["ADMIN_USER"] in items["gateway-users"]["htpasswd"]
     assert values["ADMIN_PASSWORD"] not in json.dumps(items["gateway-users"])
-    # The hashes of the users' passwords are salted anew.
+    # Each call hashes the users' passwords with new salts.
     later = run(tmp_path, overlay)
     assert later.pop("gateway-users").keys() == items.pop("gateway-users").keys()
     assert later == items
