@@ -1,8 +1,5 @@
 """All passwords are replaced while no request fails, and the old ones are rejected afterwards."""
 
-import signal
-import subprocess
-import sys
 from collections import Counter
 from contextlib import closing
 
@@ -12,9 +9,8 @@ import psycopg2
 import pytest
 
 from quintet_e2e.clients import Client, ok_json
-from quintet_e2e.faults import assert_recovered
+from quintet_e2e.faults import assert_recovered, kill_command
 from quintet_e2e.load import Load
-from quintet_e2e.stacks import CHECKOUT, environment_for
 from quintet_local import envfile
 from quintet_testing.waiting import eventually
 
@@ -82,11 +78,7 @@ def test_rotation_under_load_replaces_every_password_without_a_failed_request(st
 @pytest.mark.parametrize("moment", ["replacing the passwords of the servers", "password of orders-service"])
 def test_killed_rotation_is_completed_by_the_next_one(stack, moment):
     before = dict(stack.settings)
-    command = [sys.executable, str(CHECKOUT / "deploy" / stack.kind), "rotate-passwords", "--administrator"]
-    with subprocess.Popen(command, env=environment_for(stack.home), stderr=subprocess.PIPE, text=True) as rotation:
-        assert rotation.stderr is not None
-        assert any(moment in line for line in rotation.stderr)
-        rotation.send_signal(signal.SIGKILL)
+    kill_command(stack, "rotate-passwords", "--administrator", during=moment)
     with pytest.raises(RuntimeError, match="a rotation of passwords was interrupted"):
         stack.run_command("upgrade", "--no-backup")
     stack.run_command("rotate-passwords")

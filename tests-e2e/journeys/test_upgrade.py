@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from quintet_e2e.clients import Client, ok_json
-from quintet_e2e.faults import assert_recovered
+from quintet_e2e.faults import assert_recovered, kill_command, seeded_random
 from quintet_e2e.load import Load
 from quintet_e2e.specs import Owner
 from quintet_e2e.stacks import CHECKOUT
@@ -55,6 +55,26 @@ def test_upgrade_under_load_replaces_all_programs_without_a_failed_request(stack
     assert after.keys() == before.keys()
     assert [name for name in before if after[name] <= before[name]] == []
     assert psutil.pid_exists(gateway.pid) and gateway.is_running()
+    assert not [name for name in stack.programs if name.endswith("-standby")]
+    load.assert_nothing_lost()
+    assert_recovered(stack)
+
+
+@pytest.mark.fault
+def test_killed_upgrade_is_completed_by_the_next_one_without_a_failed_request(stack, load):
+    random, before = seeded_random(), starts(stack)
+    change_all_programs(stack)
+    with load.running():
+        eventually(lambda: load.has_continued(Counter()), WRITER_SECONDS)
+        # The standby is started, receives the requests, and is removed within this time.
+        seconds = random.uniform(0, 15)
+        kill_command(stack, "upgrade", "--no-backup", during="replacing orders-web", after_seconds=seconds)
+        counts = load.counts.copy()
+        eventually(lambda: load.has_continued(counts), WRITER_SECONDS)
+        stack.run_command("upgrade", "--no-backup")
+        counts = load.counts.copy()
+        eventually(lambda: load.has_continued(counts), WRITER_SECONDS)
+    assert [name for name, started_at in starts(stack).items() if started_at <= before[name]] == []
     assert not [name for name in stack.programs if name.endswith("-standby")]
     load.assert_nothing_lost()
     assert_recovered(stack)

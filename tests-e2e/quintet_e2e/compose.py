@@ -155,6 +155,17 @@ class ComposeStack(RunningStack):
             for name, network in networks.items():
                 network.connect(container, aliases=settings[name]["Aliases"])
 
+    @contextmanager
+    def losing_packets(self, program: str, share: float) -> Iterator[None]:
+        """Drop this share of the packets that the container receives, at random."""
+        iptables = ["nsenter", "--target", str(self._pid(program)), "--net", "iptables", "--wait"]
+        rule = ["INPUT", "-m", "statistic", "--mode", "random", "--probability", str(share), "-j", "DROP"]
+        subprocess.run([*iptables, "--append", *rule], check=True, capture_output=True)
+        try:
+            yield
+        finally:
+            subprocess.run([*iptables, "--delete", *rule], check=True, capture_output=True)
+
     def processes(self, program: str) -> list[psutil.Process]:
         firsts = [psutil.Process(container.attrs["State"]["Pid"]) for container in self.containers(program)]
         return [process for first in firsts for process in (first, *first.children(recursive=True))]

@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -9,7 +11,7 @@ from http.client import ACCEPTED
 from typing import Any
 
 from quintet_e2e.clients import Attempt, Client, describe
-from quintet_e2e.stacks import RunningStack
+from quintet_e2e.stacks import CHECKOUT, RunningStack, environment_for
 from quintet_testing.waiting import eventually
 
 # Recovery takes at most this long, without intervention; on a quiet machine it takes less than a third of it.
@@ -26,6 +28,16 @@ def seeded_random() -> random.Random:
     seed = int(os.environ.get("E2E_SEED") or time.time_ns())
     print(f"E2E_SEED={seed}")
     return random.Random(seed)
+
+
+def kill_command(stack: RunningStack, *arguments: str, during: str, after_seconds: float = 0.0) -> None:
+    """Run a command of `deploy`, and kill it that many seconds after it has begun the step with this message."""
+    command = [sys.executable, str(CHECKOUT / "deploy" / stack.kind), *arguments]
+    with subprocess.Popen(command, env=environment_for(stack.home), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(during in line for line in process.stderr)
+        time.sleep(after_seconds)
+        process.kill()
 
 
 def assert_recovered(stack: RunningStack) -> None:

@@ -24,6 +24,7 @@ _POWER_LOSSES, _SECONDS_WITH_POWER = 3, (1.0, 5.0)
 # 30 s for a service, and a client of an unreachable gateway notices its return when it sends again, with backoff.
 MAX_REQUEST_SECONDS = 10.0
 _MAX_FROZEN_WEB_SECONDS, _MAX_GATEWAY_SECONDS = 32.0, 52.0
+_LOST_PACKETS = 0.05
 _ALARMS = {
     "memory": (
         ["set_vm_memory_high_watermark", "absolute", "1MB"],
@@ -83,6 +84,10 @@ def faults_for(stack: RunningStack) -> list[Fault]:
             if program not in ("postgres", "gateway")
         ),
         Fault("cut-gateway", _cut("gateway"), no_network, _MAX_GATEWAY_SECONDS),
+        *(
+            Fault(f"lose-packets-{program}", _lose_packets(program), no_network)
+            for program in ("gateway", "rabbitmq", "redis")
+        ),
         *(Fault(f"{name}-alarm", _raise_alarm(*commands)) for name, commands in _ALARMS.items()),
         *(Fault(f"out-of-memory-{program}", _exhaust_memory(program), no_limit) for program in (*WEBS, *WORKERS)),
         *(Fault(f"full-disk-{program}", _fill_disk(program), no_volume) for program in disks.FOLDERS),
@@ -182,6 +187,15 @@ def _pause(program: str) -> Callable[[Context], float]:
 def _cut(program: str) -> Callable[[Context], float]:
     def inject(context: Context) -> float:
         with context.stack.disconnected(program):
+            context.hold()
+        return time.monotonic()
+
+    return inject
+
+
+def _lose_packets(program: str) -> Callable[[Context], float]:
+    def inject(context: Context) -> float:
+        with context.stack.losing_packets(program, _LOST_PACKETS):
             context.hold()
         return time.monotonic()
 

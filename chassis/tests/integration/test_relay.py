@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -146,9 +147,10 @@ def test_killed_relay_loses_nothing(
     assert receive_numbers(channel, queue, len(numbers)) == numbers
 
 
-def test_standby_relay_takes_over_when_the_leader_is_killed(
-    insert_jobs: InsertJobs, is_empty: Any, settings: ServiceSettings, node: Any, db: Database, start_relay: Any,
-    channel: Any, queue: str, eventually: Any,
+@pytest.mark.parametrize("failure", [signal.SIGKILL, signal.SIGSTOP])
+def test_standby_relay_takes_over_when_the_leader_fails(
+    failure: signal.Signals, insert_jobs: InsertJobs, is_empty: Any, settings: ServiceSettings, node: Any, db: Database,
+    start_relay: Any, channel: Any, queue: str, eventually: Any,
 ) -> None:  # fmt: skip
     def count_leaders() -> int:
         with db.transaction() as tx:
@@ -162,12 +164,17 @@ def test_standby_relay_takes_over_when_the_leader_is_killed(
     numbers += insert_jobs(queue, 100)
     eventually(is_empty)
     assert count_leaders() == 1
-    relay.kill()
-    relay.wait()
+    relay.send_signal(failure)
+    numbers += insert_jobs(queue, 100)
+    eventually(is_empty)
+    # A leader that continues after it was replaced publishes nothing: its connection has ended.
+    relay.send_signal(signal.SIGCONT)
     numbers += insert_jobs(queue, 100)
     eventually(is_empty)
     assert count_leaders() == 1
     assert receive_numbers(channel, queue, len(numbers)) == numbers
+    relay.kill()
+    relay.wait()
 
 
 def test_session_that_waits_for_the_lock_stops_the_relay_until_it_ends(

@@ -51,6 +51,9 @@ class Containers:
         names = [name.removesuffix(_STANDBY) for name in self._counts() if name.endswith(_STANDBY)]
         return [web for web in self.webs if web in names]
 
+    def selected_standbys(self) -> Sequence[str]:
+        return self._in_gateway(f"mkdir -p {_STANDBY_DIR} && ls {_STANDBY_DIR}").split()
+
     def start_standby(self, web: str) -> None:
         # Without its dependencies: `roles` and the migrations, which need the password that is current in Postgres.
         self._replace(f"{web}{_STANDBY}", options=["--no-deps"])
@@ -58,7 +61,7 @@ class Containers:
     def select(self, web: str, *, standby: bool) -> None:
         file = f"{_STANDBY_DIR}/{web}"
         script = f"mkdir -p {_STANDBY_DIR} && touch {file}" if standby else f"rm -f {file}"
-        self._stack.capture("exec", "-T", "gateway", "sh", "-c", script)
+        self._in_gateway(script)
 
     def replace_web(self, web: str) -> None:
         self._replace(web)
@@ -69,6 +72,9 @@ class Containers:
     def finish(self) -> None:
         self._stack.run("up", "--detach", "--remove-orphans", *self._scale(self._counts()))
         self._stack.wait_until_healthy()
+
+    def _in_gateway(self, script: str) -> str:
+        return self._stack.capture("exec", "-T", "gateway", "sh", "-c", script)
 
     def _replace(self, *programs: str, options: Sequence[str] = ()) -> None:
         """Replace the containers that have changed, and wait until the new ones are healthy. Keep their number."""

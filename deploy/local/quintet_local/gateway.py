@@ -63,9 +63,13 @@ class Gateway:
         else:
             file.unlink(missing_ok=True)
 
+    def selected_standbys(self) -> list[str]:
+        """Return the web programs whose standby receives their requests."""
+        return [file.name for file in self._standby_dir.glob("*")]
+
     def deselect_standbys(self) -> None:
-        for file in self._standby_dir.glob("*"):
-            file.unlink()
+        for web in self.selected_standbys():
+            self.select(web, standby=False)
 
     @property
     def _standby_dir(self) -> Path:

@@ -51,6 +51,9 @@ class Processes:
         states = self._supervisor.states()
         return [web for web in self.webs if f"{web}{_STANDBY}" in states]
 
+    def selected_standbys(self) -> Sequence[str]:
+        return self._stack.gateway.selected_standbys()
+
     def start_standby(self, web: str) -> None:
         self._supervisor.reload_config([f"{web}{_STANDBY}"])
         self._start(f"{web}{_STANDBY}")

@@ -52,7 +52,7 @@ def run(stack: Stack, open_programs: Callable[[Any], upgrade.Programs], argument
         broker_users.update(stack.broker_tool, stack.settings, stack.service_names)
         stack.update_secrets(rotated=[])
         programs = open_programs(stack)
-        _complete(stack, programs)
+        upgrade.complete(programs)
         for number, service in enumerate(stack.service_names, 1):
             log_progress(f"replacing the password of {service}-service")
             stack.update_secrets(rotated=stack.service_names[:number])
@@ -79,18 +79,9 @@ def _new_passwords(stack: Stack, administrator: bool) -> dict[str, str]:
     return stored
 
 
-def _complete(stack: Stack, programs: upgrade.Programs) -> None:
-    """Complete the replacement of web programs that was interrupted, before or after the role got its password."""
-    interrupted = programs.standbys()
-    for service in stack.service_names:
-        if _web(service) in interrupted:
-            _set_service_password(stack, service)
-    upgrade.complete(programs)
-
-
 def _rotate_service(stack: Stack, programs: upgrade.Programs, service: str) -> None:
     def take_over() -> None:
-        _set_service_password(stack, service)
+        _set_role_password(stack, service, stack.settings[envfile.database_password_name(service)])
         programs.select(_web(service), standby=True)
         programs.replace_workers([service])
 
@@ -99,10 +90,6 @@ def _rotate_service(stack: Stack, programs: upgrade.Programs, service: str) -> N
 
 def _web(service: str) -> str:
     return f"{service}-web"
-
-
-def _set_service_password(stack: Stack, service: str) -> None:
-    _set_role_password(stack, service, stack.settings[envfile.database_password_name(service)])
 
 
 def _set_role_password(stack: Stack, role: str, password: str) -> None:

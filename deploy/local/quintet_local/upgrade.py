@@ -46,6 +46,9 @@ class Programs(Protocol):
     def standbys(self) -> Sequence[str]:
         """Return the web programs that have a standby."""
 
+    def selected_standbys(self) -> Sequence[str]:
+        """Return the web programs whose standby receives their requests."""
+
     def start_standby(self, web: str) -> None:
         """Start a standby, and wait until it accepts requests."""
 
@@ -108,8 +111,12 @@ def replace(programs: Programs, web: str, take_over: Callable[[], None]) -> None
 
 
 def complete(programs: Programs) -> None:
-    """Complete the replacement of web programs that was interrupted, and which may not be running."""
-    for web in programs.standbys():
+    """Complete the replacement of web programs that was interrupted.
+
+    If a standby receives the requests, the web program may not be running. Else its standby is not required: either its
+    replacement has not begun, or it has ended.
+    """
+    for web in programs.selected_standbys():
         programs.replace_web(web)
     remove_standbys(programs)
 

@@ -25,6 +25,8 @@ _WINDOW_SIZE = 500
 _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS, _STANDBY_SECONDS = 0.2, 2.0, 1.0
 _LANE_RETRY_SECONDS, _POLL_SECONDS = 1.0, 0.1
 _SUCCESSOR_CHECK_SECONDS = 0.5
+# Longer than the 10 s that confirms may take; a frozen leader is replaced after this time.
+_MAX_IDLE_SECONDS = 15
 
 _NEXT_ROWS = """
     SELECT id, message_id::text AS message_id, exchange, routing_key, type, correlation_id, headers, body, mandatory,
@@ -48,7 +50,8 @@ class Relay:
 
     If the relay dies between publishing and deleting, the message is sent twice. The connection that reads and deletes
     rows also holds the advisory lock: a relay that lost the lock can no longer delete. A session that waits for the
-    lock, as a backup does, receives it within a second, and no message is published until that session ends.
+    lock, as a backup does, receives it within a second, and no message is published until that session ends. Postgres
+    ends the session of a relay that is frozen, so that another one can take over.
 
     Messages keep their order within a lane, which is a job queue or the exchange `events`. A lane whose messages no
     queue accepts does not delay the other lanes.
@@ -94,6 +97,7 @@ class Relay:
             if not self._query(tx.value, "SELECT pg_try_advisory_lock(%(namespace)s, %(key)s)", **lock):
                 self.is_connected = True
                 return False
+            self._query(tx.run, f"SET idle_session_timeout = '{_MAX_IDLE_SECONDS}s'")
             log.info("relay.leading")
             self._open_lanes.clear()
             with Publisher(self._nodes, name) as publisher, self._metrics.relay_leading.track_inprogress():
