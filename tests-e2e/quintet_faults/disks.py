@@ -90,6 +90,8 @@ def replaced_volume(stack: RunningStack, program: str) -> Iterator[Disk]:
         disk.create(2 * size + _FREE_BYTES)
         try:
             _copy(copy, volume)
+            # Else a loss of power would also lose what the program had flushed to its volume before.
+            _run("sync", "--file-system", str(volume))
             stack.start(program)
             yield disk
         finally:
