@@ -9,6 +9,7 @@ import psycopg2.errors
 from psycopg2.extras import execute_values
 
 from chassis.db.connection import Connection, NotResponding, connect
+from chassis.db.notifications import NOTIFY, Notifier
 from chassis.db.pool import Pool
 from chassis.errors import Busy, OutcomeUnknown, Unavailable
 from chassis.runtime import tracing
@@ -30,6 +31,8 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._cursor = connection.cursor()
+        # Whether processes that listen are notified after the commit.
+        self.notifies = False
         # Called one after the other once the transaction is committed, before the code that opened it continues.
         self.after_commit: list[Callable[[], object]] = []
 
@@ -94,6 +97,7 @@ class Database:
             close=lambda connection: connection.close(),
             metrics=(metrics or Metrics(name)).pool(name, size),
         )
+        self._notifier = Notifier(self._notify)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -114,6 +118,8 @@ class Database:
             except BaseException:
                 lease.is_broken = not _roll_back(connection)
                 raise
+        if tx.notifies:
+            self._notifier.request()
         for callback in tx.after_commit:
             callback()
 
@@ -127,12 +133,19 @@ class Database:
             connection = lease.item
             try:
                 connection.autocommit = True
+                tx = Transaction(connection)
                 with _detect_unknown_outcome():
-                    yield Transaction(connection)
+                    yield tx
                 connection.autocommit = False
             except BaseException:
                 lease.is_broken = not _roll_back(connection)
                 raise
+        if tx.notifies:
+            self._notifier.request()
+
+    def _notify(self) -> None:
+        with self.statements() as tx:
+            tx.run(NOTIFY)
 
     def close(self) -> None:
         self._pool.close()

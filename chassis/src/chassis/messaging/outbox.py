@@ -101,6 +101,7 @@ def add_all(tx: Transaction, messages: Iterable[Message]) -> None:
     ]
     if rows:
         tx.insert_many(_INSERT, rows)
+        tx.notifies = True
 
 
 _INSERT = """

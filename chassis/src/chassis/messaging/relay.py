@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TypeVar
 
 from chassis import db, strictjson
+from chassis.db import notifications
 from chassis.errors import Unavailable
 from chassis.messaging import broker
 from chassis.messaging.nodes import Nodes
@@ -23,8 +24,9 @@ Result = TypeVar("Result")
 LOCK_NAMESPACE = 0x51725265
 _WINDOW_SIZE = 500
 _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS, _STANDBY_SECONDS = 0.2, 2.0, 1.0
-_LANE_RETRY_SECONDS, _POLL_SECONDS = 1.0, 0.1
-_SUCCESSOR_CHECK_SECONDS = 0.5
+_LANE_RETRY_SECONDS = 1.0
+# The next row is read when a notification arrives, or after this time.
+_MAX_PAUSE_SECONDS = 1.0
 
 _NEXT_ROWS = """
     SELECT id, message_id::text AS message_id, exchange, routing_key, type, correlation_id, headers, body, mandatory,
@@ -61,9 +63,10 @@ class Relay:
         amqp_url: str,
         stop_event: threading.Event,
         metrics: WorkerMetrics,
+        on_notification: Callable[[], None] = lambda: None,
     ) -> None:
         self._service, self._database_url, self._nodes = service, database_url, Nodes(amqp_url)
-        self._stop_event, self._metrics = stop_event, metrics
+        self._stop_event, self._metrics, self._on_notification = stop_event, metrics, on_notification
         self.liveness = Liveness()
         # Lanes whose last message was accepted by a queue.
         self._open_lanes: set[str] = set()
@@ -96,16 +99,20 @@ class Relay:
                 return False
             log.info("relay.leading")
             self._open_lanes.clear()
+            notifications.listen(connection)
             with Publisher(self._nodes, name) as publisher, self._metrics.relay_leading.track_inprogress():
                 checked_at = time.monotonic()
                 while not self._stop_event.is_set():
                     self.is_connected = True
-                    if time.monotonic() - checked_at > _SUCCESSOR_CHECK_SECONDS:
+                    if time.monotonic() - checked_at > _MAX_PAUSE_SECONDS:
                         checked_at = time.monotonic()
                         if self._query(tx.value, _SUCCESSOR_WAITS, **lock):
                             return False
-                    if not self._publish_window(tx, publisher):
-                        publisher.wait(_POLL_SECONDS)
+                    has_published = self._publish_window(tx, publisher)
+                    if notifications.has_arrived(connection):
+                        self._on_notification()
+                    elif not has_published:
+                        publisher.wait(_MAX_PAUSE_SECONDS, connection.fileno())
         return True
 
     def _publish_window(self, tx: db.Transaction, publisher: Publisher) -> bool:

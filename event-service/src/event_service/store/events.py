@@ -27,6 +27,7 @@ def append_events(tx: Transaction, appends: Sequence[Append], *, publish: bool) 
         appends=to_json([_append_document(append) for append in appends]).decode(),
         publish=publish,
     )
+    tx.notifies = True
     return [AppendResult(*row) for row in rows]
 
 
