@@ -102,8 +102,9 @@ def test_rows_are_published_in_order_and_deleted(
 
 
 def test_commit_wakes_the_relay(
-    insert_jobs: InsertJobs, is_empty: Any, start_relay: Any, channel: Any, queue: str, eventually: Any, monkeypatch: Any
-) -> None:
+    insert_jobs: InsertJobs, is_empty: Any, start_relay: Any, channel: Any, queue: str, eventually: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.setattr(relay_module, "_MAX_PAUSE_SECONDS", 600)
     broker.declare_queue(channel, queue)
     stop_event = start_relay()

@@ -1,7 +1,7 @@
 """Notifications: a process that waits for new rows is woken by Postgres soon after their commit.
 
-They are hints: one is missing if the writer dies after its commit, or if the waiting process was not connected. Whoever
-waits for one therefore also reads at intervals. Each schema has one channel, which is named after it.
+They are hints: one is missing if the writer dies after its commit, or if the waiting process was not connected. A process
+that waits for one therefore also reads at intervals. Each schema has one channel, which is named after it.
 """
 
 import select
