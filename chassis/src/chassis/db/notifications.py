@@ -1,7 +1,7 @@
 """Notifications: a process that waits for new rows is woken by Postgres soon after their commit.
 
-They are hints: one is missing if the writer dies after its commit, or if the waiting process was not connected. A process
-that waits for one therefore also reads at intervals. Each schema has one channel, which is named after it.
+They are hints: one is missing if the writer dies after its commit, or if the waiting process was not connected. A
+process that waits for one therefore also reads at intervals. Each schema has one channel, which is named after it.
 """
 
 import select
@@ -72,5 +72,8 @@ def has_arrived(connection: Connection) -> bool:
 def wait(connection: Connection, seconds: float) -> None:
     """Wait for a notification, at most for this time."""
     if not has_arrived(connection):
-        select.select([connection], [], [], seconds)
+        # Unlike select(), poll() accepts descriptors above 1023: a process may have thousands of clients.
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        poll.poll(seconds * 1000)
         has_arrived(connection)
