@@ -105,12 +105,12 @@ def test_commit_wakes_the_relay(
     insert_jobs: InsertJobs, is_empty: Any, start_relay: Any, channel: Any, queue: str, eventually: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(relay_module, "_MAX_PAUSE_SECONDS", 600)
+    monkeypatch.setattr(relay_module, "_MAX_PAUSE_SECONDS", 30)
     broker.declare_queue(channel, queue)
     stop_event = start_relay()
     for _ in range(3):
         insert_jobs(queue, 1)
-        eventually(is_empty)
+        eventually(is_empty, within_seconds=20)
     stop_event.set()
     # Also the end of the relay would wait for the next notification.
     insert_jobs(queue, 1)

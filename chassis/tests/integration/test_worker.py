@@ -131,7 +131,7 @@ def test_timer_that_works_in_batches_is_called_again_without_its_pause_until_not
 ) -> None:
     stop_event, sizes = threading.Event(), list(range(99, -1, -1))
     loop = worker._timer_loop(
-        "batches", worker.Timer(2, lambda _tx, _now: sizes.pop() < 99), db, stop_event, stop_event, Liveness()
+        "batches", worker.Timer(2, lambda _tx, _now: sizes.pop() < 99), db, stop_event, Liveness()
     )
     thread = threading.Thread(target=loop)
     thread.start()

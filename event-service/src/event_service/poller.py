@@ -1,13 +1,14 @@
 """Waiting for events: one query after each notification serves all waiting readers of a process."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from chassis import db
-from chassis.db import Database, Transaction, notifications
+from chassis.db import Transaction, notifications
 from chassis.errors import Unavailable
 from chassis.runtime import logs
 from event_service.store import streams
@@ -20,6 +21,7 @@ Key = tuple[str, str | None]
 # The next query follows a notification, or after this time.
 _MAX_PAUSE_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
+_MAX_REGISTRATIONS = 65536
 # The connection stays open that long after the last reader has left.
 _LINGER_SECONDS = 60.0
 
@@ -33,12 +35,14 @@ class _Waiter:
 class AppendPoller:
     """A poller whose thread (a greenlet under gevent) runs only while readers wait. See docs/decisions/0002."""
 
-    def __init__(self, database: Database, database_url: str, is_stopping: Callable[[], bool]) -> None:
-        self._database, self._database_url, self.is_stopping = database, database_url, is_stopping
+    def __init__(self, database_url: str, is_stopping: Callable[[], bool]) -> None:
+        self._database_url, self.is_stopping = database_url, is_stopping
         self._lock = threading.Lock()
         self._waiters: dict[Key, set[_Waiter]] = {}
         self._is_running = False
         self._used_at = 0.0
+        # Receives a byte for each reader that begins to wait, which the running thread reads at the other end.
+        self._doorbell: socket.socket | None = None
 
     def wait(self, stream: str, name: str | None, last: int, seconds: float) -> bool:
         """Return True as soon as a sequence greater than `last` exists or the process stops, False on timeout.
@@ -54,9 +58,8 @@ class AppendPoller:
         try:
             if must_start:
                 self._start()
-            # An event may have been appended between the query that found none and this registration.
-            with self._database.statements() as tx:
-                self._wake_readers(tx, [key])
+            # An event may have been appended between the reader's query, which found none, and its registration.
+            self._ring()
             return waiter.awake.wait(seconds)
         finally:
             with self._lock:
@@ -73,12 +76,25 @@ class AppendPoller:
                 self._is_running = False
             raise Unavailable("the process cannot start a thread") from error
 
+    def _ring(self) -> None:
+        """Let the thread query soon. It will do so anyway if it is starting, or has not read the bytes of others."""
+        with suppress(OSError):
+            if self._doorbell:
+                self._doorbell.send(b"1")
+
     def _run(self) -> None:
+        registrations, self._doorbell = doorbell = socket.socketpair()
+        for end in doorbell:
+            end.setblocking(False)
+        with registrations, self._doorbell:
+            self._poll_while_required(registrations)
+
+    def _poll_while_required(self, registrations: socket.socket) -> None:
         while self._is_required():
             try:
                 with closing(db.connect(self._database_url, name="event-poller", autocommit=True)) as connection:
                     notifications.listen(connection)
-                    self._poll(connection)
+                    self._poll(connection, registrations)
                 return
             except (Unavailable, *db.ConnectionLost) as problem:
                 log.warning("poller.unavailable", reason=repr(problem))
@@ -96,14 +112,18 @@ class AppendPoller:
             self._is_running = time.monotonic() < self._used_at + _LINGER_SECONDS
             return self._is_running
 
-    def _poll(self, connection: db.Connection) -> None:
+    def _poll(self, connection: db.Connection, registrations: socket.socket) -> None:
         tx = Transaction(connection)
         while self._is_required():
+            with suppress(BlockingIOError):
+                registrations.recv(_MAX_REGISTRATIONS)
             with self._lock:
                 keys = list(self._waiters)
             if keys:
                 self._wake_readers(tx, keys)
-            notifications.wait(connection, _MAX_PAUSE_SECONDS)
+            # One query for the notifications of all processes in this time.
+            time.sleep(notifications.MIN_INTERVAL_SECONDS)
+            notifications.wait(connection, _MAX_PAUSE_SECONDS, registrations)
 
     def _wake_readers(self, tx: Transaction, keys: list[Key]) -> None:
         """Wake the readers of these keys that have events to read."""

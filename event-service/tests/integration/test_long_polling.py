@@ -64,7 +64,11 @@ def test_append_wakes_waiting_readers(api, api_for, app, settings, stream, pool,
 
 @pytest.mark.usefixtures("only_notified")
 def test_event_that_is_appended_before_the_reader_waits_is_not_missed(api, app, pool, monkeypatch):
+    """Without any notification, the registration of the reader must cause the query that finds the event."""
     api.append_events()
+    monkeypatch.setattr(Notifier, "request", lambda _self: None)
+    other = pool.submit(lambda: api.read("Other", wait=20))
+    eventually(lambda: count_waiters(app) == 1)
     wait, appended = app.extensions["event"].poller.wait, []
 
     def append_and_wait(*arguments):
@@ -72,9 +76,10 @@ def test_event_that_is_appended_before_the_reader_waits_is_not_missed(api, app, 
         return wait(*arguments)
 
     monkeypatch.setattr(app.extensions["event"].poller, "wait", append_and_wait)
-    response, seconds = timed(lambda: api.read("New", wait=30))
+    response, seconds = timed(lambda: api.read("New", wait=20))
     assert [event["event"]["id"] for event in response.json] == appended and appended
-    assert seconds < 20
+    assert seconds < 15
+    assert other.result(timeout=60).json == []
 
 
 def test_event_whose_notification_is_missing_is_found_within_seconds(api, app, pool, monkeypatch):

@@ -5,6 +5,7 @@ process that waits for one therefore also reads at intervals. Each schema has on
 """
 
 import select
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -15,15 +16,18 @@ from chassis.runtime import logs
 
 log = logs.logger(__name__)
 
-_MIN_INTERVAL_SECONDS = 0.02
-# Nothing is lost if the notification is not on disk. `true`: for this statement only.
+MIN_INTERVAL_SECONDS = 0.02
+_RETRY_SECONDS, _LINGER_SECONDS = 1.0, 60.0
+# Only for this statement, the commit does not wait for the disk: a lost notification is harmless.
 NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify(current_schema(), '')"
+_LISTEN = "DO $$ BEGIN EXECUTE format('LISTEN %I', current_schema()); END $$"
 
 
 class Notifier:
-    """Notifies from a separate thread: at once, but for all commits within 20 ms only once.
+    """Notifies from a separate thread: immediately, but for all commits within 20 ms only once.
 
-    Postgres commits transactions that notify one after the other, so the transactions of requests do not notify.
+    Postgres commits transactions that notify one after the other, so the transactions of requests do not notify. The
+    thread ends if no notification has been requested for a minute.
     """
 
     def __init__(self, notify: Callable[[], object]) -> None:
@@ -33,30 +37,42 @@ class Notifier:
         self._is_running = False
 
     def request(self) -> None:
-        self._is_requested.set()
+        """Notify soon. This never fails, because it follows a commit."""
         with self._lock:
-            must_start, self._is_running = not self._is_running, True
-        if must_start:
-            threading.Thread(target=self._run, name="notifier", daemon=True).start()
+            self._is_requested.set()
+            if self._is_running:
+                return
+            try:
+                threading.Thread(target=self._run, name="notifier", daemon=True).start()
+                self._is_running = True
+            except RuntimeError:
+                log.exception("notifier.not_started")
 
     def _run(self) -> None:
-        while self._is_requested.wait():
+        while self._must_continue():
             self._is_requested.clear()
+            pause_seconds = MIN_INTERVAL_SECONDS
             try:
                 self._notify()
             except Unavailable as problem:
                 log.warning("notifier.unavailable", reason=problem.detail)
+                self._is_requested.set()
+                pause_seconds = _RETRY_SECONDS
             except Exception:
                 log.exception("notifier.failed")
-            time.sleep(_MIN_INTERVAL_SECONDS)
+            time.sleep(pause_seconds)
+
+    def _must_continue(self) -> bool:
+        self._is_requested.wait(_LINGER_SECONDS)
+        with self._lock:
+            self._is_running = self._is_requested.is_set()
+            return self._is_running
 
 
 def listen(connection: Connection) -> None:
     """Receive the notifications of the schema on this connection, which must be in autocommit mode."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT quote_ident(current_schema())")
-        (channel,) = cursor.fetchone() or ("",)
-        cursor.execute(f"LISTEN {channel}")
+        cursor.execute(_LISTEN)
 
 
 def has_arrived(connection: Connection) -> bool:
@@ -69,11 +85,13 @@ def has_arrived(connection: Connection) -> bool:
     return has_notification
 
 
-def wait(connection: Connection, seconds: float) -> None:
-    """Wait for a notification, at most for this time."""
-    if not has_arrived(connection):
-        # Unlike select(), poll() accepts descriptors above 1023: a process may have thousands of clients.
-        poll = select.poll()
-        poll.register(connection.fileno(), select.POLLIN)
-        poll.poll(seconds * 1000)
-        has_arrived(connection)
+def wait(connection: Connection, seconds: float, *sockets: socket.socket) -> bool:
+    """Wait for a notification or until one of the sockets is readable; return False if the time has passed."""
+    if has_arrived(connection):
+        return True
+    # Unlike select(), poll() accepts descriptors above 1023: a process may have thousands of clients.
+    poll = select.poll()
+    for source in (connection, *sockets):
+        poll.register(source.fileno(), select.POLLIN)
+    is_ready = bool(poll.poll(seconds * 1000))
+    return has_arrived(connection) or is_ready

@@ -118,8 +118,8 @@ class Database:
             except BaseException:
                 lease.is_broken = not _roll_back(connection)
                 raise
-        if tx.notifies:
-            self._notifier.request()
+            finally:
+                self._notify_if_requested(tx)
         for callback in tx.after_commit:
             callback()
 
@@ -131,15 +131,20 @@ class Database:
         """
         with tracing.span("statements"), translate_db_errors(), self._pool.lease() as lease:
             connection = lease.item
+            tx = Transaction(connection)
             try:
                 connection.autocommit = True
-                tx = Transaction(connection)
                 with _detect_unknown_outcome():
                     yield tx
                 connection.autocommit = False
             except BaseException:
                 lease.is_broken = not _roll_back(connection)
                 raise
+            finally:
+                self._notify_if_requested(tx)
+
+    def _notify_if_requested(self, tx: Transaction) -> None:
+        # Also after an error: it may be unknown what was committed, and a superfluous notification is harmless.
         if tx.notifies:
             self._notifier.request()
 

@@ -50,7 +50,6 @@ def request(tx: Transaction, action: str, queue: str, message_id: str | None) ->
     """Let a worker list, retry or discard the dead letters of a queue, or one; return the ID of this request."""
     columns = "(action, queue, message_id) VALUES (%(action)s, %(queue)s, %(message_id)s)"
     insert = f"INSERT INTO dead_letter_requests {columns} RETURNING id::text"
-    tx.notifies = True
     return str(tx.value(insert, action=action, queue=queue, message_id=message_id))
 
 

@@ -100,8 +100,8 @@ def add_all(tx: Transaction, messages: Iterable[Message]) -> None:
         for message in messages
     ]
     if rows:
-        tx.insert_many(_INSERT, rows)
         tx.notifies = True
+        tx.insert_many(_INSERT, rows)
 
 
 _INSERT = """

@@ -50,7 +50,7 @@ class Relay:
 
     If the relay dies between publishing and deleting, the message is sent twice. The connection that reads and deletes
     rows also holds the advisory lock: a relay that lost the lock can no longer delete. A session that waits for the
-    lock, as a backup does, receives it within a second, and no message is published until that session ends.
+    lock, as a backup does, receives it within two seconds, and no message is published until that session ends.
 
     Messages keep their order within a lane, which is a job queue or the exchange `events`. A lane whose messages no
     queue accepts does not delay the other lanes.
@@ -63,10 +63,9 @@ class Relay:
         amqp_url: str,
         stop_event: threading.Event,
         metrics: WorkerMetrics,
-        on_notification: Callable[[], None] = lambda: None,
     ) -> None:
         self._service, self._database_url, self._nodes = service, database_url, Nodes(amqp_url)
-        self._stop_event, self._metrics, self._on_notification = stop_event, metrics, on_notification
+        self._stop_event, self._metrics = stop_event, metrics
         self.liveness = Liveness()
         # Lanes whose last message was accepted by a queue.
         self._open_lanes: set[str] = set()
@@ -108,10 +107,7 @@ class Relay:
                         checked_at = time.monotonic()
                         if self._query(tx.value, _SUCCESSOR_WAITS, **lock):
                             return False
-                    has_published = self._publish_window(tx, publisher)
-                    if notifications.has_arrived(connection):
-                        self._on_notification()
-                    elif not has_published:
+                    if not self._publish_window(tx, publisher) and not notifications.has_arrived(connection):
                         publisher.wait(_MAX_PAUSE_SECONDS, connection.fileno())
         return True
 

@@ -31,14 +31,12 @@ _TIMER_LOCK_NAMESPACE = 0x5174696D
 class Timer:
     """A function that one worker at a time, or each worker, calls periodically, in one transaction.
 
-    If it returns True, it has more to do: it is called again after a pause as long as the call took. `is_notified`
-    calls it also after notifications (chassis.db.notifications), in the worker whose relay is the leader.
+    If it returns True, it has more to do: it is called again after a pause as long as the call took.
     """
 
     every_seconds: float
     run: Callable[[Transaction, datetime], bool | None]
     in_each_worker: bool = False
-    is_notified: bool = False
 
 
 def run(
@@ -61,22 +59,14 @@ def run(
         )
         for queue, config in consumers.items()
     }
+    relay = Relay(service, settings.database_url, settings.amqp_url, stop_event, metrics)
     all_timers = {
         "prune": Timer(60, _prune),
         "state": Timer(STATE_SECONDS, metrics.state.read, in_each_worker=True),
         "outbox backlog": Timer(5, outbox.record_backlog),
-        "dead letters": Timer(5, lambda tx, _now: deadletters.perform_next(tx, settings.amqp_url), is_notified=True),
+        "dead letters": Timer(1, lambda tx, _now: deadletters.perform_next(tx, settings.amqp_url)),
         **timers,
     }
-    # What each timer waits for.
-    wake_events = {name: threading.Event() if timer.is_notified else stop_event for name, timer in all_timers.items()}
-
-    def wake_timers() -> None:
-        for name, timer in all_timers.items():
-            if timer.is_notified:
-                wake_events[name].set()
-
-    relay = Relay(service, settings.database_url, settings.amqp_url, stop_event, metrics, wake_timers)
     timer_loops = {name: Liveness() for name in all_timers}
     report_loop = Liveness()
     loops = {"relay": relay.liveness, "report": report_loop}
@@ -85,10 +75,7 @@ def run(
     metrics.observe_worker(lambda: _is_connected(relay, running), loops)
     worker_server.start(settings.worker_bind, metrics, loops)
     targets = [relay.run, *(consumer.run for consumer in running.values())]
-    targets += [
-        _timer_loop(name, timer, database, stop_event, wake_events[name], timer_loops[name])
-        for name, timer in all_timers.items()
-    ]
+    targets += [_timer_loop(name, timer, database, stop_event, timer_loops[name]) for name, timer in all_timers.items()]
     threads = [threading.Thread(target=target, daemon=True) for target in targets]
     for thread in threads:
         thread.start()
@@ -97,7 +84,6 @@ def run(
         _report_until_stopped(database, stop_event, relay, running, report_loop)
     finally:
         stop_event.set()
-        wake_timers()
     deadline = time.monotonic() + _STOP_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
@@ -134,21 +120,11 @@ def _report_until_stopped(
 
 
 def _timer_loop(
-    name: str,
-    timer: Timer,
-    database: Database,
-    stop_event: threading.Event,
-    wake_event: threading.Event,
-    liveness: Liveness,
+    name: str, timer: Timer, database: Database, stop_event: threading.Event, liveness: Liveness
 ) -> Callable[[], None]:
     def loop() -> None:
         pause_seconds = timer.every_seconds
-        while True:
-            liveness.wait(wake_event, pause_seconds)
-            if stop_event.is_set():
-                return
-            if timer.is_notified:
-                wake_event.clear()
+        while not liveness.wait(stop_event, pause_seconds):
             pause_seconds, started_at = timer.every_seconds, time.monotonic()
             try:
                 with liveness.suspended(), database.transaction() as tx:
