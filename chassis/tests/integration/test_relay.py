@@ -19,6 +19,7 @@ from chassis import db as db_package
 from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.messaging import broker, outbox
+from chassis.messaging import relay as relay_module
 from chassis.messaging.relay import LOCK_NAMESPACE, Relay, lock_key
 from chassis.messaging.worker_metrics import WorkerMetrics
 from chassis.runtime.config import ServiceSettings
@@ -99,6 +100,21 @@ def test_rows_are_published_in_order_and_deleted(
     start_relay()
     eventually(is_empty)
     assert receive_numbers(channel, queue, len(numbers)) == numbers
+
+
+def test_commit_wakes_the_relay(
+    insert_jobs: InsertJobs, is_empty: Any, start_relay: Any, channel: Any, queue: str, eventually: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(relay_module, "_MAX_PAUSE_SECONDS", 30)
+    broker.declare_queue(channel, queue)
+    stop_event = start_relay()
+    for _ in range(3):
+        insert_jobs(queue, 1)
+        eventually(is_empty, within_seconds=20)
+    stop_event.set()
+    # Also the end of the relay would wait for the next notification.
+    insert_jobs(queue, 1)
 
 
 def test_message_has_the_properties_of_the_contract(

@@ -23,7 +23,7 @@ def create_app(settings: Settings | None = None) -> web.App:
     blueprints = [*BLUEPRINTS, health.blueprint(API, INVARIANTS, TRACE)]
     app = web.create_app("event", settings, blueprints, render=render, idempotent_headers=IDEMPOTENT_HEADERS)
     # `is_stopping` is looked up at each call, because the server replaces it when it starts.
-    poller = AppendPoller(app.database, settings.watch_seconds, lambda: app.is_stopping())
+    poller = AppendPoller(settings.database_url, lambda: app.is_stopping())
     live_readers = app.metrics.gauge("live_readers", "Clients that wait for events", ["kind"])
     for kind in ("long_poll", "sse"):
         live_readers.labels(kind)

@@ -1,10 +1,14 @@
-"""Waiting for events: one repeated query to Postgres serves all waiting readers of a process."""
+"""Waiting for events: one query after each notification serves all waiting readers of a process."""
 
+import socket
 import threading
+import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
-from chassis.db import Database
+from chassis import db
+from chassis.db import Transaction, notifications
 from chassis.errors import Unavailable
 from chassis.runtime import logs
 from event_service.store import streams
@@ -14,7 +18,12 @@ log = logs.logger(__name__)
 # A stream, and an event name or None for all names.
 Key = tuple[str, str | None]
 
-_ERROR_DELAY_SECONDS = 1.0
+# The next query follows a notification, or after this time.
+_MAX_PAUSE_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
+_MAX_REGISTRATIONS = 65536
+# The connection stays open that long after the last reader has left.
+_LINGER_SECONDS = 60.0
 
 
 @dataclass(eq=False)
@@ -24,13 +33,16 @@ class _Waiter:
 
 
 class AppendPoller:
-    """A poller whose thread (a greenlet under gevent) runs only while a reader waits. See docs/decisions/0002."""
+    """A poller whose thread (a greenlet under gevent) runs only while readers wait. See docs/decisions/0002."""
 
-    def __init__(self, database: Database, interval_seconds: float, is_stopping: Callable[[], bool]) -> None:
-        self._database, self._interval_seconds, self.is_stopping = database, interval_seconds, is_stopping
+    def __init__(self, database_url: str, is_stopping: Callable[[], bool]) -> None:
+        self._database_url, self.is_stopping = database_url, is_stopping
         self._lock = threading.Lock()
         self._waiters: dict[Key, set[_Waiter]] = {}
-        self._is_polling = False
+        self._is_running = False
+        self._used_at = 0.0
+        # Receives a byte for each reader that begins to wait, which the running thread reads at the other end.
+        self._doorbell: socket.socket | None = None
 
     def wait(self, stream: str, name: str | None, last: int, seconds: float) -> bool:
         """Return True as soon as a sequence greater than `last` exists or the process stops, False on timeout.
@@ -41,10 +53,13 @@ class AppendPoller:
         key = (stream, name)
         with self._lock:
             self._waiters.setdefault(key, set()).add(waiter)
-            must_start, self._is_polling = not self._is_polling, True
+            must_start, self._is_running = not self._is_running, True
+            self._used_at = time.monotonic()
         try:
             if must_start:
                 self._start()
+            # An event may have been appended between the reader's query, which found none, and its registration.
+            self._ring()
             return waiter.awake.wait(seconds)
         finally:
             with self._lock:
@@ -54,46 +69,72 @@ class AppendPoller:
 
     def _start(self) -> None:
         try:
-            threading.Thread(target=self._poll, name="poller", daemon=True).start()
+            threading.Thread(target=self._run, name="poller", daemon=True).start()
         except RuntimeError as error:
             with self._lock:
                 # The next waiter tries again.
-                self._is_polling = False
+                self._is_running = False
             raise Unavailable("the process cannot start a thread") from error
 
-    def _poll(self) -> None:
-        timer = threading.Event()
-        delay_seconds = self._interval_seconds
-        while True:
-            timer.wait(delay_seconds)
+    def _ring(self) -> None:
+        """Let the thread query soon. It will do so anyway if it is starting, or has not read the bytes of others."""
+        with suppress(OSError):
+            if self._doorbell:
+                self._doorbell.send(b"1")
+
+    def _run(self) -> None:
+        registrations, self._doorbell = doorbell = socket.socketpair()
+        for end in doorbell:
+            end.setblocking(False)
+        with registrations, self._doorbell:
+            self._poll_while_required(registrations)
+
+    def _poll_while_required(self, registrations: socket.socket) -> None:
+        while self._is_required():
+            try:
+                with closing(db.connect(self._database_url, name="event-poller", autocommit=True)) as connection:
+                    notifications.listen(connection)
+                    self._poll(connection, registrations)
+                return
+            except (Unavailable, *db.ConnectionLost) as problem:
+                log.warning("poller.unavailable", reason=repr(problem))
+            except Exception:
+                log.exception("poller.failed")
+            time.sleep(_RETRY_SECONDS)
+
+    def _is_required(self) -> bool:
+        """Return whether a reader waits or has waited recently; if not, the next one starts another thread."""
+        with self._lock:
+            if self._waiters:
+                self._used_at = time.monotonic()
+                if self.is_stopping():
+                    self._wake_all()
+            self._is_running = time.monotonic() < self._used_at + _LINGER_SECONDS
+            return self._is_running
+
+    def _poll(self, connection: db.Connection, registrations: socket.socket) -> None:
+        tx = Transaction(connection)
+        while self._is_required():
+            with suppress(BlockingIOError):
+                registrations.recv(_MAX_REGISTRATIONS)
             with self._lock:
                 keys = list(self._waiters)
-                self._is_polling = bool(keys)
-            if not keys:
-                return
-            delay_seconds = self._wake_readers(keys)
+            if keys:
+                self._wake_readers(tx, keys)
+            # One query for the notifications of all processes in this time.
+            time.sleep(notifications.MIN_INTERVAL_SECONDS)
+            notifications.wait(connection, _MAX_PAUSE_SECONDS, registrations)
 
-    def _wake_readers(self, keys: list[Key]) -> float:
-        """Wake the readers that have events to read; return the seconds until the next query."""
-        if self.is_stopping():
-            # Greater than every sequence and position, so it wakes all readers.
-            self._wake(keys, [1 << 63] * len(keys))
-            return self._interval_seconds
-        try:
-            with self._database.statements() as tx:
-                last_numbers = streams.list_last_numbers(tx, keys)
-        except Unavailable as problem:
-            log.warning("poller.unavailable", reason=problem.detail)
-            return _ERROR_DELAY_SECONDS
-        except Exception:
-            log.exception("poller.failed")
-            return _ERROR_DELAY_SECONDS
-        self._wake(keys, last_numbers)
-        return self._interval_seconds
-
-    def _wake(self, keys: list[Key], last_numbers: list[int]) -> None:
+    def _wake_readers(self, tx: Transaction, keys: list[Key]) -> None:
+        """Wake the readers of these keys that have events to read."""
+        last_numbers = streams.list_last_numbers(tx, keys)
         with self._lock:
             for key, number in zip(keys, last_numbers, strict=True):
                 for waiter in self._waiters.get(key, ()):
                     if number > waiter.last:
                         waiter.awake.set()
+
+    def _wake_all(self) -> None:
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.awake.set()

@@ -19,15 +19,14 @@ class Settings(ServiceSettings):
     nack_limit: int = Field(
         5, ge=1, le=1000, description="Number of NACKs after which an event is parked for its consumer"
     )
-    watch_seconds: float = Field(
-        0.05,
-        gt=0,
-        le=1,
-        description="Interval at which a web process polls Postgres for its waiting readers",
-    )
     live_heartbeat_seconds: float = Field(
         15, gt=0, le=60, description="Idle time after which a comment is sent on a live stream"
     )
+
+    @property
+    def web_connection_count(self) -> int:
+        """Count also the connection on which each process receives notifications for its waiting readers."""
+        return super().web_connection_count + self.web_concurrency
 
     @property
     def reserved(self) -> frozenset[str]:

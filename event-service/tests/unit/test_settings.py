@@ -20,9 +20,9 @@ def test_reserved_streams_are_comma_separated():
 
 def test_error_names_every_invalid_variable():
     with pytest.raises(ConfigError) as caught:
-        Settings.load({"NACK_LIMIT": "0", "WATCH_SECONDS": "soon"})
+        Settings.load({"NACK_LIMIT": "0", "LIVE_HEARTBEAT_SECONDS": "soon"})
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
         "DATABASE_URL",
         "NACK_LIMIT",
-        "WATCH_SECONDS",
+        "LIVE_HEARTBEAT_SECONDS",
     ]

@@ -9,6 +9,7 @@ import psycopg2.errors
 from psycopg2.extras import execute_values
 
 from chassis.db.connection import Connection, NotResponding, connect
+from chassis.db.notifications import NOTIFY, Notifier
 from chassis.db.pool import Pool
 from chassis.errors import Busy, OutcomeUnknown, Unavailable
 from chassis.runtime import tracing
@@ -30,6 +31,8 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._cursor = connection.cursor()
+        # Whether processes that listen are notified after the commit.
+        self.notifies = False
         # Called one after the other once the transaction is committed, before the code that opened it continues.
         self.after_commit: list[Callable[[], object]] = []
 
@@ -94,6 +97,7 @@ class Database:
             close=lambda connection: connection.close(),
             metrics=(metrics or Metrics(name)).pool(name, size),
         )
+        self._notifier = Notifier(self._notify)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -114,6 +118,8 @@ class Database:
             except BaseException:
                 lease.is_broken = not _roll_back(connection)
                 raise
+            finally:
+                self._notify_if_requested(tx)
         for callback in tx.after_commit:
             callback()
 
@@ -125,14 +131,26 @@ class Database:
         """
         with tracing.span("statements"), translate_db_errors(), self._pool.lease() as lease:
             connection = lease.item
+            tx = Transaction(connection)
             try:
                 connection.autocommit = True
                 with _detect_unknown_outcome():
-                    yield Transaction(connection)
+                    yield tx
                 connection.autocommit = False
             except BaseException:
                 lease.is_broken = not _roll_back(connection)
                 raise
+            finally:
+                self._notify_if_requested(tx)
+
+    def _notify_if_requested(self, tx: Transaction) -> None:
+        # Also after an error: it may be unknown what was committed, and a superfluous notification is harmless.
+        if tx.notifies:
+            self._notifier.request()
+
+    def _notify(self) -> None:
+        with self.statements() as tx:
+            tx.run(NOTIFY)
 
     def close(self) -> None:
         self._pool.close()

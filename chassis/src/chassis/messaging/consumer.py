@@ -135,7 +135,7 @@ class Consumer:
         checked_at = 0.0
         while not self._stop_event.is_set():
             self.liveness.tick()
-            self._connection.process_data_events(0.5)
+            self._connection.process_data_events(1.0)
             if time.monotonic() - checked_at > _DEAD_LETTER_CHECK_SECONDS:
                 seconds, checked_at = time.monotonic() - checked_at, time.monotonic()
                 with self.liveness.suspended():

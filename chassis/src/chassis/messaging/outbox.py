@@ -100,6 +100,7 @@ def add_all(tx: Transaction, messages: Iterable[Message]) -> None:
         for message in messages
     ]
     if rows:
+        tx.notifies = True
         tx.insert_many(_INSERT, rows)
 
 

@@ -72,9 +72,14 @@ class Publisher:
         # The broker also confirms a message that it returned, after it returned it.
         return {i for i in self._accepted if window[i].properties.message_id not in self._returned_ids}
 
-    def wait(self, seconds: float) -> None:
-        """Wait while the connection sends and receives heartbeats."""
-        self._run_loop(self._connection.ioloop.call_later(seconds, self._connection.ioloop.stop))
+    def wait(self, seconds: float, descriptor: int) -> None:
+        """Wait until the descriptor is readable, or for this time, while the connection exchanges heartbeats."""
+        loop = self._connection.ioloop
+        loop.add_handler(descriptor, lambda _descriptor, _events: loop.stop(), loop.READ)
+        try:
+            self._run_loop(loop.call_later(seconds, loop.stop))
+        finally:
+            loop.remove_handler(descriptor)
 
     def _open(self, node: Node) -> None:
         self._failure = None

@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TypeVar
 
 from chassis import db, strictjson
+from chassis.db import notifications
 from chassis.errors import Unavailable
 from chassis.messaging import broker
 from chassis.messaging.nodes import Nodes
@@ -23,8 +24,9 @@ Result = TypeVar("Result")
 LOCK_NAMESPACE = 0x51725265
 _WINDOW_SIZE = 500
 _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS, _STANDBY_SECONDS = 0.2, 2.0, 1.0
-_LANE_RETRY_SECONDS, _POLL_SECONDS = 1.0, 0.1
-_SUCCESSOR_CHECK_SECONDS = 0.5
+_LANE_RETRY_SECONDS = 1.0
+# The next row is read when a notification arrives, or after this time.
+_MAX_PAUSE_SECONDS = 1.0
 # Longer than the 10 s that confirms may take; a frozen leader is replaced after this time.
 _MAX_IDLE_SECONDS = 15
 
@@ -50,8 +52,8 @@ class Relay:
 
     If the relay dies between publishing and deleting, the message is sent twice. The connection that reads and deletes
     rows also holds the advisory lock: a relay that lost the lock can no longer delete. A session that waits for the
-    lock, as a backup does, receives it within a second, and no message is published until that session ends. Postgres
-    ends the session of a relay that is frozen, so that another one can take over.
+    lock, as a backup does, receives it within two seconds, and no message is published until that session ends.
+    Postgres ends the session of a relay that is frozen, so that another one can take over.
 
     Messages keep their order within a lane, which is a job queue or the exchange `events`. A lane whose messages no
     queue accepts does not delay the other lanes.
@@ -100,16 +102,17 @@ class Relay:
             self._query(tx.run, f"SET idle_session_timeout = '{_MAX_IDLE_SECONDS}s'")
             log.info("relay.leading")
             self._open_lanes.clear()
+            notifications.listen(connection)
             with Publisher(self._nodes, name) as publisher, self._metrics.relay_leading.track_inprogress():
                 checked_at = time.monotonic()
                 while not self._stop_event.is_set():
                     self.is_connected = True
-                    if time.monotonic() - checked_at > _SUCCESSOR_CHECK_SECONDS:
+                    if time.monotonic() - checked_at > _MAX_PAUSE_SECONDS:
                         checked_at = time.monotonic()
                         if self._query(tx.value, _SUCCESSOR_WAITS, **lock):
                             return False
-                    if not self._publish_window(tx, publisher):
-                        publisher.wait(_POLL_SECONDS)
+                    if not self._publish_window(tx, publisher) and not notifications.has_arrived(connection):
+                        publisher.wait(_MAX_PAUSE_SECONDS, connection.fileno())
         return True
 
     def _publish_window(self, tx: db.Transaction, publisher: Publisher) -> bool:

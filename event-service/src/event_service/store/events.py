@@ -19,6 +19,7 @@ class AppendResult(NamedTuple):
 
 def append_events(tx: Transaction, appends: Sequence[Append], *, publish: bool) -> list[AppendResult]:
     """Append to each stream whose checks pass; the rows of all streams stay locked until the transaction ends."""
+    tx.notifies = True
     rows = tx.rows(
         """
         SELECT outcome, stream_producer, stream_position, stream_revision
