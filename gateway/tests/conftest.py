@@ -260,6 +260,7 @@ class Gateway:
         entries: list[dict] = []
 
         def is_logged() -> bool:
+            self.process.send_signal(signal.SIGUSR1)  # before nginx reopens the log, it writes its buffers
             lines = (self.directory / "access.log").read_text().splitlines()
             entries[:] = [line for line in map(json.loads, lines) if line["request_id"] == request_id]
             return bool(entries)

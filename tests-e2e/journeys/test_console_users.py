@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from quintet_e2e.browser import accessibility_violations, open_page
 from quintet_e2e.clients import Client, resend_if_disconnected
+from quintet_testing.waiting import eventually
 
 # In containers, the console can neither read nor change the users.
 pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
@@ -71,8 +72,12 @@ def test_user_is_added_gets_another_password_and_is_removed(browser, stack, name
         change(page, name, "Replace password", "Replace")
         second = read_password(page, f"{name} has a new password as reader")
         assert (status(name, first), status(name, second)) == (401, 200)
-        page.goto("/console/users")
-        expect(page.get_by_role("row").filter(has_text=name)).to_contain_text("s ago")
+
+        def is_seen() -> bool:
+            page.goto("/console/users")
+            return "s ago" in page.get_by_role("row").filter(has_text=name).inner_text()
+
+        eventually(is_seen)
 
         change(page, name, "Remove", "Remove")
         expect(page.get_by_role("status")).to_have_text("Removed.")

@@ -22,7 +22,7 @@ import yaml
 
 from quintet_e2e.stacks import CHECKOUT, RESTART_SECONDS, RunningStack, environment_for
 from quintet_local import envfile, ports
-from quintet_local.testing import abandoned_folders, owner_lock
+from quintet_local.testing import abandoned_folders, ignore_environment, owner_lock
 from quintet_testing.waiting import eventually
 
 FOLDER_PREFIX = "quintet-compose-tests-"
@@ -231,6 +231,7 @@ def compose_stack(*override_files: Path, **settings: str) -> Iterator[RunningSta
 
     The override files change docker-compose.yml, and the settings are additional lines of .env.
     """
+    ignore_environment()
     engine = connect_engine()
     try:
         require_root()

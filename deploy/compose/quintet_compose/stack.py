@@ -51,7 +51,7 @@ class Compose:
 
     @property
     def settings(self) -> dict[str, str]:
-        return envfile.load_existing(self.env_file)
+        return settings.load(self.env_file, self.service_names)
 
     def create_files(self) -> None:
         """Create or update the files that docker-compose.yml reads."""
@@ -193,9 +193,9 @@ class Compose:
         ]
 
     def _environment(self) -> dict[str, str]:
-        from_env_file = settings.configurable_variables(self.service_names)
+        env_file_only = settings.env_file_only(self.service_names)
         return {
-            **{name: value for name, value in os.environ.items() if name not in from_env_file},
+            **{name: value for name, value in os.environ.items() if name not in env_file_only},
             "GATEWAY_USERS_DIR": str(self.users),
             "SECRETS_DIR": str(self.secrets),
             envfile.PROJECT_VARIABLE: self.identity.project,

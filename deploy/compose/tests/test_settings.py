@@ -1,4 +1,4 @@
-"""Effect of lines in .env on the environment of the containers."""
+"""Effect of lines in .env, and of variables of the shell, on the environment of the containers."""
 
 import json
 
@@ -50,9 +50,19 @@ def test_web_concurrency_applies_to_services_but_not_to_the_console(container_en
     assert actual["console"]["WEB_CONCURRENCY"] == "1"
 
 
-def test_variables_of_the_shell_do_not_reach_containers(container_environments, monkeypatch):
+def test_setting_in_the_environment_wins_over_env_file(container_environments, monkeypatch):
     monkeypatch.setenv("POOL_SIZE", "3")
-    monkeypatch.setenv("S3_REGION", "elsewhere")
+    monkeypatch.setenv("RATE_LIMITS", "off")
     actual = container_environments("POOL_SIZE=7\n")
-    assert actual["sequence-web"]["POOL_SIZE"] == "7"
+    assert actual["sequence-web"]["POOL_SIZE"] == "3"
+    assert actual["gateway"]["RATE_LIMITS"] == "off"
+
+
+def test_settings_of_another_stack_do_not_reach_containers(container_environments, monkeypatch):
+    monkeypatch.setenv("S3_REGION", "elsewhere")
+    monkeypatch.setenv("TLS_CERT", "/elsewhere.pem")
+    monkeypatch.setenv("DATA_DIR", "/elsewhere")
+    actual = container_environments("")
     assert actual["specstore-web"]["S3_REGION"] is None
+    assert actual["specstore-web"]["DATA_DIR"] == "/data"
+    assert actual["gateway"]["TLS_CERT"] == ""

@@ -57,9 +57,12 @@ def bind_env_file(env_file: Path) -> None:
 
 
 def ensure_settings(env_file: Path, services: Sequence[str]) -> dict[str, str]:
-    """Return the settings in .env after adding those that do not exist; raise a StackError for an invalid value."""
+    """Return the settings after adding those to .env that do not exist; raise a StackError for an invalid value."""
     bind_env_file(env_file)
-    values = envfile.ensure(env_file, services, _choose_port)
+    from_environment = settings.from_environment(services)
+    if from_environment:
+        log_progress(f"from the environment, in place of .env: {', '.join(from_environment)}")
+    values = envfile.ensure(env_file, services, _choose_port) | from_environment
     settings.validate(values, services)
     return values
 

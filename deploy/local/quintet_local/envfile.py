@@ -126,8 +126,7 @@ def _generators(
     file: Path, services: Iterable[str], next_free_port: Callable[[int], int]
 ) -> dict[str, Callable[[], str]]:
     def choose_port(name: str) -> Callable[[], str]:
-        first_port = int(os.environ.get(name) or PORT_VARIABLES[name])
-        return lambda: str(next_free_port(first_port))
+        return lambda: str(next_free_port(int(os.environ.get(name) or PORT_VARIABLES[name])))
 
     return {
         HOME_VARIABLE: lambda: str(file.parent),

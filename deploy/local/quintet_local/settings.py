@@ -1,9 +1,11 @@
-"""Variables that can be set in .env: those of the services' Settings classes, the gateway, the console and Compose."""
+"""Settings in .env and in the environment: of the services' Settings classes, the gateway, the console and Compose."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 
 from chassis.runtime.config import ConfigError, ServiceSettings
 from console_service.settings import Settings as ConsoleSettings
@@ -18,6 +20,8 @@ _STACK_VARIABLES = re.compile(
 _CONSOLE_STACK_VARIABLES = (
     "BIND", "SERVICES", "SERVICE_URL", "USERS_FILE", "USERS_PROGRAM", "ACCESS_LOG_FILE", "WEB_CONCURRENCY",
 )  # fmt: skip
+# Later commands depend on them: whether the gateway serves HTTPS, and where a backup finds the files.
+_DEPLOYMENT_VARIABLES = ("TLS_CERT", "TLS_KEY", "S3_BUCKET", "S3_ENDPOINT_URL", "S3_REGION")
 # For backups, migrations and people.
 _RESERVED_CONNECTIONS = 10
 _UNUSED_URL = "postgresql://unused"
@@ -50,9 +54,31 @@ def console_variables() -> list[str]:
 
 
 def configurable_variables(services: Iterable[str]) -> set[str]:
-    """Return the variables that programs receive from .env only, never from a developer's shell."""
+    """Return the settings of all programs of the stack."""
     of_services = {name for service in services for name in variables(service)}
     return of_services | set(gateway_variables()) | set(console_variables())
+
+
+def env_file_only(services: Iterable[str]) -> set[str]:
+    """Return the settings that are read from .env only, because the environment may have those of another stack.
+
+    These are the settings that `make up` writes, such as ports and passwords, and all other secrets.
+    """
+    services = list(services)
+    secrets = {name for service in services for name in secret_variables(service)}
+    return {*envfile.setting_names(services), *secrets, *_DEPLOYMENT_VARIABLES}
+
+
+def from_environment(services: Iterable[str]) -> dict[str, str]:
+    """Return the settings of programs in the environment of this command. They win over .env, as in Compose."""
+    services = list(services)
+    names = configurable_variables(services) - env_file_only(services)
+    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
+
+
+def load(env_file: Path, services: Iterable[str]) -> dict[str, str]:
+    """Return the settings of this folder's stack; raise a StackError if it has none."""
+    return envfile.load_existing(env_file) | from_environment(services)
 
 
 def validate(settings: Mapping[str, str], services: Iterable[str]) -> None:
@@ -66,11 +92,11 @@ def validate(settings: Mapping[str, str], services: Iterable[str]) -> None:
         try:
             loaded = settings_class(service).load(values | {"DATABASE_URL": _UNUSED_URL})
         except ConfigError as error:
-            raise StackError(f"the settings of {service}-service in .env must be valid:\n{error}") from None
+            raise StackError(f"the settings of {service}-service must be valid:\n{error}") from None
         connection_count += loaded.connection_count
     if connection_count > (available := max_connections() - _RESERVED_CONNECTIONS):
         raise StackError(
-            f"POOL_SIZE, WEB_CONCURRENCY and WORKER_THREADS in .env must allow at most {available} connections to"
+            f"POOL_SIZE, WEB_CONCURRENCY and WORKER_THREADS must allow at most {available} connections to"
             f" Postgres, but the services would need up to {connection_count}"
         )
 

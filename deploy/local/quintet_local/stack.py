@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from quintet_local import envfile, gateway, locking, orphans, ports, postgres, rabbitmq, services, valkey
+from quintet_local import envfile, gateway, locking, orphans, ports, postgres, rabbitmq, services, settings, valkey
 from quintet_local.layout import COMPOSE_FILES, MARKER, Layout
 from quintet_local.progress import log_progress
 from quintet_local.restore import IN_PROGRESS
@@ -31,7 +31,7 @@ class Stack:
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        return envfile.load_existing(self.layout.env_file)
+        return settings.load(self.layout.env_file, self.service_names)
 
     @cached_property
     def ports(self) -> dict[str, int]:

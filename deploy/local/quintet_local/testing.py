@@ -12,8 +12,10 @@ from pathlib import Path
 
 from quintet_local import locking, ports, startup
 from quintet_local.envfile import PORT_VARIABLES
-from quintet_local.layout import Layout
+from quintet_local.layout import CHECKOUT, Layout
 from quintet_local.progress import StackError
+from quintet_local.services import discover
+from quintet_local.settings import from_environment
 from quintet_local.stack import Stack
 from quintet_testing.waiting import eventually
 
@@ -110,6 +112,7 @@ def prepared_stack(**settings: str) -> Iterator[TestStack]:
     home = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
     layout = Layout(home=home, env_file=home / ".env")
     layout.create_folders()
+    ignore_environment()
     with owner_lock(home):
         chosen_ports: set[int] = set()
         for _ in PORT_VARIABLES:
@@ -121,6 +124,12 @@ def prepared_stack(**settings: str) -> Iterator[TestStack]:
             yield stack
         finally:
             TestStack(layout).clean()
+
+
+def ignore_environment() -> None:
+    """Remove the settings of the developer's shell, which would win over .env, from the environment."""
+    for name in from_environment(discover(CHECKOUT)):
+        del os.environ[name]
 
 
 @contextmanager

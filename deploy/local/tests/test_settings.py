@@ -1,8 +1,8 @@
-"""Every variable of a service's Settings class can be set in .env, and unknown variables are reported."""
+"""Every variable of a service's Settings class can be set in .env or in the environment; unknown ones are reported."""
 
 import pytest
 
-from quintet_local import gateway, services, settings
+from quintet_local import commands, gateway, services, settings
 from quintet_local.layout import CHECKOUT, Layout
 from quintet_local.progress import StackError
 from quintet_local.stack import Stack
@@ -44,6 +44,36 @@ def test_web_concurrency_applies_to_services_but_not_to_the_console(folder):
     environments = program_environments(folder, WEB_CONCURRENCY="8")
     assert environments["orders-web"]["WEB_CONCURRENCY"] == "8"
     assert environments["console"]["WEB_CONCURRENCY"] == "1"
+
+
+def test_setting_in_the_environment_wins_over_env_file(folder, monkeypatch):
+    file = folder / ".env"
+    file.write_text("RATE_LIMITS=on\nPOOL_SIZE=7\nADMIN_PASSWORD=own\n")
+    monkeypatch.setenv("RATE_LIMITS", "off")
+    monkeypatch.setenv("REFUSED_STATES", "")
+    loaded = settings.load(file, SERVICES)
+    assert (loaded["RATE_LIMITS"], loaded["POOL_SIZE"], loaded["REFUSED_STATES"]) == ("off", "7", "")
+    ports = {"GATEWAY_PORT": "1", "METRICS_PORT": "2"}
+    configuration = gateway.Gateway(Layout(folder, file), loaded | ports, SERVICES).render()
+    assert 'map "off $user_role"' in configuration
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ADMIN_USER", "ADMIN_PASSWORD", "GATEWAY_PORT", "ORDERS_DB_PASSWORD", "RABBITMQ_ERLANG_COOKIE",
+     "READ_DATABASE_URL", "S3_BUCKET", "S3_SECRET_ACCESS_KEY", "TLS_CERT", "DATABASE_URL", "BIND",
+     "SERVICES", "STACK_ID", "PGPASSWORD"],
+)  # fmt: skip
+def test_settings_of_another_stack_are_not_read_from_the_environment(folder, monkeypatch, name):
+    (folder / ".env").write_text("ADMIN_PASSWORD=own\n")
+    monkeypatch.setenv(name, "foreign")
+    assert "foreign" not in settings.load(folder / ".env", SERVICES).values()
+
+
+def test_invalid_value_in_the_environment_is_rejected_before_anything_is_started(folder, monkeypatch):
+    monkeypatch.setenv("POOL_SIZE", "many")
+    with pytest.raises(StackError, match=r"(?s)settings of .*POOL_SIZE"):
+        commands.ensure_settings(folder / ".env", SERVICES)
 
 
 def test_unknown_variable_is_reported_with_the_nearest_one():
