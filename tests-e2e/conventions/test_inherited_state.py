@@ -1,4 +1,4 @@
-"""Web processes inherit the imported modules from a process that forks them, so importing an app has no side effects."""
+"""Web processes inherit the imported modules from their parent process, so importing an app has no side effects."""
 
 import subprocess
 import sys

@@ -174,14 +174,3 @@ def test_exhausted_pool_is_counted_as_a_wait() -> None:
     assert metrics.registry.get_sample_value("quintet_pool_waiting", labels) == 0
     assert metrics.registry.get_sample_value("quintet_pool_wait_seconds_bucket", labels | {"le": "0.025"}) == 1
     assert metrics.registry.get_sample_value("quintet_pool_wait_seconds_count", labels) == 2
-
-
-def test_item_that_only_a_burst_needed_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = create_pool()
-    with pool.lease() as first, pool.lease() as second:
-        pass
-    monkeypatch.setattr("chassis.db.pool._MAX_IDLE_SECONDS", 0)
-    with pool.lease() as again:
-        assert again.item is first.item
-    assert second.item.is_closed
-    assert not first.item.is_closed

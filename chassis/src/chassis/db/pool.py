@@ -14,8 +14,6 @@ from chassis.runtime.metrics import PoolMetrics
 Item = TypeVar("Item")
 
 _MAX_AGE_SECONDS = 1800.0
-# Each connection is a process of Postgres, which takes 2 MB.
-_MAX_IDLE_SECONDS = 30.0
 
 
 @dataclass
@@ -89,13 +87,8 @@ class Pool(Generic[Item]):
             self.close()
             self._discard(lease.item)
             return
-        now = time.monotonic()
         with self._lock:
-            self._idle.append((lease.item, lease.created_at, now))
-            # The first one has been idle for longest: it was last needed in a burst.
-            unused = self._idle.pop(0) if now - self._idle[0][2] > _MAX_IDLE_SECONDS else None
-        if unused:
-            self._discard(unused[0])
+            self._idle.append((lease.item, lease.created_at, time.monotonic()))
 
     def _discard(self, item: Item) -> None:
         try:

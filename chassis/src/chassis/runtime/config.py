@@ -67,7 +67,7 @@ class WebSettings(Settings):
 
     bind: str = Field("0.0.0.0:8000", description="Address on which web listens: `host:port` or `unix:/path`")
     web_concurrency: Annotated[int, BeforeValidator(_resolve_web_concurrency)] = Field(
-        "auto",  # type: ignore[assignment]
+        "auto",
         validate_default=True,
         ge=1,
         le=64,
