@@ -34,7 +34,9 @@ def test_reference_lists_settings_with_defaults(reader):
             assert default == "none", name
         else:
             (value,) = code_spans(default)
-            assert TypeAdapter(field.annotation).validate_python(value) == field.default, name
+            # A default that is text may be a word that the field itself resolves, as `auto`.
+            is_text = isinstance(field.default, str)
+            assert (value if is_text else TypeAdapter(field.annotation).validate_python(value)) == field.default, name
 
 
 def test_reference_lists_settings_of_gateway():

@@ -80,25 +80,25 @@ def _web(service: Service, settings: WebSettings) -> None:
         "config": "python:chassis.web.server",
         "name": service.name,
         "bind": settings.bind,
-        "worker-class": "gevent",
-        "workers": settings.web_concurrency,
         "log-level": settings.log_level,
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "gunicorn", *arguments, f"{service.package}.app:create_app()"]
-    os.execve(sys.executable, command, environment(**{METRICS_VARIABLE: str(metrics_directory)}))
+    # gunicorn reads WEB_CONCURRENCY itself, but does not know `auto`.
+    variables = {METRICS_VARIABLE: str(metrics_directory), "WEB_CONCURRENCY": str(settings.web_concurrency)}
+    os.execve(sys.executable, command, environment(**variables))
 
 
 def _worker(service: Service, settings: ServiceSettings) -> None:
-    from chassis.db import invariant_runs
+    from chassis.db import idempotency_keys, invariant_runs
     from chassis.messaging import worker
-    from chassis.web import idempotency
 
     os.nice(_WORKER_NICENESS)
     tracing.configure(service.name, "worker", settings.otel_exporter_otlp_endpoint)
-    invariants = import_module(f"{service.package}.app").INVARIANTS
+    # Not from the app, which would also import Flask and the routes.
+    invariants = import_module(f"{service.package}.store.invariants").INVARIANTS
     timers = {
-        "prune-idempotency-keys": Timer(60, idempotency.prune),
+        "prune-idempotency-keys": Timer(60, idempotency_keys.prune),
         "verify-invariants": Timer(2, lambda tx, _now: invariant_runs.advance(tx, invariants)),
         **service.timers(settings),
     }

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -51,7 +52,8 @@ def starting_web(settings: ServiceSettings, process_environment: Any, db: Databa
     yield Web(process, port)
     process.terminate()
     try:
-        assert process.wait(60) == 0
+        # A test may have killed it.
+        assert process.wait(60) in (0, -signal.SIGKILL)
     finally:
         process.kill()
         process.wait()
@@ -163,6 +165,20 @@ def test_user_header_with_underscores_is_dropped_and_a_repeated_one_rejected(web
 
     assert status(b"X-Authenticated-User: good", b"X-Authenticated-User: evil") == b"400"
     assert status(b"X_Authenticated_User: a,b") == b"200"
+
+
+def test_processes_share_the_memory_of_the_imported_modules(web: Web) -> None:
+    for worker in web.workers():
+        memory = worker.memory_full_info()
+        assert memory.uss < memory.rss / 2
+
+
+@pytest.mark.fault
+def test_workers_end_and_release_the_port_if_the_arbiter_was_killed(web: Web, eventually: Callable[..., Any]) -> None:
+    workers = web.workers()
+    web.process.kill()
+    eventually(lambda: not any(worker.is_running() for worker in workers))
+    assert not web.is_up()
 
 
 @pytest.mark.fault

@@ -1,5 +1,6 @@
 """Settings: all invalid variables are reported together; secrets come from files and are never printed."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,19 @@ def test_reports_all_invalid_variables_together() -> None:
         "POOL_SIZE",
         "WEB_CONCURRENCY",
     ]
+
+
+@pytest.mark.parametrize(
+    ("memory_bytes", "processors", "count"), [(2**30, 4, 1), (2**31, 1, 1), (2**31, 2, 2), (2**36, 64, 2)]
+)
+def test_number_of_web_processes_depends_on_the_machine(
+    memory_bytes: int, processors: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": memory_bytes // 4096, "SC_PAGE_SIZE": 4096}.__getitem__)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(processors)))
+    assert ServiceSettings.load({"DATABASE_URL": DATABASE}).web_concurrency == count
+    assert ServiceSettings.load({"DATABASE_URL": DATABASE, "WEB_CONCURRENCY": "auto"}).web_concurrency == count
+    assert ServiceSettings.load({"DATABASE_URL": DATABASE, "WEB_CONCURRENCY": "3"}).web_concurrency == 3
 
 
 def test_secret_file_is_read_without_its_trailing_newline(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from chassis.errors import Invalid
 from chassis.timestamps import Timestamp, TimezoneName, load_timezone, parse_iso_8601, parse_rfc_3339
-from chassis.web.validation import checked
+from chassis.web.input_errors import checked
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 LEAP_SECOND = datetime(2017, 1, 1, tzinfo=UTC)

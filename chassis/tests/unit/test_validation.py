@@ -7,7 +7,8 @@ from flask import Flask
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from chassis.errors import Invalid
-from chassis.web.validation import checked, endpoint
+from chassis.web.input_errors import checked
+from chassis.web.validation import endpoint
 
 
 def reject(value: str) -> str:

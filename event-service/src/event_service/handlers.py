@@ -9,7 +9,7 @@ from chassis.errors import Invalid
 from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.message_processor import Delivery
 from chassis.messaging.worker import Timer
-from chassis.web.validation import checked
+from chassis.web.input_errors import checked
 from event_service.domain.events import Append, PostedEvent
 from event_service.operations import events, retention
 from event_service.settings import Settings

@@ -18,7 +18,7 @@ from chassis.messaging.message_processor import Delivery, Interrupted, JobContex
 from chassis.messaging.worker import Timer
 from chassis.messaging.worker_metrics import StateGauge
 from chassis.runtime import logs
-from chassis.web.validation import checked
+from chassis.web.input_errors import checked
 from factory_service.cache import warming
 from factory_service.cache.client import RedisClient
 from factory_service.domain.charts import MAX_BATCH_POINTS, Points, Times, Values

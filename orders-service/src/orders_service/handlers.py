@@ -11,7 +11,7 @@ from chassis.db import Transaction
 from chassis.messaging.consumer import ConsumerConfig
 from chassis.messaging.message_processor import Delivery, Interrupted, JobContext
 from chassis.messaging.worker import Timer
-from chassis.web.validation import checked
+from chassis.web.input_errors import checked
 from orders_service import clients
 from orders_service.operations.deletions import UNDO_QUEUE, run_undo
 from orders_service.operations.uploading import QUEUE

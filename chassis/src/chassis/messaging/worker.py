@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from chassis.db import Database, Transaction
 from chassis.errors import Unavailable
-from chassis.messaging import deadletters, outbox, worker_reports, worker_server
+from chassis.messaging import dead_letter_requests, deadletters, outbox, worker_reports, worker_server
 from chassis.messaging.consumer import Consumer, ConsumerConfig
 from chassis.messaging.relay import Relay
 from chassis.messaging.worker_metrics import STATE_SECONDS, WorkerMetrics
@@ -154,6 +154,6 @@ def _try_lock_timer(tx: Transaction, timer: str) -> bool:
 def _prune(tx: Transaction, _now: datetime) -> None:
     tx.run("DELETE FROM inbox WHERE received_at < now() - interval '14 days'")
     tx.run("DELETE FROM message_failures WHERE failed_at < now() - interval '14 days'")
-    deadletters.prune(tx)
+    dead_letter_requests.prune(tx)
     outbox.prune_backlogs(tx)
     worker_reports.prune(tx)

@@ -4,9 +4,9 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:,/?#@\s]+)(:[0-9]{1,5})?"
@@ -48,11 +48,31 @@ class Settings(BaseModel):
         return settings
 
 
+_MEMORY_OF_TWO_PROCESSES = 2 * 1024**3
+
+
+def _resolve_web_concurrency(value: object) -> object:
+    """Return 2 for `auto`, or 1 on a small machine.
+
+    The memory is that of the machine, which runs all services: the limit of a container suffices for two processes.
+    """
+    if value != "auto":
+        return value
+    is_small = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < _MEMORY_OF_TWO_PROCESSES
+    return 1 if is_small or len(os.sched_getaffinity(0)) == 1 else 2
+
+
 class WebSettings(Settings):
     """Settings of every web process."""
 
     bind: str = Field("0.0.0.0:8000", description="Address on which web listens: `host:port` or `unix:/path`")
-    web_concurrency: int = Field(2, ge=1, le=64, description="Number of web processes")
+    web_concurrency: Annotated[int, BeforeValidator(_resolve_web_concurrency)] = Field(
+        "auto",
+        validate_default=True,
+        ge=1,
+        le=64,
+        description="Number of web processes; `auto` is 2, or 1 with one processor or less than 2 GiB of memory",
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level that is logged")
     otel_exporter_otlp_endpoint: str | None = Field(
         None,

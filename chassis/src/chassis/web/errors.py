@@ -1,6 +1,5 @@
 """Error responses: how an exception becomes the response to a request."""
 
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -8,7 +7,6 @@ from typing import Any
 
 import gevent
 from flask import Flask, Response, current_app, g, request
-from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
 from chassis import strictjson
@@ -36,17 +34,8 @@ _REPEAT = (
     "it is unknown whether the change was made, because the connection to the database was lost: "
     "repeat the request, because its result is lost"
 )
-UNKNOWN_PARAMETER = "is not a known parameter"
-_INPUT_MESSAGES = {"extra_forbidden": UNKNOWN_PARAMETER, "missing": "is required", "model_type": "must be an object"}
 _MAX_UNREAD_BYTES, _MAX_UNREAD_SECONDS = 16 * 1024 * 1024, 2
 _CHUNK_BYTES = 64 * 1024
-
-
-def describe_input_error(error: ErrorDetails) -> str:
-    """Return what is allowed; for instance, pydantic's "Input should be a valid integer" begins with "must" instead."""
-    if error["type"] == "value_error":
-        return error["msg"].removeprefix("Value error, ")
-    return _INPUT_MESSAGES.get(error["type"]) or re.sub(r"^\w+ should ", "must ", error["msg"])
 
 
 def register(app: Flask, render: Render, count_unexpected: Callable[[], None]) -> None:

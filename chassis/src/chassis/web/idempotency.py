@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Callable
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -12,11 +11,11 @@ from flask.typing import ResponseReturnValue
 
 from chassis import strictjson
 from chassis.db import Transaction
+from chassis.db.idempotency_keys import RETENTION_HOURS
 from chassis.errors import Busy, Conflict, Invalid
 from chassis.web.app import this_app, transaction, username
 
 _VALID_KEY = re.compile(r"[!-~]{1,255}\Z")
-_RETENTION_HOURS = 24
 
 
 def run_idempotent(run: Callable[[Transaction], ResponseReturnValue], *, body_digest: bytes | None = None) -> Response:
@@ -86,7 +85,7 @@ def claim(tx: Transaction, key: str, fingerprint: str) -> Response | None:
         """,
         username=username(),
         key=key,
-        hours=_RETENTION_HOURS,
+        hours=RETENTION_HOURS,
     )
     if stored is None:
         return None
@@ -117,12 +116,4 @@ def store_response(tx: Transaction, key: str, fingerprint: str, response: Respon
         status=response.status_code,
         headers=strictjson.dumps(headers),
         body=response.get_data(),
-    )
-
-
-def prune(tx: Transaction, _now: datetime) -> None:
-    """Delete the responses of expired keys."""
-    tx.run(
-        "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => %(hours)s)",
-        hours=_RETENTION_HOURS,
     )

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from chassis.db import Row
 from chassis.errors import NotFound, Problem, Unavailable
-from chassis.messaging import deadletters
+from chassis.messaging import dead_letter_requests
 from chassis.messaging.worker_reports import live_workers
 from chassis.web.app import require_admin, transaction
 from chassis.web.validation import endpoint
@@ -62,12 +62,12 @@ def _request(action: str, queue: str, message_id: str | None = None) -> Any:
             raise Unavailable("no worker is connected to RabbitMQ")
         if queue not in workers[0]["queues"]:
             raise NotFound(f"{queue}: unknown queue")
-        request_id = deadletters.request(tx, action, queue, message_id)
+        request_id = dead_letter_requests.request(tx, action, queue, message_id)
     deadline, outcome = time.monotonic() + _MAX_WAIT_SECONDS, None
     while outcome is None and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
         with transaction() as tx:
-            outcome = deadletters.find_result(tx, request_id)
+            outcome = dead_letter_requests.find_result(tx, request_id)
     if outcome is None:
         outcome = {"error": "no worker has responded in time"}
     if "error" in outcome:

@@ -7,11 +7,15 @@ import resource
 import shutil
 import signal
 import socket
+import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from gevent import monkey
 from gunicorn import util
 from gunicorn.glogging import Logger
+from gunicorn.workers import ggevent
 
 from chassis.runtime import logs
 from chassis.runtime.config import metrics_directory
@@ -56,6 +60,18 @@ def _write_problem(client: socket.socket, status: int, reason: str, _message: st
     util.write_nonblock(client, f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode("latin-1"))
 
 
+class GeventWorker(ggevent.GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+    """A worker that inherits the patched modules, and patches only what the arbiter must not."""
+
+    def patch(self) -> None:
+        with warnings.catch_warnings():
+            # gevent warns that this adds patches to those of the arbiter, as it should.
+            warnings.simplefilter("ignore", monkey.MonkeyPatchWarning)
+            super().patch()
+
+
+worker_class = GeventWorker
+
 # gunicorn has no setting for this.
 util.write_error = _write_problem
 
@@ -69,7 +85,19 @@ def on_starting(_server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Enable TCP keepalive, which detects within 30 s that a client disappeared without closing its connection."""
+    """Prepare what the workers inherit: listeners, and the imported modules, whose memory they share."""
+    _enable_keepalive(server)
+    # Before the import, because modules bind what is patched. gunicorn reaps its workers with the original functions.
+    monkey.patch_all(os=False, signal=False)
+    # The app itself is created in each worker: its connections, metrics and threads must not be inherited.
+    import_module(server.app.app_uri.partition(":")[0])
+    # Otherwise the garbage collector of a worker would write to each object, and thereby copy the shared memory.
+    gc.collect()
+    gc.freeze()
+
+
+def _enable_keepalive(server: Any) -> None:
+    """Detect within 30 s that a client disappeared without closing its connection."""
     for listener in server.LISTENERS:
         if listener.sock.family != socket.AF_UNIX:
             listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

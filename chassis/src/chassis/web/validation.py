@@ -2,21 +2,16 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from flask import request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 from werkzeug.datastructures import MultiDict
 
 from chassis import strictjson
 from chassis.errors import Invalid
 from chassis.web.endpoints import FORM, JSON, Endpoint, ResponseSpec
-from chassis.web.errors import UNKNOWN_PARAMETER, describe_input_error
-
-Errors = list[tuple[str, str]]
-Parsed = TypeVar("Parsed")
-
-_MAX_ERRORS, _MAX_ERRORS_IN_DETAIL = 1000, 20
+from chassis.web.input_errors import UNKNOWN_PARAMETER, Errors, collect_errors, raise_if_any
 
 
 def _parse_digits(value: Any) -> Any:
@@ -78,21 +73,21 @@ def _parse_request(spec: Endpoint, adapter: TypeAdapter[Any] | None, path: dict[
     inputs: dict[str, Any] = {}
     errors: Errors = []
     if path_model := spec.path:
-        _collect_errors(errors, lambda: path_model.model_validate(path))
+        collect_errors(errors, lambda: path_model.model_validate(path))
     if query_model := spec.query:
-        inputs["query"] = (spec.default_query if not request.query_string else None) or _collect_errors(
+        inputs["query"] = (spec.default_query if not request.query_string else None) or collect_errors(
             errors, lambda: _parse_pairs(query_model, request.args)
         )
     elif request.query_string:
         errors.extend((name, UNKNOWN_PARAMETER) for name in request.args)
     if headers_model := spec.headers:
-        inputs["headers"] = _collect_errors(errors, lambda: _parse_headers(headers_model))
+        inputs["headers"] = collect_errors(errors, lambda: _parse_headers(headers_model))
     if form_model := spec.form:
         _require_content_type(FORM)
-        inputs["form"] = _collect_errors(errors, lambda: _parse_pairs(form_model, request.form))
+        inputs["form"] = collect_errors(errors, lambda: _parse_pairs(form_model, request.form))
     if adapter is not None:
-        inputs["body"] = _collect_errors(errors, lambda: _parse_body(spec, adapter))
-    _raise_if_any(errors)
+        inputs["body"] = collect_errors(errors, lambda: _parse_body(spec, adapter))
+    raise_if_any(errors)
     return inputs
 
 
@@ -103,35 +98,6 @@ def _parse_body(spec: Endpoint, adapter: TypeAdapter[Any]) -> Any:
         return spec.body()
     _require_content_type(JSON)
     return adapter.validate_python(strictjson.loads(request.get_data()), strict=True)
-
-
-def checked(parse: Callable[[], Parsed]) -> Parsed:
-    """Return the result of `parse`, which validates with pydantic; raise Invalid that names every invalid field."""
-    errors: Errors = []
-    value = _collect_errors(errors, parse)
-    _raise_if_any(errors)
-    return value  # type: ignore[return-value]  # it is None only if there are errors
-
-
-def _raise_if_any(errors: Errors) -> None:
-    if errors:
-        detail = "; ".join(f"{name}: {message}" for name, message in errors[:_MAX_ERRORS_IN_DETAIL])
-        raise Invalid(detail, errors=errors[:_MAX_ERRORS])
-
-
-def _collect_errors(errors: Errors, parse: Callable[[], Parsed]) -> Parsed | None:
-    """Return the result of `parse`; if its input is invalid, add to `errors` and return None."""
-    try:
-        return parse()
-    except Invalid as invalid:
-        if not invalid.errors:
-            raise
-        errors.extend(invalid.errors)
-    except ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False):
-            name = ".".join(str(part) for part in problem["loc"]) or "body"
-            errors.append((name, describe_input_error(problem)))
-    return None
 
 
 def _require_content_type(content_type: str) -> None:
@@ -149,8 +115,8 @@ def _parse_pairs(model: type[BaseModel], pairs: MultiDict[str, str]) -> BaseMode
     is_lenient = model.model_config.get("extra") == "ignore"
     errors = [(name, UNKNOWN_PARAMETER) for name in pairs if name not in names and not is_lenient]
     errors += [(name, "must not be repeated") for name in names if len(pairs.getlist(name)) > 1]
-    parsed = _collect_errors(errors, lambda: model.model_validate({n: pairs[n] for n in pairs if n in names}))
-    _raise_if_any(errors)
+    parsed = collect_errors(errors, lambda: model.model_validate({n: pairs[n] for n in pairs if n in names}))
+    raise_if_any(errors)
     return parsed
 
 

@@ -13,7 +13,7 @@ from chassis import strictjson
 from chassis.errors import Conflict, Invalid, NotFound, Problem, Unavailable
 from chassis.messaging.message_processor import Interrupted, JobContext
 from chassis.runtime import logs
-from chassis.web.validation import checked
+from chassis.web.input_errors import checked
 from specstore_service.domain import files
 from specstore_service.domain.metadata import package_properties
 from specstore_service.domain.sources import Source, sources_of

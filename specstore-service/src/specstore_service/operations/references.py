@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from chassis import strictjson
 from chassis.errors import Invalid
-from chassis.web.validation import checked
+from chassis.web.input_errors import checked
 from specstore_service.domain.dialects import Dialect
 from specstore_service.domain.plans import ORIGINAL, PACKAGE, PREVIEW, REPORT, TABULAR, ZIP
 from specstore_service.domain.schemas import TableSchema

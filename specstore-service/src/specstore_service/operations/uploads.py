@@ -7,7 +7,7 @@ from typing import Any
 from chassis.db import Transaction
 from chassis.errors import Problem
 from chassis.messaging import outbox
-from chassis.web.validation import checked
+from chassis.web.input_errors import checked
 from specstore_service.domain import schedules
 from specstore_service.domain.plans import plan
 from specstore_service.domain.specs import PRIVATE, Spec
