@@ -73,7 +73,7 @@ def _check(name: str, response: requests.Response) -> None:
 
 
 class _Data:
-    """What the services store, and the requests that read and change it."""
+    """Data that the services store, and the requests that read and change it."""
 
     def __init__(self, stack: TestStack, folder: Path) -> None:
         self._url, self._file, self._owner = stack.url, folder / "growth.csv", stack.user

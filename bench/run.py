@@ -10,7 +10,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,9 +89,10 @@ def main() -> None:
         for measure in (measure_requests, measure_stored_data, measure_growth_of_others):
             with running_stack(RATE_LIMITS="off", DPP_URL=runner) as stack:
                 setup = set_up(stack, Path(folder), extent)
-                tables += measure(setup)
-            # A run that fails later keeps these results.
-            write_report(tables, setup.background, extent)
+                for table in measure(setup):
+                    tables.append(table)
+                    # A run that fails later keeps this one.
+                    write_report(tables, setup.background, extent)
     print((HERE / "results.md").read_text())
 
 
@@ -102,7 +103,7 @@ def set_up(stack: TestStack, folder: Path, extent: Extent) -> Setup:
     return Setup(stack, ours, credentials, idle_usage(groups, IDLE_SECONDS), folder, extent)
 
 
-def measure_requests(setup: Setup) -> list[Table]:
+def measure_requests(setup: Setup) -> Iterator[Table]:
     stack, extent = setup.stack, setup.extent
     factory_paths = cases.create_factories(stack)
     status, upload = cases.upload_specs(stack)
@@ -116,52 +117,50 @@ def measure_requests(setup: Setup) -> list[Table]:
             applications = [*([setup.ours] if ours else []), *(peers[peer] for peer in others)]
             return compare(case, request, applications, setup.credentials, extent.rounds, extent.seconds)
 
-        tables = [
-            Table(
-                "plumbing",
-                "What does a request cost before it does anything?",
-                measure("respond with a constant", cases.ISSUE_ONE, [FLASK_NOOP, WSGI, OPEN_NOOP], ours=False),
-                reference="Flask's no-op",
-            ),
-            Table(
-                "numbers",
-                "What does it cost to issue numbers?",
-                measure(ISSUE, cases.ISSUE_ONE, [FLASK_NOOP, FASTAPI, FLASK, DJANGO])
-                + measure("issue 1000 numbers", cases.ISSUE_THOUSAND, [FLASK_NOOP, FASTAPI, DJANGO]),
-            ),
-            Table("append", "What does it cost to append an event?", measure(APPEND, cases.APPEND_ONE, APPENDERS)),
-            Table("batch", "What does it cost to append 100 events?", measure(BATCH, cases.APPEND_HUNDRED, APPENDERS)),
-            Table(
-                "charts",
-                "What does it cost to read a chart of 20 points?",
-                measure(CHART, chart, [FLASK_NOOP, FASTAPI, FLASK, DJANGO])
-                + measure("read an unchanged chart (304)", unchanged, [FLASK_NOOP, FASTAPI]),
-            ),
-            Table(
-                "others",
-                "What do other requests cost?",
-                measure("read a page of 100 events", cases.READ_PAGE, [FLASK_NOOP])
-                + measure("read the status of a flow", status, [FLASK_NOOP])
-                + measure("upload a spec", upload, [FLASK_NOOP]),
-            ),
-            measure_production(setup.ours, setup.credentials, extent.rounds),
-            measure_imports(setup.importer(), extent.rounds, extent.imported_rows),
-            measure_pipelines(setup.folder, extent.rounds),
-        ]
-        # Last, because it does not return as the same process.
+        yield Table(
+            "plumbing",
+            "What does a request cost before it does anything?",
+            measure("respond with a constant", cases.ISSUE_ONE, [FLASK_NOOP, WSGI, OPEN_NOOP], ours=False),
+            reference="Flask's no-op",
+        )
+        yield Table(
+            "numbers",
+            "What does it cost to issue numbers?",
+            measure(ISSUE, cases.ISSUE_ONE, [FLASK_NOOP, FASTAPI, FLASK, DJANGO])
+            + measure("issue 1000 numbers", cases.ISSUE_THOUSAND, [FLASK_NOOP, FASTAPI, DJANGO]),
+        )
+        yield Table("append", "What does it cost to append an event?", measure(APPEND, cases.APPEND_ONE, APPENDERS))
+        yield Table("batch", "What does it cost to append 100 events?", measure(BATCH, cases.APPEND_HUNDRED, APPENDERS))
+        yield Table(
+            "charts",
+            "What does it cost to read a chart of 20 points?",
+            measure(CHART, chart, [FLASK_NOOP, FASTAPI, FLASK, DJANGO])
+            + measure("read an unchanged chart (304)", unchanged, [FLASK_NOOP, FASTAPI]),
+        )
+        yield Table(
+            "others",
+            "What do other requests cost?",
+            measure("read a page of 100 events", cases.READ_PAGE, [FLASK_NOOP])
+            + measure("read the status of a flow", status, [FLASK_NOOP])
+            + measure("upload a spec", upload, [FLASK_NOOP]),
+        )
+        yield measure_production(setup.ours, setup.credentials, extent.rounds)
+        yield measure_imports(setup.importer(), extent.rounds, extent.imported_rows)
+        yield measure_pipelines(setup.folder, extent.rounds)
+        # Last, because Redis would return as another process.
         stack.stop("valkey")
         without_redis = measure("read a chart", chart, [FLASK_NOOP, FASTAPI])
-    return [*tables, Table("without_redis", "What does it cost to read a chart while Redis is down?", without_redis)]
+        yield Table("without_redis", "What does it cost to read a chart while Redis is down?", without_redis)
 
 
-def measure_stored_data(setup: Setup) -> list[Table]:
+def measure_stored_data(setup: Setup) -> Iterator[Table]:
     with serving.running_peers(setup.stack, [FASTAPI], setup.background) as peers:
         data = StoredData(setup.stack, setup.ours, peers[FASTAPI], setup.credentials, setup.importer())
-        return [data.measure(setup.extent.stored_sizes, min(3, setup.extent.rounds), setup.extent.seconds)]
+        yield data.measure(setup.extent.stored_sizes, min(3, setup.extent.rounds), setup.extent.seconds)
 
 
-def measure_growth_of_others(setup: Setup) -> list[Table]:
-    return [measure_growth(setup.stack, setup.ours, setup.folder, setup.extent.growth_sizes)]
+def measure_growth_of_others(setup: Setup) -> Iterator[Table]:
+    yield measure_growth(setup.stack, setup.ours, setup.folder, setup.extent.growth_sizes)
 
 
 def _cold_chart_line(row: Row) -> str:
