@@ -155,7 +155,7 @@ def sqlalchemy(database_url: str, redis_url: str, source: Path) -> None:
                 session.rollback()
             value = json.dumps({"status": "PROGRESS", "result": {"current": count, "msg": f"{count} orders"}})
             with progress.pipeline() as pipeline:
-                pipeline.setex("orm-import", 86400, value)
+                pipeline.set("orm-import", value, ex=86400)
                 pipeline.publish("orm-import", value)
                 pipeline.execute()
 
