@@ -96,7 +96,7 @@ test-all: setup ## Run all tests, the journeys on both stacks, and measure cover
 test-faults: setup ## Inject faults under load; print what was lost or slow ([SEED=...] [ROUNDS=...] [FAULTS=kill-*])
 	@PYTHONPATH=tests-e2e:deploy/local:deploy/compose $(PY) -m quintet_faults --stack $(STACK) $(if $(SEED),--seed "$(SEED)") $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(FAULTS),--faults "$(FAULTS)")
 
-bench: setup ## Measure throughput and latency through the gateway
+bench: setup ## Measure what requests cost, here and in other applications (ARGS=--quick: a few rounds)
 	@$(PY) bench/run.py $(ARGS)
 
 screenshots: setup ## Take screenshots of the console into build/screenshots (ARGS=--docs: and docs/images)

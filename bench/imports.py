@@ -1,161 +1,112 @@
-"""`python bench/imports.py`: an import of a million orders, from upload to SUCCESS, compared with raw COPY.
+"""An import of orders, from the first byte of the upload to SUCCESS, compared with other ways to import."""
 
-It is also compared with an ORM that commits and publishes its progress to Redis for each row. The three alternate in
-one run, with the same rows and the same primary key. It prints a table and stores it in bench/imports.md.
-"""
-
-import argparse
-import io
-import itertools
-import os
-import platform
+import json
 import random
-import statistics
-import tempfile
+import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psutil
-import psycopg2
 import requests
-from orm import rows_per_second
+from measuring import Application, Credentials, Round, Row
+from processes import Usage, difference, groups_of, peak_memory_mb, read_usage
+from reporting import Table
+from serving import PEERS, PYTHON
 
-from quintet_local.testing import TestStack, running_stack
+from quintet_local.testing import TestStack
+from quintet_testing.waiting import eventually
 
 PATH = "/acme_orders/api/v1/orders/import"
-HEADER = "id|name|email|state|zipcode|birthday\n"
-STATES = ("AL", "AZ", "CA", "CO", "DE", "FL", "GA", "HI", "IA", "KS", "ME", "MI", "NC", "NJ", "NV", "NY", "OH", "TX")
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+RAW_COPY = "raw COPY: text, no checks"
+CASE = "import orders"
+_STATES = ("AL", "AZ", "CA", "CO", "DE", "FL", "GA", "HI", "IA", "KS", "ME", "MI", "NC", "NJ", "NV", "NY", "OH", "TX")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# Slow methods import a part of the file.
+_METHODS = {
+    "copy": (RAW_COPY, 1.0),
+    "polars": ("polars, COPY", 1.0),
+    "duckdb": ("DuckDB, COPY", 1.0),
+    "django": ("Django bulk_create, 5,000 rows each", 0.05),
+    "sqlalchemy": ("SQLAlchemy, COMMIT and message to Redis per row", 0.003),
+}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--orm-rows", type=int, default=3000)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="quintet-bench-") as folder, running_stack(RATE_LIMITS="off") as stack:
-        file = Path(folder) / "orders.csv"
-        rounds = []
-        for number in range(arguments.rounds):
-            file.write_text(HEADER + "".join(_rows(arguments.rows, number)))
-            copy_seconds = _raw_copy(stack, file)
-            import_seconds = _import(stack, file)
-            rounds.append((copy_seconds, *import_seconds, _orm_rate(stack, file, arguments.orm_rows)))
-            print(
-                "raw COPY {:.2f} s, upload {:.2f} s, import {:.2f} s, ORM {:.0f} rows/s".format(*rounds[-1]), flush=True
-            )
-        report = "\n".join(_report(arguments.rows, file.stat().st_size, rounds, _peak_memory(stack))) + "\n"
-    print(report)
-    (Path(__file__).resolve().parent / "imports.md").write_text(report)
+@dataclass(frozen=True)
+class Importer:
+    """Imports a file of orders into the stack, and as others would."""
+
+    stack: TestStack
+    ours: Application
+    credentials: Credentials
+    background: Usage
+    file: Path
+
+    def ours_round(self, rows: int) -> Round:
+        session = requests.Session()
+        session.auth = (self.credentials.user, self.credentials.password)
+        before, started_at = read_usage(self.ours.groups), time.monotonic()
+        with self.file.open("rb") as content:
+            url = self.ours.address + PATH
+            response = session.put(url, data=content, headers={"Content-Type": "text/csv"}, timeout=600)
+        response.raise_for_status()
+        accepted_ms = 1000 * (time.monotonic() - started_at)
+        status_url = f"{url}/status/{response.json()['result']['task_id']}"
+
+        def final_status() -> str | None:
+            status = str(session.get(status_url, timeout=60).json()["result"]["status"])
+            return None if status in ("PENDING", "PROGRESS") else status
+
+        status = eventually(final_status, 600)
+        if status != "SUCCESS":
+            raise RuntimeError(f"the import must end with SUCCESS, not {status}")
+        seconds, after = time.monotonic() - started_at, read_usage(self.ours.groups)
+        return _round(rows, seconds, accepted_ms, difference(before, after))
+
+    def peer_round(self, method: str, rows: int) -> Round:
+        groups = {group: pids for group, pids in groups_of(self.stack).items() if group in ("Postgres", "Redis")}
+        urls = [self.stack.admin_database_url, self.stack.cache.url()]
+        command = [str(PYTHON), str(PEERS / "import_orders.py"), method, *urls, str(self.file), str(rows)]
+        before, started_at = read_usage(groups), time.monotonic()
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        elapsed, usage = time.monotonic() - started_at, difference(before, read_usage(groups))
+        seconds, processor_seconds = json.loads(output)
+        charged = {group: max(0.0, used - self.background[group] * elapsed) for group, used in usage.items()}
+        return _round(rows, seconds, 1000 * seconds, {**charged, "web": processor_seconds})
 
 
-def _rows(count: int, number: int) -> Iterator[str]:
-    """Yield rows with new IDs in random order, 0.5 % of them duplicates, a third of the orders invalid."""
-    rng = random.Random(number)
-    ids = list(range(number * count, (number + 1) * count))
+def measure_imports(importer: Importer, rounds: int, rows: int) -> Table:
+    results: list[list[Round]] = []
+    for number in range(rounds):
+        importer.file.write_text("".join(order_lines(rows, number, number * rows)))
+        peers = [importer.peer_round(method, int(rows * share)) for method, (_, share) in _METHODS.items()]
+        results.append([importer.ours_round(rows), *peers])
+    names = [importer.ours.name, *(name for name, _ in _METHODS.values())]
+    table_rows = [Row(CASE, name, column) for name, column in zip(names, zip(*results, strict=True), strict=True)]
+    size_mb = importer.file.stat().st_size / 1e6
+    peaks = [peak_memory_mb([importer.stack.pid(f"orders-{kind}")]) for kind in ("web", "worker")]
+    notes = (
+        f"{rows:,} rows, {size_mb:.0f} MB, 0.5 % of them duplicates; a third of the orders violates a rule. Django "
+        "imports 5 % of the rows and SQLAlchemy 0.3 %. The latency of our row is the time until the 202, that of the "
+        f"others the time of the import. Peak memory of our web processes is {peaks[0]:.0f} MB, of the worker "
+        f"{peaks[1]:.0f} MB."
+    )
+    return Table("imports", "What does it cost to import orders?", table_rows, "row", notes)
+
+
+def order_lines(count: int, seed: int, first_id: int) -> Iterator[str]:
+    """Yield a header and rows with IDs in random order, 0.5 % of them duplicates, a third of the orders invalid."""
+    rng = random.Random(seed)
+    ids = list(range(first_id, first_id + count))
     rng.shuffle(ids)
     for _ in range(count // 200):
         ids[rng.randrange(count)] = ids[rng.randrange(count)]
+    yield "id|name|email|state|zipcode|birthday\n"
     for id_ in ids:
         zipcode = f"{rng.randrange(100_000):05}" if rng.random() < 0.3 else f"{rng.randrange(5_000):05}"
-        birthday = f"{rng.choice(MONTHS)} {rng.randrange(1, 29)}, {rng.randrange(1930, 2005)}"
-        yield f"{id_}|Ann Smith {id_ % 997}|ann.smith{id_}@example.com|{rng.choice(STATES)}|{zipcode}|{birthday}\n"
+        birthday = f"{rng.choice(_MONTHS)} {rng.randrange(1, 29)}, {rng.randrange(1930, 2005)}"
+        yield f"{id_}|Ann Smith {id_ % 997}|ann.smith{id_}@example.com|{rng.choice(_STATES)}|{zipcode}|{birthday}\n"
 
 
-def _raw_copy(stack: TestStack, file: Path) -> float:
-    """Return the seconds of a COPY of the rows without duplicates, into text columns, without validation."""
-    ids: set[str] = set()
-    lines = []
-    for line in file.read_text().splitlines(keepends=True)[1:]:
-        id_ = line.split("|", 1)[0]
-        if id_ not in ids:
-            ids.add(id_)
-            lines.append(line)
-    content = io.BytesIO("".join(lines).encode())
-    with psycopg2.connect(stack.admin_database_url) as connection, connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS raw")
-        cursor.execute(
-            "CREATE TABLE raw (id bigint PRIMARY KEY, name text, email text, state text, zipcode text, birthday text)"
-        )
-        connection.commit()
-        started_at = time.monotonic()
-        cursor.copy_expert("COPY raw FROM STDIN (DELIMITER '|')", content, size=1024 * 1024)
-        connection.commit()
-        seconds = time.monotonic() - started_at
-    connection.close()
-    return seconds
-
-
-def _import(stack: TestStack, file: Path) -> tuple[float, float]:
-    """Return the seconds until the upload was accepted, and until SUCCESS."""
-    session = requests.Session()
-    session.auth = (stack.user, stack.password)
-    started_at = time.monotonic()
-    with file.open("rb") as content:
-        response = session.put(stack.url + PATH, data=content, headers={"Content-Type": "text/csv"}, timeout=600)
-    upload_seconds = time.monotonic() - started_at
-    status_url = f"{stack.url}{PATH}/status/{response.json()['result']['task_id']}"
-    while (status := session.get(status_url, timeout=60).json()["result"])["status"] in ("PENDING", "PROGRESS"):
-        time.sleep(0.1)
-    assert status["status"] == "SUCCESS", status
-    return upload_seconds, time.monotonic() - started_at
-
-
-def _orm_rate(stack: TestStack, file: Path, count: int) -> float:
-    """Return the rows per second of the ORM, measured with `count` rows because it is slow."""
-    with file.open() as lines:
-        return rows_per_second(stack.admin_database_url, stack.cache.url(), itertools.islice(lines, 1, 1 + count))
-
-
-def _peak_memory(stack: TestStack) -> dict[str, float]:
-    """Return the peak memory in MB of the largest web process and of the worker."""
-    peaks: dict[str, float] = {"web": 0, "worker": 0}
-    for process in psutil.process_iter(["pid", "cmdline", "environ"]):
-        command = " ".join(process.info["cmdline"] or [])
-        if "orders_service" not in command or str(stack.layout.home) not in str(process.info["environ"]):
-            continue
-        kind = "worker" if command.endswith("worker") else "web"
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1000
-        peaks[kind] = max(peaks[kind], peak)
-    return peaks
-
-
-def _report(rows: int, size_bytes: int, rounds: Sequence[tuple[float, ...]], peaks: dict[str, float]) -> list[str]:
-    copy, upload, total, orm_rate = (statistics.median(values) for values in zip(*rounds, strict=True))
-    ratios = sorted(copy_ / total_ for copy_, _, total_, _ in rounds)
-    ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})"
-    factors = sorted(rows / total_ / orm_ for _, _, total_, orm_ in rounds)
-    factor = f"{statistics.median(factors):.0f} ({factors[0]:.0f}–{factors[-1]:.0f})"
-
-    def row(name: str, *values: Any) -> str:
-        return f"| {name} | " + " | ".join(str(value) for value in values) + " |"
-
-    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-    return [
-        "# An import of a million orders",
-        "",
-        f"{when} UTC, {psutil.cpu_count()} processors ({platform.machine()}), Python {platform.python_version()}. "
-        f"{rows:,} rows, {size_bytes / 1e6:.0f} MB, median of {len(rounds)} alternating rounds; "
-        "the load average of the machine was "
-        f"{os.getloadavg()[1]:.0f}, and if it exceeds the number of processors, only the ratios are meaningful.",
-        "",
-        "| | seconds | rows/s |",
-        "|---|---|---|",
-        row("raw COPY into a table with the same key", f"{copy:.2f}", f"{rows / copy:,.0f}"),
-        row("import: upload, until the 202", f"{upload:.2f}", f"{rows / upload:,.0f}"),
-        row("import: from the first byte to SUCCESS", f"{total:.2f}", f"{rows / total:,.0f}"),
-        row("an ORM with a COMMIT and a message to Redis for each row", "", f"{orm_rate:,.0f}"),
-        "",
-        f"Ratio to raw COPY {ratio}; goal 0.30. {factor} times the ORM; goal 200. "
-        f"Peak memory: web {peaks['web']:.0f} MB (goal < 120), "
-        f"worker {peaks['worker']:.0f} MB (goal < 320).",
-    ]
-
-
-if __name__ == "__main__":
-    main()
+def _round(rows: int, seconds: float, latency_ms: float, usage: Usage) -> Round:
+    return Round(rows, seconds, latency_ms, latency_ms, {group: used * 1e6 / rows for group, used in usage.items()})
