@@ -9,8 +9,8 @@ from quintet_e2e.clients import attempt_request
 from quintet_e2e.streams import event_body, stream_path
 from quintet_testing.waiting import eventually
 
-# The gateway waits longer for a long poll, if nothing shows that the network is interrupted.
-POLL_SECONDS, MAX_SECONDS = 60, 10
+# Without the settings of the gateway's network, the reader would wait until the long poll ends.
+POLL_SECONDS, MAX_SECONDS = 30, 12
 IS_POLLING = 'quintet_live_readers{kind="long_poll"} 1.0'
 
 SERVICES = ["event", "factory", "orders", "sequence", "specstore"]
