@@ -23,6 +23,6 @@ def test_error_names_every_invalid_variable():
         Settings.load({"NACK_LIMIT": "0", "LIVE_HEARTBEAT_SECONDS": "soon"})
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
         "DATABASE_URL",
-        "NACK_LIMIT",
         "LIVE_HEARTBEAT_SECONDS",
+        "NACK_LIMIT",
     ]

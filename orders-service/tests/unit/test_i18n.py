@@ -10,7 +10,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 import chassis
-from chassis.web import errors, uploads
+from chassis.web import errors, input_errors, uploads
 from orders_service import routes
 from orders_service.domain.rules import NO_STATE_MESSAGE, REASON_MESSAGES, RULES
 from orders_service.routes.messages import FAILURE_MESSAGES, HINT_MESSAGES, PLURAL_FAILURE_MESSAGES
@@ -103,7 +103,7 @@ def chassis_texts():
     root = Path(chassis.__file__).parent
     texts = set(literals(root / "web")) | set(literals(root / "db"))
     # These are passed to the exceptions in variables.
-    texts |= {*errors._DETAILS.values(), *errors._INPUT_MESSAGES.values(), uploads.TOO_SLOW, uploads.TOO_LONG}
+    texts |= {*errors._DETAILS.values(), *input_errors._INPUT_MESSAGES.values(), uploads.TOO_SLOW, uploads.TOO_LONG}
     assert texts >= UNREACHABLE | REPLACED
     return texts - UNREACHABLE - REPLACED
 
