@@ -47,7 +47,7 @@ def test_container_reaches_only_programs_that_it_needs(stack, program):
 def test_request_ends_soon_after_the_network_to_its_service_is_interrupted(stack, client):
     path = f"{stream_path('interrupted')}/events"
     client.post(path, json=event_body(number=1), headers={"X-Producer-ID": "networks"}).raise_for_status()
-    params = {"eventName": "Absent", "wait": POLL_SECONDS}
+    params = {"eventName": "Absent", "limit": 1, "wait": POLL_SECONDS}
     with ThreadPoolExecutor(1) as pool:
         poll = pool.submit(
             attempt_request, lambda: client.get(path, params=params, headers={"X-Consumer-ID": "networks"})
