@@ -83,16 +83,16 @@ class AppendPoller:
                 self._doorbell.send(b"1")
 
     def _run(self) -> None:
-        registrations, self._doorbell = doorbell = socket.socketpair()
-        for end in doorbell:
-            end.setblocking(False)
-        with registrations, self._doorbell:
-            self._poll_while_required(registrations)
-
-    def _poll_while_required(self, registrations: socket.socket) -> None:
         while self._is_required():
             try:
-                with closing(db.connect(self._database_url, name="event-poller", autocommit=True)) as connection:
+                registrations, self._doorbell = ends = socket.socketpair()
+                for end in ends:
+                    end.setblocking(False)
+                with (
+                    registrations,
+                    self._doorbell,
+                    closing(db.connect(self._database_url, name="event-poller", autocommit=True)) as connection,
+                ):
                     notifications.listen(connection)
                     self._poll(connection, registrations)
                 return
