@@ -1,6 +1,5 @@
 """Fixtures for the tests of the chassis: a small probe service and its Postgres."""
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from chassis.runtime import logs
 from chassis.runtime.config import ServiceSettings
@@ -20,20 +20,16 @@ sys.path.insert(0, str(HERE))
 
 @pytest.fixture(scope="session", autouse=True)
 def _json_logs() -> None:
-    logs.configure("probe", "info")
+    logs.configure("probe", "debug")
 
 
 @pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture) -> Callable[[str], list[dict[str, Any]]]:
-    """Return a function that returns the fields of each line that was logged for an event, at any level."""
-    caplog.set_level(logging.DEBUG)
-
-    def lines(event: str) -> list[dict[str, Any]]:
-        # The message of a line that structlog created is a dict; that of a library is a string.
-        all_fields: list[Any] = [record.msg for record in caplog.records]
-        return [fields for fields in all_fields if isinstance(fields, dict) and fields["event"] == event]
-
-    return lines
+def logged() -> Iterator[Callable[[str], list[dict[str, Any]]]]:
+    """Yield a function that returns the fields of each line that was logged for an event, at any level."""
+    processors = structlog.processors
+    add_fields = [structlog.contextvars.merge_contextvars, processors.add_log_level, processors.format_exc_info]
+    with structlog.testing.capture_logs(add_fields) as lines:
+        yield lambda event: [dict(fields) for fields in lines if fields["event"] == event]
 
 
 @pytest.fixture(scope="session")

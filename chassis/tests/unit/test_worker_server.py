@@ -113,7 +113,7 @@ def test_probe_that_does_not_read_the_response_is_not_logged(
     assert capfd.readouterr() == ("", "")
 
 
-def test_defect_of_the_server_is_logged(serve: Serve, caplog: pytest.LogCaptureFixture, eventually: Any) -> None:
+def test_defect_of_the_server_is_logged(serve: Serve, logged: Any, eventually: Any) -> None:
     class DefectiveLoop(Liveness):
         @property
         def is_stuck(self) -> bool:
@@ -121,7 +121,8 @@ def test_defect_of_the_server_is_logged(serve: Serve, caplog: pytest.LogCaptureF
 
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{serve(relay=DefectiveLoop())}/livez")
-    eventually(lambda: "worker_server.failed" in caplog.text and "a defect" in caplog.text)
+    (line,) = eventually(lambda: logged("worker_server.failed"))
+    assert line["exception"].endswith("RuntimeError: a defect")
 
 
 def test_metrics_state_the_program(serve: Serve) -> None:
