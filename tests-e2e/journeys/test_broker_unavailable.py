@@ -10,11 +10,12 @@ import pytest
 from quintet_e2e.clients import attempt_request, background_threads, ok_json
 from quintet_e2e.faults import BROKER_RECOVERY_SECONDS, LoadMonitor, assert_recovered, seeded_random
 from quintet_e2e.sequences import UniqueSequence
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_e2e.streams import event_body, read_events, stream_path
 from quintet_e2e.subscriber import subscription
 from quintet_testing.waiting import eventually
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, ON_ONE_STACK]
 
 # E2E_BROKER_DOWN_SECONDS=60 extends the outage to a minute.
 DOWN_SECONDS = float(os.environ.get("E2E_BROKER_DOWN_SECONDS") or 12)

@@ -10,7 +10,10 @@ import pytest
 
 from quintet_e2e.clients import ok_json
 from quintet_e2e.command_line import SECONDS
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
+
+pytestmark = ON_ONE_STACK
 
 
 @pytest.fixture

@@ -14,7 +14,10 @@ import pytest
 
 from quintet_e2e.clients import ok_json
 from quintet_e2e.faults import assert_recovered, seeded_random
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
+
+pytestmark = ON_ONE_STACK
 
 COUNT = 200
 PROGRESS_SECONDS = 180

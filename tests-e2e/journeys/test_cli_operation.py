@@ -8,7 +8,10 @@ import pika
 import pytest
 
 from quintet_e2e.command_line import CommandLine
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
+
+pytestmark = ON_ONE_STACK
 
 QUEUE = "specstore.refresh"
 

@@ -8,6 +8,9 @@ import pytest
 
 from quintet import AsyncQuintet, NotFound
 from quintet_e2e import orders, specs
+from quintet_e2e.stacks import ON_ONE_STACK
+
+pytestmark = ON_ONE_STACK
 
 
 @pytest.fixture

@@ -14,8 +14,11 @@ from quintet import AsyncQuintet, Quintet
 from quintet_e2e import orders
 from quintet_e2e.clients import ok_json
 from quintet_e2e.faults import assert_recovered, seeded_random
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
+
+pytestmark = ON_ONE_STACK
 
 COUNT = 1000
 THREADS = 8

@@ -10,6 +10,9 @@ import pytest
 from quintet import Quintet
 from quintet_e2e import orders, specs
 from quintet_e2e.lossy import lossy_url
+from quintet_e2e.stacks import ON_ONE_STACK
+
+pytestmark = ON_ONE_STACK
 
 COUNT = 60
 

@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
-from quintet_e2e.stacks import CHECKOUT
+from quintet_e2e.stacks import CHECKOUT, ON_ONE_STACK
+
+pytestmark = ON_ONE_STACK
 
 CLIENT = CHECKOUT / "client"
 # The tour has a sequence `invoice` with another range, and its journey uses the same stack.

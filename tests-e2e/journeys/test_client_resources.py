@@ -10,7 +10,10 @@ import pytest
 
 from quintet import Conflict, FlowFailed, ImportFailed, InvalidInput, LoadFailed, NotFound, TimedOut, TransferProgress
 from quintet_e2e import orders, specs
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
+
+pytestmark = ON_ONE_STACK
 
 SECONDS = 120
 START = datetime(2026, 11, 26, 22, 0, tzinfo=UTC)

@@ -5,6 +5,9 @@ import secrets
 import pytest
 
 from quintet import Conflict, Forbidden, KeyReused, NotFound, Quintet, Unauthorized
+from quintet_e2e.stacks import ON_ONE_STACK
+
+pytestmark = ON_ONE_STACK
 
 
 @pytest.fixture

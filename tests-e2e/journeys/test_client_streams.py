@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from quintet import Conflict, Forbidden, InvalidInput, Locked, NewEvent, NotFound, Quintet
+from quintet_e2e.stacks import ON_ONE_STACK
+
+pytestmark = ON_ONE_STACK
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from playwright.sync_api import expect
 
 from quintet_e2e.browser import open_page
 from quintet_e2e.clients import ok_json
+from quintet_e2e.stacks import ON_ONE_STACK
 
 # The pages are the same in both deployment modes.
-pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
+pytestmark = ON_ONE_STACK
 
 MINUTE = 60
 # Of the first point: 2024-01-01 00:00:00 UTC.

@@ -9,10 +9,11 @@ from playwright.sync_api import expect
 from quintet_e2e.browser import open_page
 from quintet_e2e.clients import ok_json
 from quintet_e2e.faults import assert_recovered
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
 # The pages are the same in both deployment modes.
-pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
+pytestmark = ON_ONE_STACK
 
 QUEUE = "orders.undo"
 

@@ -4,8 +4,9 @@ import pytest
 from playwright.sync_api import expect
 
 from quintet_e2e.browser import open_page
+from quintet_e2e.stacks import ON_ONE_STACK
 
-pytestmark = [pytest.mark.fault, pytest.mark.parametrize("stack", ["local"], indirect=True)]
+pytestmark = [pytest.mark.fault, ON_ONE_STACK]
 
 PAGES = {
     "sequence": "/console/sequences",

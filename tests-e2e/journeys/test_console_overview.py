@@ -3,14 +3,14 @@
 import re
 import secrets
 
-import pytest
 from playwright.sync_api import expect
 
 from quintet_e2e.browser import open_page
 from quintet_e2e.clients import ok_json
+from quintet_e2e.stacks import ON_ONE_STACK
 
 # The pages are the same in both deployment modes.
-pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
+pytestmark = ON_ONE_STACK
 
 SERVICES = ("event-service", "factory-service", "orders-service", "sequence-service", "specstore-service")
 

@@ -11,11 +11,10 @@ from quintet_e2e import orders
 from quintet_e2e.browser import accessibility_violations, open_page
 from quintet_e2e.clients import ok_json
 from quintet_e2e.specs import Owner
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_e2e.streams import event_body, stream_path
 
-# The pages are the same in both deployment modes; their assets are installed in different ways.
-on_one_stack = pytest.mark.parametrize("stack", ["local"], indirect=True)
-
+# The pages are the same in both ways to run; their assets are installed in different ways.
 MAX_ASSETS_BYTES = 150_000
 
 
@@ -120,7 +119,7 @@ PAGES = [
 ]
 
 
-@on_one_stack
+@ON_ONE_STACK
 @pytest.mark.parametrize(("heading", "path"), PAGES)
 def test_page_is_accessible_in_both_color_schemes_and_on_a_phone(browser, stack, content, names, heading, path):
     with open_page(browser, stack, path.format(**names), color_scheme="light") as page:
@@ -132,7 +131,7 @@ def test_page_is_accessible_in_both_color_schemes_and_on_a_phone(browser, stack,
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-@on_one_stack
+@ON_ONE_STACK
 @pytest.mark.parametrize(("heading", "path"), PAGES)
 def test_page_can_be_read_without_scripts(browser, stack, content, names, heading, path):
     with open_page(browser, stack, path.format(**names), java_script_enabled=False) as page:

@@ -6,9 +6,10 @@ import pytest
 from playwright.sync_api import expect
 
 from quintet_e2e.browser import open_page
+from quintet_e2e.stacks import ON_ONE_STACK
 
 # The pages are the same in both deployment modes.
-pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
+pytestmark = ON_ONE_STACK
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ from playwright.sync_api import expect
 
 from quintet_e2e.browser import accessibility_violations, open_page
 from quintet_e2e.clients import Client, resend_if_disconnected
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
 # In containers, the console can neither read nor change the users.
-pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
+pytestmark = ON_ONE_STACK
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from quintet import Quintet
 from quintet_e2e.clients import background_threads, ok_json, run_concurrently
 from quintet_e2e.factories import OUTCOME_SECONDS, CountingSprocket, ProducingFactory, production_events
 from quintet_e2e.faults import BROKER_RECOVERY_SECONDS, assert_recovered, seeded_random
-from quintet_e2e.stacks import ALSO_ON_REPLICAS
+from quintet_e2e.stacks import ALSO_ON_REPLICAS, ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
 # Faults with a long recovery are injected less often, unless E2E_ROUNDS sets one count for all.
@@ -126,6 +126,7 @@ def faults_on(stack, random):
 
 
 @pytest.mark.fault
+@ON_ONE_STACK
 def test_no_data_is_lost_duplicated_or_stale_while_processes_are_killed_and_frozen(stack, client):
     random = seeded_random()
     sprockets = [CountingSprocket(client) for _ in range(SPROCKETS)]

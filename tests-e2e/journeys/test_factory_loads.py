@@ -8,10 +8,11 @@ import pytest
 
 from quintet_e2e.clients import attempt_request, ok_json
 from quintet_e2e.faults import BROKER_RECOVERY_SECONDS, assert_recovered, seeded_random
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, ON_ONE_STACK]
 
 KILLS = int(os.environ.get("E2E_ROUNDS") or 3)
 SERIES = ("sprocket_production_actual", "sprocket_production_goal", "time")

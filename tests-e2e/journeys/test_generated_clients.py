@@ -6,9 +6,10 @@ import secrets
 import pytest
 
 from quintet_e2e.generated_clients import GeneratedClient, generate
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, ON_ONE_STACK]
 
 EVENT_NAME = "Webshop order was placed"
 

@@ -19,11 +19,11 @@ from quintet_e2e.prometheus import (
     used_metrics,
 )
 from quintet_e2e.specs import Owner
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_local import ports
 from quintet_testing.waiting import eventually
 
 pytestmark = pytest.mark.slow
-without_containers = pytest.mark.parametrize("stack", ["local"], indirect=True)
 
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 # The stack has no read replica.
@@ -66,13 +66,13 @@ def exported_names(stack):
             yield from (family.name + suffix for suffix in SUFFIXES.get(family.type, ("",)))
 
 
-@without_containers
+@ON_ONE_STACK
 def test_metrics_of_alerts_and_dashboards_exist(stack):
     assert len(used_metrics()) > 20
     assert used_metrics() - set(exported_names(stack)) == UNUSED_METRICS
 
 
-@without_containers
+@ON_ONE_STACK
 @pytest.mark.usefixtures("work")
 def test_prometheus_scrapes_every_program_and_evaluates_every_rule(stack, prometheus):
     eventually(lambda: scraped(prometheus) == programs_of(stack))
@@ -86,7 +86,7 @@ def test_prometheus_scrapes_every_program_and_evaluates_every_rule(stack, promet
     assert {alert["alertname"] for alert in prometheus.firing_alerts()} <= {"DeadLetters"}
 
 
-@without_containers
+@ON_ONE_STACK
 @pytest.mark.usefixtures("work")
 def test_legends_of_dashboards_name_labels_of_the_series(client, prometheus):
     def is_complete():
@@ -107,7 +107,7 @@ def test_legends_of_dashboards_name_labels_of_the_series(client, prometheus):
     assert sum(bool(series) for series in results.values()) > 20
 
 
-@without_containers
+@ON_ONE_STACK
 @pytest.mark.fault
 def test_alert_fires_while_a_worker_is_stopped(stack, prometheus):
     eventually(lambda: len(prometheus.query("up == 1")) == len(programs_of(stack)))

@@ -15,7 +15,7 @@ from quintet_e2e.faults import (
     assert_recovered,
     seeded_random,
 )
-from quintet_e2e.stacks import ALSO_ON_REPLICAS
+from quintet_e2e.stacks import ALSO_ON_REPLICAS, ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
 CLIENTS = 50
@@ -132,6 +132,7 @@ def sequences(client, audited):
 
 
 @pytest.mark.fault
+@ON_ONE_STACK
 def test_fifty_clients_receive_distinct_numbers_while_processes_are_killed(stack, client, sequences, audited):
     random, monitor, issued = seeded_random(), LoadMonitor(), IssuedNumbers()
     unkeyed, keyed = sequences

@@ -7,11 +7,12 @@ import pytest
 from quintet_e2e import orders
 from quintet_e2e.clients import ok_json
 from quintet_e2e.faults import assert_recovered, seeded_random
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
 RECOVERY_SECONDS = 120
-ROWS, STORED_ROWS = 200_000, 150_000
-KILLS = 6
+ROWS, STORED_ROWS = 120_000, 90_000
+KILLS = 4
 MAX_KILL_DELAY_SECONDS = 0.05
 UPDATE = {"on_duplicate": "update"}
 
@@ -42,6 +43,7 @@ def wait_for_undo(client, task_id):
 
 
 @pytest.mark.fault
+@ON_ONE_STACK
 def test_updating_import_and_undo_that_are_repeatedly_killed_have_same_result_as_undisturbed_ones(stack, client):
     random = seeded_random()
     undisturbed_id, disturbed_id = orders.first_unused_id(), orders.first_unused_id()

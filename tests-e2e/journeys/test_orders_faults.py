@@ -21,26 +21,25 @@ from quintet_e2e.clients import (
 )
 from quintet_e2e.faults import BROKER_RECOVERY_SECONDS, assert_recovered, seeded_random
 from quintet_e2e.sockets import unfinished_uploads
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, ON_ONE_STACK]
 
 # E2E_KILLS=50 and E2E_ROUNDS=10 test longer.
-KILLS = {"local": 20, "compose": 10}
-ROUNDS = {"local": 2, "compose": 1}
-ROWS = 400_000
+KILLS = int(os.environ.get("E2E_KILLS") or 8)
+ROUNDS = int(os.environ.get("E2E_ROUNDS") or 1)
+ROWS = KILLS * 20_000
 MAX_KILL_DELAY_SECONDS = 0.05
 RECOVERY_SECONDS = 120
 # Shorter than the time after which the remains of an interrupted upload are deleted.
 ACCEPT_SECONDS = 100
 UPLOADERS, MAX_FILE_ROWS, MAX_WAITING_IMPORTS = 3, 3000, 30
 FROZEN_SECONDS = (0.5, 2)
-# Clients abandon a connection to Postgres or the broker after ten seconds without a response.
-DISCONNECTED_SECONDS = (1, 15)
 
 
 def test_import_with_repeatedly_killed_worker_has_same_result_as_undisturbed_import(stack, client):
-    random, kills = seeded_random(), int(os.environ.get("E2E_KILLS") or KILLS[stack.kind])
+    random = seeded_random()
     undisturbed_id, disturbed_id = orders.first_unused_id(), orders.first_unused_id()
     undisturbed = orders.wait_for_end(
         client, orders.upload(client, orders.orders_file(undisturbed_id, ROWS, has_bad_ids=True))
@@ -48,9 +47,9 @@ def test_import_with_repeatedly_killed_worker_has_same_result_as_undisturbed_imp
     stack.stop("orders-worker")
     task_id = orders.upload(client, orders.orders_file(disturbed_id, ROWS, has_bad_ids=True))
     stack.start("orders-worker")
-    row_counts = [kill_during_import(stack, task_id, number / kills, random) for number in range(kills)]
+    row_counts = [kill_during_import(stack, task_id, number / KILLS, random) for number in range(KILLS)]
     disturbed = orders.wait_for_end(client, task_id)
-    print(f"killed {kills} times, at rows {row_counts}")
+    print(f"killed {KILLS} times, at rows {row_counts}")
     assert row_counts == sorted(row_counts) and 0 < row_counts[-1] < ROWS
     assert disturbed["status"] == undisturbed["status"] == "SUCCESS"
     assert orders.row_counts(disturbed) == orders.row_counts(undisturbed)
@@ -78,7 +77,7 @@ def imported_rows(stack, task_id):
 
 
 def test_retry_after_killed_upload_is_accepted_immediately(stack, client):
-    for _ in range(int(os.environ.get("E2E_ROUNDS") or ROUNDS[stack.kind])):
+    for _ in range(ROUNDS):
         retry_killed_upload(stack, client, orders.first_unused_id(), 500)
     assert_no_uploads_left(stack)
     assert_recovered(stack)
@@ -178,7 +177,7 @@ def test_confirmed_files_are_imported_once_while_processes_are_killed_and_frozen
     random = seeded_random()
     uploaders = Uploaders(client, random)
     with background_threads(UPLOADERS + 1, uploaders.work):
-        for _ in range(int(os.environ.get("E2E_ROUNDS") or ROUNDS[stack.kind])):
+        for _ in range(ROUNDS):
             faults = list(faults_on(stack, random).items())
             for name, inject in random.sample(faults, len(faults)):
                 time.sleep(random.uniform(0.1, 0.6))
@@ -208,11 +207,7 @@ def faults_on(stack, random):
         time.sleep(random.uniform(*FROZEN_SECONDS))
         stack.thaw(program)
 
-    def disconnect(program):
-        with stack.disconnected(program):
-            time.sleep(random.uniform(*DISCONNECTED_SECONDS))
-
-    faults = {
+    return {
         "a web process is killed": lambda: stack.kill_gunicorn_worker("orders-web", random),
         "the web master is killed": lambda: stack.kill_gunicorn_master("orders-web"),
         "the worker is killed": lambda: stack.crash("orders-worker"),
@@ -223,9 +218,6 @@ def faults_on(stack, random):
             for name in ("orders-worker", "orders-web", "postgres", "rabbitmq")
         },
     }
-    if stack.kind == "compose":
-        faults |= {f"{name} is disconnected": partial(disconnect, name) for name in ("orders-web", "orders-worker")}
-    return faults
 
 
 def assert_imported_once(stack, client, uploaders):

@@ -7,9 +7,10 @@ from playwright.sync_api import expect
 
 from quintet_e2e import orders
 from quintet_e2e.browser import open_page
+from quintet_e2e.stacks import ON_ONE_STACK
 
 # The page is the same in both deployment modes.
-pytestmark = pytest.mark.parametrize("stack", ["local"], indirect=True)
+pytestmark = ON_ONE_STACK
 
 PHONE = {"width": 360, "height": 740}
 PAGE_SIZE = 20

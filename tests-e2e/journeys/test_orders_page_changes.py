@@ -8,10 +8,11 @@ from playwright.sync_api import expect
 
 from quintet_e2e import orders
 from quintet_e2e.browser import open_page
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
 # The page is the same in both deployment modes.
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("stack", ["local"], indirect=True)]
+pytestmark = [pytest.mark.slow, ON_ONE_STACK]
 
 PHONE = {"width": 360, "height": 740}
 IMPORT_MS = 90_000

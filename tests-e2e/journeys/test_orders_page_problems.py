@@ -13,9 +13,10 @@ from quintet_e2e.browser import open_page
 from quintet_e2e.clients import Client, resend_if_disconnected
 from quintet_e2e.faults import assert_recovered
 from quintet_e2e.sockets import unfinished_uploads
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("stack", ["local"], indirect=True)]
+pytestmark = [pytest.mark.slow, ON_ONE_STACK]
 
 RECOVERY_MS = 60_000
 # More rows than the buffers between browser and service hold.

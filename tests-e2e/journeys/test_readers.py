@@ -14,7 +14,7 @@ from quintet_e2e.faults import (
     assert_recovered,
     seeded_random,
 )
-from quintet_e2e.stacks import ALSO_ON_REPLICAS
+from quintet_e2e.stacks import ALSO_ON_REPLICAS, ON_ONE_STACK
 from quintet_e2e.streams import event_body, read_events, stream_path
 from quintet_testing.waiting import eventually
 
@@ -101,6 +101,7 @@ def write_while_killing(stack, client, stream):
 
 
 @pytest.mark.fault
+@ON_ONE_STACK
 def test_readers_see_all_events_in_order_while_processes_are_killed(stack, client):
     stream = f"busy {secrets.token_hex(4)}"
     ok_json(

@@ -1,6 +1,5 @@
 """All passwords are replaced while no request fails, and the old ones are rejected afterwards."""
 
-from collections import Counter
 from contextlib import closing
 
 import pika
@@ -11,8 +10,8 @@ import pytest
 from quintet_e2e.clients import Client, ok_json
 from quintet_e2e.faults import assert_recovered, kill_command
 from quintet_e2e.load import Load
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_local import envfile
-from quintet_testing.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -57,12 +56,11 @@ def assert_rejected(stack, settings):
 def test_rotation_under_load_replaces_every_password_without_a_failed_request(stack, client):
     load, before = Load(client), dict(stack.settings)
     with load.running():
-        eventually(lambda: load.has_continued(Counter()))
+        load.wait_for_progress()
         counts = load.counts.copy()
         stack.run_command("rotate-passwords")
         assert load.has_continued(counts)
-        counts = load.counts.copy()
-        eventually(lambda: load.has_continued(counts))
+        load.wait_for_progress()
     stack.reload_settings()
     after = stack.settings
     names = envfile.password_names(SERVICES)
@@ -75,6 +73,7 @@ def test_rotation_under_load_replaces_every_password_without_a_failed_request(st
 
 
 @pytest.mark.fault
+@ON_ONE_STACK
 @pytest.mark.parametrize("moment", ["replacing the passwords of the servers", "password of orders-service"])
 def test_killed_rotation_is_completed_by_the_next_one(stack, moment):
     before = dict(stack.settings)

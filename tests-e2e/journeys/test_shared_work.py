@@ -9,6 +9,7 @@ import pytest
 
 from quintet_e2e.clients import attempt_request, background_threads, describe, ok_json
 from quintet_e2e.faults import assert_recovered, seeded_random
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_e2e.streams import event_body, read_events, stream_path
 from quintet_testing.waiting import eventually
 
@@ -112,6 +113,7 @@ def kept_sequences(client, stream):
 
 
 @pytest.mark.fault
+@ON_ONE_STACK
 def test_no_event_is_lost_and_no_lease_is_shared_while_processes_are_killed(stack, client):
     stream = f"shared {secrets.token_hex(4)}"
     path, headers = f"{stream_path(stream)}/events", {"X-Producer-ID": "writer"}

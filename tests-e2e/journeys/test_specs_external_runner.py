@@ -10,13 +10,14 @@ import pytest
 from quintet_e2e.clients import Client, ok_json
 from quintet_e2e.faults import assert_recovered
 from quintet_e2e.specs import Owner
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
 WEB, WORKER = "specstore-web", "specstore-worker"
 READY_SECONDS, PUBLISH_SECONDS = 180, 60
 REJECTED_NOTIFICATIONS = 2
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("stack", ["local"], indirect=True)]
+pytestmark = [pytest.mark.slow, ON_ONE_STACK]
 
 
 class Runner:

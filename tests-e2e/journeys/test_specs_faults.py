@@ -1,4 +1,4 @@
-"""Flows end in the correct state with complete files while programs are killed, frozen, restarted and disconnected."""
+"""Flows end in the correct state with complete files while programs are killed, frozen and restarted."""
 
 import os
 import random
@@ -13,10 +13,11 @@ import pytest
 from quintet_e2e.clients import background_threads
 from quintet_e2e.faults import assert_recovered, seeded_random
 from quintet_e2e.specs import FIELDS, Owner
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, ON_ONE_STACK]
 
 # E2E_ROUNDS=10 tests longer, and includes the rare faults.
 ROUNDS = int(os.environ.get("E2E_ROUNDS") or 0)
@@ -125,10 +126,6 @@ class Faults:
             "postgres is restarted": lambda: self._with_recovery(self._restart, "postgres"),
             "rabbitmq is restarted": lambda: self._with_recovery(self._restart, "rabbitmq"),
         }
-        if stack.kind == "compose":
-            self.common["the worker is disconnected"] = lambda: self._disconnect(WORKER, 15)
-            self.rare["web is disconnected"] = lambda: self._disconnect(WEB, 8)
-            self.rare["rabbitmq is disconnected"] = lambda: self._disconnect("rabbitmq", 15)
 
     def rounds(self):
         """Return (name, function) pairs in random order."""
@@ -164,13 +161,9 @@ class Faults:
             RECOVERY_SECONDS,
         )
 
-    def _disconnect(self, program, max_seconds):
-        with self.stack.disconnected(program):
-            time.sleep(self._random.uniform(0.5, max_seconds))
-
 
 @pytest.mark.timeout(TIMEOUT_SECONDS)
-def test_flows_end_correctly_while_programs_are_killed_frozen_or_disconnected(stack, owner):
+def test_flows_end_correctly_while_programs_are_killed_or_frozen(stack, owner):
     rng = seeded_random()
     flows, faults = Flows(owner, random.Random(rng.random())), Faults(stack, rng)
     started_at = time.monotonic()

@@ -11,6 +11,7 @@ import pytest
 from quintet_e2e.clients import background_threads, ok_json
 from quintet_e2e.faults import assert_recovered, seeded_random
 from quintet_e2e.specs import FIELDS, Owner
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
 ROUNDS = int(os.environ.get("E2E_ROUNDS") or 2)
@@ -21,7 +22,7 @@ FLOW_SECONDS = 300
 TABLE = b"name,year\n" + b"".join(b"Malbec %d,%d\n" % (number, 1950 + number % 70) for number in range(70_000))
 WORKER = "specstore-worker"
 
-pytestmark = [pytest.mark.fault, pytest.mark.parametrize("stack", ["local"], indirect=True)]
+pytestmark = [pytest.mark.fault, ON_ONE_STACK]
 
 
 class Disk:

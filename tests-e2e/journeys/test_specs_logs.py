@@ -5,9 +5,10 @@ import pytest
 from quintet_e2e.clients import attempt_request
 from quintet_e2e.faults import assert_recovered
 from quintet_e2e.specs import Owner
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, ON_ONE_STACK]
 
 WEB = "specstore-web"
 RECOVERY_SECONDS, LOG_SECONDS = 120, 60

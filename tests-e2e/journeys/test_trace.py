@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from quintet_e2e.browser import open_page
 from quintet_e2e.clients import ok_json
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
 CSV = b"name,email,birthday,state,zip,id\n"
@@ -67,7 +68,7 @@ def test_stopped_service_is_named_and_the_others_are_shown(client, stack, sequen
     eventually(lambda: trace(request_id)["unavailable"] == [])
 
 
-@pytest.mark.parametrize("stack", ["local"], indirect=True)
+@ON_ONE_STACK
 def test_trace_is_opened_from_issued_numbers_and_by_its_form(browser, stack, client, sequence, request_id):
     issue_all(client, sequence, request_id)
     with open_page(browser, stack, f"/console/sequences/{sequence}") as page:

@@ -1,6 +1,5 @@
 """An upgrade replaces every program of the services while no request fails, and keeps data of the previous release."""
 
-from collections import Counter
 from contextlib import closing
 
 import psutil
@@ -13,11 +12,8 @@ from quintet_e2e.specs import Owner
 from quintet_e2e.stacks import CHECKOUT
 from quintet_e2e.streams import event_body, read_events
 from quintet_local import envfile
-from quintet_testing.waiting import eventually
 
 pytestmark = pytest.mark.slow
-
-WRITER_SECONDS = 120
 
 
 @pytest.fixture
@@ -45,12 +41,11 @@ def test_upgrade_under_load_replaces_all_programs_without_a_failed_request(stack
     gateway = stack.processes("gateway")[0]
     change_all_programs(stack)
     with load.running():
-        eventually(lambda: load.has_continued(Counter()), WRITER_SECONDS)
+        load.wait_for_progress()
         counts = load.counts.copy()
         stack.run_command("upgrade", "--no-backup")
         assert load.has_continued(counts)
-        counts = load.counts.copy()
-        eventually(lambda: load.has_continued(counts), WRITER_SECONDS)
+        load.wait_for_progress()
     after = starts(stack)
     assert after.keys() == before.keys()
     assert [name for name in before if after[name] <= before[name]] == []
@@ -65,15 +60,13 @@ def test_killed_upgrade_is_completed_by_the_next_one_without_a_failed_request(st
     random, before = seeded_random(), starts(stack)
     change_all_programs(stack)
     with load.running():
-        eventually(lambda: load.has_continued(Counter()), WRITER_SECONDS)
+        load.wait_for_progress()
         # The standby is started, receives the requests, and is removed within this time.
         seconds = random.uniform(0, 15)
         kill_command(stack, "upgrade", "--no-backup", during="replacing orders-web", after_seconds=seconds)
-        counts = load.counts.copy()
-        eventually(lambda: load.has_continued(counts), WRITER_SECONDS)
+        load.wait_for_progress()
         stack.run_command("upgrade", "--no-backup")
-        counts = load.counts.copy()
-        eventually(lambda: load.has_continued(counts), WRITER_SECONDS)
+        load.wait_for_progress()
     assert [name for name, started_at in starts(stack).items() if started_at <= before[name]] == []
     assert not [name for name in stack.programs if name.endswith("-standby")]
     load.assert_nothing_lost()
@@ -105,6 +98,6 @@ def test_data_of_the_previous_release_is_kept_and_can_be_changed(stack):
         assert ok_json(client.get("/api/sprocket/1"))["sprocket"]["teeth"] == 8
         load = Load(client)
         with load.running():
-            eventually(lambda: load.has_continued(Counter()), WRITER_SECONDS)
+            load.wait_for_progress()
         load.assert_nothing_lost()
     assert_recovered(stack)

@@ -7,6 +7,10 @@ import secrets
 import pytest
 import requests
 
+from quintet_e2e.stacks import ON_ONE_STACK
+
+pytestmark = ON_ONE_STACK
+
 JSON = "application/json; charset=utf-8"
 FORM = "application/x-www-form-urlencoded"
 EVENT = """

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.client import OK
+from typing import Any
 
 from quintet_e2e import orders
 from quintet_e2e.clients import Client, background_threads, describe, ok_json
@@ -17,6 +18,7 @@ from quintet_testing.waiting import eventually
 
 IMPORTED_ROWS = 200
 POINTS_SECONDS = 60
+PROGRESS_SECONDS = 120
 
 
 class Load:
@@ -49,6 +51,15 @@ class Load:
         """Return whether each writer and reader has succeeded so often since these counts, and none has failed."""
         assert not self.failures, self.failures
         return all(self.counts[work.__name__] >= since[work.__name__] + count for work, _ in self._work())
+
+    def wait_for_progress(self) -> None:
+        """Wait until each writer and reader has succeeded a few more times."""
+        counts = self.counts.copy()
+        eventually(lambda: self.has_continued(counts), PROGRESS_SECONDS)
+
+    def confirmed(self) -> dict[str, list[Any]]:
+        """Return copies of what has been confirmed by now."""
+        return {name: list(getattr(self, name)) for name in ("numbers", "events", "points", "imports", "flows")}
 
     def assert_nothing_lost(self) -> None:
         """Assert that each confirmed change was made once, and nothing else."""

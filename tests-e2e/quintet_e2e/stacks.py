@@ -27,6 +27,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 600
 # Docker doubles the delay before a restart each time a container has run for less than ten seconds.
 RESTART_SECONDS = 120
+# For journeys of the clients and of the console, which use every stack in the same way: through its URL.
+ON_ONE_STACK = pytest.mark.parametrize("stack", ["local"], indirect=True)
 # For journeys that must also succeed with three replicas of each web and worker.
 ALSO_ON_REPLICAS = pytest.mark.parametrize(
     "stack",
