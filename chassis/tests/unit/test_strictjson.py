@@ -52,6 +52,7 @@ INVALID = {
     "U+0000 outside": b"{}\0",
     "lone surrogate": b'"\\ud800"',
     "lone low surrogate": b'["\\udc00"]',
+    "lone surrogate in upper case": b'"\\uDABC"',
     "lone surrogate in a key": b'{"\\ud800": 1}',
     "surrogates in reverse order": b'"\\udc00\\ud800"',
     "line break in text": b'"a\nb"',
