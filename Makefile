@@ -90,7 +90,7 @@ test: setup ## Run the tests for a change: all but faults, fuzzing, slow tests a
 test-long: setup ## Run the tests that `make test` leaves out (ARGS=...)
 	@$(PYTEST) -m "fault or fuzz or slow" $(ARGS)
 
-test-all: setup ## Run all tests, the journeys on both stacks, and measure coverage (ARGS=...)
+test-all: setup ## Run all tests, and measure coverage (ARGS=...)
 	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
 test-faults: setup ## Inject faults under load; print what was lost or slow ([SEED=...] [ROUNDS=...] [FAULTS=kill-*])
