@@ -151,15 +151,6 @@ def test_failed_import_and_file_without_permission_are_refused(cli, tmp_path):
     assert "must be valid JSON or YAML" in cli.run("spec", "push", "spec.yaml").stderr
 
 
-def test_unreachable_gateway_is_unavailable(anonymous, tmp_path):
-    unreachable = CommandLine("http://ann:secret@127.0.0.1:1", tmp_path, QUINTET_RETRY_SECONDS="0.5")
-    message = error_of(unreachable.run("next", "image-sequence"), 3)
-    assert "the connection failed" in message and "secret" not in message
-    assert anonymous.run("login", "127.0.0.1:8080").returncode == 2
-    wrong = CommandLine("http://ann:x@127.0.0.1:1", tmp_path, QUINTET_RETRY_SECONDS="soon")
-    assert "QUINTET_RETRY_SECONDS must be" in error_of(wrong.run("status"), 2)
-
-
 def test_json_is_indented_for_people_only(cli):
     document = cli.json("sequence", "show", "image-sequence")
     assert cli.output("sequence", "show", "image-sequence", "--json") == json.dumps(document, ensure_ascii=False) + "\n"

@@ -49,6 +49,17 @@ def assert_error(result, exit_code, text):
     assert text in result.stderr.splitlines()[-1]
 
 
+def test_unreachable_gateway_is_unavailable(quintet):
+    result = quintet("next", "image-sequence", QUINTET_URL="http://ann:secret@127.0.0.1:1", QUINTET_RETRY_SECONDS="0.5")
+    assert_error(result, 3, "the connection failed")
+    assert "secret" not in result.stderr
+
+
+def test_wrong_url_and_wrong_setting_are_named(quintet):
+    assert quintet("login", "127.0.0.1:8080").returncode == 2
+    assert_error(quintet("status", QUINTET_RETRY_SECONDS="soon"), 2, "QUINTET_RETRY_SECONDS must be")
+
+
 @pytest.mark.parametrize(
     ("payload", "text"),
     [
