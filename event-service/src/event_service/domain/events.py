@@ -115,14 +115,11 @@ def to_json(value: Any) -> bytes:
         return strictjson.dumps(value).encode()
 
 
-def check_sizes(events: Sequence[PostedEvent], body_size_bytes: int | None) -> None:
-    """Raise Invalid if an event is too large.
-
-    `body_size_bytes` is the size of a single event as it was received. It is None for an array, whose events are
-    measured as they are stored.
-    """
-    size_bytes = body_size_bytes or max(len(to_json(event)) for event in events)
-    if size_bytes > MAX_EVENT_BYTES:
+def check_sizes(body: PostedEvent | list[PostedEvent], body_size_bytes: int) -> None:
+    """Raise Invalid if an event is too large: a single one as it was received, those of an array as they are stored."""
+    if body_size_bytes <= MAX_EVENT_BYTES:
+        return
+    if not isinstance(body, list) or any(len(to_json(event)) > MAX_EVENT_BYTES for event in body):
         raise Invalid(f"an event must have at most {MAX_EVENT_BYTES} bytes", status=413)
 
 

@@ -91,7 +91,7 @@ class ReadHeaders(BaseModel):
 def append_events(stream: str, headers: AppendHeaders, body: PostedEvent | list[PostedEvent]) -> Response:
     events = body if isinstance(body, list) else [body]
     is_array = events is body
-    check_sizes(events, None if is_array else len(request.get_data()))
+    check_sizes(body, len(request.get_data()))
     if stream in context().settings.reserved:
         raise second_writer_error()
     append = context().schema_cache.validate(_create_append(stream, headers, events))
