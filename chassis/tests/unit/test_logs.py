@@ -44,6 +44,19 @@ log.info("thing.done", name="eyJ", word="heyJude")
 """
 
 
+UNREAD = """
+import logging, os
+from chassis.runtime import logs
+logs.configure("probe", "info")
+logging.raiseExceptions = False
+for _ in range(2000):
+    logs.logger("one").info("thing.done", text="long enough to fill the buffer")
+    logging.getLogger("library").warning("library message")
+os.write(2, b"continued")
+os._exit(0)
+"""
+
+
 def log_lines(program: str, **environ: str) -> list[dict[str, Any]]:
     completed = subprocess.run([sys.executable, "-c", program], capture_output=True, env={**os.environ, **environ})
     assert completed.returncode == 0, completed.stderr
@@ -83,3 +96,11 @@ def test_tokens_are_masked_in_every_field() -> None:
     for part in ("secret", "eyJhbGci", "eyJ1c2Vy"):
         assert part not in str(lines)
     assert (last["name"], last["word"]) == ("eyJ", "heyJude")
+
+
+def test_program_continues_if_nobody_reads_its_lines() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with open(write_end, "wb") as stdout:
+        completed = subprocess.run([sys.executable, "-c", UNREAD], stdout=stdout, stderr=subprocess.PIPE)
+    assert (completed.returncode, completed.stderr) == (0, b"continued")

@@ -4,13 +4,29 @@ import io
 import logging
 import re
 import sys
-from typing import Any, cast
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 # A signed token, wherever it is logged: in a path, a query, or the text of an exception.
 _TOKEN = re.compile(r"eyJ(?:[A-Za-z0-9_.=-]|%[0-9A-Fa-f]{2}){10,}")
+
+
+class _Stdout:
+    """Loses lines that cannot be written, as handlers of the standard library do: no request may fail because of one.
+
+    A web process that survives its master, for example, has a stdout that nobody reads.
+    """
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, RuntimeError, ValueError):
+            sys.stdout.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, RuntimeError, ValueError):
+            sys.stdout.flush()
 
 
 def configure(service: str, level: str = "info") -> None:
@@ -32,7 +48,7 @@ def configure(service: str, level: str = "info") -> None:
     # The service's own lines bypass the standard library, which would take three times as long.
     structlog.configure(
         processors=[*add_fields, *render],
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Stdout())),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
