@@ -10,6 +10,7 @@ from quintet_e2e.clients import Client, ok_json
 from quintet_e2e.faults import assert_recovered, kill_command, outbox_backlog
 from quintet_e2e.load import Load
 from quintet_e2e.specs import Owner
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
 
@@ -61,6 +62,7 @@ def test_restore_of_a_backup_under_load_brings_everything_confirmed_back(stack, 
     assert_recovered(stack)
 
 
+@ON_ONE_STACK
 def test_killed_backup_leaves_no_folder_and_stops_no_messages(stack, client, load, tmp_path):
     folder = tmp_path / "backup"
     kill_command(stack, "backup", str(folder), during="waiting until no message is being delivered")
@@ -83,6 +85,7 @@ def test_restore_of_what_is_not_a_backup_changes_nothing(stack, client, tmp_path
     assert stack.is_healthy()
 
 
+@ON_ONE_STACK
 def test_interrupted_restore_must_be_completed_before_the_stack_starts(stack, client, load, tmp_path):
     folder = tmp_path / "backup"
     load.issue_number()

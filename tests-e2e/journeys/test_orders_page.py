@@ -15,7 +15,7 @@ pytestmark = ON_ONE_STACK
 PHONE = {"width": 360, "height": 740}
 PAGE_SIZE = 20
 IMPORT_MS = 90_000
-LARGE_ROWS = 300_000
+LARGE_ROWS = 100_000
 # Record each value of a progress bar, regardless of how long it is visible.
 RECORD_VALUES = """id => {
     const bar = document.getElementById(id), values = bar.recordedValues = [];

@@ -15,9 +15,10 @@ import pytest
 from quintet_e2e import orders
 from quintet_e2e.clients import Client, ok_json
 from quintet_e2e.specs import Owner
+from quintet_e2e.stacks import ON_ONE_STACK
 from quintet_testing.waiting import eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, ON_ONE_STACK]
 
 # If each upload occupied a thread, these would exhaust all threads of orders-service.
 SLOW_USERS = 5

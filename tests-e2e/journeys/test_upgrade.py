@@ -9,7 +9,7 @@ from quintet_e2e.clients import Client, ok_json
 from quintet_e2e.faults import assert_recovered, kill_command, seeded_random
 from quintet_e2e.load import Load
 from quintet_e2e.specs import Owner
-from quintet_e2e.stacks import CHECKOUT
+from quintet_e2e.stacks import CHECKOUT, ON_ONE_STACK
 from quintet_e2e.streams import event_body, read_events
 from quintet_local import envfile
 
@@ -55,6 +55,7 @@ def test_upgrade_under_load_replaces_all_programs_without_a_failed_request(stack
     assert_recovered(stack)
 
 
+@ON_ONE_STACK
 @pytest.mark.fault
 def test_killed_upgrade_is_completed_by_the_next_one_without_a_failed_request(stack, load):
     random, before = seeded_random(), starts(stack)
@@ -73,6 +74,7 @@ def test_killed_upgrade_is_completed_by_the_next_one_without_a_failed_request(st
     assert_recovered(stack)
 
 
+@ON_ONE_STACK
 def test_data_of_the_previous_release_is_kept_and_can_be_changed(stack):
     """The backup has data of all services: numbers up to 42, 40 events, an import, a dataset, 50 points."""
     report = stack.run_command("restore", str(CHECKOUT / "tests-e2e" / "releases" / "0.2.0"), "--yes", "--skip", "1000")

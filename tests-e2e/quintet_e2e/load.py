@@ -81,12 +81,12 @@ class Load:
     def _work(self) -> list[tuple[Callable[[], None], float]]:
         """Return the writers and readers, each with the pause after every call, in seconds."""
         return [
-            (self.issue_number, 0.02),
-            (self.append_event, 0.02),
-            (self.replace_sequence, 0.05),
-            (self.record_point, 0.05),
-            (self.read_factory, 0.05),
-            (self.open_console, 0.2),
+            (self.issue_number, 0.05),
+            (self.append_event, 0.05),
+            (self.replace_sequence, 0.1),
+            (self.record_point, 0.1),
+            (self.read_factory, 0.1),
+            (self.open_console, 0.5),
             (self.import_orders, 1.0),
             (self.upload_spec, 2.0),
         ]
