@@ -10,7 +10,7 @@ from quintet_e2e.clients import Client, ok_json
 from quintet_e2e.faults import assert_recovered, kill_command, outbox_backlog
 from quintet_e2e.load import Load
 from quintet_e2e.specs import Owner
-from quintet_e2e.stacks import ON_ONE_STACK
+from quintet_e2e.stacks import MAINLY_WITH_CONTAINERS, ON_ONE_STACK
 from quintet_e2e.streams import read_events
 from quintet_testing.waiting import eventually
 
@@ -33,6 +33,7 @@ def assert_present(client, load, confirmed):
     assert {owner.wait_for_end(flow)["state"] for flow in confirmed["flows"]} == {"SUCCEEDED"}
 
 
+@MAINLY_WITH_CONTAINERS
 def test_restore_of_a_backup_under_load_brings_everything_confirmed_back(stack, client, load, tmp_path):
     folder = tmp_path / "backup"
     user = f"ann-{secrets.token_hex(4)}"

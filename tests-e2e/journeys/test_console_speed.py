@@ -9,7 +9,7 @@ from quintet_e2e.clients import Client, ok_json
 from quintet_e2e.large_data import EVENT_COUNT, ORDER_COUNT, fill_factories, fill_orders, fill_streams
 from quintet_e2e.stacks import local_stack
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.extended
 
 MAX_SECONDS = 0.3
 # Other tests use the processors at the same time, so the fastest request counts.

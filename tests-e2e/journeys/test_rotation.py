@@ -10,7 +10,7 @@ import pytest
 from quintet_e2e.clients import Client, ok_json
 from quintet_e2e.faults import assert_recovered, kill_command
 from quintet_e2e.load import Load
-from quintet_e2e.stacks import ON_ONE_STACK
+from quintet_e2e.stacks import MAINLY_WITH_CONTAINERS, ON_ONE_STACK
 from quintet_local import envfile
 
 pytestmark = pytest.mark.slow
@@ -53,6 +53,7 @@ def assert_rejected(stack, settings):
         assert not stack.is_cache_password(settings["REDIS_PASSWORD"])
 
 
+@MAINLY_WITH_CONTAINERS
 def test_rotation_under_load_replaces_every_password_without_a_failed_request(stack, client):
     load, before = Load(client), dict(stack.settings)
     with load.running():
@@ -74,7 +75,13 @@ def test_rotation_under_load_replaces_every_password_without_a_failed_request(st
 
 @pytest.mark.fault
 @ON_ONE_STACK
-@pytest.mark.parametrize("moment", ["replacing the passwords of the servers", "password of orders-service"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("replacing the passwords of the servers", marks=pytest.mark.extended),
+        "password of orders-service",
+    ],
+)
 def test_killed_rotation_is_completed_by_the_next_one(stack, moment):
     before = dict(stack.settings)
     kill_command(stack, "rotate-passwords", "--administrator", during=moment)

@@ -9,7 +9,7 @@ from quintet_e2e.clients import Client, ok_json
 from quintet_e2e.faults import assert_recovered, kill_command, seeded_random
 from quintet_e2e.load import Load
 from quintet_e2e.specs import Owner
-from quintet_e2e.stacks import CHECKOUT, ON_ONE_STACK
+from quintet_e2e.stacks import CHECKOUT, MAINLY_WITH_CONTAINERS, ON_ONE_STACK
 from quintet_e2e.streams import event_body, read_events
 from quintet_local import envfile
 
@@ -36,6 +36,7 @@ def change_all_programs(stack):
     envfile.set_values(stack.home / ".env", {"LOG_LEVEL": level})
 
 
+@MAINLY_WITH_CONTAINERS
 def test_upgrade_under_load_replaces_all_programs_without_a_failed_request(stack, client, load):
     before = starts(stack)
     gateway = stack.processes("gateway")[0]
@@ -56,6 +57,7 @@ def test_upgrade_under_load_replaces_all_programs_without_a_failed_request(stack
 
 
 @ON_ONE_STACK
+@pytest.mark.extended
 @pytest.mark.fault
 def test_killed_upgrade_is_completed_by_the_next_one_without_a_failed_request(stack, load):
     random, before = seeded_random(), starts(stack)

@@ -29,6 +29,12 @@ COMMAND_SECONDS = 600
 RESTART_SECONDS = 120
 # For journeys of the clients and of the console, which use every stack in the same way: through its URL.
 ON_ONE_STACK = pytest.mark.parametrize("stack", ["local"], indirect=True)
+# For journeys that take minutes.
+MAINLY_WITH_CONTAINERS = pytest.mark.parametrize(
+    "stack",
+    [pytest.param("local", marks=pytest.mark.extended), pytest.param("compose", marks=pytest.mark.slow)],
+    indirect=True,
+)
 # For journeys that must also succeed with three replicas of each web and worker.
 ALSO_ON_REPLICAS = pytest.mark.parametrize(
     "stack",
