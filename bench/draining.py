@@ -1,4 +1,4 @@
-"""Waits until the stack has published and processed everything."""
+"""Waits until everything is published and processed."""
 
 import itertools
 import time
@@ -61,3 +61,22 @@ class Drain:
         return has_work or any(
             channel.queue_declare(queue, passive=True).method.message_count for queue in self._queues
         )
+
+
+class OutboxDrain:
+    """Waits until the FastAPI application has published everything."""
+
+    def __init__(self, database_url: str, groups: Groups) -> None:
+        self._database_url, self._groups = database_url, groups
+
+    def __call__(self) -> tuple[float, Usage]:
+        deadline = time.monotonic() + _MAX_SECONDS
+        with closing(psycopg2.connect(self._database_url)) as database, database.cursor() as cursor:
+            database.autocommit = True
+            while time.monotonic() < deadline:
+                drained_at, usage = time.monotonic(), read_usage(self._groups)
+                cursor.execute("SELECT FROM fastapi.outbox LIMIT 1")
+                if not cursor.rowcount:
+                    return drained_at, usage
+                time.sleep(_POLL_SECONDS)
+        raise RuntimeError(f"FastAPI still has messages to publish after {_MAX_SECONDS} s")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psycopg2
 import requests
-from measuring import Application
+from draining import OutboxDrain
+from measuring import Application, Drain
 from processes import Usage, groups_of
 
 from quintet_local import binaries, ports
@@ -58,10 +59,11 @@ OPEN_NOOP = Peer(
 FASTAPI = Peer("FastAPI, asyncpg, Redis", (*_UVICORN, "fastapi_app:app"), store="postgres", tables="fastapi_app.py")
 FLASK = Peer("Flask, SQLAlchemy", (*_GUNICORN, *_TWO_BY_FOUR, "flask_app:app"), tables="flask_app.py")
 DJANGO = Peer("Django, its ORM", (*_GUNICORN, *_TWO_BY_FOUR, "django_app:app"), tables="django_app.py")
+PUBLISHING = Peer("FastAPI that checks owners and publishes", FASTAPI.command, store="outbox")
 MESSAGE_DB = Peer("FastAPI, message-db", FASTAPI.command, store="message-db")
 JETSTREAM = Peer("FastAPI, NATS JetStream (sync always)", FASTAPI.command, store="jetstream")
 VALKEY = Peer("FastAPI, Valkey stream (fsync always)", FASTAPI.command, store="valkey")
-ALL = (WSGI, FLASK_NOOP, OPEN_NOOP, FASTAPI, FLASK, DJANGO, MESSAGE_DB, JETSTREAM, VALKEY)
+ALL = (WSGI, FLASK_NOOP, OPEN_NOOP, FASTAPI, PUBLISHING, FLASK, DJANGO, MESSAGE_DB, JETSTREAM, VALKEY)
 
 
 def install() -> None:
@@ -106,7 +108,12 @@ def _start_peer(processes: contextlib.ExitStack, stack: TestStack, peer: Peer, b
     if peer.tables:
         command = [str(peer.python), str(PEERS / peer.tables)]
         subprocess.run(command, env={**os.environ, **environment}, check=True)
-    if peer.store == "message-db":
+    drain: Drain | None = None
+    if peer.store == "outbox":
+        environment["STORE_URL"] = stack.amqp_url
+        groups["broker"] = [*shared["broker"]]
+        drain = OutboxDrain(stack.admin_database_url, groups)
+    elif peer.store == "message-db":
         _create_message_store(stack)
     elif peer.store == "jetstream":
         environment["STORE_URL"], pid = _start_jetstream(processes, folder)
@@ -117,8 +124,9 @@ def _start_peer(processes: contextlib.ExitStack, stack: TestStack, peer: Peer, b
     groups["web"] = [_start_web(processes, folder, peer, environment)]
     address, pid = _start_gateway(processes, stack, folder, has_authentication=peer.has_authentication)
     groups["gateway"] = [pid]
-    shared_background = {group: background[group] for group in ("Postgres", "Redis")}
-    return Application(peer.name, address, groups, shared_background)
+    shared_groups = ("Postgres", "Redis", "broker") if peer is PUBLISHING else ("Postgres", "Redis")
+    shared_background = {group: background[group] for group in shared_groups}
+    return Application(peer.name, address, groups, shared_background, drain)
 
 
 def _create_message_store(stack: TestStack) -> None:

@@ -32,6 +32,10 @@ TABLES = """
         name text NOT NULL, body json NOT NULL, received_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (stream, position)
     );
+    CREATE TABLE fastapi.owners (stream text, name text, producer text NOT NULL, PRIMARY KEY (stream, name));
+    CREATE TABLE fastapi.outbox (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, routing_key text NOT NULL, body text NOT NULL
+    );
     CREATE TABLE fastapi.factories AS SELECT id, name FROM factory.factories;
     CREATE TABLE fastapi.points AS SELECT factory_id, time, actual, goal FROM factory.points;
     ALTER TABLE fastapi.factories ADD PRIMARY KEY (id);

@@ -60,7 +60,7 @@ def test_examples_are_typed(run, tmp_path):
     run(sys.executable, "-m", "mypy", "--strict", "--python-version", "3.10", "--cache-dir", "cache", "examples.py")
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_client_is_installed_into_an_empty_environment(run, tmp_path):
     environment = tmp_path / "environment"
     run(sys.executable, "-m", "venv", environment)

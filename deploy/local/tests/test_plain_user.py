@@ -14,7 +14,7 @@ from quintet_local import ports
 from quintet_local.layout import CHECKOUT
 from quintet_testing.waiting import eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.extended
 
 UID = 61234
 # setpriv still has the privileges of root when it executes a program, but the children of that program do not.
