@@ -87,7 +87,7 @@ lint: setup ## Check style, types, import rules and the OpenAPI documents
 test: setup ## Run the tests for a change: all but faults, fuzzing, slow tests and most journeys (ARGS=...)
 	@$(PYTEST) -m "not (fault or fuzz or slow or extended)" $(ARGS)
 
-test-long: setup ## Run the tests that `make test` leaves out, but the longest (ARGS=...)
+test-long: setup ## Run the tests that `make test` leaves out, except for the longest (ARGS=...)
 	@$(PYTEST) -m "(fault or fuzz or slow) and not extended" $(ARGS)
 
 test-all: setup ## Run all tests, and measure coverage (ARGS=...)

@@ -27,9 +27,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 600
 # Docker doubles the delay before a restart each time a container has run for less than ten seconds.
 RESTART_SECONDS = 120
-# For journeys of the clients and of the console, which use every stack in the same way: through its URL.
+# For journeys whose result does not depend on how the stack is run: those of the clients and the console, which use its
+# URL, and those that kill or freeze single programs of a service.
 ON_ONE_STACK = pytest.mark.parametrize("stack", ["local"], indirect=True)
-# For journeys that take minutes.
+# For journeys that take minutes: with containers in `make test-long`, on both stacks in `make test-all`.
 MAINLY_WITH_CONTAINERS = pytest.mark.parametrize(
     "stack",
     [pytest.param("local", marks=pytest.mark.extended), pytest.param("compose", marks=pytest.mark.slow)],

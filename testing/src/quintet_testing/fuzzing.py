@@ -18,7 +18,7 @@ def fuzz(
     *,
     stricter_than_schema: tuple[str, ...] = (),
     validated_later: tuple[str, ...] = (),
-    max_examples: int = 15,
+    max_examples: int = 25,
 ) -> None:
     """Send valid and invalid requests to every operation: each response must be documented, and none may be a 5xx.
 
