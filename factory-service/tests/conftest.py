@@ -12,7 +12,8 @@ import pytest
 import redis as redis_client
 import requests
 
-from chassis.messaging.message_processor import Delivery, JobContext
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.message_processor import JobContext
 from chassis.strictjson import loads
 from factory_service import handlers
 from factory_service.app import create_app

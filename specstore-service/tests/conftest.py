@@ -15,7 +15,8 @@ import pytest
 from werkzeug.serving import make_server
 
 from chassis.errors import Unavailable
-from chassis.messaging.message_processor import Delivery, JobContext
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.message_processor import JobContext
 from quintet_testing import plugin as testing
 from quintet_testing.postgres import free_port
 from specstore_service import handlers

@@ -11,8 +11,10 @@ import pytest
 
 from chassis.db import Database, Transaction
 from chassis.errors import Unavailable
-from chassis.messaging import message_processor
-from chassis.messaging.message_processor import Delivery, Interrupted, JobContext
+from chassis.messaging import broker, message_processor
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.message_processor import Interrupted, JobContext
+from chassis.runtime import tracing
 from chassis.runtime.config import ServiceSettings
 
 Consume = Callable[..., Any]
@@ -185,6 +187,31 @@ def test_in_order_a_retried_message_delays_later_ones_and_a_dead_letter_does_not
     eventually(lambda: len(effects()) == 29)
     assert effects() == [f"{number:02}" for number in range(30) if number != 10]
     assert next_dead_letter()[1] == b'{"name": "10"}'
+
+
+def test_in_order_messages_that_wait_share_transactions_and_are_logged_one_by_one(
+    consume: Consume, publish: Any, channel: Any, queue: str, db: Database, effects: Any, logged: Any, eventually: Any
+) -> None:
+    broker.declare_queue(channel, queue, single_active=True)
+    names = [f"{number:03}" for number in range(1, 121)]
+    traceparents = [f"00-{name:0>32}-{name:0>16}-01" for name in names]
+    for name, traceparent in zip(names, traceparents, strict=True):
+        publish(queue, b'{"name": "%s"}' % name.encode(), correlation_id=name, headers={"traceparent": traceparent})
+    current: list[str] = []
+
+    def record_trace(tx: Transaction, delivery: Delivery) -> None:
+        record_effect(tx, delivery)
+        current.append(tracing.current())
+
+    consume(record_trace, in_order=True)
+    eventually(lambda: len(logged("message.handled")) == len(names))
+    assert effects() == names
+    assert current == traceparents
+    assert [(line["request_id"], line["trace_id"]) for line in logged("message.handled")] == [
+        (name, f"{name:0>32}") for name in names
+    ]
+    with db.transaction() as tx:
+        assert tx.value("SELECT count(DISTINCT xmin::text) FROM effects") < len(names) / 4
 
 
 def test_long_running_job_opens_transactions_and_observes_the_stop_event(

@@ -10,7 +10,7 @@ import pytest
 from chassis.db import Database, Transaction
 from chassis.errors import Invalid
 from chassis.messaging import broker, deadletters
-from chassis.messaging.message_processor import Delivery
+from chassis.messaging.delivery import Delivery
 from quintet_testing.postgres import free_port
 
 Consume = Callable[..., Any]

@@ -12,7 +12,7 @@ import pytest
 from chassis.db import Database, Transaction
 from chassis.messaging import broker, outbox
 from chassis.messaging.consumer import Consumer, ConsumerConfig
-from chassis.messaging.message_processor import Delivery
+from chassis.messaging.delivery import Delivery
 from chassis.messaging.nodes import Nodes
 from chassis.messaging.publisher import AmqpMessage
 from chassis.messaging.publisher import publish as publish_one

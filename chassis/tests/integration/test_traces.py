@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from chassis.db import Database
-from chassis.messaging import inbox, message_processor, outbox
+from chassis.messaging import inbox, outbox
 from chassis.messaging.broker import Properties
+from chassis.messaging.delivery import Received, parse_delivery
 from chassis.web import traces
 
 ADMIN = {"X-Authenticated-Role": "admin"}
@@ -60,4 +61,4 @@ def test_invalid_request_id_is_rejected(client: Any, db: Database, request_id: s
 @pytest.mark.parametrize("correlation_id", ["", "a\nb", "not\0valid", "é", "x" * 129])
 def test_invalid_request_id_of_a_message_is_replaced_with_an_empty_one(correlation_id: str) -> None:
     properties = Properties(message_id=ID, type="probe.work", correlation_id=correlation_id)
-    assert message_processor.parse_delivery("probe.work", properties, b"{}").request_id == ""
+    assert parse_delivery("probe.work", Received(properties, b"{}")).request_id == ""

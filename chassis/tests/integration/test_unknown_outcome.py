@@ -7,7 +7,7 @@ import pytest
 
 from chassis.db import Database, Transaction
 from chassis.errors import OutcomeUnknown, Unavailable
-from chassis.messaging.message_processor import Delivery
+from chassis.messaging.delivery import Delivery
 from chassis.runtime.config import ServiceSettings
 from quintet_testing.proxies import PostgresProxy
 

@@ -13,7 +13,7 @@ import pytest
 from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Unavailable
 from chassis.messaging import broker, outbox
-from chassis.messaging.message_processor import Delivery
+from chassis.messaging.delivery import Delivery
 from chassis.messaging.worker_metrics import StateGauge, WorkerMetrics
 from chassis.runtime import http_client
 from chassis.runtime.config import ServiceSettings

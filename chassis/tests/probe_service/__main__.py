@@ -7,7 +7,7 @@ from datetime import datetime
 from chassis.cli import Service, main
 from chassis.db import Transaction
 from chassis.messaging.consumer import ConsumerConfig
-from chassis.messaging.message_processor import Delivery
+from chassis.messaging.delivery import Delivery
 from chassis.messaging.worker import Timer
 from chassis.runtime.config import ServiceSettings
 

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from chassis.db import Transaction
 from chassis.errors import Invalid
 from chassis.messaging.consumer import ConsumerConfig
-from chassis.messaging.message_processor import Delivery
+from chassis.messaging.delivery import Delivery
 from chassis.messaging.worker import Timer
 from chassis.web.input_errors import checked
 from event_service.domain.events import Append, PostedEvent
@@ -16,6 +16,7 @@ from event_service.settings import Settings
 
 # Events with this `app_id` were appended over HTTP before they were published.
 _OWN_APP_ID = "event"
+_POSTED_EVENT = TypeAdapter(PostedEvent)
 
 
 def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozenset[str]) -> None:
@@ -27,7 +28,7 @@ def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozens
         return
     if delivery.app_id not in services:
         raise Invalid.field("app_id", f"must be one of {', '.join(sorted(services))}")
-    posted = checked(lambda: TypeAdapter(PostedEvent).validate_python(delivery.body, strict=True))
+    posted = checked(lambda: _POSTED_EVENT.validate_python(delivery.body, strict=True))
     # No schemas apply: users may have set some before the stream was reserved.
     append = Append(
         delivery.app_id, delivery.app_id, delivery.request_id, [delivery.message_id], [posted], schemas_revision=None

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chassis.errors import Invalid, Problem
-from chassis.messaging.message_processor import Delivery
+from chassis.messaging.delivery import Delivery
 from event_service.handlers import handlers_for
 
 

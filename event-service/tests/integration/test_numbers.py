@@ -7,7 +7,7 @@ import pytest
 
 from chassis.errors import Invalid
 from chassis.messaging.broker import Properties
-from chassis.messaging.message_processor import parse_delivery
+from chassis.messaging.delivery import Received, parse_delivery
 from event_service.handlers import on_event_published
 
 PROPERTIES = Properties(message_id="0ab6e9c3-6c3f-4f6c-9b5e-2d8f4b5a7c11", app_id="orders")
@@ -60,13 +60,13 @@ def test_number_is_read_back_exactly(api, an_event, number, outbox):
 def test_number_that_would_change_is_rejected_in_a_message(an_event, number):
     for body in bodies(an_event, number):
         with pytest.raises(Invalid, match="64-bit float"):
-            parse_delivery("event.append", PROPERTIES, body.encode())
+            parse_delivery("event.append", Received(PROPERTIES, body.encode()))
 
 
 @pytest.mark.parametrize("number", EXACT)
 def test_number_in_a_message_is_read_back_exactly(api_for, app, db, an_event, number):
     body = bodies(an_event, number)[0]
-    delivery = parse_delivery("event.append", PROPERTIES, body.encode())
+    delivery = parse_delivery("event.append", Received(PROPERTIES, body.encode()))
     with db.transaction() as tx:
         on_event_published(tx, delivery, services=frozenset({"orders"}))
     (event,) = api_for(app, "orders").read().json

@@ -14,7 +14,8 @@ from chassis.db import Database, Transaction, stored_uploads
 from chassis.errors import Invalid
 from chassis.messaging import inbox
 from chassis.messaging.consumer import ConsumerConfig
-from chassis.messaging.message_processor import Delivery, Interrupted, JobContext
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.message_processor import Interrupted, JobContext
 from chassis.messaging.worker import Timer
 from chassis.messaging.worker_metrics import StateGauge
 from chassis.runtime import logs

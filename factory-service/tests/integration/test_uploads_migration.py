@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chassis.messaging.message_processor import Delivery, JobContext
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.message_processor import JobContext
 from factory_service import handlers
 from factory_service.app import create_app
 

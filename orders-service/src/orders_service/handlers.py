@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from chassis.db import Transaction
 from chassis.messaging.consumer import ConsumerConfig
-from chassis.messaging.message_processor import Delivery, Interrupted, JobContext
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.message_processor import Interrupted, JobContext
 from chassis.messaging.worker import Timer
 from chassis.web.input_errors import checked
 from orders_service import clients

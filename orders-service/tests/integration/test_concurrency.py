@@ -11,7 +11,7 @@ import openpyxl
 import pytest
 
 from chassis.errors import Invalid
-from chassis.messaging.message_processor import Delivery
+from chassis.messaging.delivery import Delivery
 from orders_service.handlers import delete_stale_data, on_import_requested
 
 PATH = "/acme_orders/api/v1/orders/import"

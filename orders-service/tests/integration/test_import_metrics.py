@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chassis.messaging.message_processor import Delivery
+from chassis.messaging.delivery import Delivery
 from chassis.runtime.metrics import Metrics
 from orders_service.handlers import on_import_requested
 from orders_service.operations.import_metrics import ImportMetrics

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from chassis.errors import Invalid
-from chassis.messaging.message_processor import Delivery, Interrupted, JobContext
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.message_processor import Interrupted, JobContext
 from orders_service.handlers import on_undo_requested
 from orders_service.operations.deletions import run_undo
 

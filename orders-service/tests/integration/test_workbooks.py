@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import openpyxl
 import pytest
 
-from chassis.messaging.message_processor import Delivery
+from chassis.messaging.delivery import Delivery
 from orders_service.handlers import on_import_requested
 from orders_service.operations.workbooks import WorkbookReader
 

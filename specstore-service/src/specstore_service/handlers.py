@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from chassis.errors import Invalid
 from chassis.messaging.consumer import ConsumerConfig
-from chassis.messaging.message_processor import Delivery, JobContext
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.message_processor import JobContext
 from specstore_service.clients import http_apis
 from specstore_service.operations import attempts
 from specstore_service.store.object_stores import create_object_store

@@ -12,7 +12,8 @@ import uuid
 import pytest
 
 from chassis.errors import Unavailable
-from chassis.messaging.message_processor import Delivery, JobContext
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.message_processor import JobContext
 from specstore_service import handlers
 from specstore_service.app import create_app
 

@@ -24,7 +24,8 @@ RESOURCE = {"name": "reds", "path": "reds.csv", "schema": SCHEMA}
 # A worker that receives its jobs from the outbox instead of a queue; an unacknowledged job is delivered again.
 WORKER = """
 import json, os, sys, threading, time, uuid
-from chassis.messaging.message_processor import Delivery, JobContext
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.message_processor import JobContext
 from chassis.db import Database
 from chassis.errors import Unavailable
 from specstore_service import handlers

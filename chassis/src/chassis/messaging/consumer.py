@@ -2,26 +2,27 @@
 
 import functools
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Event
 
 from chassis.db import Database
-from chassis.messaging import broker
+from chassis.messaging import broker, deadletters
 from chassis.messaging.broker import BlockingConnection, Channel, Deliver, Properties
+from chassis.messaging.delivery import Received, handling
 from chassis.messaging.message_processor import Handler, Interrupted, JobContext, MessageProcessor
 from chassis.messaging.nodes import Nodes
-from chassis.messaging.publisher import AmqpMessage, publish
 from chassis.messaging.worker_metrics import WorkerMetrics
-from chassis.runtime import logs, tracing
+from chassis.runtime import logs
 from chassis.runtime.config import ServiceSettings
 from chassis.runtime.liveness import Liveness
 
 log = logs.logger(__name__)
 
 Settle = Callable[[], None]
+Waiting = deque[tuple[Received, Settle]]
 
 _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.2, 2.0
 # A connection that lasted this long was stable: detecting that a node no longer responds takes longer, and then the
@@ -29,13 +30,15 @@ _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.2, 2.0
 _STABLE_SECONDS = 5
 _DRAIN_SECONDS = 20
 _DEAD_LETTER_CHECK_SECONDS = 5
+_MAX_IN_TRANSACTION = 50
 
 
 @dataclass(frozen=True)
 class ConsumerConfig:
     """The consumption of a queue: its handler, the keys of the exchange `events` that it is bound to, and its order.
 
-    `in_order` means one message at a time across all workers; a message that is retried delays those after it.
+    `in_order` means one after the other across all workers: a message that is retried delays those after it. Messages
+    that wait may share a transaction, so that a long queue shrinks quickly.
     `is_long_running` means that the handler receives a JobContext instead of a transaction.
     """
 
@@ -63,15 +66,15 @@ class Consumer:
         self._name, self._queue, self._config = f"{service}-worker {queue}", queue, config
         self._nodes, self._stop_event = Nodes(amqp_url), stop_event
         self._threads = 1 if config.in_order else threads
+        self._max_in_transaction = _MAX_IN_TRANSACTION if config.in_order and not config.is_long_running else 1
         job_context = JobContext(database, settings, stop_event, metrics.of_service) if config.is_long_running else None
         self._processor = MessageProcessor(queue, config.handler, database, metrics.message_seconds, job_context)
         self._redelivered = metrics.redelivered.labels(queue)
-        self._queue_messages, self._dead_letters = (
-            metrics.queue_messages.labels(queue),
-            metrics.dead_letters.labels(queue),
-        )
+        self._queue_messages = metrics.queue_messages.labels(queue)
+        self._dead_letters = metrics.dead_letters.labels(queue)
         self._connection: BlockingConnection
         self._pool = ThreadPoolExecutor()
+        self._waiting: Waiting = deque()
         # Set once the messages of the current connection must not be attempted again.
         self._cancel_event = Event()
         self._unsettled_count = 0
@@ -103,6 +106,7 @@ class Consumer:
         # Messages received on this connection are settled on it or not at all: the broker will redeliver them.
         self._cancel_event = Event()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._queue)
+        self._waiting = deque()
         self._unsettled_count = 0
         try:
             # While a queue has no leader, each of these requests may wait for a minute.
@@ -110,8 +114,8 @@ class Consumer:
                 channel = self._connection.channel()
                 broker.declare_queue(channel, self._queue, self._config.bindings, single_active=self._config.in_order)
                 # A long-running job that was prefetched would wait here while another worker is idle.
-                prefetch_count = self._threads if self._config.is_long_running else max(2 * self._threads, 20)
-                channel.basic_qos(prefetch_count=prefetch_count)
+                prefetched_per_thread = 1 if self._config.is_long_running else 2 * max(5, self._max_in_transaction)
+                channel.basic_qos(prefetch_count=self._threads * prefetched_per_thread)
                 channel.basic_consume(self._queue, self._on_message)
             self.is_connected = True
             log.info("consumer.connected", queue=self._queue)
@@ -162,40 +166,37 @@ class Consumer:
         if method.redelivered:
             self._redelivered.inc()
         acknowledge = functools.partial(self._acknowledge, channel, method.delivery_tag)
-        self._pool.submit(self._handle, self._connection, self._cancel_event, acknowledge, properties, body)
+        self._waiting.append((Received(properties, body), acknowledge))
+        self._pool.submit(self._handle_waiting, self._connection, self._cancel_event, self._waiting)
 
-    def _handle(
-        self, connection: BlockingConnection, cancel_event: Event, settle: Settle, properties: Properties, body: bytes
-    ) -> None:
-        """Process a message in a thread of the pool, which may use the connection only to schedule a callback."""
-        traceparent = (properties.headers or {}).get(tracing.HEADER)
-        attributes = {"messaging.system": "rabbitmq", "messaging.message.id": properties.message_id or ""}
-        with (
-            logs.bound(request_id=properties.correlation_id or "", message_id=properties.message_id or ""),
-            tracing.entry_span("CONSUMER", f"handle {self._queue}", traceparent, attributes),
-        ):
-            try:
-                if reason := self._processor.run(properties, body, cancel_event):
-                    attributes["error.type"] = "dead_lettered"
-                    self._dead_letter(properties, body, reason)
-            except Interrupted:
-                settle = self._leave_unacknowledged
-            except BaseException:
-                attributes["error.type"] = "processing_failed"
-                log.exception("message.processing_failed", queue=self._queue)
-                settle = self._abort_connection
+    def _handle_waiting(self, connection: BlockingConnection, cancel_event: Event, waiting: Waiting) -> None:
+        """Process what waits, in a thread of the pool, which may use the connection only to schedule a callback.
+
+        This is scheduled once per message; it does nothing if an earlier call has taken the message.
+        """
+        batch = [waiting.popleft() for _ in range(min(len(waiting), self._max_in_transaction))]
+        are_handled = len(batch) > 1 and self._processor.run_together([message for message, _ in batch], cancel_event)
+        for message, acknowledge in batch:
+            settle = acknowledge if are_handled else self._handle(message, acknowledge, cancel_event)
             try:
                 connection.add_callback_threadsafe(settle)
             except broker.Error as error:
                 log.warning("message.not_settled", queue=self._queue, reason=repr(error))
 
-    def _dead_letter(self, properties: Properties, body: bytes, reason: str) -> None:
-        # pika cannot encode every header value that it decodes, for example a float.
-        headers = (properties.headers or {}).items()
-        encodable = {name: value if isinstance(value, str | int) else repr(value) for name, value in headers}
-        added = {"x-reason": reason, "x-queue": self._queue, "x-dead-at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
-        properties.headers = encodable | added
-        publish(self._nodes, self._name, AmqpMessage("", broker.dead_letter_queue(self._queue), properties, body))
+    def _handle(self, message: Received, acknowledge: Settle, cancel_event: Event) -> Settle:
+        with handling(self._queue, message.properties) as attributes:
+            try:
+                if reason := self._processor.run(message, cancel_event):
+                    attributes["error.type"] = "dead_lettered"
+                    deadletters.add(self._nodes, self._name, self._queue, message, reason)
+                return acknowledge
+            except Interrupted:
+                return self._leave_unacknowledged
+            except BaseException:
+                cancel_event.set()  # no later message may overtake this one
+                attributes["error.type"] = "processing_failed"
+                log.exception("message.processing_failed", queue=self._queue)
+                return self._abort_connection
 
     def _acknowledge(self, channel: Channel, delivery_tag: int) -> None:
         """Acknowledge a message, unless its channel was closed: then the broker has requeued the message.

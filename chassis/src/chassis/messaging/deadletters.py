@@ -3,12 +3,16 @@
 import time
 from collections.abc import Generator
 from contextlib import closing
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
 from chassis import strictjson
 from chassis.db import Transaction
 from chassis.messaging import broker
+from chassis.messaging.delivery import Received
+from chassis.messaging.nodes import Nodes
+from chassis.messaging.publisher import AmqpMessage, publish
 from chassis.runtime import logs
 
 log = logs.logger(__name__)
@@ -43,6 +47,17 @@ class DeadLetter(NamedTuple):
 def _text(value: Any) -> str | None:
     """Return the value if it is text: pika returns text that is not UTF-8 as bytes, and headers of any type."""
     return value if isinstance(value, str) else None
+
+
+def add(nodes: Nodes, connection_name: str, queue: str, message: Received, reason: str) -> None:
+    """Publish the message to the dead-letter queue, which confirms it, with the reason and the time."""
+    properties = message.properties
+    # pika cannot encode every header value that it decodes, for example a float.
+    headers = (properties.headers or {}).items()
+    encodable = {name: value if isinstance(value, str | int) else repr(value) for name, value in headers}
+    added = {"x-reason": reason, "x-queue": queue, "x-dead-at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
+    properties.headers = encodable | added
+    publish(nodes, connection_name, AmqpMessage("", broker.dead_letter_queue(queue), properties, message.body))
 
 
 def perform_next(tx: Transaction, amqp_url: str) -> bool:

@@ -1,20 +1,18 @@
-"""Runs the handler of a message: in one transaction, with counted failures and a growing retry delay."""
+"""Runs the handler of messages: in a transaction, with counted failures and a growing retry delay."""
 
 import threading
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import Histogram
 
-from chassis import strictjson
-from chassis.db import Database
+from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Problem, Unavailable
 from chassis.messaging import inbox
-from chassis.messaging.broker import Properties
-from chassis.runtime import logs, request_ids
+from chassis.messaging.delivery import Delivery, Received, handling, identified, parse_delivery
+from chassis.runtime import logs
 
 log = logs.logger(__name__)
 
@@ -22,19 +20,6 @@ MAX_FAILURES = 5
 _FAILURE_DELAYS_SECONDS = (0.2, 1.0, 3.0, 8.0)  # after the first failure, the second, …
 _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.2, 10.0
 _MAX_REASON_LENGTH = 2000
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """A message as its handler receives it; `body` is parsed JSON."""
-
-    queue: str
-    message_id: str
-    type: str
-    app_id: str
-    request_id: str
-    headers: dict[str, Any]
-    body: Any
 
 
 @dataclass(frozen=True)
@@ -60,24 +45,6 @@ class Interrupted(Exception):
     """The worker stops before the message is processed; the broker requeues the message."""
 
 
-def parse_delivery(queue: str, properties: Properties, body: bytes) -> Delivery:
-    """Return the parsed message; raise Invalid if it cannot be parsed."""
-    try:
-        message_id = str(uuid.UUID(properties.message_id or ""))
-    except ValueError:
-        raise Invalid("message_id: must be a UUID") from None
-    request_id = properties.correlation_id or ""
-    return Delivery(
-        queue=queue,
-        message_id=message_id,
-        type=properties.type or "",
-        app_id=properties.app_id or "",
-        request_id=request_id if request_ids.is_valid(request_id) else "",
-        headers=properties.headers or {},
-        body=strictjson.loads(body),
-    )
-
-
 class MessageProcessor:
     """Processes messages of one queue, and decides which are retried and which are dead-lettered.
 
@@ -98,13 +65,36 @@ class MessageProcessor:
         self._queue, self._handler, self._database, self._job_context = queue, handler, database, job_context
         self._durations = durations
 
-    def run(self, properties: Properties, body: bytes, cancel_event: threading.Event) -> str | None:
+    def run_together(self, messages: Sequence[Received], cancel_event: threading.Event) -> bool:
+        """Process the messages in one transaction, in their order.
+
+        Returns False if one of them fails, or if `cancel_event` is set. Then `run` must process each: nothing was
+        committed, or the inbox has all of them because the outcome of the commit was unknown.
+        """
+        if cancel_event.is_set():
+            return False
+        attempted_at = time.perf_counter()
+        try:
+            with self._database.transaction() as tx:
+                for message in messages:
+                    with handling(self._queue, message.properties):
+                        self._apply(tx, parse_delivery(self._queue, message))
+        except BaseException as error:
+            log.info("messages.separated", queue=self._queue, count=len(messages), reason=_storable(repr(error)))
+            return False
+        seconds = (time.perf_counter() - attempted_at) / len(messages)
+        for properties, _ in messages:
+            with identified(properties):
+                self._report_handled(properties.type or "", seconds, seconds)
+        return True
+
+    def run(self, message: Received, cancel_event: threading.Event) -> str | None:
         """Return None once the effect is committed, or the reason to dead-letter the message.
 
         Raises Interrupted if `cancel_event` is set first.
         """
         try:
-            delivery = parse_delivery(self._queue, properties, body)
+            delivery = parse_delivery(self._queue, message)
         except Invalid as problem:
             log.error("message.unparsable", queue=self._queue, reason=problem.detail)
             self._durations.labels(self._queue, "rejected").observe(0)
@@ -114,9 +104,8 @@ class MessageProcessor:
             attempted_at = time.perf_counter()
             try:
                 self._attempt(delivery)
-                self._observe("handled", attempted_at)
-                seconds = round(time.perf_counter() - started_at, 4)
-                log.info("message.handled", queue=self._queue, type=delivery.type, seconds=seconds)
+                now = time.perf_counter()
+                self._report_handled(delivery.type, now - attempted_at, now - started_at)
                 return None
             except Interrupted:
                 raise
@@ -139,6 +128,10 @@ class MessageProcessor:
                 cancel_event.wait(_FAILURE_DELAYS_SECONDS[max(failures, 1) - 1])
         raise Interrupted
 
+    def _report_handled(self, message_type: str, attempt_seconds: float, seconds: float) -> None:
+        self._durations.labels(self._queue, "handled").observe(attempt_seconds)
+        log.info("message.handled", queue=self._queue, type=message_type, seconds=round(seconds, 4))
+
     def _observe(self, outcome: str, attempted_at: float) -> None:
         self._durations.labels(self._queue, outcome).observe(time.perf_counter() - attempted_at)
 
@@ -146,10 +139,13 @@ class MessageProcessor:
         if self._job_context:
             self._handler(self._job_context, delivery)
             return
-        request_id = delivery.request_id if delivery.type == self._queue else ""  # streams record those of events
         with self._database.transaction() as tx:
-            if inbox.claim_message(tx, delivery.message_id, self._queue, request_id):
-                self._handler(tx, delivery)
+            self._apply(tx, delivery)
+
+    def _apply(self, tx: Transaction, delivery: Delivery) -> None:
+        request_id = delivery.request_id if delivery.type == self._queue else ""  # streams record those of events
+        if inbox.claim_message(tx, delivery.message_id, self._queue, request_id):
+            self._handler(tx, delivery)
 
     def _record_failure(self, delivery: Delivery, reason: str) -> int:
         """Return the number of failures, or 0 if it could not be stored: then Postgres failed, not the message.
