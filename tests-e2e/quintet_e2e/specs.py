@@ -32,7 +32,11 @@ class Owner:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.id = client.credentials[0]
-        self.headers = {"Auth-Token": ok_json(client.post("/auth/token"))["token"]}
+        self.headers: dict[str, str] = {}
+        self.renew_token()
+
+    def renew_token(self) -> None:
+        self.headers = {"Auth-Token": ok_json(self.client.send_with_retry("POST", "/auth/token", headers={}))["token"]}
 
     def new_dataset_name(self) -> str:
         return f"wines-{secrets.token_hex(4)}"

@@ -3,18 +3,41 @@
 import argparse
 import signal
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from quintet_e2e.compose import compose_stack
-from quintet_e2e.stacks import local_stack
+from quintet_e2e.stacks import RunningStack, local_stack
 from quintet_faults import table
+from quintet_faults.clocks import Clocks, clocks_for_compose
 from quintet_faults.injection import faults_for, select
 from quintet_faults.rounds import run_rounds
 
-_STACKS = {"compose": compose_stack, "local": local_stack}
+
+@contextmanager
+def compose_stack_with_clocks() -> Iterator[tuple[RunningStack, Clocks | None]]:
+    with tempfile.TemporaryDirectory(prefix="quintet-clocks-") as name:
+        folder = Path(name)
+        # Programs of other users read it.
+        folder.chmod(0o755)
+        clocks, override_file = clocks_for_compose(folder)
+        with compose_stack(override_file) as stack:
+            yield stack, clocks
+
+
+@contextmanager
+def local_stack_without_clocks() -> Iterator[tuple[RunningStack, Clocks | None]]:
+    with local_stack() as stack:
+        yield stack, None
+
+
+_STACKS = {"compose": compose_stack_with_clocks, "local": local_stack_without_clocks}
 
 
 def main() -> int:
@@ -25,8 +48,8 @@ def main() -> int:
     print(f"SEED={arguments.seed}", flush=True)
     random = Random(arguments.seed)
     try:
-        with _STACKS[arguments.stack]() as stack:
-            faults = select(faults_for(stack), arguments.faults.split(","))
+        with _STACKS[arguments.stack]() as (stack, clocks):
+            faults = select(faults_for(stack, clocks), arguments.faults.split(","))
             for fault in faults:
                 if fault.skipped_because:
                     print(f"skipped: {fault.name}: {fault.skipped_because}")
@@ -34,6 +57,8 @@ def main() -> int:
             rounds = [fault for _ in range(arguments.rounds) for fault in random.sample(possible, len(possible))]
             if not rounds:
                 return 1
+            # Streams never go back in time, so that no lag can be measured for an hour after a clock was ahead.
+            rounds.sort(key=lambda fault: not fault.has_correct_clock)
             result = run_rounds(stack, rounds, random, lambda line: print(f"  {line}", flush=True))
     except pytest.skip.Exception as reason:
         print(f"the stack cannot run here: {reason}", file=sys.stderr)

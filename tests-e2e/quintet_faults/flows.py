@@ -1,6 +1,9 @@
 """Flows of specs: each must succeed, with one FlowFinished, and revisions of a dataset have no gaps."""
 
+from http import HTTPStatus
 from typing import Any
+
+import requests
 
 from quintet_e2e.clients import Client
 from quintet_e2e.specs import Owner
@@ -24,11 +27,18 @@ class Flows(Workload):
         self._finished: list[str] = []
 
     def step(self, number: int) -> None:
-        self.ledger.perform(
-            self.name,
-            (),
-            lambda headers: self.client.post("/source/upload", headers=self._owner.headers | headers, json=self._spec),
-        )
+        self.ledger.perform(self.name, (), self._upload)
+
+    def _upload(self, headers: dict[str, str]) -> requests.Response:
+        response = self._upload_once(headers)
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            # The token has expired: after an hour, or because the clock of the service has stepped.
+            self._owner.renew_token()
+            response = self._upload_once(headers)
+        return response
+
+    def _upload_once(self, headers: dict[str, str]) -> requests.Response:
+        return self.client.post("/source/upload", headers=self._owner.headers | headers, json=self._spec)
 
     def comparisons(self) -> list[Comparison]:
         flows: list[Any] = [

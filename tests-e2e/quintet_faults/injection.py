@@ -12,6 +12,7 @@ import psycopg2
 
 from quintet_e2e.stacks import RunningStack
 from quintet_faults import disks
+from quintet_faults.clocks import Clocks
 
 SERVICES = ("sequence", "event", "orders", "specstore", "factory")
 WEBS = tuple(f"{service}-web" for service in SERVICES)
@@ -25,6 +26,7 @@ _POWER_LOSSES, _SECONDS_WITH_POWER = 3, (1.0, 5.0)
 MAX_REQUEST_SECONDS = 10.0
 _MAX_FROZEN_WEB_SECONDS, _MAX_GATEWAY_SECONDS = 32.0, 52.0
 _LOST_PACKETS = 0.05
+_CLOCK_STEP_SECONDS = 3600
 _ALARMS = {
     "memory": (
         ["set_vm_memory_high_watermark", "absolute", "1MB"],
@@ -58,14 +60,20 @@ class Fault:
     skipped_because: str = ""
     # No request may take longer.
     max_request_seconds: float = MAX_REQUEST_SECONDS
+    # So that the time at which a program stored an event can be compared with the time of a request.
+    has_correct_clock: bool = True
 
 
-def faults_for(stack: RunningStack) -> list[Fault]:
-    """Return all faults in a fixed order; those that are impossible with this stack have a reason."""
+def faults_for(stack: RunningStack, clocks: Clocks | None = None) -> list[Fault]:
+    """Return all faults in a fixed order; those that are impossible with this stack have a reason.
+
+    `clocks` are those of the programs, if they do not have that of the machine.
+    """
     is_compose = stack.kind == "compose"
     no_network = "" if is_compose else "only containers have networks that can be cut"
     no_limit = "" if is_compose else "only containers have a memory limit"
     no_volume = "" if is_compose else "only containers have volumes that can be replaced by another disk"
+    no_clock = "" if clocks else "the programs have the clock of the machine"
     programs = (*INFRASTRUCTURE, *WEBS, *WORKERS)
     return [
         *(Fault(f"kill-{program}", _kill(program)) for program in programs),
@@ -89,6 +97,16 @@ def faults_for(stack: RunningStack) -> list[Fault]:
             for program in ("gateway", "rabbitmq", "redis")
         ),
         *(Fault(f"{name}-alarm", _raise_alarm(*commands)) for name, commands in _ALARMS.items()),
+        *(
+            Fault(name, _step_clock(clocks, seconds, programs), no_clock, has_correct_clock=False)
+            for name, seconds, programs in (
+                ("clock-forward", _CLOCK_STEP_SECONDS, ()),
+                ("clock-back", -_CLOCK_STEP_SECONDS, ()),
+                ("clock-of-postgres", _CLOCK_STEP_SECONDS, ("postgres",)),
+                ("clock-of-webs", _CLOCK_STEP_SECONDS, WEBS),
+                ("clock-of-workers", _CLOCK_STEP_SECONDS, WORKERS),
+            )
+        ),
         *(Fault(f"out-of-memory-{program}", _exhaust_memory(program), no_limit) for program in (*WEBS, *WORKERS)),
         *(Fault(f"full-disk-{program}", _fill_disk(program), no_volume) for program in disks.FOLDERS),
         *(Fault(f"lose-power-{program}", _lose_power(program), no_volume) for program in disks.FOLDERS),
@@ -209,6 +227,16 @@ def _raise_alarm(set_alarm: list[str], clear_alarm: list[str]) -> Callable[[Cont
             context.hold()
         finally:
             context.stack.rabbitmqctl(*clear_alarm)
+        return time.monotonic()
+
+    return inject
+
+
+def _step_clock(clocks: Clocks | None, seconds: int, programs: tuple[str, ...]) -> Callable[[Context], float]:
+    def inject(context: Context) -> float:
+        assert clocks
+        with clocks.stepped(seconds, programs):
+            context.hold()
         return time.monotonic()
 
     return inject

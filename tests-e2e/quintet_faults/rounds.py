@@ -33,7 +33,8 @@ class Measurement:
     operations: int = 0
     recovery_seconds: float = 0.0
     slowest_seconds: float = 0.0
-    lag_seconds: float = 0.0
+    # None if it cannot be measured.
+    lag_seconds: float | None = 0.0
     violations: list[Violation] = field(default_factory=list)
     max_request_seconds: float = MAX_REQUEST_SECONDS
 
@@ -70,9 +71,7 @@ def run_rounds(
         with load.running():
             eventually(lambda: load.is_stable(0.0, 0.0), _RECOVERY_SECONDS)
             for fault in faults:
-                row = measurements.setdefault(
-                    fault.name, Measurement(fault.name, max_request_seconds=fault.max_request_seconds)
-                )
+                row = measurements.setdefault(fault.name, _measurement_of(fault))
                 began_at, answered_at, last_failure = _run_round(context, load, fault, row)
                 answering_at.setdefault(fault.name, []).append((began_at, answered_at))
                 log(f"{fault.name}: HTTP recovered after {row.recovery_seconds:.1f} s {last_failure}".strip())
@@ -81,6 +80,11 @@ def run_rounds(
         _measure_lags(load, measurements, answering_at)
     assert_recovered(stack)
     return _attribute(measurements, violations)
+
+
+def _measurement_of(fault: Fault) -> Measurement:
+    lag_seconds = 0.0 if fault.has_correct_clock else None
+    return Measurement(fault.name, max_request_seconds=fault.max_request_seconds, lag_seconds=lag_seconds)
 
 
 def _run_round(context: Context, load: Load, fault: Fault, row: Measurement) -> tuple[float, float, str]:
@@ -114,7 +118,8 @@ def _measure_lags(
 ) -> None:
     """Measure how long events took to arrive, or if RabbitMQ or Postgres was down, since both respond again."""
     for operation, stored_at in load.sprockets.arrivals():
-        if row := measurements.get(operation.fault):
+        row = measurements.get(operation.fault)
+        if row and row.lag_seconds is not None:
             answered_at = max(
                 (end for begin, end in rounds[operation.fault] if begin <= operation.acknowledged_at), default=0.0
             )

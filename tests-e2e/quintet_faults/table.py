@@ -20,7 +20,8 @@ def render(result: Result) -> str:
 def _line(row: Measurement) -> str:
     lost, doubled = row.count(LOST), row.count(DOUBLED)
     cells = [row.fault, row.rounds, row.operations, lost, doubled, len(row.violations) - lost - doubled]
-    seconds = [f"{value:.1f} s" for value in (row.recovery_seconds, row.slowest_seconds, row.lag_seconds)]
+    times = (row.recovery_seconds, row.slowest_seconds, row.lag_seconds)
+    seconds = ["–" if value is None else f"{value:.1f} s" for value in times]
     return f"| {' | '.join(map(str, [*cells, *seconds]))} |"
 
 
@@ -32,7 +33,7 @@ def _total(result: Result) -> Measurement:
         sum(row.operations for row in rows),
         max(row.recovery_seconds for row in rows),
         max(row.slowest_seconds for row in rows),
-        max(row.lag_seconds for row in rows),
+        max(row.lag_seconds or 0.0 for row in rows),
         result.all_violations,
     )
 
@@ -45,7 +46,7 @@ def slow_rows(result: Result) -> list[str]:
         for name, seconds, limit in (
             ("recovery", row.recovery_seconds, MAX_RECOVERY_SECONDS),
             ("slowest request", row.slowest_seconds, row.max_request_seconds),
-            ("lag of events", row.lag_seconds, MAX_LAG_SECONDS),
+            ("lag of events", row.lag_seconds or 0.0, MAX_LAG_SECONDS),
         )
         if seconds > limit
     ]
