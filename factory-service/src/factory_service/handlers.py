@@ -166,18 +166,18 @@ def _redis(settings: Settings) -> RedisClient | None:
 
 
 def timers(settings: Settings) -> Mapping[str, Timer]:
-    def delete_points(tx: Transaction, _now: datetime) -> None:
-        factory_store.delete_points_of_deleted_factory(tx, _DELETED_POINTS_PER_RUN)
+    def delete_points(tx: Transaction, _now: datetime) -> bool:
+        return factory_store.delete_points_of_deleted_factory(tx, _DELETED_POINTS_PER_RUN) > 0
 
-    def build_rollups(tx: Transaction, _now: datetime) -> None:
-        rollups.build_next(tx, _ROLLED_UP_POINTS_PER_RUN)
+    def build_rollups(tx: Transaction, _now: datetime) -> bool:
+        return rollups.build_next(tx, _ROLLED_UP_POINTS_PER_RUN) is not None
 
     def delete_stale_uploads(tx: Transaction, _now: datetime) -> None:
         loads.delete_stale_uploads(tx, settings.upload_max_seconds + _ABANDONED_AFTER_SECONDS)
 
     return {
-        "points of deleted factories": Timer(1, delete_points),
-        "roll-ups": Timer(1, build_rollups),
+        "points of deleted factories": Timer(5, delete_points),
+        "roll-ups": Timer(5, build_rollups),
         "stale uploads": Timer(5, delete_stale_uploads),
     }
 

@@ -64,7 +64,7 @@ def run(
         "prune": Timer(60, _prune),
         "state": Timer(STATE_SECONDS, metrics.state.read, in_each_worker=True),
         "outbox backlog": Timer(5, outbox.record_backlog),
-        "dead letters": Timer(1, lambda tx, _now: deadletters.perform_next(tx, settings.amqp_url)),
+        "dead letters": Timer(2, lambda tx, _now: deadletters.perform_next(tx, settings.amqp_url)),
         **timers,
     }
     timer_loops = {name: Liveness() for name in all_timers}
