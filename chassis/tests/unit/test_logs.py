@@ -104,3 +104,8 @@ def test_program_continues_if_nobody_reads_its_lines() -> None:
     with open(write_end, "wb") as stdout:
         completed = subprocess.run([sys.executable, "-c", UNREAD], stdout=stdout, stderr=subprocess.PIPE)
     assert (completed.returncode, completed.stderr) == (0, b"continued")
+
+
+def test_logging_does_not_load_what_only_terminals_need() -> None:
+    program = "import sys; import chassis.runtime.logs; assert 'rich' not in sys.modules; import rich"
+    subprocess.run([sys.executable, "-c", program], check=True)
