@@ -1,13 +1,14 @@
 """The clock of the harness steps while a program runs, and monotonic clocks and pauses stay as they are."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 
 import pytest
 
-from quintet_faults.clocks import Clocks
+from quintet_faults.clocks import COMPILER, Clocks
 
 STEP_SECONDS = 3600
 # Prints its clocks once per line of input, after a short pause.
@@ -19,7 +20,10 @@ for _ in sys.stdin:
     print(time.time(), datetime.datetime.now().timestamp(), time.monotonic(), flush=True)
 """
 
-pytestmark = pytest.mark.fault
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.skipif(not shutil.which(COMPILER), reason=f"no C compiler is installed: {COMPILER}"),
+]
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ def compose_stack_with_clocks() -> Iterator[tuple[RunningStack, Clocks | None]]:
         folder = Path(name)
         # Programs of other users read it.
         folder.chmod(0o755)
-        clocks, override_file = clocks_for_compose(folder)
-        with compose_stack(override_file) as stack:
+        clocks, override_files = clocks_for_compose(folder)
+        with compose_stack(*override_files) as stack:
             yield stack, clocks
 
 

@@ -33,8 +33,9 @@ class Flows(Workload):
         response = self._upload_once(headers)
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             # The token has expired: after an hour, or because the clock of the service has stepped.
-            self._owner.renew_token()
-            response = self._upload_once(headers)
+            response = self._owner.renew_token()
+            if response.ok:
+                response = self._upload_once(headers)
         return response
 
     def _upload_once(self, headers: dict[str, str]) -> requests.Response:

@@ -60,7 +60,7 @@ class Fault:
     skipped_because: str = ""
     # No request may take longer.
     max_request_seconds: float = MAX_REQUEST_SECONDS
-    # So that the time at which a program stored an event can be compared with the time of a request.
+    # Whether the times at which programs store events can be compared with those of requests.
     has_correct_clock: bool = True
 
 
@@ -73,7 +73,7 @@ def faults_for(stack: RunningStack, clocks: Clocks | None = None) -> list[Fault]
     no_network = "" if is_compose else "only containers have networks that can be cut"
     no_limit = "" if is_compose else "only containers have a memory limit"
     no_volume = "" if is_compose else "only containers have volumes that can be replaced by another disk"
-    no_clock = "" if clocks else "the programs have the clock of the machine"
+    no_clock = "" if clocks else "only containers have clocks of their own, and only where a C compiler is installed"
     programs = (*INFRASTRUCTURE, *WEBS, *WORKERS)
     return [
         *(Fault(f"kill-{program}", _kill(program)) for program in programs),
@@ -98,8 +98,8 @@ def faults_for(stack: RunningStack, clocks: Clocks | None = None) -> list[Fault]
         ),
         *(Fault(f"{name}-alarm", _raise_alarm(*commands)) for name, commands in _ALARMS.items()),
         *(
-            Fault(name, _step_clock(clocks, seconds, programs), no_clock, has_correct_clock=False)
-            for name, seconds, programs in (
+            Fault(name, _step_clock(clocks, seconds, stepped), no_clock, has_correct_clock=False)
+            for name, seconds, stepped in (
                 ("clock-forward", _CLOCK_STEP_SECONDS, ()),
                 ("clock-back", -_CLOCK_STEP_SECONDS, ()),
                 ("clock-of-postgres", _CLOCK_STEP_SECONDS, ("postgres",)),

@@ -167,7 +167,7 @@ def _redis(settings: Settings) -> RedisClient | None:
 
 def timers(settings: Settings) -> Mapping[str, Timer]:
     def delete_points(tx: Transaction, _now: datetime) -> bool:
-        return factory_store.delete_points_of_deleted_factory(tx, _DELETED_POINTS_PER_RUN) > 0
+        return factory_store.delete_points_of_deleted_factory(tx, _DELETED_POINTS_PER_RUN) is not None
 
     def build_rollups(tx: Transaction, _now: datetime) -> bool:
         return rollups.build_next(tx, _ROLLED_UP_POINTS_PER_RUN) is not None

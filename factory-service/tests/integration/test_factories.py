@@ -185,7 +185,7 @@ def test_points_of_deleted_factory_are_deleted_in_batches(client, db, a_factory)
     a_factory(25)
     client.delete("/api/factory/1")
     with db.transaction() as tx:
-        assert [delete_points_of_deleted_factory(tx, 10) for _ in range(4)] == [10, 10, 5, 0]
+        assert [delete_points_of_deleted_factory(tx, 10) for _ in range(4)] == [10, 10, 5, None]
         assert tx.value("SELECT count(*) FROM points") == 0
 
 

@@ -112,7 +112,7 @@ def test_rollups_of_a_deleted_factory_are_deleted_with_its_points(client, db, a_
     id_, kept = a_factory(500), a_factory(20)
     assert client.delete(f"/api/factory/{id_}").status_code == 204
     with db.transaction() as tx:
-        while factories.delete_points_of_deleted_factory(tx, 100):
+        while factories.delete_points_of_deleted_factory(tx, 100) is not None:
             assert stored_rollups(tx, id_) == recompute(stored_points(tx, id_))
         assert tx.rows("SELECT DISTINCT factory_id FROM rollups") == [(kept,)]
 

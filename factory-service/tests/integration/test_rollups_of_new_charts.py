@@ -109,7 +109,7 @@ def test_factory_deleted_before_its_rollups_are_complete_leaves_nothing(client, 
     assert 0 < count_rollups(db, large_chart, "width = 900") < COUNT
     assert client.delete(f"/api/factory/{large_chart}").status_code == 204
     with db.transaction() as tx:
-        while factories.delete_points_of_deleted_factory(tx, 700):
+        while factories.delete_points_of_deleted_factory(tx, 700) is not None:
             pass
         for table in ("points", "rollups", "incomplete_rollups"):
             assert tx.value(f"SELECT count(*) FROM {table}") == 0

@@ -37,8 +37,8 @@ _MAX_IN_TRANSACTION = 50
 class ConsumerConfig:
     """The consumption of a queue: its handler, the keys of the exchange `events` that it is bound to, and its order.
 
-    `in_order` means one after the other across all workers: a message that is retried delays those after it. Messages
-    that wait may share a transaction, so that a long queue shrinks quickly.
+    `in_order` means that messages are processed one after the other, also with several workers: one that is retried
+    delays those after it. Messages that wait may share a transaction, so that a long queue shrinks quickly.
     `is_long_running` means that the handler receives a JobContext instead of a transaction.
     """
 

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -55,16 +55,23 @@ def parse_delivery(queue: str, message: Received) -> Delivery:
 def handling(queue: str, properties: Properties) -> Iterator[dict[str, Any]]:
     """Log and trace the block as the handling of a message; yield the attributes of its span."""
     attributes = {"messaging.system": "rabbitmq", "messaging.message.id": properties.message_id or ""}
-    traceparent = (properties.headers or {}).get(tracing.HEADER)
-    with identified(properties), tracing.entry_span("CONSUMER", f"handle {queue}", traceparent, attributes):
+    with (
+        _identified(properties),
+        tracing.entry_span("CONSUMER", f"handle {queue}", _traceparent(properties), attributes),
+    ):
         yield attributes
 
 
 @contextmanager
-def identified(properties: Properties) -> Iterator[None]:
-    """Log the block as part of what the message's request causes."""
-    with (
-        logs.bound(request_id=properties.correlation_id or "", message_id=properties.message_id or ""),
-        tracing.continued((properties.headers or {}).get(tracing.HEADER)),
-    ):
+def reporting(properties: Properties) -> Iterator[None]:
+    """Log the block as part of the handling of a message, whose span has ended."""
+    with _identified(properties), tracing.continued(_traceparent(properties)):
         yield
+
+
+def _identified(properties: Properties) -> AbstractContextManager[None]:
+    return logs.bound(request_id=properties.correlation_id or "", message_id=properties.message_id or "")
+
+
+def _traceparent(properties: Properties) -> object:
+    return (properties.headers or {}).get(tracing.HEADER)

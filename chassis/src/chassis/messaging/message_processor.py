@@ -11,7 +11,7 @@ from prometheus_client import Histogram
 from chassis.db import Database, Transaction
 from chassis.errors import Invalid, Problem, Unavailable
 from chassis.messaging import inbox
-from chassis.messaging.delivery import Delivery, Received, handling, identified, parse_delivery
+from chassis.messaging.delivery import Delivery, Received, handling, parse_delivery, reporting
 from chassis.runtime import logs
 
 log = logs.logger(__name__)
@@ -84,7 +84,7 @@ class MessageProcessor:
             return False
         seconds = (time.perf_counter() - attempted_at) / len(messages)
         for properties, _ in messages:
-            with identified(properties):
+            with reporting(properties):
                 self._report_handled(properties.type or "", seconds, seconds)
         return True
 

@@ -37,11 +37,11 @@ def delete_factory(tx: Transaction, id_: int) -> None:
     tx.run("INSERT INTO gone_factories (id) VALUES (%(id)s)", id=id_)
 
 
-def delete_points_of_deleted_factory(tx: Transaction, limit: int) -> int:
-    """Delete up to `limit` points of one deleted factory and return their number, 0 if none are left."""
+def delete_points_of_deleted_factory(tx: Transaction, limit: int) -> int | None:
+    """Delete up to `limit` points of one deleted factory and return their number; None if no such factory is left."""
     id_ = tx.value("SELECT id FROM gone_factories ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED")
     if id_ is None:
-        return 0
+        return None
     deleted = tx.run(
         """
         DELETE FROM points WHERE factory_id = %(id)s AND time IN (
