@@ -1,7 +1,7 @@
 """`make bench`: what a request costs, ours and that of others, in processor time by group of processes.
 
 It writes bench/results.md, the raw rounds (bench/results.json) and a plot per table. README.md explains the method. It
-takes 25 minutes and needs an otherwise idle machine; with --quick it takes four and only shows that it works.
+takes 40 minutes and needs an otherwise idle machine; with --quick it takes four and only shows that it works.
 """
 
 import argparse

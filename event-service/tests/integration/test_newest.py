@@ -2,6 +2,9 @@
 
 import pytest
 
+from event_service.domain.cursors import Cursor
+from event_service.store import documents
+
 
 @pytest.fixture
 def newest(client):
@@ -107,3 +110,18 @@ def test_list_uses_the_index(db):
         plan = "\n".join(line for (line,) in tx.rows(f"EXPLAIN {sql}"))
     assert "Index Scan Backward using events_received" in plan
     assert "Index Cond: (received_at <=" in plan
+
+
+def test_page_reads_only_its_own_events_of_a_stream_that_is_longer_than_most(api_for, app, db):
+    for number in range(100):
+        api_for(app, f"short-{number}").append()
+    with db.transaction() as tx:
+        # From now on, Postgres expects streams to be short.
+        tx.run("ANALYZE events, series, streams")
+    api_for(app, "long").append_events(1000)
+    with db.transaction() as tx:
+        page = documents.list_newest(tx, Cursor(9 * 10**15, 10**9, 10**9), 50)
+        read = tx.value("SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'events'")
+    assert len(page) == 50
+    # A sequential scan of this small table reads all of its 1,100 events, once.
+    assert read < 2000

@@ -5,6 +5,13 @@ from datetime import datetime
 from chassis.db import Transaction
 from event_service.domain.cursors import Cursor
 
+# The document of `event`. Postgres looks it up by both columns; if it joined the view instead, it might read all events
+# of a stream that has many more than most.
+_DOCUMENT = """
+    (SELECT document FROM event_documents AS found
+     WHERE found.stream_id = event.stream_id AND found.position = event.position)
+"""
+
 
 def list_before_position(tx: Transaction, stream_id: int, position: int, limit: int) -> list[str]:
     """Return the events before the position, newest first."""
@@ -59,14 +66,13 @@ def list_newest(tx: Transaction, before: Cursor, limit: int) -> list[tuple[Curso
     An append of another stream that was received earlier may be committed later.
     """
     rows = tx.rows(
-        """
-        SELECT (extract(epoch FROM received_at) * 1000000)::bigint, stream_id, position, document FROM (
+        f"""
+        SELECT (extract(epoch FROM received_at) * 1000000)::bigint, stream_id, position, {_DOCUMENT} FROM (
             SELECT received_at, stream_id, position FROM events
             WHERE (received_at, stream_id, position)
                 < (timestamptz 'epoch' + %(microseconds)s * interval '1 microsecond', %(stream_id)s, %(position)s)
             ORDER BY received_at DESC, stream_id DESC, position DESC LIMIT %(limit)s
-        ) AS newest JOIN event_documents USING (stream_id, position)
-        ORDER BY received_at DESC, stream_id DESC, position DESC
+        ) AS event ORDER BY received_at DESC, stream_id DESC, position DESC
         """,
         **before._asdict(),
         limit=limit,
@@ -82,12 +88,11 @@ def count_events(tx: Transaction) -> int:
 def list_caused_by(tx: Transaction, request_id: str, limit: int, offset: int) -> list[str]:
     """Return the events that a request caused in all streams, oldest first."""
     rows = tx.rows(
-        """
-        SELECT document FROM (
+        f"""
+        SELECT {_DOCUMENT} FROM (
             SELECT stream_id, position, received_at FROM events WHERE request_id = %(request_id)s
             ORDER BY received_at, stream_id, position LIMIT %(limit)s OFFSET %(offset)s
-        ) AS caused JOIN event_documents USING (stream_id, position)
-        ORDER BY received_at, stream_id, position
+        ) AS event ORDER BY received_at, stream_id, position
         """,
         request_id=request_id,
         limit=limit,

@@ -132,7 +132,10 @@ def list_parked(tx: Transaction, stream_id: int, consumer: str, limit: int, offs
             SELECT sequence, parked.* FROM parked
             WHERE series_id = -%(stream)s AND consumer = %(consumer)s AND replayed_at IS NULL
             ORDER BY position, series_id LIMIT %(limit)s OFFSET %(offset)s
-        ) AS parked JOIN event_documents AS event ON event.stream_id = %(stream)s AND event.position = parked.position
+        ) AS parked CROSS JOIN LATERAL (
+            -- With the limit, Postgres looks up each event, and never reads all events of the stream.
+            SELECT document FROM event_documents WHERE stream_id = %(stream)s AND position = parked.position LIMIT 1
+        ) AS event
         ORDER BY parked.position, parked.series_id
         """,
         stream=stream_id,
