@@ -1,4 +1,4 @@
-"""Runs the handler of messages: in a transaction, with counted failures and a growing retry delay."""
+"""Runs the handler of a queue for its messages: in transactions, with counted failures and a growing retry delay."""
 
 import threading
 import time

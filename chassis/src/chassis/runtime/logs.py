@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
-# structlog imports rich if it is installed, which takes 4 MB in each program, and which only the client's command uses.
+# structlog imports rich if it is installed, which takes 4 MB in each program, and which only the client needs.
 _rich = sys.modules.setdefault("rich", cast(Any, None))
 import structlog  # noqa: E402
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger  # noqa: E402
