@@ -60,7 +60,7 @@ def test_rabbitmq_rejects_guest(stack):
 
 
 def test_servers_use_the_configuration_shared_with_containers(stack):
-    for name, value in {"shared_buffers": "256MB", "log_checkpoints": "off"}.items():
+    for name, value in {"effective_cache_size": "512MB", "log_checkpoints": "off"}.items():
         assert rows(stack.admin_database_url, f"SHOW {name}") == [(value,)]
     assert "deploy/rabbitmq/rabbitmq.conf" in stack.log("rabbitmq")
 
