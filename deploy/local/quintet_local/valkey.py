@@ -22,6 +22,8 @@ class Valkey:
             "appendonly": "no",
             "maxmemory": "128mb",
             "maxmemory-policy": "allkeys-lru",
+            # How often it looks for background work in a second: 10 by default, also at rest.
+            "hz": "2",
         }
         flags = [flag for name, value in options.items() for flag in (f"--{name}", value)]
         return Program(NAME, [str(binaries.valkey()), *flags])
