@@ -200,9 +200,11 @@ def _is_alive(connection: Connection, idle_seconds: float) -> bool:
         connection.poll()
         if idle_seconds < _PING_AFTER_IDLE_SECONDS:
             return True
+        # One round trip instead of the three of a transaction.
+        connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        connection.rollback()
+        connection.autocommit = False
     except NotResponding:
         # Nor would the other connections respond.
         raise
