@@ -100,8 +100,8 @@ def test_service_shows_charts_of_the_last_minutes_with_a_table_and_csv(browser, 
         page.get_by_text("Show the data as a table").press("Enter")
         rows = page.get_by_role("table", name="Figures per minute").get_by_role("row")
         expect(rows).to_have_count(1 + 16)
-        # A worker counts the outbox every five seconds.
-        expect(rows.last.get_by_role("cell").last).to_have_text(re.compile(r"\d"), timeout=30_000)
+        # A worker counts the outbox every 15 seconds.
+        expect(rows.last.get_by_role("cell").last).to_have_text(re.compile(r"\d"), timeout=60_000)
         with page.expect_download() as download:
             page.get_by_role("link", name="Download these figures as CSV").click()
         text = download.value.path().read_text()

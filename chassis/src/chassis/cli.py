@@ -99,7 +99,7 @@ def _worker(service: Service, settings: ServiceSettings) -> None:
     invariants = import_module(f"{service.package}.store.invariants").INVARIANTS
     timers = {
         "prune-idempotency-keys": Timer(60, idempotency_keys.prune),
-        "verify-invariants": Timer(2, lambda tx, _now: invariant_runs.advance(tx, invariants)),
+        "verify-invariants": Timer(5, lambda tx, _now: invariant_runs.advance(tx, invariants)),
         **service.timers(settings),
     }
     metrics = WorkerMetrics(service.name, service.gauges(settings), service.metrics)

@@ -183,7 +183,7 @@ def test_worker_stays_live_while_postgres_is_frozen(
     eventually(lambda: worker.loop_age("relay") < 8)
     # State that was read long ago is not exported.
     restartable_postgres.stop(signal.SIGKILL)
-    eventually(lambda: "quintet_outbox_messages" not in worker.samples(), within_seconds=60)
+    eventually(lambda: "quintet_outbox_messages" not in worker.samples(), within_seconds=120)
     assert worker.get("/livez").json() == {"status": "OK"}
     restartable_postgres.start()
     eventually(lambda: "quintet_outbox_messages" in worker.samples(), within_seconds=60)

@@ -19,6 +19,11 @@ from chassis.runtime.metrics import Metrics
 Serve = Callable[..., str]
 
 
+@pytest.fixture(autouse=True)
+def quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_server, "_SHUTDOWN_POLL_SECONDS", 0.1)
+
+
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Return a function that starts a server on a free port and returns its URL."""

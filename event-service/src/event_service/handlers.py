@@ -36,7 +36,7 @@ def on_event_published(tx: Transaction, delivery: Delivery, *, services: frozens
     events.append_published(tx, append)
 
 
-TIMERS = {"retention": Timer(5, retention.delete_due_events)}
+TIMERS = {"retention": Timer(15, retention.delete_due_events)}
 
 
 def handlers_for(settings: Settings) -> dict[str, ConsumerConfig]:

@@ -176,9 +176,9 @@ def timers(settings: Settings) -> Mapping[str, Timer]:
         loads.delete_stale_uploads(tx, settings.upload_max_seconds + _ABANDONED_AFTER_SECONDS)
 
     return {
-        "points of deleted factories": Timer(5, delete_points),
-        "roll-ups": Timer(5, build_rollups),
-        "stale uploads": Timer(5, delete_stale_uploads),
+        "points of deleted factories": Timer(15, delete_points),
+        "roll-ups": Timer(15, build_rollups),
+        "stale uploads": Timer(15, delete_stale_uploads),
     }
 
 

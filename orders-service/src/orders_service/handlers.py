@@ -98,6 +98,6 @@ HANDLERS = {
 
 def timers(settings: Settings) -> Mapping[str, Timer]:
     return {
-        "delete_stale_data": Timer(5, delete_stale_data),
-        "batch_no": Timer(2, lambda tx, _now: assign_batch_numbers(tx, settings.sequence_url)),
+        "delete_stale_data": Timer(15, delete_stale_data),
+        "batch_no": Timer(5, lambda tx, _now: assign_batch_numbers(tx, settings.sequence_url)),
     }

@@ -28,7 +28,7 @@ class Settings(UploadSettings):
         3600, gt=0, description="A pipeline without an update for that long becomes FAILED"
     )
     schedule_look_seconds: float = Field(
-        1, gt=0, le=60, description="Interval at which the worker checks for due schedules"
+        5, gt=0, le=60, description="Interval at which the worker checks for due schedules"
     )
     pipeline_lease_seconds: float = Field(
         6, ge=1, le=600, description="Duration of the lease on a pipeline; another worker may claim it afterwards"

@@ -29,6 +29,7 @@ _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.2, 2.0
 # next node must be tried without a long delay.
 _STABLE_SECONDS = 5
 _DRAIN_SECONDS = 20
+_MAX_WAIT_SECONDS = 2.0
 _DEAD_LETTER_CHECK_SECONDS = 5
 _MAX_IN_TRANSACTION = 50
 
@@ -139,7 +140,6 @@ class Consumer:
         checked_at = 0.0
         while not self._stop_event.is_set():
             self.liveness.tick()
-            self._connection.process_data_events(1.0)
             if time.monotonic() - checked_at > _DEAD_LETTER_CHECK_SECONDS:
                 seconds, checked_at = time.monotonic() - checked_at, time.monotonic()
                 with self.liveness.suspended():
@@ -154,6 +154,7 @@ class Consumer:
                     "consumers": queue.consumer_count,
                     "handled_per_second": round(handled_count / seconds, 2),
                 }
+            self._connection.process_data_events(_MAX_WAIT_SECONDS)
 
     def _drain(self) -> None:
         """Let running handlers finish; the broker requeues all other messages when the connection ends."""

@@ -122,7 +122,7 @@ def backlog(tx: Transaction) -> Row:
 
 
 def record_backlog(tx: Transaction, _now: datetime) -> None:
-    """Keep the greatest backlog of the current minute; called every few seconds."""
+    """Keep the greatest backlog of the current minute; called several times a minute."""
     tx.run(
         """
         INSERT INTO outbox_backlogs (minute, backlog) SELECT date_trunc('minute', now()), count(*) FROM outbox

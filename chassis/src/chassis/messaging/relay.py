@@ -26,7 +26,7 @@ _WINDOW_SIZE = 500
 _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS, _STANDBY_SECONDS = 0.2, 2.0, 1.0
 _LANE_RETRY_SECONDS = 1.0
 # The next row is read when a notification arrives, or after this time.
-_MAX_PAUSE_SECONDS = 1.0
+_MAX_PAUSE_SECONDS = 2.0
 # Longer than the 10 s that confirms may take; a frozen leader is replaced after this time.
 _MAX_IDLE_SECONDS = 15
 
@@ -52,7 +52,7 @@ class Relay:
 
     If the relay dies between publishing and deleting, the message is sent twice. The connection that reads and deletes
     rows also holds the advisory lock: a relay that lost the lock can no longer delete. A session that waits for the
-    lock, as a backup does, receives it within two seconds, and no message is published until that session ends.
+    lock, as a backup does, receives it within four seconds, and no message is published until that session ends.
     Postgres ends the session of a relay that is frozen, so that another one can take over.
 
     Messages keep their order within a lane, which is a job queue or the exchange `events`. A lane whose messages no

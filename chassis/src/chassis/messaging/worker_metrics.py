@@ -20,8 +20,8 @@ log = logs.logger(__name__)
 
 Read = Callable[[Transaction], Mapping[str, float]]
 
-STATE_SECONDS = 5
-_MAX_STATE_AGE_SECONDS = 4 * STATE_SECONDS
+STATE_SECONDS = 15
+_MAX_STATE_AGE_SECONDS = 3 * STATE_SECONDS
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The HTTP server of a worker, in threads of its own: `/livez` for probes, and `/metrics` for Prometheus."""
 
+import functools
 import json
 import socket
 import sys
@@ -19,6 +20,7 @@ from chassis.runtime.metrics import CONTENT_TYPE, Metrics
 log = logs.logger(__name__)
 
 _UNIX_PREFIX = "unix:"
+_SHUTDOWN_POLL_SECONDS = 60
 
 
 def start(bind: str, metrics: Metrics, loops: Mapping[str, Liveness]) -> BaseServer:
@@ -35,7 +37,9 @@ def start(bind: str, metrics: Metrics, loops: Mapping[str, Liveness]) -> BaseSer
         server = _listen(bind, type("Handler", (_Handler,), {"routes": routes}))
     except (OSError, OverflowError) as error:
         raise ConfigError(f"WORKER_BIND must be a free address: {bind}: {error}") from None
-    threading.Thread(target=server.serve_forever, name="worker-server", daemon=True).start()
+    # The server ends with the process. By default, it would look twice a second whether it is to shut down.
+    server_loop = functools.partial(server.serve_forever, poll_interval=_SHUTDOWN_POLL_SECONDS)
+    threading.Thread(target=server_loop, name="worker-server", daemon=True).start()
     return server
 
 
