@@ -20,7 +20,7 @@ from chassis import strictjson
 from chassis.db import Database, Transaction
 from chassis.messaging import broker, outbox
 from chassis.messaging import relay as relay_module
-from chassis.messaging.relay import LOCK_NAMESPACE, Relay, lock_key
+from chassis.messaging.relay import LOCK_NAMESPACE, RELEASE, Relay, lock_key
 from chassis.messaging.worker_metrics import WorkerMetrics
 from chassis.runtime.config import ServiceSettings
 
@@ -193,16 +193,25 @@ def test_standby_relay_takes_over_when_the_leader_fails(
     relay.wait()
 
 
+@pytest.mark.parametrize("sends_release", [True, False])
 def test_session_that_waits_for_the_lock_stops_the_relay_until_it_ends(
-    insert_jobs: InsertJobs, is_empty: Any, settings: ServiceSettings, start_relay: Any, channel: Any, queue: str,
-    eventually: Any,
+    sends_release: bool, insert_jobs: InsertJobs, is_empty: Any, settings: ServiceSettings, start_relay: Any,
+    channel: Any, queue: str, eventually: Any, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    # With RELEASE, the relay does not wait for the interval at which it looks for such a session.
+    monkeypatch.setattr(relay_module, "_MAX_PAUSE_SECONDS", 600 if sends_release else 0.5)
     broker.declare_queue(channel, queue)
-    start_relay()
+    stop_event = start_relay()
     numbers = insert_jobs(queue, 10)
     eventually(is_empty)
     with closing(db_package.connect(settings.database_url, name="backup", autocommit=True)) as connection:
-        Transaction(connection).run(f"SELECT pg_advisory_lock({LOCK_NAMESPACE}, {lock_key('probe')})")
+        session = Transaction(connection)
+        started_at = time.monotonic()
+        if sends_release:
+            session.run(f"SELECT pg_notify(current_schema(), '{RELEASE}')")
+        session.run(f"SELECT pg_advisory_lock({LOCK_NAMESPACE}, {lock_key('probe')})")
+        # After 15 s, Postgres would end the session of a relay that does nothing.
+        assert time.monotonic() - started_at < 12
         numbers += insert_jobs(queue, 10)
         started_at = time.monotonic()
         # While it is not the leader, a relay tries to become it every second.
@@ -210,6 +219,8 @@ def test_session_that_waits_for_the_lock_stops_the_relay_until_it_ends(
         assert not is_empty()
     eventually(is_empty)
     assert receive_numbers(channel, queue, len(numbers)) == numbers
+    stop_event.set()
+    insert_jobs(queue, 1)
 
 
 def test_jobs_without_a_queue_wait_in_order_and_block_no_other_lane(

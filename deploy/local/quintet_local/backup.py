@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from chassis.messaging.relay import LOCK_NAMESPACE, lock_key
+from chassis.messaging.relay import LOCK_NAMESPACE, RELEASE, lock_key
 from quintet_local import new_folder
 from quintet_local.broker_users import VHOST
 from quintet_local.layout import CHECKOUT
@@ -142,6 +142,7 @@ def _stop_relays(session: Session, services: Sequence[str]) -> None:
     session.query(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
     for service in services:
         try:
+            session.query(f"SELECT pg_notify('{service}', '{RELEASE}')")
             session.query(f"SELECT pg_advisory_lock({LOCK_NAMESPACE}, {lock_key(service)})")
         except StackError as error:
             raise StackError(

@@ -75,23 +75,23 @@ def listen(connection: Connection) -> None:
         cursor.execute(_LISTEN)
 
 
-def has_arrived(connection: Connection) -> bool:
-    """Return whether a notification has arrived since the last call. Raises an error if the connection is lost."""
+def received(connection: Connection) -> set[str]:
+    """Return the payloads that have arrived since the last call. Raises an error if the connection is lost."""
     # The first call reads what Postgres sent before it closed the connection; the second detects the close.
     connection.poll()
     connection.poll()
-    has_notification = bool(connection.notifies)
+    payloads = {notification.payload for notification in connection.notifies}
     connection.notifies.clear()
-    return has_notification
+    return payloads
 
 
 def wait(connection: Connection, seconds: float, *sockets: socket.socket) -> bool:
     """Wait for a notification or until one of the sockets is readable; return False if the time has passed."""
-    if has_arrived(connection):
+    if received(connection):
         return True
     # Unlike select(), poll() accepts descriptors above 1023: a process may have thousands of clients.
     poll = select.poll()
     for descriptor in (connection.fileno(), *(other.fileno() for other in sockets)):
         poll.register(descriptor, select.POLLIN)
     is_ready = bool(poll.poll(seconds * 1000))
-    return has_arrived(connection) or is_ready
+    return bool(received(connection)) or is_ready

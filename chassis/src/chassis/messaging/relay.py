@@ -22,11 +22,13 @@ log = logs.logger(__name__)
 Result = TypeVar("Result")
 
 LOCK_NAMESPACE = 0x51725265
+# The payload of a notification that asks the relay for its lock; a session that only waits for the lock gets it later.
+RELEASE = "release"
 _WINDOW_SIZE = 500
 _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS, _STANDBY_SECONDS = 0.2, 2.0, 1.0
 _LANE_RETRY_SECONDS = 1.0
 # The next row is read when a notification arrives, or after this time.
-_MAX_PAUSE_SECONDS = 2.0
+_MAX_PAUSE_SECONDS = 5.0
 # Longer than the 10 s that confirms may take; a frozen leader is replaced after this time.
 _MAX_IDLE_SECONDS = 15
 
@@ -37,6 +39,7 @@ _NEXT_ROWS = """
     WHERE CASE exchange WHEN '' THEN routing_key ELSE exchange END <> ALL (%(blocked_lanes)s)
     ORDER BY id LIMIT %(window_size)s
 """
+
 
 _SUCCESSOR_WAITS = """
     SELECT EXISTS (
@@ -52,8 +55,9 @@ class Relay:
 
     If the relay dies between publishing and deleting, the message is sent twice. The connection that reads and deletes
     rows also holds the advisory lock: a relay that lost the lock can no longer delete. A session that waits for the
-    lock, as a backup does, receives it within four seconds, and no message is published until that session ends.
-    Postgres ends the session of a relay that is frozen, so that another one can take over.
+    lock, as a backup does, receives it within ten seconds, or at once if it sends RELEASE before, and no message is
+    published until that session ends. Postgres ends the session of a relay that is frozen, so that another one can take
+    over.
 
     Messages keep their order within a lane, which is a job queue or the exchange `events`. A lane whose messages no
     queue accepts does not delay the other lanes.
@@ -91,7 +95,7 @@ class Relay:
             self._stop_event.wait(retry_seconds)
 
     def _run_as_leader(self) -> bool:
-        """Publish until the worker stops; return False if another session holds the lock or waits for it."""
+        """Publish until the worker stops; return False if another session holds the lock or asks for it."""
         name = f"{self._service}-relay"
         with closing(db.connect(self._database_url, name=name, autocommit=True)) as connection:
             tx = db.Transaction(connection)
@@ -111,9 +115,17 @@ class Relay:
                         checked_at = time.monotonic()
                         if self._query(tx.value, _SUCCESSOR_WAITS, **lock):
                             return False
-                    if not self._publish_window(tx, publisher) and not notifications.has_arrived(connection):
-                        publisher.wait(_MAX_PAUSE_SECONDS, connection.fileno())
+                    has_published = self._publish_window(tx, publisher)
+                    payloads = notifications.received(connection)
+                    if RELEASE in payloads:
+                        return False
+                    if not has_published and not payloads:
+                        publisher.wait(self._pause_seconds(), connection.fileno())
         return True
+
+    def _pause_seconds(self) -> float:
+        """Return the time until the next row is read; that of a blocked lane may have passed since the last one."""
+        return _LANE_RETRY_SECONDS if self._blocked_until else _MAX_PAUSE_SECONDS
 
     def _publish_window(self, tx: db.Transaction, publisher: Publisher) -> bool:
         """Publish the next rows and delete those that were accepted; return False if there were none to publish."""
@@ -137,8 +149,8 @@ class Relay:
 
     def _next_rows(self, tx: db.Transaction) -> list[db.Row]:
         now = time.monotonic()
-        blocked_lanes = [lane for lane, until in self._blocked_until.items() if until > now]
-        return self._query(tx.all, _NEXT_ROWS, blocked_lanes=blocked_lanes, window_size=_WINDOW_SIZE)
+        self._blocked_until = {lane: until for lane, until in self._blocked_until.items() if until > now}
+        return self._query(tx.all, _NEXT_ROWS, blocked_lanes=list(self._blocked_until), window_size=_WINDOW_SIZE)
 
     def _select_publishable(self, rows: list[db.Row]) -> list[db.Row]:
         """Return the rows to publish now.
