@@ -56,6 +56,16 @@ os.write(2, b"continued")
 os._exit(0)
 """
 
+DELAYED = """
+import sys
+from chassis.runtime import logs
+logs.configure("probe", "info")
+logs.delay_lines()
+log = logs.logger(sys.argv[1])
+for number in range(3000):
+    log.info("thing.done", writer=sys.argv[1], number=number, text="\\u00e4\\ud800" * (number % 400))
+"""
+
 
 def log_lines(program: str, **environ: str) -> list[dict[str, Any]]:
     completed = subprocess.run([sys.executable, "-c", program], capture_output=True, env={**os.environ, **environ})
@@ -104,6 +114,21 @@ def test_program_continues_if_nobody_reads_its_lines() -> None:
     with open(write_end, "wb") as stdout:
         completed = subprocess.run([sys.executable, "-c", UNREAD], stdout=stdout, stderr=subprocess.PIPE)
     assert (completed.returncode, completed.stderr) == (0, b"continued")
+
+
+def test_delayed_lines_of_processes_that_share_a_pipe_are_complete_and_in_order() -> None:
+    """The writers are faster than the reader, so that their writes wait for space in the pipe."""
+    read_end, write_end = os.pipe()
+    writers = [
+        subprocess.Popen([sys.executable, "-c", DELAYED, str(number)], stdout=write_end) for number in range(3)
+    ]
+    os.close(write_end)
+    with open(read_end, "rb", buffering=0) as stdout:
+        text = b"".join(iter(lambda: stdout.read(500), b""))
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    lines = [json.loads(line) for line in text.splitlines()]
+    for number in range(3):
+        assert [line["number"] for line in lines if line["writer"] == str(number)] == list(range(3000))
 
 
 def test_logging_does_not_load_what_only_terminals_need() -> None:

@@ -1,9 +1,14 @@
 """Logging as JSON lines on stdout: a constant event name and fields, including the request ID and the message ID."""
 
+import atexit
 import io
 import logging
 import re
+import select
 import sys
+import threading
+import time
+from collections import deque
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
@@ -19,19 +24,73 @@ if not _rich:
 _TOKEN = re.compile(r"eyJ(?:[A-Za-z0-9_.=-]|%[0-9A-Fa-f]{2}){10,}")
 
 
+# What collects the lines, the supervisor for example, takes longer for one line than the process that writes it.
+_MAX_DELAY_SECONDS = 0.1
+
+
 class _Stdout:
     """Loses lines that cannot be written, as handlers of the standard library do: no request may fail because of one.
 
     A web process that survives its master, for example, has a stdout that nobody reads.
     """
 
-    def write(self, text: str) -> None:
-        with suppress(OSError, RuntimeError, ValueError):
-            sys.stdout.write(text)
+    def __init__(self) -> None:
+        self._is_delayed = self._is_waiting = False
+        self._lines: deque[str] = deque()
+        self._lock = threading.Lock()
+
+    def delay(self) -> None:
+        self._is_delayed = True
+        atexit.register(self._write_waiting)
+
+    def write(self, line: str) -> None:
+        if not self._is_delayed:
+            self._write(line)
+            return
+        self._lines.append(line)
+        if not self._is_waiting:
+            self._is_waiting = True
+            try:
+                threading.Thread(target=self._write_later, daemon=True).start()
+            except RuntimeError:
+                self._write_waiting()
 
     def flush(self) -> None:
+        """Do nothing: `write` flushes."""
+
+    def _write_later(self) -> None:
+        time.sleep(_MAX_DELAY_SECONDS)
+        self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        with self._lock:
+            self._is_waiting = False
+            text, size = "", 0
+            while self._lines:
+                line = self._lines.popleft()
+                line_size = len(line.encode(errors="backslashreplace"))
+                # Processes that share a pipe do not cut each other's lines if each writes at most this much at once.
+                if size + line_size > select.PIPE_BUF:
+                    self._write(text)
+                    text, size = "", 0
+                text, size = text + line, size + line_size
+            self._write(text)
+
+    def _write(self, text: str) -> None:
         with suppress(OSError, RuntimeError, ValueError):
+            sys.stdout.write(text)
             sys.stdout.flush()
+
+
+_stdout = _Stdout()
+
+
+def delay_lines() -> None:
+    """Write the lines of the service at most 100 ms later, many at once, from now on until the process exits.
+
+    A process that is killed loses those that wait.
+    """
+    _stdout.delay()
 
 
 def configure(service: str, level: str = "info") -> None:
@@ -53,7 +112,7 @@ def configure(service: str, level: str = "info") -> None:
     # The service's own lines bypass the standard library, which would take three times as long.
     structlog.configure(
         processors=[*add_fields, *render],
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Stdout())),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _stdout)),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )

@@ -122,6 +122,7 @@ def post_worker_init(worker: Any) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    logs.delay_lines()
 
 
 def child_exit(_server: Any, worker: Any) -> None:
