@@ -28,9 +28,7 @@ _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.2, 2.0
 # A connection that lasted this long was stable: detecting that a node no longer responds takes longer, and then the
 # next node must be tried without a long delay.
 _STABLE_SECONDS = 5
-_DRAIN_SECONDS = 20
-_MAX_WAIT_SECONDS = 2.0
-_DEAD_LETTER_CHECK_SECONDS = 5
+_DRAIN_SECONDS, _MAX_WAIT_SECONDS, _DEAD_LETTER_CHECK_SECONDS = 20, 2.0, 5
 _MAX_IN_TRANSACTION = 50
 
 
