@@ -119,9 +119,7 @@ def test_program_continues_if_nobody_reads_its_lines() -> None:
 def test_delayed_lines_of_processes_that_share_a_pipe_are_complete_and_in_order() -> None:
     """The writers are faster than the reader, so that their writes wait for space in the pipe."""
     read_end, write_end = os.pipe()
-    writers = [
-        subprocess.Popen([sys.executable, "-c", DELAYED, str(number)], stdout=write_end) for number in range(3)
-    ]
+    writers = [subprocess.Popen([sys.executable, "-c", DELAYED, str(number)], stdout=write_end) for number in range(3)]
     os.close(write_end)
     with open(read_end, "rb", buffering=0) as stdout:
         text = b"".join(iter(lambda: stdout.read(500), b""))
