@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"eyJ(?:[A-Za-z0-9_.=-]|%[0-9A-Fa-f]{2}){10,}")
 
 
 # What collects the lines, the supervisor for example, takes longer for one line than the process that writes it.
-_MAX_DELAY_SECONDS = 0.1
+_MAX_DELAY_SECONDS = 0.25
 
 
 class _Stdout:
@@ -86,7 +86,7 @@ _stdout = _Stdout()
 
 
 def delay_lines() -> None:
-    """Write the lines of the service at most 100 ms later, many at once, from now on until the process exits.
+    """Write the lines of the service at most 250 ms later, many at once, from now on until the process exits.
 
     A process that is killed loses those that wait.
     """
