@@ -14,7 +14,7 @@ MODULES_OR_PACKAGES = {"routes", "handlers", "operations", "domain", "store", "c
 TEST_ENTRIES = {"conftest.py", "unit", "integration", "contract"}
 MAX_FILE_LINES = 250
 MAX_CHASSIS_MODULE_LINES = 215
-MAX_CHASSIS_LINES = 5883
+MAX_CHASSIS_LINES = 5890
 
 
 def count_lines(file):

@@ -25,8 +25,8 @@ COUNT = re.compile(r'^quintet_http_request_duration_seconds_count\{([^}]*route="
 
 
 class Web:
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
-        self.process, self.port = process, port
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self.process, self.port, self.log = process, port, log
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=60, **options)
@@ -45,11 +45,13 @@ class Web:
 
 
 @pytest.fixture
-def starting_web(settings: ServiceSettings, process_environment: Any, db: Database) -> Iterator[Web]:
+def starting_web(settings: ServiceSettings, process_environment: Any, db: Database, tmp_path: Path) -> Iterator[Web]:
     port = free_port()
     environment = process_environment(settings, BIND=f"127.0.0.1:{port}", WEB_CONCURRENCY="2")
-    process = subprocess.Popen([sys.executable, "-m", "probe_service", "web"], env=environment)
-    yield Web(process, port)
+    log = tmp_path / "web.log"
+    with log.open("wb") as stdout:
+        process = subprocess.Popen([sys.executable, "-m", "probe_service", "web"], env=environment, stdout=stdout)
+    yield Web(process, port, log)
     process.terminate()
     try:
         # A test may have killed it.
@@ -109,6 +111,18 @@ def test_gauges_are_the_sum_of_the_processes_that_run(
     killed.kill()
     eventually(lambda: len(workers := web.workers()) == 2 and killed not in workers)
     eventually(lambda: pool_size() == 2 * settings.pool_size)
+
+
+def test_each_request_has_a_log_line_soon(web: Web, eventually: Any) -> None:
+    def handled_count() -> int:
+        lines = [json.loads(line) for line in web.log.read_text().splitlines()]
+        return sum(line["event"] == "request.handled" and line["path"] == "/numbers" for line in lines)
+
+    for count in (1, 30):
+        before = handled_count()
+        with ThreadPoolExecutor(8) as pool:
+            assert all(response.ok for response in pool.map(web.get, ["/numbers?n=1"] * count))
+        eventually(lambda before=before, count=count: handled_count() == before + count)
 
 
 def test_requests_of_one_process_wait_for_postgres_concurrently(

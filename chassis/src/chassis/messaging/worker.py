@@ -64,7 +64,7 @@ def run(
         "prune": Timer(60, _prune),
         "state": Timer(STATE_SECONDS, metrics.state.read, in_each_worker=True),
         "outbox backlog": Timer(15, outbox.record_backlog),
-        "dead letters": Timer(4, lambda tx, _now: deadletters.perform_next(tx, settings.amqp_url)),
+        "dead letters": Timer(3, lambda tx, _now: deadletters.perform_next(tx, settings.amqp_url)),
         **timers,
     }
     timer_loops = {name: Liveness() for name in all_timers}

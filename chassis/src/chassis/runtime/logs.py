@@ -1,5 +1,6 @@
 """Logging as JSON lines on stdout: a constant event name and fields, including the request ID and the message ID."""
 
+import _thread
 import atexit
 import io
 import logging
@@ -41,7 +42,7 @@ class _Stdout:
 
     def delay(self) -> None:
         self._is_delayed = True
-        atexit.register(self._write_waiting)
+        atexit.register(self._end_delay)
 
     def write(self, line: str) -> None:
         if not self._is_delayed:
@@ -51,12 +52,18 @@ class _Stdout:
         if not self._is_waiting:
             self._is_waiting = True
             try:
-                threading.Thread(target=self._write_later, daemon=True).start()
+                # Unlike Thread.start(), this does not wait, which under gevent could block all requests: structlog
+                # holds a lock meanwhile.
+                _thread.start_new_thread(self._write_later, ())
             except RuntimeError:
                 self._write_waiting()
 
     def flush(self) -> None:
         """Do nothing: `write` flushes."""
+
+    def _end_delay(self) -> None:
+        self._is_delayed = False
+        self._write_waiting()
 
     def _write_later(self) -> None:
         time.sleep(_MAX_DELAY_SECONDS)
