@@ -115,8 +115,7 @@ def test_gauges_are_the_sum_of_the_processes_that_run(
 
 def test_each_request_has_a_log_line_soon(web: Web, eventually: Any) -> None:
     def handled_count() -> int:
-        lines = [json.loads(line) for line in web.log.read_text().splitlines()]
-        return sum(line["event"] == "request.handled" and line["path"] == "/numbers" for line in lines)
+        return sum("request.handled" in line and "/numbers" in line for line in web.log.read_text().splitlines())
 
     for count in (1, 30):
         before = handled_count()
